@@ -1,0 +1,109 @@
+# momentscope - build, test, demonstrate. `make help` lists the targets.
+
+BUILD   ?= build
+CC      ?= cc
+PYTHON  ?= /usr/bin/python3
+CSTD     = -std=c11 -D_GNU_SOURCE
+WARN     = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wmissing-prototypes -Wstrict-prototypes
+OPT     ?= -O2 -g
+SAN     ?=
+ifeq ($(WERROR),1)
+WARN    += -Werror
+endif
+ARCH    := $(shell $(CC) -dumpmachine | cut -d- -f1)
+# SIMDe is a system header tree: its own warnings are not ours.
+BASE     = $(CSTD) $(OPT) $(WARN) $(SAN) -ffp-contract=off -fPIC -MMD -MP -Iinclude -Ifirmware -Iprotocol -Ihost $(CFLAGS)
+PKG      = pkg-config
+ZMQ_CFLAGS := $(shell $(PKG) --cflags libzmq 2>/dev/null)
+ZMQ_LIBS    = $(shell $(PKG) --libs libzmq) -lmsgpackc
+HOST_LIBS   = $(shell $(PKG) --libs gsl fftw3 libcjson)
+
+# -- sources, by the room they live in --------------------------------------------------
+CORE_SRC   = firmware/core/err.c
+PROTO_SRC  =
+CLIENT_SRC =
+DAEMON_SRC =
+THEORY_SRC =
+DIAG_SRC   =
+CLI_SRC    =
+DEMO_SRC   =
+TESTS      =
+
+obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+LIB_OBJ    = $(call obj,$(CORE_SRC) $(PROTO_SRC) $(CLIENT_SRC))
+HOST_OBJ   = $(call obj,$(THEORY_SRC) $(DIAG_SRC))
+PROGRAMS   = $(if $(DAEMON_SRC),$(BUILD)/momentscoped) $(if $(CLI_SRC),$(BUILD)/momentscope) $(if $(DEMO_SRC),$(BUILD)/demo_trainer)
+TEST_BIN   = $(addprefix $(BUILD)/tests/,$(TESTS))
+
+.PHONY: all core daemon host test check demo deps help clean asan tsan
+.DELETE_ON_ERROR:
+
+all: $(BUILD)/libmomentscope.a $(BUILD)/libmomentscope.so $(PROGRAMS) ## build everything
+
+core: $(BUILD)/libmscope_core.a ## build the freestanding core alone (needs neither libzmq nor FFTW)
+
+daemon: $(BUILD)/momentscoped ## build the daemon
+
+host: $(BUILD)/momentscope ## build the host program
+
+$(BUILD)/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(BASE) $(EXTRA_$(notdir $*)) $(ZMQ_CFLAGS) -c $< -o $@
+
+# On x86 the 256-bit twin needs AVX2 enabled for its one file; elsewhere SIMDe maps it.
+ifeq ($(ARCH),x86_64)
+EXTRA_kern_v256 = -mavx2
+endif
+
+$(BUILD)/libmscope_core.a: $(call obj,$(CORE_SRC))
+	@mkdir -p $(@D)
+	rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/libmomentscope.a: $(LIB_OBJ)
+	@mkdir -p $(@D)
+	rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/libmomentscope.so: $(LIB_OBJ)
+	$(CC) $(SAN) -shared -o $@ $^ $(LDFLAGS) $(ZMQ_LIBS) -lm
+
+$(BUILD)/libmscope_host.a: $(HOST_OBJ)
+	rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/momentscoped: $(call obj,$(DAEMON_SRC)) $(BUILD)/libmomentscope.a
+	$(CC) $(SAN) -o $@ $^ $(LDFLAGS) $(ZMQ_LIBS) -lm -pthread
+
+$(BUILD)/momentscope: $(call obj,$(CLI_SRC)) $(BUILD)/libmscope_host.a $(BUILD)/libmomentscope.a
+	$(CC) $(SAN) -o $@ $^ $(LDFLAGS) $(HOST_LIBS) $(ZMQ_LIBS) -lm
+
+$(BUILD)/demo_trainer: $(call obj,$(DEMO_SRC)) $(BUILD)/libmomentscope.a
+	$(CC) $(SAN) -o $@ $^ $(LDFLAGS) $(ZMQ_LIBS) -lm
+
+$(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libmscope_host.a $(BUILD)/libmomentscope.a
+	@mkdir -p $(@D)
+	$(CC) $(SAN) -o $@ $^ $(LDFLAGS) $(LINK_$*) -lcmocka $(HOST_LIBS) $(ZMQ_LIBS) -lm -pthread
+
+test: all $(TEST_BIN) ## run the tests on what is built (T=name filters)
+	@BUILD=$(BUILD) PYTHON=$(PYTHON) tests/run $(T)
+
+PACKAGES = build-essential pkg-config libzmq3-dev libmsgpack-dev libsimde-dev libfftw3-dev \
+           libgsl-dev libcjson-dev libcmocka-dev \
+           python3-numpy python3-zmq python3-msgpack python3-torch
+
+deps: ## install the Debian packages that are missing (root or sudo)
+	@missing=; for p in $(PACKAGES); do \
+	    dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ]; then echo "installing:$$missing"; \
+	    SUDO=; [ "$$(id -u)" = 0 ] || SUDO=sudo; \
+	    $$SUDO apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	    $$SUDO apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
+
+check: deps ## install what is missing, build, run every test
+	@$(MAKE) --no-print-directory -j2 test
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | sort | awk -F'\t' '{printf "  %-10s %s\n", $$1, $$2}'
+
+clean: ## remove build output
+	rm -rf $(BUILD)
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
