@@ -1,0 +1,247 @@
+/* core.h - streaming SGD with momentum for tables of rows that are active only sometimes
+ *
+ * One global step k moves every row of a table (paper (10)-(12), EMA form):
+ *
+ *     m <- beta m + eps g,   theta <- theta - eta m,      eps = 1 - beta,   g = 0 for rows not sent
+ *
+ * The core follows that dense trajectory exactly while doing work only for the rows that are sent:
+ * a silent row is brought up to date, when next needed, by the closed product of the steps it missed.
+ * In the same pass it keeps |theta-ref|^2, |m|^2 and <theta-ref, m> for each row and each activity band.
+ *
+ * Order of calls for one step:  touch (rows about to be read), begin, apply, end.
+ * The core is freestanding: no allocation, input, output or clock; the caller gives one block of memory.
+ * Threads: one table, one thread at a time; two tables share no state. firmware/README.md has the arguments. */
+#ifndef MSCOPE_CORE_H
+#define MSCOPE_CORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mscope/err.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MSCOPE_BANDS 32            /* activity bands; the last one collects everything rarer     */
+#define MSCOPE_BAND_SILENT 255     /* rows that were never active                                */
+#define MSCOPE_ACF_LAGS 48         /* stored lags of the reference autocorrelation, lag 0 included */
+
+enum mscope_state {                /* what a row is made of                                      */
+    MSCOPE_STATE_F32 = 0,          /* theta, m, g float32                                        */
+    MSCOPE_STATE_MIXED = 1,        /* theta, g float32; m float64: for eps < 1e-5 and P > 0.1    */
+    MSCOPE_STATE_F64 = 2           /* theta, m, g float64                                        */
+};
+
+enum mscope_form {                 /* how m absorbs a gradient                                   */
+    MSCOPE_FORM_EMA = 0,           /* m <- beta m + eps g                                        */
+    MSCOPE_FORM_TORCH = 1          /* m <- beta m + (1-dampening) g; first step m <- g; beta = 0:
+                                      theta <- theta - eta g with m left alone (torch.optim.SGD) */
+};
+
+typedef struct mscope_table mscope_table;   /* lives wholly in the caller's memory */
+
+typedef struct mscope_table_config {
+    uint32_t rows;           /* 1 .. 2^31                                                        */
+    uint32_t dim;            /* width of a row, 1 .. 65536; 1 gives every coordinate its own clock */
+    enum mscope_state state;
+    enum mscope_form form;
+    int nesterov;            /* 0 or 1                                                           */
+    int reference;           /* 1: room for one reference row per row (r and c about theta*)     */
+    uint32_t capacity;       /* most occurrences in one apply or touch, 1 .. 2^31                */
+    uint32_t history;        /* steps kept to catch up from; a power of two 16 .. 2^24; 0: 16384 */
+    uint32_t acf_rows;       /* rows followed per band for the reference autocorrelation, 0 .. 64 */
+    void *theta;             /* borrowed rows x dim array to work on in place, or NULL: inside mem */
+    void *m;                 /* borrowed rows x dim array, or NULL: inside mem (both start at 0)  */
+    const char *kernel;      /* "ref", "v256", ...; NULL: the widest usable here                  */
+} mscope_table_config;
+
+/* One global step. eta and eps may change at every step. */
+typedef struct mscope_step {
+    double eta;              /* learning rate, parameter per gradient (EMA: eta; torch: lr), finite, >= 0 */
+    double eps;              /* 1 - beta, 0 <= eps <= 1, the primary input: never formed as 1 - beta inside */
+    double dampening;        /* torch form only: m gets (1 - dampening) g, 0 <= dampening <= 1     */
+    double weight_decay;     /* coupled: g <- g + weight_decay theta, for every row at every step  */
+    double decoupled_decay;  /* theta <- (1 - eta decoupled_decay) theta first; product <= 1       */
+    double batch;            /* samples in this step's batch, > 0; p = occurrences / batch         */
+} mscope_step;
+
+/* What a refused call refused; valid until the next call on the table. */
+typedef struct mscope_fault {
+    const char *field;       /* static text                                                        */
+    size_t at;               /* position in the array, 0 for scalars                               */
+    double value, low, high; /* the value and its range                                            */
+} mscope_fault;
+
+/* Sums over the active updates of a band since mscope_table_window_reset; a "row update" is one row in one
+ * step with N >= 1 occurrences, G = sum of its N gradients, m the momentum just before the step (native form). */
+typedef struct mscope_window {
+    double updates;               /* row updates                                                   */
+    double occurrences;           /* sum of N                                                      */
+    double s2;                    /* sum of sum_i |g_i|^2                                          */
+    double s2_updates;            /* row updates that brought sum_i |g_i|^2                        */
+    double s2_occurrences;        /* their N                                                       */
+    double u, u2, u_updates;      /* U = (|G|^2 - sum_i |g_i|^2)/(N(N-1)): sum, sum of squares, count (N >= 2) */
+    double gm, gm2;               /* <G, m>/N: sum, sum of squares over row updates                */
+} mscope_window;
+
+/* Curvature seen by the probe: h1 = <m,Hm>/|m|^2 and h2 = |Hm|^2/|m|^2 of one row in one probe. */
+typedef struct mscope_curvature {
+    double samples;               /* rows probed, older ones forgotten beyond 4096                  */
+    double h1, h1_var;            /* mean and variance over samples                                 */
+    double h2, h2_var;
+} mscope_curvature;
+
+typedef struct mscope_band {      /* momentum in its native form: EMA m, or torch's buffer          */
+    uint64_t step;                /* completed steps                                                */
+    uint64_t updates;             /* row updates of the rows now in the band, over their whole life  */
+    uint32_t rows;
+    double p, P;                  /* means over rows: occurrences per sample, active steps per step  */
+    double R, V, C;               /* |theta-ref|^2, |m|^2, <theta-ref,m> summed over rows, as of now */
+    double R_err, V_err, C_err;   /* bounds on |published - exact|                                   */
+    double idle_share;            /* share of the band's rows silent for 4 times their mean gap      */
+    mscope_window window;
+    mscope_curvature curvature;
+} mscope_band;
+
+typedef struct mscope_acf {       /* a[j] = mean over completed references of <m_ref, m at lag j*stride> */
+    uint32_t references;          /* completed references                                           */
+    uint32_t stride;              /* active updates between stored lags                             */
+    uint32_t lags;                /* valid entries of a                                             */
+    double a[MSCOPE_ACF_LAGS];
+} mscope_acf;
+
+/* mscope_table_mem - bytes of memory a table of this shape needs
+ *
+ * Returns  the size, or 0 when cfg is out of range or the size overflows
+ * Cost     O(1)                                                                                    */
+MSCOPE_MUST_CHECK size_t mscope_table_mem(const mscope_table_config *cfg);
+
+/* mscope_table_init - carve a table from the caller's block; every row at 0, no step done
+ *
+ * Owns     mem (64-byte aligned, mem_len >= mscope_table_mem) and cfg's theta and m stay the caller's, and
+ *          must outlive the table; borrowed theta and m are taken as they are
+ * Errors   MSCOPE_EINVAL  cfg out of range, mem not aligned;  MSCOPE_ENOMEM  mem_len too small;
+ *          MSCOPE_ENOTSUP cfg.kernel unknown or not usable on this processor; *out untouched in each case
+ * Cost     O(rows dim): writes the block once                                                      */
+MSCOPE_MUST_CHECK int mscope_table_init(mscope_table **out, const mscope_table_config *cfg, void *mem,
+                                        size_t mem_len);
+
+/* mscope_table_fault - what the last refused call on this table refused */
+const mscope_fault *mscope_table_fault(const mscope_table *t);
+
+/* mscope_table_kernel - name of the kernel chosen at init, static text */
+const char *mscope_table_kernel(const mscope_table *t);
+
+uint64_t mscope_table_steps(const mscope_table *t);               /* completed steps */
+const mscope_table_config *mscope_table_cfg(const mscope_table *t);
+
+/* mscope_table_seek - declare that `steps` steps are already done (attaching to a run under way, or healing a hole)
+ *
+ * Rows keep their values as of now; torch form no longer takes its undamped first step when steps > 0.
+ * Errors   MSCOPE_ESTATE inside a step;  MSCOPE_EINVAL steps below those done
+ * Cost     O(rows dim): settles every row first                                                    */
+MSCOPE_MUST_CHECK int mscope_table_seek(mscope_table *t, uint64_t steps);
+
+/* mscope_touch - bring rows to now, so that a forward pass may read them
+ *
+ *   z <- A_n ... A_{t+1} z,  z = (theta, m), A_k the idle map of step k        measured once per missed span
+ *
+ * Shape    rows: n indices in [0, rows), duplicates allowed, n <= capacity
+ * Errors   MSCOPE_EINDEX, MSCOPE_EINVAL (n), MSCOPE_ESTATE inside a step; nothing changed
+ * Cost     O(n (dim + log span))                                                                   */
+MSCOPE_MUST_CHECK int mscope_touch(mscope_table *t, const uint32_t *rows, size_t n);
+
+/* mscope_step_begin - open the next global step with its schedule values
+ *
+ * Errors   MSCOPE_EINVAL a field out of range (see mscope_table_fault);  MSCOPE_ESTATE step already open */
+MSCOPE_MUST_CHECK int mscope_step_begin(mscope_table *t, const mscope_step *step);
+
+/* mscope_apply - the gradients of all active rows of the open step
+ *
+ * Each entry is one occurrence; duplicated indices are summed in order (in double), and give N, |G|^2 and
+ * sum_i |g_i|^2. A row is active because it is listed, whatever its gradient. With counts, each entry stands
+ * for counts[i] >= 1 occurrences already summed by the caller, whose single norms are then unknown.
+ *
+ * Shape    rows[n]; grads[n][dim] float32 (float64 for MSCOPE_STATE_F64), any alignment of the element type;
+ *          counts[n] or NULL
+ * Errors   MSCOPE_EINDEX, MSCOPE_ENONFINITE, MSCOPE_EINVAL (n, counts), MSCOPE_ESTATE (no open step, or apply
+ *          already called in it); nothing changed
+ * Cost     O(n dim) + O(log span) per row; gradients are read twice, the first time to check them   */
+MSCOPE_MUST_CHECK int mscope_apply(mscope_table *t, const uint32_t *rows, const void *grads,
+                                   const uint32_t *counts, size_t n);
+
+/* mscope_step_end - close the step: advance the schedule, the band totals and the sweep of long-silent rows
+ *
+ * Cost     O(bands + rows/history), apart from a resum of the rows when a band's error bound asks for it */
+MSCOPE_MUST_CHECK int mscope_step_end(mscope_table *t);
+
+/* mscope_settle - bring every row to now (checkpoint, evaluation)
+ * Errors   MSCOPE_ESTATE inside a step.   Cost O(rows dim) at most; rows already settled cost O(1)  */
+MSCOPE_MUST_CHECK int mscope_settle(mscope_table *t);
+
+/* Rows as of their own clocks; settle or touch first to read the present. Element type by cfg.state. */
+void *mscope_theta(mscope_table *t);
+void *mscope_momentum(mscope_table *t);
+
+/* mscope_rows_set - overwrite rows first .. first+n-1 with true values as of now (heals an inexact shadow)
+ *
+ * Shape    theta[n][dim], m[n][dim] in the element types of cfg.state (m NULL: zero)
+ * Errors   MSCOPE_EINDEX, MSCOPE_ENONFINITE, MSCOPE_ESTATE inside a step; nothing changed           */
+MSCOPE_MUST_CHECK int mscope_rows_set(mscope_table *t, uint32_t first, uint32_t n, const void *theta,
+                                      const void *m);
+
+/* mscope_reference_set - reference rows theta* for r and c, copied; unset rows are 0
+ * Errors   as mscope_rows_set; MSCOPE_ESTATE also when cfg.reference is 0                           */
+MSCOPE_MUST_CHECK int mscope_reference_set(mscope_table *t, uint32_t first, uint32_t n, const void *ref);
+
+/* mscope_probe - curvature along the momentum: hm[i] = H_b m of row rows[i] on one batch, at the present state
+ *
+ * hm = (g(theta + delta m) - g(theta))/delta on the same batch. Duplicates are summed as in mscope_apply.
+ * m is in the native form, so h1 and h2 are per active update of the batch as sent.
+ * Shape    rows[n], hm[n][dim] in the gradient's element type
+ * Errors   as mscope_apply; MSCOPE_ESTATE inside a step; rows whose momentum is 0 are skipped
+ * Returns  rows that gave a sample                                                                  */
+MSCOPE_MUST_CHECK int mscope_probe(mscope_table *t, const uint32_t *rows, const void *hm, size_t n);
+
+/* mscope_table_resum - recompute every band from its rows: R, V, C exact to rounding, bands and rates as of now
+ * Cost     O(rows); rows that fell silent migrate to rarer bands here                               */
+MSCOPE_MUST_CHECK int mscope_table_resum(mscope_table *t);
+
+/* mscope_table_band - one band now; totals stream and are resummed first if their bound passed 1e-9
+ * Shape    b < MSCOPE_BANDS, or MSCOPE_BAND_SILENT;  Errors MSCOPE_EINVAL b, MSCOPE_ESTATE inside a step */
+MSCOPE_MUST_CHECK int mscope_table_band(mscope_table *t, unsigned b, mscope_band *out);
+void mscope_table_window_reset(mscope_table *t);
+
+/* mscope_table_acf - reference autocorrelation of one band, in active updates of its rows
+ * Errors   MSCOPE_EINVAL b;  MSCOPE_EAGAIN no reference completed yet                                */
+MSCOPE_MUST_CHECK int mscope_table_acf(const mscope_table *t, unsigned b, mscope_acf *out);
+
+/* One row's clock and activity, for tests and in-process users. */
+typedef struct mscope_row {
+    uint64_t active, occurrences; /* active steps and occurrences over the row's life                */
+    uint64_t last_active;         /* step number of the last activation; 0: never                    */
+    double r, v, c;               /* as of the row's clock                                           */
+    uint64_t clock;               /* step the row's values belong to                                 */
+    double p, P;
+    unsigned band;
+} mscope_row;
+MSCOPE_MUST_CHECK int mscope_table_row(const mscope_table *t, uint32_t row, mscope_row *out);
+
+/* mscope_snapshot_write / _read - the whole state, portable little-endian, with version and CRC-32
+ *
+ * A table read back continues bit for bit. write calls sink with consecutive pieces; read calls source for
+ * exactly `len` more bytes (0: done, negative: failed). read wants a table just initialised with the same
+ * shape; after a failed read the table must be initialised again.
+ * Errors   what sink or source returned;  MSCOPE_EPROTO, MSCOPE_EVERSION;  MSCOPE_EINVAL other shape;
+ *          MSCOPE_ESTATE inside a step
+ * Cost     O(rows dim)                                                                              */
+typedef int (*mscope_sink)(void *ctx, const void *bytes, size_t len);
+typedef int (*mscope_source)(void *ctx, void *bytes, size_t len);
+MSCOPE_MUST_CHECK int mscope_snapshot_write(mscope_table *t, mscope_sink sink, void *ctx);
+MSCOPE_MUST_CHECK int mscope_snapshot_read(mscope_table *t, mscope_source source, void *ctx);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
