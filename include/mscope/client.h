@@ -1,0 +1,133 @@
+/* client.h - attach a training loop to the daemon, or listen to it
+ *
+ * The trainer's side never blocks, never fails the trainer and never touches its numbers: when the daemon is
+ * absent, stopped or slow, steps are dropped and counted, and the daemon's shadow is healed later from the
+ * trainer's own rows (SYNC). protocol/README.md has the messages.                                       */
+#ifndef MSCOPE_CLIENT_H
+#define MSCOPE_CLIENT_H
+
+#include "mscope/core.h"
+#include "mscope/wire.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct mscope_client mscope_client;         /* one connection, any number of tables */
+typedef struct mscope_subscriber mscope_subscriber;
+
+typedef struct mscope_client_options {
+    const char *endpoint;      /* NULL: $MOMENTSCOPE_INGEST, else the daemon's default ipc endpoint    */
+    const char *name;          /* who this is, for logs; NULL: program name and pid                   */
+    uint64_t buffer_bytes;     /* most bytes held unacknowledged; 0: 64 MiB                           */
+    uint64_t sync_bytes;       /* most bytes of healing sent per push; 0: 1 MiB                       */
+    int block_ms;              /* 0: never wait, drop instead; > 0: wait at most this long for credit */
+} mscope_client_options;
+
+/* What a table is, and where its rows live. theta and m, when given, are the trainer's own arrays and let the
+ * client heal the shadow by itself; they are only read, and only inside push. */
+typedef struct mscope_attach_info {
+    const char *table;         /* letters, digits, _ . -; at most 63                                  */
+    uint32_t rows, dim, capacity;
+    enum mscope_state state;
+    enum mscope_form form;
+    int nesterov, nll;
+    uint32_t acf_rows;
+    uint64_t step;             /* completed steps at attach                                           */
+    const char *reference;     /* what theta* is; NULL or "": none will be sent                       */
+    const void *theta, *m;     /* rows x dim, element types of state; NULL: cannot heal               */
+    /* Called before theta and m of rows first..first+n-1 are read (a lazy trainer settles them); may be NULL. */
+    void (*settle)(void *ctx, uint32_t first, uint32_t n);
+    void *settle_ctx;
+    int fresh;                 /* theta and m are zero (or theta is irrelevant and m is zero): no SYNC needed */
+} mscope_attach_info;
+
+typedef struct mscope_client_stats {
+    uint64_t steps_sent, steps_dropped, frames_resent, frames_unacked, bytes_unacked, syncs, errors, reconnects;
+    uint64_t epoch;            /* of the daemon, 0 before the first WELCOME                           */
+    int connected, exact;      /* all tables welcomed; all shadows exact                              */
+    mscope_refusal last_error; /* code 0: none                                                        */
+} mscope_client_stats;
+
+/* mscope_default_endpoint - the default ingest, telemetry or replay endpoint of this user
+ * which: "ingest", "telemetry", "replay"; $MOMENTSCOPE_INGEST, _TELEMETRY, _REPLAY win. Returns 0 or EINVAL, ENOMEM */
+MSCOPE_MUST_CHECK int mscope_default_endpoint(const char *which, char *out, size_t cap);
+
+/* mscope_client_open - start connecting in the background; succeeds with the daemon absent
+ * Errors   MSCOPE_EINVAL endpoint or option;  MSCOPE_EIO no ZeroMQ context;  Threads: one client, one thread */
+MSCOPE_MUST_CHECK int mscope_client_open(mscope_client **out, const mscope_client_options *opt);
+
+/* mscope_client_attach - declare a table; returns its handle (>= 0)
+ * Owns     theta, m stay the trainer's and must outlive the client or its detach                     */
+MSCOPE_MUST_CHECK int mscope_client_attach(mscope_client *c, const mscope_attach_info *info);
+
+/* mscope_client_push - one finished step of one table: rows[n] and their gradients, copied before return
+ *
+ * Call it after the optimizer has moved the weights of that step, so that theta and m read for healing are those
+ * at the end of it. value_type: how grads is stored. counts: as in mscope_apply, or NULL.
+ * Returns  0 sent or buffered; 1 dropped (counted);  Errors  MSCOPE_EINVAL handle, n, value_type, step fields
+ * Cost     one copy of the gradients; no system call that waits                                      */
+MSCOPE_MUST_CHECK int mscope_client_push(mscope_client *c, int table, const mscope_step *step, const uint32_t *rows,
+                                         const void *grads, enum mscope_value value_type, const uint32_t *counts,
+                                         size_t n);
+/* As push, with 64-bit indices (PyTorch's int64), range-checked here. */
+MSCOPE_MUST_CHECK int mscope_client_push64(mscope_client *c, int table, const mscope_step *step, const int64_t *rows,
+                                           const void *grads, enum mscope_value value_type, const uint32_t *counts,
+                                           size_t n);
+/* A dense gradient [rows][dim]: rows with mask[i] != 0 were active (mask NULL: all). */
+MSCOPE_MUST_CHECK int mscope_client_push_dense(mscope_client *c, int table, const mscope_step *step,
+                                               const void *grads, enum mscope_value value_type, const uint8_t *mask);
+
+/* mscope_client_probe - curvature products hm[n][dim] on the batch of the step that will be pushed next
+ * hm = (g(theta + delta m) - g(theta))/delta. Returns as push.                                       */
+MSCOPE_MUST_CHECK int mscope_client_probe(mscope_client *c, int table, double delta, const int64_t *rows,
+                                          const void *hm, enum mscope_value value_type, size_t n);
+
+/* mscope_client_reference - theta* of rows first .. first+n-1; sent in order with the steps, at the present step */
+MSCOPE_MUST_CHECK int mscope_client_reference(mscope_client *c, int table, uint32_t first, uint32_t n, const void *ref,
+                                              enum mscope_value value_type);
+
+/* mscope_client_save - ask the daemon to write its state file now */
+MSCOPE_MUST_CHECK int mscope_client_save(mscope_client *c);
+
+/* mscope_client_poll - take in answers, resend, reconnect; wait at most wait_ms for something to do. push does this
+ * by itself without waiting; call it when steps are far apart.                                       */
+int mscope_client_poll(mscope_client *c, int wait_ms);
+
+/* mscope_client_flush - wait until everything is acknowledged and every shadow exact, at most wait_ms
+ * Returns 0, or MSCOPE_EAGAIN when time ran out                                                      */
+MSCOPE_MUST_CHECK int mscope_client_flush(mscope_client *c, int wait_ms);
+
+void mscope_client_stats_get(const mscope_client *c, mscope_client_stats *out);
+
+/* mscope_client_close - BYE, wait at most wait_ms for it to leave, free everything */
+void mscope_client_close(mscope_client *c, int wait_ms);
+
+/* -- listening -------------------------------------------------------------------------------------- */
+
+/* mscope_subscribe - listen to topics that begin with prefix (NULL or "": everything)
+ * endpoint, replay: NULL for the defaults; with replay known, holes in a topic are filled before newer records are given.
+ * Errors  MSCOPE_EINVAL, MSCOPE_EIO                                                                   */
+MSCOPE_MUST_CHECK int mscope_subscribe(mscope_subscriber **out, const char *endpoint, const char *replay,
+                                       const char *prefix);
+
+typedef struct mscope_message {
+    char topic[MSCOPE_TOPIC_MAX];
+    uint64_t seq;
+    mscope_record record;
+} mscope_message;
+
+/* mscope_subscriber_next - the next record, waiting at most wait_ms; repeats for other late joiners are filtered out
+ * Returns 0;  MSCOPE_EAGAIN nothing came;  MSCOPE_EPROTO a malformed record (counted, skipped)        */
+MSCOPE_MUST_CHECK int mscope_subscriber_next(mscope_subscriber *s, mscope_message *out, int wait_ms);
+
+typedef struct mscope_subscriber_stats {
+    uint64_t received, lost, replayed, malformed, repeats, epochs; /* received + lost = sent, first to last seen */
+} mscope_subscriber_stats;
+void mscope_subscriber_stats_get(const mscope_subscriber *s, mscope_subscriber_stats *out);
+void mscope_subscriber_close(mscope_subscriber *s);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
