@@ -20,7 +20,7 @@ HOST_LIBS   = $(shell $(PKG) --libs gsl fftw3 libcjson)
 
 # -- sources, by the room they live in --------------------------------------------------
 CORE_SRC   = firmware/core/err.c
-PROTO_SRC  =
+PROTO_SRC  = protocol/fields.c protocol/ingest.c protocol/telemetry.c
 CLIENT_SRC =
 DAEMON_SRC =
 THEORY_SRC =

@@ -1,0 +1,388 @@
+/* ingest.c - headers, bodies and arrays between trainer and daemon; protocol/README.md section 1
+ *
+ * Numbers go out byte by byte, little-endian, so no struct layout or host order leaks onto the wire. What a
+ * message means, and whether it fits a table, is the daemon's to judge.                                    */
+#include "fields.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { AT_VERSION = 4, AT_KIND = 5, AT_FLAGS = 6, AT_SESSION = 8, AT_SEQ = 16, AT_STEP = 24, AT_A = 32, AT_B = 40,
+       AT_TABLE = 48, AT_COUNT = 52, AT_EXTRA = 56, AT_INDEX = 60, AT_VALUE = 61, AT_CRC = 62 };
+
+static const uint8_t magic[4] = { 'M', 'S', 'C', 'P' };
+
+static void put(uint8_t *p, uint64_t v, int bytes)
+{
+    for (int i = 0; i < bytes; i++)
+        p[i] = (uint8_t)(v >> (8 * i));
+}
+
+static uint64_t get(const uint8_t *p, int bytes)
+{
+    uint64_t v = 0;
+
+    for (int i = 0; i < bytes; i++)
+        v |= (uint64_t)p[i] << (8 * i);
+    return v;
+}
+
+static uint64_t bits_of(double x)
+{
+    uint64_t u;
+
+    memcpy(&u, &x, sizeof u);
+    return u;
+}
+
+static double double_of(uint64_t u)
+{
+    double x;
+
+    memcpy(&x, &u, sizeof x);
+    return x;
+}
+
+static float float_of(uint32_t u)
+{
+    float x;
+
+    memcpy(&x, &u, sizeof x);
+    return x;
+}
+
+/* CRC-16/XMODEM bit by bit: 62 bytes a message do not repay a table. */
+static uint16_t crc16(const uint8_t *p, size_t n)
+{
+    unsigned crc = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        crc ^= (unsigned)p[i] << 8;
+        for (int b = 0; b < 8; b++)
+            crc = (crc << 1) ^ (crc & 0x8000u ? 0x1021u : 0u);
+    }
+    return (uint16_t)crc;
+}
+
+/* -- header ----------------------------------------------------------------------------------- */
+
+void mscope_header_encode(const mscope_header *h, uint8_t out[MSCOPE_HEADER_LEN])
+{
+    memcpy(out, magic, sizeof magic);
+    out[AT_VERSION] = MSCOPE_WIRE_VERSION;
+    out[AT_KIND] = h->kind;
+    put(out + AT_FLAGS, h->flags, 2);
+    put(out + AT_SESSION, h->session, 8);
+    put(out + AT_SEQ, h->seq, 8);
+    put(out + AT_STEP, h->step, 8);
+    put(out + AT_A, bits_of(h->a), 8);
+    put(out + AT_B, bits_of(h->b), 8);
+    put(out + AT_TABLE, h->table, 4);
+    put(out + AT_COUNT, h->count, 4);
+    put(out + AT_EXTRA, h->extra, 4);
+    out[AT_INDEX] = h->index_type;
+    out[AT_VALUE] = h->value_type;
+    put(out + AT_CRC, crc16(out, AT_CRC), 2);
+}
+
+static int refuse_u64(mscope_refusal *why, const char *field, uint64_t v, const char *range, const char *text)
+{
+    return mscope_refuse(why, MSCOPE_EINVAL, field, range, text, "%llu", (unsigned long long)v);
+}
+
+static int check_real(mscope_refusal *why, const char *field, double v, int ok, const char *range)
+{
+    if (!isfinite(v))
+        return mscope_refuse(why, MSCOPE_ENONFINITE, field, range, "not a finite number", "%g", v);
+    return ok ? 0 : mscope_refuse(why, MSCOPE_EINVAL, field, range, "out of range", "%.17g", v);
+}
+
+/* Which flags a kind may carry, and whether values or indices may follow. */
+static unsigned flags_of(unsigned kind)
+{
+    switch (kind) {
+    case MSCOPE_STEP:
+        return MSCOPE_FLAG_COUNTS | MSCOPE_FLAG_SCHEDULE;
+    case MSCOPE_SYNC:
+    case MSCOPE_REFERENCE:
+        return MSCOPE_FLAG_LAST;
+    case MSCOPE_ACK:
+        return MSCOPE_FLAG_INEXACT;
+    default:
+        return 0;
+    }
+}
+
+static int kind_known(unsigned k)
+{
+    return (k >= MSCOPE_HELLO && k <= MSCOPE_SAVE) || (k >= MSCOPE_WELCOME && k <= MSCOPE_ERROR);
+}
+
+static int check_types(const mscope_header *h, mscope_refusal *why)
+{
+    int rows = h->kind == MSCOPE_STEP || h->kind == MSCOPE_PROBE;
+    int values = rows || h->kind == MSCOPE_SYNC || h->kind == MSCOPE_REFERENCE;
+
+    if (rows && h->count > 0) {
+        if (h->index_type != MSCOPE_U32 && h->index_type != MSCOPE_U64)
+            return refuse_u64(why, "index_type", h->index_type, "4 (u32) or 8 (u64)", "unknown index type");
+    } else if (h->index_type != 0)
+        return refuse_u64(why, "index_type", h->index_type, "0", "no indices follow this message");
+    if (values && h->count > 0) {
+        if (h->value_type < MSCOPE_F32 || h->value_type > MSCOPE_F64)
+            return refuse_u64(why, "value_type", h->value_type, "1 f32, 2 f16, 3 bf16, 4 f64", "unknown value type");
+    } else if (h->value_type != 0)
+        return refuse_u64(why, "value_type", h->value_type, "0", "no values follow this message");
+    return 0;
+}
+
+static int check_scalars(const mscope_header *h, mscope_refusal *why)
+{
+    int bad = 0;
+
+    switch (h->kind) {
+    case MSCOPE_STEP:
+        bad = check_real(why, "a (eta)", h->a, h->a >= 0, "finite, >= 0");
+        if (!bad)
+            bad = check_real(why, "b (eps)", h->b, h->b >= 0 && h->b <= 1, "0..1");
+        if (!bad && h->extra == 0)
+            bad = refuse_u64(why, "extra (batch)", 0, "1..4294967295", "a step has at least one sample");
+        if (!bad && (h->flags & MSCOPE_FLAG_COUNTS) && h->count == 0)
+            bad = refuse_u64(why, "flags", h->flags, "COUNTS only with count > 0", "counts of no entries");
+        return bad;
+    case MSCOPE_PROBE:
+        bad = check_real(why, "a (delta)", h->a, h->a > 0, "finite, > 0");
+        break;
+    case MSCOPE_SYNC:
+    case MSCOPE_REFERENCE:
+        if (h->count == 0)
+            return refuse_u64(why, "count", 0, "1..4294967295", "a chunk has at least one row");
+        bad = check_real(why, "a", h->a, h->a == 0, "0");
+        break;
+    default:
+        if (h->kind < MSCOPE_WELCOME && h->count != 0)
+            return refuse_u64(why, "count", h->count, "0", "nothing is counted in this message");
+        bad = check_real(why, "a", h->a, h->a == 0, "0");
+    }
+    if (!bad)
+        bad = check_real(why, "b", h->b, h->b == 0, "0");
+    if (!bad && h->extra != 0 && h->kind != MSCOPE_SYNC && h->kind != MSCOPE_REFERENCE)
+        bad = refuse_u64(why, "extra", h->extra, "0", "unused in this message");
+    return bad;
+}
+
+static int check_header(const mscope_header *h, mscope_refusal *why)
+{
+    int bad;
+
+    if (!kind_known(h->kind))
+        return refuse_u64(why, "kind", h->kind, "1..7 or 64..66", "unknown kind of message");
+    if (h->flags & ~flags_of(h->kind))
+        return mscope_refuse(why, MSCOPE_EINVAL, "flags", "only the flags of this kind",
+                             "a flag that this kind of message does not have", "0x%x", h->flags);
+    if (h->session == 0)
+        return refuse_u64(why, "session", 0, "1..2^64-1", "a session number is drawn at random and never 0");
+    if (h->seq == 0 && h->kind < MSCOPE_WELCOME)
+        return refuse_u64(why, "seq", 0, "1..2^64-1", "sequence numbers start at 1");
+    bad = check_scalars(h, why);
+    return bad ? bad : check_types(h, why);
+}
+
+int mscope_header_decode(const uint8_t *bytes, size_t len, mscope_header *h, mscope_refusal *why)
+{
+    mscope_header v;
+    int bad;
+
+    if (len != MSCOPE_HEADER_LEN)
+        return mscope_refuse(why, MSCOPE_EPROTO, "header", "64 bytes", "the first frame is not a header",
+                             "%zu bytes", len);
+    if (memcmp(bytes, magic, sizeof magic) != 0)
+        return mscope_refuse(why, MSCOPE_EPROTO, "magic", "MSCP", "not a momentscope message", "%02x%02x%02x%02x",
+                             bytes[0], bytes[1], bytes[2], bytes[3]);
+    if (crc16(bytes, AT_CRC) != get(bytes + AT_CRC, 2)) {
+        char range[16];
+        (void)snprintf(range, sizeof range, "0x%04x", crc16(bytes, AT_CRC));
+        return mscope_refuse(why, MSCOPE_EPROTO, "crc", range, "the header was damaged", "0x%04x",
+                             (unsigned)get(bytes + AT_CRC, 2));
+    }
+    if (bytes[AT_VERSION] != MSCOPE_WIRE_VERSION)
+        return mscope_refuse(why, MSCOPE_EVERSION, "version", "1", "another version of the wire", "%u",
+                             bytes[AT_VERSION]);
+    v = (mscope_header){
+        .kind = bytes[AT_KIND],
+        .flags = (uint16_t)get(bytes + AT_FLAGS, 2),
+        .session = get(bytes + AT_SESSION, 8),
+        .seq = get(bytes + AT_SEQ, 8),
+        .step = get(bytes + AT_STEP, 8),
+        .a = double_of(get(bytes + AT_A, 8)),
+        .b = double_of(get(bytes + AT_B, 8)),
+        .table = (uint32_t)get(bytes + AT_TABLE, 4),
+        .count = (uint32_t)get(bytes + AT_COUNT, 4),
+        .extra = (uint32_t)get(bytes + AT_EXTRA, 4),
+        .index_type = bytes[AT_INDEX],
+        .value_type = bytes[AT_VALUE],
+    };
+    bad = check_header(&v, why);
+    if (!bad)
+        *h = v;
+    return bad;
+}
+
+/* -- arrays ----------------------------------------------------------------------------------- */
+
+size_t mscope_value_size(unsigned value_type)
+{
+    static const size_t sizes[] = { 0, 4, 2, 2, 8 };
+
+    return value_type <= MSCOPE_F64 ? sizes[value_type] : 0;
+}
+
+/* float16 to float32 is exact: normals shift the exponent by 127 - 15, subnormals are m 2^-24. */
+static float half_to_float(uint32_t h)
+{
+    uint32_t sign = (h & 0x8000u) << 16, e = h >> 10 & 31, m = h & 0x3ffu;
+
+    if (e == 31)
+        return float_of(sign | 0x7f800000u | m << 13);
+    if (e == 0) {
+        float x = (float)m * 0x1p-24f;
+        return sign ? -x : x;
+    }
+    return float_of(sign | (e + 112) << 23 | m << 13);
+}
+
+static float value_f32(const uint8_t *in, unsigned type, size_t i)
+{
+    if (type == MSCOPE_F32)
+        return float_of((uint32_t)get(in + 4 * i, 4));
+    if (type == MSCOPE_F16)
+        return half_to_float((uint32_t)get(in + 2 * i, 2));
+    return float_of((uint32_t)get(in + 2 * i, 2) << 16);
+}
+
+void mscope_values_decode(const uint8_t *in, unsigned value_type, size_t n, void *out, int to_f64)
+{
+    if (to_f64) {
+        double *o = out;
+        for (size_t i = 0; i < n; i++)
+            o[i] = value_type == MSCOPE_F64 ? double_of(get(in + 8 * i, 8)) : (double)value_f32(in, value_type, i);
+    } else {
+        float *o = out;
+        for (size_t i = 0; i < n; i++)
+            o[i] = value_type == MSCOPE_F64 ? (float)double_of(get(in + 8 * i, 8)) : value_f32(in, value_type, i);
+    }
+}
+
+size_t mscope_indices_decode(const uint8_t *in, unsigned index_type, size_t n, uint32_t rows, uint32_t *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint64_t v = index_type == MSCOPE_U64 ? get(in + 8 * i, 8) : get(in + 4 * i, 4);
+        if (v >= rows)
+            return i;
+        out[i] = (uint32_t)v;
+    }
+    return n;
+}
+
+/* -- bodies ----------------------------------------------------------------------------------- */
+
+#define SIZE(type, name) sizeof(((type *)0)->name)
+#define FIELD(type, kind, name, low, high) \
+    { #name, MSCOPE_FIELD_##kind, offsetof(type, name), SIZE(type, name), low, high, NULL }
+#define WORD(type, name, list) { #name, MSCOPE_FIELD_word, offsetof(type, name), SIZE(type, name), 0, 0, list }
+#define LEN(a) (sizeof(a) / sizeof((a)[0]))
+
+static const char *const state_words[] = { "f32", "mixed", "f64", NULL };
+static const char *const form_words[] = { "ema", "torch", NULL };
+
+#define ROWS_MAX ((uint64_t)1 << 31)
+
+static const mscope_field hello_fields[] = {
+    FIELD(mscope_hello, name, table, 0, 0),
+    FIELD(mscope_hello, text, client, 0, 0),
+    FIELD(mscope_hello, u32, rows, 1, ROWS_MAX),
+    FIELD(mscope_hello, u32, dim, 1, 65536),
+    FIELD(mscope_hello, u32, capacity, 1, ROWS_MAX),
+    FIELD(mscope_hello, u64, step, 0, 0),
+    WORD(mscope_hello, state, state_words),
+    WORD(mscope_hello, form, form_words),
+    FIELD(mscope_hello, bool, nesterov, 0, 0),
+    FIELD(mscope_hello, text, reference, 0, 0),
+    FIELD(mscope_hello, bool, fresh, 0, 0),
+    FIELD(mscope_hello, bool, nll, 0, 0),
+    FIELD(mscope_hello, u32, acf_rows, 0, 64),
+};
+
+static const mscope_field welcome_fields[] = {
+    FIELD(mscope_welcome, u64, epoch, 0, 0),         FIELD(mscope_welcome, u64, next_seq, 0, 0),
+    FIELD(mscope_welcome, u64, step, 0, 0),          FIELD(mscope_welcome, bool, exact, 0, 0),
+    FIELD(mscope_welcome, u64, credit_frames, 0, 0), FIELD(mscope_welcome, u64, credit_bytes, 0, 0),
+};
+
+static const mscope_field refusal_fields[] = {
+    FIELD(mscope_refusal, int, code, 0, 0),   FIELD(mscope_refusal, text, field, 0, 0),
+    FIELD(mscope_refusal, text, value, 0, 0), FIELD(mscope_refusal, text, range, 0, 0),
+    FIELD(mscope_refusal, text, text, 0, 0),
+};
+
+static int name_ok(const char *s)
+{
+    if (s[0] == '\0')
+        return 0;
+    for (; *s != '\0'; s++)
+        if (!((*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || (*s >= '0' && *s <= '9') ||
+              strchr("_.-", *s) != NULL))
+            return 0;
+    return 1;
+}
+
+int mscope_hello_encode(const mscope_hello *v, uint8_t *out, size_t cap)
+{
+    if (v->state < 0 || v->state > MSCOPE_STATE_F64 || v->form < 0 || v->form > MSCOPE_FORM_TORCH)
+        return MSCOPE_EINVAL;
+    return mscope_fields_encode(hello_fields, LEN(hello_fields), v, out, cap);
+}
+
+int mscope_hello_decode(const uint8_t *in, size_t len, mscope_hello *v, mscope_refusal *why)
+{
+    mscope_hello got;
+    int bad = mscope_fields_decode(hello_fields, LEN(hello_fields), in, len, &got, why);
+
+    if (!bad && !name_ok(got.table))
+        bad = mscope_refuse(why, MSCOPE_EINVAL, "table", "1..63 of letters, digits, _ . -",
+                            "a table name becomes part of a topic", "%s", got.table);
+    if (!bad)
+        *v = got;
+    return bad;
+}
+
+int mscope_welcome_encode(const mscope_welcome *v, uint8_t *out, size_t cap)
+{
+    return mscope_fields_encode(welcome_fields, LEN(welcome_fields), v, out, cap);
+}
+
+int mscope_welcome_decode(const uint8_t *in, size_t len, mscope_welcome *v, mscope_refusal *why)
+{
+    mscope_welcome got;
+    int bad = mscope_fields_decode(welcome_fields, LEN(welcome_fields), in, len, &got, why);
+
+    if (!bad)
+        *v = got;
+    return bad;
+}
+
+int mscope_refusal_encode(const mscope_refusal *v, uint8_t *out, size_t cap)
+{
+    return mscope_fields_encode(refusal_fields, LEN(refusal_fields), v, out, cap);
+}
+
+int mscope_refusal_decode(const uint8_t *in, size_t len, mscope_refusal *v)
+{
+    mscope_refusal got;
+    int bad = mscope_fields_decode(refusal_fields, LEN(refusal_fields), in, len, &got, NULL);
+
+    if (!bad)
+        *v = got;
+    return bad;
+}
