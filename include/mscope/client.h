@@ -21,11 +21,12 @@ typedef struct mscope_client_options {
     const char *name;          /* who this is, for logs; NULL: program name and pid                   */
     uint64_t buffer_bytes;     /* most bytes held unacknowledged; 0: 64 MiB                           */
     uint64_t sync_bytes;       /* most bytes of healing sent per push; 0: 1 MiB                       */
-    int block_ms;              /* 0: never wait, drop instead; > 0: wait at most this long for credit */
+    int block_ms;              /* 0: never wait, drop instead; > 0: wait at most this long for room   */
+    int quiet;                 /* 0: the first error of each kind is one line on stderr; 1: none      */
 } mscope_client_options;
 
-/* What a table is, and where its rows live. theta and m, when given, are the trainer's own arrays and let the
- * client heal the shadow by itself; they are only read, and only inside push. */
+/* What a table is, and where its rows live. theta and m, or read, let the client heal the shadow by itself; they
+ * are used only inside push, poll and flush, for rows as of the last pushed step. */
 typedef struct mscope_attach_info {
     const char *table;         /* letters, digits, _ . -; at most 63                                  */
     uint32_t rows, dim, capacity;
@@ -39,6 +40,10 @@ typedef struct mscope_attach_info {
     /* Called before theta and m of rows first..first+n-1 are read (a lazy trainer settles them); may be NULL. */
     void (*settle)(void *ctx, uint32_t first, uint32_t n);
     void *settle_ctx;
+    /* Instead of theta and m, for trainers without such arrays: copy rows first..first+n-1 into theta[n][dim] and
+     * m[n][dim], element types of state. Returns 0, or a negative value: not now (asked again at a later push). */
+    int (*read)(void *ctx, uint32_t first, uint32_t n, void *theta, void *m);
+    void *read_ctx;
     int fresh;                 /* theta and m are zero (or theta is irrelevant and m is zero): no SYNC needed */
 } mscope_attach_info;
 
@@ -64,8 +69,10 @@ MSCOPE_MUST_CHECK int mscope_client_attach(mscope_client *c, const mscope_attach
 /* mscope_client_push - one finished step of one table: rows[n] and their gradients, copied before return
  *
  * Call it after the optimizer has moved the weights of that step, so that theta and m read for healing are those
- * at the end of it. value_type: how grads is stored. counts: as in mscope_apply, or NULL.
- * Returns  0 sent or buffered; 1 dropped (counted);  Errors  MSCOPE_EINVAL handle, n, value_type, step fields
+ * at the end of it. value_type: how grads is stored. counts: as in mscope_apply, or NULL. Every call is one step of
+ * the table's clock, whatever it returns: a refused or dropped one is a step whose gradients the daemon never sees.
+ * Returns  0 sent or buffered; 1 dropped (counted);  Errors  MSCOPE_EINVAL handle (no step counted), n, value_type,
+ *          step fields, counts;  MSCOPE_EINDEX a row
  * Cost     one copy of the gradients; no system call that waits                                      */
 MSCOPE_MUST_CHECK int mscope_client_push(mscope_client *c, int table, const mscope_step *step, const uint32_t *rows,
                                          const void *grads, enum mscope_value value_type, const uint32_t *counts,
@@ -77,6 +84,9 @@ MSCOPE_MUST_CHECK int mscope_client_push64(mscope_client *c, int table, const ms
 /* A dense gradient [rows][dim]: rows with mask[i] != 0 were active (mask NULL: all). */
 MSCOPE_MUST_CHECK int mscope_client_push_dense(mscope_client *c, int table, const mscope_step *step,
                                                const void *grads, enum mscope_value value_type, const uint8_t *mask);
+
+/* mscope_client_skip - a step whose gradients the caller does not have: counted as dropped, healed by SYNC */
+MSCOPE_MUST_CHECK int mscope_client_skip(mscope_client *c, int table);
 
 /* mscope_client_probe - curvature products hm[n][dim] on the batch of the step that will be pushed next
  * hm = (g(theta + delta m) - g(theta))/delta. Returns as push.                                       */

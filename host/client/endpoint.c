@@ -1,0 +1,39 @@
+/* endpoint.c - where daemon, trainer and listener of one user meet when nobody says otherwise
+ *
+ * One socket file for each conversation, in the user's runtime directory where there is one.
+ * Nothing is created here; the daemon binds the files.                                       */
+#include "mscope/client.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <unistd.h>
+
+int mscope_default_endpoint(const char *which, char *out, size_t cap)
+{
+    static const struct {
+        const char *which, *variable;
+    } known[] = {
+        { "ingest", "MOMENTSCOPE_INGEST" },
+        { "telemetry", "MOMENTSCOPE_TELEMETRY" },
+        { "replay", "MOMENTSCOPE_REPLAY" },
+    };
+
+    if (which == NULL || out == NULL || cap == 0)
+        return MSCOPE_EINVAL;
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (strcmp(which, known[i].which) != 0)
+            continue;
+        const char *said = getenv(known[i].variable), *runtime = getenv("XDG_RUNTIME_DIR");
+        int n;
+        if (said != NULL && said[0] != '\0')
+            n = snprintf(out, cap, "%s", said);
+        else if (runtime != NULL && runtime[0] == '/')
+            n = snprintf(out, cap, "ipc://%s/momentscope-%s", runtime, which);
+        else
+            n = snprintf(out, cap, "ipc:///tmp/momentscope-%lu-%s", (unsigned long)getuid(), which);
+        return n < 0 || (size_t)n >= cap ? MSCOPE_ENOMEM : 0;
+    }
+    return MSCOPE_EINVAL;
+}
