@@ -27,7 +27,7 @@ THEORY_SRC =
 DIAG_SRC   =
 CLI_SRC    =
 DEMO_SRC   =
-TESTS      =
+TESTS      = test_wire
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_OBJ    = $(call obj,$(CORE_SRC) $(PROTO_SRC) $(CLIENT_SRC))
