@@ -19,7 +19,8 @@ ZMQ_LIBS    = $(shell $(PKG) --libs libzmq) -lmsgpackc
 HOST_LIBS   = $(shell $(PKG) --libs gsl fftw3 libcjson)
 
 # -- sources, by the room they live in --------------------------------------------------
-CORE_SRC   = firmware/core/err.c
+CORE_SRC   = $(addprefix firmware/core/,err.c schedule.c moments.c activity.c kern.c kern_ref.c kern_v128.c \
+             kern_v256.c layout.c coalesce.c table.c totals.c rows.c probe.c acf.c snapshot.c)
 PROTO_SRC  = protocol/fields.c protocol/ingest.c protocol/telemetry.c
 CLIENT_SRC =
 DAEMON_SRC =
@@ -35,6 +36,11 @@ HOST_OBJ   = $(call obj,$(THEORY_SRC) $(DIAG_SRC))
 PROGRAMS   = $(if $(DAEMON_SRC),$(BUILD)/momentscoped) $(if $(CLI_SRC),$(BUILD)/momentscope) $(if $(DEMO_SRC),$(BUILD)/demo_trainer)
 TEST_BIN   = $(addprefix $(BUILD)/tests/,$(TESTS))
 
+ifneq ($(V),1)
+MAKEFLAGS += --no-print-directory
+Q = @echo '  $@';
+endif
+
 .PHONY: all core daemon host test check demo deps help clean asan tsan
 .DELETE_ON_ERROR:
 
@@ -48,39 +54,40 @@ host: $(BUILD)/momentscope ## build the host program
 
 $(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(BASE) $(EXTRA_$(notdir $*)) $(ZMQ_CFLAGS) -c $< -o $@
+	$(Q)$(CC) $(BASE) $(EXTRA_$(notdir $*)) $(ZMQ_CFLAGS) -c $< -o $@
 
 # On x86 the 256-bit twin needs AVX2 enabled for its one file; elsewhere SIMDe maps it.
 ifeq ($(ARCH),x86_64)
 EXTRA_kern_v256 = -mavx2
+EXTRA_kern_v128 = -Wno-psabi
 endif
 
 $(BUILD)/libmscope_core.a: $(call obj,$(CORE_SRC))
 	@mkdir -p $(@D)
-	rm -f $@ && $(AR) rcs $@ $^
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 $(BUILD)/libmomentscope.a: $(LIB_OBJ)
 	@mkdir -p $(@D)
-	rm -f $@ && $(AR) rcs $@ $^
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 $(BUILD)/libmomentscope.so: $(LIB_OBJ)
-	$(CC) $(SAN) -shared -o $@ $^ $(LDFLAGS) $(ZMQ_LIBS) -lm
+	$(Q)$(CC) $(SAN) -shared -o $@ $^ $(LDFLAGS) $(ZMQ_LIBS) -lm
 
 $(BUILD)/libmscope_host.a: $(HOST_OBJ)
-	rm -f $@ && $(AR) rcs $@ $^
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 $(BUILD)/momentscoped: $(call obj,$(DAEMON_SRC)) $(BUILD)/libmomentscope.a
-	$(CC) $(SAN) -o $@ $^ $(LDFLAGS) $(ZMQ_LIBS) -lm -pthread
+	$(Q)$(CC) $(SAN) -o $@ $^ $(LDFLAGS) $(ZMQ_LIBS) -lm -pthread
 
 $(BUILD)/momentscope: $(call obj,$(CLI_SRC)) $(BUILD)/libmscope_host.a $(BUILD)/libmomentscope.a
-	$(CC) $(SAN) -o $@ $^ $(LDFLAGS) $(HOST_LIBS) $(ZMQ_LIBS) -lm
+	$(Q)$(CC) $(SAN) -o $@ $^ $(LDFLAGS) $(HOST_LIBS) $(ZMQ_LIBS) -lm
 
 $(BUILD)/demo_trainer: $(call obj,$(DEMO_SRC)) $(BUILD)/libmomentscope.a
-	$(CC) $(SAN) -o $@ $^ $(LDFLAGS) $(ZMQ_LIBS) -lm
+	$(Q)$(CC) $(SAN) -o $@ $^ $(LDFLAGS) $(ZMQ_LIBS) -lm
 
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libmscope_host.a $(BUILD)/libmomentscope.a
 	@mkdir -p $(@D)
-	$(CC) $(SAN) -o $@ $^ $(LDFLAGS) $(LINK_$*) -lcmocka $(HOST_LIBS) $(ZMQ_LIBS) -lm -pthread
+	$(Q)$(CC) $(SAN) -o $@ $^ $(LDFLAGS) $(LINK_$*) -lcmocka $(HOST_LIBS) $(ZMQ_LIBS) -lm -pthread
 
 test: all $(TEST_BIN) ## run the tests on what is built (T=name filters)
 	@BUILD=$(BUILD) PYTHON=$(PYTHON) tests/run $(T)

@@ -1,0 +1,137 @@
+/* acf.c - reference autocorrelation of the momentum
+ *
+ * A followed row keeps one copy of its momentum and, for 8/rho of its active updates, a(s) = <m_ref, m_{ref+s}> at
+ * up to 48 lags. E a(s) is exactly a sum of the two modes of the mean map, which is what the host's spectral view
+ * fits. Only completed references enter the mean, so every lag is over the same set of them; a finished slot
+ * goes to whichever unfollowed row of the band is active next.                                                */
+#include <math.h>
+#include <string.h>
+
+#include "core/table.h"
+
+#define LENGTH 8.0                   /* retention times a reference lasts */
+#define DRIFT 0.25                   /* a stride this far off the wanted one starts the band anew */
+
+static mscope_acf_slot *slots_of(mscope_table *t, unsigned band)
+{
+    return t->slot + (size_t)band * t->cfg.acf_rows;
+}
+
+static double dot(const mscope_table *t, const mscope_acf_slot *s, uint32_t row)
+{
+    const unsigned char *a = t->slot_m + (size_t)(s - t->slot) * t->cfg.dim * t->m_size;
+    size_t base = (size_t)row * t->cfg.dim;
+    double lane[MSCOPE_LANES] = { 0 };
+
+    for (size_t i = 0; i < t->cfg.dim; i++)
+        if (t->m_size == 8)
+            lane[i % MSCOPE_LANES] += ((const double *)(const void *)a)[i] *
+                                      ((const double *)(const void *)t->m)[base + i];
+        else
+            lane[i % MSCOPE_LANES] += (double)((const float *)(const void *)a)[i] *
+                                      (double)((const float *)(const void *)t->m)[base + i];
+    return mscope_lanes_fold(lane);
+}
+
+/* The stride that spreads 8/rho active updates over the stored lags, for this band now; 0: momentum never forgets. */
+static uint32_t wanted_stride(const mscope_table *t, unsigned band)
+{
+    const mscope_band_state *s = &t->band[band];
+    double P = s->rows ? s->P / s->rows : 1.0, eps = t->step.eps, length;
+
+    if (eps <= 0.0)
+        return 0;
+    if (P > 1.0)
+        P = 1.0;
+    length = LENGTH * (P + (1.0 - P) * eps) / eps;
+    length = ceil(length / (MSCOPE_ACF_LAGS - 1));
+    return length < 1e9 ? (uint32_t)length : 0;
+}
+
+static void finish(mscope_table *t, unsigned band, mscope_acf_slot *s)
+{
+    mscope_acf *a = &t->acf[band];
+
+    if (s->stride == a->stride) {
+        a->references++;
+        for (uint32_t j = 0; j < s->lags; j++)
+            a->a[j] += (s->lag[j] - a->a[j]) / a->references;
+    }
+    s->busy = 0;
+    t->row[s->row].flags &= (uint8_t)~ROW_FOLLOWED;
+}
+
+static void start(mscope_table *t, unsigned band, mscope_acf_slot *s, uint32_t row)
+{
+    mscope_acf *a = &t->acf[band];
+    uint32_t want = wanted_stride(t, band);
+
+    if (want == 0)
+        return;
+    if (fabs((double)want - (double)a->stride) > DRIFT * (double)a->stride) {
+        memset(a, 0, sizeof *a);
+        a->stride = want;
+        a->lags = MSCOPE_ACF_LAGS;
+    }
+    s->row = row;
+    s->stride = a->stride;
+    s->lags = a->lags;
+    s->filled = 1;
+    s->started = t->row[row].active;
+    s->busy = 1;
+    memcpy(t->slot_m + (size_t)(s - t->slot) * t->cfg.dim * t->m_size, mscope_at(t->m, row, t, t->m_size),
+           t->cfg.dim * t->m_size);
+    s->lag[0] = dot(t, s, row);
+    t->row[row].flags |= ROW_FOLLOWED;
+}
+
+void mscope_acf_note(mscope_table *t, uint32_t row)
+{
+    mscope_row_record *x = &t->row[row];
+    int followed = (x->flags & ROW_FOLLOWED) != 0;
+    mscope_acf_slot *s = slots_of(t, x->band), *free_slot = NULL;
+
+    if (x->band >= MSCOPE_BANDS)
+        return;
+    for (uint32_t k = 0; k < t->cfg.acf_rows; k++, s++) {
+        uint64_t since = x->active - s->started;
+
+        if (!s->busy) {
+            free_slot = s;
+            if (!followed)
+                break;
+        } else if (s->row == row) {
+            if (since == (uint64_t)s->stride * s->filled)
+                s->lag[s->filled++] = dot(t, s, row);
+            if (s->filled == s->lags)
+                finish(t, x->band, s);
+            return;
+        }
+    }
+    if (free_slot && !followed)
+        start(t, x->band, free_slot, row);
+}
+
+void mscope_acf_forget(mscope_table *t, uint32_t row)
+{
+    mscope_row_record *x = &t->row[row];
+    mscope_acf_slot *s;
+
+    if (!(x->flags & ROW_FOLLOWED) || x->band >= MSCOPE_BANDS)
+        return;
+    x->flags &= (uint8_t)~ROW_FOLLOWED;
+    s = slots_of(t, x->band);
+    for (uint32_t k = 0; k < t->cfg.acf_rows; k++, s++)
+        if (s->busy && s->row == row)
+            s->busy = 0;
+}
+
+int mscope_table_acf(const mscope_table *t, unsigned b, mscope_acf *out)
+{
+    if (b >= MSCOPE_BANDS)
+        return MSCOPE_EINVAL;
+    if (t->acf[b].references == 0)
+        return MSCOPE_EAGAIN;
+    *out = t->acf[b];
+    return MSCOPE_OK;
+}

@@ -1,0 +1,60 @@
+/* activity.c - per-row activity rates and log2 bands with hysteresis
+ *
+ * Rates are means over a row's own activations, so a row seen once in 1e5 steps is estimated as well as one seen
+ * every step, after as many activations. Bands follow p, not P: at large batch P saturates at 1 while the
+ * stiffness of a row keeps falling with p.                                                                    */
+#include "core/activity.h"
+
+#include <math.h>
+
+#include "mscope/core.h"
+
+#define HYSTERESIS 1.189207115002721 /* 2^(1/4) */
+
+void mscope_activity_note(mscope_activity *a, double gap_steps, double share, uint64_t active)
+{
+    double n = active < MSCOPE_ACTIVITY_SPAN ? (double)active : MSCOPE_ACTIVITY_SPAN;
+
+    a->gap = (float)((double)a->gap + (gap_steps - (double)a->gap) / n);
+    a->share = (float)((double)a->share + (share - (double)a->share) / n);
+}
+
+static double mean_gap(const mscope_activity *a, double open_gap, uint64_t active)
+{
+    double gap = (double)a->gap, n = (double)active + 1.0;
+
+    if (open_gap <= gap)
+        return gap;
+    return gap + (open_gap - gap) / (n < MSCOPE_ACTIVITY_SPAN ? n : MSCOPE_ACTIVITY_SPAN);
+}
+
+double mscope_activity_P(const mscope_activity *a, double open_gap, uint64_t active)
+{
+    return active ? 1.0 / mean_gap(a, open_gap, active) : 0.0;
+}
+
+double mscope_activity_p(const mscope_activity *a, double open_gap, uint64_t active)
+{
+    return active ? (double)a->share / mean_gap(a, open_gap, active) : 0.0;
+}
+
+unsigned mscope_activity_band(double p, unsigned band)
+{
+    int e;
+    double f;
+
+    if (p <= 0.0)
+        return MSCOPE_BAND_SILENT;
+    if (band < MSCOPE_BANDS) {
+        int above = band == 0 || p <= HYSTERESIS * ldexp(1.0, -(int)band);
+        int below = band == MSCOPE_BANDS - 1 || p > ldexp(1.0 / HYSTERESIS, -(int)band - 1);
+
+        if (above && below)
+            return band;
+    }
+    f = frexp(p, &e);                /* p = f 2^e, 1/2 <= f < 1; p = 2^-b belongs to band b */
+    e = f > 0.5 ? -e : 1 - e;
+    if (e < 0)
+        return 0;
+    return e < MSCOPE_BANDS ? (unsigned)e : MSCOPE_BANDS - 1;
+}

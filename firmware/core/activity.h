@@ -1,0 +1,25 @@
+/* activity.h - how often a row is active, and which band that puts it in */
+#ifndef MSCOPE_CORE_ACTIVITY_H
+#define MSCOPE_CORE_ACTIVITY_H
+
+#include <stdint.h>
+
+#define MSCOPE_ACTIVITY_SPAN 256     /* activations a row's rates remember */
+
+typedef struct mscope_activity {
+    float gap;                       /* mean steps between activations         */
+    float share;                     /* mean occurrences per sample of a step in which it is active */
+} mscope_activity;
+
+/* One activation: gap_steps since the last one, share = occurrences/batch, active = activations with this one.
+ * Plain means over the first 256 activations, exponential with that memory afterwards. */
+void mscope_activity_note(mscope_activity *a, double gap_steps, double share, uint64_t active);
+
+/* Rates as of now, open_gap steps after the last activation: silence longer than the mean gap counts. */
+double mscope_activity_P(const mscope_activity *a, double open_gap, uint64_t active);   /* active steps per step  */
+double mscope_activity_p(const mscope_activity *a, double open_gap, uint64_t active);   /* occurrences per sample */
+
+/* The band of occurrence rate p, 2^-(b+1) < p <= 2^-b; the row stays in `band` within a quarter of an octave. */
+unsigned mscope_activity_band(double p, unsigned band);
+
+#endif

@@ -1,0 +1,163 @@
+/* layout.c - check a configuration, measure it, and carve a table out of the caller's block */
+#include <string.h>
+
+#include "core/table.h"
+
+#define LINE 64u
+#define DEFAULT_HISTORY 16384u
+
+int mscope_refuse(mscope_table *t, int code, const char *field, size_t at, double value, double low, double high)
+{
+    t->fault = (mscope_fault){ field, at, value, low, high };
+    return code;
+}
+
+const mscope_fault *mscope_table_fault(const mscope_table *t)
+{
+    return &t->fault;
+}
+
+static int in_range(const mscope_table_config *c)
+{
+    uint32_t h = c->history;
+
+    return c->rows >= 1 && c->rows <= (uint32_t)1 << 31 && c->dim >= 1 && c->dim <= 65536 && c->capacity >= 1 &&
+           c->capacity <= (uint32_t)1 << 31 && c->state >= MSCOPE_STATE_F32 && c->state <= MSCOPE_STATE_F64 &&
+           (c->form == MSCOPE_FORM_EMA || c->form == MSCOPE_FORM_TORCH) && c->acf_rows <= 64 &&
+           (c->nesterov == 0 || c->nesterov == 1) && (c->reference == 0 || c->reference == 1) &&
+           (h == 0 || (h >= 16 && h <= (uint32_t)1 << 24 && (h & (h - 1)) == 0));
+}
+
+/* Hand out the next part of the block, or only measure when base is NULL. */
+typedef struct carver {
+    unsigned char *base;
+    size_t used;
+    int overflow;
+} carver;
+
+static void *carve(carver *c, size_t n, size_t size)
+{
+    size_t at = c->used, bytes;
+
+    if (size && n > (SIZE_MAX / 2 - at) / size) {
+        c->overflow = 1;
+        return NULL;
+    }
+    bytes = (n * size + LINE - 1) & ~(size_t)(LINE - 1);
+    c->used = at + bytes;
+    return c->base && bytes ? c->base + at : NULL;
+}
+
+static void lay_out(mscope_table *t, carver *c)
+{
+    const mscope_table_config *g = &t->cfg;
+    size_t cells = (size_t)g->rows * g->dim, slots = (size_t)MSCOPE_BANDS * g->acf_rows;
+    mscope_map *nodes;
+
+    carve(c, 1, sizeof *t);
+    nodes = carve(c, mscope_schedule_nodes(g->history), sizeof *nodes);
+    t->row = carve(c, g->rows, sizeof *t->row);
+    t->theta = g->theta ? g->theta : carve(c, cells, t->theta_size);
+    t->m = g->m ? g->m : carve(c, cells, t->m_size);
+    t->ref = g->reference ? carve(c, cells, t->theta_size) : NULL;
+    t->decay = g->reference ? carve(c, g->rows, sizeof *t->decay) : NULL;
+    t->slot = carve(c, slots, sizeof *t->slot);
+    t->slot_m = carve(c, slots * g->dim, t->m_size);
+    t->scratch.next = carve(c, g->capacity, sizeof(uint32_t));
+    t->scratch.tail = carve(c, g->capacity, sizeof(uint32_t));
+    t->scratch.unique = carve(c, g->capacity, sizeof(uint32_t));
+    t->scratch.norm = carve(c, g->capacity, sizeof(double));
+    t->scratch.sum = carve(c, g->dim, sizeof(double));
+    t->scratch.sum_g = carve(c, g->dim, sizeof(double));
+    if (c->base)
+        mscope_schedule_init(&t->schedule, g->history, nodes);
+}
+
+static void adopt(mscope_table *t, const mscope_table_config *cfg)
+{
+    t->cfg = *cfg;
+    if (t->cfg.history == 0)
+        t->cfg.history = DEFAULT_HISTORY;
+    t->theta_size = cfg->state == MSCOPE_STATE_F64 ? 8 : 4;
+    t->m_size = cfg->state == MSCOPE_STATE_F32 ? 4 : 8;
+    t->g_size = t->theta_size;
+}
+
+size_t mscope_table_mem(const mscope_table_config *cfg)
+{
+    mscope_table probe;
+    carver c = { NULL, 0, 0 };
+
+    if (cfg == NULL || !in_range(cfg))
+        return 0;
+    memset(&probe, 0, sizeof probe);
+    adopt(&probe, cfg);
+    lay_out(&probe, &c);
+    return c.overflow ? 0 : c.used;
+}
+
+/* Moments of every row from borrowed theta and m, so that totals are right before the first step. */
+static void take_stock(mscope_table *t)
+{
+    for (uint32_t i = 0; i < t->cfg.rows; i++) {
+        mscope_sums sums;
+
+        t->row[i].band = MSCOPE_BAND_SILENT;
+        if (t->cfg.theta == NULL && t->cfg.m == NULL)
+            continue;
+        t->kern->row[t->cfg.state](mscope_at(t->theta, i, t, t->theta_size), mscope_at(t->m, i, t, t->m_size),
+                                   t->ref ? mscope_at(t->ref, i, t, t->theta_size) : NULL, NULL, t->cfg.dim, NULL, NULL,
+                                   &sums);
+        mscope_row_store(t, i, &sums);
+    }
+}
+
+int mscope_table_init(mscope_table **out, const mscope_table_config *cfg, void *mem, size_t mem_len)
+{
+    size_t need = mscope_table_mem(cfg);
+    const mscope_kern *kern;
+    mscope_table *t = mem;
+    carver c = { mem, 0, 0 };
+
+    if (out == NULL || need == 0 || mem == NULL || (uintptr_t)mem % LINE != 0)
+        return MSCOPE_EINVAL;
+    if (mem_len < need)
+        return MSCOPE_ENOMEM;
+    kern = mscope_kern_pick(cfg->kernel);
+    if (kern == NULL)
+        return MSCOPE_ENOTSUP;
+    memset(mem, 0, need);
+    adopt(t, cfg);
+    t->kern = kern;
+    t->cfg.kernel = kern->name;
+    lay_out(t, &c);
+    t->fault.field = "";
+    take_stock(t);
+    *out = t;
+    return mscope_table_resum(t);
+}
+
+const char *mscope_table_kernel(const mscope_table *t)
+{
+    return t->kern->name;
+}
+
+uint64_t mscope_table_steps(const mscope_table *t)
+{
+    return t->schedule.now;
+}
+
+const mscope_table_config *mscope_table_cfg(const mscope_table *t)
+{
+    return &t->cfg;
+}
+
+void *mscope_theta(mscope_table *t)
+{
+    return t->theta;
+}
+
+void *mscope_momentum(mscope_table *t)
+{
+    return t->m;
+}

@@ -1,0 +1,124 @@
+/* moments.c - closed-form advance of (r, v, c), and band totals that know how wrong they may be
+ *
+ * A total gains and loses rows and decays for decades, so its rounding error can outgrow it: |theta-ref|^2 has a mode
+ * of eigenvalue 1 in which errors live for ever, and one huge row that leaves a band takes every digit with
+ * it. Compensated or double-double totals do not help, because the row values they add are rounded themselves. So each
+ * total carries a rigorous running bound, and is recomputed from its rows when the bound says so.            */
+#include "core/moments.h"
+
+#include <math.h>
+
+#define U 1.1102230246251565e-16     /* unit roundoff of double */
+#define TRUST 1e-9                   /* relative error a published total may have */
+
+void mscope_moments_advance(const mscope_map *a, mscope_moments *x)
+{
+    mscope_moments o = *x;
+
+    x->r = a->a11 * a->a11 * o.r + 2.0 * a->a11 * a->a12 * o.c + a->a12 * a->a12 * o.v;
+    x->v = a->a21 * a->a21 * o.r + 2.0 * a->a21 * a->a22 * o.c + a->a22 * a->a22 * o.v;
+    x->c = a->a11 * a->a21 * o.r + (a->a11 * a->a22 + a->a12 * a->a21) * o.c + a->a12 * a->a22 * o.v;
+    if (o.ss != 0.0) {
+        double x1 = a->a11 - 1.0, y = a->a21;
+        double es = a->a11 * o.q + a->a12 * o.h, ms = a->a21 * o.q + a->a22 * o.h;
+
+        x->r += 2.0 * x1 * es + x1 * x1 * o.ss;
+        x->v += 2.0 * y * ms + y * y * o.ss;
+        x->c += x1 * ms + y * es + x1 * y * o.ss;
+        x->q = es + x1 * o.ss;
+        x->h = ms + y * o.ss;
+    }
+    if (x->r < 0.0)
+        x->r = 0.0;
+    if (x->v < 0.0)
+        x->v = 0.0;
+}
+
+/* Sums of absolute terms of the advance: |a11 e| and so on bounded through |e| = sqrt r, |m| = sqrt v, |s| = sqrt ss. */
+static void magnitudes(const mscope_map *a, const mscope_moments *x, double *e, double *m)
+{
+    double re = sqrt(x->r), rv = sqrt(x->v), rs = sqrt(x->ss);
+
+    *e = fabs(a->a11) * re + fabs(a->a12) * rv + fabs(a->a11 - 1.0) * rs;
+    *m = fabs(a->a21) * (re + rs) + fabs(a->a22) * rv;
+}
+
+mscope_row_error mscope_moments_error(const mscope_map *a, const mscope_moments *before, unsigned products,
+                                      uint32_t dim)
+{
+    /* Each map product rounds an entry by 3u at most, an entry enters a term twice; 16 for the advance itself;
+     * the sums over coordinates have dim/8 + 8 additions. */
+    mscope_row_error err = { U * (6.0 * products + 16.0) + U * (dim / 8.0 + 8.0), 0.0, 0.0 };
+
+    magnitudes(a, before, &err.e, &err.m);
+    return err;
+}
+
+static void combine(mscope_total *t, const mscope_moments *x, double sign, const mscope_row_error *err)
+{
+    t->sum.r += sign * x->r;
+    t->sum.v += sign * x->v;
+    t->sum.c += sign * x->c;
+    t->er += err->rel * err->e * err->e + U * (fabs(t->sum.r) + x->r);
+    t->ev += err->rel * err->m * err->m + U * (fabs(t->sum.v) + x->v);
+    t->ec += err->rel * err->e * err->m + U * (fabs(t->sum.c) + fabs(x->c));
+    if (x->ss != 0.0) {
+        t->sum.q += sign * x->q;
+        t->sum.h += sign * x->h;
+        t->sum.ss += sign * x->ss;
+        t->eq += U * (fabs(t->sum.q) + fabs(x->q)) + err->rel * err->e * sqrt(x->ss);
+        t->eh += U * (fabs(t->sum.h) + fabs(x->h)) + err->rel * err->m * sqrt(x->ss);
+    }
+}
+
+void mscope_total_add(mscope_total *t, const mscope_moments *x, const mscope_row_error *err)
+{
+    combine(t, x, 1.0, err);
+}
+
+void mscope_total_sub(mscope_total *t, const mscope_moments *x, const mscope_row_error *err)
+{
+    combine(t, x, -1.0, err);
+}
+
+void mscope_total_advance(mscope_total *t, const mscope_map *a)
+{
+    double e11 = fabs(a->a11), e12 = fabs(a->a12), e21 = fabs(a->a21), e22 = fabs(a->a22), e, m;
+    double er = t->er, ev = t->ev, ec = t->ec, step = 24.0 * U;
+
+    /* A total may stand a little below what its error allows: take magnitudes of sum plus bound. */
+    mscope_moments top = t->sum;
+    top.r = fabs(top.r) + er;
+    top.v = fabs(top.v) + ev;
+    magnitudes(a, &top, &e, &m);
+    t->er = e11 * e11 * er + 2.0 * e11 * e12 * ec + e12 * e12 * ev + step * e * e;
+    t->ev = e21 * e21 * er + 2.0 * e21 * e22 * ec + e22 * e22 * ev + step * m * m;
+    t->ec = e11 * e21 * er + (e11 * e22 + e12 * e21) * ec + e12 * e22 * ev + step * e * m;
+    if (t->sum.ss != 0.0) {
+        double x1 = fabs(a->a11 - 1.0), ds = U * t->sum.ss;
+        double es = e11 * t->eq + e12 * t->eh, ms = e21 * t->eq + e22 * t->eh;
+
+        t->er += 2.0 * x1 * es + x1 * x1 * ds;
+        t->ev += 2.0 * e21 * ms + e21 * e21 * ds;
+        t->ec += x1 * ms + e21 * es + x1 * e21 * ds;
+        t->eq = es + x1 * ds + step * e * sqrt(t->sum.ss);
+        t->eh = ms + e21 * ds + step * m * sqrt(t->sum.ss);
+    }
+    mscope_moments_advance(a, &t->sum);
+}
+
+void mscope_total_fresh(mscope_total *t)
+{
+    t->er_fresh = t->er;
+    t->ev_fresh = t->ev;
+    t->ec_fresh = t->ec;
+}
+
+int mscope_total_stale(const mscope_total *t)
+{
+    double rv = sqrt(fabs(t->sum.r) * fabs(t->sum.v));
+
+    return (t->er > TRUST * fabs(t->sum.r) && t->er > 2.0 * t->er_fresh) ||
+           (t->ev > TRUST * fabs(t->sum.v) && t->ev > 2.0 * t->ev_fresh) ||
+           (t->ec > TRUST * rv && t->ec > 2.0 * t->ec_fresh);
+}

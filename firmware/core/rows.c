@@ -1,0 +1,91 @@
+/* rows.c - overwrite rows with true values, and give them a reference */
+#include <string.h>
+
+#include "core/table.h"
+
+static int check_range(mscope_table *t, const char *what, uint32_t first, uint32_t n)
+{
+    if (t->open)
+        return mscope_refuse(t, MSCOPE_ESTATE, what, 0, 1, 0, 0);
+    if (first >= t->cfg.rows || n > t->cfg.rows - first)
+        return mscope_refuse(t, MSCOPE_EINDEX, "row", 0, (double)first + (double)n - 1, 0, (double)t->cfg.rows - 1);
+    return MSCOPE_OK;
+}
+
+/* Take a row out of its total, whatever its clock. */
+static void take_out(mscope_table *t, uint32_t row)
+{
+    mscope_row_error err;
+    mscope_map span;
+    mscope_moments x = mscope_row_moments_now(t, row, &span, &err);
+
+    mscope_total_sub(&t->band[mscope_total_of(&t->row[row])].total, &x, &err);
+}
+
+/* Recompute the moments of a row whose vectors stand at now, and put it back into its total. */
+static void put_back(mscope_table *t, uint32_t row)
+{
+    mscope_row_error err;
+    mscope_moments x;
+    mscope_sums sums;
+    mscope_map span;
+
+    t->kern->row[t->cfg.state](mscope_at(t->theta, row, t, t->theta_size), mscope_at(t->m, row, t, t->m_size),
+                               t->ref ? mscope_at(t->ref, row, t, t->theta_size) : NULL, NULL, t->cfg.dim, NULL, NULL,
+                               &sums);
+    mscope_row_store(t, row, &sums);
+    t->row[row].clock = (uint32_t)t->schedule.now;
+    x = mscope_row_moments_now(t, row, &span, &err);
+    mscope_total_add(&t->band[mscope_total_of(&t->row[row])].total, &x, &err);
+}
+
+int mscope_rows_set(mscope_table *t, uint32_t first, uint32_t n, const void *theta, const void *m)
+{
+    size_t cells = (size_t)n * t->cfg.dim;
+    void *to = mscope_at(t->m, first, t, t->m_size);
+    int err = check_range(t, "rows set inside a step", first, n);
+
+    if (err == 0 && theta == NULL)
+        err = mscope_refuse(t, MSCOPE_EINVAL, "theta", 0, 0, 1, 1);
+    if (err == 0)
+        err = mscope_check_finite(t, "theta", theta, cells, t->theta_size);
+    if (err == 0 && m)
+        err = mscope_check_finite(t, "m", m, cells, t->m_size);
+    if (err)
+        return err;
+    for (uint32_t i = first; i < first + n; i++) {
+        mscope_acf_forget(t, i);
+        take_out(t, i);
+    }
+    memcpy(mscope_at(t->theta, first, t, t->theta_size), theta, cells * t->theta_size);
+    if (m)
+        memcpy(to, m, cells * t->m_size);
+    else
+        memset(to, 0, cells * t->m_size);
+    for (uint32_t i = first; i < first + n; i++)
+        put_back(t, i);
+    return MSCOPE_OK;
+}
+
+int mscope_reference_set(mscope_table *t, uint32_t first, uint32_t n, const void *ref)
+{
+    size_t cells = (size_t)n * t->cfg.dim;
+    int err = check_range(t, "reference set inside a step", first, n);
+
+    if (err == 0 && t->ref == NULL)
+        err = mscope_refuse(t, MSCOPE_ESTATE, "reference", 0, 0, 1, 1);
+    if (err == 0 && ref == NULL)
+        err = mscope_refuse(t, MSCOPE_EINVAL, "reference", 0, 0, 1, 1);
+    if (err == 0)
+        err = mscope_check_finite(t, "reference", ref, cells, t->theta_size);
+    if (err)
+        return err;
+    for (uint32_t i = first; i < first + n; i++) {
+        mscope_row_catch_up(t, i);
+        take_out(t, i);
+    }
+    memcpy(mscope_at(t->ref, first, t, t->theta_size), ref, cells * t->theta_size);
+    for (uint32_t i = first; i < first + n; i++)
+        put_back(t, i);
+    return MSCOPE_OK;
+}

@@ -1,0 +1,256 @@
+/* snapshot.c - the whole state of a table as bytes, and back
+ *
+ * One walk over the state serves both directions, so what is written and what is read cannot differ. Nothing is settled
+ * first: a table read back continues bit for bit. All words are little-endian; CRC-32 (IEEE 802.3) over everything
+ * before it. Bytes:
+ *
+ *     "MSNP", version, config (9 x u32), scalars, schedule, row records, theta, m, reference, decay moments, bands,
+ *     autocorrelation, crc u32
+ */
+#include <string.h>
+
+#include "core/table.h"
+
+#define SNAPSHOT_VERSION 1
+
+typedef struct stream {
+    mscope_sink sink;                /* one of the two is NULL */
+    mscope_source source;
+    void *ctx;
+    uint32_t crc, crc_table[256];
+    int err;
+} stream;
+
+static void crc_init(stream *s)
+{
+    for (uint32_t i = 0; i < 256; i++) {
+        uint32_t c = i;
+
+        for (int k = 0; k < 8; k++)
+            c = c & 1 ? 0xedb88320u ^ (c >> 1) : c >> 1;
+        s->crc_table[i] = c;
+    }
+    s->crc = 0xffffffffu;
+}
+
+static void crc_add(stream *s, const unsigned char *p, size_t n)
+{
+    uint32_t c = s->crc;
+
+    for (size_t i = 0; i < n; i++)
+        c = s->crc_table[(c ^ p[i]) & 255] ^ (c >> 8);
+    s->crc = c;
+}
+
+/* n bytes as they are. */
+static void raw(stream *s, void *p, size_t n)
+{
+    if (s->err || n == 0)
+        return;
+    s->err = s->sink ? s->sink(s->ctx, p, n) : s->source(s->ctx, p, n);
+    if (s->err == 0)
+        crc_add(s, p, n);
+}
+
+static void swap(unsigned char *out, const unsigned char *in, size_t n, size_t width)
+{
+    for (size_t i = 0; i < n * width; i++)
+        out[i] = in[i - i % width + (width - 1 - i % width)];
+}
+
+static int little_endian(void)
+{
+    const uint16_t one = 1;
+    unsigned char low;
+
+    memcpy(&low, &one, 1);
+    return low == 1;
+}
+
+/* n words of `width` bytes, little-endian outside. */
+static void words(stream *s, void *p, size_t n, size_t width)
+{
+    unsigned char *at = p, part[512];
+    size_t left = n;
+
+    if (little_endian()) {
+        raw(s, p, n * width);
+        return;
+    }
+    while (left && s->err == 0) {
+        size_t k = left < sizeof part / width ? left : sizeof part / width;
+
+        if (s->sink)
+            swap(part, at, k, width);
+        raw(s, part, k * width);
+        if (s->source && s->err == 0)
+            swap(at, part, k, width);
+        at += k * width;
+        left -= k;
+    }
+}
+
+static void u32(stream *s, uint32_t *x)
+{
+    words(s, x, 1, 4);
+}
+
+static void flag(stream *s, int *x)
+{
+    uint32_t v = (uint32_t)*x;
+
+    u32(s, &v);
+    *x = (int)v;
+}
+
+static void row_record(stream *s, mscope_row_record *x)
+{
+    unsigned char small[4] = { x->band, (unsigned char)(x->flags & ROW_FOLLOWED), 0, 0 };
+
+    words(s, &x->r, 3, 8);
+    words(s, &x->active, 2, 8);
+    words(s, &x->clock, 2, 4);
+    words(s, &x->rate, 2, 4);
+    raw(s, small, 4);
+    x->band = small[0];
+    x->flags = small[1];
+}
+
+static void band_state(stream *s, mscope_band_state *x)
+{
+    words(s, &x->total, sizeof x->total / 8, 8);
+    words(s, &x->updates, 1, 8);
+    words(s, &x->rows, 2, 4);
+    words(s, &x->p, 2, 8);
+    words(s, &x->window, sizeof x->window / 8, 8);
+    words(s, &x->curvature, sizeof x->curvature / 8, 8);
+}
+
+static void acf_state(stream *s, mscope_table *t)
+{
+    for (unsigned b = 0; b < MSCOPE_BANDS; b++) {
+        words(s, &t->acf[b].references, 3, 4);
+        words(s, t->acf[b].a, MSCOPE_ACF_LAGS, 8);
+    }
+    for (size_t k = 0; k < (size_t)MSCOPE_BANDS * t->cfg.acf_rows; k++) {
+        words(s, &t->slot[k].row, 4, 4);
+        words(s, &t->slot[k].started, 1, 8);
+        flag(s, &t->slot[k].busy);
+        words(s, t->slot[k].lag, MSCOPE_ACF_LAGS, 8);
+    }
+    words(s, t->slot_m, (size_t)MSCOPE_BANDS * t->cfg.acf_rows * t->cfg.dim, t->m_size);
+}
+
+static void state(stream *s, mscope_table *t)
+{
+    size_t cells = (size_t)t->cfg.rows * t->cfg.dim;
+
+    words(s, &t->schedule.now, 1, 8);
+    words(s, &t->base, 1, 8);
+    flag(s, &t->made);
+    flag(s, &t->decays);
+    words(s, &t->step, sizeof t->step / 8, 8);
+    u32(s, &t->sweep);
+    words(s, t->schedule.left, sizeof t->schedule.left / 8, 8);
+    words(s, t->schedule.node[0], mscope_schedule_nodes(t->cfg.history) * sizeof(mscope_map) / 8, 8);
+    for (uint32_t i = 0; i < t->cfg.rows && s->err == 0; i++)
+        row_record(s, &t->row[i]);
+    words(s, t->theta, cells, t->theta_size);
+    words(s, t->m, cells, t->m_size);
+    if (t->ref) {
+        words(s, t->ref, cells, t->theta_size);
+        words(s, t->decay, (size_t)t->cfg.rows * sizeof *t->decay / 8, 8);
+    }
+    for (unsigned b = 0; b < MSCOPE_TOTALS; b++)
+        band_state(s, &t->band[b]);
+    acf_state(s, t);
+}
+
+/* What must agree between the file and the table it is read into. */
+static void shape(const mscope_table *t, uint32_t out[9])
+{
+    const mscope_table_config *c = &t->cfg;
+    const uint32_t v[9] = { c->rows,    c->dim,        (uint32_t)c->state, (uint32_t)c->form, (uint32_t)c->nesterov,
+                            (uint32_t)c->reference, c->history, c->acf_rows, MSCOPE_BANDS };
+
+    memcpy(out, v, sizeof v);
+}
+
+static int head(stream *s, mscope_table *t)
+{
+    static const char *const name[9] = { "rows", "dim", "state", "form", "nesterov", "reference", "history", "acf_rows",
+                                         "bands" };
+    unsigned char magic[4] = { 'M', 'S', 'N', 'P' };
+    uint32_t version = SNAPSHOT_VERSION, want[9], have[9];
+
+    shape(t, want);
+    memcpy(have, want, sizeof have);
+    raw(s, magic, 4);
+    u32(s, &version);
+    if (s->err)
+        return s->err;
+    if (memcmp(magic, "MSNP", 4) != 0)
+        return mscope_refuse(t, MSCOPE_EPROTO, "snapshot magic", 0, magic[0], 'M', 'M');
+    if (version != SNAPSHOT_VERSION)
+        return mscope_refuse(t, MSCOPE_EVERSION, "snapshot version", 0, version, SNAPSHOT_VERSION, SNAPSHOT_VERSION);
+    words(s, have, 9, 4);
+    for (size_t i = 0; i < 9 && s->err == 0; i++)
+        if (have[i] != want[i])
+            return mscope_refuse(t, MSCOPE_EINVAL, name[i], 0, have[i], want[i], want[i]);
+    return s->err;
+}
+
+int mscope_snapshot_write(mscope_table *t, mscope_sink sink, void *ctx)
+{
+    stream s = { sink, NULL, ctx, 0, { 0 }, 0 };
+    uint32_t crc;
+
+    if (t->open)
+        return mscope_refuse(t, MSCOPE_ESTATE, "snapshot inside a step", 0, 1, 0, 0);
+    crc_init(&s);
+    s.err = head(&s, t);
+    state(&s, t);
+    crc = ~s.crc;
+    u32(&s, &crc);
+    return s.err;
+}
+
+/* Fields that later index memory: a file with a good checksum can still be somebody's mischief. */
+static int sound(const mscope_table *t)
+{
+    for (uint32_t i = 0; i < t->cfg.rows; i++)
+        if ((t->row[i].band >= MSCOPE_BANDS && t->row[i].band != MSCOPE_BAND_SILENT) ||
+            mscope_row_age(t, &t->row[i]) > t->cfg.history)
+            return 0;
+    for (size_t k = 0; k < (size_t)MSCOPE_BANDS * t->cfg.acf_rows; k++)
+        if (t->slot[k].row >= t->cfg.rows || t->slot[k].filled > MSCOPE_ACF_LAGS ||
+            t->slot[k].lags > MSCOPE_ACF_LAGS)
+            return 0;
+    for (unsigned b = 0; b < MSCOPE_BANDS; b++)
+        if (t->acf[b].lags > MSCOPE_ACF_LAGS)
+            return 0;
+    return t->sweep < t->cfg.rows;
+}
+
+int mscope_snapshot_read(mscope_table *t, mscope_source source, void *ctx)
+{
+    stream s = { NULL, source, ctx, 0, { 0 }, 0 };
+    uint32_t crc, have = 0;
+
+    if (t->open)
+        return mscope_refuse(t, MSCOPE_ESTATE, "snapshot inside a step", 0, 1, 0, 0);
+    crc_init(&s);
+    s.err = head(&s, t);
+    if (s.err)
+        return s.err;
+    state(&s, t);
+    crc = ~s.crc;
+    u32(&s, &have);
+    if (s.err)
+        return s.err;
+    if (have != crc)
+        return mscope_refuse(t, MSCOPE_EPROTO, "snapshot crc", 0, have, crc, crc);
+    if (!sound(t))
+        return mscope_refuse(t, MSCOPE_EPROTO, "snapshot contents", 0, 0, 0, 0);
+    return MSCOPE_OK;
+}
