@@ -12,7 +12,7 @@
 #include <msgpack.h>
 #include <msgpack/unpack_define.h>
 
-int mscope_refuse(mscope_refusal *why, int code, const char *field, const char *range, const char *text,
+int mscope_refusal_set(mscope_refusal *why, int code, const char *field, const char *range, const char *text,
                   const char *value, ...)
 {
     va_list ap;
@@ -284,7 +284,7 @@ static int utf8_ok(const unsigned char *s, size_t n)
 
 static int wrong_type(reader *r, const mscope_field *f, const item *v, const char *want)
 {
-    return mscope_refuse(r->why, MSCOPE_EPROTO, f->name, want, "a field of the wrong type", "%s",
+    return mscope_refusal_set(r->why, MSCOPE_EPROTO, f->name, want, "a field of the wrong type", "%s",
                          item_names[v->type]);
 }
 
@@ -295,11 +295,11 @@ static int read_uint(reader *r, const mscope_field *f, const item *v, char *at)
 
     (void)snprintf(range, sizeof range, "%llu..%llu", (unsigned long long)f->low, (unsigned long long)high);
     if (v->type == ITEM_NEGATIVE)
-        return mscope_refuse(r->why, MSCOPE_EINVAL, f->name, range, "out of range", "%lld", (long long)v->i);
+        return mscope_refusal_set(r->why, MSCOPE_EINVAL, f->name, range, "out of range", "%lld", (long long)v->i);
     if (v->type != ITEM_UINT)
         return wrong_type(r, f, v, "an unsigned integer");
     if (v->u < f->low || v->u > high)
-        return mscope_refuse(r->why, MSCOPE_EINVAL, f->name, range, "out of range", "%llu",
+        return mscope_refusal_set(r->why, MSCOPE_EINVAL, f->name, range, "out of range", "%llu",
                              (unsigned long long)v->u);
     if (f->type == MSCOPE_FIELD_u32)
         *(uint32_t *)(void *)at = (uint32_t)v->u;
@@ -316,10 +316,10 @@ static int read_text(reader *r, const mscope_field *f, const item *v, char *at)
         return wrong_type(r, f, v, "a string");
     if (v->len >= f->size) {
         (void)snprintf(range, sizeof range, "at most %zu bytes", f->size - 1);
-        return mscope_refuse(r->why, MSCOPE_EINVAL, f->name, range, "a string too long", "%u bytes", v->len);
+        return mscope_refusal_set(r->why, MSCOPE_EINVAL, f->name, range, "a string too long", "%u bytes", v->len);
     }
     if (!utf8_ok((const unsigned char *)v->s, v->len))
-        return mscope_refuse(r->why, MSCOPE_EINVAL, f->name, "UTF-8 without control characters",
+        return mscope_refusal_set(r->why, MSCOPE_EINVAL, f->name, "UTF-8 without control characters",
                              "a string that cannot be published", "%.*s", (int)v->len, v->s);
     memset(at, 0, f->size);
     memcpy(at, v->s, v->len);
@@ -340,7 +340,7 @@ static int read_word(reader *r, const mscope_field *f, const item *v, char *at)
         }
         (void)snprintf(range + used, sizeof range - used, "%s%s", i > 0 ? " | " : "", f->words[i]);
     }
-    return mscope_refuse(r->why, MSCOPE_EINVAL, f->name, range, "not one of the known words", "%.*s",
+    return mscope_refusal_set(r->why, MSCOPE_EINVAL, f->name, range, "not one of the known words", "%.*s",
                          (int)(v->len < 40 ? v->len : 40), v->s);
 }
 
@@ -357,7 +357,7 @@ static int read_value(reader *r, const mscope_field *f, const item *v)
         if (v->type != ITEM_UINT && v->type != ITEM_NEGATIVE)
             return wrong_type(r, f, v, "an integer");
         if (i < INT32_MIN || i > INT32_MAX)
-            return mscope_refuse(r->why, MSCOPE_EINVAL, f->name, "32 bits", "out of range", "%lld", (long long)i);
+            return mscope_refusal_set(r->why, MSCOPE_EINVAL, f->name, "32 bits", "out of range", "%lld", (long long)i);
         *(int *)(void *)at = (int)i;
         return 0;
     }
@@ -393,7 +393,7 @@ static int on_map_item(reader *r, const item *map, const item *key, const item *
         if (strlen(r->f[i].name) != key->len || memcmp(r->f[i].name, key->s, key->len) != 0)
             continue;
         if (r->seen >> i & 1)
-            return mscope_refuse(r->why, MSCOPE_EPROTO, r->f[i].name, "once", "a field given twice", "twice");
+            return mscope_refusal_set(r->why, MSCOPE_EPROTO, r->f[i].name, "once", "a field given twice", "twice");
         r->seen |= (uint64_t)1 << i;
         return read_value(r, &r->f[i], v);
     }
@@ -419,15 +419,15 @@ int mscope_fields_decode(const mscope_field *f, size_t n, const uint8_t *in, siz
     if (got < 0 && why->code != 0)
         return why->code;
     if (got < 0)
-        return mscope_refuse(why, MSCOPE_EPROTO, "body", "a MessagePack map", "not MessagePack", "byte %zu", off);
+        return mscope_refusal_set(why, MSCOPE_EPROTO, "body", "a MessagePack map", "not MessagePack", "byte %zu", off);
     if (got == 0)
-        return mscope_refuse(why, MSCOPE_EPROTO, "body", "a whole MessagePack map", "the map is cut short",
+        return mscope_refusal_set(why, MSCOPE_EPROTO, "body", "a whole MessagePack map", "the map is cut short",
                              "%zu bytes", len);
     if (off != len || mscope_unpack_data(&ctx).type != ITEM_MAP)
-        return mscope_refuse(why, MSCOPE_EPROTO, "body", "one MessagePack map and nothing after it",
+        return mscope_refusal_set(why, MSCOPE_EPROTO, "body", "one MessagePack map and nothing after it",
                              "not one map", "%zu bytes, %zu used", len, off);
     for (size_t i = 0; i < n; i++)
         if (!(r.seen >> i & 1))
-            return mscope_refuse(why, MSCOPE_EPROTO, f[i].name, "present", "a required field is missing", "missing");
+            return mscope_refusal_set(why, MSCOPE_EPROTO, f[i].name, "present", "a required field is missing", "missing");
     return 0;
 }

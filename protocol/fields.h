@@ -39,9 +39,9 @@ MSCOPE_MUST_CHECK int mscope_fields_encode(const mscope_field *f, size_t n, cons
 MSCOPE_MUST_CHECK int mscope_fields_decode(const mscope_field *f, size_t n, const uint8_t *in, size_t len,
                                            void *into, mscope_refusal *why);
 
-/* mscope_refuse - fill *why (NULL: nothing) and return code. value is printf-style; bytes outside printable
+/* mscope_refusal_set - fill *why (NULL: nothing) and return code. value is printf-style; bytes outside printable
  * ASCII become '?', so a refusal can quote hostile input.                                                  */
-int mscope_refuse(mscope_refusal *why, int code, const char *field, const char *range, const char *text,
+int mscope_refusal_set(mscope_refusal *why, int code, const char *field, const char *range, const char *text,
                   const char *value, ...) __attribute__((format(printf, 6, 7)));
 
 #endif

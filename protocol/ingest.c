@@ -88,14 +88,14 @@ void mscope_header_encode(const mscope_header *h, uint8_t out[MSCOPE_HEADER_LEN]
 
 static int refuse_u64(mscope_refusal *why, const char *field, uint64_t v, const char *range, const char *text)
 {
-    return mscope_refuse(why, MSCOPE_EINVAL, field, range, text, "%llu", (unsigned long long)v);
+    return mscope_refusal_set(why, MSCOPE_EINVAL, field, range, text, "%llu", (unsigned long long)v);
 }
 
 static int check_real(mscope_refusal *why, const char *field, double v, int ok, const char *range)
 {
     if (!isfinite(v))
-        return mscope_refuse(why, MSCOPE_ENONFINITE, field, range, "not a finite number", "%g", v);
-    return ok ? 0 : mscope_refuse(why, MSCOPE_EINVAL, field, range, "out of range", "%.17g", v);
+        return mscope_refusal_set(why, MSCOPE_ENONFINITE, field, range, "not a finite number", "%g", v);
+    return ok ? 0 : mscope_refusal_set(why, MSCOPE_EINVAL, field, range, "out of range", "%.17g", v);
 }
 
 /* Which flags a kind may carry, and whether values or indices may follow. */
@@ -179,7 +179,7 @@ static int check_header(const mscope_header *h, mscope_refusal *why)
     if (!kind_known(h->kind))
         return refuse_u64(why, "kind", h->kind, "1..7 or 64..66", "unknown kind of message");
     if (h->flags & ~flags_of(h->kind))
-        return mscope_refuse(why, MSCOPE_EINVAL, "flags", "only the flags of this kind",
+        return mscope_refusal_set(why, MSCOPE_EINVAL, "flags", "only the flags of this kind",
                              "a flag that this kind of message does not have", "0x%x", h->flags);
     if (h->session == 0)
         return refuse_u64(why, "session", 0, "1..2^64-1", "a session number is drawn at random and never 0");
@@ -195,19 +195,19 @@ int mscope_header_decode(const uint8_t *bytes, size_t len, mscope_header *h, msc
     int bad;
 
     if (len != MSCOPE_HEADER_LEN)
-        return mscope_refuse(why, MSCOPE_EPROTO, "header", "64 bytes", "the first frame is not a header",
+        return mscope_refusal_set(why, MSCOPE_EPROTO, "header", "64 bytes", "the first frame is not a header",
                              "%zu bytes", len);
     if (memcmp(bytes, magic, sizeof magic) != 0)
-        return mscope_refuse(why, MSCOPE_EPROTO, "magic", "MSCP", "not a momentscope message", "%02x%02x%02x%02x",
+        return mscope_refusal_set(why, MSCOPE_EPROTO, "magic", "MSCP", "not a momentscope message", "%02x%02x%02x%02x",
                              bytes[0], bytes[1], bytes[2], bytes[3]);
     if (crc16(bytes, AT_CRC) != get(bytes + AT_CRC, 2)) {
         char range[16];
         (void)snprintf(range, sizeof range, "0x%04x", crc16(bytes, AT_CRC));
-        return mscope_refuse(why, MSCOPE_EPROTO, "crc", range, "the header was damaged", "0x%04x",
+        return mscope_refusal_set(why, MSCOPE_EPROTO, "crc", range, "the header was damaged", "0x%04x",
                              (unsigned)get(bytes + AT_CRC, 2));
     }
     if (bytes[AT_VERSION] != MSCOPE_WIRE_VERSION)
-        return mscope_refuse(why, MSCOPE_EVERSION, "version", "1", "another version of the wire", "%u",
+        return mscope_refusal_set(why, MSCOPE_EVERSION, "version", "1", "another version of the wire", "%u",
                              bytes[AT_VERSION]);
     v = (mscope_header){
         .kind = bytes[AT_KIND],
@@ -350,7 +350,7 @@ int mscope_hello_decode(const uint8_t *in, size_t len, mscope_hello *v, mscope_r
     int bad = mscope_fields_decode(hello_fields, LEN(hello_fields), in, len, &got, why);
 
     if (!bad && !name_ok(got.table))
-        bad = mscope_refuse(why, MSCOPE_EINVAL, "table", "1..63 of letters, digits, _ . -",
+        bad = mscope_refusal_set(why, MSCOPE_EINVAL, "table", "1..63 of letters, digits, _ . -",
                             "a table name becomes part of a topic", "%s", got.table);
     if (!bad)
         *v = got;

@@ -129,7 +129,7 @@ int mscope_record_decode(const char *topic, const uint8_t *in, size_t len, mscop
     int kind = kind_of(topic), bad;
 
     if (kind < 0)
-        return mscope_refuse(why, MSCOPE_EPROTO, "topic", "band/ table/ acf/ daemon alert", "unknown topic", "%.40s",
+        return mscope_refusal_set(why, MSCOPE_EPROTO, "topic", "band/ table/ acf/ daemon alert", "unknown topic", "%.40s",
                              topic);
     memset(&got, 0, sizeof got);
     got.kind = (enum mscope_record_kind)kind;
@@ -138,7 +138,7 @@ int mscope_record_decode(const char *topic, const uint8_t *in, size_t len, mscop
         return bad;
     (void)mscope_record_topic(&got, own);
     if (strcmp(own, topic) != 0)
-        return mscope_refuse(why, MSCOPE_EPROTO, "topic", own, "the map belongs to another topic", "%.40s", topic);
+        return mscope_refusal_set(why, MSCOPE_EPROTO, "topic", own, "the map belongs to another topic", "%.40s", topic);
     *r = got;
     return 0;
 }
