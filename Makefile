@@ -22,11 +22,12 @@ HOST_LIBS   = $(shell $(PKG) --libs gsl fftw3 libcjson)
 CORE_SRC   = $(addprefix firmware/core/,err.c schedule.c moments.c activity.c kern.c kern_ref.c kern_v128.c \
              kern_v256.c layout.c coalesce.c table.c totals.c rows.c probe.c acf.c snapshot.c)
 PROTO_SRC  = protocol/fields.c protocol/ingest.c protocol/telemetry.c
-CLIENT_SRC =
+CLIENT_SRC = host/client/endpoint.c host/client/queue.c host/client/link.c host/client/heal.c host/client/attach.c
 DAEMON_SRC =
-THEORY_SRC =
+THEORY_SRC = $(addprefix host/theory/,batch.c matrix.c maps.c clocks.c stability.c feedback.c vocabulary.c \
+             atlas.c limits.c integrate.c gauss.c kl.c logistic.c floors.c lr_limits.c)
 DIAG_SRC   =
-CLI_SRC    =
+CLI_SRC    = $(addprefix host/cli/,main.c predict.c predict_json.c predict_ls.c predict_lr.c)
 DEMO_SRC   =
 TESTS      = test_wire
 

@@ -1,0 +1,189 @@
+/* heal.c - SYNC and REFERENCE: the shadow's way back to the trainer's own rows
+ *
+ * A SYNC is a run of ascending chunks from row 0 to the last, each the truth of its rows at its own step. It is
+ * queued in small pieces right behind the STEP it belongs to, so it never delays the trainer; a step dropped
+ * meanwhile starts it again. References are kept here, because a daemon that restarts has lost them. */
+#include "private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static size_t element(const mscope_ctable *t)
+{
+    return t->info.state == MSCOPE_STATE_F64 ? sizeof(double) : sizeof(float);
+}
+
+int mscope_heal_able(const mscope_ctable *t)
+{
+    return t->info.read != NULL || (t->info.theta != NULL && t->info.m != NULL);
+}
+
+void mscope_heal_start(mscope_ctable *t)
+{
+    t->sync_row = 0;
+    t->syncing = mscope_heal_able(t);
+    t->inexact = 1;
+}
+
+int mscope_heal_exact(const mscope_client *c, const mscope_ctable *t)
+{
+    return t->welcomed && !t->syncing && !t->inexact && t->queued == t->step &&
+           mscope_queue_find(&c->queue, t->sync_last) == NULL;
+}
+
+/* -- SYNC ------------------------------------------------------------------------------------------- */
+
+static int copy_rows(mscope_ctable *t, uint32_t first, uint32_t n, void *theta, void *m)
+{
+    const mscope_attach_info *in = &t->info;
+    const size_t d = in->dim, len = (size_t)n * d, at = (size_t)first * d, e = element(t);
+
+    if (in->read != NULL && in->state != MSCOPE_STATE_MIXED)
+        return in->read(in->read_ctx, first, n, theta, m);
+    if (in->read != NULL) {                  /* mixed: float64 momentum here, float32 on the wire */
+        double *wide = malloc(len * sizeof *wide);
+        int rc = wide != NULL ? in->read(in->read_ctx, first, n, theta, wide) : MSCOPE_ENOMEM;
+        for (size_t i = 0; rc == 0 && i < len; i++)
+            ((float *)m)[i] = (float)wide[i];
+        free(wide);
+        return rc;
+    }
+    if (in->settle != NULL)
+        in->settle(in->settle_ctx, first, n);
+    memcpy(theta, (const char *)in->theta + at * e, len * e);
+    if (in->state != MSCOPE_STATE_MIXED)
+        memcpy(m, (const char *)in->m + at * e, len * e);
+    else
+        for (size_t i = 0; i < len; i++)
+            ((float *)m)[i] = (float)((const double *)in->m)[at + i];
+    return 0;
+}
+
+/* Rows one chunk may have: within sync_bytes, and with its two bodies within the daemon's credit. */
+static uint32_t chunk_rows(const mscope_client *c, const mscope_ctable *t)
+{
+    uint64_t row = 2ull * t->info.dim * element(t), most = c->sync_bytes;
+
+    if (c->credit_bytes > 2 * MSCOPE_HEADER_LEN && most > c->credit_bytes - MSCOPE_HEADER_LEN)
+        most = c->credit_bytes - MSCOPE_HEADER_LEN;
+    uint64_t n = most / row, left = t->info.rows - t->sync_row;
+    if (n == 0)
+        n = 1;
+    return (uint32_t)(n < left ? n : left);
+}
+
+static int queue_chunk(mscope_client *c, uint32_t handle)
+{
+    mscope_ctable *t = &c->table[handle];
+    uint32_t n = chunk_rows(c, t);
+    size_t len = (size_t)n * t->info.dim * element(t);
+    mscope_frame *f = mscope_frame_new(MSCOPE_SYNC);
+    void *theta = f != NULL ? mscope_frame_body(f, len) : NULL;
+    void *m = theta != NULL ? mscope_frame_body(f, len) : NULL;
+    int last = t->sync_row + n == t->info.rows;
+
+    if (m == NULL || copy_rows(t, t->sync_row, n, theta, m) < 0) {
+        mscope_frame_free(f);
+        return 1;
+    }
+    mscope_header h = { .table = handle, .step = t->step, .count = n, .extra = t->sync_row,
+                        .flags = last ? MSCOPE_FLAG_LAST : 0,
+                        .value_type = t->info.state == MSCOPE_STATE_F64 ? MSCOPE_F64 : MSCOPE_F32 };
+    if (mscope_enqueue(c, f, &h) != 0)
+        return 1;
+    t->queued = t->step;                     /* a SYNC that names a later step moved the daemon's clock there */
+    t->sync_row += n;
+    if (last) {
+        t->syncing = 0;
+        t->sync_last = h.seq;
+        c->stats.syncs++;
+    }
+    return 0;
+}
+
+/* -- references ------------------------------------------------------------------------------------- */
+
+int mscope_heal_keep(mscope_ctable *t, uint32_t first, uint32_t n, const void *ref, uint8_t value_type)
+{
+    size_t len = (size_t)n * t->info.dim * mscope_value_size(value_type), i = 0;
+    zmq_msg_t values;
+
+    if (zmq_msg_init_size(&values, len) != 0)
+        return MSCOPE_ENOMEM;
+    memcpy(zmq_msg_data(&values), ref, len);
+    while (i < t->nrefs && !(t->refs[i].first == first && t->refs[i].n == n))
+        i++;
+    if (i < t->nrefs) {
+        zmq_msg_close(&t->refs[i].values);
+    } else {
+        mscope_refchunk *grown = realloc(t->refs, (t->nrefs + 1) * sizeof *grown);
+        if (grown == NULL) {
+            zmq_msg_close(&values);
+            return MSCOPE_ENOMEM;
+        }
+        t->refs = grown;
+        t->nrefs++;
+    }
+    t->refs[i].first = first;
+    t->refs[i].n = n;
+    t->refs[i].value_type = value_type;
+    zmq_msg_init(&t->refs[i].values);
+    zmq_msg_move(&t->refs[i].values, &values);
+    zmq_msg_close(&values);
+    if (i < t->ref_next)
+        t->ref_next = i;
+    return 0;
+}
+
+void mscope_heal_forget(mscope_ctable *t)
+{
+    for (size_t i = 0; i < t->nrefs; i++)
+        zmq_msg_close(&t->refs[i].values);
+    free(t->refs);
+    t->refs = NULL;
+    t->nrefs = t->ref_next = 0;
+}
+
+static int queue_reference(mscope_client *c, uint32_t handle)
+{
+    mscope_ctable *t = &c->table[handle];
+    mscope_refchunk *r = &t->refs[t->ref_next];
+    mscope_frame *f = mscope_frame_new(MSCOPE_REFERENCE);
+    mscope_header h = { .table = handle, .step = t->step, .count = r->n, .extra = r->first,
+                        .flags = r->first + r->n == t->info.rows ? MSCOPE_FLAG_LAST : 0,
+                        .value_type = r->value_type };
+
+    if (f == NULL || mscope_frame_share(f, &r->values) != 0) {
+        mscope_frame_free(f);
+        return 1;
+    }
+    if (mscope_enqueue(c, f, &h) != 0)
+        return 1;
+    t->ref_next++;
+    return 0;
+}
+
+/* At most sync_bytes wait unsent at a time, so that steps find the queue short. */
+void mscope_heal_some(mscope_client *c, uint32_t handle, int may_seek)
+{
+    mscope_ctable *t = &c->table[handle];
+    uint64_t queued = 0, before;
+
+    if (!c->established || !t->welcomed)
+        return;
+    while (queued < c->sync_bytes) {
+        if (c->queue.wire - c->queue.sent_bytes >= c->sync_bytes)
+            return;
+        before = c->queue.bytes;
+        if (t->ref_next < t->nrefs && t->queued == t->step) {
+            if (queue_reference(c, handle) != 0)
+                return;
+        } else if (t->syncing && (t->queued == t->step || may_seek) && mscope_now_ns() >= t->sync_after) {
+            if (queue_chunk(c, handle) != 0)
+                return;
+        } else {
+            return;
+        }
+        queued += c->queue.bytes - before;
+    }
+}

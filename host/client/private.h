@@ -1,0 +1,124 @@
+/* private.h - inside of the trainer's side: frames held until acknowledged, tables, one socket
+ *
+ *   attach.c  the public calls: check, build frames, count
+ *   queue.c   frames in sequence order, held until acknowledged
+ *   link.c    the socket: connect, HELLO, send within credit, take in answers
+ *   heal.c    SYNC and REFERENCE from the trainer's own rows
+ *
+ * Everything runs on the caller's thread and returns without waiting, unless a function says wait_ms. */
+#ifndef MSCOPE_CLIENT_PRIVATE_H
+#define MSCOPE_CLIENT_PRIVATE_H
+
+#include "mscope/client.h"
+
+#include <sys/types.h>
+#include <zmq.h>
+
+enum { MSCOPE_PARTS = 4 };
+
+/* -- queue ------------------------------------------------------------------------------------------ */
+
+typedef struct mscope_frame {
+    uint64_t seq, step;
+    uint64_t wire;                       /* bytes on the wire                                          */
+    uint32_t table;
+    uint8_t kind, parts;
+    uint8_t header[MSCOPE_HEADER_LEN];
+    zmq_msg_t part[MSCOPE_PARTS];        /* bodies, shared with the socket by reference count          */
+} mscope_frame;
+
+/* Frame i of the queue has sequence number head->seq + i; the first `sent` are on the wire, unacknowledged. */
+typedef struct mscope_queue {
+    mscope_frame **ring;
+    size_t cap, head, len, sent;         /* cap is a power of two or 0                                 */
+    uint64_t bytes, wire, sent_bytes;    /* memory held, wire bytes of all and of the sent ones        */
+    uint64_t next_seq;                   /* of the next frame pushed                                   */
+} mscope_queue;
+
+/* mscope_frame_new - a frame of a kind without bodies, or NULL; mscope_frame_body adds one of len bytes
+ * Returns body: where to write the bytes, or NULL without memory                                      */
+mscope_frame *mscope_frame_new(uint8_t kind);
+void *mscope_frame_body(mscope_frame *f, size_t len);
+int mscope_frame_share(mscope_frame *f, zmq_msg_t *body);     /* one more body, by reference            */
+void mscope_frame_free(mscope_frame *f);
+uint64_t mscope_frame_held(const mscope_frame *f);             /* bytes of memory                       */
+
+/* mscope_queue_push - number the frame, encode its header and take it over; ENOMEM leaves it the caller's */
+MSCOPE_MUST_CHECK int mscope_queue_push(mscope_queue *q, mscope_frame *f, mscope_header *h);
+mscope_frame *mscope_queue_at(const mscope_queue *q, size_t i);
+mscope_frame *mscope_queue_find(const mscope_queue *q, uint64_t seq);
+void mscope_queue_sent(mscope_queue *q);                       /* the next unsent frame has been sent   */
+void mscope_queue_done(mscope_queue *q, uint64_t seq);         /* free every frame up to seq            */
+void mscope_queue_rewind(mscope_queue *q);                     /* nothing counts as sent any more       */
+void mscope_queue_fini(mscope_queue *q);
+
+/* -- tables and client ------------------------------------------------------------------------------ */
+
+typedef struct mscope_refchunk {         /* a reference, kept so that a new daemon can have it too      */
+    uint32_t first, n;
+    uint8_t value_type;
+    zmq_msg_t values;
+} mscope_refchunk;
+
+typedef struct mscope_ctable {
+    mscope_attach_info info;             /* strings point to the copies below                          */
+    char name[MSCOPE_NAME_MAX + 1], reference[MSCOPE_TEXT_MAX + 1];
+    uint64_t step;                       /* steps the trainer has done                                 */
+    uint64_t queued;                     /* number of the last STEP handed to the queue                */
+    mscope_step last;                    /* schedule of the last step                                  */
+    /* conversation */
+    int welcomed, refused, hello_sent;
+    uint64_t hello_seq, hello_step, hello_at, hello_wait;      /* ns                                   */
+    /* healing */
+    int syncing, inexact;                /* a SYNC is under way; the daemon says it is not exact       */
+    uint32_t sync_row;
+    uint64_t sync_last;                  /* sequence number of the last SYNC's last chunk              */
+    uint64_t sync_after;                 /* ns: not before                                             */
+    mscope_refchunk *refs;
+    size_t nrefs, ref_next;              /* chunks, and the first that the daemon has not been sent    */
+} mscope_ctable;
+
+struct mscope_client {
+    char name[MSCOPE_TEXT_MAX + 1];
+    uint64_t session, buffer_bytes, sync_bytes;
+    int block_ms, quiet;
+    pid_t pid;                           /* a forked child must not touch the socket                   */
+    void *ctx, *sock, *mon;
+    int up, established, connections;    /* handshake done; every table welcomed or refused            */
+    uint64_t credit_frames, credit_bytes;
+    uint64_t resent_below;               /* sequence numbers below were sent before                    */
+    mscope_queue queue;
+    mscope_ctable *table;
+    size_t tables;
+    char warned[8][32];                  /* fields already told on stderr                              */
+    unsigned nwarned;
+    mscope_client_stats stats;
+};
+
+uint64_t mscope_now_ns(void);
+
+/* mscope_link_open, _close - the socket; open connects in the background */
+MSCOPE_MUST_CHECK int mscope_link_open(mscope_client *c, const char *endpoint);
+void mscope_link_close(mscope_client *c);
+/* mscope_link_pump - take in answers, say HELLO, send what credit allows; never waits */
+void mscope_link_pump(mscope_client *c);
+/* mscope_link_wait - sleep until something can be done, at most wait_ms */
+void mscope_link_wait(mscope_client *c, int wait_ms);
+/* mscope_link_note - keep an error in the stats, and tell the first of its field */
+void mscope_link_note(mscope_client *c, const mscope_refusal *why);
+
+/* mscope_enqueue - push a frame if buffer_bytes allows; 0, 1: no room (frame freed) */
+MSCOPE_MUST_CHECK int mscope_enqueue(mscope_client *c, mscope_frame *f, mscope_header *h);
+
+/* mscope_heal_start - the shadow of t needs every row again, from the first */
+void mscope_heal_start(mscope_ctable *t);
+int mscope_heal_able(const mscope_ctable *t);
+/* mscope_heal_some - queue references, and SYNC chunks of at most sync_bytes, when their step is the daemon's;
+ * may_seek: a SYNC may name a step later than the daemon's, which declares those between lost */
+void mscope_heal_some(mscope_client *c, uint32_t handle, int may_seek);
+int mscope_heal_exact(const mscope_client *c, const mscope_ctable *t);
+void mscope_heal_forget(mscope_ctable *t);
+MSCOPE_MUST_CHECK int mscope_heal_keep(mscope_ctable *t, uint32_t first, uint32_t n, const void *ref,
+                                       uint8_t value_type);
+
+#endif

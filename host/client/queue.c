@@ -1,0 +1,135 @@
+/* queue.c - frames in sequence order, held until the daemon has acknowledged them
+ *
+ * A ring of pointers: a zmq_msg_t may not be moved by copying its bytes, so frames stay where they were made. */
+#include "private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+mscope_frame *mscope_frame_new(uint8_t kind)
+{
+    mscope_frame *f = calloc(1, sizeof *f);
+
+    if (f != NULL) {
+        f->kind = kind;
+        f->wire = MSCOPE_HEADER_LEN;
+    }
+    return f;
+}
+
+void *mscope_frame_body(mscope_frame *f, size_t len)
+{
+    zmq_msg_t *m = &f->part[f->parts];
+
+    if (f->parts == MSCOPE_PARTS || zmq_msg_init_size(m, len) != 0)
+        return NULL;
+    f->parts++;
+    f->wire += len;
+    return zmq_msg_data(m);
+}
+
+int mscope_frame_share(mscope_frame *f, zmq_msg_t *body)
+{
+    zmq_msg_t *m = &f->part[f->parts];
+
+    if (f->parts == MSCOPE_PARTS)
+        return MSCOPE_ENOMEM;
+    zmq_msg_init(m);
+    f->parts++;
+    if (zmq_msg_copy(m, body) != 0)
+        return MSCOPE_ENOMEM;
+    f->wire += zmq_msg_size(body);
+    return 0;
+}
+
+void mscope_frame_free(mscope_frame *f)
+{
+    if (f == NULL)
+        return;
+    for (unsigned i = 0; i < f->parts; i++)
+        zmq_msg_close(&f->part[i]);
+    free(f);
+}
+
+uint64_t mscope_frame_held(const mscope_frame *f)
+{
+    return f->wire + sizeof *f;
+}
+
+static int grow(mscope_queue *q)
+{
+    size_t cap = q->cap ? 2 * q->cap : 64;
+    mscope_frame **ring = malloc(cap * sizeof *ring);
+
+    if (ring == NULL)
+        return MSCOPE_ENOMEM;
+    for (size_t i = 0; i < q->len; i++)
+        ring[i] = mscope_queue_at(q, i);
+    free(q->ring);
+    q->ring = ring;
+    q->cap = cap;
+    q->head = 0;
+    return 0;
+}
+
+int mscope_queue_push(mscope_queue *q, mscope_frame *f, mscope_header *h)
+{
+    if (q->len == q->cap && grow(q) != 0)
+        return MSCOPE_ENOMEM;
+    f->seq = h->seq = q->next_seq++;
+    f->step = h->step;
+    f->table = h->table;
+    h->kind = f->kind;
+    mscope_header_encode(h, f->header);
+    q->ring[(q->head + q->len++) & (q->cap - 1)] = f;
+    q->bytes += mscope_frame_held(f);
+    q->wire += f->wire;
+    return 0;
+}
+
+mscope_frame *mscope_queue_at(const mscope_queue *q, size_t i)
+{
+    return q->ring[(q->head + i) & (q->cap - 1)];
+}
+
+mscope_frame *mscope_queue_find(const mscope_queue *q, uint64_t seq)
+{
+    uint64_t first = q->next_seq - q->len;
+
+    return seq >= first && seq < q->next_seq ? mscope_queue_at(q, (size_t)(seq - first)) : NULL;
+}
+
+void mscope_queue_sent(mscope_queue *q)
+{
+    q->sent_bytes += mscope_queue_at(q, q->sent++)->wire;
+}
+
+void mscope_queue_done(mscope_queue *q, uint64_t seq)
+{
+    while (q->len > 0 && q->next_seq - q->len <= seq) {
+        mscope_frame *f = mscope_queue_at(q, 0);
+        q->head = (q->head + 1) & (q->cap - 1);
+        q->len--;
+        q->bytes -= mscope_frame_held(f);
+        q->wire -= f->wire;
+        if (q->sent > 0) {
+            q->sent--;
+            q->sent_bytes -= f->wire;
+        }
+        mscope_frame_free(f);
+    }
+}
+
+void mscope_queue_rewind(mscope_queue *q)
+{
+    q->sent = 0;
+    q->sent_bytes = 0;
+}
+
+void mscope_queue_fini(mscope_queue *q)
+{
+    if (q->len > 0)
+        mscope_queue_done(q, q->next_seq);
+    free(q->ring);
+    memset(q, 0, sizeof *q);
+}
