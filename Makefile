@@ -22,7 +22,8 @@ HOST_LIBS   = $(shell $(PKG) --libs gsl fftw3 libcjson)
 CORE_SRC   = $(addprefix firmware/core/,err.c schedule.c moments.c activity.c kern.c kern_ref.c kern_v128.c \
              kern_v256.c layout.c coalesce.c table.c totals.c rows.c probe.c acf.c snapshot.c)
 PROTO_SRC  = protocol/fields.c protocol/ingest.c protocol/telemetry.c
-CLIENT_SRC = host/client/endpoint.c host/client/queue.c host/client/link.c host/client/heal.c host/client/attach.c
+CLIENT_SRC = host/client/endpoint.c host/client/queue.c host/client/link.c host/client/heal.c host/client/attach.c \
+             host/client/subscribe.c
 DAEMON_SRC =
 THEORY_SRC = $(addprefix host/theory/,batch.c matrix.c maps.c clocks.c stability.c feedback.c vocabulary.c \
              atlas.c limits.c integrate.c gauss.c kl.c logistic.c floors.c lr_limits.c)

@@ -1,0 +1,407 @@
+/* subscribe.c - telemetry as a sequence without holes, as far as the replay endpoint can give it
+ *
+ * For each topic the next sequence number is known. A repeat is passed over; a jump holds the newer records back
+ * until the replay endpoint has answered or a time has passed, and what is still missing then is counted as lost.
+ * So received + lost = sent, from the first record seen of a topic to the last, within one epoch of the daemon. */
+#include "mscope/client.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <zmq.h>
+
+enum { REPLAY_MS = 1000, TABLE_FIRST = 256 };
+
+struct node {                            /* a record waiting for its turn                       */
+    struct node *next;
+    mscope_message msg;
+};
+
+struct list {
+    struct node *first, *last;
+};
+
+struct topic {
+    char name[MSCOPE_TOPIC_MAX];
+    uint64_t epoch, next;                /* next sequence number to give                        */
+    uint64_t asked_at;                   /* ns; 0: no replay under way                          */
+    struct list held;                    /* newer records, ascending                            */
+};
+
+struct mscope_subscriber {
+    void *ctx, *sub, *replay;
+    struct topic **slot;                 /* open addressing by name, at most half full          */
+    size_t slots, topics, asking;
+    struct list ready;
+    uint64_t epoch;                      /* the last one seen                                   */
+    mscope_subscriber_stats stats;
+};
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void append(struct list *l, struct node *n)
+{
+    n->next = NULL;
+    if (l->last != NULL)
+        l->last->next = n;
+    else
+        l->first = n;
+    l->last = n;
+}
+
+static struct node *shift(struct list *l)
+{
+    struct node *n = l->first;
+
+    if (n != NULL && (l->first = n->next) == NULL)
+        l->last = NULL;
+    return n;
+}
+
+static void empty(struct list *l)
+{
+    for (struct node *n; (n = shift(l)) != NULL;)
+        free(n);
+}
+
+/* -- topics ----------------------------------------------------------------------------------------- */
+
+static size_t slot_of(const struct mscope_subscriber *s, const char *name)
+{
+    uint64_t h = 1469598103934665603u;               /* FNV-1a */
+
+    for (const char *p = name; *p != '\0'; p++)
+        h = (h ^ (uint8_t)*p) * 1099511628211u;
+    size_t i = (size_t)h & (s->slots - 1);
+    while (s->slot[i] != NULL && strcmp(s->slot[i]->name, name) != 0)
+        i = (i + 1) & (s->slots - 1);
+    return i;
+}
+
+static int grow(struct mscope_subscriber *s)
+{
+    struct topic **old = s->slot;
+    size_t was = s->slots, now = was ? 2 * was : TABLE_FIRST;
+    struct topic **slot = calloc(now, sizeof *slot);
+
+    if (slot == NULL)
+        return MSCOPE_ENOMEM;
+    s->slot = slot;
+    s->slots = now;
+    for (size_t i = 0; i < was; i++)
+        if (old[i] != NULL)
+            s->slot[slot_of(s, old[i]->name)] = old[i];
+    free(old);
+    return 0;
+}
+
+static struct topic *topic_get(struct mscope_subscriber *s, const char *name, int make)
+{
+    if (2 * s->topics >= s->slots && grow(s) != 0)
+        return NULL;
+    size_t i = slot_of(s, name);
+    if (s->slot[i] == NULL && make) {
+        struct topic *t = calloc(1, sizeof *t);
+        if (t == NULL)
+            return NULL;
+        memcpy(t->name, name, strlen(name) + 1);
+        s->slot[i] = t;
+        s->topics++;
+    }
+    return s->slot[i];
+}
+
+static uint64_t epoch_of(const mscope_record *r)
+{
+    switch (r->kind) {
+    case MSCOPE_REC_BAND: return r->u.band.epoch;
+    case MSCOPE_REC_TABLE: return r->u.table.epoch;
+    case MSCOPE_REC_ACF: return r->u.acf.epoch;
+    case MSCOPE_REC_DAEMON: return r->u.daemon.epoch;
+    case MSCOPE_REC_ALERT: return r->u.alert.epoch;
+    }
+    return 0;
+}
+
+/* -- order ------------------------------------------------------------------------------------------ */
+
+static void give(struct mscope_subscriber *s, struct topic *t, struct node *n)
+{
+    t->next = n->msg.seq + 1;
+    s->stats.received++;
+    append(&s->ready, n);
+}
+
+/* Held records go out; holes that are left between them are losses. */
+static void release(struct mscope_subscriber *s, struct topic *t)
+{
+    if (t->asked_at != 0)
+        s->asking--;
+    t->asked_at = 0;
+    for (struct node *n; (n = shift(&t->held)) != NULL;) {
+        if (n->msg.seq < t->next) {
+            s->stats.repeats++;
+            free(n);
+            continue;
+        }
+        s->stats.lost += n->msg.seq - t->next;
+        give(s, t, n);
+    }
+}
+
+static int ask(struct mscope_subscriber *s, struct topic *t)
+{
+    uint8_t first[8];
+
+    if (s->replay == NULL)
+        return 0;
+    for (int i = 0; i < 8; i++)
+        first[i] = (uint8_t)(t->next >> (56 - 8 * i));
+    if (zmq_send(s->replay, t->name, strlen(t->name), ZMQ_DONTWAIT | ZMQ_SNDMORE) < 0 ||
+        zmq_send(s->replay, first, sizeof first, ZMQ_DONTWAIT) < 0)
+        return 0;
+    t->asked_at = now_ns();
+    s->asking++;
+    return 1;
+}
+
+static void take_live(struct mscope_subscriber *s, struct topic *t, struct node *n)
+{
+    uint64_t seq = n->msg.seq, epoch = epoch_of(&n->msg.record);
+
+    if (t->epoch != epoch) {                         /* first of its topic, or the daemon started anew */
+        release(s, t);
+        if (s->epoch != epoch)
+            s->stats.epochs++;
+        s->epoch = t->epoch = epoch;
+        t->next = seq;
+    }
+    if (seq < t->next || (t->held.last != NULL && seq <= t->held.last->msg.seq)) {
+        s->stats.repeats++;
+        free(n);
+    } else if (t->asked_at != 0 || (seq > t->next && ask(s, t))) {
+        append(&t->held, n);
+    } else {
+        s->stats.lost += seq - t->next;
+        give(s, t, n);
+    }
+}
+
+static void take_replayed(struct mscope_subscriber *s, struct topic *t, struct node *n)
+{
+    uint64_t seq = n->msg.seq;
+
+    if (t->asked_at == 0 || epoch_of(&n->msg.record) != t->epoch || seq < t->next ||
+        (t->held.first != NULL && seq >= t->held.first->msg.seq)) {
+        free(n);                                     /* late, or known already */
+        return;
+    }
+    s->stats.lost += seq - t->next;                  /* older ones have left the daemon's ring */
+    s->stats.replayed++;
+    give(s, t, n);
+}
+
+static void give_up_waiting(struct mscope_subscriber *s)
+{
+    uint64_t now = now_ns();
+
+    for (size_t i = 0; s->asking > 0 && i < s->slots; i++)
+        if (s->slot[i] != NULL && s->slot[i]->asked_at != 0 &&
+            now - s->slot[i]->asked_at > REPLAY_MS * (uint64_t)1000000)
+            release(s, s->slot[i]);
+}
+
+/* -- the sockets ------------------------------------------------------------------------------------ */
+
+/* [topic][seq][map], with an empty frame before it allowed. Returns 1, 0 nothing there, or EPROTO. */
+static int receive(void *sock, char name[MSCOPE_TOPIC_MAX], uint64_t *seq, zmq_msg_t *map)
+{
+    size_t size[3] = { 0 };
+    uint8_t number[8];
+    int n = 0, more = 1, got = 0;
+
+    while (more) {
+        zmq_msg_t m;
+        zmq_msg_init(&m);
+        if (zmq_msg_recv(&m, sock, ZMQ_DONTWAIT) < 0) {
+            zmq_msg_close(&m);
+            break;
+        }
+        got = 1;
+        more = zmq_msg_more(&m);
+        size_t len = zmq_msg_size(&m);
+        if (n == 0 && len == 0 && more) {
+            zmq_msg_close(&m);
+            continue;
+        }
+        if (n < 3)
+            size[n] = len;
+        if (n == 0 && len < MSCOPE_TOPIC_MAX) {
+            memcpy(name, zmq_msg_data(&m), len);
+            name[len] = '\0';
+        } else if (n == 1 && len == sizeof number) {
+            memcpy(number, zmq_msg_data(&m), sizeof number);
+        } else if (n == 2) {
+            zmq_msg_move(map, &m);
+        }
+        n++;
+        zmq_msg_close(&m);
+    }
+    if (!got)
+        return 0;
+    if (n != 3 || size[0] == 0 || size[0] >= MSCOPE_TOPIC_MAX || size[1] != sizeof number)
+        return MSCOPE_EPROTO;
+    *seq = 0;
+    for (int i = 0; i < 8; i++)
+        *seq = *seq << 8 | number[i];
+    return 1;
+}
+
+static struct node *decode(const char *name, uint64_t seq, zmq_msg_t *map)
+{
+    mscope_refusal why;
+    struct node *n = calloc(1, sizeof *n);
+
+    if (n == NULL)
+        return NULL;
+    memcpy(n->msg.topic, name, strlen(name) + 1);
+    n->msg.seq = seq;
+    if (mscope_record_decode(name, zmq_msg_data(map), zmq_msg_size(map), &n->msg.record, &why) == 0)
+        return n;
+    free(n);
+    return NULL;
+}
+
+/* One message from either socket. Returns 1, 0 nothing there, or EPROTO; a malformed record takes its number. */
+static int take(struct mscope_subscriber *s, int replayed)
+{
+    char name[MSCOPE_TOPIC_MAX];
+    uint64_t seq;
+    zmq_msg_t map;
+
+    zmq_msg_init(&map);
+    int rc = receive(replayed ? s->replay : s->sub, name, &seq, &map);
+    if (rc == 1 && replayed && seq == UINT64_MAX) {
+        struct topic *t = topic_get(s, name, 0);
+        if (t != NULL && t->asked_at != 0)
+            release(s, t);
+    } else if (rc == 1) {
+        struct node *n = decode(name, seq, &map);
+        struct topic *t = topic_get(s, name, n != NULL);
+        if (n == NULL || t == NULL) {
+            free(n);
+            if (t != NULL && seq == t->next && t->asked_at == 0) {
+                t->next++;
+                s->stats.received++;
+            }
+            rc = MSCOPE_EPROTO;
+        } else if (replayed) {
+            take_replayed(s, t, n);
+        } else {
+            take_live(s, t, n);
+        }
+    }
+    s->stats.malformed += rc == MSCOPE_EPROTO;
+    zmq_msg_close(&map);
+    return rc;
+}
+
+int mscope_subscriber_next(mscope_subscriber *s, mscope_message *out, int wait_ms)
+{
+    if (s == NULL || out == NULL)
+        return MSCOPE_EINVAL;
+    uint64_t until = now_ns() + (uint64_t)(unsigned)(wait_ms > 0 ? wait_ms : 0) * 1000000u;
+
+    for (;;) {
+        give_up_waiting(s);
+        struct node *n = shift(&s->ready);
+        if (n != NULL) {
+            *out = n->msg;
+            free(n);
+            return 0;
+        }
+        int a = s->replay != NULL ? take(s, 1) : 0, b = take(s, 0);
+        if (a < 0 || b < 0)
+            return MSCOPE_EPROTO;
+        if (a > 0 || b > 0)
+            continue;
+        uint64_t now = now_ns();
+        if (now >= until)
+            return MSCOPE_EAGAIN;
+        uint64_t left = (until - now) / 1000000u + 1;
+        zmq_pollitem_t item[2] = { { s->sub, 0, ZMQ_POLLIN, 0 }, { s->replay, 0, ZMQ_POLLIN, 0 } };
+        if (zmq_poll(item, s->replay != NULL ? 2 : 1, s->asking > 0 && left > 50 ? 50 : (long)left) < 0)
+            return MSCOPE_EAGAIN;                    /* a signal: the caller may want to stop */
+    }
+}
+
+int mscope_subscribe(mscope_subscriber **out, const char *endpoint, const char *replay, const char *prefix)
+{
+    const int none = 0, queue = 100000;
+    char live_default[256], replay_default[256];
+    int rc = MSCOPE_EIO;
+
+    if (out == NULL)
+        return MSCOPE_EINVAL;
+    if (endpoint == NULL) {
+        if (mscope_default_endpoint("telemetry", live_default, sizeof live_default) != 0)
+            return MSCOPE_EINVAL;
+        endpoint = live_default;
+        if (replay == NULL && mscope_default_endpoint("replay", replay_default, sizeof replay_default) == 0)
+            replay = replay_default;
+    }
+    mscope_subscriber *s = calloc(1, sizeof *s);
+    if (s == NULL)
+        return MSCOPE_ENOMEM;
+    if ((s->ctx = zmq_ctx_new()) == NULL || (s->sub = zmq_socket(s->ctx, ZMQ_SUB)) == NULL)
+        goto out;
+    zmq_setsockopt(s->sub, ZMQ_RCVHWM, &queue, sizeof queue);
+    zmq_setsockopt(s->sub, ZMQ_LINGER, &none, sizeof none);
+    zmq_setsockopt(s->sub, ZMQ_SUBSCRIBE, prefix != NULL ? prefix : "", prefix != NULL ? strlen(prefix) : 0);
+    if (replay != NULL && replay[0] != '\0') {
+        if ((s->replay = zmq_socket(s->ctx, ZMQ_DEALER)) == NULL)
+            goto out;
+        zmq_setsockopt(s->replay, ZMQ_LINGER, &none, sizeof none);
+        zmq_setsockopt(s->replay, ZMQ_RCVHWM, &queue, sizeof queue);
+    }
+    rc = MSCOPE_EINVAL;
+    if (zmq_connect(s->sub, endpoint) != 0 || (s->replay != NULL && zmq_connect(s->replay, replay) != 0))
+        goto out;
+    *out = s;
+    return 0;
+out:
+    mscope_subscriber_close(s);
+    return rc;
+}
+
+void mscope_subscriber_stats_get(const mscope_subscriber *s, mscope_subscriber_stats *out)
+{
+    *out = s->stats;
+}
+
+void mscope_subscriber_close(mscope_subscriber *s)
+{
+    if (s == NULL)
+        return;
+    for (size_t i = 0; i < s->slots; i++)
+        if (s->slot[i] != NULL) {
+            empty(&s->slot[i]->held);
+            free(s->slot[i]);
+        }
+    free(s->slot);
+    empty(&s->ready);
+    if (s->sub != NULL)
+        zmq_close(s->sub);
+    if (s->replay != NULL)
+        zmq_close(s->replay);
+    if (s->ctx != NULL)
+        zmq_ctx_term(s->ctx);
+    free(s);
+}
