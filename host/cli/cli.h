@@ -1,0 +1,16 @@
+/* cli.h - the commands of the momentscope program
+ *
+ * A command gets its own argv (argv[0] is its name) and returns the exit code. Its --help shows an
+ * example and the exit codes.                                                                   */
+#ifndef MSCOPE_CLI_H
+#define MSCOPE_CLI_H
+
+enum mscope_exit {
+    MSCOPE_EXIT_OK = 0,
+    MSCOPE_EXIT_FAILED = 1, /* the command ran and something did not work out */
+    MSCOPE_EXIT_USAGE = 2   /* the command line itself was wrong              */
+};
+
+int mscope_cmd_predict(int argc, char **argv);
+
+#endif

@@ -1,0 +1,43 @@
+/* main.c - momentscope COMMAND ...: the table of commands and nothing else */
+#include "cli.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct command {
+    const char *name;
+    const char *help;
+    int (*run)(int argc, char **argv);
+} commands[] = {
+    { "predict", "what the theory says about a setting, in words or as JSON lines",
+      mscope_cmd_predict },
+};
+
+static const size_t n_commands = sizeof commands / sizeof commands[0];
+
+static void usage(FILE *to)
+{
+    fprintf(to, "usage: momentscope COMMAND [OPTION...]\n\ncommands:\n");
+    for (size_t i = 0; i < n_commands; i++)
+        fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].help);
+    fprintf(to, "\nmomentscope COMMAND --help tells a command's options, an example and its exit codes.\n"
+                "\nexit codes: 0 success, 1 the command failed, 2 wrong usage;"
+                " a command may define more\n");
+}
+
+int main(int argc, char **argv)
+{
+    if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+        usage(stdout);
+        return MSCOPE_EXIT_OK;
+    }
+    if (argc < 2) {
+        usage(stderr);
+        return MSCOPE_EXIT_USAGE;
+    }
+    for (size_t i = 0; i < n_commands; i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    fprintf(stderr, "momentscope: no command '%s'; momentscope --help lists them\n", argv[1]);
+    return MSCOPE_EXIT_USAGE;
+}

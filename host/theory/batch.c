@@ -1,0 +1,167 @@
+/* batch.c - inputs checked, batch factors, waiting-time sums and catch-up
+ *
+ * Implements (22), (29), (33)-(45), (50)-(54). Nothing here is a difference of close numbers:
+ * Q and P come from exp and expm1 of B log1p(-p), and 1 - Q beta is written P + Q eps.         */
+#include "private.h"
+
+#include <math.h>
+
+int mscope_theory_refuse(mscope_bad *why, const char *field, double value, const char *range)
+{
+    if (why != NULL)
+        *why = (mscope_bad){ field, value, range };
+    return MSCOPE_EINVAL;
+}
+
+double mscope_theory_beta(double eps, double beta)
+{
+    return beta == 0.0 ? 1.0 - eps : beta;
+}
+
+int mscope_theory_momentum(double eps, double beta, mscope_bad *why)
+{
+    if (!(eps > 0.0 && eps <= 1.0))
+        return mscope_theory_refuse(why, "eps", eps, "0 < eps <= 1");
+    /* an eps below half an ulp leaves beta = 1.0, and every formula that matters uses eps */
+    if (!(beta >= 0.0 && beta <= 1.0))
+        return mscope_theory_refuse(why, "beta", beta, "0 <= beta < 1");
+    /* a caller who rounds the two separately is off by an ulp; one who mixes runs is not */
+    if (fabs(beta + eps - 1.0) > 1e-12 && beta != 0.0)
+        return mscope_theory_refuse(why, "beta", beta, "beta + eps = 1");
+    return MSCOPE_OK;
+}
+
+double mscope_theory_x1(double P, double Q, double eps)
+{
+    return P + Q * eps;
+}
+
+double mscope_theory_x2(double P, double Q, double eps, double beta)
+{
+    return P + Q * eps * (1.0 + beta);
+}
+
+void mscope_theory_waits(double P, double Q, double eps, double beta, mscope_batch *out)
+{
+    double x1 = mscope_theory_x1(P, Q, eps), x2 = mscope_theory_x2(P, Q, eps, beta);
+    double b2 = beta * beta;
+
+    out->beta1bar = P * beta / x1;
+    out->beta2bar = P * b2 / x2;
+    out->gap1 = eps / x1;
+    out->gap2 = eps * (1.0 + beta) / x2;
+    out->s_theta = beta / x1;
+    out->s_g = Q * out->s_theta;
+    out->s2_theta = b2 * (1.0 + Q * beta) / (x1 * x2);
+    out->s2_g = Q * out->s2_theta;
+    out->bs_theta = P * b2 / (x1 * x2);
+    out->bs_g = Q * beta * out->bs_theta;
+    out->s_cross = Q * b2 * (1.0 + beta) / (x1 * x2);
+}
+
+int mscope_ls_check(const mscope_ls *ls, mscope_bad *why)
+{
+    if (ls == NULL)
+        return mscope_theory_refuse(why, "ls", NAN, "not NULL");
+    if (!(ls->d >= 1.0 && isfinite(ls->d)))
+        return mscope_theory_refuse(why, "d", ls->d, "d >= 1, finite");
+    if (!(ls->p >= 1e-280 && ls->p <= 1.0))
+        return mscope_theory_refuse(why, "p", ls->p, "1e-280 <= p <= 1");
+    if (!(ls->batch > 0.0 && isfinite(ls->batch)))
+        return mscope_theory_refuse(why, "B", ls->batch, "B > 0, finite");
+    if (!(ls->eta >= 0.0 && isfinite(ls->eta)))
+        return mscope_theory_refuse(why, "eta", ls->eta, "eta >= 0, finite");
+    if (!(ls->noise >= 0.0 && isfinite(ls->noise)))
+        return mscope_theory_refuse(why, "noise", ls->noise, "noise >= 0, finite");
+    return mscope_theory_momentum(ls->eps, ls->beta, why);
+}
+
+int mscope_row_check(const mscope_row *row, mscope_bad *why)
+{
+    if (row == NULL)
+        return mscope_theory_refuse(why, "row", NAN, "not NULL");
+    if (!(row->P > 0.0 && row->P <= 1.0))
+        return mscope_theory_refuse(why, "P", row->P, "0 < P <= 1");
+    if (!(row->Q >= 0.0 && fabs(row->P + row->Q - 1.0) <= 1e-12))
+        return mscope_theory_refuse(why, "Q", row->Q, "Q = 1 - P");
+    if (!(row->h1 > 0.0 && isfinite(row->h1)))
+        return mscope_theory_refuse(why, "h1", row->h1, "h1 > 0, finite");
+    if (!(row->excess >= 0.0 && isfinite(row->excess)))
+        return mscope_theory_refuse(why, "excess", row->excess, "excess >= 0, finite");
+    if (!(row->eta >= 0.0 && isfinite(row->eta)))
+        return mscope_theory_refuse(why, "eta", row->eta, "eta >= 0, finite");
+    if (!(row->noise2 >= 0.0 && isfinite(row->noise2)))
+        return mscope_theory_refuse(why, "noise2", row->noise2, "noise2 >= 0, finite");
+    return mscope_theory_momentum(row->eps, row->beta, why);
+}
+
+int mscope_row_from_ls(const mscope_ls *ls, mscope_row *row)
+{
+    int err = mscope_ls_check(ls, NULL);
+    double log_q;
+
+    if (err != MSCOPE_OK || row == NULL)
+        return MSCOPE_EINVAL;
+    log_q = ls->batch * log1p(-ls->p);
+    *row = (mscope_row){
+        .P = -expm1(log_q),
+        .Q = exp(log_q),
+        .h1 = ls->p,
+        .excess = (ls->d + 2.0 - ls->p) / ls->batch,
+        .eps = ls->eps,
+        .beta = mscope_theory_beta(ls->eps, ls->beta),
+        .eta = ls->eta,
+        .noise2 = ls->p * ls->d * ls->noise / ls->batch,
+    };
+    return mscope_row_check(row, NULL);
+}
+
+int mscope_row_from_probe(double P, double H1, double H2, double eps, double eta, double noise2,
+                          mscope_row *row)
+{
+    mscope_row r = { .P = P, .Q = 1.0 - P, .h1 = P * H1, .excess = H2 / H1 - P * H1, .eps = eps,
+                     .beta = 1.0 - eps, .eta = eta, .noise2 = noise2 };
+
+    if (row == NULL || !(H1 > 0.0) || !(H2 >= H1 * H1 * (1.0 - 1e-12)))
+        return MSCOPE_EINVAL;
+    if (r.excess < 0.0)
+        r.excess = 0.0;
+    if (mscope_row_check(&r, NULL) != MSCOPE_OK)
+        return MSCOPE_EINVAL;
+    *row = r;
+    return MSCOPE_OK;
+}
+
+int mscope_ls_batch(const mscope_ls *ls, mscope_batch *out)
+{
+    mscope_row row;
+    int err = mscope_row_from_ls(ls, &row);
+
+    if (err != MSCOPE_OK || out == NULL)
+        return MSCOPE_EINVAL;
+    out->P = row.P;
+    out->Q = row.Q;
+    out->B1 = ls->p / row.P;
+    out->Bdiag = out->B1 / ls->batch;
+    out->Bcross = ls->p * out->B1 * ((ls->batch - 1.0) / ls->batch);
+    out->B2 = out->B1 * (ls->p + row.excess);
+    mscope_theory_waits(row.P, row.Q, row.eps, row.beta, out);
+    return MSCOPE_OK;
+}
+
+int mscope_catchup(double eps, double idle, double *S, double *decay)
+{
+    double a;
+
+    if (S == NULL || decay == NULL || !(eps > 0.0 && eps <= 1.0) || !(idle >= 0.0))
+        return MSCOPE_EINVAL;
+    if (idle == 0.0) { /* 0 * log1p(-1) would be NaN for plain SGD */
+        *S = 0.0;
+        *decay = 1.0;
+        return MSCOPE_OK;
+    }
+    a = idle * log1p(-eps);
+    *S = -((1.0 - eps) / eps) * expm1(a);
+    *decay = exp(a);
+    return MSCOPE_OK;
+}

@@ -1,0 +1,73 @@
+/* integrate.c - one initial-value problem by GSL's eighth-order Prince-Dormand rule */
+#include "private.h"
+
+#include <math.h>
+#include <string.h>
+
+#include <gsl/gsl_errno.h>
+#include <gsl/gsl_odeiv2.h>
+
+typedef struct problem {
+    mscope_field field;
+    const void *model;
+    int err; /* first error of field: GSL only learns that something failed */
+} problem;
+
+static int call_field(double t, const double x[], double dx[], void *params)
+{
+    problem *p = params;
+    int err = p->field(p->model, x, dx);
+
+    (void)t;
+    if (err == MSCOPE_OK)
+        return GSL_SUCCESS;
+    p->err = err;
+    return GSL_EBADFUNC;
+}
+
+static int drive(gsl_odeiv2_system *sys, size_t n, const double *scale, double t, double *y)
+{
+    gsl_odeiv2_step *step = gsl_odeiv2_step_alloc(gsl_odeiv2_step_rk8pd, n);
+    gsl_odeiv2_evolve *evolve = gsl_odeiv2_evolve_alloc(n);
+    gsl_odeiv2_control *control =
+        gsl_odeiv2_control_scaled_new(1e-13, 1e-11, 1.0, 0.0, scale, n);
+    double at = 0.0, h = t / 64.0;
+    int rc = step != NULL && evolve != NULL && control != NULL ? GSL_SUCCESS : GSL_ENOMEM;
+
+    for (long i = 0; rc == GSL_SUCCESS && at < t; i++)
+        rc = i < 1000000 ? gsl_odeiv2_evolve_apply(evolve, control, step, sys, &at, t, &h, y)
+                         : GSL_EMAXITER;
+    if (control != NULL)
+        gsl_odeiv2_control_free(control);
+    if (evolve != NULL)
+        gsl_odeiv2_evolve_free(evolve);
+    if (step != NULL)
+        gsl_odeiv2_step_free(step);
+    return rc;
+}
+
+int mscope_theory_integrate(mscope_field field, const void *model, size_t n, const double *scale,
+                            double t, double *x)
+{
+    problem p = { field, model, MSCOPE_OK };
+    gsl_odeiv2_system sys = { call_field, NULL, n, &p };
+    gsl_error_handler_t *old;
+    double y[5], dx[5];
+    int rc = field(model, x, dx);
+
+    if (rc != MSCOPE_OK || n > 5)
+        return rc != MSCOPE_OK ? rc : MSCOPE_EINVAL;
+    memcpy(y, x, n * sizeof *y);
+    old = gsl_set_error_handler_off();
+    rc = drive(&sys, n, scale, t, y);
+    gsl_set_error_handler(old);
+    if (rc == GSL_ENOMEM)
+        return MSCOPE_ENOMEM;
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(y[i]))
+            rc = GSL_EFAILED;
+    if (rc != GSL_SUCCESS)
+        return MSCOPE_ENONFINITE;
+    memcpy(x, y, n * sizeof *y);
+    return MSCOPE_OK;
+}
