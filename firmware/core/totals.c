@@ -109,7 +109,7 @@ void mscope_table_window_reset(mscope_table *t)
         memset(&t->band[b].window, 0, sizeof t->band[b].window);
 }
 
-int mscope_table_row(const mscope_table *t, uint32_t row, mscope_row *out)
+int mscope_table_row(const mscope_table *t, uint32_t row, mscope_row_info *out)
 {
     const mscope_row_record *x;
     double open;
