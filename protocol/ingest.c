@@ -3,6 +3,7 @@
  * Numbers go out byte by byte, little-endian, so no struct layout or host order leaks onto the wire. What a
  * message means, and whether it fits a table, is the daemon's to judge.                                    */
 #include "fields.h"
+#include "header.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -172,7 +173,7 @@ static int check_scalars(const mscope_header *h, mscope_refusal *why)
     return bad;
 }
 
-static int check_header(const mscope_header *h, mscope_refusal *why)
+int mscope_header_check(const mscope_header *h, mscope_refusal *why)
 {
     int bad;
 
@@ -180,8 +181,8 @@ static int check_header(const mscope_header *h, mscope_refusal *why)
         return refuse_u64(why, "kind", h->kind, "1..7 or 64..66", "unknown kind of message");
     if (h->flags & ~flags_of(h->kind))
         return mscope_refusal_set(why, MSCOPE_EINVAL, "flags", "only the flags of this kind",
-                             "a flag that this kind of message does not have", "0x%x", h->flags);
-    if (h->session == 0)
+                                  "a flag that this kind of message does not have", "0x%x", h->flags);
+    if (h->session == 0 && h->kind != MSCOPE_ERROR)
         return refuse_u64(why, "session", 0, "1..2^64-1", "a session number is drawn at random and never 0");
     if (h->seq == 0 && h->kind < MSCOPE_WELCOME)
         return refuse_u64(why, "seq", 0, "1..2^64-1", "sequence numbers start at 1");
@@ -189,27 +190,24 @@ static int check_header(const mscope_header *h, mscope_refusal *why)
     return bad ? bad : check_types(h, why);
 }
 
-int mscope_header_decode(const uint8_t *bytes, size_t len, mscope_header *h, mscope_refusal *why)
+int mscope_header_read(const uint8_t *bytes, size_t len, mscope_header *h, mscope_refusal *why)
 {
-    mscope_header v;
-    int bad;
-
     if (len != MSCOPE_HEADER_LEN)
         return mscope_refusal_set(why, MSCOPE_EPROTO, "header", "64 bytes", "the first frame is not a header",
-                             "%zu bytes", len);
+                                  "%zu bytes", len);
     if (memcmp(bytes, magic, sizeof magic) != 0)
-        return mscope_refusal_set(why, MSCOPE_EPROTO, "magic", "MSCP", "not a momentscope message", "%02x%02x%02x%02x",
-                             bytes[0], bytes[1], bytes[2], bytes[3]);
+        return mscope_refusal_set(why, MSCOPE_EPROTO, "magic", "MSCP", "not a momentscope message",
+                                  "%02x%02x%02x%02x", bytes[0], bytes[1], bytes[2], bytes[3]);
     if (crc16(bytes, AT_CRC) != get(bytes + AT_CRC, 2)) {
         char range[16];
         (void)snprintf(range, sizeof range, "0x%04x", crc16(bytes, AT_CRC));
         return mscope_refusal_set(why, MSCOPE_EPROTO, "crc", range, "the header was damaged", "0x%04x",
-                             (unsigned)get(bytes + AT_CRC, 2));
+                                  (unsigned)get(bytes + AT_CRC, 2));
     }
     if (bytes[AT_VERSION] != MSCOPE_WIRE_VERSION)
         return mscope_refusal_set(why, MSCOPE_EVERSION, "version", "1", "another version of the wire", "%u",
-                             bytes[AT_VERSION]);
-    v = (mscope_header){
+                                  bytes[AT_VERSION]);
+    *h = (mscope_header){
         .kind = bytes[AT_KIND],
         .flags = (uint16_t)get(bytes + AT_FLAGS, 2),
         .session = get(bytes + AT_SESSION, 8),
@@ -223,7 +221,16 @@ int mscope_header_decode(const uint8_t *bytes, size_t len, mscope_header *h, msc
         .index_type = bytes[AT_INDEX],
         .value_type = bytes[AT_VALUE],
     };
-    bad = check_header(&v, why);
+    return 0;
+}
+
+int mscope_header_decode(const uint8_t *bytes, size_t len, mscope_header *h, mscope_refusal *why)
+{
+    mscope_header v;
+    int bad = mscope_header_read(bytes, len, &v, why);
+
+    if (!bad)
+        bad = mscope_header_check(&v, why);
     if (!bad)
         *h = v;
     return bad;

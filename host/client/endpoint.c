@@ -30,9 +30,9 @@ int mscope_default_endpoint(const char *which, char *out, size_t cap)
         if (said != NULL && said[0] != '\0')
             n = snprintf(out, cap, "%s", said);
         else if (runtime != NULL && runtime[0] == '/')
-            n = snprintf(out, cap, "ipc://%s/momentscope-%s", runtime, which);
+            n = snprintf(out, cap, "ipc://%s/momentscope/%s.ipc", runtime, which);
         else
-            n = snprintf(out, cap, "ipc:///tmp/momentscope-%lu-%s", (unsigned long)getuid(), which);
+            n = snprintf(out, cap, "ipc:///tmp/momentscope-%lu/%s.ipc", (unsigned long)getuid(), which);
         return n < 0 || (size_t)n >= cap ? MSCOPE_ENOMEM : 0;
     }
     return MSCOPE_EINVAL;

@@ -14,12 +14,13 @@
 extern "C" {
 #endif
 
+#define MSCOPE_VERSION "0.1.0"       /* of the program; the wire's version moves apart from it   */
 #define MSCOPE_WIRE_VERSION 1
 #define MSCOPE_HEADER_LEN 64
 #define MSCOPE_NAME_MAX 63           /* bytes in a table name: letters, digits, _ . -             */
 #define MSCOPE_TEXT_MAX 191          /* bytes in any other string of the protocol                 */
 #define MSCOPE_HELLO_MAX 1024        /* bytes of an encoded HELLO, WELCOME or ERROR body          */
-#define MSCOPE_RECORD_MAX 4096       /* bytes of an encoded telemetry record                      */
+#define MSCOPE_RECORD_MAX 2048       /* bytes of an encoded telemetry record                      */
 #define MSCOPE_TOPIC_MAX 80          /* bytes of a topic                                          */
 
 enum mscope_kind {
