@@ -17,6 +17,8 @@ PKG      = pkg-config
 ZMQ_CFLAGS := $(shell $(PKG) --cflags libzmq 2>/dev/null)
 ZMQ_LIBS    = $(shell $(PKG) --libs libzmq) -lmsgpackc
 HOST_LIBS   = $(shell $(PKG) --libs gsl fftw3 libcjson)
+CLI_LIBS    = $(shell $(PKG) --libs cairo)
+EXTRA_predict_plot = $(shell $(PKG) --cflags cairo)
 
 # -- sources, by the room they live in --------------------------------------------------
 CORE_SRC   = $(addprefix firmware/core/,err.c schedule.c moments.c activity.c kern.c kern_ref.c kern_v128.c \
@@ -27,8 +29,9 @@ CLIENT_SRC = host/client/endpoint.c host/client/queue.c host/client/link.c host/
 DAEMON_SRC =
 THEORY_SRC = $(addprefix host/theory/,batch.c matrix.c maps.c clocks.c stability.c feedback.c vocabulary.c \
              atlas.c limits.c integrate.c gauss.c kl.c logistic.c floors.c lr_limits.c)
-DIAG_SRC   =
-CLI_SRC    = $(addprefix host/cli/,main.c predict.c predict_json.c predict_ls.c predict_lr.c)
+DIAG_SRC   = host/diagnose/verdict.c
+CLI_SRC    = $(addprefix host/cli/,main.c watch.c watch_view.c record_json.c predict.c predict_json.c predict_ls.c predict_lr.c \
+             predict_words.c predict_plot.c)
 DEMO_SRC   =
 TESTS      = test_wire
 
@@ -82,7 +85,7 @@ $(BUILD)/momentscoped: $(call obj,$(DAEMON_SRC)) $(BUILD)/libmomentscope.a
 	$(Q)$(CC) $(SAN) -o $@ $^ $(LDFLAGS) $(ZMQ_LIBS) -lm -pthread
 
 $(BUILD)/momentscope: $(call obj,$(CLI_SRC)) $(BUILD)/libmscope_host.a $(BUILD)/libmomentscope.a
-	$(Q)$(CC) $(SAN) -o $@ $^ $(LDFLAGS) $(HOST_LIBS) $(ZMQ_LIBS) -lm
+	$(Q)$(CC) $(SAN) -o $@ $^ $(LDFLAGS) $(CLI_LIBS) $(HOST_LIBS) $(ZMQ_LIBS) -lm
 
 $(BUILD)/demo_trainer: $(call obj,$(DEMO_SRC)) $(BUILD)/libmomentscope.a
 	$(Q)$(CC) $(SAN) -o $@ $^ $(LDFLAGS) $(ZMQ_LIBS) -lm
@@ -95,7 +98,7 @@ test: all $(TEST_BIN) ## run the tests on what is built (T=name filters)
 	@BUILD=$(BUILD) PYTHON=$(PYTHON) tests/run $(T)
 
 PACKAGES = build-essential pkg-config libzmq3-dev libmsgpack-dev libsimde-dev libfftw3-dev \
-           libgsl-dev libcjson-dev libcmocka-dev \
+           libgsl-dev libcjson-dev libcairo2-dev libcmocka-dev \
            python3-numpy python3-zmq python3-msgpack python3-torch
 
 deps: ## install the Debian packages that are missing (root or sudo)

@@ -12,5 +12,6 @@ enum mscope_exit {
 };
 
 int mscope_cmd_predict(int argc, char **argv);
+int mscope_cmd_watch(int argc, char **argv);
 
 #endif

@@ -11,6 +11,7 @@ static const struct command {
 } commands[] = {
     { "predict", "what the theory says about a setting, in words or as JSON lines",
       mscope_cmd_predict },
+    { "watch", "what momentum does to each activity band, live from the daemon", mscope_cmd_watch },
 };
 
 static const size_t n_commands = sizeof commands / sizeof commands[0];

@@ -248,8 +248,15 @@ static void take(mscope_client *c, const void *head, size_t head_len, const void
     mscope_welcome w;
     mscope_refusal why;
 
-    if (mscope_header_decode(head, head_len, &h, &why) != 0 || h.session != c->session) {
+    if (mscope_header_decode(head, head_len, &h, &why) != 0) {
         c->stats.errors++;
+        return;
+    }
+    if (h.session != c->session) {           /* 0: about a header the daemon could not read */
+        if (h.session == 0 && h.kind == MSCOPE_ERROR && mscope_refusal_decode(body, len, &why) == 0)
+            mscope_link_note(c, &why);
+        else
+            c->stats.errors++;
         return;
     }
     if (h.kind == MSCOPE_ACK)

@@ -1,0 +1,124 @@
+/* record_json.c - one telemetry record as one JSON object, fields in the order of metrics.def
+ *
+ * Written here and not through cJSON, whose numbers are doubles: epochs and counters have 64 bits. */
+#include "record_json.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+#include "diagnose/verdict.h"
+
+static void put_string(FILE *to, const char *s)
+{
+    fputc('"', to);
+    for (; *s != '\0'; s++) {
+        unsigned char c = (unsigned char)*s;
+        if (c == '"' || c == '\\')
+            fprintf(to, "\\%c", c);
+        else if (c < 0x20 || c == 0x7f)
+            fprintf(to, "\\u%04x", c);
+        else
+            fputc(c, to);
+    }
+    fputc('"', to);
+}
+
+static void put_f64(FILE *to, double x)
+{
+    if (isfinite(x))
+        fprintf(to, "%.17g", x);
+    else
+        fputs("null", to);
+}
+
+static void put_u64(FILE *to, uint64_t x)
+{
+    fprintf(to, "%" PRIu64, x);
+}
+
+static void put_bool(FILE *to, int x)
+{
+    fputs(x ? "true" : "false", to);
+}
+
+static void put_list(FILE *to, const mscope_list *l)
+{
+    fputc('[', to);
+    for (uint32_t i = 0; i < l->n; i++) {
+        if (i > 0)
+            fputc(',', to);
+        put_f64(to, l->at[i]);
+    }
+    fputc(']', to);
+}
+
+#define PUT_u64(to, x) put_u64(to, x)
+#define PUT_f64(to, x) put_f64(to, x)
+#define PUT_bool(to, x) put_bool(to, x)
+#define PUT_name(to, x) put_string(to, x)
+#define PUT_text(to, x) put_string(to, x)
+#define PUT_list(to, x) put_list(to, &(x))
+#define MSCOPE_METRIC(type, name, unit, kind, help) \
+    fputs(",\"" #name "\":", to);                   \
+    PUT_##type(to, r->name);
+
+static void put_band(FILE *to, const mscope_rec_band *r)
+{
+    mscope_verdict v;
+
+#define MSCOPE_BAND_METRICS
+#include "mscope/metrics.def"
+    mscope_verdict_band(r, &v);
+    const struct {
+        const char *name;
+        double value;
+    } added[] = { { "H", v.H }, { "zeta", v.zeta }, { "omega", v.omega }, { "rate", v.rate },
+                  { "confidence", v.confidence } };
+    for (size_t i = 0; i < sizeof added / sizeof added[0]; i++) {
+        fprintf(to, ",\"%s\":", added[i].name);
+        put_f64(to, added[i].value);
+    }
+    fputs(",\"regime\":", to);
+    put_string(to, v.regime);
+    fputs(",\"why\":", to);
+    put_string(to, v.why);
+}
+
+static void put_table(FILE *to, const mscope_rec_table *r)
+{
+#define MSCOPE_TABLE_METRICS
+#include "mscope/metrics.def"
+}
+
+static void put_acf(FILE *to, const mscope_rec_acf *r)
+{
+#define MSCOPE_ACF_METRICS
+#include "mscope/metrics.def"
+}
+
+static void put_daemon(FILE *to, const mscope_rec_daemon *r)
+{
+#define MSCOPE_DAEMON_METRICS
+#include "mscope/metrics.def"
+}
+
+static void put_alert(FILE *to, const mscope_rec_alert *r)
+{
+#define MSCOPE_ALERT_METRICS
+#include "mscope/metrics.def"
+}
+
+void mscope_json_record(FILE *to, const mscope_message *m)
+{
+    fputs("{\"topic\":", to);
+    put_string(to, m->topic);
+    fprintf(to, ",\"seq\":%" PRIu64, m->seq);
+    switch (m->record.kind) {
+    case MSCOPE_REC_BAND: put_band(to, &m->record.u.band); break;
+    case MSCOPE_REC_TABLE: put_table(to, &m->record.u.table); break;
+    case MSCOPE_REC_ACF: put_acf(to, &m->record.u.acf); break;
+    case MSCOPE_REC_DAEMON: put_daemon(to, &m->record.u.daemon); break;
+    case MSCOPE_REC_ALERT: put_alert(to, &m->record.u.alert); break;
+    }
+    fputs("}\n", to);
+}

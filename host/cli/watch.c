@@ -1,0 +1,305 @@
+/* watch.c - momentscope watch: the telemetry of a running daemon, for a person or as JSON lines
+ *
+ * On a terminal the picture is drawn again in place, on the alternate screen, and the last one is left behind at
+ * the end; elsewhere each picture is plain text. The picture itself is watch_view.c's.                        */
+#include "cli.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "record_json.h"
+#include "watch_view.h"
+
+enum { DRAW_MS = 250, PLAIN_MS = 2000, QUIET_MS = 300 };
+
+struct options {
+    const char *telemetry, *replay, *table;
+    double wait_s, for_s, every_s;
+    int json, once;
+};
+
+static volatile sig_atomic_t stop;
+
+static void on_signal(int sig)
+{
+    stop = sig;
+}
+
+static void usage(FILE *to)
+{
+    fprintf(to,
+            "usage: momentscope watch [OPTION...]\n\n"
+            "Show what momentum does to each activity band, as the daemon publishes it.\n\n"
+            "  --json            one JSON object a record, as records come\n"
+            "  --once            wait for one full set of records, print it, exit\n"
+            "  --table NAME      only this table\n"
+            "  --wait SECONDS    with --once: give up after this long (default 10)\n"
+            "  --for SECONDS     stop after this long (default: until interrupted)\n"
+            "  --every SECONDS   between pictures (default 0.25 on a terminal, else 2)\n"
+            "  --telemetry ADDR  where the daemon publishes (default $MOMENTSCOPE_TELEMETRY)\n"
+            "  --replay ADDR     where it replays, to fill holes (default $MOMENTSCOPE_REPLAY); '' for none\n"
+            "  --help            this text\n\n"
+            "example: momentscope watch --once --table words\n\n"
+            "columns: R, V, C sums over the band's rows of |theta - theta*|^2, |m|^2, <theta - theta*, m>; H1 curvature\n"
+            "an update; retention and learning in updates; H = eta/eta_max, unstable above 1; zeta < 0.5 oscillates,\n"
+            "> 2 is like SGD.\n\n"
+            "exit codes: 0 success, 1 nothing came or the daemon's addresses do not work, 2 wrong usage\n");
+}
+
+static int seconds(const char *text, double *out)
+{
+    char *end;
+
+    *out = strtod(text, &end);
+    return end != text && *end == '\0' && *out >= 0 && *out < 1e6;
+}
+
+/* Returns the exit code to leave with, or -1 to go on. */
+static int read_options(int argc, char **argv, struct options *o)
+{
+    static const struct option known[] = {
+        { "json", no_argument, NULL, 'j' },            { "once", no_argument, NULL, 'o' },
+        { "table", required_argument, NULL, 't' },     { "wait", required_argument, NULL, 'w' },
+        { "for", required_argument, NULL, 'f' },       { "every", required_argument, NULL, 'e' },
+        { "telemetry", required_argument, NULL, 'T' }, { "replay", required_argument, NULL, 'R' },
+        { "help", no_argument, NULL, 'h' },            { NULL, 0, NULL, 0 },
+    };
+    int c, ok = 1;
+
+    optind = 0;
+    while ((c = getopt_long(argc, argv, "h", known, NULL)) != -1) {
+        switch (c) {
+        case 'j': o->json = 1; break;
+        case 'o': o->once = 1; break;
+        case 't': o->table = optarg; break;
+        case 'w': ok &= seconds(optarg, &o->wait_s); break;
+        case 'f': ok &= seconds(optarg, &o->for_s); break;
+        case 'e': ok &= seconds(optarg, &o->every_s); break;
+        case 'T': o->telemetry = optarg; break;
+        case 'R': o->replay = optarg; break;
+        case 'h': usage(stdout); return MSCOPE_EXIT_OK;
+        default: ok = 0;
+        }
+    }
+    if (ok && optind < argc) {
+        fprintf(stderr, "momentscope watch: unexpected argument '%s'\n", argv[optind]);
+        ok = 0;
+    }
+    if (!ok) {
+        fprintf(stderr, "momentscope watch --help tells the options\n");
+        return MSCOPE_EXIT_USAGE;
+    }
+    return -1;
+}
+
+static double now_s(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int wanted(const struct options *o, const mscope_message *m)
+{
+    const char *name = NULL;
+
+    switch (m->record.kind) {
+    case MSCOPE_REC_BAND: name = m->record.u.band.table; break;
+    case MSCOPE_REC_TABLE: name = m->record.u.table.table; break;
+    case MSCOPE_REC_ACF: name = m->record.u.acf.table; break;
+    case MSCOPE_REC_ALERT: name = m->record.u.alert.table; break;
+    case MSCOPE_REC_DAEMON: break;
+    }
+    return o->table == NULL || name == NULL || strcmp(name, o->table) == 0 ||
+           (m->record.kind == MSCOPE_REC_ALERT && name[0] == '\0');
+}
+
+/* -- the screen ------------------------------------------------------------------------------------- */
+
+static void screen_enter(void)
+{
+    fputs("\033[?1049h\033[?25l\033[2J", stdout);
+    fflush(stdout);
+}
+
+static void screen_leave(void)
+{
+    fputs("\033[?25h\033[?1049l", stdout);
+    fflush(stdout);
+}
+
+/* Lines are cut at the window's edge and overwritten in place: no flicker, no scrolling. */
+static void draw(const char *text)
+{
+    struct winsize w = { .ws_row = 24, .ws_col = 160 };
+    unsigned line = 0;
+
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) != 0 || w.ws_col == 0)
+        w.ws_col = 160, w.ws_row = 24;
+    fputs("\033[H", stdout);
+    while (*text != '\0' && ++line < w.ws_row) {
+        size_t len = strcspn(text, "\n");
+        fwrite(text, 1, len < w.ws_col ? len : w.ws_col, stdout);
+        fputs("\033[K\r\n", stdout);
+        text += len + (text[len] == '\n');
+    }
+    fputs("\033[J", stdout);
+    fflush(stdout);
+}
+
+static void show(const mscope_view *v, mscope_subscriber *s, int in_place)
+{
+    mscope_subscriber_stats stats;
+    char *text = NULL;
+    size_t len = 0;
+    FILE *to = open_memstream(&text, &len);
+
+    if (to == NULL)
+        return;
+    mscope_subscriber_stats_get(s, &stats);
+    mscope_view_print(v, &stats, to);
+    if (fclose(to) == 0) {
+        if (in_place) {
+            draw(text);
+        } else {
+            fputs(text, stdout);
+            fputc('\n', stdout);
+            fflush(stdout);
+        }
+    }
+    free(text);
+}
+
+/* -- the three ways to watch ------------------------------------------------------------------------- */
+
+static int nothing_came(const struct options *o, const mscope_view *v, double waited)
+{
+    char where[256];
+
+    if (o->telemetry != NULL)
+        snprintf(where, sizeof where, "%s", o->telemetry);
+    else if (mscope_default_endpoint("telemetry", where, sizeof where) != 0)
+        snprintf(where, sizeof where, "the default endpoint");
+    if (v->tables > 0)
+        fprintf(stderr, "momentscope watch: no full set of records from %s within %.3g s: no row of the table has moved yet\n",
+                where, waited);
+    else if (v->have_daemon)
+        fprintf(stderr, "momentscope watch: the daemon at %s has no %s within %.3g s\n", where,
+                o->table != NULL ? "such table" : "table", waited);
+    else
+        fprintf(stderr, "momentscope watch: nothing came from %s within %.3g s: is momentscoped running?\n", where, waited);
+    return MSCOPE_EXIT_FAILED;
+}
+
+/* A late joiner is given the latest record of every topic: a full set, then a moment of silence. */
+static int watch_once(const struct options *o, mscope_subscriber *s, mscope_view *v)
+{
+    double start = now_s(), complete = 0;
+    mscope_message m;
+
+    while (!stop) {
+        int rc = mscope_subscriber_next(s, &m, 50);
+        if (rc == 0 && wanted(o, &m) && mscope_view_take(v, &m) != 0)
+            return MSCOPE_EXIT_FAILED;
+        if (!mscope_view_complete(v))
+            complete = 0;
+        else if (complete == 0)
+            complete = now_s();
+        if (complete != 0 && now_s() - complete > QUIET_MS * 1e-3)
+            break;
+        if (complete == 0 && now_s() - start > o->wait_s)
+            return nothing_came(o, v, o->wait_s);
+    }
+    if (stop)
+        return MSCOPE_EXIT_FAILED;
+    if (o->json)
+        mscope_view_json(v, stdout);
+    else
+        show(v, s, 0);
+    return MSCOPE_EXIT_OK;
+}
+
+static int watch_json(const struct options *o, mscope_subscriber *s)
+{
+    double start = now_s();
+    mscope_message m;
+    int any = 0;
+
+    while (!stop && !ferror(stdout) && (o->for_s == 0 || now_s() - start < o->for_s)) {
+        if (mscope_subscriber_next(s, &m, 100) == 0 && wanted(o, &m)) {
+            mscope_json_record(stdout, &m);
+            fflush(stdout);
+            any = 1;
+        }
+    }
+    return any ? MSCOPE_EXIT_OK : MSCOPE_EXIT_FAILED;
+}
+
+static int watch_live(const struct options *o, mscope_subscriber *s, mscope_view *v)
+{
+    int in_place = isatty(STDOUT_FILENO), new_since = 0;
+    double start = now_s(), drawn = 0, every = o->every_s > 0 ? o->every_s : (in_place ? DRAW_MS : PLAIN_MS) * 1e-3;
+    mscope_message m;
+
+    if (in_place)
+        screen_enter();
+    while (!stop && !ferror(stdout) && (o->for_s == 0 || now_s() - start < o->for_s)) {
+        if (mscope_subscriber_next(s, &m, 50) == 0 && wanted(o, &m)) {
+            if (mscope_view_take(v, &m) != 0)
+                break;
+            new_since = 1;
+        }
+        if (now_s() - drawn >= every && (in_place || (new_since && mscope_view_complete(v)))) {
+            if (v->tables > 0 || v->have_daemon)
+                show(v, s, in_place);
+            else if (in_place)
+                draw("waiting for momentscoped ...\n");
+            drawn = now_s();
+            new_since = 0;
+        }
+    }
+    if (in_place)
+        screen_leave();
+    if (v->tables == 0)
+        return nothing_came(o, v, now_s() - start);
+    if (in_place || new_since)
+        show(v, s, 0);
+    return MSCOPE_EXIT_OK;
+}
+
+int mscope_cmd_watch(int argc, char **argv)
+{
+    struct options o = { .wait_s = 10 };
+    struct sigaction act = { .sa_handler = on_signal };
+    mscope_subscriber *s;
+    mscope_view v = { 0 };
+    int code = read_options(argc, argv, &o);
+
+    if (code >= 0)
+        return code;
+    int rc = mscope_subscribe(&s, o.telemetry, o.replay, "");
+    if (rc != 0) {
+        fprintf(stderr, "momentscope watch: %s: %s\n", o.telemetry != NULL ? o.telemetry : "default telemetry endpoint",
+                mscope_strerror(rc));
+        return rc == MSCOPE_EINVAL ? MSCOPE_EXIT_USAGE : MSCOPE_EXIT_FAILED;
+    }
+    sigaction(SIGINT, &act, NULL);
+    sigaction(SIGTERM, &act, NULL);
+    sigaction(SIGHUP, &act, NULL);
+    signal(SIGPIPE, SIG_IGN);                /* a closed pipe shows as ferror */
+    if (o.once)
+        code = watch_once(&o, s, &v);
+    else
+        code = o.json ? watch_json(&o, s) : watch_live(&o, s, &v);
+    mscope_view_fini(&v);
+    mscope_subscriber_close(s);
+    return code;
+}

@@ -1,0 +1,33 @@
+/* watch_view.h - what watch knows, and how it looks as text */
+#ifndef MSCOPE_WATCH_VIEW_H
+#define MSCOPE_WATCH_VIEW_H
+
+#include <stdio.h>
+
+#include "mscope/client.h"
+
+typedef struct mscope_watched {          /* one table and its bands, latest records               */
+    mscope_message table;
+    mscope_message band[MSCOPE_BANDS];
+    int have_table, have[MSCOPE_BANDS];
+    uint64_t epoch;
+} mscope_watched;
+
+typedef struct mscope_view {
+    mscope_watched *table;
+    size_t tables;
+    mscope_message daemon;
+    int have_daemon;
+    char alert[MSCOPE_TEXT_MAX + 1];     /* the latest one                                        */
+} mscope_view;
+
+/* mscope_view_take - fold one record in; ENOMEM */
+MSCOPE_MUST_CHECK int mscope_view_take(mscope_view *v, const mscope_message *m);
+/* mscope_view_complete - is every band that every table names there, and at least one? */
+int mscope_view_complete(const mscope_view *v);
+/* mscope_view_print - the tables and one sentence a band, plain text */
+void mscope_view_print(const mscope_view *v, const mscope_subscriber_stats *stats, FILE *to);
+void mscope_view_json(const mscope_view *v, FILE *to);
+void mscope_view_fini(mscope_view *v);
+
+#endif
