@@ -47,9 +47,7 @@ static bool finite_numbers(const cJSON *array)
 {
     const cJSON *v;
 
-    cJSON_ArrayForEach(v, array)
-        if (!cJSON_IsNumber(v) || !isfinite(v->valuedouble))
-            return false;
+    cJSON_ArrayForEach(v, array) if (!cJSON_IsNumber(v) || !isfinite(v->valuedouble)) return false;
     return true;
 }
 
@@ -57,8 +55,7 @@ static void copy_numbers(const cJSON *array, double *x)
 {
     const cJSON *v;
 
-    cJSON_ArrayForEach(v, array)
-        *x++ = v->valuedouble;
+    cJSON_ArrayForEach(v, array) *x++ = v->valuedouble;
 }
 
 bool mscope_ask_vector(mscope_ask *ask, const char *field, double *x, int n)
@@ -68,9 +65,9 @@ bool mscope_ask_vector(mscope_ask *ask, const char *field, double *x, int n)
     if (v == NULL)
         return mscope_ask_refuse(ask, field, "an array of finite numbers", "missing");
     if (!cJSON_IsArray(v) || cJSON_GetArraySize(v) != n || !finite_numbers(v))
-        return mscope_ask_refuse(ask, field, n == 3 ? "an array of 3 finite numbers"
-                                                    : "an array of 5 finite numbers",
-                                 "wrong shape");
+        return mscope_ask_refuse(
+            ask, field, n == 3 ? "an array of 3 finite numbers" : "an array of 5 finite numbers",
+            "wrong shape");
     copy_numbers(v, x);
     return true;
 }
@@ -154,10 +151,10 @@ static const struct kind {
     const char *name;
     bool (*answer)(mscope_ask *ask);
 } kinds[] = {
-    { "ls_matrix", mscope_answer_ls_matrix },   { "ls_stability", mscope_answer_ls_stability },
-    { "ls_clocks", mscope_answer_ls_clocks },   { "ls_regimes", mscope_answer_ls_regimes },
-    { "ls_limit", mscope_answer_ls_limit },     { "lr_coeffs", mscope_answer_lr_coeffs },
-    { "lr_ode", mscope_answer_lr_ode },         { "lr_floors", mscope_answer_lr_floors },
+    { "ls_matrix", mscope_answer_ls_matrix }, { "ls_stability", mscope_answer_ls_stability },
+    { "ls_clocks", mscope_answer_ls_clocks }, { "ls_regimes", mscope_answer_ls_regimes },
+    { "ls_limit", mscope_answer_ls_limit },   { "lr_coeffs", mscope_answer_lr_coeffs },
+    { "lr_ode", mscope_answer_lr_ode },       { "lr_floors", mscope_answer_lr_floors },
 };
 
 static const struct kind *kind_of(const cJSON *line)
@@ -180,8 +177,9 @@ static cJSON *error_object(const mscope_ask *ask)
     if (v == NULL || (cJSON_IsNumber(v) && !isfinite(v->valuedouble)))
         cJSON_AddNullToObject(e, "value");
     else
-        cJSON_AddItemToObject(e, "value", cJSON_IsNumber(v) ? mscope_json_number(v->valuedouble)
-                                                            : cJSON_Duplicate(v, 1));
+        cJSON_AddItemToObject(e, "value",
+                              cJSON_IsNumber(v) ? mscope_json_number(v->valuedouble)
+                                                : cJSON_Duplicate(v, 1));
     cJSON_AddStringToObject(e, "range", ask->range);
     cJSON_AddStringToObject(e, "message", ask->message);
     return answer;
@@ -198,8 +196,10 @@ static cJSON *answer_line(const cJSON *line, bool *bad)
     if (!cJSON_IsObject(line)) {
         mscope_ask_refuse(&ask, NULL, "one JSON object a line", "malformed line");
     } else if (kind == NULL) {
-        mscope_ask_refuse(&ask, "kind", "ls_matrix, ls_stability, ls_clocks, ls_regimes, ls_limit, "
-                                        "lr_coeffs, lr_ode or lr_floors", "unknown kind");
+        mscope_ask_refuse(&ask, "kind",
+                          "ls_matrix, ls_stability, ls_clocks, ls_regimes, ls_limit, "
+                          "lr_coeffs, lr_ode or lr_floors",
+                          "unknown kind");
     } else if (!cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(line, "in"))) {
         mscope_ask_refuse(&ask, "in", "an object of inputs", "missing or not an object");
     } else {

@@ -1,4 +1,5 @@
-/* predict_lr.c - answers about rare-class logistic regression: coefficients, trajectories, floors */
+/* predict_lr.c - answers about rare-class logistic regression: coefficients, trajectories, floors
+ */
 #include "predict.h"
 
 #include <math.h>
@@ -9,8 +10,10 @@ static bool read_lr(mscope_ask *ask, mscope_lr *lr, bool dynamics)
 {
     mscope_bad why = { NULL, NAN, NULL };
 
-    *lr = (mscope_lr){ .d = mscope_ask_number(ask, "d"), .p = mscope_ask_number(ask, "p"),
-                       .batch = mscope_ask_number(ask, "B"), .r = mscope_ask_number(ask, "r"),
+    *lr = (mscope_lr){ .d = mscope_ask_number(ask, "d"),
+                       .p = mscope_ask_number(ask, "p"),
+                       .batch = mscope_ask_number(ask, "B"),
+                       .r = mscope_ask_number(ask, "r"),
                        .eps = 1.0 };
     if (dynamics)
         lr->eta = mscope_ask_number(ask, "eta");
@@ -34,8 +37,8 @@ bool mscope_answer_lr_coeffs(mscope_ask *ask)
     if (!(R >= 0.0 && R <= 1e4))
         return mscope_ask_refuse(ask, "R", "0 <= R <= 1e4", "value outside its range");
     if (mscope_lr_coefficients(&lr, MSCOPE_LR_EXACT, s, R, &k) ||
-        mscope_lr_coefficients(&lr, MSCOPE_LR_SPARSE, s, R, &sp) ||
-        mscope_lr_kl(&lr, s, R, &kl) || mscope_lr_sparse_kl(lr.r, s, R, &alpha, &G))
+        mscope_lr_coefficients(&lr, MSCOPE_LR_SPARSE, s, R, &sp) || mscope_lr_kl(&lr, s, R, &kl) ||
+        mscope_lr_sparse_kl(lr.r, s, R, &alpha, &G))
         return mscope_ask_refuse(ask, "s", "(s + r)^2 <= 1e4", "value outside its range");
     mscope_json_put(ask->out, "b_star", k.b_star);
     mscope_json_put(ask->out, "theta_par", k.theta_par);
@@ -142,7 +145,8 @@ bool mscope_answer_lr_ode(mscope_ask *ask)
         return false;
     if (!whole_steps(times, n)) {
         free(times);
-        return mscope_ask_refuse(ask, "times", "whole steps, at most 1e6", "value outside its range");
+        return mscope_ask_refuse(ask, "times", "whole steps, at most 1e6",
+                                 "value outside its range");
     }
     if (n == 0)
         n = default_times(&lr, derived);

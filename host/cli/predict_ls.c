@@ -14,7 +14,8 @@ static bool read_ls(mscope_ask *ask, mscope_ls *ls, mscope_row *row, bool with_e
 {
     mscope_bad why = { NULL, NAN, NULL };
 
-    *ls = (mscope_ls){ .d = mscope_ask_number(ask, "d"), .p = mscope_ask_number(ask, "p"),
+    *ls = (mscope_ls){ .d = mscope_ask_number(ask, "d"),
+                       .p = mscope_ask_number(ask, "p"),
                        .batch = mscope_ask_number(ask, "B") };
     if (with_eta)
         ls->eta = mscope_ask_number(ask, "eta");
@@ -298,8 +299,7 @@ bool mscope_answer_ls_regimes(mscope_ask *ask)
 {
     mscope_exponents e;
 
-    if (ask->op == NULL ||
-        (strcmp(ask->op, "classify") != 0 && strcmp(ask->op, "coscale") != 0))
+    if (ask->op == NULL || (strcmp(ask->op, "classify") != 0 && strcmp(ask->op, "coscale") != 0))
         return mscope_ask_refuse(ask, "op", "classify or coscale", "missing or unknown");
     if (!read_exponents(ask, &e))
         return false;

@@ -66,7 +66,7 @@ int mscope_ls_check(const mscope_ls *ls, mscope_bad *why)
     if (!(ls->d >= 1.0 && isfinite(ls->d)))
         return mscope_theory_refuse(why, "d", ls->d, "d >= 1, finite");
     if (!(ls->p >= 1e-280 && ls->p <= 1.0))
-        return mscope_theory_refuse(why, "p", ls->p, "1e-280 <= p <= 1");
+        return mscope_theory_refuse(why, "p", ls->p, "0 < p <= 1 (and p >= 1e-280)");
     if (!(ls->batch > 0.0 && isfinite(ls->batch)))
         return mscope_theory_refuse(why, "B", ls->batch, "B > 0, finite");
     if (!(ls->eta >= 0.0 && isfinite(ls->eta)))
@@ -119,8 +119,14 @@ int mscope_row_from_ls(const mscope_ls *ls, mscope_row *row)
 int mscope_row_from_probe(double P, double H1, double H2, double eps, double eta, double noise2,
                           mscope_row *row)
 {
-    mscope_row r = { .P = P, .Q = 1.0 - P, .h1 = P * H1, .excess = H2 / H1 - P * H1, .eps = eps,
-                     .beta = 1.0 - eps, .eta = eta, .noise2 = noise2 };
+    mscope_row r = { .P = P,
+                     .Q = 1.0 - P,
+                     .h1 = P * H1,
+                     .excess = H2 / H1 - P * H1,
+                     .eps = eps,
+                     .beta = 1.0 - eps,
+                     .eta = eta,
+                     .noise2 = noise2 };
 
     if (row == NULL || !(H1 > 0.0) || !(H2 >= H1 * H1 * (1.0 - 1e-12)))
         return MSCOPE_EINVAL;

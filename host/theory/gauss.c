@@ -1,8 +1,8 @@
 /* gauss.c - Gaussian averages of sigmoids by the trapezoid rule
  *
  * Implements (191), (194), (195), (198), (199), (217), (219), (228). The trapezoid rule converges
- * exponentially on the line; the step follows the poles of the sigmoid at distance pi/sqrt q and the
- * range the tilt exp(G) gives the Gaussian. Gauss-Hermite rules fail for q above 6.             */
+ * exponentially on the line; the step follows the poles of the sigmoid at distance pi/sqrt q and
+ * the range the tilt exp(G) gives the Gaussian. Gauss-Hermite rules fail for q above 6. */
 #include "private.h"
 #include "logistic.h"
 
@@ -18,7 +18,7 @@ int mscope_lr_check(const mscope_lr *lr, mscope_bad *why)
     if (!(lr->d >= 1.0 && isfinite(lr->d)))
         return mscope_theory_refuse(why, "d", lr->d, "d >= 1, finite");
     if (!(lr->p >= 1e-280 && lr->p < 1.0))
-        return mscope_theory_refuse(why, "p", lr->p, "1e-280 <= p < 1");
+        return mscope_theory_refuse(why, "p", lr->p, "0 < p < 1 (and p >= 1e-280)");
     if (!(lr->batch > 0.0 && isfinite(lr->batch)))
         return mscope_theory_refuse(why, "B", lr->batch, "B > 0, finite");
     if (!(lr->eta >= 0.0 && isfinite(lr->eta)))

@@ -29,8 +29,7 @@ static int drive(gsl_odeiv2_system *sys, size_t n, const double *scale, double t
 {
     gsl_odeiv2_step *step = gsl_odeiv2_step_alloc(gsl_odeiv2_step_rk8pd, n);
     gsl_odeiv2_evolve *evolve = gsl_odeiv2_evolve_alloc(n);
-    gsl_odeiv2_control *control =
-        gsl_odeiv2_control_scaled_new(1e-13, 1e-11, 1.0, 0.0, scale, n);
+    gsl_odeiv2_control *control = gsl_odeiv2_control_scaled_new(1e-13, 1e-11, 1.0, 0.0, scale, n);
     double at = 0.0, h = t / 64.0;
     int rc = step != NULL && evolve != NULL && control != NULL ? GSL_SUCCESS : GSL_ENOMEM;
 

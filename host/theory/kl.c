@@ -20,7 +20,8 @@ static double sample_kl(double a, double delta)
     w /= 1.0 + w;
     if (fabs(delta) < 1e-3)
         return w * (1.0 - w) * delta * delta *
-               (0.5 + delta * ((1.0 - 2.0 * w) / 6.0 + delta * (1.0 - 6.0 * w + 6.0 * w * w) / 24.0));
+               (0.5 +
+                delta * ((1.0 - 2.0 * w) / 6.0 + delta * (1.0 - 6.0 * w + 6.0 * w * w) / 24.0));
     /* log1p(w expm1(delta)), and past exp's range the same with exp(delta) taken out */
     if (delta > 30.0)
         return delta + log(w + (1.0 - w) * exp(-delta)) - w * delta;

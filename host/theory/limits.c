@@ -15,7 +15,8 @@ static double limit_activity(const mscope_exponents *e, const mscope_prefactors 
     return e->sigma <= tol ? -expm1(f->batch * log1p(-f->p)) : -expm1(-f->p * f->batch);
 }
 
-static double limit_rho(const mscope_limit *l, const mscope_exponents *e, const mscope_prefactors *f)
+static double limit_rho(const mscope_limit *l, const mscope_exponents *e,
+                        const mscope_prefactors *f)
 {
     switch (l->atlas.batch) {
     case MSCOPE_DENSE_SPARSE:

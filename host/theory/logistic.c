@@ -1,7 +1,7 @@
 /* logistic.c - five-variable dynamics of rare-class logistic regression
  *
- * Implements (212)-(216): one unit of time is one global step, x + drift(x) is the exact conditional
- * mean of a step. Averages come from gauss.c, fixed points are in floors.c.                      */
+ * Implements (212)-(216): one unit of time is one global step, x + drift(x) is the exact
+ * conditional mean of a step. Averages come from gauss.c, fixed points are in floors.c. */
 #include "private.h"
 #include "logistic.h"
 
@@ -23,13 +23,13 @@ int mscope_lr_drift(const mscope_lr *lr, enum mscope_lr_law law, const double x[
     e = lr->eps;
     b = mscope_theory_beta(e, lr->beta);
     push = h * e * e * k.N;
-    dx[0] = -h * b * x[1] - h * e * k.f;                                                /* (212) */
-    dx[1] = e * (k.f - x[1]);                                                           /* (213) */
+    dx[0] = -h * b * x[1] - h * e * k.f; /* (212) */
+    dx[1] = e * (k.f - x[1]);            /* (213) */
     dx[2] = -2.0 * h * b * x[4] - 2.0 * h * e * k.A * x[2] + h * h * b * b * x[3] +
-            2.0 * h * h * b * e * k.A * x[4] + h * push;                                /* (214) */
-    dx[3] = -e * (1.0 + b) * x[3] + 2.0 * b * e * k.A * x[4] + e * e * k.N;             /* (215) */
+            2.0 * h * h * b * e * k.A * x[4] + h * push;                    /* (214) */
+    dx[3] = -e * (1.0 + b) * x[3] + 2.0 * b * e * k.A * x[4] + e * e * k.N; /* (215) */
     dx[4] = -e * x[4] + e * k.A * x[2] - h * b * b * x[3] - 2.0 * h * b * e * k.A * x[4] -
-            push;                                                                       /* (216) */
+            push; /* (216) */
     return MSCOPE_OK;
 }
 

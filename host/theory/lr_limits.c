@@ -20,8 +20,9 @@ static int region_open(const char *tag, const mscope_prefactors *f, double r, re
         return MSCOPE_EINVAL;
     if (strlen(tag) != 1 || strchr("ACDEF", tag[0]) == NULL)
         return MSCOPE_ENOTSUP;
-    *out = (region){ .tag = tag[0], .eps = f->eps, .ep = f->eta * f->p,
-                     .eta_eff = f->eta / f->batch, .r = r };
+    *out = (region){
+        .tag = tag[0], .eps = f->eps, .ep = f->eta * f->p, .eta_eff = f->eta / f->batch, .r = r
+    };
     out->pump = tag[0] == 'E' ? f->eps * f->eps / (f->p * f->batch) : 0.0;
     return MSCOPE_OK;
 }

@@ -56,14 +56,14 @@ int mscope_row_drift(const mscope_row *row, double A[9])
     h = row->eta;
     u = row->eps * (row->h1 / row->P);
     n = row->eps * u * (row->h1 + row->excess);
-    A[0] = -2.0 * h * u + h * h * n;                                                  /* (108) */
-    A[1] = h * h * (w.s2_theta - 2.0 * h * u * w.s_cross + h * h * n * w.s2_g);       /* (111) */
-    A[2] = -2.0 * h * (w.s_theta - h * u * (w.s_g + w.s_theta) + h * h * n * w.s_g);  /* (112) */
-    A[3] = n;                                                                         /* (113) */
-    A[4] = -w.gap2 - 2.0 * h * u * w.bs_g + h * h * n * w.s2_g;                       /* (109) */
-    A[5] = 2.0 * u * w.beta1bar - 2.0 * h * n * w.s_g;                                /* (114) */
-    A[6] = u - h * n;                                                                 /* (115) */
-    A[7] = -h * (w.bs_theta - h * u * (w.s_cross + w.bs_g) + h * h * n * w.s2_g);     /* (116) */
+    A[0] = -2.0 * h * u + h * h * n;                                                     /* (108) */
+    A[1] = h * h * (w.s2_theta - 2.0 * h * u * w.s_cross + h * h * n * w.s2_g);          /* (111) */
+    A[2] = -2.0 * h * (w.s_theta - h * u * (w.s_g + w.s_theta) + h * h * n * w.s_g);     /* (112) */
+    A[3] = n;                                                                            /* (113) */
+    A[4] = -w.gap2 - 2.0 * h * u * w.bs_g + h * h * n * w.s2_g;                          /* (109) */
+    A[5] = 2.0 * u * w.beta1bar - 2.0 * h * n * w.s_g;                                   /* (114) */
+    A[6] = u - h * n;                                                                    /* (115) */
+    A[7] = -h * (w.bs_theta - h * u * (w.s_cross + w.bs_g) + h * h * n * w.s2_g);        /* (116) */
     A[8] = -w.gap1 - h * u * (w.s_g + w.s_theta + w.beta1bar) + 2.0 * h * h * n * w.s_g; /* (110) */
     return MSCOPE_OK;
 }

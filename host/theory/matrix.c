@@ -2,7 +2,7 @@
  *
  * A map is held as E = map - I. Near the identity E_{a+b} = E_a + E_b + E_a E_b loses nothing,
  * where I + E would round a rate of 1e-12 to four digits. Once the first coordinate has moved by a
- * quarter the map itself is squared: E of a decayed mode tends to -1 and would hide what is left. */
+ * quarter the map itself is squared: E of a decayed mode tends to -1 and hides what is left.    */
 #include "private.h"
 
 #include <math.h>

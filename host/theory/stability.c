@@ -38,10 +38,12 @@ int mscope_row_cubic(const mscope_row *row, double c[3])
     lift = 2.0 * eta * h * eps * (1.0 + beta);
     top = eta_max_of(row, beta);
     c[0] = (P * eps * (2.0 * x2 + beta * P) + lift * x1 -
-            eta * eta * eps * eps * h * (h + row->excess) * (1.0 + Q * beta)) / W;
+            eta * eta * eps * eps * h * (h + row->excess) * (1.0 + Q * beta)) /
+           W;
     c[1] = (P * eps * eps * (1.0 + beta) + lift * (eps + x1) -
-            eta * eta * eps * eps * h * ((2.0 + beta + Q * beta) * row->excess +
-                                         h * (1.0 + eps + Q * beta))) / W;
+            eta * eta * eps * eps * h *
+                ((2.0 + beta + Q * beta) * row->excess + h * (1.0 + eps + Q * beta))) /
+           W;
     c[2] = lift * eps * ((top - eta) / top) / W;
     return MSCOPE_OK;
 }

@@ -15,7 +15,8 @@ int mscope_vocab_summary(const mscope_ls *ls, double p_min, double p_max, mscope
     if (ls == NULL || out == NULL || !(p_min > 0.0) || !(p_min <= p_max))
         return MSCOPE_EINVAL;
     beta = mscope_theory_beta(ls->eps, ls->beta);
-    probe = (mscope_ls){ .d = ls->d, .p = p_max, .batch = ls->batch, .eps = ls->eps, .beta = ls->beta };
+    probe =
+        (mscope_ls){ .d = ls->d, .p = p_max, .batch = ls->batch, .eps = ls->eps, .beta = ls->beta };
     err = mscope_row_from_ls(&probe, &row);
     if (err != MSCOPE_OK)
         return err;
