@@ -37,21 +37,36 @@ void mscope_moments_advance(const mscope_map *a, mscope_moments *x)
 /* Sums of absolute terms of the advance: |a11 e| and so on bounded through |e| = sqrt r, |m| = sqrt v, |s| = sqrt ss. */
 static void magnitudes(const mscope_map *a, const mscope_moments *x, double *e, double *m)
 {
-    double re = sqrt(x->r), rv = sqrt(x->v), rs = sqrt(x->ss);
+    double re = sqrt(fabs(x->r)), rv = sqrt(fabs(x->v)), rs = sqrt(fabs(x->ss));
 
     *e = fabs(a->a11) * re + fabs(a->a12) * rv + fabs(a->a11 - 1.0) * rs;
     *m = fabs(a->a21) * (re + rs) + fabs(a->a22) * rv;
 }
 
+/* Each map product rounds an entry by 3u at most and an entry enters a term twice; 16 for the advance itself; the sums
+ * over coordinates have dim/8 + 8 additions. */
+static double row_rounding(unsigned products, uint32_t dim)
+{
+    return U * (6.0 * products + 16.0) + U * (dim / 8.0 + 8.0);
+}
+
 mscope_row_error mscope_moments_error(const mscope_map *a, const mscope_moments *before, unsigned products,
                                       uint32_t dim)
 {
-    /* Each map product rounds an entry by 3u at most, an entry enters a term twice; 16 for the advance itself;
-     * the sums over coordinates have dim/8 + 8 additions. */
-    mscope_row_error err = { U * (6.0 * products + 16.0) + U * (dim / 8.0 + 8.0), 0.0, 0.0 };
+    double k = row_rounding(products, dim), rs = sqrt(fabs(before->ss)), e, m;
 
-    magnitudes(a, before, &err.e, &err.m);
-    return err;
+    magnitudes(a, before, &e, &m);
+    return (mscope_row_error){ k * e * e, k * m * m, k * e * m, k * e * rs, k * m * rs };
+}
+
+mscope_row_error mscope_moments_error_exact(const mscope_map *a, const mscope_moments *before,
+                                            const mscope_moments *after, unsigned products, uint32_t dim)
+{
+    double k = row_rounding(products, dim), rs = sqrt(fabs(before->ss)), re = sqrt(after->r), rm = sqrt(after->v), e, m;
+
+    magnitudes(a, before, &e, &m);
+    return (mscope_row_error){ k * e * (2.0 * re + k * e), k * m * (2.0 * rm + k * m), k * (e * rm + m * re + k * e * m),
+                               k * e * rs, k * m * rs };
 }
 
 static void combine(mscope_total *t, const mscope_moments *x, double sign, const mscope_row_error *err)
@@ -59,15 +74,15 @@ static void combine(mscope_total *t, const mscope_moments *x, double sign, const
     t->sum.r += sign * x->r;
     t->sum.v += sign * x->v;
     t->sum.c += sign * x->c;
-    t->er += err->rel * err->e * err->e + U * (fabs(t->sum.r) + x->r);
-    t->ev += err->rel * err->m * err->m + U * (fabs(t->sum.v) + x->v);
-    t->ec += err->rel * err->e * err->m + U * (fabs(t->sum.c) + fabs(x->c));
+    t->er += err->r + U * (fabs(t->sum.r) + x->r);
+    t->ev += err->v + U * (fabs(t->sum.v) + x->v);
+    t->ec += err->c + U * (fabs(t->sum.c) + fabs(x->c));
     if (x->ss != 0.0) {
         t->sum.q += sign * x->q;
         t->sum.h += sign * x->h;
         t->sum.ss += sign * x->ss;
-        t->eq += U * (fabs(t->sum.q) + fabs(x->q)) + err->rel * err->e * sqrt(x->ss);
-        t->eh += U * (fabs(t->sum.h) + fabs(x->h)) + err->rel * err->m * sqrt(x->ss);
+        t->eq += U * (fabs(t->sum.q) + fabs(x->q)) + err->q;
+        t->eh += U * (fabs(t->sum.h) + fabs(x->h)) + err->h;
     }
 }
 
@@ -79,6 +94,16 @@ void mscope_total_add(mscope_total *t, const mscope_moments *x, const mscope_row
 void mscope_total_sub(mscope_total *t, const mscope_moments *x, const mscope_row_error *err)
 {
     combine(t, x, -1.0, err);
+}
+
+/* A sum over `rows` rows that was made elsewhere by as many additions. */
+void mscope_total_join(mscope_total *t, const mscope_moments *sum, const mscope_row_error *err, uint32_t rows)
+{
+    double k = U * rows, e = sqrt(fabs(sum->r)), m = sqrt(fabs(sum->v)), s = sqrt(fabs(sum->ss));
+    mscope_row_error all = { err->r + k * sum->r, err->v + k * sum->v, err->c + k * e * m, err->q + k * e * s,
+                             err->h + k * m * s };
+
+    combine(t, sum, 1.0, &all);
 }
 
 void mscope_total_advance(mscope_total *t, const mscope_map *a)
@@ -101,8 +126,8 @@ void mscope_total_advance(mscope_total *t, const mscope_map *a)
         t->er += 2.0 * x1 * es + x1 * x1 * ds;
         t->ev += 2.0 * e21 * ms + e21 * e21 * ds;
         t->ec += x1 * ms + e21 * es + x1 * e21 * ds;
-        t->eq = es + x1 * ds + step * e * sqrt(t->sum.ss);
-        t->eh = ms + e21 * ds + step * m * sqrt(t->sum.ss);
+        t->eq = es + x1 * ds + step * e * sqrt(fabs(t->sum.ss));
+        t->eh = ms + e21 * ds + step * m * sqrt(fabs(t->sum.ss));
     }
     mscope_moments_advance(a, &t->sum);
 }

@@ -25,13 +25,19 @@ void mscope_moments_advance(const mscope_map *a, mscope_moments *x);
 /* Bound on the rounding of a row's moments after `products` map products and an advance, plus the sums over dim
  * coordinates they started from. */
 typedef struct mscope_row_error {
-    double rel, e, m;                /* |dr| <= rel e^2, |dv| <= rel m^2, |dc| <= rel e m */
+    double r, v, c, q, h;
 } mscope_row_error;
 mscope_row_error mscope_moments_error(const mscope_map *a, const mscope_moments *before, unsigned products,
                                       uint32_t dim);
 
+/* The same when the row's vectors were advanced one by one (after: the moments that came out): cancellation between
+ * theta - s and the drift then costs its digits once, not squared. */
+mscope_row_error mscope_moments_error_exact(const mscope_map *a, const mscope_moments *before,
+                                            const mscope_moments *after, unsigned products, uint32_t dim);
+
 void mscope_total_add(mscope_total *t, const mscope_moments *x, const mscope_row_error *err);
 void mscope_total_sub(mscope_total *t, const mscope_moments *x, const mscope_row_error *err);
+void mscope_total_join(mscope_total *t, const mscope_moments *sum, const mscope_row_error *err, uint32_t rows);
 void mscope_total_advance(mscope_total *t, const mscope_map *a);
 void mscope_total_fresh(mscope_total *t);            /* the sums were just recomputed: remember their bounds */
 int mscope_total_stale(const mscope_total *t);       /* a bound passed 1e-9 and a resum would help */

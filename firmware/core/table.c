@@ -47,25 +47,53 @@ mscope_moments mscope_row_moments_now(const mscope_table *t, uint32_t row, mscop
     return x;
 }
 
+static double element(const unsigned char *base, size_t i, size_t size)
+{
+    return size == 8 ? ((const double *)(const void *)base)[i] : (double)((const float *)(const void *)base)[i];
+}
+
+mscope_moments mscope_row_moments_exact(const mscope_table *t, uint32_t row, mscope_row_error *err)
+{
+    uint64_t age = mscope_row_age(t, &t->row[row]);
+    mscope_moments before = mscope_row_moments(t, row), x = { 0 };
+    mscope_map a = mscope_schedule_span(&t->schedule, t->schedule.now - age);
+    double lane[5][MSCOPE_LANES] = { { 0 }, { 0 }, { 0 }, { 0 }, { 0 } };
+    size_t base = (size_t)row * t->cfg.dim;
+
+    for (size_t i = 0; i < t->cfg.dim; i++) {
+        size_t l = i % MSCOPE_LANES;
+        double th = element(t->theta, base + i, t->theta_size), m = element(t->m, base + i, t->m_size);
+        double s = t->ref ? element(t->ref, base + i, t->theta_size) : 0.0;
+        double e = (th - s) + ((a.a11 - 1.0) * th + a.a12 * m), q = a.a21 * th + a.a22 * m;
+
+        lane[0][l] += e * e;
+        lane[1][l] += q * q;
+        lane[2][l] += e * q;
+        lane[3][l] += e * s;
+        lane[4][l] += q * s;
+    }
+    x.r = mscope_lanes_fold(lane[0]);
+    x.v = mscope_lanes_fold(lane[1]);
+    x.c = mscope_lanes_fold(lane[2]);
+    if (before.ss != 0.0) {
+        x.q = mscope_lanes_fold(lane[3]);
+        x.h = mscope_lanes_fold(lane[4]);
+        x.ss = before.ss;
+    }
+    *err = mscope_moments_error_exact(&a, &before, &x, 2 * (64 - (unsigned)__builtin_clzll(age | 1)), t->cfg.dim);
+    return x;
+}
+
 static void store_decay(mscope_table *t, uint32_t row)
 {
     size_t base = (size_t)row * t->cfg.dim;
     mscope_decay_record o = { 0.0, 0.0, 0.0 };
 
     for (size_t i = base; i < base + t->cfg.dim; i++) {
-        double th, s, m;
+        double th = element(t->theta, i, t->theta_size), s = element(t->ref, i, t->theta_size);
 
-        if (t->theta_size == 8) {
-            th = ((const double *)(const void *)t->theta)[i];
-            s = ((const double *)(const void *)t->ref)[i];
-        } else {
-            th = (double)((const float *)(const void *)t->theta)[i];
-            s = (double)((const float *)(const void *)t->ref)[i];
-        }
-        m = t->m_size == 8 ? ((const double *)(const void *)t->m)[i]
-                           : (double)((const float *)(const void *)t->m)[i];
         o.q += (th - s) * s;
-        o.h += m * s;
+        o.h += element(t->m, i, t->m_size) * s;
         o.ss += s * s;
     }
     t->decay[row] = o;
@@ -288,6 +316,24 @@ static void note_activity(mscope_table *t, uint32_t row, double n)
     to->updates += x->active;
 }
 
+static void join(mscope_band_state *to, const mscope_moments *x, const mscope_row_error *err)
+{
+    mscope_row_error *e = &to->joined_error;
+
+    to->joined.r += x->r;
+    to->joined.v += x->v;
+    to->joined.c += x->c;
+    to->joined.q += x->q;
+    to->joined.h += x->h;
+    to->joined.ss += x->ss;
+    e->r += err->r;
+    e->v += err->v;
+    e->c += err->c;
+    e->q += err->q;
+    e->h += err->h;
+    to->joining++;
+}
+
 static void update_row(mscope_table *t, uint32_t row, const occurrence *o)
 {
     mscope_row_record *x = &t->row[row];
@@ -311,15 +357,7 @@ static void update_row(mscope_table *t, uint32_t row, const occurrence *o)
     note_window(&to->window, o, sums.gm);
     at = mscope_row_moments(t, row);
     err = fresh_error(t, &at);
-    to->joined.r += at.r;
-    to->joined.v += at.v;
-    to->joined.c += at.c;
-    to->joined.q += at.q;
-    to->joined.h += at.h;
-    to->joined.ss += at.ss;
-    to->joined_error.rel = err.rel;
-    to->joined_error.e += err.e * err.e;
-    to->joined_error.m += err.m * err.m;
+    join(to, &at, &err);
     if (t->cfg.acf_rows)
         mscope_acf_note(t, row);
 }
@@ -386,19 +424,14 @@ static void advance_totals(mscope_table *t)
         mscope_band_state *s = &t->band[b];
         mscope_total *total = &s->total;
 
-        if (total->sum.r == 0.0 && total->sum.v == 0.0 && total->sum.ss == 0.0 && total->er == 0.0 &&
-            s->joined_error.rel == 0.0)
+        if (total->sum.r != 0.0 || total->sum.v != 0.0 || total->sum.ss != 0.0 || total->er != 0.0)
+            mscope_total_advance(total, &idle);
+        if (s->joining == 0)
             continue;
-        mscope_total_advance(total, &idle);
-        if (s->joined_error.rel == 0.0)
-            continue;
-        /* n additions of n rows: the sums of squares bound the rounding of both */
-        s->joined_error.rel += 1.1102230246251565e-16 * (double)s->rows;
-        s->joined_error.e = sqrt(s->joined_error.e);
-        s->joined_error.m = sqrt(s->joined_error.m);
-        mscope_total_add(total, &s->joined, &s->joined_error);
+        mscope_total_join(total, &s->joined, &s->joined_error, s->joining);
         memset(&s->joined, 0, sizeof s->joined);
         memset(&s->joined_error, 0, sizeof s->joined_error);
+        s->joining = 0;
     }
 }
 

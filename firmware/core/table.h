@@ -36,7 +36,8 @@ typedef struct mscope_decay_record {         /* moments against the reference ro
 typedef struct mscope_band_state {
     mscope_total total;
     mscope_moments joined;           /* rows that enter at the end of the open step */
-    mscope_row_error joined_error;   /* sums of rel e^2, rel m^2, rel e m of those  */
+    mscope_row_error joined_error;
+    uint32_t joining;                /* how many they are */
     uint64_t updates;
     uint32_t rows, idle;
     double p, P;                     /* sums over rows */
@@ -112,6 +113,9 @@ static inline uint64_t mscope_row_open_gap(const mscope_table *t, const mscope_r
 /* The moments of a row as of its clock, and as of now with their rounding bound. */
 mscope_moments mscope_row_moments(const mscope_table *t, uint32_t row);
 mscope_moments mscope_row_moments_now(const mscope_table *t, uint32_t row, mscope_map *span, mscope_row_error *err);
+
+/* As moments_now, but from the vectors, read only: O(dim), for rows whose closed form cancels. */
+mscope_moments mscope_row_moments_exact(const mscope_table *t, uint32_t row, mscope_row_error *err);
 
 /* Store what the kernel summed, and the decay moments if they are kept. */
 void mscope_row_store(mscope_table *t, uint32_t row, const mscope_sums *sums);

@@ -1,0 +1,274 @@
+/* engine.c - sessions, sequence numbers and dispatch; protocol/README.md, "Exactly once"
+ *
+ * A message is judged in this order: header, session, sequence number, table, contents. Up to the sequence number
+ * a refusal leaves the message undone (the client sends it again); after that it is done with, whatever becomes of
+ * it, so that one bad frame cannot stop a stream.                                                            */
+#include "engine.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "fields.h"
+#include "header.h"
+#include "log.h"
+
+void mscope_engine_init(mscope_engine *e, const mscope_engine_config *cfg, mscope_shadow *shadows, mscope_ring *ring,
+                        mscope_outside *outside, uint64_t epoch, uint64_t now_ns)
+{
+    memset(e, 0, sizeof *e);
+    e->cfg = *cfg;
+    e->shadows = shadows;
+    e->ring = ring;
+    e->outside = outside;
+    e->epoch = epoch;
+    e->start_ns = now_ns;
+}
+
+void mscope_engine_fini(mscope_engine *e)
+{
+    for (uint32_t i = 0; i < e->cfg.max_tables; i++)
+        mscope_shadow_close(e, &e->shadows[i]);
+}
+
+mscope_session *mscope_session_find(mscope_engine *e, uint64_t id)
+{
+    for (unsigned i = 0; i < MSCOPE_SESSIONS; i++)
+        if (e->sessions[i].id == id)
+            return &e->sessions[i];
+    return NULL;
+}
+
+/* A free place, or that of the session heard longest ago which holds no table. */
+static mscope_session *session_new(mscope_engine *e, mscope_refusal *why)
+{
+    mscope_session *best = mscope_session_find(e, 0);
+    char range[64];
+
+    if (best != NULL)
+        return best;
+    for (unsigned i = 0; i < MSCOPE_SESSIONS; i++) {
+        mscope_session *s = &e->sessions[i];
+        int holds = 0;
+        for (uint32_t k = 0; k < e->cfg.max_tables; k++)
+            holds |= e->shadows[k].used && e->shadows[k].attached && e->shadows[k].session == s->id;
+        if (!holds && (best == NULL || s->heard_ns < best->heard_ns))
+            best = s;
+    }
+    if (best != NULL)
+        return best;
+    (void)snprintf(range, sizeof range, "at most %u sessions", MSCOPE_SESSIONS);
+    (void)mscope_refusal_set(why, MSCOPE_EBUSY, "session", range, "every place for a session is taken", "%u sessions",
+                             MSCOPE_SESSIONS);
+    return NULL;
+}
+
+/* -- answers ---------------------------------------------------------------------------------- */
+
+static void answer_ack(const mscope_engine *e, const mscope_session *ses, const mscope_shadow *s,
+                       const mscope_header *h, mscope_answer *out)
+{
+    mscope_reply *r = &out->at[out->n++];
+
+    r->header = (mscope_header){ .kind = MSCOPE_ACK, .session = ses->id, .seq = ses->next - 1, .table = h->table,
+                                 .step = s != NULL ? mscope_table_steps(s->core) : 0,
+                                 .count = (uint32_t)e->cfg.credit_frames,
+                                 .flags = s != NULL && !s->exact ? MSCOPE_FLAG_INEXACT : 0 };
+    r->body_len = 0;
+}
+
+static void answer_error(mscope_engine *e, mscope_shadow *s, const mscope_header *h, const mscope_refusal *why,
+                         mscope_answer *out)
+{
+    mscope_meter *m = s != NULL ? &s->meter : &e->meter;
+    mscope_reply *r = &out->at[out->n++];
+    int len = mscope_refusal_encode(why, r->body, sizeof r->body);
+
+    r->header = (mscope_header){ .kind = MSCOPE_ERROR, .session = h->session, .seq = h->seq, .table = h->table,
+                                 .step = h->step };
+    r->body_len = len > 0 ? (size_t)len : 0;
+    e->count.frames_refused++;
+    if (s != NULL)
+        s->refused++;
+    m->count++;
+    m->last = *why;
+    mscope_log(MSCOPE_LOG_DEBUG, "engine", "refused: %s is %s, expected %s: %s", why->field, why->value, why->range,
+               why->text);
+}
+
+static void answer_welcome(mscope_engine *e, const mscope_session *ses, const mscope_shadow *s,
+                           const mscope_header *h, mscope_answer *out)
+{
+    mscope_welcome w = { .epoch = e->epoch, .next_seq = ses->next, .step = mscope_table_steps(s->core),
+                         .exact = s->exact, .credit_frames = e->cfg.credit_frames,
+                         .credit_bytes = e->cfg.credit_bytes };
+    mscope_reply *r = &out->at[out->n++];
+    int len = mscope_welcome_encode(&w, r->body, sizeof r->body);
+
+    r->header = (mscope_header){ .kind = MSCOPE_WELCOME, .session = ses->id, .seq = h->seq, .table = h->table,
+                                 .step = w.step, .count = (uint32_t)e->cfg.credit_frames };
+    r->body_len = len > 0 ? (size_t)len : 0;
+}
+
+/* -- messages --------------------------------------------------------------------------------- */
+
+static int no_frames(size_t n, mscope_refusal *why)
+{
+    return n == 0 ? 0
+                  : mscope_refusal_set(why, MSCOPE_EPROTO, "frames", "0 after the header",
+                                       "the message has too many frames", "%zu", n);
+}
+
+static int on_hello(mscope_engine *e, const mscope_header *h, const mscope_frame *f, size_t n, uint64_t now_ns,
+                    mscope_refusal *why, mscope_answer *out)
+{
+    mscope_session *ses = mscope_session_find(e, h->session);
+    mscope_shadow *s = NULL;
+    mscope_hello hello;
+    int err = 0;
+
+    if (n != 1)
+        return mscope_refusal_set(why, MSCOPE_EPROTO, "frames", "1 after the header", "HELLO is a header and a map",
+                                  "%zu", n);
+    err = mscope_hello_decode(f[0].at, f[0].len, &hello, why);
+    if (!err && ses == NULL && (ses = session_new(e, why)) == NULL)
+        err = why->code;
+    if (!err)
+        err = mscope_hello_apply(e, h, &hello, now_ns, &s, why);
+    if (err)
+        return err;
+    if (ses->id != h->session)
+        *ses = (mscope_session){ .id = h->session, .next = h->seq };
+    if (h->seq > ses->next)                  /* an older state file than the client's last ACK */
+        ses->next = h->seq;
+    ses->heard_ns = now_ns;
+    ses->left = 0;
+    answer_welcome(e, ses, s, h, out);
+    return 0;
+}
+
+static void on_bye(mscope_engine *e, mscope_session *ses)
+{
+    ses->left = 1;
+    for (uint32_t i = 0; i < e->cfg.max_tables; i++)
+        if (e->shadows[i].used && e->shadows[i].session == ses->id)
+            mscope_shadow_detach(e, &e->shadows[i]);
+}
+
+static int on_save(mscope_engine *e, mscope_refusal *why)
+{
+    if (!e->cfg.can_save)
+        return mscope_refusal_set(why, MSCOPE_ENOTSUP, "state", "a daemon started with --state FILE",
+                                  "this daemon has nowhere to save to", "no state file");
+    e->save_wanted = 1;
+    return 0;
+}
+
+/* The contents of a message whose turn it is. */
+static int dispatch(mscope_engine *e, mscope_session *ses, mscope_shadow *s, const mscope_header *h,
+                    const mscope_frame *f, size_t n, mscope_refusal *why)
+{
+    int err;
+
+    switch (h->kind) {
+    case MSCOPE_BYE:
+    case MSCOPE_SAVE:
+        err = no_frames(n, why);
+        if (!err && h->kind == MSCOPE_SAVE)
+            err = on_save(e, why);
+        else if (!err)
+            on_bye(e, ses);
+        return err;
+    case MSCOPE_STEP:
+    case MSCOPE_PROBE:
+    case MSCOPE_REFERENCE:
+    case MSCOPE_SYNC:
+        break;
+    default:
+        return mscope_refusal_set(why, MSCOPE_EINVAL, "kind", "1..7", "a message only the daemon sends", "%u",
+                                  h->kind);
+    }
+    if (s == NULL || !s->attached)
+        return mscope_refusal_set(why, MSCOPE_ESTATE, "table (handle)", "a handle said in HELLO",
+                                  "this session holds no such table", "%u", h->table);
+    if (h->kind == MSCOPE_STEP)
+        return mscope_step_apply(e, s, h, f, n, why);
+    if (h->kind == MSCOPE_PROBE)
+        return mscope_probe_apply(s, h, f, n, why);
+    if (h->kind == MSCOPE_REFERENCE)
+        return mscope_reference_apply(s, h, f, n, why);
+    return mscope_sync_apply(e, s, h, f, n, why);
+}
+
+static int check_session(const mscope_header *h, const mscope_session *ses, mscope_refusal *why)
+{
+    char range[64];
+
+    if (ses == NULL || (ses->left && h->seq >= ses->next))
+        return mscope_refusal_set(why, MSCOPE_ESTATE, "session", "a session that said HELLO",
+                                  "this daemon does not know the session: say HELLO", "%llu",
+                                  (unsigned long long)h->session);
+    if (h->seq <= ses->next)
+        return 0;
+    (void)snprintf(range, sizeof range, "%llu", (unsigned long long)ses->next);
+    return mscope_refusal_set(why, MSCOPE_EGAP, "seq", range, "messages before this one are missing: send them again",
+                              "%llu", (unsigned long long)h->seq);
+}
+
+static void on_sequenced(mscope_engine *e, const mscope_header *h, int bad, const mscope_frame *f, size_t n,
+                         uint64_t now_ns, mscope_refusal *why, mscope_answer *out)
+{
+    mscope_session *ses = mscope_session_find(e, h->session);
+    mscope_shadow *s = mscope_shadow_find(e, h->session, h->table);
+    int err = check_session(h, ses, why);
+
+    if (ses != NULL)
+        ses->heard_ns = now_ns;
+    if (err) {
+        answer_error(e, s, h, why, out);
+        return;
+    }
+    if (h->seq < ses->next) {
+        e->count.frames_duplicate++;
+        answer_ack(e, ses, s, h, out);
+        return;
+    }
+    err = bad ? bad : dispatch(e, ses, s, h, f, n, why);
+    ses->next++;
+    if (err)
+        answer_error(e, s, h, why, out);
+    answer_ack(e, ses, s, h, out);
+    if (!err && h->kind == MSCOPE_STEP && e->cfg.interval_steps > 0 &&
+        mscope_table_steps(s->core) - s->published >= e->cfg.interval_steps)
+        mscope_shadow_publish(e, s, 1);
+}
+
+void mscope_engine_message(mscope_engine *e, const mscope_frame *frames, size_t n, uint64_t now_ns, mscope_answer *out)
+{
+    mscope_header h = { 0 };
+    mscope_refusal why = { 0 };
+    int bad;
+
+    out->n = 0;
+    e->count.frames_in++;
+    for (size_t i = 0; i < n && i < MSCOPE_FRAMES; i++)
+        e->count.bytes_in += frames[i].len;
+    if (n == 0)
+        bad = mscope_refusal_set(&why, MSCOPE_EPROTO, "header", "64 bytes", "an empty message", "no frame");
+    else
+        bad = mscope_header_read(frames[0].at, frames[0].len, &h, &why);
+    if (bad) {
+        answer_error(e, NULL, &h, &why, out);
+        return;
+    }
+    bad = mscope_header_check(&h, &why);
+    if (h.session == 0 || (bad && h.kind == MSCOPE_HELLO) || (bad && h.seq == 0)) {
+        answer_error(e, NULL, &h, &why, out);
+        return;
+    }
+    if (h.kind == MSCOPE_HELLO) {
+        if (on_hello(e, &h, frames + 1, n - 1, now_ns, &why, out))
+            answer_error(e, NULL, &h, &why, out);
+        return;
+    }
+    on_sequenced(e, &h, bad, frames + 1, n - 1, now_ns, &why, out);
+}

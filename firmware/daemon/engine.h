@@ -1,0 +1,157 @@
+/* engine.h - sessions, tables and the rules of protocol/README.md, without sockets, clock or heap
+ *
+ * One thread calls everything here. A message comes in as frames, answers go out as headers and bodies, records go
+ * into the ring. Time is handed in. Memory for a table is mapped when a HELLO creates it; nothing else is.
+ *
+ *   engine.c   sessions, sequence numbers, dispatch        steps.c    STEP, PROBE, REFERENCE, SYNC into the core
+ *   tables.c   HELLO: tables come, stay, change hands      records.c  core to telemetry records                */
+#ifndef MSCOPE_DAEMON_ENGINE_H
+#define MSCOPE_DAEMON_ENGINE_H
+
+#include "mscope/core.h"
+#include "mscope/wire.h"
+#include "ring.h"
+
+#define MSCOPE_SESSIONS 256
+#define MSCOPE_FRAMES 8              /* most frames of a message that are looked at              */
+
+typedef struct mscope_engine_config {
+    uint32_t max_tables, history;
+    uint64_t max_bytes;              /* memory for all tables                                    */
+    uint64_t max_frame;              /* bytes of the largest frame a table may need              */
+    uint64_t credit_frames, credit_bytes;
+    uint64_t takeover_ns;
+    uint64_t interval_steps;         /* publish a table every so many steps; 0: by time alone    */
+    double interval;                 /* seconds, for the daemon record                           */
+    const char *kernel;              /* NULL: the widest                                         */
+    int can_save;                    /* a state file was named                                   */
+} mscope_engine_config;
+
+typedef struct mscope_session {
+    uint64_t id;                     /* 0: free slot                                             */
+    uint64_t next;                   /* first sequence number not done with                      */
+    uint64_t heard_ns;
+    int left;                        /* said BYE                                                 */
+} mscope_session;
+
+typedef struct mscope_meter {        /* refusals since the last alert that told of them          */
+    uint64_t count, told_ns;
+    mscope_refusal last;
+} mscope_meter;
+
+typedef struct mscope_shadow {       /* the daemon's copy of one trainer's table                 */
+    int used;
+    mscope_hello hello;
+    uint64_t session;
+    uint32_t handle;
+    int attached;
+    /* memory, mapped once: the core's block, then scratch for decoded frames */
+    void *mem;
+    size_t mem_len;
+    mscope_table *core;
+    uint32_t *rows, *counts;         /* capacity each                                            */
+    void *values, *momenta;          /* chunk rows of theta or g, and of m                       */
+    uint32_t chunk;
+    /* truth */
+    int exact;
+    uint32_t healed;                 /* rows 0 .. healed-1 were synced since the last loss       */
+    uint32_t referenced;             /* rows 0 .. referenced-1 have their reference              */
+    mscope_step last;                /* schedule of the last STEP                                */
+    int stepped;
+    uint64_t lost, refused, syncs;
+    /* publication */
+    uint64_t published;              /* step of the last regular record                          */
+    int changed;                     /* exact or attached moved since                            */
+    double fisher[MSCOPE_BANDS], fisher_updates[MSCOPE_BANDS];
+    mscope_meter meter;
+} mscope_shadow;
+
+typedef struct mscope_counters {
+    uint64_t frames_in, bytes_in, steps_applied, frames_refused, frames_duplicate, lost_frames, state_saves;
+} mscope_counters;
+
+typedef struct mscope_outside {      /* what other threads count, read for the daemon record     */
+    _Atomic uint64_t records_out, replay_requests, replay_refused, unsent;
+} mscope_outside;
+
+typedef struct mscope_engine {
+    mscope_engine_config cfg;
+    mscope_ring *ring;
+    mscope_outside *outside;
+    uint64_t epoch, start_ns;
+    mscope_session sessions[MSCOPE_SESSIONS];
+    mscope_shadow *shadows;          /* cfg.max_tables                                           */
+    uint64_t bytes;                  /* mapped for tables                                        */
+    mscope_counters count;
+    mscope_meter meter;
+    double late_max;
+    int save_wanted;
+} mscope_engine;
+
+typedef struct mscope_frame {
+    const uint8_t *at;
+    size_t len;
+} mscope_frame;
+
+typedef struct mscope_reply {
+    mscope_header header;
+    uint8_t body[MSCOPE_HELLO_MAX];
+    size_t body_len;                 /* 0: no body frame                                         */
+} mscope_reply;
+
+typedef struct mscope_answer {
+    unsigned n;
+    mscope_reply at[2];              /* an ERROR for a message that is done with has an ACK behind it */
+} mscope_answer;
+
+/* mscope_engine_init - shadows[cfg->max_tables] zeroed, the caller's, as are ring and outside */
+void mscope_engine_init(mscope_engine *e, const mscope_engine_config *cfg, mscope_shadow *shadows, mscope_ring *ring,
+                        mscope_outside *outside, uint64_t epoch, uint64_t now_ns);
+void mscope_engine_fini(mscope_engine *e);
+
+/* mscope_engine_message - one multipart message in, none to two answers out
+ * Shape    frames[n]; n counts every frame of the message, of which min(n, MSCOPE_FRAMES) are given
+ * Cost     no allocation but for a HELLO that creates a table                                                  */
+void mscope_engine_message(mscope_engine *e, const mscope_frame *frames, size_t n, uint64_t now_ns,
+                           mscope_answer *out);
+
+/* mscope_engine_publish - the regular records of every table that moved, changed tables and the daemon's own
+ * all: also tables that did not move (SIGHUP)                                                                  */
+void mscope_engine_publish(mscope_engine *e, uint64_t now_ns, int all);
+
+/* mscope_engine_alert - an alert record and a log line; s NULL: about the daemon */
+void mscope_engine_alert(mscope_engine *e, const mscope_shadow *s, const char *code, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* -- between engine.c, tables.c, steps.c, records.c and store.c -------------------------------- */
+
+/* mscope_shadow_open - map and initialise a table of this shape into a free *s at hello->step
+ * Errors   MSCOPE_EINVAL, MSCOPE_ENOMEM, MSCOPE_ENOTSUP with *why filled; *s untouched                         */
+MSCOPE_MUST_CHECK int mscope_shadow_open(mscope_engine *e, mscope_shadow *s, const mscope_hello *hello,
+                                         uint64_t credit, mscope_refusal *why);
+void mscope_shadow_close(mscope_engine *e, mscope_shadow *s);
+mscope_shadow *mscope_shadow_find(mscope_engine *e, uint64_t session, uint32_t handle);
+mscope_session *mscope_session_find(mscope_engine *e, uint64_t id);
+
+/* mscope_hello_apply - find, make, keep or replace the table a HELLO names; 0 and *out, or a refusal */
+MSCOPE_MUST_CHECK int mscope_hello_apply(mscope_engine *e, const mscope_header *h, const mscope_hello *hello,
+                                         uint64_t now_ns, mscope_shadow **out, mscope_refusal *why);
+void mscope_shadow_detach(mscope_engine *e, mscope_shadow *s);
+
+/* mscope_shadow_inexact - note lost steps; the shadow is wrong until SYNC heals it */
+void mscope_shadow_inexact(mscope_engine *e, mscope_shadow *s, uint64_t lost);
+
+/* One message of that kind for table s; frames after the header. 0, or a refusal and the table as it was. */
+MSCOPE_MUST_CHECK int mscope_step_apply(mscope_engine *e, mscope_shadow *s, const mscope_header *h,
+                                        const mscope_frame *f, size_t n, mscope_refusal *why);
+MSCOPE_MUST_CHECK int mscope_probe_apply(mscope_shadow *s, const mscope_header *h, const mscope_frame *f, size_t n,
+                                         mscope_refusal *why);
+MSCOPE_MUST_CHECK int mscope_reference_apply(mscope_shadow *s, const mscope_header *h, const mscope_frame *f,
+                                             size_t n, mscope_refusal *why);
+MSCOPE_MUST_CHECK int mscope_sync_apply(mscope_engine *e, mscope_shadow *s, const mscope_header *h,
+                                        const mscope_frame *f, size_t n, mscope_refusal *why);
+
+/* mscope_shadow_publish - records of one table; regular ones also close its window */
+void mscope_shadow_publish(mscope_engine *e, mscope_shadow *s, int regular);
+
+#endif

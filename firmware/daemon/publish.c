@@ -1,0 +1,132 @@
+/* publish.c - see publish.h; the wire is protocol/README.md section 2 */
+#include "publish.h"
+
+#include <string.h>
+
+#include <unistd.h>
+
+#include <zmq.h>
+
+#include "log.h"
+
+static uint32_t hash(const char *s)
+{
+    uint32_t h = 2166136261u;
+
+    while (*s != '\0')
+        h = (h ^ (unsigned char)*s++) * 16777619u;
+    return h;
+}
+
+mscope_topic *mscope_topic_find(mscope_publisher *p, const char *name, int make)
+{
+    size_t mask = p->topic_slots - 1;
+
+    for (size_t i = hash(name) & mask;; i = (i + 1) & mask) {
+        mscope_topic *t = &p->topics[i];
+        if (strcmp(t->name, name) == 0 && name[0] != '\0')
+            return t;
+        if (t->name[0] != '\0')
+            continue;
+        if (!make || p->topic_count > mask * 3 / 4)
+            return NULL;
+        p->topic_count++;
+        memcpy(t->name, name, strlen(name) + 1);
+        return t;
+    }
+}
+
+static int send_record(void *xpub, const char *topic, uint64_t seq, const uint8_t *body, size_t len)
+{
+    uint8_t be[8];
+
+    for (int i = 0; i < 8; i++)
+        be[i] = (uint8_t)(seq >> (56 - 8 * i));
+    return zmq_send(xpub, topic, strlen(topic), ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0 ||
+           zmq_send(xpub, be, sizeof be, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0 || zmq_send(xpub, body, len, ZMQ_DONTWAIT) < 0;
+}
+
+static void count_unsent(mscope_publisher *p)
+{
+    atomic_fetch_add_explicit(&p->outside->unsent, 1, memory_order_relaxed);
+}
+
+static void publish(mscope_publisher *p, const mscope_record *r)
+{
+    char name[MSCOPE_TOPIC_MAX];
+    uint8_t body[MSCOPE_RECORD_MAX];
+    int len = mscope_record_encode(r, body, sizeof body);
+    mscope_topic *t;
+
+    (void)mscope_record_topic(r, name);
+    t = len > 0 ? mscope_topic_find(p, name, 1) : NULL;
+    if (t == NULL) {
+        count_unsent(p);
+        return;
+    }
+    memcpy(t->latest, body, (size_t)len);
+    t->len = (uint16_t)len;
+    mscope_replay_store(&p->replay, (uint32_t)(t - p->topics), t->next, body, (size_t)len);
+    if (send_record(p->xpub, name, t->next, body, (size_t)len))
+        count_unsent(p);
+    t->next++;
+    atomic_fetch_add_explicit(&p->outside->records_out, 1, memory_order_relaxed);
+}
+
+static void drain_ring(mscope_publisher *p)
+{
+    const mscope_record *r;
+
+    while ((r = mscope_ring_peek(p->ring)) != NULL) {
+        publish(p, r);
+        mscope_ring_release(p->ring);
+    }
+}
+
+/* A subscription (byte 1, prefix) is answered with the latest record of every topic under the prefix. */
+static void on_subscription(mscope_publisher *p, const uint8_t *msg, size_t len)
+{
+    if (len == 0 || msg[0] != 1)
+        return;
+    mscope_log(MSCOPE_LOG_DEBUG, "publish", "a subscriber wants topics that begin with '%.*s'",
+               (int)(len - 1 < 80 ? len - 1 : 80), (const char *)msg + 1);
+    for (size_t i = 0; i < p->topic_slots; i++) {
+        const mscope_topic *t = &p->topics[i];
+        if (t->len == 0 || strlen(t->name) < len - 1 || memcmp(t->name, msg + 1, len - 1) != 0)
+            continue;
+        if (send_record(p->xpub, t->name, t->next - 1, t->latest, t->len))
+            count_unsent(p);
+    }
+}
+
+static void drain_subscriptions(mscope_publisher *p)
+{
+    uint8_t msg[256];
+    int len;
+
+    while ((len = zmq_recv(p->xpub, msg, sizeof msg, ZMQ_DONTWAIT)) >= 0)
+        if ((size_t)len <= sizeof msg)           /* a longer prefix matches no topic */
+            on_subscription(p, msg, (size_t)len);
+}
+
+void *mscope_publisher_run(void *publisher)
+{
+    mscope_publisher *p = publisher;
+    zmq_pollitem_t items[3] = { { .socket = p->xpub, .events = ZMQ_POLLIN },
+                                { .socket = p->replay.socket, .events = ZMQ_POLLIN },
+                                { .fd = p->wake_fd, .events = ZMQ_POLLIN } };
+    int stop = 0;
+
+    while (!stop) {
+        uint64_t woken;
+        (void)zmq_poll(items, 3, mscope_replay_busy(&p->replay) ? 2 : 1000);
+        stop = atomic_load_explicit(&p->stop, memory_order_acquire);
+        if (read(p->wake_fd, &woken, sizeof woken) < 0) {
+            /* nothing new: the poll ended for another reason */
+        }
+        drain_subscriptions(p);
+        drain_ring(p);
+        mscope_replay_serve(&p->replay, p);
+    }
+    return NULL;
+}

@@ -1,0 +1,351 @@
+/* records.c - what the core knows of a table, as telemetry records in EMA form
+ *
+ * Torch form: buffer buf, lr, c = 1 - dampening map to eta = lr c/eps, m = (eps/c) buf (protocol/README.md, "EMA
+ * form"). With eps = 0, or c = 0, no EMA form exists and the momentum quantities are null.                     */
+#include "engine.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "log.h"
+
+typedef struct ema {
+    double eta, scale;               /* m in EMA form = scale x native */
+} ema;
+
+static ema ema_of(const mscope_shadow *s)
+{
+    double c = 1.0 - s->last.dampening;
+
+    if (s->hello.form == MSCOPE_FORM_EMA)
+        return (ema){ s->stepped ? s->last.eta : NAN, 1.0 };
+    if (!s->stepped || s->last.eps == 0.0)
+        return (ema){ NAN, NAN };
+    if (s->last.eps == 1.0)
+        c = 1.0;
+    return (ema){ s->last.eta * c / s->last.eps, c > 0.0 ? s->last.eps / c : NAN };
+}
+
+static double ratio(double a, double b)
+{
+    return b > 0.0 ? a / b : NAN;
+}
+
+/* Standard error of a mean from the sum, the sum of squares and the count. */
+static double mean_se(double sum, double sum2, double n)
+{
+    double mean = sum / n, var;
+
+    if (n < 2.0)
+        return NAN;
+    var = (sum2 / n - mean * mean) / (n - 1.0);
+    return sqrt(var > 0.0 ? var : 0.0);
+}
+
+static int has_reference(const mscope_shadow *s)
+{
+    return s->hello.reference[0] != '\0' && s->referenced == s->hello.rows;
+}
+
+static void set_text(char out[192], const char *text)
+{
+    (void)snprintf(out, 192, "%s", text);
+}
+
+static void set_source(const mscope_shadow *s, char out[192])
+{
+    if (s->hello.reference[0] == '\0')
+        set_text(out, "none: no reference was set");
+    else if (!has_reference(s))
+        set_text(out, "none: the reference rows have not all arrived");
+    else
+        set_text(out, s->hello.reference);
+}
+
+static mscope_record *reserve(mscope_engine *e, enum mscope_record_kind kind)
+{
+    mscope_record *r = mscope_ring_reserve(e->ring);
+
+    if (r == NULL)
+        return NULL;
+    memset(r, 0, sizeof *r);
+    r->kind = kind;
+    return r;
+}
+
+/* -- band ------------------------------------------------------------------------------------- */
+
+static void set_window(mscope_rec_band *r, const mscope_window *w, double scale)
+{
+    r->g2 = ratio(w->s2, w->s2_occurrences);
+    r->U = ratio(w->u, w->u_updates);
+    r->U_se = mean_se(w->u, w->u2, w->u_updates);
+    r->gm = ratio(w->gm, w->updates) * scale;
+    r->gm_se = mean_se(w->gm, w->gm2, w->updates) * scale;
+    r->window_updates = w->updates;
+}
+
+/* A probe, else the Fisher proxy H1 = batch mean(sum_i |g_i|^2)/d of this window or of the run, else nothing. */
+static void set_curvature(mscope_rec_band *r, const mscope_shadow *s, const mscope_band *b)
+{
+    const mscope_curvature *c = &b->curvature;
+    double s2 = b->window.s2, updates = b->window.s2_updates;
+
+    r->H1 = r->H1_se = r->H2 = r->H2_se = NAN;
+    r->h_samples = c->samples;
+    if (c->samples > 0.0) {
+        r->H1 = c->h1;
+        r->H2 = c->h2;
+        r->H1_se = c->samples > 1.0 ? sqrt(c->h1_var / c->samples) : NAN;
+        r->H2_se = c->samples > 1.0 ? sqrt(c->h2_var / c->samples) : NAN;
+        set_text(r->h_source, "probe");
+        return;
+    }
+    if (!(updates > 0.0)) {
+        s2 = s->fisher[r->band];
+        updates = s->fisher_updates[r->band];
+    }
+    if (!s->hello.nll)
+        set_text(r->h_source, "none: no probe was sent, and the loss is not declared a mean negative log likelihood");
+    else if (!(updates > 0.0))
+        set_text(r->h_source, "none: no probe was sent, and no single gradient was seen");
+    else {
+        r->H1 = s->last.batch * s2 / updates / s->hello.dim;
+        set_text(r->h_source, "fisher");
+    }
+}
+
+static void set_clocks(mscope_rec_band *r)
+{
+    r->retention = r->eps > 0.0 ? (r->P + (1.0 - r->P) * r->eps) / r->eps : NAN;
+    r->learning = r->eta * r->H1 > 0.0 ? 1.0 / (r->eta * r->H1) : NAN;
+    r->delta = r->retention / r->learning;
+}
+
+static void band_record(mscope_engine *e, const mscope_shadow *s, unsigned band, const mscope_band *b)
+{
+    mscope_record *rec = reserve(e, MSCOPE_REC_BAND);
+    mscope_rec_band *r;
+    ema k = ema_of(s);
+    int ref = has_reference(s);
+
+    if (rec == NULL)
+        return;
+    r = &rec->u.band;
+    (void)snprintf(r->table, sizeof r->table, "%s", s->hello.table);
+    r->band = band;
+    r->epoch = e->epoch;
+    r->step = b->step;
+    r->rows = b->rows;
+    r->updates = b->updates;
+    r->p = b->p;
+    r->P = b->P;
+    r->d = s->hello.dim;
+    r->batch = s->stepped ? s->last.batch : NAN;
+    r->eta = k.eta;
+    r->eps = s->stepped ? s->last.eps : NAN;
+    r->R = ref ? b->R : NAN;
+    r->V = b->V * k.scale * k.scale;
+    r->C = ref ? b->C * k.scale : NAN;
+    set_source(s, r->r_source);
+    r->r_bound = !ref ? NAN : b->R > 0.0 ? b->R_err / b->R : b->R_err == 0.0 ? 0.0 : NAN;
+    set_window(r, &b->window, k.scale);
+    set_curvature(r, s, b);
+    set_clocks(r);
+    r->idle_share = b->idle_share;
+    r->exact = s->exact;
+    r->lost_frames = s->lost;
+    mscope_ring_commit(e->ring);
+}
+
+static void acf_record(mscope_engine *e, const mscope_shadow *s, unsigned band)
+{
+    mscope_record *rec;
+    mscope_acf a;
+    ema k = ema_of(s);
+
+    if (mscope_table_acf(s->core, band, &a) != 0 || (rec = reserve(e, MSCOPE_REC_ACF)) == NULL)
+        return;
+    (void)snprintf(rec->u.acf.table, sizeof rec->u.acf.table, "%s", s->hello.table);
+    rec->u.acf.band = band;
+    rec->u.acf.epoch = e->epoch;
+    rec->u.acf.step = mscope_table_steps(s->core);
+    rec->u.acf.stride = a.stride;
+    rec->u.acf.references = a.references;
+    rec->u.acf.a.n = a.lags;
+    for (uint32_t i = 0; i < a.lags; i++)
+        rec->u.acf.a.at[i] = a.a[i] * k.scale * k.scale;
+    mscope_ring_commit(e->ring);
+}
+
+/* -- table and daemon ------------------------------------------------------------------------- */
+
+typedef struct totals {
+    double R, V, C;
+    uint32_t silent;
+    mscope_list bands;
+} totals;
+
+static void table_record(mscope_engine *e, const mscope_shadow *s, const totals *t)
+{
+    static const char *const states[] = { "f32", "mixed", "f64" };
+    mscope_record *rec = reserve(e, MSCOPE_REC_TABLE);
+    mscope_rec_table *r;
+    ema k = ema_of(s);
+    int ref = has_reference(s);
+
+    if (rec == NULL)
+        return;
+    r = &rec->u.table;
+    (void)snprintf(r->table, sizeof r->table, "%s", s->hello.table);
+    r->epoch = e->epoch;
+    r->step = mscope_table_steps(s->core);
+    r->rows = s->hello.rows;
+    r->d = s->hello.dim;
+    (void)snprintf(r->form, sizeof r->form, "%s", s->hello.form == MSCOPE_FORM_EMA ? "ema" : "torch");
+    (void)snprintf(r->state, sizeof r->state, "%s", states[s->hello.state]);
+    (void)snprintf(r->kernel, sizeof r->kernel, "%s", mscope_table_kernel(s->core));
+    r->batch = s->stepped ? s->last.batch : NAN;
+    r->eta = k.eta;
+    r->eps = s->stepped ? s->last.eps : NAN;
+    r->weight_decay = s->stepped ? s->last.weight_decay : NAN;
+    r->decoupled_decay = s->stepped ? s->last.decoupled_decay : NAN;
+    r->R = ref ? t->R : NAN;
+    r->V = t->V * k.scale * k.scale;
+    r->C = ref ? t->C * k.scale : NAN;
+    set_source(s, r->r_source);
+    r->silent = t->silent;
+    r->bands = t->bands;
+    r->attached = s->attached;
+    r->exact = s->exact;
+    r->lost_frames = s->lost;
+    r->refused_frames = s->refused;
+    r->syncs = s->syncs;
+    mscope_ring_commit(e->ring);
+}
+
+static void add(totals *t, const mscope_band *b)
+{
+    t->R += b->R;
+    t->V += b->V;
+    t->C += b->C;
+}
+
+void mscope_shadow_publish(mscope_engine *e, mscope_shadow *s, int regular)
+{
+    totals t = { 0 };
+    mscope_band b;
+
+    if (mscope_table_resum(s->core) != 0)
+        return;
+    for (unsigned i = 0; i < MSCOPE_BANDS; i++) {
+        if (mscope_table_band(s->core, i, &b) != 0)
+            continue;
+        if (b.rows > 0) {
+            t.bands.at[t.bands.n++] = i;
+            add(&t, &b);
+            band_record(e, s, i, &b);
+            acf_record(e, s, i);
+        }
+        if (regular) {
+            s->fisher[i] += b.window.s2;
+            s->fisher_updates[i] += b.window.s2_updates;
+        }
+    }
+    if (mscope_table_band(s->core, MSCOPE_BAND_SILENT, &b) == 0) {
+        add(&t, &b);
+        t.silent = b.rows;
+    }
+    table_record(e, s, &t);
+    s->changed = 0;
+    if (!regular)
+        return;
+    s->published = mscope_table_steps(s->core);
+    mscope_table_window_reset(s->core);
+}
+
+static void daemon_record(mscope_engine *e, uint64_t now_ns)
+{
+    mscope_record *rec = reserve(e, MSCOPE_REC_DAEMON);
+    mscope_rec_daemon *r;
+
+    if (rec == NULL)
+        return;
+    r = &rec->u.daemon;
+    r->epoch = e->epoch;
+    (void)snprintf(r->version, sizeof r->version, "%s", MSCOPE_VERSION);
+    r->uptime = (double)(now_ns - e->start_ns) / 1e9;
+    for (uint32_t i = 0; i < e->cfg.max_tables; i++)
+        r->tables += e->shadows[i].used != 0;
+    for (unsigned i = 0; i < MSCOPE_SESSIONS; i++)
+        r->sessions += e->sessions[i].id != 0 && !e->sessions[i].left;
+    r->frames_in = e->count.frames_in;
+    r->bytes_in = e->count.bytes_in;
+    r->steps_applied = e->count.steps_applied;
+    r->frames_refused = e->count.frames_refused;
+    r->frames_duplicate = e->count.frames_duplicate;
+    r->lost_frames = e->count.lost_frames;
+    r->records_out = atomic_load_explicit(&e->outside->records_out, memory_order_relaxed);
+    r->records_dropped = atomic_load_explicit(&e->ring->dropped, memory_order_relaxed) +
+                         atomic_load_explicit(&e->outside->unsent, memory_order_relaxed);
+    r->replay_requests = atomic_load_explicit(&e->outside->replay_requests, memory_order_relaxed);
+    r->replay_refused = atomic_load_explicit(&e->outside->replay_refused, memory_order_relaxed);
+    r->state_saves = e->count.state_saves;
+    r->interval = e->cfg.interval;
+    r->late_max = e->late_max;
+    e->late_max = 0.0;
+    mscope_ring_commit(e->ring);
+}
+
+void mscope_engine_alert(mscope_engine *e, const mscope_shadow *s, const char *code, const char *format, ...)
+{
+    mscope_record *rec = reserve(e, MSCOPE_REC_ALERT);
+    char text[192];
+    va_list ap;
+
+    va_start(ap, format);
+    (void)vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    for (size_t n = strlen(text); n > 0 && n == sizeof text - 1 && (text[n - 1] & 0x80);)
+        text[--n] = '\0';                    /* a cut must not leave half a UTF-8 character */
+    mscope_log(MSCOPE_LOG_INFO, "engine", "%s: %s%s%s", code, s ? s->hello.table : "", s ? ": " : "", text);
+    if (rec == NULL)
+        return;
+    rec->u.alert.epoch = e->epoch;
+    if (s != NULL) {
+        (void)snprintf(rec->u.alert.table, sizeof rec->u.alert.table, "%s", s->hello.table);
+        rec->u.alert.step = mscope_table_steps(s->core);
+    }
+    (void)snprintf(rec->u.alert.code, sizeof rec->u.alert.code, "%s", code);
+    (void)snprintf(rec->u.alert.text, sizeof rec->u.alert.text, "%s", text);
+    mscope_ring_commit(e->ring);
+}
+
+/* Refusals since the last alert about them, at most one alert a second for each table. */
+static void tell_refusals(mscope_engine *e, const mscope_shadow *s, mscope_meter *m, uint64_t now_ns)
+{
+    if (m->count == 0 || (m->told_ns != 0 && now_ns - m->told_ns < 1000000000u))
+        return;
+    mscope_engine_alert(e, s, "refused", "%llu frames refused; last: %s is %s, expected %s",
+                        (unsigned long long)m->count, m->last.field, m->last.value, m->last.range);
+    m->count = 0;
+    m->told_ns = now_ns;
+}
+
+void mscope_engine_publish(mscope_engine *e, uint64_t now_ns, int all)
+{
+    tell_refusals(e, NULL, &e->meter, now_ns);
+    for (uint32_t i = 0; i < e->cfg.max_tables; i++) {
+        mscope_shadow *s = &e->shadows[i];
+        if (!s->used)
+            continue;
+        tell_refusals(e, s, &s->meter, now_ns);
+        if (mscope_table_steps(s->core) != s->published && s->stepped)
+            mscope_shadow_publish(e, s, 1);
+        else if (all || s->changed)
+            mscope_shadow_publish(e, s, 0);
+    }
+    daemon_record(e, now_ns);
+}

@@ -1,0 +1,227 @@
+/* replay.c - see replay.h
+ *
+ * Block: [u32 length of body][u32 topic slot][u64 seq][body, padded to 8] ...; a record never wraps: when the rest
+ * of the block is too short it is filled by a record of topic slot PAD. Offsets are absolute and only grow.    */
+#include "replay.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <zmq.h>
+
+#include "fields.h"
+#include "log.h"
+#include "publish.h"
+
+#define PAD UINT32_MAX
+#define HEAD sizeof(entry)
+#define BURST 256                        /* records looked at for one job in one go */
+#define DONE UINT64_MAX
+
+typedef struct entry {
+    uint32_t len, topic;
+    uint64_t seq;
+} entry;
+
+void mscope_replay_init(mscope_replay *r, uint8_t *mem, size_t cap, void *socket)
+{
+    memset(r, 0, sizeof *r);
+    r->mem = mem;
+    r->cap = cap & ~(size_t)15;
+    r->socket = socket;
+}
+
+static entry entry_at(const mscope_replay *r, uint64_t at)
+{
+    entry e;
+
+    memcpy(&e, r->mem + at % r->cap, sizeof e);
+    return e;
+}
+
+static uint64_t size_of(uint32_t len)
+{
+    return HEAD + ((uint64_t)len + 15) / 16 * 16;
+}
+
+static void append(mscope_replay *r, entry e, const uint8_t *body)
+{
+    while (r->end + size_of(e.len) > r->first + r->cap)
+        r->first += size_of(entry_at(r, r->first).len);
+    memcpy(r->mem + r->end % r->cap, &e, sizeof e);
+    if (body != NULL)
+        memcpy(r->mem + r->end % r->cap + HEAD, body, e.len);
+    r->end += size_of(e.len);
+}
+
+void mscope_replay_store(mscope_replay *r, uint32_t topic_slot, uint64_t seq, const uint8_t *body, size_t len)
+{
+    size_t rest = r->cap - r->end % r->cap;
+
+    if (rest < size_of((uint32_t)len))
+        append(r, (entry){ (uint32_t)(rest - HEAD), PAD, 0 }, NULL);
+    append(r, (entry){ (uint32_t)len, topic_slot, seq }, body);
+}
+
+int mscope_replay_busy(const mscope_replay *r)
+{
+    for (unsigned i = 0; i < MSCOPE_REPLAY_JOBS; i++)
+        if (r->jobs[i].busy)
+            return 1;
+    return 0;
+}
+
+/* 0 sent; 1 the peer's queue is full, try later; -1 the peer is gone. Only the first frame of a message can meet
+ * a full queue. */
+static int answer(mscope_replay *r, const mscope_replay_job *j, uint64_t seq, const uint8_t *body, size_t len)
+{
+    uint8_t be[8];
+
+    for (int i = 0; i < 8; i++)
+        be[i] = (uint8_t)(seq >> (56 - 8 * i));
+    if (zmq_send(r->socket, j->peer, j->peer_len, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
+        return zmq_errno() == EAGAIN ? 1 : -1;
+    if ((j->envelope && zmq_send(r->socket, "", 0, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0) ||
+        zmq_send(r->socket, j->topic, strlen(j->topic), ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0 ||
+        zmq_send(r->socket, be, sizeof be, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0 ||
+        zmq_send(r->socket, body, len, ZMQ_DONTWAIT) < 0)
+        return -1;
+    return 0;
+}
+
+static void serve_job(mscope_replay *r, mscope_replay_job *j)
+{
+    int status = 0;
+
+    if (j->at < r->first)
+        j->at = r->first;
+    for (unsigned i = 0; i < BURST && j->at < r->end && status == 0; i++) {
+        entry e = entry_at(r, j->at);
+        if (e.topic == j->slot && e.seq >= j->next) {
+            status = answer(r, j, e.seq, r->mem + j->at % r->cap + HEAD, e.len);
+            if (status > 0)
+                return;
+            j->next = e.seq + 1;
+        }
+        j->at += size_of(e.len);
+    }
+    if (status == 0 && j->at == r->end)
+        status = answer(r, j, DONE, (const uint8_t *)"", 0) > 0 ? 1 : -1;
+    j->busy = status >= 0;
+}
+
+/* -- requests --------------------------------------------------------------------------------- */
+
+typedef struct complaint {
+    char error[MSCOPE_TEXT_MAX + 1], field[32], value[48], range[64];
+} complaint;
+
+static const mscope_field complaint_fields[] = {
+#define TEXT(name) { #name, MSCOPE_FIELD_text, offsetof(complaint, name), sizeof(((complaint *)0)->name), 0, 0, NULL }
+    TEXT(error), TEXT(field), TEXT(value), TEXT(range)
+};
+
+static void refuse(mscope_replay *r, struct mscope_publisher *p, const mscope_replay_job *j, const mscope_refusal *why)
+{
+    complaint c;
+    uint8_t body[512];
+    int len;
+
+    memcpy(c.error, why->text, sizeof c.error);
+    memcpy(c.field, why->field, sizeof c.field);
+    memcpy(c.value, why->value, sizeof c.value);
+    memcpy(c.range, why->range, sizeof c.range);
+    len = mscope_fields_encode(complaint_fields, 4, &c, body, sizeof body);
+    atomic_fetch_add_explicit(&p->outside->replay_refused, 1, memory_order_relaxed);
+    mscope_log(MSCOPE_LOG_DEBUG, "replay", "refused: %s is %s, expected %s", why->field, why->value, why->range);
+    (void)answer(r, j, DONE, body, len > 0 ? (size_t)len : 0);
+}
+
+/* Frames after the routing id: up to 3 of interest, each cut to 256 bytes; *n counts them all. */
+typedef struct request {
+    uint8_t at[3][256];
+    size_t len[3], n;
+} request;
+
+static int receive(mscope_replay *r, mscope_replay_job *j, request *q)
+{
+    int more = 1, len = zmq_recv(r->socket, j->peer, sizeof j->peer, ZMQ_DONTWAIT);
+    size_t size = sizeof more;
+
+    if (len < 0)
+        return 0;
+    j->peer_len = (size_t)len < sizeof j->peer ? (size_t)len : sizeof j->peer;
+    q->n = 0;
+    for (;;) {
+        uint8_t skipped[1];
+        (void)zmq_getsockopt(r->socket, ZMQ_RCVMORE, &more, &size);
+        if (!more)
+            return 1;
+        if (q->n < 3) {
+            len = zmq_recv(r->socket, q->at[q->n], 256, ZMQ_DONTWAIT);
+            q->len[q->n] = len > 0 ? (size_t)len : 0;
+        } else {
+            (void)zmq_recv(r->socket, skipped, sizeof skipped, ZMQ_DONTWAIT);
+        }
+        q->n++;
+    }
+}
+
+static int parse(mscope_replay_job *j, const request *q, struct mscope_publisher *p, mscope_refusal *why)
+{
+    size_t first = 0;
+    const mscope_topic *t;
+
+    j->envelope = q->n > 0 && q->len[0] == 0;
+    j->topic[0] = '\0';
+    if (j->envelope)
+        first = 1;
+    if (q->n > first && q->len[first] < sizeof j->topic && memchr(q->at[first], 0, q->len[first]) == NULL) {
+        memcpy(j->topic, q->at[first], q->len[first]);
+        j->topic[q->len[first]] = '\0';
+    }
+    if (q->n != first + 2)
+        return mscope_refusal_set(why, MSCOPE_EPROTO, "frames", "2: topic, first sequence number",
+                                  "not a replay request", "%zu", q->n - first);
+    if (q->len[first + 1] != 8)
+        return mscope_refusal_set(why, MSCOPE_EPROTO, "seq", "8 bytes, big-endian", "not a sequence number", "%zu bytes",
+                                  q->len[first + 1]);
+    t = j->topic[0] != '\0' ? mscope_topic_find(p, j->topic, 0) : NULL;
+    if (t == NULL)
+        return mscope_refusal_set(why, MSCOPE_EINVAL, "topic", "a topic published since start", "unknown topic",
+                                  "%.40s", j->topic);
+    j->next = 0;
+    for (int i = 0; i < 8; i++)
+        j->next = j->next << 8 | q->at[first + 1][i];
+    j->slot = (uint32_t)(t - p->topics);
+    return 0;
+}
+
+void mscope_replay_serve(mscope_replay *r, struct mscope_publisher *p)
+{
+    mscope_replay_job asked;
+    mscope_refusal why;
+    request q;
+
+    while (receive(r, &asked, &q)) {
+        mscope_replay_job *slot = NULL;
+        for (unsigned i = 0; i < MSCOPE_REPLAY_JOBS; i++)
+            if (!r->jobs[i].busy)
+                slot = &r->jobs[i];
+        if (parse(&asked, &q, p, &why) == 0 && slot != NULL) {
+            asked.busy = 1;
+            asked.at = r->first;
+            *slot = asked;
+            atomic_fetch_add_explicit(&p->outside->replay_requests, 1, memory_order_relaxed);
+            continue;
+        }
+        if (slot == NULL)
+            (void)mscope_refusal_set(&why, MSCOPE_EBUSY, "requests", "at most 32 at once", "too many replay requests",
+                                     "32");
+        refuse(r, p, &asked, &why);
+    }
+    for (unsigned i = 0; i < MSCOPE_REPLAY_JOBS; i++)
+        if (r->jobs[i].busy)
+            serve_job(r, &r->jobs[i]);
+}

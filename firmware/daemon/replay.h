@@ -1,0 +1,45 @@
+/* replay.h - the last so many bytes of telemetry, and the ROUTER that hands them out again
+ *
+ * Records lie one behind the other in one block; a new one overwrites the oldest. Requests become jobs that are
+ * served a few records at a time, so a slow asker costs a place in a short list and nothing else.             */
+#ifndef MSCOPE_DAEMON_REPLAY_H
+#define MSCOPE_DAEMON_REPLAY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mscope/wire.h"
+
+#define MSCOPE_REPLAY_JOBS 32
+#define MSCOPE_PEER_MAX 255              /* bytes of a ZeroMQ routing id */
+
+struct mscope_publisher;
+struct mscope_outside;
+
+typedef struct mscope_replay_job {
+    int busy, envelope;                  /* envelope: the request had an empty first frame       */
+    uint8_t peer[MSCOPE_PEER_MAX];
+    size_t peer_len;
+    char topic[MSCOPE_TOPIC_MAX];
+    uint32_t slot;
+    uint64_t next;                       /* first sequence number still owed                     */
+    uint64_t at;                         /* where in the block to look on, as an absolute offset */
+} mscope_replay_job;
+
+typedef struct mscope_replay {
+    uint8_t *mem;
+    size_t cap;
+    uint64_t first, end;                 /* absolute offsets of the oldest record and of the end */
+    void *socket;
+    mscope_replay_job jobs[MSCOPE_REPLAY_JOBS];
+} mscope_replay;
+
+/* mscope_replay_init - mem[cap] is the caller's, cap >= 65536 */
+void mscope_replay_init(mscope_replay *r, uint8_t *mem, size_t cap, void *socket);
+void mscope_replay_store(mscope_replay *r, uint32_t topic_slot, uint64_t seq, const uint8_t *body, size_t len);
+int mscope_replay_busy(const mscope_replay *r);
+
+/* mscope_replay_serve - take in requests, send what is owed, without waiting */
+void mscope_replay_serve(mscope_replay *r, struct mscope_publisher *p);
+
+#endif
