@@ -33,7 +33,7 @@ DIAG_SRC   = host/diagnose/verdict.c
 CLI_SRC    = $(addprefix host/cli/,main.c watch.c watch_view.c record_json.c predict.c predict_json.c predict_ls.c predict_lr.c \
              predict_words.c predict_plot.c)
 DEMO_SRC   =
-TESTS      = test_wire
+TESTS      = test_exact test_totals test_kern test_core test_wire test_client
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_OBJ    = $(call obj,$(CORE_SRC) $(PROTO_SRC) $(CLIENT_SRC))
