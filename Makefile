@@ -19,6 +19,8 @@ ZMQ_LIBS    = $(shell $(PKG) --libs libzmq) -lmsgpackc
 HOST_LIBS   = $(shell $(PKG) --libs gsl fftw3 libcjson)
 CLI_LIBS    = $(shell $(PKG) --libs cairo)
 EXTRA_predict_plot = $(shell $(PKG) --cflags cairo)
+# The demo model is a plain float loop nest; nothing else is built for speed alone.
+EXTRA_model = -O3
 
 # -- sources, by the room they live in --------------------------------------------------
 CORE_SRC   = $(addprefix firmware/core/,err.c schedule.c moments.c activity.c kern.c kern_ref.c kern_v128.c \
@@ -26,13 +28,14 @@ CORE_SRC   = $(addprefix firmware/core/,err.c schedule.c moments.c activity.c ke
 PROTO_SRC  = protocol/fields.c protocol/ingest.c protocol/telemetry.c
 CLIENT_SRC = host/client/endpoint.c host/client/queue.c host/client/link.c host/client/heal.c host/client/attach.c \
              host/client/subscribe.c
-DAEMON_SRC =
+DAEMON_SRC = $(addprefix firmware/daemon/,main.c options.c log.c sockets.c ingest.c engine.c tables.c steps.c \
+             records.c ring.c publish.c replay.c store.c)
 THEORY_SRC = $(addprefix host/theory/,batch.c matrix.c maps.c clocks.c stability.c feedback.c vocabulary.c \
              atlas.c limits.c integrate.c gauss.c kl.c logistic.c floors.c lr_limits.c)
 DIAG_SRC   = host/diagnose/verdict.c
 CLI_SRC    = $(addprefix host/cli/,main.c watch.c watch_view.c record_json.c predict.c predict_json.c predict_ls.c predict_lr.c \
              predict_words.c predict_plot.c)
-DEMO_SRC   =
+DEMO_SRC   = host/demo/trainer.c host/demo/model.c host/demo/text.c
 TESTS      = test_exact test_totals test_kern test_core test_wire test_client
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))

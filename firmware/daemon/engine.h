@@ -115,9 +115,11 @@ void mscope_engine_fini(mscope_engine *e);
 void mscope_engine_message(mscope_engine *e, const mscope_frame *frames, size_t n, uint64_t now_ns,
                            mscope_answer *out);
 
-/* mscope_engine_publish - the regular records of every table that moved, changed tables and the daemon's own
- * all: also tables that did not move (SIGHUP)                                                                  */
-void mscope_engine_publish(mscope_engine *e, uint64_t now_ns, int all);
+enum mscope_publish { MSCOPE_PUBLISH_CHANGED, MSCOPE_PUBLISH_MOVED, MSCOPE_PUBLISH_ALL };
+
+/* mscope_engine_publish - the daemon's record, and those of tables whose truth or owner changed; MOVED: regular
+ * records of tables with new steps too; ALL: every table (SIGHUP, the end)                                     */
+void mscope_engine_publish(mscope_engine *e, uint64_t now_ns, enum mscope_publish what);
 
 /* mscope_engine_alert - an alert record and a log line; s NULL: about the daemon */
 void mscope_engine_alert(mscope_engine *e, const mscope_shadow *s, const char *code, const char *format, ...)

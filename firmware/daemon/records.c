@@ -334,7 +334,7 @@ static void tell_refusals(mscope_engine *e, const mscope_shadow *s, mscope_meter
     m->told_ns = now_ns;
 }
 
-void mscope_engine_publish(mscope_engine *e, uint64_t now_ns, int all)
+void mscope_engine_publish(mscope_engine *e, uint64_t now_ns, enum mscope_publish what)
 {
     tell_refusals(e, NULL, &e->meter, now_ns);
     for (uint32_t i = 0; i < e->cfg.max_tables; i++) {
@@ -342,9 +342,9 @@ void mscope_engine_publish(mscope_engine *e, uint64_t now_ns, int all)
         if (!s->used)
             continue;
         tell_refusals(e, s, &s->meter, now_ns);
-        if (mscope_table_steps(s->core) != s->published && s->stepped)
+        if (what != MSCOPE_PUBLISH_CHANGED && mscope_table_steps(s->core) != s->published && s->stepped)
             mscope_shadow_publish(e, s, 1);
-        else if (all || s->changed)
+        else if (what == MSCOPE_PUBLISH_ALL || s->changed)
             mscope_shadow_publish(e, s, 0);
     }
     daemon_record(e, now_ns);

@@ -1,0 +1,226 @@
+/* ingest.c - see ingest.h; the rules of messages are engine.c's */
+#include "ingest.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include <sys/mman.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <zmq.h>
+
+#include "log.h"
+
+#define BATCH 256                    /* messages taken before looking at the clock again */
+#define LAST_NS 2000000000u          /* at the end, queued messages are applied for at most this long */
+
+uint64_t mscope_now_ns(void)
+{
+    struct timespec ts;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static void wake(const mscope_ingest *in)
+{
+    const uint64_t one = 1;
+
+    if (write(in->wake_fd, &one, sizeof one) < 0) {
+        /* the counter is full: the publisher is awake already */
+    }
+}
+
+/* -- messages --------------------------------------------------------------------------------- */
+
+typedef struct peer {
+    uint8_t id[256];
+    size_t len;
+} peer;
+
+static void send_reply(void *router, const peer *to, const mscope_reply *r)
+{
+    uint8_t header[MSCOPE_HEADER_LEN];
+
+    mscope_header_encode(&r->header, header);
+    if (zmq_send(router, to->id, to->len, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0 ||
+        zmq_send(router, header, sizeof header, (r->body_len ? ZMQ_SNDMORE : 0) | ZMQ_DONTWAIT) < 0)
+        return;                      /* the peer left or does not read; it will ask again by HELLO */
+    if (r->body_len)
+        (void)zmq_send(router, r->body, r->body_len, ZMQ_DONTWAIT);
+}
+
+/* One multipart message; 0 when none waits. Frames beyond MSCOPE_FRAMES are counted and let go. */
+static int one_message(mscope_ingest *in, uint64_t now)
+{
+    zmq_msg_t msg[MSCOPE_FRAMES], more_than;
+    mscope_frame frames[MSCOPE_FRAMES] = { { NULL, 0 } };
+    mscope_answer answer;
+    peer from;
+    size_t n = 0, size = sizeof(int);
+    int more = 0, len = zmq_recv(in->router, from.id, sizeof from.id, ZMQ_DONTWAIT);
+
+    if (len < 0)
+        return 0;
+    from.len = (size_t)len < sizeof from.id ? (size_t)len : sizeof from.id;
+    while (zmq_getsockopt(in->router, ZMQ_RCVMORE, &more, &size) == 0 && more) {
+        zmq_msg_t *m = n < MSCOPE_FRAMES ? &msg[n] : &more_than;
+        (void)zmq_msg_init(m);
+        (void)zmq_msg_recv(m, in->router, ZMQ_DONTWAIT);
+        if (m == &more_than)
+            (void)zmq_msg_close(m);
+        else
+            frames[n] = (mscope_frame){ zmq_msg_data(m), zmq_msg_size(m) };
+        n++;
+    }
+    mscope_engine_message(in->engine, frames, n, now, &answer);
+    for (unsigned i = 0; i < answer.n; i++)
+        send_reply(in->router, &from, &answer.at[i]);
+    for (size_t i = 0; i < n && i < MSCOPE_FRAMES; i++)
+        (void)zmq_msg_close(&msg[i]);
+    return 1;
+}
+
+static int drain(mscope_ingest *in, uint64_t now)
+{
+    int n = 0;
+
+    while (n < BATCH && one_message(in, now))
+        n++;
+    return n;
+}
+
+/* -- saving ----------------------------------------------------------------------------------- */
+
+static void start_save(mscope_ingest *in)
+{
+    mscope_saver *s = in->saver;
+    const uint64_t one = 1;
+    int err;
+
+    if (!in->engine->save_wanted || atomic_load_explicit(&s->state, memory_order_acquire) != MSCOPE_SAVER_IDLE)
+        return;
+    in->engine->save_wanted = 0;
+    err = mscope_store_image(in->engine, &s->image, &s->len);
+    if (err) {
+        mscope_engine_alert(in->engine, NULL, "save-failed", "no image of the state: %s", mscope_strerror(err));
+        return;
+    }
+    atomic_store_explicit(&s->state, MSCOPE_SAVER_WORK, memory_order_release);
+    if (write(s->work_fd, &one, sizeof one) < 0)
+        mscope_log(MSCOPE_LOG_WARN, "store", "cannot wake the saver: %s", strerror(errno));
+}
+
+static void end_save(mscope_ingest *in)
+{
+    mscope_saver *s = in->saver;
+    int state = atomic_load_explicit(&s->state, memory_order_acquire);
+    uint64_t n;
+
+    if (state != MSCOPE_SAVER_DONE && state != MSCOPE_SAVER_FAILED)
+        return;
+    if (read(s->done_fd, &n, sizeof n) < 0) {
+        /* the state word already said it */
+    }
+    in->engine->count.state_saves += state == MSCOPE_SAVER_DONE;
+    if (state == MSCOPE_SAVER_DONE)
+        mscope_engine_alert(in->engine, NULL, "saved", "state written to %.120s, %zu bytes", s->path, s->len);
+    else
+        mscope_engine_alert(in->engine, NULL, "save-failed", "state not written to %.120s; the log has the reason",
+                            s->path);
+    atomic_store_explicit(&s->state, MSCOPE_SAVER_IDLE, memory_order_release);
+    wake(in);
+}
+
+/* -- signals ---------------------------------------------------------------------------------- */
+
+static int on_signal(mscope_ingest *in)
+{
+    struct signalfd_siginfo si;
+    int stop = 0;
+
+    while (read(in->signal_fd, &si, sizeof si) == (ssize_t)sizeof si) {
+        switch (si.ssi_signo) {
+        case SIGHUP:
+            if (in->options->log[0] != '\0')
+                (void)mscope_log_open(in->options->log, (enum mscope_level)in->options->log_level);
+            mscope_log(MSCOPE_LOG_INFO, "main", "SIGHUP: log opened anew, every record republished; options are read at "
+                                                "start only");
+            mscope_engine_publish(in->engine, mscope_now_ns(), MSCOPE_PUBLISH_ALL);
+            wake(in);
+            break;
+        case SIGUSR1:
+            in->engine->save_wanted = in->saver->path != NULL;
+            if (in->saver->path == NULL)
+                mscope_log(MSCOPE_LOG_WARN, "main", "SIGUSR1: no state file; start with --state FILE");
+            break;
+        default:
+            mscope_log(MSCOPE_LOG_INFO, "main", "stopping on signal %u", si.ssi_signo);
+            stop = 1;
+        }
+    }
+    return stop;
+}
+
+/* -- loop ------------------------------------------------------------------------------------- */
+
+static void finish(mscope_ingest *in)
+{
+    uint64_t start = mscope_now_ns(), n = 0, now = start;
+    int got;
+
+    while (now - start < LAST_NS && (got = drain(in, now)) > 0) {
+        n += (uint64_t)got;
+        now = mscope_now_ns();
+    }
+    mscope_log(MSCOPE_LOG_INFO, "main", "%llu queued messages applied; last records follow", (unsigned long long)n);
+    mscope_engine_alert(in->engine, NULL, "stopping", "momentscoped stops in order");
+    mscope_engine_publish(in->engine, mscope_now_ns(), MSCOPE_PUBLISH_ALL);
+    wake(in);
+}
+
+/* Publish when it is time; returns the next deadline. */
+static uint64_t tick(mscope_ingest *in, uint64_t deadline, uint64_t period, uint64_t now)
+{
+    double late = (double)(now - deadline) / 1e9;
+
+    if (late > in->engine->late_max)
+        in->engine->late_max = late;
+    mscope_engine_publish(in->engine, now,
+                          in->options->interval > 0 ? MSCOPE_PUBLISH_MOVED : MSCOPE_PUBLISH_CHANGED);
+    wake(in);
+    return now - deadline < period ? deadline + period : now + period;
+}
+
+void mscope_ingest_run(mscope_ingest *in)
+{
+    uint64_t period = in->options->interval > 0 ? (uint64_t)(in->options->interval * 1e9) : 1000000000u;
+    uint64_t now = mscope_now_ns(), deadline = now;
+    zmq_pollitem_t items[3] = { { .socket = in->router, .events = ZMQ_POLLIN },
+                                { .fd = in->signal_fd, .events = ZMQ_POLLIN },
+                                { .fd = in->saver->done_fd, .events = ZMQ_POLLIN } };
+
+    for (;;) {
+        long wait = deadline > now ? (long)((deadline - now + 999999) / 1000000) : 0;
+        size_t head = atomic_load_explicit(&in->engine->ring->head, memory_order_relaxed);
+        (void)zmq_poll(items, 3, wait);
+        now = mscope_now_ns();
+        if ((items[1].revents & ZMQ_POLLIN) && on_signal(in))
+            break;
+        (void)drain(in, now);
+        if (in->saver->path != NULL) {
+            end_save(in);
+            start_save(in);
+        }
+        now = mscope_now_ns();
+        if (now >= deadline)
+            deadline = tick(in, deadline, period, now);
+        else if (atomic_load_explicit(&in->engine->ring->head, memory_order_relaxed) != head)
+            wake(in);
+    }
+    finish(in);
+}

@@ -1,0 +1,238 @@
+/* main.c - momentscoped: options, memory, sockets and threads brought up, and taken down again in order
+ *
+ * Threads: this one becomes the engine (ingest.c); the publisher owns XPUB and replay (publish.c); the saver writes
+ * the state file (store.c). All memory but that of tables is mapped here.                                       */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ingest.h"
+#include "log.h"
+#include "options.h"
+#include "publish.h"
+#include "sockets.h"
+#include "store.h"
+
+enum { EXIT_FAILED = 1, EXIT_OPTION = 2, EXIT_STATE = 3, EXIT_ENDPOINT = 4 };
+
+typedef struct daemon_memory {
+    mscope_engine engine;
+    mscope_publisher publisher;
+    mscope_saver saver;
+    mscope_ring ring;
+    mscope_outside outside;
+} daemon_memory;
+
+static void *map(size_t len)
+{
+    void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    return p == MAP_FAILED ? NULL : p;
+}
+
+static size_t power_above(size_t n)
+{
+    size_t p = 1;
+
+    while (p < n)
+        p *= 2;
+    return p;
+}
+
+static int check_kernel(const char *name)
+{
+    static _Alignas(64) unsigned char mem[1 << 20];
+    mscope_table_config cfg = { .rows = 1, .dim = 1, .capacity = 1, .history = 16, .kernel = name };
+    mscope_table *t;
+
+    if (name == NULL || mscope_table_mem(&cfg) > sizeof mem || mscope_table_init(&t, &cfg, mem, sizeof mem) == 0)
+        return 0;
+    fprintf(stderr, "momentscoped: --kernel is '%s', expected a kernel this build and machine have (ref always is)\n",
+            name);
+    return MSCOPE_EINVAL;
+}
+
+static int block_signals(void)
+{
+    sigset_t set;
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGHUP);
+    (void)sigaddset(&set, SIGUSR1);
+    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+    return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+static mscope_engine_config engine_config(const mscope_options *o)
+{
+    return (mscope_engine_config){
+        .max_tables = (uint32_t)o->max_tables,
+        .history = (uint32_t)o->history,
+        .max_bytes = o->max_bytes,
+        .max_frame = o->max_frame,
+        .credit_frames = o->credit_frames,
+        .credit_bytes = o->credit_bytes,
+        .takeover_ns = (uint64_t)(o->takeover * 1e9),
+        .interval_steps = o->interval_steps,
+        .interval = o->interval,
+        .kernel = o->kernel[0] != '\0' ? o->kernel : NULL,
+        .can_save = o->state[0] != '\0',
+    };
+}
+
+static int set_up(daemon_memory *d, const mscope_options *o)
+{
+    const mscope_engine_config cfg = engine_config(o);
+    size_t records = power_above(o->max_tables * (2 * MSCOPE_BANDS + 1) + 64);
+    struct timespec ts;
+    mscope_shadow *shadows = map(o->max_tables * sizeof *shadows);
+    mscope_record *slots;
+    uint8_t *replay = map(o->replay_bytes);
+
+    if (records > 65536)
+        records = 65536;
+    slots = map(records * sizeof *slots);
+    d->publisher.topic_slots = power_above(2 * (o->max_tables * (2 * MSCOPE_BANDS + 1) + 2));
+    d->publisher.topics = map(d->publisher.topic_slots * sizeof *d->publisher.topics);
+    if (shadows == NULL || slots == NULL || replay == NULL || d->publisher.topics == NULL ||
+        mscope_ring_init(&d->ring, slots, records) != 0)
+        return MSCOPE_ENOMEM;
+    (void)clock_gettime(CLOCK_REALTIME, &ts);
+    mscope_engine_init(&d->engine, &cfg, shadows, &d->ring, &d->outside,
+                       (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec, mscope_now_ns());
+    d->publisher.ring = &d->ring;
+    d->publisher.outside = &d->outside;
+    mscope_replay_init(&d->publisher.replay, replay, o->replay_bytes, NULL);
+    d->publisher.wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    d->saver.work_fd = eventfd(0, EFD_CLOEXEC);
+    d->saver.done_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    d->saver.path = o->state[0] != '\0' ? o->state : NULL;
+    return d->publisher.wake_fd < 0 || d->saver.work_fd < 0 || d->saver.done_fd < 0 ? MSCOPE_EIO : 0;
+}
+
+/* Load the state file, or set a broken one aside when told to. Returns 0 or the exit status. */
+static int restore(daemon_memory *d, const mscope_options *o)
+{
+    char aside[1100];
+    mscope_engine *e = &d->engine;
+    uint32_t tables = 0;
+    int err;
+
+    if (d->saver.path == NULL)
+        return 0;
+    err = mscope_store_load(e, o->state, mscope_now_ns());
+    if (err == 1) {
+        mscope_log(MSCOPE_LOG_INFO, "store", "no state file %s yet; it is written at exit", o->state);
+        return 0;
+    }
+    if (err == 0) {
+        for (uint32_t i = 0; i < e->cfg.max_tables; i++)
+            tables += e->shadows[i].used != 0;
+        mscope_engine_alert(e, NULL, "restored", "%u tables from %.120s", tables, o->state);
+        return 0;
+    }
+    mscope_engine_fini(e);
+    memset(e->sessions, 0, sizeof e->sessions);
+    (void)snprintf(aside, sizeof aside, "%s.bad", o->state);
+    if (!o->discard_state || rename(o->state, aside) != 0) {
+        mscope_log(MSCOPE_LOG_ERROR, "store", "not started: repair or remove %s, or start with --discard-state to move it "
+                                              "to %s", o->state, aside);
+        return EXIT_STATE;
+    }
+    mscope_log(MSCOPE_LOG_WARN, "store", "state discarded; the file is kept as %s", aside);
+    return 0;
+}
+
+static int save_last(daemon_memory *d)
+{
+    uint8_t *image;
+    size_t len;
+    int err;
+
+    if (d->saver.path == NULL)
+        return 0;
+    err = mscope_store_image(&d->engine, &image, &len);
+    if (err) {
+        mscope_log(MSCOPE_LOG_ERROR, "store", "state not saved: %s", mscope_strerror(err));
+        return EXIT_FAILED;
+    }
+    err = mscope_store_write(d->saver.path, image, len);
+    (void)munmap(image, len);
+    return err ? EXIT_FAILED : 0;
+}
+
+static void stop_thread(pthread_t thread, _Atomic int *stop, int fd)
+{
+    const uint64_t one = 1;
+
+    atomic_store_explicit(stop, 1, memory_order_release);
+    if (write(fd, &one, sizeof one) < 0) {
+        /* full counter: awake already */
+    }
+    (void)pthread_join(thread, NULL);
+}
+
+static int run(daemon_memory *d, const mscope_options *o, mscope_sockets *sockets, int signal_fd)
+{
+    mscope_ingest in = { &d->engine, &d->saver, o, sockets->ingest, signal_fd, d->publisher.wake_fd };
+    pthread_t publisher, saver;
+
+    d->publisher.xpub = sockets->telemetry;
+    d->publisher.replay.socket = sockets->replay;
+    if (pthread_create(&publisher, NULL, mscope_publisher_run, &d->publisher) != 0)
+        return EXIT_FAILED;
+    if (pthread_create(&saver, NULL, mscope_saver_run, &d->saver) != 0) {
+        stop_thread(publisher, &d->publisher.stop, d->publisher.wake_fd);
+        return EXIT_FAILED;
+    }
+    mscope_log(MSCOPE_LOG_INFO, "main", "momentscoped %s is ready, pid %ld, epoch %llu", MSCOPE_VERSION, (long)getpid(),
+               (unsigned long long)d->engine.epoch);
+    mscope_ingest_run(&in);
+    stop_thread(saver, &d->saver.stop, d->saver.work_fd);
+    stop_thread(publisher, &d->publisher.stop, d->publisher.wake_fd);
+    return save_last(d);
+}
+
+int main(int argc, char **argv)
+{
+    static daemon_memory d;
+    static mscope_options o;
+    mscope_sockets sockets = { 0 };
+    int signal_fd, err, status = mscope_options_parse(&o, argc, argv);
+
+    if (status != MSCOPE_OPTIONS_RUN)
+        return status;
+    if (check_kernel(o.kernel[0] != '\0' ? o.kernel : NULL))
+        return EXIT_OPTION;
+    (void)umask(077);
+    if (mscope_log_open(o.log[0] != '\0' ? o.log : NULL, (enum mscope_level)o.log_level))
+        return EXIT_OPTION;
+    signal_fd = block_signals();
+    if (signal_fd < 0 || set_up(&d, &o) != 0) {
+        mscope_log(MSCOPE_LOG_ERROR, "main", "cannot start: %s", strerror(errno));
+        return EXIT_FAILED;
+    }
+    err = mscope_sockets_open(&sockets, &o);
+    if (err)
+        return EXIT_ENDPOINT;
+    status = restore(&d, &o);
+    if (!status)
+        status = run(&d, &o, &sockets, signal_fd);
+    mscope_sockets_close(&sockets);
+    mscope_engine_fini(&d.engine);
+    if (!status)
+        mscope_log(MSCOPE_LOG_INFO, "main", "stopped");
+    return status;
+}

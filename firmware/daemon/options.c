@@ -1,0 +1,260 @@
+/* options.c - see options.h; one table drives flags, environment, checks and --help */
+#include "options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mscope/client.h"
+#include "mscope/wire.h"
+
+enum type { TEXT, ENDPOINT, REAL, COUNT, BYTES, POWER, FLAG, LEVEL };
+
+typedef struct option {
+    const char *name;
+    enum type type;
+    size_t at, size;
+    double low, high;
+    const char *arg, *help;
+} option;
+
+#define AT(name) offsetof(mscope_options, name), sizeof(((mscope_options *)0)->name)
+
+static const option options[] = {
+    { "ingest", ENDPOINT, AT(ingest), 0, 0, "ENDPOINT", "where trainers connect" },
+    { "telemetry", ENDPOINT, AT(telemetry), 0, 0, "ENDPOINT", "where subscribers connect" },
+    { "replay", ENDPOINT, AT(replay), 0, 0, "ENDPOINT", "where lost records are asked for" },
+    { "interval", REAL, AT(interval), 0, 3600, "SECONDS", "publish this often; 0: by steps alone (0.2)" },
+    { "interval-steps", COUNT, AT(interval_steps), 0, 1e9, "N", "publish a table every N steps too; 0: no (0)" },
+    { "state", TEXT, AT(state), 0, 0, "FILE", "load at start, write at exit, on SAVE and on SIGUSR1" },
+    { "discard-state", FLAG, AT(discard_state), 0, 0, NULL, "move a state file that cannot be read aside and start" },
+    { "kernel", TEXT, AT(kernel), 0, 0, "NAME", "compute kernel: ref, v128, v256 (the widest usable)" },
+    { "max-tables", COUNT, AT(max_tables), 1, 1024, "N", "most tables at once (64)" },
+    { "max-bytes", BYTES, AT(max_bytes), 1048576, 1e15, "BYTES", "memory for all tables (4G)" },
+    { "max-frame", BYTES, AT(max_frame), 4096, 4294967296.0, "BYTES", "largest frame taken from a trainer (256M)" },
+    { "takeover", REAL, AT(takeover), 0, 86400, "SECONDS", "silence after which another trainer may take a table (10)" },
+    { "credit-frames", COUNT, AT(credit_frames), 1, 65536, "N", "frames a trainer may have unacknowledged (64)" },
+    { "credit-bytes", BYTES, AT(credit_bytes), 4096, 1e12, "BYTES", "bytes a trainer may have unacknowledged (64M)" },
+    { "history", POWER, AT(history), 16, 16777216, "STEPS", "steps kept to catch silent rows up from; 0: 16384 (0)" },
+    { "replay-bytes", BYTES, AT(replay_bytes), 65536, 1e11, "BYTES", "telemetry kept for replay (32M)" },
+    { "allow-remote", FLAG, AT(allow_remote), 0, 0, NULL, "bind endpoints that other machines can reach (no encryption)" },
+    { "log", TEXT, AT(log), 0, 0, "FILE", "log there, opened anew on SIGHUP (stderr)" },
+    { "log-level", LEVEL, AT(log_level), 0, 3, "LEVEL", "error, warn, info or debug (info)" },
+};
+
+#define LEN(a) (sizeof(a) / sizeof((a)[0]))
+
+static const char *const levels[] = { "error", "warn", "info", "debug" };
+
+static int complain(const option *o, const char *value, const char *range)
+{
+    fprintf(stderr, "momentscoped: --%s is '%s', expected %s\n", o->name, value, range);
+    return 2;
+}
+
+static int help(void)
+{
+    printf("usage: momentscoped [--OPTION VALUE]...\n\n"
+           "Follows the sparse momentum training of attached trainers and publishes what momentum does to rows of\n"
+           "each frequency. Every option can also come from the environment: --max-tables as MOMENTSCOPE_MAX_TABLES.\n\n");
+    for (size_t i = 0; i < LEN(options); i++) {
+        char left[64];
+        (void)snprintf(left, sizeof left, "--%s %s", options[i].name, options[i].arg ? options[i].arg : "");
+        printf("  %-26s %s\n", left, options[i].help);
+    }
+    printf("  %-26s %s\n  %-26s %s\n", "--help", "this text", "--version", "program and wire version");
+    printf("\nSignals: SIGTERM and SIGINT stop in order; SIGHUP opens the log anew and republishes everything;\n"
+           "SIGUSR1 writes the state file.\n\n"
+           "Example, a daemon that survives restarts and publishes four times a second:\n"
+           "  momentscoped --state ~/momentscope.state --interval 0.25\n\n"
+           "Exit codes: 0 stopped in order, 1 failed while running, 2 a bad option, 3 the state file cannot be read,\n"
+           "4 an endpoint cannot be bound (another momentscoped is listening, or no permission)\n");
+    return 0;
+}
+
+/* -- values ----------------------------------------------------------------------------------- */
+
+static int set_number(const option *o, const char *value, void *at)
+{
+    char range[96], *end;
+    double scale = 1, v;
+
+    errno = 0;
+    v = strtod(value, &end);
+    if (o->type == BYTES && *end != '\0' && end[1] == '\0') {
+        scale = *end == 'K' ? 1024.0 : *end == 'M' ? 1048576.0 : *end == 'G' ? 1073741824.0 : 0;
+        end += scale > 0;
+    }
+    v *= scale;
+    (void)snprintf(range, sizeof range, o->type == POWER ? "0, or a power of two %.15g..%.15g" : "%.15g..%.15g%s",
+                   o->low, o->high, o->type == BYTES ? " (K, M, G allowed)" : o->type == COUNT ? ", a whole number" : "");
+    if (end == value || *end != '\0' || errno != 0 || !isfinite(v))
+        return complain(o, value, range);
+    if (o->type == POWER && v == 0) {
+        *(uint64_t *)at = 0;
+        return 0;
+    }
+    if (v < o->low || v > o->high || (o->type != REAL && v != floor(v)) ||
+        (o->type == POWER && ((uint64_t)v & ((uint64_t)v - 1)) != 0))
+        return complain(o, value, range);
+    if (o->type == REAL)
+        *(double *)at = v;
+    else
+        *(uint64_t *)at = (uint64_t)v;
+    return 0;
+}
+
+static int set_text(const option *o, const char *value, char *at)
+{
+    char range[64];
+
+    (void)snprintf(range, sizeof range, "1..%zu bytes", o->size - 1);
+    if (value[0] == '\0' || strlen(value) >= o->size)
+        return complain(o, value, range);
+    memcpy(at, value, strlen(value) + 1);
+    return 0;
+}
+
+static int set_word(const option *o, const char *value, int *at)
+{
+    if (o->type == FLAG) {
+        if (strcmp(value, "1") != 0 && strcmp(value, "0") != 0)
+            return complain(o, value, "0 or 1");
+        *at = value[0] == '1';
+        return 0;
+    }
+    for (int i = 0; i < (int)LEN(levels); i++)
+        if (strcmp(value, levels[i]) == 0) {
+            *at = i;
+            return 0;
+        }
+    return complain(o, value, "error, warn, info or debug");
+}
+
+static int set(const option *o, const char *value, mscope_options *out)
+{
+    char *at = (char *)out + o->at;
+
+    switch (o->type) {
+    case TEXT:
+    case ENDPOINT:
+        return set_text(o, value, at);
+    case FLAG:
+    case LEVEL:
+        return set_word(o, value, (int *)(void *)at);
+    default:
+        return set_number(o, value, at);
+    }
+}
+
+/* -- endpoints -------------------------------------------------------------------------------- */
+
+static int starts(const char *s, const char *with)
+{
+    return strncmp(s, with, strlen(with)) == 0;
+}
+
+static int is_local(const char *e)
+{
+    return starts(e, "ipc://") || starts(e, "inproc://") || starts(e, "tcp://127.0.0.1:") ||
+           starts(e, "tcp://[::1]:") || starts(e, "tcp://localhost:");
+}
+
+static int check_endpoints(const mscope_options *o)
+{
+    for (size_t i = 0; i < LEN(options); i++) {
+        const char *e = (const char *)o + options[i].at;
+        if (options[i].type != ENDPOINT)
+            continue;
+        if (!starts(e, "ipc://") && !starts(e, "inproc://") && !starts(e, "tcp://"))
+            return complain(&options[i], e, "ipc://PATH or tcp://ADDRESS:PORT");
+        if (starts(e, "ipc://") && strlen(e + 6) > 107)
+            return complain(&options[i], e, "a socket path of at most 107 bytes");
+        if (!o->allow_remote && !is_local(e))
+            return complain(&options[i], e, "ipc://... or tcp:// on 127.0.0.1, [::1] or localhost; --allow-remote "
+                                            "opens it to the network, unencrypted");
+    }
+    if (strcmp(o->ingest, o->telemetry) == 0 || strcmp(o->ingest, o->replay) == 0 ||
+        strcmp(o->telemetry, o->replay) == 0) {
+        fprintf(stderr, "momentscoped: --ingest, --telemetry and --replay are not three different endpoints: %s, %s, "
+                        "%s\n", o->ingest, o->telemetry, o->replay);
+        return 2;
+    }
+    return 0;
+}
+
+/* -- all of it -------------------------------------------------------------------------------- */
+
+static int from_environment(mscope_options *out)
+{
+    for (size_t i = 0; i < LEN(options); i++) {
+        char name[64] = "MOMENTSCOPE_";
+        const char *value;
+        size_t n = strlen(name);
+        for (const char *p = options[i].name; *p != '\0'; p++)
+            name[n++] = *p == '-' ? '_' : (char)toupper((unsigned char)*p);
+        value = getenv(name);
+        if (value != NULL && value[0] != '\0' && set(&options[i], value, out) != 0) {
+            fprintf(stderr, "momentscoped: that value came from the environment variable %s\n", name);
+            return 2;
+        }
+    }
+    return 0;
+}
+
+static int from_arguments(mscope_options *out, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        const option *o = NULL;
+        const char *eq = strchr(argv[i], '='), *value;
+        size_t n = eq ? (size_t)(eq - argv[i]) : strlen(argv[i]);
+        for (size_t k = 0; k < LEN(options); k++)
+            if (n == strlen(options[k].name) + 2 && starts(argv[i], "--") &&
+                strncmp(argv[i] + 2, options[k].name, n - 2) == 0)
+                o = &options[k];
+        if (o == NULL) {
+            fprintf(stderr, "momentscoped: unknown option '%s'; momentscoped --help lists them\n", argv[i]);
+            return 2;
+        }
+        value = eq ? eq + 1 : o->type == FLAG ? "1" : i + 1 < argc ? argv[++i] : NULL;
+        if (value == NULL)
+            return complain(o, "", o->arg);
+        if (set(o, value, out) != 0)
+            return 2;
+    }
+    return 0;
+}
+
+int mscope_options_parse(mscope_options *out, int argc, char **argv)
+{
+    int status;
+
+    *out = (mscope_options){ .interval = 0.2, .takeover = 10, .max_tables = 64, .max_bytes = UINT64_C(4) << 30,
+                             .max_frame = UINT64_C(256) << 20, .credit_frames = 64, .credit_bytes = UINT64_C(64) << 20,
+                             .replay_bytes = UINT64_C(32) << 20, .log_level = 2 };
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return help();
+        if (strcmp(argv[i], "--version") == 0) {
+            printf("momentscoped %s, wire %d\n", MSCOPE_VERSION, MSCOPE_WIRE_VERSION);
+            return 0;
+        }
+    }
+    status = from_environment(out);
+    if (!status)
+        status = from_arguments(out, argc, argv);
+    if (status)
+        return status;
+    if ((out->ingest[0] == '\0' && mscope_default_endpoint("ingest", out->ingest, sizeof out->ingest)) ||
+        (out->telemetry[0] == '\0' && mscope_default_endpoint("telemetry", out->telemetry, sizeof out->telemetry)) ||
+        (out->replay[0] == '\0' && mscope_default_endpoint("replay", out->replay, sizeof out->replay))) {
+        fprintf(stderr, "momentscoped: the default endpoints do not fit; give --ingest, --telemetry and --replay\n");
+        return 2;
+    }
+    status = check_endpoints(out);
+    return status ? status : MSCOPE_OPTIONS_RUN;
+}

@@ -1,0 +1,21 @@
+/* options.h - what momentscoped can be told, by flag or by environment, every value checked */
+#ifndef MSCOPE_DAEMON_OPTIONS_H
+#define MSCOPE_DAEMON_OPTIONS_H
+
+#include <stdint.h>
+
+typedef struct mscope_options {
+    char ingest[256], telemetry[256], replay[256];
+    double interval, takeover;               /* seconds                                         */
+    uint64_t interval_steps, max_tables, max_bytes, max_frame, credit_frames, credit_bytes, history, replay_bytes;
+    char state[1024], kernel[32], log[1024];
+    int discard_state, allow_remote, log_level;
+} mscope_options;
+
+enum { MSCOPE_OPTIONS_RUN = 1 };
+
+/* mscope_options_parse - MSCOPE_OPTIONS_RUN: start with *out; else the exit status (--help, --version: 0; a bad
+ * option: 2, after a line on stderr naming field, value and range)                             */
+int mscope_options_parse(mscope_options *out, int argc, char **argv);
+
+#endif

@@ -1,0 +1,39 @@
+/* store.h - the state file: everything a new daemon needs to continue bit for bit
+ *
+ * File: "MSCPSTAT", u32 version, then sessions and tables little-endian (store.c), each table's core snapshot
+ * inside, and a CRC-32 of all of it. Written to FILE.new, synced, renamed over FILE.                         */
+#ifndef MSCOPE_DAEMON_STORE_H
+#define MSCOPE_DAEMON_STORE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "engine.h"
+
+enum mscope_saver_state { MSCOPE_SAVER_IDLE, MSCOPE_SAVER_WORK, MSCOPE_SAVER_DONE, MSCOPE_SAVER_FAILED };
+
+typedef struct mscope_saver {
+    const char *path;
+    uint8_t *image;                      /* mapped for one save                                  */
+    size_t len;
+    _Atomic int state;                   /* who may touch image and len: WORK the saver thread, else the engine */
+    int work_fd, done_fd;                /* eventfds                                             */
+    _Atomic int stop;
+} mscope_saver;
+
+/* mscope_store_image - the whole state in freshly mapped memory (munmap by the caller)
+ * Errors   MSCOPE_ENOMEM, or what the core's snapshot returned                                  */
+MSCOPE_MUST_CHECK int mscope_store_image(mscope_engine *e, uint8_t **image, size_t *len);
+
+/* mscope_store_write - image to path through a temporary file; MSCOPE_EIO, logged               */
+MSCOPE_MUST_CHECK int mscope_store_write(const char *path, const uint8_t *image, size_t len);
+
+/* mscope_store_load - fill an engine that holds nothing yet; 1 when there is no file
+ * Errors   MSCOPE_EIO, MSCOPE_EPROTO, MSCOPE_EVERSION, MSCOPE_ENOMEM, ..., logged with the reason; the engine must
+ *          then be set up again                                                                 */
+MSCOPE_MUST_CHECK int mscope_store_load(mscope_engine *e, const char *path, uint64_t now_ns);
+
+/* mscope_saver_run - thread body: writes what the engine hands over, so that the engine never waits for a disk */
+void *mscope_saver_run(void *saver);
+
+#endif
