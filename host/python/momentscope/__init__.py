@@ -1,0 +1,18 @@
+"""momentscope - see what momentum does to frequent and to rare rows, while the model trains.
+
+    scope = momentscope.attach(model, optimizer)          # once
+    ...
+    loss.backward(); optimizer.step(); scope.step()       # every step, before the gradients are zeroed
+
+The trainer is never hurt: no call waits, no error of the daemon or of momentscope reaches the training loop, and the
+weights are bit for bit those of a run without it. torch is needed by attach only; Client works without it.
+"""
+from ._client import Client, Error, default_endpoint
+
+__all__ = ["attach", "Client", "Error", "default_endpoint"]
+
+
+def attach(model, optimizer, *args, **options):
+    """Watch the embeddings of a model trained by torch.optim.SGD; see Scope for the options."""
+    from .scope import Scope
+    return Scope(model, optimizer, *args, **options)

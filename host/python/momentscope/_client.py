@@ -1,0 +1,101 @@
+"""Client: one connection to the daemon, by address and length; no torch, no numpy."""
+import ctypes as C
+
+from . import _lib
+
+
+class Error(RuntimeError):
+    """A call that momentscope refused; .code is its enum mscope_err."""
+
+    def __init__(self, call, code):
+        self.code = code
+        super().__init__(f"{call}: {_lib.lib().mscope_strerror(code).decode()} ({code})")
+
+
+def default_endpoint(which="ingest"):
+    out = C.create_string_buffer(256)
+    code = _lib.lib().mscope_default_endpoint(which.encode(), out, len(out))
+    if code:
+        raise Error("mscope_default_endpoint", code)
+    return out.value.decode()
+
+
+class Client:
+    """Wraps mscope_client_*. Pointers are integers (tensor.data_ptr(), array.ctypes.data); data is copied in the call."""
+
+    def __init__(self, endpoint=None, name=None, buffer_bytes=0, sync_bytes=0, block_ms=0, quiet=False):
+        self._lib = _lib.lib()
+        self._c = C.c_void_p()
+        self._last = {}
+        self._keep = []                      # callbacks must outlive the client
+        options = _lib.Options(endpoint.encode() if endpoint else None, name.encode() if name else None,
+                               buffer_bytes, sync_bytes, block_ms, int(quiet))
+        self._check("mscope_client_open", self._lib.mscope_client_open(C.byref(self._c), C.byref(options)))
+
+    @staticmethod
+    def _check(call, code):
+        if code < 0:
+            raise Error(call, code)
+        return code
+
+    def attach(self, table, rows, dim, capacity, state=_lib.STATE_F32, form=_lib.FORM_TORCH, nesterov=False, nll=False,
+               acf_rows=8, step=0, reference="", theta=None, m=None, read=None, fresh=False):
+        """read(first, n, theta_address, m_address) -> 0 or negative; or theta and m as addresses of whole arrays."""
+        def call(_ctx, first, n, to_theta, to_m):
+            try:
+                return int(read(first, n, to_theta, to_m) or 0)
+            except Exception:                # an exception may not cross into C
+                return -1
+
+        callback = _lib.READ(call) if read else _lib.READ(0)
+        info = _lib.AttachInfo(table.encode(), rows, dim, capacity, state, form, int(nesterov), int(nll), acf_rows, step,
+                               reference.encode(), theta, m, _lib.SETTLE(0), None, callback, None, int(fresh))
+        self._keep.append(callback)
+        return self._check(f"attach {table!r}", self._lib.mscope_client_attach(self._c, C.byref(info)))
+
+    def push(self, table, step, rows, grads, value_type, n, counts=None):
+        """0 sent or buffered, 1 dropped. step: _lib.Step; rows: address of int64[n]."""
+        return self._check("push", self._lib.mscope_client_push64(self._c, table, C.byref(step), rows, grads, value_type,
+                                                                  counts, n))
+
+    def push_dense(self, table, step, grads, value_type, mask=None):
+        return self._check("push_dense", self._lib.mscope_client_push_dense(self._c, table, C.byref(step), grads,
+                                                                            value_type, mask))
+
+    def skip(self, table):
+        return self._check("skip", self._lib.mscope_client_skip(self._c, table))
+
+    def probe(self, table, delta, rows, hm, value_type, n):
+        return self._check("probe", self._lib.mscope_client_probe(self._c, table, delta, rows, hm, value_type, n))
+
+    def reference(self, table, first, n, values, value_type):
+        self._check("reference", self._lib.mscope_client_reference(self._c, table, first, n, values, value_type))
+
+    def save(self):
+        return self._check("save", self._lib.mscope_client_save(self._c))
+
+    def poll(self, wait_ms=0):
+        if self._c:
+            self._lib.mscope_client_poll(self._c, int(wait_ms))
+
+    def flush(self, seconds=5.0):
+        """True when everything is acknowledged and every shadow exact."""
+        return bool(self._c) and self._lib.mscope_client_flush(self._c, int(1000 * seconds)) == 0
+
+    def stats(self):
+        if not self._c:
+            return dict(self._last)
+        s = _lib.Stats()
+        self._lib.mscope_client_stats_get(self._c, C.byref(s))
+        out = {name: int(getattr(s, name)) for name, _ in _lib.Stats._fields_[:-1]}
+        out["connected"], out["exact"] = bool(s.connected), bool(s.exact)
+        e = s.last_error
+        out["last_error"] = None if e.code == 0 else {"code": e.code, **{
+            k: getattr(e, k).decode(errors="replace") for k in ("field", "value", "range", "text")}}
+        return out
+
+    def close(self, seconds=1.0):
+        if self._c:
+            self._last = self.stats()
+            self._lib.mscope_client_close(self._c, int(1000 * seconds))
+            self._c = C.c_void_p()

@@ -1,0 +1,92 @@
+"""The C library, found and declared: nothing here but ctypes.
+
+include/mscope/client.h is the documentation of every call and struct below.
+"""
+import ctypes as C
+import os
+
+F32, F16, BF16, F64 = 1, 2, 3, 4
+STATE_F32, STATE_MIXED, STATE_F64 = 0, 1, 2
+FORM_EMA, FORM_TORCH = 0, 1
+
+READ = C.CFUNCTYPE(C.c_int, C.c_void_p, C.c_uint32, C.c_uint32, C.c_void_p, C.c_void_p)
+SETTLE = C.CFUNCTYPE(None, C.c_void_p, C.c_uint32, C.c_uint32)
+
+
+class Options(C.Structure):
+    _fields_ = [("endpoint", C.c_char_p), ("name", C.c_char_p), ("buffer_bytes", C.c_uint64),
+                ("sync_bytes", C.c_uint64), ("block_ms", C.c_int), ("quiet", C.c_int)]
+
+
+class AttachInfo(C.Structure):
+    _fields_ = [("table", C.c_char_p), ("rows", C.c_uint32), ("dim", C.c_uint32), ("capacity", C.c_uint32),
+                ("state", C.c_int), ("form", C.c_int), ("nesterov", C.c_int), ("nll", C.c_int),
+                ("acf_rows", C.c_uint32), ("step", C.c_uint64), ("reference", C.c_char_p),
+                ("theta", C.c_void_p), ("m", C.c_void_p), ("settle", SETTLE), ("settle_ctx", C.c_void_p),
+                ("read", READ), ("read_ctx", C.c_void_p), ("fresh", C.c_int)]
+
+
+class Step(C.Structure):
+    _fields_ = [(n, C.c_double) for n in ("eta", "eps", "dampening", "weight_decay", "decoupled_decay", "batch")]
+
+
+class Refusal(C.Structure):
+    _fields_ = [("code", C.c_int), ("field", C.c_char * 32), ("value", C.c_char * 48), ("range", C.c_char * 64),
+                ("text", C.c_char * 192)]
+
+
+class Stats(C.Structure):
+    _fields_ = [(n, C.c_uint64) for n in ("steps_sent", "steps_dropped", "frames_resent", "frames_unacked",
+                                          "bytes_unacked", "syncs", "errors", "reconnects", "epoch")]
+    _fields_ += [("connected", C.c_int), ("exact", C.c_int), ("last_error", Refusal)]
+
+
+def find():
+    """$MOMENTSCOPE_LIB, or build/libmomentscope.so of the tree this file is in, or the system's."""
+    said = os.environ.get("MOMENTSCOPE_LIB")
+    if said:
+        return said
+    tree = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
+    for build in (os.environ.get("BUILD", "build"), "build"):
+        path = os.path.join(tree, build, "libmomentscope.so")
+        if os.path.exists(path):
+            return path
+    return "libmomentscope.so"
+
+
+def load():
+    try:
+        lib = C.CDLL(find())
+    except OSError as e:
+        raise ImportError(f"momentscope: cannot load {find()} ({e}); run make, or set MOMENTSCOPE_LIB") from e
+    p, step, i64 = C.c_void_p, C.POINTER(Step), C.c_void_p
+    signatures = {
+        "mscope_strerror": (C.c_char_p, [C.c_int]),
+        "mscope_default_endpoint": (C.c_int, [C.c_char_p, C.c_char_p, C.c_size_t]),
+        "mscope_client_open": (C.c_int, [C.POINTER(p), C.POINTER(Options)]),
+        "mscope_client_attach": (C.c_int, [p, C.POINTER(AttachInfo)]),
+        "mscope_client_push64": (C.c_int, [p, C.c_int, step, i64, p, C.c_int, p, C.c_size_t]),
+        "mscope_client_push_dense": (C.c_int, [p, C.c_int, step, p, C.c_int, p]),
+        "mscope_client_skip": (C.c_int, [p, C.c_int]),
+        "mscope_client_probe": (C.c_int, [p, C.c_int, C.c_double, i64, p, C.c_int, C.c_size_t]),
+        "mscope_client_reference": (C.c_int, [p, C.c_int, C.c_uint32, C.c_uint32, p, C.c_int]),
+        "mscope_client_save": (C.c_int, [p]),
+        "mscope_client_poll": (C.c_int, [p, C.c_int]),
+        "mscope_client_flush": (C.c_int, [p, C.c_int]),
+        "mscope_client_stats_get": (None, [p, C.POINTER(Stats)]),
+        "mscope_client_close": (None, [p, C.c_int]),
+    }
+    for name, (result, arguments) in signatures.items():
+        function = getattr(lib, name)
+        function.restype, function.argtypes = result, arguments
+    return lib
+
+
+_loaded = None
+
+
+def lib():
+    global _loaded
+    if _loaded is None:
+        _loaded = load()
+    return _loaded

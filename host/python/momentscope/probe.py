@@ -1,0 +1,120 @@
+"""The probe: curvature along the momentum, H_b m = (g(theta + delta m) - g(theta))/delta on one batch.
+
+Both gradients come from the user's closure under the same random state, so dropout, negative sampling and whatever
+happened to .grad (clipping, scaling) cancel. Afterwards weights, buffers, gradients and random states are the
+objects and bits they were.
+
+delta is chosen so that |delta m| = r |theta| over the active rows, r = 1e-2 in float32 and 1e-5 in float64: far
+enough above the gradient's rounding (1e-7, 1e-16) and small enough for the third derivative. Rows that are all
+zero are moved by one learning rate's worth of momentum.
+"""
+import random
+import sys
+
+import torch
+
+STEP = {torch.float32: 1e-2, torch.float64: 1e-5}
+
+
+class Frozen:
+    """Everything a second forward and backward pass may disturb."""
+
+    def __init__(self, model):
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        self.grads = [p.grad for p in self.parameters]
+        self.buffers = [(b, b.clone()) for b in model.buffers()]
+        self.cpu = torch.get_rng_state()
+        self.cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+        self.python = random.getstate()
+        self.numpy = sys.modules["numpy"].random.get_state() if "numpy" in sys.modules else None
+
+    def random(self):
+        torch.set_rng_state(self.cpu)
+        if self.cuda is not None:
+            torch.cuda.set_rng_state_all(self.cuda)
+        random.setstate(self.python)
+        if self.numpy is not None:
+            sys.modules["numpy"].random.set_state(self.numpy)
+
+    def restore(self):
+        with torch.no_grad():
+            for buffer, was in self.buffers:
+                buffer.copy_(was)
+        for p, grad in zip(self.parameters, self.grads):
+            p.grad = grad
+        self.random()
+
+
+def gradients(frozen, closure, tables):
+    """The closure's gradients of the tables' parameters, in tensors of their own."""
+    frozen.random()
+    for p in frozen.parameters:
+        p.grad = None
+    with torch.enable_grad():
+        loss = closure()
+        if isinstance(loss, torch.Tensor) and loss.requires_grad and all(p.grad is None for p in frozen.parameters):
+            loss.backward()
+    return [t.parameter.grad for t in tables]
+
+
+def rows_of(table, grad, lookups):
+    if grad.is_sparse:
+        return torch.unique(grad._indices()[0])
+    if lookups is not None:
+        return torch.unique(lookups)
+    return torch.arange(table.rows, device=grad.device)
+
+
+def at_rows(table, grad, rows):
+    if grad is None:
+        return torch.zeros((rows.numel(), table.dim), dtype=table.parameter.dtype, device=rows.device)
+    if not grad.is_sparse:
+        return grad.detach().reshape(table.rows, table.dim).index_select(0, rows)
+    place = torch.full((table.rows,), -1, dtype=torch.int64, device=rows.device)
+    place[rows] = torch.arange(rows.numel(), device=rows.device)
+    at = place[grad._indices()[0]]
+    keep = (at >= 0).nonzero().reshape(-1)
+    out = torch.zeros((rows.numel(), table.dim), dtype=table.parameter.dtype, device=rows.device)
+    return out.index_add_(0, at[keep], grad._values().detach().reshape(-1, table.dim)[keep])
+
+
+def perturbed(table, rows, m, delta, work):
+    """Run work() with theta + delta m in these rows; the old bits are back whatever happens."""
+    theta = table.parameter.data.view(table.rows, table.dim)
+    saved = theta.index_select(0, rows)
+    theta.index_copy_(0, rows, saved + delta * m)
+    try:
+        return work()
+    finally:
+        theta.index_copy_(0, rows, saved)
+
+
+def probe(model, optimizer, tables, closure, send):
+    """One pass at theta, and one for each table along its own momentum; send(table, delta, rows, hm) for each."""
+    tables = [t for t in tables if t.parameter.dtype in STEP and t.parameter.is_contiguous()]
+    frozen = Frozen(model)
+    lookups = [torch.cat(t.lookups) if t.modules and t.lookups else None for t in tables]
+    for t in tables:
+        t.recording = False
+    try:
+        here = gradients(frozen, closure, tables)
+        for i, (table, grad) in enumerate(zip(tables, here)):
+            if grad is None:
+                continue
+            with torch.no_grad():
+                rows = rows_of(table, grad, lookups[i])
+                m = table.momentum_of(optimizer, rows)
+                size = float(m.norm())
+                if rows.numel() == 0 or size == 0:
+                    continue                 # no momentum yet, or none at all: nothing to probe along
+                theta = table.parameter.detach().reshape(table.rows, table.dim).index_select(0, rows)
+                moved = STEP[table.parameter.dtype] * float(theta.norm()) or float(table.group["lr"]) * size
+                delta = moved / size
+            there = perturbed(table, rows, m, delta, lambda: gradients(frozen, closure, tables))
+            with torch.no_grad():
+                hm = (at_rows(table, there[i], rows) - at_rows(table, grad, rows)) / delta
+            send(table, delta, rows, hm)
+    finally:
+        for t in tables:
+            t.recording = True
+        frozen.restore()

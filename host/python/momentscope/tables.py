@@ -1,0 +1,129 @@
+"""Tables: one parameter each, its gradient as rows, its theta and momentum when the daemon's shadow must be healed."""
+import ctypes
+import re
+
+import torch
+
+from . import _lib
+
+VALUE = {torch.float32: _lib.F32, torch.float16: _lib.F16, torch.bfloat16: _lib.BF16, torch.float64: _lib.F64}
+
+
+def table_name(parameter, taken):
+    """A parameter's name in the daemon's alphabet, at most 63 long, unique."""
+    name = base = re.sub(r"[^A-Za-z0-9_.-]", "_", parameter)[-63:] or "table"
+    n = 2
+    while name in taken:
+        name, n = f"{base[:58]}-{n}", n + 1
+    return name
+
+
+def writable(address, n, dtype):
+    """A tensor over n numbers of C memory."""
+    kind = ctypes.c_double if dtype is torch.float64 else ctypes.c_float
+    return torch.frombuffer((kind * n).from_address(address), dtype=dtype)
+
+
+class Table:
+    """How a parameter's gradient is read is settled at each step by what it is:
+
+    sparse   _indices() and _values() as autograd left them: duplicates are the occurrences, coalesce() is never called
+    lookups  dense, of an embedding: the rows its forward passes looked up, with how often
+    all      dense, anything else: every row is active
+    """
+
+    def __init__(self, name, parameter, group, modules, capacity):
+        if parameter.dtype not in VALUE:
+            raise ValueError(f"momentscope: {name} is {parameter.dtype}; float16, bfloat16, float32 and float64 are known")
+        self.name, self.parameter, self.group, self.modules = name, parameter, group, modules
+        self.rows = parameter.shape[0] if parameter.dim() else 1
+        self.dim = max(1, parameter.numel() // max(1, self.rows))
+        if not 1 <= self.dim <= 65536 or self.rows < 1:
+            raise ValueError(f"momentscope: {name} has shape {tuple(parameter.shape)}; 1 to 65536 values a row are known")
+        self.capacity = max(self.rows, capacity or 65536)
+        self.wide = parameter.dtype is torch.float64
+        self.dtype = torch.float64 if self.wide else torch.float32
+        self.handle = None
+        self.lookups, self.hooks = [], []
+        self.pending = None                  # (gradient, its version, looked-up rows, schedule) of the step not yet told
+        self.told = 0
+        for module in modules:
+            self.hooks.append(module.register_forward_hook(self._looked_up))
+        self.recording = True
+
+    def _looked_up(self, module, inputs, _output):
+        if not self.recording or not torch.is_grad_enabled() or module.sparse:
+            return
+        index = inputs[0].detach().reshape(-1)
+        if module.padding_idx is not None:
+            index = index[index != module.padding_idx]
+        self.lookups.append(index.clone())
+
+    def unhook(self):
+        for hook in self.hooks:
+            hook.remove()
+        self.hooks = []
+
+    # -- the gradient as rows ------------------------------------------------------------------------
+
+    def entries(self, grad, lookups):
+        """(rows int64[n], values [n, dim], counts int32[n] or None, occurrences), all contiguous on the CPU."""
+        counts = None
+        if grad.is_sparse:
+            rows, values = grad._indices()[0], grad._values()
+            occurrences = rows.numel()
+            if occurrences > self.capacity:
+                rows, inverse, counts = torch.unique(rows, return_inverse=True, return_counts=True)
+                values = values.new_zeros((rows.numel(),) + tuple(values.shape[1:])).index_add_(0, inverse, values)
+        elif lookups is not None:
+            rows, counts = torch.unique(lookups, return_counts=True)
+            values, occurrences = grad.index_select(0, rows), lookups.numel()
+            if self.told % 256 == 0 and self._moved_elsewhere(grad, rows):
+                self.modules, occurrences = [], self.rows
+                rows, values, counts = torch.arange(self.rows), grad, None
+        else:
+            rows, values, occurrences = torch.arange(self.rows), grad, self.rows
+        if counts is not None:
+            counts = counts.to("cpu", torch.int32).contiguous()
+        values = values.detach().to("cpu").reshape(-1, self.dim).contiguous()
+        return rows.detach().to("cpu", torch.int64).contiguous(), values, counts, occurrences
+
+    def _moved_elsewhere(self, grad, rows):
+        """A weight that something else uses as well (a tied output layer) has gradients in rows nobody looked up."""
+        outside = grad.reshape(self.rows, self.dim).ne(0).any(1)
+        outside[rows] = False
+        return bool(outside.any())
+
+    # -- theta and momentum --------------------------------------------------------------------------
+
+    def buffer(self, optimizer):
+        return optimizer.state.get(self.parameter, {}).get("momentum_buffer")
+
+    def momentum_of(self, optimizer, rows):
+        """torch's buffer at rows (unique, int64, on the parameter's device), zeros where it has none.
+
+        The buffer of sparse gradients is a sparse tensor that grows with every step: only its entries of these rows
+        are summed, so memory stays that of the rows asked for.
+        """
+        out = torch.zeros((rows.numel(), self.dim), dtype=self.parameter.dtype, device=self.parameter.device)
+        buffer = self.buffer(optimizer)
+        if buffer is None:
+            return out
+        if not buffer.is_sparse:
+            return buffer.detach().reshape(self.rows, self.dim).index_select(0, rows)
+        place = torch.full((self.rows,), -1, dtype=torch.int64, device=rows.device)
+        place[rows] = torch.arange(rows.numel(), device=rows.device)
+        at = place[buffer._indices()[0]]
+        keep = (at >= 0).nonzero().reshape(-1)
+        return out.index_add_(0, at[keep], buffer._values().detach().reshape(-1, self.dim)[keep])
+
+    def read(self, optimizer, first, n, to_theta, to_m):
+        """The C client's read callback: rows first .. first+n-1 as of the last step told to it."""
+        if self.pending is not None:         # the optimizer is a step ahead of what the daemon was told
+            return -1
+        with torch.no_grad():
+            theta = self.parameter.detach().reshape(self.rows, self.dim)[first:first + n]
+            m = self.momentum_of(optimizer, torch.arange(first, first + n, device=self.parameter.device))
+            writable(to_theta, n * self.dim, self.dtype).copy_(theta.reshape(-1))
+            writable(to_m, n * self.dim, self.dtype).copy_(m.reshape(-1))
+        return 0
