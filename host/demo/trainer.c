@@ -1,0 +1,292 @@
+/* trainer.c - a small next-word model on real text, trained with exact sparse momentum and a sidecar attached
+ *
+ * The embedding rows are moved by the core in this process (touch, apply: the cost of the rows in the batch); the same
+ * gradients go to the daemon, which follows in its own copy and publishes. Every few hundred steps a probe sends the
+ * curvature along the momentum: one more pass over the same batch.
+ *
+ *     demo_trainer [--steps N] [--batch N] [--rate ETA] [--eps E] [--probe-every N] [--endpoint E] [--quiet] [FILE ...]
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "demo/model.h"
+#include "demo/text.h"
+#include "mscope/client.h"
+#include "mscope/core.h"
+
+#define VOCABULARY 4096u
+#define WIDTH 32u
+#define PROBE_REACH 0.03             /* |delta m| as a share of |theta|: the Hessian hardly moves, rounding stays small */
+
+typedef struct options {
+    uint32_t steps, batch, probe_every;
+    double eta, eps, readout;
+    const char *endpoint;
+    int quiet;
+} options;
+
+typedef struct run {
+    options opt;
+    text words;
+    model net;
+    mscope_table *table;
+    void *block;
+    mscope_client *client;
+    int handle;
+    uint64_t rng, probes;
+    uint32_t *now, *next;            /* the batch: words and the words after them */
+    int64_t *wide;                   /* the same indices as the probe takes them */
+    float *theta, *moved, *grad, *grad_moved;
+} run;
+
+static double now_s(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static uint64_t draw(run *r)
+{
+    r->rng ^= r->rng >> 12;
+    r->rng ^= r->rng << 25;
+    r->rng ^= r->rng >> 27;
+    return r->rng * 2685821657736338717u;
+}
+
+static int number(const char *name, const char *text_, double low, double high, double *out)
+{
+    char *end;
+
+    errno = 0;
+    *out = strtod(text_, &end);
+    if (*text_ && *end == '\0' && errno == 0 && *out >= low && *out <= high)
+        return 0;
+    fprintf(stderr, "demo_trainer: --%s %s: must be %g to %g\n", name, text_, low, high);
+    return -1;
+}
+
+static int parse(options *o, int argc, char **argv)
+{
+    static const struct option known[] = {
+        { "steps", 1, NULL, 's' },       { "batch", 1, NULL, 'b' },    { "rate", 1, NULL, 'r' },
+        { "eps", 1, NULL, 'e' },         { "probe-every", 1, NULL, 'p' }, { "endpoint", 1, NULL, 'c' },
+        { "readout-rate", 1, NULL, 'w' }, { "quiet", 0, NULL, 'q' },   { "help", 0, NULL, 'h' },
+        { NULL, 0, NULL, 0 },
+    };
+    double x = 0;
+    int c, bad = 0;
+
+    *o = (options){ .steps = 6000, .batch = 32, .probe_every = 200, .eta = 2.0, .eps = 0.02, .readout = 0.5 };
+    while ((c = getopt_long(argc, argv, "", known, NULL)) != -1)
+        switch (c) {
+        case 's':
+            bad |= number("steps", optarg, 1, 1e9, &x);
+            o->steps = (uint32_t)x;
+            break;
+        case 'b':
+            bad |= number("batch", optarg, 1, 4096, &x);
+            o->batch = (uint32_t)x;
+            break;
+        case 'p':
+            bad |= number("probe-every", optarg, 0, 1e9, &x);
+            o->probe_every = (uint32_t)x;
+            break;
+        case 'r':
+            bad |= number("rate", optarg, 0, 1e6, &o->eta);
+            break;
+        case 'e':
+            bad |= number("eps", optarg, 0, 1, &o->eps);
+            break;
+        case 'w':
+            bad |= number("readout-rate", optarg, 0, 1e6, &o->readout);
+            break;
+        case 'c':
+            o->endpoint = optarg;
+            break;
+        case 'q':
+            o->quiet = 1;
+            break;
+        default:
+            fprintf(stderr, "usage: demo_trainer [--steps N] [--batch N] [--rate ETA] [--eps E] [--readout-rate E]\n"
+                            "                    [--probe-every N] [--endpoint E] [--quiet] [FILE ...]\n");
+            return -1;
+        }
+    return bad ? -1 : 0;
+}
+
+static int start_table(run *r)
+{
+    mscope_table_config cfg = { .rows = VOCABULARY, .dim = WIDTH, .capacity = r->opt.batch };
+    size_t need = mscope_table_mem(&cfg);
+
+    r->block = need ? aligned_alloc(64, need) : NULL;
+    if (r->block == NULL || mscope_table_init(&r->table, &cfg, r->block, need) != 0)
+        return -1;
+    return 0;
+}
+
+static int start_client(run *r)
+{
+    mscope_client_options copt = { .endpoint = r->opt.endpoint, .name = "demo trainer" };
+    mscope_attach_info info = { .table = "embedding", .rows = VOCABULARY, .dim = WIDTH, .capacity = r->opt.batch,
+                                .nll = 1, .acf_rows = 16, .fresh = 1 };
+
+    if (mscope_client_open(&r->client, &copt) != 0)
+        return -1;
+    r->handle = mscope_client_attach(r->client, &info);
+    return r->handle < 0 ? -1 : 0;
+}
+
+static int start(run *r)
+{
+    size_t cells = (size_t)r->opt.batch * WIDTH;
+
+    r->rng = 20240607;
+    r->now = malloc(r->opt.batch * sizeof *r->now);
+    r->next = malloc(r->opt.batch * sizeof *r->next);
+    r->wide = malloc(r->opt.batch * sizeof *r->wide);
+    r->theta = malloc(cells * sizeof(float));
+    r->moved = malloc(cells * sizeof(float));
+    r->grad = malloc(cells * sizeof(float));
+    r->grad_moved = malloc(cells * sizeof(float));
+    if (!r->now || !r->next || !r->wide || !r->theta || !r->moved || !r->grad || !r->grad_moved)
+        return -1;
+    if (model_init(&r->net, VOCABULARY, WIDTH, r->opt.batch, 7) != 0 || start_table(r) != 0)
+        return -1;
+    return start_client(r);
+}
+
+static void draw_batch(run *r)
+{
+    for (uint32_t i = 0; i < r->opt.batch; i++) {
+        size_t at = (size_t)(draw(r) % (r->words.length - 1));
+
+        r->now[i] = r->words.word[at];
+        r->next[i] = r->words.word[at + 1];
+        r->wide[i] = (int64_t)r->now[i];
+    }
+}
+
+static void look_up(run *r)
+{
+    const float *rows = mscope_theta(r->table);
+
+    for (uint32_t i = 0; i < r->opt.batch; i++)
+        memcpy(r->theta + (size_t)i * WIDTH, rows + (size_t)r->now[i] * WIDTH, WIDTH * sizeof(float));
+}
+
+/* H_b m for every row of the batch: gradients of the same samples at theta + delta m, less those at theta. */
+static int probe(run *r)
+{
+    const float *m = mscope_momentum(r->table);
+    size_t cells = (size_t)r->opt.batch * WIDTH;
+    double tt = 0, mm = 0, delta;
+
+    for (size_t i = 0; i < cells; i++) {
+        double x = (double)m[(size_t)r->now[i / WIDTH] * WIDTH + i % WIDTH];
+
+        tt += (double)r->theta[i] * (double)r->theta[i];
+        mm += x * x;
+    }
+    if (mm == 0.0)
+        return 0;
+    delta = PROBE_REACH * sqrt(tt / mm);
+    for (size_t i = 0; i < cells; i++)
+        r->moved[i] = r->theta[i] + (float)delta * m[(size_t)r->now[i / WIDTH] * WIDTH + i % WIDTH];
+    model_gradient(&r->net, r->moved, r->next, r->grad_moved);
+    for (size_t i = 0; i < cells; i++)
+        r->grad_moved[i] = (r->grad_moved[i] - r->grad[i]) / (float)delta;
+    r->probes++;
+    return mscope_client_probe(r->client, r->handle, delta, r->wide, r->grad_moved, MSCOPE_F32, r->opt.batch);
+}
+
+static int train(run *r)
+{
+    mscope_step step = { .eta = r->opt.eta, .eps = r->opt.eps, .batch = r->opt.batch };
+    double shown = 0.0, started = now_s();
+    uint32_t shown_steps = 0;
+
+    for (uint32_t k = 1; k <= r->opt.steps; k++) {
+        draw_batch(r);
+        if (mscope_touch(r->table, r->now, r->opt.batch) != 0)
+            return -1;
+        look_up(r);
+        if (r->opt.probe_every && k % r->opt.probe_every == 0) {
+            model_gradient(&r->net, r->theta, r->next, r->grad);
+            if (probe(r) < 0)
+                return -1;
+        }
+        shown += model_gradient(&r->net, r->theta, r->next, r->grad);
+        shown_steps++;
+        model_step(&r->net, r->theta, (float)r->opt.readout);
+        if (mscope_step_begin(r->table, &step) != 0 ||
+            mscope_apply(r->table, r->now, r->grad, NULL, r->opt.batch) != 0 || mscope_step_end(r->table) != 0)
+            return -1;
+        if (mscope_client_push(r->client, r->handle, &step, r->now, r->grad, MSCOPE_F32, NULL, r->opt.batch) < 0)
+            return -1;
+        if (!r->opt.quiet && (k % 500 == 0 || k == r->opt.steps)) {
+            printf("step %6u  loss %.3f  %5.1f s\n", k, shown / shown_steps, now_s() - started);
+            fflush(stdout);
+            shown = 0.0;
+            shown_steps = 0;
+        }
+    }
+    return 0;
+}
+
+static void report(run *r)
+{
+    mscope_client_stats s;
+    double V = 0;
+
+    if (mscope_client_flush(r->client, 5000) != 0)
+        printf("the daemon did not acknowledge everything in 5 s\n");
+    mscope_client_stats_get(r->client, &s);
+    for (unsigned b = 0; b <= MSCOPE_BANDS; b++) {
+        mscope_band band;
+
+        if (mscope_table_band(r->table, b < MSCOPE_BANDS ? b : MSCOPE_BAND_SILENT, &band) == 0)
+            V += band.V;
+    }
+    printf("%llu steps sent, %llu dropped, %llu probes; |m|^2 in the trainer %.9g\n", (unsigned long long)s.steps_sent,
+           (unsigned long long)s.steps_dropped, (unsigned long long)r->probes, V);
+}
+
+int main(int argc, char **argv)
+{
+    run r = { .handle = -1 };
+
+    if (parse(&r.opt, argc, argv) != 0)
+        return 2;
+    if (text_read(&r.words, argv + optind, VOCABULARY) != 0)
+        return 1;
+    printf("%zu words of text from %zu files; vocabulary %u, width %u, batch %u; the most frequent: %s %s %s %s %s\n",
+           r.words.length, r.words.files, VOCABULARY, WIDTH, r.opt.batch, r.words.name[0], r.words.name[1],
+           r.words.name[2], r.words.name[3], r.words.name[4]);
+    fflush(stdout);
+    if (start(&r) != 0 || train(&r) != 0) {
+        fprintf(stderr, "demo_trainer: stopped by an error (%s %g)\n", r.table ? mscope_table_fault(r.table)->field : "memory",
+                r.table ? mscope_table_fault(r.table)->value : 0.0);
+        return 1;
+    }
+    report(&r);
+    mscope_client_close(r.client, 1000);
+    model_free(&r.net);
+    text_free(&r.words);
+    free(r.block);
+    free(r.now);
+    free(r.next);
+    free(r.wide);
+    free(r.theta);
+    free(r.moved);
+    free(r.grad);
+    free(r.grad_moved);
+    return 0;
+}
