@@ -1,0 +1,234 @@
+"""Trainer isolation: whatever happens to the daemon, the weights are bit for bit those of a run alone, no call waits,
+and when a daemon is there again its shadow becomes the trainer's own numbers.
+"""
+import signal
+import time
+import unittest
+
+try:
+    import client_support
+    import torch
+    import momentscope
+    missing = None
+except ImportError as e:
+    missing = str(e)
+
+ROWS, DIM, BATCH, STEPS = 2000, 32, 256, 400
+BUFFER, SYNC = 2 << 20, 128 << 10            # 30 steps fit; a SYNC takes 8 or more pushes
+LONGEST = 0.050                              # s; a wait for a peer would be 100 ms or for ever
+
+
+def setUpModule():
+    if missing:
+        raise unittest.SkipTest(missing)
+    torch.set_num_threads(1)
+
+
+class Trainer:
+    """A sparse embedding and a dense readout; everything it does depends on the seed alone."""
+
+    def __init__(self, momentum=0.9):
+        torch.manual_seed(3)
+        self.model = torch.nn.ModuleDict({"words": torch.nn.Embedding(ROWS, DIM, sparse=True),
+                                          "out": torch.nn.Linear(DIM, 1)}).double()
+        self.weight = self.model["words"].weight
+        self.initial = self.weight.detach().clone()
+        # momentum on a sparse gradient makes torch's buffer grow by every step; the readout keeps its own
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.05, momentum=momentum)
+        self.random = torch.Generator().manual_seed(4)
+        self.batch = None
+        self.scope, self.times = None, []
+
+    def loss(self):
+        index, target = self.batch
+        loss = ((self.model["out"](self.model["words"](index)).squeeze(1) - target) ** 2).mean()
+        loss.backward()
+
+    def attach(self, daemon, **options):
+        options.setdefault("buffer_bytes", BUFFER)
+        self.scope = momentscope.attach(self.model, self.optimizer, endpoint=daemon.ingest, sync_bytes=SYNC,
+                                        probe_every=100, closure=self.loss, reference="initial", **options)
+        return self
+
+    def run(self, steps=STEPS, at=None):
+        for i in range(steps):
+            if at and i in at:
+                at[i]()
+            u = torch.rand(BATCH, generator=self.random)
+            self.batch = (u.pow(3).mul(ROWS - 1).long(), torch.rand(BATCH, generator=self.random, dtype=torch.float64))
+            self.optimizer.zero_grad(set_to_none=True)
+            self.loss()
+            self.optimizer.step()
+            if self.scope:
+                start = time.perf_counter()
+                self.scope.step()
+                self.times.append(time.perf_counter() - start)
+            # torch's sparse buffer doubles its work each step; coalesced it is the same numbers in the same order
+            state = self.optimizer.state[self.weight]
+            if state.get("momentum_buffer") is not None and i % 10 == 9:
+                state["momentum_buffer"] = state["momentum_buffer"].coalesce()
+        return self
+
+    def final(self):
+        return [p.detach().clone() for p in self.model.parameters()]
+
+    def numbers(self):
+        """R about the initial rows, V and C in EMA form."""
+        buffer = self.optimizer.state[self.weight]["momentum_buffer"]
+        m = (1 - 0.9) * (buffer.to_dense() if buffer.is_sparse else buffer)
+        e = (self.weight - self.initial).detach()
+        return float((e * e).sum()), float((m * m).sum()), float((e * m).sum())
+
+
+class Isolation(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.alone = Trainer().run().final()
+
+    def check(self, trainer, what):
+        same = all(torch.equal(a, b) for a, b in zip(self.alone, trainer.final()))
+        self.assertTrue(same, f"{what}: weights differ from the run alone")
+        times = sorted(trainer.times)
+        print(f"\nnote {what}: scope.step median {1e6 * times[len(times) // 2]:.0f} us, "
+              f"longest {1e3 * times[-1]:.2f} ms of {len(times)}; dropped {trainer.scope.stats()['steps_dropped']}", flush=True)
+        self.assertLess(times[-1], LONGEST, f"{what}: a step waited")
+
+    def check_healed(self, trainer, ear, steps=STEPS):
+        self.assertTrue(trainer.scope.flush(20), trainer.scope.stats())
+        record = ear.table("words.weight", steps)
+        R, V, C = trainer.numbers()
+        worst = max(abs(record["R"] - R) / R, abs(record["V"] - V) / V, abs(record["C"] - C) / (R * V) ** 0.5)
+        self.assertLess(worst, 1e-9, (record, R, V, C))
+        print(f"\nnote shadow against trainer, worst of R, V, C: {worst:.2g}", flush=True)
+        return record
+
+    def test_absent_daemon(self):
+        daemon = client_support.Daemon()
+        trainer = Trainer().attach(daemon).run()
+        self.assertGreater(trainer.scope.stats()["steps_dropped"], 0)
+        self.check(trainer, "absent")
+        start = time.perf_counter()
+        trainer.scope.close(0.2)
+        self.assertLess(time.perf_counter() - start, 1.0)
+        daemon.stop()
+
+    def test_present_daemon(self):
+        with client_support.Daemon() as daemon:
+            ear = client_support.Listener(daemon)
+            trainer = Trainer().attach(daemon, buffer_bytes=64 << 20).run()
+            self.check(trainer, "present")
+            record = self.check_healed(trainer, ear)
+            self.assertEqual(record["lost_frames"], 0)
+            self.assertEqual(trainer.scope.stats()["errors"], 0, trainer.scope.stats())
+            trainer.scope.close()
+            ear.close()
+
+    def test_stopped_daemon(self):
+        with client_support.Daemon() as daemon:
+            ear = client_support.Listener(daemon)
+            trainer = Trainer().attach(daemon)
+            self.assertTrue(trainer.scope.flush(10))
+            trainer.run(at={100: lambda: daemon.signal(signal.SIGSTOP)})
+            self.check(trainer, "SIGSTOP")
+            dropped = trainer.scope.stats()["steps_dropped"]
+            self.assertGreater(dropped, 0)
+            daemon.signal(signal.SIGCONT)
+            record = self.check_healed(trainer, ear)
+            self.assertEqual(record["lost_frames"], dropped)     # telemetry says what happened meanwhile
+            self.assertTrue(any(a["code"] == "inexact" for a in ear.alerts), ear.alerts)
+            self.assertTrue(any(a["code"] == "exact" for a in ear.alerts), ear.alerts)
+            trainer.scope.close()
+            ear.close()
+
+    def killed(self, trainer, daemon, what, lost):
+        def connected():
+            end = time.monotonic() + 10
+            while not trainer.scope.stats()["connected"] and time.monotonic() < end:
+                trainer.scope.poll(0.01)
+
+        # the second kill falls into the SYNC that the first one made necessary
+        trainer.run(at={100: daemon.kill, 150: daemon.start, 200: connected, 204: daemon.kill, 260: daemon.start,
+                        300: connected})
+        ear = client_support.Listener(daemon)
+        self.check(trainer, what)
+        record = self.check_healed(trainer, ear)
+        stats = trainer.scope.stats()
+        self.assertGreaterEqual(stats["reconnects"], 1)
+        self.assertGreaterEqual(stats["syncs"], 2)
+        self.assertEqual(stats["steps_dropped"] > 0, lost)
+        trainer.scope.close()
+        ear.close()
+        return record
+
+    def test_daemon_killed_and_restarted(self):
+        with client_support.Daemon() as daemon:
+            trainer = Trainer().attach(daemon, buffer_bytes=64 << 20)
+            self.assertTrue(trainer.scope.flush(10))
+            record = self.killed(trainer, daemon, "kill -9", lost=False)
+            self.assertEqual(record["attached"], True)
+
+    def test_daemon_killed_with_a_small_buffer(self):
+        with client_support.Daemon() as daemon:
+            trainer = Trainer().attach(daemon, buffer_bytes=512 << 10)
+            self.assertTrue(trainer.scope.flush(10))
+            self.killed(trainer, daemon, "kill -9, small buffer", lost=True)
+
+    def test_daemon_back_from_an_older_state_file(self):
+        daemon = client_support.Daemon()
+        daemon.options += ["--state", daemon.dir + "/state"]
+        with daemon:
+            trainer = Trainer().attach(daemon, buffer_bytes=64 << 20)
+
+            def save():
+                trainer.scope.flush(10)
+                trainer.scope.save()
+                trainer.scope.flush(10)
+            trainer.run(at={80: save, 120: daemon.kill, 130: daemon.start})
+            ear = client_support.Listener(daemon)
+            self.check(trainer, "restored")
+            record = self.check_healed(trainer, ear)
+            self.assertLess(record["lost_frames"], 130)
+            trainer.scope.close()
+            ear.close()
+
+    def test_garbage_at_the_endpoint(self):
+        import threading
+        import zmq
+        daemon = client_support.Daemon()
+        context, stop = zmq.Context(), threading.Event()
+        router = context.socket(zmq.ROUTER)
+        router.bind(daemon.ingest)
+
+        def babble():
+            while not stop.is_set():
+                if router.poll(20):
+                    who = router.recv_multipart()[0]
+                    for n in (0, 1, 64, 65, 3000):
+                        router.send_multipart([who, bytes(n), b"\xff" * n])
+        thread = threading.Thread(target=babble)
+        thread.start()
+        trainer = Trainer().attach(daemon, buffer_bytes=8 << 20).run()
+        self.check(trainer, "garbage")
+        self.assertGreater(trainer.scope.stats()["errors"], 0)
+        trainer.scope.close(0.1)
+        stop.set()
+        thread.join()
+        router.close(0)
+        context.term()
+        daemon.stop()
+
+    def test_records_received_and_lost_add_up(self):
+        with client_support.Daemon() as daemon:
+            ear = client_support.Listener(daemon)
+            trainer = Trainer().attach(daemon, buffer_bytes=64 << 20).run()
+            self.assertTrue(trainer.scope.flush(10))
+            trainer.scope.close()
+            ear.pump(0.3)
+            sent = sum(ear.next[k] - ear.first[k] for k in ear.next)
+            self.assertEqual(ear.received + ear.lost, sent)
+            self.assertGreater(ear.received, 20)
+            ear.close()
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,309 @@
+"""The Python package against a real daemon: its shadow must be torch's own numbers.
+
+All models are float64, so V = |m|^2 and R = |theta - theta*|^2 of the shadow agree with torch's buffers to 1e-9
+relative: the sums themselves are good to about 1e-15 n, the shadow's rows to 1e-11 (issue of the core).
+"""
+import unittest
+
+try:
+    import client_support
+    import torch
+    import momentscope
+    missing = None
+except ImportError as e:
+    missing = str(e)
+
+TOLERANCE = 1e-9
+
+
+def setUpModule():
+    if missing:
+        raise unittest.SkipTest(missing)
+    torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float64)
+
+
+def skip_gram(sparse, seed=1, rows=60, dim=5, **options):
+    torch.manual_seed(seed)
+    model = torch.nn.ModuleDict({"words": torch.nn.Embedding(rows, dim, sparse=sparse, **options),
+                                 "out": torch.nn.Linear(dim, rows, bias=False)})
+    return model
+
+
+def loss_of(model, batch):
+    return torch.nn.functional.cross_entropy(model["out"](model["words"](batch[:, 0])), batch[:, 1])
+
+
+def batches(n, rows=60, size=16, seed=2):
+    generator = torch.Generator().manual_seed(seed)
+    weights = 1.0 / torch.arange(1, rows + 1)
+    return [torch.multinomial(weights, 2 * size, replacement=True, generator=generator).reshape(size, 2)
+            for _ in range(n)]
+
+
+def ema(group, buffer):
+    """telemetry speaks EMA form: m = (eps/c) buf"""
+    eps, c = 1 - group["momentum"], 1 - group["dampening"]
+    return buffer * (eps / (c if group["momentum"] else 1.0))
+
+
+class Case(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.daemon = client_support.Daemon().start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.daemon.stop()
+
+    def setUp(self):
+        self.ear = client_support.Listener(self.daemon)
+
+    def tearDown(self):
+        self.ear.close()
+
+    def close_to(self, a, b, what):
+        worst = abs(a - b) / max(abs(b), 1e-300)
+        self.assertLess(worst, TOLERANCE, f"{what}: {a!r} against {b!r}")
+        Case.worst = max(getattr(Case, "worst", 0.0), worst)
+
+    def train(self, scope, model, optimizer, data, each=None):
+        for i, batch in enumerate(data):
+            if each:
+                each(i)
+            optimizer.zero_grad()
+            loss_of(model, batch).backward()
+            optimizer.step()
+            scope.step()
+
+    def compare(self, scope, optimizer, parameter, initial, step, name="words.weight"):
+        """Shadow against torch: R about the initial theta, V and C."""
+        self.assertTrue(scope.flush(10), scope.stats())
+        record = self.ear.table(name, step)
+        buffer = optimizer.state[parameter].get("momentum_buffer")
+        buffer = torch.zeros_like(parameter) if buffer is None else buffer
+        buffer = buffer.to_dense() if buffer.is_sparse else buffer
+        m, e = ema(optimizer.param_groups[0], buffer), (parameter - initial).detach()
+        self.close_to(record["V"], float((m * m).sum()), "V")
+        self.close_to(record["R"], float((e * e).sum()), "R")
+        scale = (record["R"] * record["V"]) ** 0.5 or 1.0
+        self.assertLess(abs(record["C"] - float((e * m).sum())) / scale, TOLERANCE)
+        return record
+
+    def run_case(self, sparse, schedule=None, steps=120, prefix="", **sgd):
+        model = skip_gram(sparse)
+        weight = model["words"].weight
+        initial = weight.detach().clone()
+        optimizer = torch.optim.SGD(model.parameters(), **sgd)
+        with momentscope.attach(model, optimizer, endpoint=self.daemon.ingest, tables=["words.weight"], prefix=prefix,
+                                reference="initial") as scope:
+            self.assertTrue(scope.flush(10), scope.stats())      # the rows as they are before the first step
+            each = (lambda i: schedule(i, optimizer.param_groups[0])) if schedule else None
+            self.train(scope, model, optimizer, batches(steps), each)
+            record = self.compare(scope, optimizer, weight, initial, steps, prefix + "words.weight")
+            stats = scope.stats()
+        self.assertEqual(stats["steps_dropped"], 0)
+        self.assertEqual(stats["syncs"], 1)                      # the one before the first step: the rest is the core's work
+        self.assertEqual(stats["errors"], 0, stats["last_error"])
+        return record, stats
+
+    # -- the bars ------------------------------------------------------------------------------------
+
+    def test_two_lines_on_a_sparse_model(self):
+        model = skip_gram(True)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.3, momentum=0.9)
+        scope = momentscope.attach(model, optimizer, self.daemon.ingest, prefix="two.")
+        self.train(scope, model, optimizer, batches(30))
+        self.assertTrue(scope.flush(10))
+        record = self.ear.table("two.words.weight", 30)
+        self.assertEqual(record["form"], "torch")
+        self.assertEqual(record["batch"], 16)
+        self.assertAlmostEqual(record["eps"], 0.1, 12)
+        self.assertAlmostEqual(record["eta"], 3.0, 9)
+        self.assertIsNone(record["R"])                          # no reference: said, not guessed
+        bands = [r for t, r in self.ear.latest.items() if t.startswith("band/two.words.weight/")]
+        self.assertTrue(bands and all(b["U"] is not None or b["P"] < 1 for b in bands))
+        scope.close()
+        self.assertNotIn("step", optimizer.__dict__)
+
+    def test_sparse_momentum(self):
+        self.run_case(True, prefix="a.", lr=0.3, momentum=0.9)
+
+    def test_dense_momentum(self):
+        record, _ = self.run_case(False, prefix="b.", lr=0.3, momentum=0.9)
+        self.assertEqual(record["batch"], 16)
+
+    def test_nesterov(self):
+        self.run_case(False, prefix="c.", lr=0.2, momentum=0.95, nesterov=True)
+
+    def test_dampening(self):
+        self.run_case(True, prefix="d.", lr=0.3, momentum=0.9, dampening=0.5)
+
+    def test_coupled_weight_decay(self):
+        self.run_case(False, prefix="e.", lr=0.3, momentum=0.9, weight_decay=0.02)
+
+    def test_no_momentum(self):
+        self.run_case(True, prefix="f.", lr=0.3)
+
+    def test_schedule_of_everything(self):
+        def schedule(i, group):
+            group["lr"] = 0.4 * min(1.0, (i + 1) / 20) * (1 + i % 3)
+            group["momentum"] = 0.95 if i > 60 else 0.8
+            group["weight_decay"] = 0.01 if 30 < i < 90 else 0.0
+        self.run_case(False, schedule, prefix="g.", lr=0.1, momentum=0.9)
+
+    def test_momentum_switched_off_and_on(self):
+        def schedule(i, group):
+            group["momentum"] = 0.0 if i < 10 or 50 <= i < 70 else 0.9
+        self.run_case(True, schedule, prefix="h.", lr=0.2, momentum=0.0)
+
+    def test_learning_rate_scheduler_before_and_after_scope_step(self):
+        for at, order in enumerate(("before", "after")):
+            model = skip_gram(True)
+            initial = model["words"].weight.detach().clone()
+            optimizer = torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.9)
+            with momentscope.attach(model, optimizer, endpoint=self.daemon.ingest, prefix=f"i{at}.",
+                                    reference="initial") as scope:
+                cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 60)
+                for batch in batches(60):
+                    optimizer.zero_grad()
+                    loss_of(model, batch).backward()
+                    optimizer.step()
+                    if order == "before":
+                        cosine.step()
+                    scope.step()
+                    if order == "after":
+                        cosine.step()
+                self.compare(scope, optimizer, model["words"].weight, initial, 60, f"i{at}.words.weight")
+
+    def test_padding_tied_and_dense_tables(self):
+        model = skip_gram(False, padding_idx=0)
+        model["out"].weight = model["words"].weight              # rows nobody looked up move as well
+        initial = model["words"].weight.detach().clone()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.2, momentum=0.9)
+        with momentscope.attach(model, optimizer, endpoint=self.daemon.ingest, prefix="j.", reference="initial") as scope:
+            self.train(scope, model, optimizer, batches(40))
+            record = self.compare(scope, optimizer, model["words"].weight, initial, 40, "j.words.weight")
+        self.assertEqual(record["silent"], 0)
+        model = skip_gram(False, padding_idx=0)
+        initial = model["out"].weight.detach().clone()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.2, momentum=0.9)
+        with momentscope.attach(model, optimizer, endpoint=self.daemon.ingest, prefix="k.", reference="initial",
+                                tables=["words.weight", "out.weight"]) as scope:
+            self.train(scope, model, optimizer, batches(40))
+            self.compare(scope, optimizer, model["out"].weight, initial, 40, "k.out.weight")
+            record = self.ear.table("k.words.weight", 40)
+        self.assertGreater(record["silent"], 0)                  # row 0 is padding and never active
+
+    def test_attach_to_a_run_under_way(self):
+        model = skip_gram(True)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.3, momentum=0.9)
+        data = batches(80)
+        for batch in data[:40]:
+            optimizer.zero_grad()
+            loss_of(model, batch).backward()
+            optimizer.step()
+        initial = model["words"].weight.detach().clone()
+        with momentscope.attach(model, optimizer, endpoint=self.daemon.ingest, prefix="l.", steps=40,
+                                reference="initial") as scope:
+            self.train(scope, model, optimizer, data[40:])
+            self.compare(scope, optimizer, model["words"].weight, initial, 80, "l.words.weight")
+
+    def test_probe_measures_curvature_and_leaves_no_trace(self):
+        """A quadratic loss |W x|^2/2 summed over looked-up rows has curvature known in closed form."""
+        def train(attach, sparse=True):
+            model = skip_gram(sparse)
+            del model["out"]
+            scale = torch.tensor([0.5, 0.5, 0.5, 0.5, 0.5])
+            optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+            current = [None]
+
+            def closure():
+                noise = torch.rand(())                           # random state must be put back
+                row = model["words"](current[0][:, 0])
+                (0.5 * scale * row * row).sum(1).mean().add(0 * noise).backward()
+            scope = momentscope.attach(model, optimizer, endpoint=self.daemon.ingest, prefix=f"m{int(sparse)}.",
+                                       probe_every=4, closure=closure) if attach else None
+            for current[0] in batches(60):
+                optimizer.zero_grad()
+                closure()
+                optimizer.step()
+                if scope:
+                    scope.step()
+            final = model["words"].weight.detach().clone(), torch.rand(3)
+            return final, scope
+
+        for sparse in (True, False):
+            plain, _ = train(False, sparse)
+            watched, scope = train(True, sparse)
+            self.assertTrue(torch.equal(plain[0], watched[0]), "weights differ with the probe")
+            self.assertTrue(torch.equal(plain[1], watched[1]), "random state differs with the probe")
+            self.assertEqual(scope.stats()["probes"], 14)
+            self.assertTrue(scope.flush(10), scope.stats())
+            name = f"m{int(sparse)}.words.weight"
+            self.ear.table(name, 60)
+            bands = [r for t, r in self.ear.latest.items() if t.startswith(f"band/{name}/")]
+            probed = [b for b in bands if b["h_source"] == "probe"]
+            self.assertTrue(probed)
+            # an active row with N of 16 lookups has H_b = 0.5 N/16: H1 between N = 1 and the most frequent row's N
+            for b in probed:
+                self.assertTrue(0.5 / 16 * (1 - 1e-6) <= b["H1"] <= 0.5, b["H1"])
+                self.assertGreaterEqual(b["H2"], b["H1"] ** 2 * (1 - 1e-9))
+            rare = [b for b in probed if b["p"] < 0.01]
+            for b in rare:
+                self.assertLess(abs(b["H1"] / (0.5 / 16) - 1), 0.6)
+            scope.close()
+
+    def test_skipped_and_double_steps_are_healed(self):
+        model = skip_gram(True)
+        initial = model["words"].weight.detach().clone()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.3, momentum=0.9)
+        with momentscope.attach(model, optimizer, endpoint=self.daemon.ingest, prefix="n.", reference="initial") as scope:
+            self.assertTrue(scope.flush(10))
+            with self.assertWarnsRegex(RuntimeWarning, "twice without scope.step"):
+                for i, batch in enumerate(batches(30)):
+                    optimizer.zero_grad()
+                    loss_of(model, batch).backward()
+                    optimizer.step()
+                    if i != 20:
+                        scope.step()
+                        scope.step()                             # nothing to tell: not a step
+            record = self.compare(scope, optimizer, model["words"].weight, initial, 30, "n.words.weight")
+            self.assertEqual(record["lost_frames"], 1)
+            self.assertEqual(scope.stats()["steps_dropped"], 1)
+            with self.assertWarnsRegex(RuntimeWarning, "before the gradients are zeroed"):
+                optimizer.zero_grad(set_to_none=False)
+                loss_of(model, batches(1)[0]).backward()
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=False)
+                scope.step()
+            self.compare(scope, optimizer, model["words"].weight, initial, 31, "n.words.weight")
+
+    def test_what_it_cannot_follow_is_refused_clearly(self):
+        model = skip_gram(True)
+        sgd = torch.optim.SGD(model.parameters(), lr=0.1)
+        with self.assertRaisesRegex(TypeError, "torch.optim.SGD; Adagrad"):
+            momentscope.attach(model, torch.optim.Adagrad(model.parameters()))
+        with self.assertRaisesRegex(ValueError, "maximize"):
+            momentscope.attach(model, torch.optim.SGD(model.parameters(), lr=0.1, maximize=True))
+        with self.assertRaisesRegex(ValueError, "no parameter 'nothing'"):
+            momentscope.attach(model, sgd, tables=["nothing"])
+        with self.assertRaisesRegex(ValueError, "closure"):
+            momentscope.attach(model, sgd, probe_every=3)
+        with self.assertRaisesRegex(ValueError, "max_norm"):
+            clipped = skip_gram(True, max_norm=1.0)
+            momentscope.attach(clipped, torch.optim.SGD(clipped.parameters(), lr=0.1))
+        with self.assertRaisesRegex(ValueError, "not in the optimizer"):
+            momentscope.attach(model, torch.optim.SGD(model["out"].parameters(), lr=0.1), tables=["words.weight"])
+
+    @classmethod
+    def report(cls):
+        print(f"note worst relative difference of V and R from torch: {getattr(cls, 'worst', float('nan')):.2g}")
+
+
+def tearDownModule():
+    Case.report()
+
+
+if __name__ == "__main__":
+    unittest.main()
