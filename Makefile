@@ -49,7 +49,7 @@ MAKEFLAGS += --no-print-directory
 Q = @echo '  $@';
 endif
 
-.PHONY: all core daemon host test check demo deps help clean asan tsan
+.PHONY: all core daemon host tests test check demo deps help clean headers asan tsan valgrind cppcheck
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/libmomentscope.a $(BUILD)/libmomentscope.so $(PROGRAMS) ## build everything
@@ -97,7 +97,9 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libmscope_host.a $(BUILD)/libm
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SAN) -o $@ $^ $(LDFLAGS) $(LINK_$*) -lcmocka $(HOST_LIBS) $(ZMQ_LIBS) -lm -pthread
 
-test: all $(TEST_BIN) ## run the tests on what is built (T=name filters)
+tests: $(BUILD)/libmscope_core.a $(TEST_BIN)
+
+test: all tests ## run the tests on what is built (T=name filters)
 	@BUILD=$(BUILD) PYTHON=$(PYTHON) tests/run $(T)
 
 PACKAGES = build-essential pkg-config libzmq3-dev libmsgpack-dev libsimde-dev libfftw3-dev \
@@ -113,7 +115,36 @@ deps: ## install the Debian packages that are missing (root or sudo)
 	    $$SUDO apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
 
 check: deps ## install what is missing, build, run every test
-	@$(MAKE) --no-print-directory -j2 test
+	@$(MAKE) -j2 all tests
+	@$(MAKE) test
+
+demo: deps ## daemon, trainer on real text and monitor, under a minute (TEXT=files to choose the text)
+	@$(MAKE) -j2 all
+	@BUILD=$(BUILD) TEXT="$(TEXT)" host/demo/run.sh
+
+# -- the same tests under instruments ----------------------------------------------------
+headers: ## every public header compiles alone, as C and as C++
+	@for h in include/mscope/*.h; do \
+	    echo "#include \"mscope/$$(basename $$h)\"" | $(CC) -std=c11 -Iinclude $(WARN) -Werror -fsyntax-only -x c - && \
+	    echo "#include \"mscope/$$(basename $$h)\"" | $(CXX) -std=c++11 -Iinclude -Wall -Wextra -Werror -fsyntax-only -x c++ - \
+	    || exit 1; done
+
+asan: ## compiled tests and the daemon's under AddressSanitizer and UBSan
+	@$(MAKE) -j2 all tests BUILD=$(BUILD)/asan OPT="-O1 -g" SAN="-fsanitize=address,undefined -fno-sanitize-recover=all"
+	@MOMENTSCOPE_SANITIZED=1 BUILD=$(BUILD)/asan PYTHON=$(PYTHON) tests/run test_c test_k test_t test_w test_daemon -torch -exact -_mc
+
+tsan: ## what has threads under ThreadSanitizer
+	@$(MAKE) -j2 all tests BUILD=$(BUILD)/tsan OPT="-O1 -g" SAN="-fsanitize=thread"
+	@TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp halt_on_error=1" MOMENTSCOPE_SANITIZED=1 BUILD=$(BUILD)/tsan \
+	    PYTHON=$(PYTHON) tests/run test_daemon test_client
+
+valgrind: all tests ## memory errors and leaks
+	@MOMENTSCOPE_SANITIZED=1 BUILD=$(BUILD) PYTHON=$(PYTHON) \
+	    WRAP="valgrind -q --error-exitcode=9 --leak-check=full" tests/run test_core test_kern test_wire test_client -.py
+
+cppcheck: ## static analysis
+	cppcheck -q -j2 --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+	    -Iinclude -Ifirmware -Iprotocol -Ihost --suppress=missingIncludeSystem firmware protocol host
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | sort | awk -F'\t' '{printf "  %-10s %s\n", $$1, $$2}'

@@ -1,0 +1,59 @@
+#!/bin/sh
+# run.sh - daemon, trainer on real text, monitor: the whole path once, with a verdict at the end
+#
+#   TEXT="file ..."    train on these files instead of the prose found on the machine
+#   DEMO_ARGS="..."    passed on to the trainer, see demo_trainer --help
+set -eu
+BUILD=${BUILD:-build}
+dir=$(mktemp -d "${TMPDIR:-/tmp}/momentscope-demo.XXXXXX")
+daemon= trainer= watch=
+
+finish() {
+    for pid in $watch $trainer $daemon; do kill "$pid" 2>/dev/null || true; done
+    wait 2>/dev/null || true
+    rm -rf "$dir"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+export MOMENTSCOPE_INGEST="ipc://$dir/ingest.ipc"
+export MOMENTSCOPE_TELEMETRY="ipc://$dir/telemetry.ipc"
+export MOMENTSCOPE_REPLAY="ipc://$dir/replay.ipc"
+
+"$BUILD/momentscoped" >"$dir/daemon.log" 2>&1 &
+daemon=$!
+tries=0
+until [ -S "$dir/telemetry.ipc" ]; do
+    tries=$((tries + 1))
+    if [ "$tries" -gt 100 ] || ! kill -0 "$daemon" 2>/dev/null; then
+        echo "the daemon did not start:"
+        cat "$dir/daemon.log"
+        exit 1
+    fi
+    sleep 0.05
+done
+echo "momentscoped is up; the trainer starts, a next-word model on real text"
+
+# shellcheck disable=SC2086 # lists of words on purpose
+"$BUILD/demo_trainer" ${DEMO_ARGS:-} ${TEXT:-} >"$dir/trainer.log" 2>&1 &
+trainer=$!
+"$BUILD/momentscope" watch --every "$([ -t 1 ] && echo 0.25 || echo 6)" &
+watch=$!
+status=0
+wait "$trainer" || status=$?
+trainer=
+sleep 0.5                       # one more publication
+kill -INT "$watch" 2>/dev/null || true
+wait "$watch" 2>/dev/null || true
+watch=
+
+echo
+echo "== the trainer =="
+cat "$dir/trainer.log"
+[ "$status" -eq 0 ] || exit "$status"
+echo
+echo "== the verdict =="
+"$BUILD/momentscope" watch --once --verdict
+kill -TERM "$daemon"
+wait "$daemon" 2>/dev/null || true
+daemon=
