@@ -33,10 +33,10 @@ DAEMON_SRC = $(addprefix firmware/daemon/,main.c options.c log.c sockets.c inges
 THEORY_SRC = $(addprefix host/theory/,batch.c matrix.c maps.c clocks.c stability.c feedback.c vocabulary.c \
              atlas.c limits.c integrate.c gauss.c kl.c logistic.c floors.c lr_limits.c)
 DIAG_SRC   = host/diagnose/verdict.c
-CLI_SRC    = $(addprefix host/cli/,main.c watch.c watch_view.c record_json.c predict.c predict_json.c predict_ls.c predict_lr.c \
+CLI_SRC    = $(addprefix host/cli/,main.c watch.c watch_view.c watch_summary.c record_json.c predict.c predict_json.c predict_ls.c predict_lr.c \
              predict_words.c predict_plot.c)
 DEMO_SRC   = host/demo/trainer.c host/demo/model.c host/demo/text.c
-TESTS      = test_exact test_totals test_kern test_core test_wire test_client
+TESTS      = test_exact test_totals test_kern test_core test_wire test_client test_theory test_logistic test_theory_vectors test_theory_mc
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_OBJ    = $(call obj,$(CORE_SRC) $(PROTO_SRC) $(CLIENT_SRC))

@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 
 #include "diagnose/verdict.h"
 
@@ -25,10 +26,15 @@ static void put_string(FILE *to, const char *s)
 
 static void put_f64(FILE *to, double x)
 {
-    if (isfinite(x))
-        fprintf(to, "%.17g", x);
-    else
-        fputs("null", to);
+    char text[32] = "null";
+
+    /* the fewest digits that read back as the same double */
+    for (int digits = 15; isfinite(x) && digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, x);
+        if (strtod(text, NULL) == x)
+            break;
+    }
+    fputs(text, to);
 }
 
 static void put_u64(FILE *to, uint64_t x)

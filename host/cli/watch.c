@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "record_json.h"
+#include "watch_summary.h"
 #include "watch_view.h"
 
 enum { DRAW_MS = 250, PLAIN_MS = 2000, QUIET_MS = 300 };
@@ -148,7 +149,7 @@ static void draw(const char *text)
     while (*text != '\0' && ++line < w.ws_row) {
         size_t len = strcspn(text, "\n");
         fwrite(text, 1, len < w.ws_col ? len : w.ws_col, stdout);
-        fputs("\033[K\r\n", stdout);
+        fputs("\033[K\n", stdout);
         text += len + (text[len] == '\n');
     }
     fputs("\033[J", stdout);
@@ -220,10 +221,14 @@ static int watch_once(const struct options *o, mscope_subscriber *s, mscope_view
     }
     if (stop)
         return MSCOPE_EXIT_FAILED;
-    if (o->json)
+    if (o->json) {
         mscope_view_json(v, stdout);
-    else
-        show(v, s, 0);
+        return MSCOPE_EXIT_OK;
+    }
+    show(v, s, 0);
+    for (size_t i = 0; i < v->tables; i++)
+        if (v->table[i].have_table)
+            mscope_summary_print(&v->table[i], stdout);
     return MSCOPE_EXIT_OK;
 }
 

@@ -39,7 +39,8 @@ static mscope_watched *watched(mscope_view *v, const char *name, uint64_t epoch)
     return w;
 }
 
-/* Bands come and go; the table's record names those that hold rows now. */
+/* Bands come and go; the table's record names those that hold rows now. The last record of a band that emptied
+ * stays the latest of its topic, so a late joiner is given it with the others, in any order. */
 static void forget_left_bands(mscope_watched *w)
 {
     const mscope_rec_table *t = &w->table.record.u.table;
@@ -48,7 +49,7 @@ static void forget_left_bands(mscope_watched *w)
         int named = 0;
         for (uint32_t i = 0; i < t->bands.n; i++)
             named |= t->bands.at[i] == b;
-        if (!named && w->have[b] && w->band[b].record.u.band.step < t->step)
+        if (!named && w->have_table && w->have[b] && w->band[b].record.u.band.step <= t->step)
             w->have[b] = 0;
     }
 }
@@ -66,6 +67,7 @@ int mscope_view_take(mscope_view *v, const mscope_message *m)
             return MSCOPE_ENOMEM;
         w->band[b->band] = *m;
         w->have[b->band] = 1;
+        forget_left_bands(w);
         break;
     }
     case MSCOPE_REC_TABLE:
@@ -175,7 +177,7 @@ static void print_table(const mscope_watched *w, FILE *to)
     const mscope_rec_table *t = &w->table.record.u.table;
     mscope_verdict verdict[MSCOPE_BANDS];
 
-    fprintf(to, "table %s: step %" PRIu64 ", %" PRIu64 " rows x %" PRIu64 ", %s form, eta %.4g, eps %.4g, batch %.4g\n",
+    fprintf(to, "table %s: step %" PRIu64 ", %" PRIu64 " rows x %" PRIu64 ", %s form; in EMA form eta %.4g, eps %.4g, batch %.4g\n",
             t->table, t->step, t->rows, t->d, t->form, t->eta, t->eps, t->batch);
     fprintf(to, "%4s %8s %8s %8s %10s %9s %9s %9s %9s %9s %9s %9s %9s %9s  %s\n", "band", "p", "rows", "P", "updates",
             "R", "V", "C", "H1", "retention", "learning", "delta", "H", "zeta", "regime");

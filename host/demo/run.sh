@@ -53,7 +53,7 @@ cat "$dir/trainer.log"
 [ "$status" -eq 0 ] || exit "$status"
 echo
 echo "== the verdict =="
-"$BUILD/momentscope" watch --once --verdict
+"$BUILD/momentscope" watch --once
 kill -TERM "$daemon"
 wait "$daemon" 2>/dev/null || true
 daemon=

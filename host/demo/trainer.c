@@ -22,6 +22,7 @@
 #define VOCABULARY 4096u
 #define WIDTH 32u
 #define PROBE_REACH 0.03             /* |delta m| as a share of |theta|: the Hessian hardly moves, rounding stays small */
+#define FADED 1e-18                  /* momentum below this is a memory of a memory: no direction to trust */
 
 typedef struct options {
     uint32_t steps, batch, probe_every;
@@ -40,7 +41,7 @@ typedef struct run {
     int handle;
     uint64_t rng, probes;
     uint32_t *now, *next;            /* the batch: words and the words after them */
-    int64_t *wide;                   /* the same indices as the probe takes them */
+    int64_t *wide;                   /* the rows of a probe */
     float *theta, *moved, *grad, *grad_moved;
 } run;
 
@@ -170,7 +171,6 @@ static void draw_batch(run *r)
 
         r->now[i] = r->words.word[at];
         r->next[i] = r->words.word[at + 1];
-        r->wide[i] = (int64_t)r->now[i];
     }
 }
 
@@ -182,29 +182,47 @@ static void look_up(run *r)
         memcpy(r->theta + (size_t)i * WIDTH, rows + (size_t)r->now[i] * WIDTH, WIDTH * sizeof(float));
 }
 
-/* H_b m for every row of the batch: gradients of the same samples at theta + delta m, less those at theta. */
+/* H_b m for every row of the batch: gradients of the same samples at theta + delta m, less those at theta. A row meets no
+ * other row, so each may be moved by its own delta, a fixed share of the batch's mean |theta|: rare rows have momentum
+ * many decades below that of frequent ones. */
 static int probe(run *r)
 {
     const float *m = mscope_momentum(r->table);
     size_t cells = (size_t)r->opt.batch * WIDTH;
-    double tt = 0, mm = 0, delta;
+    double *delta = calloc(r->opt.batch, sizeof *delta), tt = 0, widest = 0;
+    uint32_t kept = 0;
+    int err = 0;
 
-    for (size_t i = 0; i < cells; i++) {
-        double x = (double)m[(size_t)r->now[i / WIDTH] * WIDTH + i % WIDTH];
-
+    if (delta == NULL)
+        return MSCOPE_ENOMEM;
+    for (size_t i = 0; i < cells; i++)
         tt += (double)r->theta[i] * (double)r->theta[i];
-        mm += x * x;
+    for (uint32_t b = 0; b < r->opt.batch; b++) {
+        const float *mb = m + (size_t)r->now[b] * WIDTH;
+        double mm = 0;
+
+        for (uint32_t j = 0; j < WIDTH; j++)
+            mm += (double)mb[j] * (double)mb[j];
+        delta[b] = mm > FADED * FADED ? PROBE_REACH * sqrt(tt / r->opt.batch / mm) : 0.0;
+        widest = fmax(widest, delta[b]);
+        for (uint32_t j = 0; j < WIDTH; j++)
+            r->moved[b * WIDTH + j] = (float)((double)r->theta[b * WIDTH + j] + delta[b] * (double)mb[j]);
     }
-    if (mm == 0.0)
-        return 0;
-    delta = PROBE_REACH * sqrt(tt / mm);
-    for (size_t i = 0; i < cells; i++)
-        r->moved[i] = r->theta[i] + (float)delta * m[(size_t)r->now[i / WIDTH] * WIDTH + i % WIDTH];
     model_gradient(&r->net, r->moved, r->next, r->grad_moved);
-    for (size_t i = 0; i < cells; i++)
-        r->grad_moved[i] = (r->grad_moved[i] - r->grad[i]) / (float)delta;
-    r->probes++;
-    return mscope_client_probe(r->client, r->handle, delta, r->wide, r->grad_moved, MSCOPE_F32, r->opt.batch);
+    for (uint32_t b = 0; b < r->opt.batch; b++) {
+        if (delta[b] == 0.0)
+            continue;
+        for (uint32_t j = 0; j < WIDTH; j++)
+            r->grad_moved[kept * WIDTH + j] = (float)(((double)r->grad_moved[b * WIDTH + j] -
+                                                       (double)r->grad[b * WIDTH + j]) / delta[b]);
+        r->wide[kept++] = (int64_t)r->now[b];
+    }
+    if (kept) {
+        r->probes++;
+        err = mscope_client_probe(r->client, r->handle, widest, r->wide, r->grad_moved, MSCOPE_F32, kept);
+    }
+    free(delta);
+    return err;
 }
 
 static int train(run *r)

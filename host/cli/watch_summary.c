@@ -1,0 +1,74 @@
+/* watch_summary.c - the bands of a table gathered by regime, with what each regime means */
+#include "watch_summary.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "diagnose/verdict.h"
+
+typedef struct meaning {
+    const char *regime, *words;
+} meaning;
+
+static const meaning meanings[] = {
+    { "unstable", "eta is above the largest stable one: the mean square error grows until it overflows. Lower eta." },
+    { "near-instability", "eta is within a fifth of the largest stable one: batch noise is amplified and a burst can diverge." },
+    { "heavy-ball", "the buffer remembers longer than learning takes: errors swing past their target and back before they settle." },
+    { "resonant", "memory and learning take about equally long: momentum works as it is meant to." },
+    { "sgd-like", "the buffer has forgotten before it can add up: momentum changes nothing here, these rows see plain SGD." },
+    { "unknown", "the trainer gave no curvature for these rows yet; a probe answers it." },
+};
+
+static void gather(const mscope_watched *w, const mscope_verdict *verdict, const meaning *m, double all_updates, FILE *to)
+{
+    char bands[160] = "";
+    double rows = 0, updates = 0;
+    int from = -1;
+
+    for (int b = 0; b <= MSCOPE_BANDS; b++) {
+        int in = b < MSCOPE_BANDS && w->have[b] && strcmp(verdict[b].regime, m->regime) == 0;
+        size_t at = strlen(bands);
+
+        if (in) {
+            rows += (double)w->band[b].record.u.band.rows;
+            updates += (double)w->band[b].record.u.band.updates;
+        }
+        if (in && from < 0)
+            from = b;
+        if (!in && from >= 0) {
+            snprintf(bands + at, sizeof bands - at, from == b - 1 ? "%s%d" : "%s%d-%d", at ? ", " : "", from, b - 1);
+            from = -1;
+        }
+    }
+    if (bands[0] == '\0')
+        return;
+    fprintf(to, "  %-16s band%s %s: %.0f rows, %.0f %% of all updates\n  %-16s %s\n", m->regime,
+            strpbrk(bands, ",-") ? "s" : "", bands, rows, all_updates > 0 ? 100 * updates / all_updates : 0.0, "", m->words);
+}
+
+void mscope_summary_print(const mscope_watched *w, FILE *to)
+{
+    const mscope_rec_table *t = &w->table.record.u.table;
+    mscope_verdict verdict[MSCOPE_BANDS];
+    double updates = 0;
+    int kinds = 0;
+
+    for (int b = 0; b < MSCOPE_BANDS; b++)
+        if (w->have[b]) {
+            mscope_verdict_band(&w->band[b].record.u.band, &verdict[b]);
+            updates += (double)w->band[b].record.u.band.updates;
+        }
+    fprintf(to, "what it means for table %s:\n", t->table);
+    for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++) {
+        gather(w, verdict, &meanings[i], updates, to);
+        for (int b = 0; b < MSCOPE_BANDS; b++)
+            if (w->have[b] && strcmp(verdict[b].regime, meanings[i].regime) == 0 &&
+                strcmp(verdict[b].regime, "unknown") != 0) {
+                kinds++;
+                break;
+            }
+    }
+    if (kinds > 1)
+        fprintf(to, "  one eta %.4g and one eps %.4g act as %d different optimizers on this table.\n", t->eta, t->eps, kinds);
+}
