@@ -18,7 +18,7 @@
 #define BATCH 256                    /* messages taken before looking at the clock again */
 #define LAST_NS 2000000000u          /* at the end, queued messages are applied for at most this long */
 
-uint64_t mscope_now_ns(void)
+uint64_t mscope_clock_ns(void)
 {
     struct timespec ts;
 
@@ -150,7 +150,7 @@ static int on_signal(mscope_ingest *in)
                 (void)mscope_log_open(in->options->log, (enum mscope_level)in->options->log_level);
             mscope_log(MSCOPE_LOG_INFO, "main", "SIGHUP: log opened anew, every record republished; options are read at "
                                                 "start only");
-            mscope_engine_publish(in->engine, mscope_now_ns(), MSCOPE_PUBLISH_ALL);
+            mscope_engine_publish(in->engine, mscope_clock_ns(), MSCOPE_PUBLISH_ALL);
             wake(in);
             break;
         case SIGUSR1:
@@ -170,16 +170,16 @@ static int on_signal(mscope_ingest *in)
 
 static void finish(mscope_ingest *in)
 {
-    uint64_t start = mscope_now_ns(), n = 0, now = start;
+    uint64_t start = mscope_clock_ns(), n = 0, now = start;
     int got;
 
     while (now - start < LAST_NS && (got = drain(in, now)) > 0) {
         n += (uint64_t)got;
-        now = mscope_now_ns();
+        now = mscope_clock_ns();
     }
     mscope_log(MSCOPE_LOG_INFO, "main", "%llu queued messages applied; last records follow", (unsigned long long)n);
     mscope_engine_alert(in->engine, NULL, "stopping", "momentscoped stops in order");
-    mscope_engine_publish(in->engine, mscope_now_ns(), MSCOPE_PUBLISH_ALL);
+    mscope_engine_publish(in->engine, mscope_clock_ns(), MSCOPE_PUBLISH_ALL);
     wake(in);
 }
 
@@ -199,7 +199,7 @@ static uint64_t tick(mscope_ingest *in, uint64_t deadline, uint64_t period, uint
 void mscope_ingest_run(mscope_ingest *in)
 {
     uint64_t period = in->options->interval > 0 ? (uint64_t)(in->options->interval * 1e9) : 1000000000u;
-    uint64_t now = mscope_now_ns(), deadline = now;
+    uint64_t now = mscope_clock_ns(), deadline = now;
     zmq_pollitem_t items[3] = { { .socket = in->router, .events = ZMQ_POLLIN },
                                 { .fd = in->signal_fd, .events = ZMQ_POLLIN },
                                 { .fd = in->saver->done_fd, .events = ZMQ_POLLIN } };
@@ -208,7 +208,7 @@ void mscope_ingest_run(mscope_ingest *in)
         long wait = deadline > now ? (long)((deadline - now + 999999) / 1000000) : 0;
         size_t head = atomic_load_explicit(&in->engine->ring->head, memory_order_relaxed);
         (void)zmq_poll(items, 3, wait);
-        now = mscope_now_ns();
+        now = mscope_clock_ns();
         if ((items[1].revents & ZMQ_POLLIN) && on_signal(in))
             break;
         (void)drain(in, now);
@@ -216,7 +216,7 @@ void mscope_ingest_run(mscope_ingest *in)
             end_save(in);
             start_save(in);
         }
-        now = mscope_now_ns();
+        now = mscope_clock_ns();
         if (now >= deadline)
             deadline = tick(in, deadline, period, now);
         else if (atomic_load_explicit(&in->engine->ring->head, memory_order_relaxed) != head)

@@ -15,8 +15,8 @@ typedef struct mscope_ingest {
     int wake_fd;                     /* eventfd of the publisher                    */
 } mscope_ingest;
 
-/* mscope_now_ns - monotonic time */
-uint64_t mscope_now_ns(void);
+/* mscope_clock_ns - monotonic time */
+uint64_t mscope_clock_ns(void);
 
 /* mscope_ingest_run - until SIGTERM or SIGINT; then what was received has been applied and the last records are in
  * the ring. Never waits for anything but input, a signal or the next deadline.     */

@@ -111,7 +111,7 @@ static int set_up(daemon_memory *d, const mscope_options *o)
         return MSCOPE_ENOMEM;
     (void)clock_gettime(CLOCK_REALTIME, &ts);
     mscope_engine_init(&d->engine, &cfg, shadows, &d->ring, &d->outside,
-                       (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec, mscope_now_ns());
+                       (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec, mscope_clock_ns());
     d->publisher.ring = &d->ring;
     d->publisher.outside = &d->outside;
     mscope_replay_init(&d->publisher.replay, replay, o->replay_bytes, NULL);
@@ -132,7 +132,7 @@ static int restore(daemon_memory *d, const mscope_options *o)
 
     if (d->saver.path == NULL)
         return 0;
-    err = mscope_store_load(e, o->state, mscope_now_ns());
+    err = mscope_store_load(e, o->state, mscope_clock_ns());
     if (err == 1) {
         mscope_log(MSCOPE_LOG_INFO, "store", "no state file %s yet; it is written at exit", o->state);
         return 0;

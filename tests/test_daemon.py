@@ -1,0 +1,758 @@
+"""momentscoped from outside: a trainer and a subscriber made of bytes, and numpy as the judge."""
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+import unittest
+
+import numpy as np
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "e2e"))
+import msgpack
+import raw
+from golden import header
+from raw import BYE, COUNTS, ERROR, HELLO, LAST, PROBE, REFERENCE, SAVE, STEP, SYNC, WELCOME
+from shadow import Shadow
+
+EINVAL, ENOMEM, ESTATE, EINDEX, ENONFINITE, EPROTO, EVERSION, EBUSY, EGAP = -1, -2, -3, -4, -5, -6, -7, -8, -9
+# theta, m are float64 on both sides and differ by rounding of a few hundred steps; sums of squares double it.
+RELATIVE = 1e-9
+
+
+def zipf_batch(rng, rows, dim, n):
+    r = np.minimum((rng.pareto(0.7, n)).astype(int), rows - 1)
+    return r, np.round(rng.standard_normal((n, dim)), 2)
+
+
+class Case(unittest.TestCase):
+    def daemon(self, *flags, **more):
+        d = raw.Daemon("--interval", "0", *flags, **more)
+        self.addCleanup(d.close)
+        return d
+
+    def trainer(self, daemon, session=1):
+        t = raw.Trainer(daemon, session)
+        self.addCleanup(t.close)
+        return t
+
+    def subscriber(self, daemon, prefix=""):
+        s = raw.Subscriber(daemon, prefix)
+        self.addCleanup(s.close)
+        return s
+
+    def refused(self, trainer, code, field, done=True):
+        got = trainer.error(done)
+        self.assertEqual((got["code"], got["field"]), (code, field), got)
+        return got
+
+    def near(self, got, want, what, scale=None):
+        if want is None or got is None:
+            self.assertEqual(got, want, what)
+            return
+        self.assertLessEqual(abs(got - want), RELATIVE * (scale or abs(want)) + 1e-300, f"{what}: {got} {want}")
+
+
+class Numbers(Case):
+    """An independent recomputation agrees with every record."""
+
+    def follow(self, form, kind, steps, schedule, reference=True, rows=40, dim=3):
+        rng = np.random.default_rng(7)
+        d = self.daemon("--interval-steps", "25")
+        sub, t = self.subscriber(d), self.trainer(d)
+        sub.until(lambda topic, r: topic == "daemon", "the first daemon record")
+        ref = rng.standard_normal((rows, dim)) if reference else None
+        kind_, welcome = t.hello("t", rows, dim, form=form, reference="drawn" if reference else "")
+        self.assertEqual((kind_, welcome["exact"], welcome["step"], welcome["next_seq"]), (WELCOME, True, 0, 1))
+        model = Shadow(rows, dim, form, ref)
+        if reference:
+            t.rows(REFERENCE, 0, 0, ref[:17])
+            t.rows(REFERENCE, 0, 17, ref[17:], last=True)
+        feed = []
+        for k in range(1, steps + 1):
+            r, g = zipf_batch(rng, rows, dim, int(rng.integers(0, 30)))
+            g = np.round(g * 4) / 4 if kind in ("bf", "f2") else np.float32(g).astype(float) if kind == "f4" else g
+            eta, eps, decays = schedule(k)
+            t.step(k, r, g, eta, eps, 16, kind, schedule=decays, index="u8" if k % 2 else "u4")
+            feed.append((r, g, eta, eps, 16, *(decays or (0, 0, 0))))
+        last = sub.table("t", steps)
+        for _ in range(steps + 2 * reference):
+            t.ack()
+        self.assertEqual(sub.lost, 0)
+        self.check(sub, model, feed, form, reference)
+        self.assertEqual((last["form"], last["state"], last["exact"], last["attached"]), (form, "f64", True, True))
+        return sub
+
+    def check(self, sub, model, feed, form, reference):
+        tables = {r["step"]: r for t, _, r, _ in sub.records if t == "table/t"}
+        bands = {}
+        for t, _, r, _ in sub.records:
+            if t.startswith("band/t/"):
+                bands.setdefault(r["step"], {})[r["band"]] = r
+        checked = 0
+        for k, (r, g, eta, eps, batch, wd, dd, damp) in enumerate(feed, 1):
+            model.step(r, g, eta, eps, batch, wd, dd, damp)
+            if k not in tables:
+                continue
+            c = 1.0 if eps == 1 else 1 - damp
+            scale = 1.0 if form == "ema" else eps / c
+            want = model.bands(scale)
+            self.assertEqual(sorted(bands.get(k, {})), sorted(want), f"bands at step {k}")
+            self.assertEqual(tables[k]["bands"], [float(b) for b in sorted(want)])
+            R, V, C = model.totals()
+            for name, value, size in (("R", R, R), ("V", V * scale**2, None), ("C", C * scale, (R * V)**0.5 * scale)):
+                if reference or name == "V":
+                    self.near(tables[k][name], value, f"table {name} at {k}", size)
+                else:
+                    self.assertIsNone(tables[k][name])
+            for b, w in want.items():
+                self.check_band(bands[k][b], w, eta if form == "ema" else eta * c / eps, eps, reference, k)
+                checked += 1
+            if k % 25 == 0:
+                model.reset()
+        self.assertGreater(checked, 20)
+
+    def check_band(self, got, want, eta, eps, reference, k):
+        what = f"band {got['band']} at step {k}: "
+        for name in ("rows", "updates", "window_updates"):
+            self.assertEqual(got[name], want[name], what + name)
+        scales = {"C": (want["R"] * want["V"])**0.5, "gm": (got["gm_se"] or 0) + abs(want["gm"] or 0),
+                  "U": want["g2"]}
+        for name in ("R", "V", "C", "p", "P", "g2", "U", "gm"):
+            if name in "RC" and not reference:
+                self.assertIsNone(got[name])
+            else:
+                self.near(got[name], want[name], what + name, scales.get(name))
+        if reference:
+            self.assertLess(got["r_bound"], 1e-9)
+            self.assertLessEqual(abs(got["R"] - want["R"]), (got["r_bound"] + 1e-12) * want["R"])
+        self.near(got["retention"], (want["P"] + (1 - want["P"]) * eps) / eps, what + "retention")
+        self.near(got["eta"], eta, what + "eta")
+        self.assertTrue(got["h_source"].startswith("none: no probe"))
+        self.assertEqual([got[n] for n in ("H1", "H2", "learning", "delta")], [None] * 4)
+
+    def test_ema_with_a_reference_and_a_moving_schedule(self):
+        self.follow("ema", "f8", 300, lambda k: (0.2 * min(1, k / 50), 0.02 + 0.5 / k, None))
+
+    def test_torch_with_coupled_decay_and_dampening(self):
+        self.follow("torch", "f4", 200, lambda k: (0.05, 0.1, (1e-3, 0.0, 0.25)))
+
+    def test_torch_with_decoupled_decay_and_no_reference(self):
+        sub = self.follow("torch", "bf", 200, lambda k: (0.05, 0.1, (0.0, 1e-2, 0.0)), reference=False)
+        band = [r for t, _, r, _ in sub.records if t.startswith("band/")][-1]
+        self.assertEqual(band["r_source"], "none: no reference was set")
+
+    def test_probe_and_fisher_curvature(self):
+        d = self.daemon("--interval-steps", "1")
+        sub, t = self.subscriber(d), self.trainer(d)
+        sub.until(lambda topic, r: topic == "daemon")
+        t.hello("t", 4, 2, nll=True)
+        g = np.array([[3.0, 4.0]])
+        t.step(1, [1], g, 0.5, 0.5, 2)
+        band = sub.until(lambda topic, r: topic.startswith("band/") and r["step"] == 1)
+        # H1 = batch |g|^2 / d, m = eps g
+        self.assertEqual((band["h_source"], band["H1"], band["H2"]), ("fisher", 2 * 25 / 2, None))
+        self.near(band["learning"], 1 / (0.5 * 25), "learning")
+        hm = np.array([[3.0, 0.0]])          # m = (1.5, 2): h1 = <m,hm>/|m|^2, h2 = |hm|^2/|m|^2
+        t.send(PROBE, np.array([1], "<u4").tobytes(), hm.astype("<f8").tobytes(), step=2, a=1e-3, count=1,
+               index_type=4, value_type=4)
+        t.step(2, [1], g, 0.5, 0.5, 2)
+        band = sub.until(lambda topic, r: topic.startswith("band/") and r["step"] == 2)
+        self.assertEqual((band["h_source"], band["h_samples"]), ("probe", 1.0))
+        self.near(band["H1"], 4.5 / 6.25, "H1")
+        self.near(band["H2"], 9 / 6.25, "H2")
+        self.near(band["delta"], band["retention"] / band["learning"], "delta")
+
+
+class Telemetry(Case):
+    def test_late_joiner_replay_and_republish(self):
+        d = self.daemon("--interval-steps", "1")
+        first, t = self.subscriber(d), self.trainer(d)
+        first.until(lambda topic, r: topic == "daemon")
+        t.hello("t", 4, 2, reference="zero")
+        t.rows(REFERENCE, 0, 0, np.zeros((4, 2)), last=True)
+        for k in range(1, 31):
+            t.step(k, [k % 3], [[1.0, 2.0]])
+        first.table("t", 30)
+        late = self.subscriber(d, "table/")
+        self.assertEqual(late.take(raw.PATIENCE)[1]["step"], 30)
+        self.assertEqual(late.records[0][1], max(s for topic, s, _, _ in first.records if topic == "table/t"))
+        for request in (False, True):
+            for topic in sorted({r[0] for r in first.records if r[0] not in ("daemon", "alert")}):
+                got, end = raw.replay(d, topic, 0, request)
+                self.assertEqual(got, [(s, b) for name, s, _, b in first.records if name == topic])
+                self.assertEqual(end, b"")
+                self.assertEqual(raw.replay(d, topic, 5)[0], got[5:])
+        self.assertEqual(raw.replay(d, "table/t", 10**6), ([], b""))
+        d.signal(signal.SIGHUP)
+        again = first.until(lambda topic, r: topic == "table/t", "the record again")
+        before = [r for topic, _, r, _ in first.records if topic == "table/t"][-2]
+        self.assertEqual(again, before)
+
+    def test_replay_refuses_in_words(self):
+        d = self.daemon()
+        sub = self.subscriber(d)
+        sub.until(lambda topic, r: topic == "daemon")
+        for frames, field in (([b"band/no/1", bytes(8)], "topic"), ([b"", bytes(8), b"x"], "seq"), ([b"a", b"b", b"c"], "frames"),
+                              ([b"daemon"], "frames"), ([b"daemon", bytes(7)], "seq"), ([b"x" * 200, bytes(8)], "topic"),
+                              ([b"\xff\xfe", bytes(8)], "topic"), ([b"daemon", bytes(8), b"", b"", b""], "frames")):
+            s = raw.zmq.Context.instance().socket(raw.zmq.DEALER)
+            s.linger = 0
+            s.connect(d.endpoint("replay"))
+            s.send_multipart(frames)
+            self.assertTrue(s.poll(10000), field)
+            *_, seq, body = s.recv_multipart()
+            s.close()
+            self.assertEqual(struct.unpack(">Q", seq)[0], raw.END)
+            said = msgpack.unpackb(body)
+            self.assertEqual(set(said), {"error", "field", "value", "range"})
+            self.assertEqual(said["field"], field)
+        self.assertGreaterEqual(sub.until(lambda topic, r: r.get("replay_refused", 0) >= 8)["replay_refused"], 8)
+
+    def test_replay_from_a_small_ring_starts_late_and_ends_well(self):
+        d = self.daemon("--interval-steps", "1", "--replay-bytes", "65536")
+        sub, t = self.subscriber(d), self.trainer(d)
+        sub.until(lambda topic, r: topic == "daemon")
+        t.hello("t", 4, 2)
+        for k in range(1, 301):
+            t.step(k, [k % 4], [[1.0, 2.0]])
+        sub.table("t", 300)
+        got, end = raw.replay(d, "table/t", 0)
+        seqs = [s for s, _ in got]
+        self.assertGreater(seqs[0], 100)
+        self.assertEqual(seqs, list(range(seqs[0], seqs[-1] + 1)))
+        held = {(topic, s): b for topic, s, _, b in sub.records}
+        self.assertTrue(all(held[("table/t", s)] == b for s, b in got))
+
+    def test_time_interval_publishes_and_a_still_table_is_not_repeated(self):
+        d = raw.Daemon("--interval", "0.05")
+        self.addCleanup(d.close)
+        sub, t = self.subscriber(d), self.trainer(d)
+        sub.until(lambda topic, r: topic == "daemon")
+        t.hello("t", 4, 2)
+        t.step(1, [1], [[1.0, 2.0]])
+        sub.table("t", 1)
+        for _ in range(8):
+            sub.until(lambda topic, r: topic == "daemon")
+        self.assertEqual(sum(r[0] == "table/t" and r[2]["step"] == 1 for r in sub.records), 1)
+
+
+class Refusals(Case):
+    """Everything wrong is refused in words, counted, and changes nothing."""
+
+    def setUp(self):
+        self.d = self.daemon("--interval-steps", "1", "--takeover", "3600", "--max-bytes", "64M", "--max-frame", "1M")
+        self.sub, self.t = self.subscriber(self.d), self.trainer(self.d)
+        self.sub.until(lambda topic, r: topic == "daemon")
+        self.t.hello("t", 8, 2, capacity=4, state="f32", reference="zero")
+        self.model = Shadow(8, 2)
+        self.t.rows(REFERENCE, 0, 0, np.zeros((8, 2)), kind="f4", last=True)
+        self.t.ack()
+        self.good()
+
+    def good(self):
+        """One good step, and the table is exactly where numpy has it: nothing refused before left a trace."""
+        k = self.model.k + 1
+        rows, g = [k % 8, (3 * k) % 8], np.array([[1.0, 0.5], [-0.25, 2.0]])
+        self.t.step(k, rows, g, 0.125, 0.25, 8, "f4")
+        self.t.ack()
+        self.model.step(rows, g, 0.125, 0.25, 8)
+        record = self.sub.table("t", k)
+        R, V, C = self.model.totals()
+        for name, want in (("R", R), ("V", V), ("C", C)):
+            self.assertLessEqual(abs(record[name] - want), 1e-5 * abs(want), name)
+        return record
+
+    def test_every_header_field_wrong(self):
+        t, n = self.t, self.model.k + 1
+        idx, val = np.array([1], "<u4").tobytes(), np.ones(2, "<f4").tobytes()
+        base = dict(step=n, a=0.1, b=0.1, count=1, extra=8, index_type=4, value_type=1)
+        cases = [("flags", EINVAL, dict(flags=16)), ("flags", EINVAL, dict(flags=4)), ("a (eta)", EINVAL, dict(a=-1.0)),
+                 ("a (eta)", ENONFINITE, dict(a=float("nan"))), ("b (eps)", EINVAL, dict(b=1.5)),
+                 ("b (eps)", ENONFINITE, dict(b=float("inf"))), ("table (handle)", ESTATE, dict(table=9)),
+                 ("extra (batch)", EINVAL, dict(extra=0)), ("index_type", EINVAL, dict(index_type=3)),
+                 ("value_type", EINVAL, dict(value_type=9)), ("value_type", EINVAL, dict(value_type=4)),
+                 ("step", EGAP, dict(step=n - 1)), ("step", EGAP, dict(step=0)), ("count", EINVAL, dict(count=5)),
+                 ("indices", EPROTO, dict(count=2)), ("indices", EPROTO, dict(index_type=8)),
+                 ("values", EPROTO, dict(value_type=2))]
+        for field, code, over in cases:
+            t.send(STEP, idx, val, **dict(base, **over))
+            self.refused(t, code, field)
+        t.send(9, idx, val, **base)
+        self.refused(t, EINVAL, "kind")
+        t.send(WELCOME)
+        self.refused(t, EINVAL, "kind")
+        for field, code, over in (("magic", EPROTO, dict(magic=b"MSCQ")), ("version", EVERSION, dict(version=2)),
+                                  ("session", EINVAL, dict(session=0)), ("session", ESTATE, dict(session=77)),
+                                  ("seq", EINVAL, dict(seq=0)), ("seq", EGAP, dict(seq=t.seq + 2))):
+            t.raw(header(STEP, **dict(dict(base, session=1, seq=t.seq + 1, table=0), **over)), idx, val)
+            said = self.refused(t, code, field, done=False)
+            if field == "seq" and code == EGAP:
+                self.assertEqual(said["range"], str(t.seq + 1))
+        damaged = bytearray(header(STEP, **dict(base, session=1, seq=t.seq + 1, table=0)))
+        damaged[40] ^= 1
+        t.raw(bytes(damaged), idx, val)
+        self.refused(t, EPROTO, "crc", done=False)
+        record = self.good()
+        self.assertEqual(record["refused_frames"], len(cases) + 2)     # those that named this table
+        self.assertEqual(record["lost_frames"], 0)
+
+    def test_frames_cut_or_grown(self):
+        t, n = self.t, self.model.k + 1
+        idx, val = np.array([1, 2], "<u4").tobytes(), np.ones(4, "<f4").tobytes()
+        base = dict(step=n, a=0.1, b=0.1, count=2, extra=8, index_type=4, value_type=1)
+        for length in range(len(idx)):
+            t.send(STEP, idx[:length], val, **base)
+            self.refused(t, EPROTO, "indices")
+        for length in range(len(val)):
+            t.send(STEP, idx, val[:length], **base)
+            self.refused(t, EPROTO, "values")
+        for frames, field in (([], "indices"), ([idx], "values"), ([idx, val + b"x"], "values"), ([idx + b"x", val],
+                              "indices"), ([idx, val, b""], "frames"), ([idx, val] + [b"y"] * 40, "frames"),
+                              ([idx, val + bytes(500000)], "values")):
+            t.send(STEP, *frames, **base)
+            self.refused(t, EPROTO, field)
+        t.send(STEP, idx, val, flags=COUNTS, **base)
+        self.refused(t, EPROTO, "counts")
+        t.send(STEP, idx, val, flags=2, **base)
+        self.refused(t, EPROTO, "schedule")
+        t.send(BYE, b"x")
+        self.refused(t, EPROTO, "frames")
+        for length in (0, 1, 63, 65, 200):
+            t.raw(header(STEP, seq=t.seq + 1)[:length].ljust(length, b"\0"))
+            self.refused(t, EPROTO, "header", done=False)
+        self.good()
+
+    def test_contents(self):
+        t, n = self.t, self.model.k + 1
+        one = [[1.0, 2.0]]
+        for index in ("u4", "u8"):
+            t.step(n, [1, 8], one * 2, kind="f4", index=index)
+            self.assertEqual(self.refused(t, EINDEX, "indices")["range"], "0..7")
+        t.step(n, [2**63], one, kind="f4", index="u8")
+        self.refused(t, EINDEX, "indices")
+        for bad in (np.nan, np.inf, -np.inf):
+            for kind in ("f4", "f2"):
+                t.step(n, [1, 2], [[1.0, 2.0], [3.0, bad]], kind=kind)
+                self.assertIn("entry 1, column 1", self.refused(t, ENONFINITE, "values")["value"])
+                t.rows(SYNC, n - 1, 2, np.ones((3, 2)), np.array([[1, 1], [bad, 1], [1, 1]]), kind=kind)
+                self.refused(t, ENONFINITE, "m")
+        t.step(n, [1], one, kind="f4", counts=[0])
+        self.refused(t, EINVAL, "counts")
+        for schedule in ((-1.0, 0, 0), (0, -1.0, 0), (0, 0, 2.0), (0, 1e9, 0), (np.nan, 0, 0)):
+            t.step(n, [1], one, kind="f4", schedule=schedule)
+            self.assertIn(t.error()["code"], (EINVAL, ENONFINITE))
+            t.step(n + 3, [1], one, kind="f4", schedule=schedule)        # a gap must not hide it
+            self.assertIn(t.error()["code"], (EINVAL, ENONFINITE))
+        t.step(n + 5, [1], [[np.nan, 1.0]], kind="f4")
+        self.refused(t, ENONFINITE, "values")
+        self.assertEqual(self.good()["lost_frames"], 0)
+
+    def test_probe_reference_sync(self):
+        t, n = self.t, self.model.k + 1
+        idx, val = np.array([1], "<u4").tobytes(), np.ones(2, "<f4").tobytes()
+        probe = dict(step=n, a=1e-3, count=1, index_type=4, value_type=1)
+        for field, code, over in (("step", EGAP, dict(step=n - 1)), ("step", EGAP, dict(step=n + 1)),
+                                  ("a (delta)", EINVAL, dict(a=0.0)), ("count", EINVAL, dict(count=5)),
+                                  ("b", EINVAL, dict(b=0.5)), ("extra", EINVAL, dict(extra=1))):
+            t.send(PROBE, idx, val, **dict(probe, **over))
+            self.refused(t, code, field)
+        two = np.ones((2, 2))
+        for kind, arrays in ((REFERENCE, (two,)), (SYNC, (two, two))):
+            t.rows(kind, n - 1, 7, *arrays, kind="f4")
+            self.refused(t, EINDEX, "extra (first row)")
+            t.rows(kind, n - 1, 2**32 - 1, *arrays, kind="f4")
+            self.refused(t, EINDEX, "extra (first row)")
+            t.rows(kind, n - 1, 0, *arrays, kind="f4", last=True)
+            self.refused(t, EINVAL, "flags")
+            t.rows(kind, n - 1, 0, *arrays, kind="f8")
+            self.refused(t, EINVAL, "value_type")
+            t.rows(kind, n - 2 if kind == SYNC else n, 0, *arrays, kind="f4")
+            self.refused(t, EGAP, "step")
+        t.send(SAVE)
+        self.assertEqual(t.error()["field"], "state")
+        self.good()
+
+    def test_hello(self):
+        t = self.trainer(self.d, 5)
+        for code, field, over in ((EBUSY, "table", dict(table="t")), (EINVAL, "table", dict(table="a/b")),
+                                  (EINVAL, "table", dict(table="")), (EINVAL, "table", dict(table="x" * 64)),
+                                  (EINVAL, "rows", dict(rows=0)), (EINVAL, "rows", dict(rows=2**31 + 1)),
+                                  (EINVAL, "dim", dict(dim=65537)), (EINVAL, "capacity", dict(capacity=-1)),
+                                  (EINVAL, "capacity", dict(capacity=10**6)), (EINVAL, "state", dict(state="f16")),
+                                  (EINVAL, "form", dict(form="adam")), (EPROTO, "nesterov", dict(nesterov=1)),
+                                  (EINVAL, "client", dict(client="a\nb")), (EINVAL, "acf_rows", dict(acf_rows=65)),
+                                  (ENOMEM, "rows", dict(rows=2**26)), (EPROTO, "step", dict(step=0.5))):
+            kind, said = t.hello(**dict(dict(table="u"), **over))
+            self.assertEqual((kind, said["code"], said["field"]), (ERROR, code, field), said)
+        for body in (b"", b"\xc0", b"\x80", b"\xdf\xff\xff\xff\xff", b"\x91" * 1000, msgpack.packb({"table": "u"})):
+            t.send(HELLO, body, seq=1)
+            self.assertIn(t.error(done=False)["code"], (EPROTO, EINVAL))
+        t.send(HELLO, seq=1)
+        self.refused(t, EPROTO, "frames", done=False)
+        kind, said = self.t.hello("another", 4, 2, handle=0)
+        self.assertEqual((kind, said["field"]), (ERROR, "table (handle)"))
+        self.good()
+
+    def test_refusals_are_told_and_counted(self):
+        self.t.send(9)
+        self.t.error()
+        alert = self.sub.alert("refused")
+        self.assertIn("kind is 9", alert["text"])
+        self.assertGreaterEqual(self.sub.until(lambda topic, r: topic == "daemon")["frames_refused"], 1)
+
+
+class Order(Case):
+    """Exactly once, whatever is sent twice, lost or out of order."""
+
+    def test_duplicates_gaps_and_reconnects(self):
+        rng = np.random.default_rng(3)
+        d = self.daemon("--interval-steps", "50")
+        sub, t = self.subscriber(d), self.trainer(d)
+        sub.until(lambda topic, r: topic == "daemon")
+        t.hello("t", 20, 3)
+        model, todo = Shadow(20, 3), {}
+        for k in range(1, 51):
+            r, g = zipf_batch(rng, 20, 3, 6)
+            model.step(r, g, 0.1, 0.1, 8)
+            todo[k] = (r, g)
+        sent, acked = 0, 0
+        while acked < 50:
+            for seq in range(max(1, acked - 2), min(50, acked + 7) + 1):     # some again, some ahead
+                if rng.random() < 0.3:
+                    continue
+                t.step(seq, *todo[seq], seq=seq)
+                sent += 1
+            while True:
+                try:
+                    head, body = t.answer(0.05)
+                except TimeoutError:
+                    break
+                if head["kind"] == ERROR:
+                    self.assertEqual((body["field"], body["code"]), ("seq", EGAP))
+                    self.assertEqual(int(body["range"]), acked + 1)
+                else:
+                    acked = max(acked, head["seq"])
+            if rng.random() < 0.3:
+                t.close()
+                t.connect()
+                _, welcome = t.hello("t", 20, 3, seq=acked + 1)
+                self.assertGreaterEqual(welcome["next_seq"], acked + 1)
+                acked = welcome["next_seq"] - 1
+        record = sub.table("t", 50)
+        self.near(record["V"], model.totals()[1], "V")
+        self.assertEqual(record["lost_frames"], 0)
+        daemon = sub.until(lambda topic, r: topic == "daemon" and r["steps_applied"] >= 50)
+        self.assertEqual(daemon["steps_applied"], 50)
+        self.assertGreater(daemon["frames_duplicate"], 0)
+
+    def test_lost_steps_are_silent_ones_until_sync_heals(self):
+        d = self.daemon("--interval-steps", "1")
+        sub, t = self.subscriber(d), self.trainer(d)
+        sub.until(lambda topic, r: topic == "daemon")
+        t.hello("t", 6, 2, reference="zero")
+        t.rows(REFERENCE, 0, 0, np.zeros((6, 2)), last=True)
+        model = Shadow(6, 2)
+        truth = Shadow(6, 2)
+        for k in range(1, 41):
+            g = np.full((1, 2), 1.0 + k)
+            truth.step([k % 6], g, 0.1, 0.2, 4)
+            if 10 < k <= 15:
+                model.step([], np.zeros((0, 2)), 0.1, 0.2, 4)
+                continue
+            model.step([k % 6], g, 0.1, 0.2, 4)
+            t.step(k, [k % 6], g, 0.1, 0.2, 4)
+            record = sub.table("t", k)
+            self.near(record["V"], model.totals()[1], f"V at {k}")
+            self.assertEqual((record["exact"], record["lost_frames"]), (k < 16 or k >= 32, 5 * (k > 15)))
+            if k in (20, 25, 31):            # three ascending chunks, each true at its own step
+                first, n = {20: (0, 2), 25: (2, 3), 31: (5, 1)}[k]
+                t.rows(SYNC, k, first, truth.theta[first:first + n], truth.m[first:first + n], last=k == 31)
+                for a, b in ((model.theta, truth.theta), (model.m, truth.m)):
+                    a[first:first + n] = b[first:first + n]
+        self.near(record["R"], truth.totals()[0], "R")
+        self.assertEqual(record["syncs"], 1)
+        for code in ("inexact", "exact"):
+            self.assertEqual(sum(r["code"] == code for topic, _, r, _ in sub.records if topic == "alert"), 1)
+
+    def test_acks_say_inexact_and_a_huge_gap_is_jumped(self):
+        d = self.daemon("--interval-steps", "1")
+        t = self.trainer(d)
+        t.hello("t", 4, 2)
+        t.step(1, [1], [[1.0, 1.0]])
+        self.assertEqual(t.ack()["flags"], 0)
+        t.step(10**12, [1], [[1.0, 1.0]])
+        self.assertEqual(t.ack()["flags"], raw.INEXACT)
+        t.rows(SYNC, 10**12 + 5, 0, np.ones((4, 2)), np.ones((4, 2)), last=True)
+        head = t.ack()
+        self.assertEqual((head["flags"], head["step"]), (0, 10**12 + 5))
+        t.step(10**12 + 6, [], [])
+        self.assertEqual(t.ack()["flags"], 0)
+
+
+class Trainers(Case):
+    def test_one_name_two_trainers(self):
+        d = self.daemon("--interval-steps", "1", "--takeover", "0.3")
+        sub = self.subscriber(d)
+        a, b = self.trainer(d, 1), self.trainer(d, 2)
+        sub.until(lambda topic, r: topic == "daemon")
+        a.hello("t", 4, 2)
+        kind, said = b.hello("t", 4, 2)
+        self.assertEqual((kind, said["code"], said["field"]), (ERROR, EBUSY, "table"))
+        a.step(1, [1], [[1.0, 1.0]])
+        a.ack()
+        self.assertEqual(sub.table("t", 1)["exact"], True)
+        time.sleep(0.4)
+        kind, welcome = b.hello("t", 4, 2, step=1, fresh=False)      # a fell silent
+        self.assertEqual((kind, welcome["step"], welcome["exact"]), (WELCOME, 1, False))
+        sub.alert("takeover", "t")
+        a.step(2, [1], [[1.0, 1.0]])
+        self.refused(a, ESTATE, "table (handle)")
+        b.rows(SYNC, 1, 0, np.ones((4, 2)), np.ones((4, 2)), last=True)
+        b.ack()
+        b.step(2, [1], [[1.0, 1.0]])
+        self.assertEqual(b.ack()["flags"], 0)
+        b.send(BYE)
+        b.ack()
+        sub.alert("detached", "t")
+        b.send(BYE, seq=b.seq)                                      # the same BYE again
+        b.ack()
+        kind, _ = a.hello("t", 5, 2, handle=3)                      # free now; another shape starts over
+        self.assertEqual(kind, WELCOME)
+        self.assertEqual(sub.until(lambda topic, r: topic == "table/t" and r["rows"] == 5)["step"], 0)
+
+    def test_many_tables_many_sessions(self):
+        d = self.daemon("--interval-steps", "20", "--max-tables", "6")
+        sub = self.subscriber(d)
+        sub.until(lambda topic, r: topic == "daemon")
+        rng = np.random.default_rng(11)
+        trainers, models = [self.trainer(d, s) for s in (10, 11, 12)], {}
+        for i, t in enumerate(trainers):
+            for h in (0, 1):
+                self.assertEqual(t.hello(f"t{i}.{h}", 10 + i, 2 + h, handle=h)[0], WELCOME)
+                models[i, h] = Shadow(10 + i, 2 + h)
+        for k in range(1, 21):
+            for (i, h), model in models.items():
+                r, g = zipf_batch(rng, 10 + i, 2 + h, 5)
+                model.step(r, g, 0.1, 0.05 * (h + 1), 8)
+                trainers[i].step(k, r, g, 0.1, 0.05 * (h + 1), 8, handle=h)
+        seen = {}
+        while len(seen) < 6:
+            topic, r = sub.take(raw.PATIENCE)
+            if topic.startswith("table/") and r and r["step"] == 20:
+                seen[topic] = r
+        for (i, h), model in models.items():
+            self.near(seen[f"table/t{i}.{h}"]["V"], model.totals()[1], f"V of t{i}.{h}")
+        kind, said = self.trainer(d, 13).hello("seventh")
+        self.assertEqual((kind, said["code"], said["field"]), (ERROR, ENOMEM, "table"))
+        daemon = sub.until(lambda topic, r: topic == "daemon" and r["steps_applied"] == 120)
+        self.assertEqual((daemon["tables"], daemon["sessions"]), (6, 3))
+
+
+class Restarts(Case):
+    FLAGS = ("--interval-steps", "10")
+
+    def feed(self, rng, n):
+        out = []
+        for _ in range(n):
+            r, g = zipf_batch(rng, 30, 4, 10)
+            out.append((r, g, 0.1, 0.05, 8, "f4"))
+        return out
+
+    def run_steps(self, t, steps, first):
+        for k, s in enumerate(steps, first):
+            t.step(k, *s)
+        for _ in steps:
+            t.ack()
+
+    def start(self, d):
+        sub, t = self.subscriber(d), self.trainer(d)
+        sub.until(lambda topic, r: topic == "daemon")
+        t.hello("t", 30, 4, state="f32", reference="ones", acf_rows=2, nll=True)
+        t.rows(REFERENCE, 0, 0, np.ones((30, 4)), kind="f4", last=True)
+        t.ack()
+        return sub, t
+
+    @staticmethod
+    def regular(sub, after):
+        """Records of regular publications, without what names the daemon's own life."""
+        return [(topic, {k: v for k, v in r.items() if k != "epoch"}) for topic, _, r, _ in sub.records
+                if topic.split("/")[0] in ("band", "acf", "table") and r["step"] > after and r["step"] % 10 == 0]
+
+    def test_killed_after_save_continues_bit_for_bit(self):
+        steps = self.feed(np.random.default_rng(5), 400)
+        calm = self.daemon(*self.FLAGS)
+        sub, t = self.start(calm)
+        self.run_steps(t, steps, 1)
+        sub.table("t", 400)
+        want = self.regular(sub, 205)
+
+        d = self.daemon(*self.FLAGS)
+        d.stop()
+        d.flags += ["--state", os.path.join(d.dir, "state")]
+        d.start()
+        sub, t = self.start(d)
+        self.run_steps(t, steps[:205], 1)
+        t.send(SAVE)
+        t.ack()
+        sub.alert("saved")
+        epoch = sub.records[-1][2]["epoch"]
+        d.kill()                             # sockets and files stay behind
+        d.start()
+        sub.alert("restored")
+        self.assertGreater(sub.records[-1][2]["epoch"], epoch)
+        t.step(206, *steps[205])             # the same session goes on as if nothing had been
+        t.ack()
+        self.run_steps(t, steps[206:], 207)
+        sub.table("t", 400)
+        got = self.regular(sub, 205)
+        self.assertEqual(len(got), len(want))
+        self.assertEqual(got, want)
+
+    def test_stopped_in_order_saves_and_resumes(self):
+        d = self.daemon(*self.FLAGS)
+        d.stop()
+        d.flags += ["--state", os.path.join(d.dir, "state")]
+        d.start()
+        sub, t = self.start(d)
+        steps = self.feed(np.random.default_rng(6), 30)
+        for k, s in enumerate(steps, 1):
+            t.step(k, *s)
+        sub.until(lambda topic, r: topic == "table/t" and r["step"] == 10)
+        self.assertEqual(d.stop(), 0)
+        sub.alert("stopping")
+        self.assertEqual(sub.records[-1][2]["code"], "stopping")
+        d.start()
+        kind, welcome = t.hello("t", 30, 4, state="f32", reference="ones", acf_rows=2, nll=True, seq=1)
+        self.assertEqual((kind, welcome["exact"]), (WELCOME, True))
+        self.assertEqual(welcome["next_seq"], welcome["step"] + 2)   # REFERENCE was 1, step k was k + 1
+        self.assertEqual(d.stop(), 0)
+
+    def test_damaged_state_is_refused_or_set_aside(self):
+        d = self.daemon(*self.FLAGS)
+        d.stop()
+        path = os.path.join(d.dir, "state")
+        d.flags += ["--state", path]
+        d.start()
+        _, t = self.start(d)
+        self.run_steps(t, self.feed(np.random.default_rng(6), 5), 1)
+        d.stop()
+        with open(path, "rb") as f:
+            good = f.read()
+        rng = np.random.default_rng(1)
+        for bad in [good[:-1], good[:30], b"", good + b"x", b"X" + good[1:]] + [
+                good[:i] + bytes([good[i] ^ 4]) + good[i + 1:] for i in rng.integers(0, len(good), 3)]:
+            with open(path, "wb") as f:
+                f.write(bad)
+            d.start()
+            self.assertEqual(d.process.wait(raw.PATIENCE), 3)
+        self.assertIn("is damaged: checksum", d.said())
+        self.assertIn("--discard-state", d.said())
+        d.flags.append("--discard-state")
+        d.start()
+        sub = self.subscriber(d)
+        self.assertEqual(sub.until(lambda topic, r: topic == "daemon")["tables"], 0)
+        with open(path + ".bad", "rb") as f:
+            self.assertEqual(f.read(), bad)
+
+    def test_stopped_and_continued_loses_nothing(self):
+        d = self.daemon(*self.FLAGS)
+        sub, t = self.start(d)
+        steps = self.feed(np.random.default_rng(8), 40)
+        self.run_steps(t, steps[:20], 1)
+        d.signal(signal.SIGSTOP)
+        for k, s in enumerate(steps[20:], 21):
+            t.step(k, *s)
+        self.assertFalse(t.socket.poll(200))
+        d.signal(signal.SIGCONT)
+        record = sub.table("t", 40)
+        self.assertEqual((record["exact"], record["lost_frames"]), (True, 0))
+
+    def test_killed_without_state_heals_by_sync(self):
+        d = self.daemon(*self.FLAGS)
+        sub, t = self.start(d)
+        model = Shadow(30, 4, ref=np.ones((30, 4)))
+        steps = self.feed(np.random.default_rng(9), 60)
+        for s in steps[:35]:
+            model.step(*s[:5])
+        self.run_steps(t, steps[:35], 1)
+        d.kill()
+        t.step(36, *steps[35])
+        model.step(*steps[35][:5])
+        d.start()
+        self.refused(t, ESTATE, "session", done=False)
+        kind, welcome = t.hello("t", 30, 4, state="f32", reference="ones", acf_rows=2, fresh=False, seq=t.seq, step=35)
+        self.assertEqual((kind, welcome["exact"], welcome["step"]), (WELCOME, False, 35))
+        t.step(36, *steps[35], seq=t.seq)
+        self.assertEqual(t.ack()["flags"], raw.INEXACT)
+        t.rows(REFERENCE, 36, 0, np.ones((30, 4)), kind="f4", last=True)
+        t.ack()
+        t.rows(SYNC, 36, 0, model.theta, model.m, kind="f4", last=True)
+        self.assertEqual(t.ack()["flags"], 0)
+        sub.alert("exact", "t")
+        for k, s in enumerate(steps[36:], 37):
+            t.step(k, *s)
+            model.step(*s[:5])
+        # regular publications count from the step of attach, 35
+        record = sub.until(lambda topic, r: topic == "table/t" and r["step"] == 55)
+        self.assertTrue(record["exact"])
+        d.signal(signal.SIGHUP)
+        record = sub.table("t", 60)
+        self.assertLessEqual(abs(record["R"] - model.totals()[0]), 1e-5 * model.totals()[0])
+
+
+class Program(Case):
+    def run_(self, *flags, **env):
+        return subprocess.run([os.path.join(raw.BUILD, "momentscoped"), *flags], env=dict(os.environ, **env),
+                              capture_output=True, text=True, timeout=20)
+
+    def test_options_are_checked_in_words(self):
+        for flag, value, says in (("--interval", "-1", "0..3600"), ("--interval", "x", "0..3600"),
+                                  ("--history", "17", "power of two"), ("--max-tables", "0", "1..1024"),
+                                  ("--max-bytes", "1Q", "K, M, G"), ("--takeover", "nan", "0..86400"),
+                                  ("--kernel", "v9999", "ref"), ("--log-level", "loud", "debug"),
+                                  ("--ingest", "tcp://0.0.0.0:5555", "--allow-remote"), ("--telemetry", "tcp://*:1", "127"),
+                                  ("--replay", "udp://x", "ipc://"), ("--state", "", "bytes"),
+                                  ("--interval-steps", "1.5", "whole")):
+            r = self.run_(flag, value)
+            self.assertEqual(r.returncode, 2, (flag, value, r.stderr))
+            self.assertTrue(flag in r.stderr and value in r.stderr and says in r.stderr, r.stderr)
+        r = self.run_(MOMENTSCOPE_MAX_TABLES="0")
+        self.assertTrue(r.returncode == 2 and "MOMENTSCOPE_MAX_TABLES" in r.stderr, r.stderr)
+        self.assertEqual(self.run_("--nonsense").returncode, 2)
+        self.assertIn("Example", self.run_("--help").stdout)
+        self.assertIn("wire 1", self.run_("--version").stdout)
+
+    def test_a_living_daemon_keeps_its_endpoint(self):
+        d = self.daemon()
+        sub = self.subscriber(d)
+        sub.until(lambda topic, r: topic == "daemon")
+        for state in (signal.SIGCONT, signal.SIGSTOP):
+            d.signal(state)
+            r = subprocess.run(d.command(), capture_output=True, text=True, timeout=20)
+            self.assertEqual(r.returncode, 4)
+            self.assertIn("another momentscoped is listening", r.stderr)
+        d.signal(signal.SIGCONT)
+        sub.until(lambda topic, r: topic == "daemon")
+
+    def test_log_is_opened_anew_on_hangup(self):
+        d = self.daemon()
+        log = os.path.join(d.dir, "own.log")
+        d.stop()
+        d.flags += ["--log", log]
+        d.start()
+        sub = self.subscriber(d)
+        sub.until(lambda topic, r: topic == "daemon")
+        os.rename(log, log + ".1")
+        d.signal(signal.SIGHUP)
+        sub.until(lambda topic, r: topic == "daemon" and os.path.exists(log))
+        d.stop()
+        with open(log, encoding="utf-8") as f:
+            self.assertIn("stopped", f.read())
+        with open(log + ".1", encoding="utf-8") as f:
+            self.assertIn("is ready", f.read())
+
+
+if __name__ == "__main__":
+    unittest.main()
