@@ -17,8 +17,8 @@ PKG      = pkg-config
 ZMQ_CFLAGS := $(shell $(PKG) --cflags libzmq 2>/dev/null)
 ZMQ_LIBS    = $(shell $(PKG) --libs libzmq) -lmsgpackc
 HOST_LIBS   = $(shell $(PKG) --libs gsl fftw3 libcjson)
-CLI_LIBS    = $(shell $(PKG) --libs cairo)
-EXTRA_predict_plot = $(shell $(PKG) --cflags cairo)
+CLI_LIBS    = $(shell $(PKG) --libs cairo fontconfig)
+EXTRA_predict_plot = $(shell $(PKG) --cflags cairo fontconfig)
 # The demo model is a plain float loop nest; nothing else is built for speed alone.
 EXTRA_model = -O3
 

@@ -7,7 +7,9 @@ import glob
 import itertools
 import json
 import os
+import shutil
 import subprocess
+import tempfile
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -227,6 +229,90 @@ class BadInput(unittest.TestCase):
         self.assertEqual(code, 0)
         for a, b in zip(both[0]["out"]["A"], both[1]["out"]["A"]):
             self.assertAlmostEqual(a, b, delta=1e-14 * abs(b))
+
+
+def person(*flags):
+    run = subprocess.run([PROGRAM, "predict", *flags], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                         text=True, timeout=600)
+    return run.stdout, run.stderr, run.returncode
+
+
+LS = ["--d", "256", "--p", "0.01", "--batch", "512", "--beta", "0.95", "--eta", "0.5"]
+
+
+class ForAPerson(unittest.TestCase):
+    def test_explains_a_setting(self):
+        out, _, code = person(*LS, "--noise", "0.1")
+        self.assertEqual(code, 0)
+        for word in ("regime", "resonant", "eta_max", "retention", "learning", "oscillation", "decay",
+                     "noise floor", "co-scaling", "dense_below", "limit"):
+            self.assertIn(word, out)
+
+    def test_numbers_are_those_of_jsonl(self):
+        out, _, _ = person(*LS)
+        asked = {"d": 256, "p": 0.01, "B": 512, "beta": 0.95, "eta": 0.5}
+        answer = predict([{"kind": "ls_matrix", "in": asked}])[0][0]["out"]
+        self.assertIn(f"eta_max = {answer['eta_max']:.6g}", out)
+        self.assertIn(f"learning      {answer['tau']:.4g}", out)
+
+    def test_each_regime_is_named(self):
+        for eta, beta, regime in (("0.05", "0.5", "sgd-like"), ("0.5", "0.95", "resonant"),
+                                  ("2", "0.999", "heavy-ball"), ("3.5", "0.95", "near-instability"),
+                                  ("5", "0.95", "unstable")):
+            out, _, code = person("--d", "256", "--p", "0.01", "--batch", "512", "--beta", beta, "--eta", eta)
+            self.assertEqual(code, 0)
+            self.assertIn(f"regime        {regime}:", out)
+
+    def test_measured_row_and_logistic_model(self):
+        out, _, code = person("--measured", "--P", "0.3", "--H1", "0.2", "--H2", "1", "--eps", "0.1", "--eta", "0.1")
+        self.assertEqual(code, 0)
+        self.assertIn("eta_max", out)
+        out, _, code = person("--model", "logistic", "--d", "100", "--p", "0.004", "--batch", "1585",
+                              "--eps=0.15", "--eta=9.5", "--r", "2")
+        self.assertEqual(code, 0)
+        self.assertIn("noise floor", out)
+
+    def test_pictures(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for ending, magic in ((".png", b"\x89PNG"), (".svg", b"<?xml")):
+                name = os.path.join(folder, "a" + ending)
+                self.assertEqual(person(*LS, "--plot", name)[2], 0)
+                with open(name, "rb") as f:
+                    self.assertEqual(f.read(len(magic)), magic)
+            self.assertEqual(person(*LS, "--plot", os.path.join(folder, "a.gif"))[2], 2)
+            self.assertEqual(person(*LS, "--plot", os.path.join(folder, "no", "a.png"))[2], 1)
+
+    def test_wrong_usage_is_exit_2_and_says_why(self):
+        for flags, word in ((["--p", "2"] + LS[:2] + LS[4:], "--p"), (["--nonsense", "1"], "--nonsense"),
+                            (["--d"], "--d"), (["--d", "x"], "--d"), (["stray"], "stray"),
+                            (LS[:6], "--beta"), (LS + ["--eps", "0.2"], "--beta"),
+                            (LS + ["--model", "x"], "--model"), ([], "--beta")):
+            out, err, code = person(*flags)
+            self.assertEqual((code, out), (2, ""), flags)
+            self.assertIn(word, err)
+
+    def test_help(self):
+        out, _, code = person("--help")
+        self.assertEqual(code, 0)
+        self.assertIn("example:", out)
+        self.assertIn("exit codes:", out)
+        run = subprocess.run([PROGRAM, "--help"], stdout=subprocess.PIPE, text=True)
+        self.assertEqual(run.returncode, 0)
+        self.assertIn("predict", run.stdout)
+        self.assertEqual(subprocess.run([PROGRAM], stderr=subprocess.DEVNULL).returncode, 2)
+        self.assertEqual(subprocess.run([PROGRAM, "nonsense"], stderr=subprocess.DEVNULL).returncode, 2)
+
+
+class Header(unittest.TestCase):
+    def test_compiles_alone_in_c_and_cpp(self):
+        header = os.path.join(HERE, "..", "include", "mscope", "theory.h")
+        for compiler, language in (("cc", "c"), ("c++", "c++")):
+            if shutil.which(compiler) is None:
+                self.skipTest(f"no {compiler}")
+            run = subprocess.run([compiler, "-x", language, "-Wall", "-Wextra", "-Werror", "-fsyntax-only",
+                                  "-I", os.path.join(HERE, "..", "include"), header],
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            self.assertEqual(run.returncode, 0, run.stdout)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@
 
 #include <cairo-svg.h>
 #include <cairo.h>
+#include <fontconfig/fontconfig.h>
 
 typedef struct frame {
     double x0, x1, y0, y1;
@@ -206,5 +207,7 @@ int mscope_plot_file(const char *name, const mscope_path *path)
     if (status == CAIRO_STATUS_SUCCESS)
         status = cairo_surface_status(surface);
     cairo_surface_destroy(surface);
+    cairo_debug_reset_static_data(); /* both keep fonts for ever, which hides leaks of our own */
+    FcFini();
     return status == CAIRO_STATUS_SUCCESS ? MSCOPE_OK : MSCOPE_EIO;
 }
