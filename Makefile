@@ -36,7 +36,7 @@ DIAG_SRC   = host/diagnose/verdict.c
 CLI_SRC    = $(addprefix host/cli/,main.c watch.c watch_view.c watch_summary.c record_json.c predict.c predict_json.c predict_ls.c predict_lr.c \
              predict_words.c predict_plot.c)
 DEMO_SRC   = host/demo/trainer.c host/demo/model.c host/demo/text.c
-TESTS      = test_exact test_totals test_kern test_core test_wire test_client test_theory test_logistic test_theory_vectors test_theory_mc
+TESTS      = test_exact test_totals test_kern test_core test_wire test_client test_subscribe test_theory test_logistic test_theory_vectors test_theory_mc
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_OBJ    = $(call obj,$(CORE_SRC) $(PROTO_SRC) $(CLIENT_SRC))

@@ -1,0 +1,420 @@
+/* test_subscribe.c - a listener against a publisher that loses, repeats and garbles on purpose; verdicts of a band */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <unistd.h>
+#include <zmq.h>
+
+#include "diagnose/verdict.h"
+#include "mscope/client.h"
+
+struct station {
+    void *ctx, *pub, *replay;
+    char live[128], again[128];
+    uint64_t epoch, kept_from;               /* replay still holds sequence numbers >= kept_from */
+    mscope_subscriber *s;
+    uint64_t sent, next_of_b;
+    unsigned requests;
+};
+
+static void start(struct station *t, int with_replay)
+{
+    static int number;
+    const int none = 0;
+
+    memset(t, 0, sizeof *t);
+    t->ctx = zmq_ctx_new();
+    t->epoch = 7;
+    snprintf(t->live, sizeof t->live, "ipc:///tmp/momentscope-test-sub-%ld-%d", (long)getpid(), number);
+    snprintf(t->again, sizeof t->again, "ipc:///tmp/momentscope-test-again-%ld-%d", (long)getpid(), number++);
+    t->pub = zmq_socket(t->ctx, ZMQ_XPUB);
+    t->replay = zmq_socket(t->ctx, ZMQ_ROUTER);
+    zmq_setsockopt(t->pub, ZMQ_LINGER, &none, sizeof none);
+    zmq_setsockopt(t->replay, ZMQ_LINGER, &none, sizeof none);
+    assert_int_equal(zmq_bind(t->pub, t->live), 0);
+    assert_int_equal(zmq_bind(t->replay, t->again), 0);
+    assert_int_equal(mscope_subscribe(&t->s, t->live, with_replay ? t->again : "", ""), 0);
+    char joined[16];
+    assert_true(zmq_recv(t->pub, joined, sizeof joined, 0) > 0);    /* the subscription has arrived */
+}
+
+static void stop(struct station *t)
+{
+    mscope_subscriber_close(t->s);
+    zmq_close(t->pub);
+    zmq_close(t->replay);
+    zmq_ctx_term(t->ctx);
+    unlink(t->live + strlen("ipc://"));
+    unlink(t->again + strlen("ipc://"));
+}
+
+static int encode(const struct station *t, const char *table, uint64_t seq, char topic[MSCOPE_TOPIC_MAX], uint8_t *body)
+{
+    mscope_record r = { .kind = MSCOPE_REC_TABLE };
+
+    memset(&r.u, 0, sizeof r.u);
+    snprintf(r.u.table.table, sizeof r.u.table.table, "%s", table);
+    r.u.table.epoch = t->epoch;
+    r.u.table.step = seq;
+    mscope_record_topic(&r, topic);
+    int len = mscope_record_encode(&r, body, MSCOPE_RECORD_MAX);
+    assert_true(len > 0);
+    return len;
+}
+
+static void send_to(void *sock, const char *topic, uint64_t seq, const void *body, int len)
+{
+    uint8_t number[8];
+
+    for (int i = 0; i < 8; i++)
+        number[i] = (uint8_t)(seq >> (56 - 8 * i));
+    zmq_send(sock, topic, strlen(topic), ZMQ_SNDMORE);
+    zmq_send(sock, number, sizeof number, ZMQ_SNDMORE);
+    zmq_send(sock, body, (size_t)len, 0);
+}
+
+static void publish(struct station *t, const char *table, uint64_t seq)
+{
+    char topic[MSCOPE_TOPIC_MAX];
+    uint8_t body[MSCOPE_RECORD_MAX];
+    int len = encode(t, table, seq, topic, body);
+
+    send_to(t->pub, topic, seq, body, len);
+}
+
+/* Answer one replay request with seq .. upto - 1 as far as they are kept. */
+static void answer(struct station *t, const char *table, uint64_t upto)
+{
+    char who[64], asked[MSCOPE_TOPIC_MAX], topic[MSCOPE_TOPIC_MAX];
+    uint8_t number[8], body[MSCOPE_RECORD_MAX];
+    uint64_t first = 0;
+    int n = zmq_recv(t->replay, who, sizeof who, 0);
+
+    assert_true(n > 0);
+    int len = zmq_recv(t->replay, asked, sizeof asked - 1, 0);
+    assert_true(len > 0);
+    asked[len] = '\0';
+    assert_int_equal(zmq_recv(t->replay, number, sizeof number, 0), 8);
+    for (int i = 0; i < 8; i++)
+        first = first << 8 | number[i];
+    t->requests++;
+    for (uint64_t seq = first < t->kept_from ? t->kept_from : first; seq < upto; seq++) {
+        int bytes = encode(t, table, seq, topic, body);
+        assert_string_equal(topic, asked);
+        zmq_send(t->replay, who, (size_t)n, ZMQ_SNDMORE);
+        send_to(t->replay, topic, seq, body, bytes);
+    }
+    zmq_send(t->replay, who, (size_t)n, ZMQ_SNDMORE);
+    send_to(t->replay, asked, UINT64_MAX, "", 0);
+}
+
+static void expect(struct station *t, const char *table, uint64_t seq)
+{
+    mscope_message m;
+    char topic[MSCOPE_TOPIC_MAX];
+
+    assert_int_equal(mscope_subscriber_next(t->s, &m, 2000), 0);
+    snprintf(topic, sizeof topic, "table/%s", table);
+    assert_string_equal(m.topic, topic);
+    assert_int_equal(m.seq, seq);
+    assert_int_equal(m.record.u.table.step, seq);
+}
+
+static void expect_nothing(struct station *t, int wait_ms)
+{
+    mscope_message m;
+
+    assert_int_equal(mscope_subscriber_next(t->s, &m, wait_ms), MSCOPE_EAGAIN);
+}
+
+static mscope_subscriber_stats stats(const struct station *t)
+{
+    mscope_subscriber_stats s;
+
+    mscope_subscriber_stats_get(t->s, &s);
+    return s;
+}
+
+static void test_records_come_in_order_and_repeats_do_not(void **state)
+{
+    struct station t;
+
+    (void)state;
+    start(&t, 1);
+    publish(&t, "a", 5);                     /* a late joiner: nothing before 5 is missing */
+    publish(&t, "b", 0);
+    publish(&t, "a", 5);                     /* somebody else joined */
+    publish(&t, "a", 6);
+    expect(&t, "a", 5);
+    expect(&t, "b", 0);
+    expect(&t, "a", 6);
+    expect_nothing(&t, 50);
+    mscope_subscriber_stats s = stats(&t);
+    assert_int_equal(s.received, 3);
+    assert_int_equal(s.lost, 0);
+    assert_int_equal(s.repeats, 1);
+    stop(&t);
+}
+
+static void test_holes_are_filled_before_newer_records(void **state)
+{
+    struct station t;
+
+    (void)state;
+    start(&t, 1);
+    publish(&t, "a", 0);
+    expect(&t, "a", 0);
+    publish(&t, "a", 4);
+    publish(&t, "a", 5);
+    publish(&t, "b", 0);
+    expect(&t, "b", 0);                      /* another topic does not wait for it */
+    answer(&t, "a", 7);                      /* one more than was missing or held */
+    publish(&t, "a", 6);
+    for (uint64_t i = 1; i <= 6; i++)
+        expect(&t, "a", i);
+    expect_nothing(&t, 50);
+    mscope_subscriber_stats s = stats(&t);
+    assert_int_equal(t.requests, 1);
+    assert_int_equal(s.received, 8);
+    assert_int_equal(s.replayed, 3);
+    assert_int_equal(s.lost, 0);
+    stop(&t);
+}
+
+static void test_what_replay_no_longer_has_is_lost(void **state)
+{
+    struct station t;
+
+    (void)state;
+    start(&t, 1);
+    publish(&t, "a", 0);
+    expect(&t, "a", 0);
+    t.kept_from = 7;
+    publish(&t, "a", 9);
+    expect_nothing(&t, 50);
+    answer(&t, "a", 10);
+    expect(&t, "a", 7);
+    expect(&t, "a", 8);
+    expect(&t, "a", 9);
+    mscope_subscriber_stats s = stats(&t);
+    assert_int_equal(s.lost, 6);
+    assert_int_equal(s.received + s.lost, 10);
+    stop(&t);
+}
+
+static void test_silent_or_absent_replay_costs_a_second_at_most(void **state)
+{
+    struct station t;
+
+    (void)state;
+    start(&t, 1);
+    publish(&t, "a", 0);
+    publish(&t, "a", 3);
+    publish(&t, "a", 4);
+    expect(&t, "a", 0);
+    expect(&t, "a", 3);
+    expect(&t, "a", 4);
+    assert_int_equal(stats(&t).lost, 2);
+    stop(&t);
+    start(&t, 0);
+    publish(&t, "a", 0);
+    publish(&t, "a", 3);
+    expect(&t, "a", 0);
+    expect(&t, "a", 3);
+    assert_int_equal(stats(&t).lost, 2);
+    stop(&t);
+}
+
+static void test_new_epoch_starts_anew(void **state)
+{
+    struct station t;
+
+    (void)state;
+    start(&t, 1);
+    publish(&t, "a", 40);
+    t.epoch++;
+    publish(&t, "a", 0);
+    publish(&t, "a", 1);
+    expect(&t, "a", 40);
+    expect(&t, "a", 0);
+    expect(&t, "a", 1);
+    assert_int_equal(stats(&t).epochs, 2);
+    assert_int_equal(stats(&t).lost, 0);
+    stop(&t);
+}
+
+static void test_malformed_records_are_counted_and_passed_over(void **state)
+{
+    struct station t;
+    mscope_message m;
+
+    (void)state;
+    start(&t, 0);
+    publish(&t, "a", 0);
+    expect(&t, "a", 0);
+    send_to(t.pub, "table/a", 1, "junk", 4);
+    send_to(t.pub, "no/such/kind", 1, "junk", 4);
+    zmq_send(t.pub, "table/a", 7, 0);
+    zmq_send(t.pub, "", 0, ZMQ_SNDMORE);
+    zmq_send(t.pub, "", 0, 0);
+    publish(&t, "a", 2);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(mscope_subscriber_next(t.s, &m, 2000), MSCOPE_EPROTO);
+    expect(&t, "a", 2);
+    mscope_subscriber_stats s = stats(&t);
+    assert_int_equal(s.malformed, 4);
+    assert_int_equal(s.lost, 0);
+    assert_int_equal(s.received, 3);         /* the malformed one of this topic has arrived as well */
+    stop(&t);
+}
+
+static void test_many_topics(void **state)
+{
+    struct station t;
+    char name[32];
+
+    (void)state;
+    start(&t, 0);
+    for (int round = 0; round < 2; round++)
+        for (int i = 0; i < 400; i++) {      /* past a growth of the table of topics */
+            snprintf(name, sizeof name, "t%d", i);
+            publish(&t, name, (uint64_t)round);
+            expect(&t, name, (uint64_t)round);
+        }
+    assert_int_equal(stats(&t).lost, 0);
+    stop(&t);
+}
+
+/* -- verdicts --------------------------------------------------------------------------------------- */
+
+static mscope_rec_band band(double P, double eta, double eps, double H1, double H2)
+{
+    mscope_rec_band b;
+
+    memset(&b, 0, sizeof b);
+    b.P = b.p = P;
+    b.eta = eta;
+    b.eps = eps;
+    b.H1 = H1;
+    b.H2 = H2;
+    b.H1_se = b.H2_se = 0;
+    b.h_samples = 64;
+    snprintf(b.h_source, sizeof b.h_source, "probe");
+    return b;
+}
+
+/* P = 1, noise-free: H = eta eps h/(2(1+beta)); with mu = rho (1+x)/2 +- ..., all by hand. */
+static void test_verdict_arithmetic(void **state)
+{
+    mscope_verdict v;
+    mscope_rec_band b = band(1, 1, 0.1, 1, 1);
+
+    (void)state;
+    mscope_verdict_band(&b, &v);
+    assert_true(fabs(v.H - 0.1 / 3.8) < 1e-12);
+    /* lambda^2 - (2 - 0.1 - 0.1) lambda + 0.9 = 0: |lambda|^2 = 0.9, cos omega = 0.9/sqrt(0.9) */
+    double a = -0.5 * log(0.9), w = acos(0.9 / sqrt(0.9));
+    assert_true(fabs(v.omega - w) < 1e-12);
+    assert_true(fabs(v.zeta - a / sqrt(a * a + w * w)) < 1e-12);
+    assert_string_equal(v.regime, "heavy-ball");
+    char want[64];
+    snprintf(want, sizeof want, "oscillates, period %.3g updates", 2 * 3.14159265358979323846 / w);
+    assert_string_equal(v.why, want);
+    assert_true(fabs(v.confidence - 0.99) < 1e-12);
+}
+
+static void test_verdict_labels(void **state)
+{
+    static const struct { double P, eta, eps, H1, H2; const char *regime; } rows[] = {
+        { 1, 39, 0.1, 1, 1, "unstable" },            /* limit 2 (1.9)/0.1 = 38 */
+        { 1, 35, 0.1, 1, 1, "near-instability" },
+        { 1, 1, 0.1, 1, 1, "heavy-ball" },
+        { 1, 0.03, 0.1, 1, 1, "resonant" },
+        { 1, 0.001, 0.1, 1, 1, "sgd-like" },
+        { 0.01, 1.9, 0.1, 1, 1, "near-instability" },   /* rare rows act at full strength: limit near 2 */
+        { 1, 1.6, 0.1, 1, 2, "near-instability" },   /* gradient noise takes the limit to 3.8/(1.9 + 0.1) = 1.9 */
+        { 0.5, 0.1, 0.1, 1, 0.9, "resonant" },       /* H2 < H1^2: two noisy means, taken as no noise */
+    };
+    mscope_verdict v;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        mscope_rec_band b = band(rows[i].P, rows[i].eta, rows[i].eps, rows[i].H1, rows[i].H2);
+        mscope_verdict_band(&b, &v);
+        if (strcmp(v.regime, rows[i].regime) != 0)
+            printf("# row %zu: %s, H %.3g zeta %.3g\n", i, v.regime, v.H, v.zeta);
+        assert_string_equal(v.regime, rows[i].regime);
+    }
+}
+
+static void test_verdict_unknown_is_a_verdict(void **state)
+{
+    mscope_verdict v;
+    mscope_rec_band b = band(0.5, 1, 0.1, NAN, NAN);
+
+    (void)state;
+    snprintf(b.h_source, sizeof b.h_source, "none: no probe");
+    mscope_verdict_band(&b, &v);
+    assert_string_equal(v.regime, "unknown");
+    assert_string_equal(v.why, "stability unknown: no probe");
+    assert_true(isnan(v.H) && isnan(v.zeta) && v.confidence == 0);
+    b = band(0.5, 1, 0.1, 0.2, NAN);         /* Fisher: damping, and no word on stability */
+    snprintf(b.h_source, sizeof b.h_source, "fisher");
+    mscope_verdict_band(&b, &v);
+    assert_true(isnan(v.H) && !isnan(v.zeta));
+    assert_string_equal(v.regime, "heavy-ball");
+    assert_non_null(strstr(v.why, "stability unknown: no probe"));
+    static const double odd[][4] = { { 0, 1, .1, 1 }, { 1, 0, .1, 1 }, { 1, 1, 0, 1 }, { 1, 1, .1, -1 }, { 1, 1, .1, 0 },
+                                     { NAN, 1, .1, 1 }, { 1, NAN, .1, 1 }, { 1, 1, 2, 1 }, { 1, 1, .1, INFINITY } };
+    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
+        b = band(odd[i][0], odd[i][1], odd[i][2], odd[i][3], 1);
+        mscope_verdict_band(&b, &v);
+        assert_string_equal(v.regime, "unknown");
+        assert_int_equal(strncmp(v.why, "stability unknown: ", 19), 0);
+    }
+}
+
+static void test_verdict_confidence_grows_with_samples(void **state)
+{
+    double last = 0;
+
+    (void)state;
+    assert_true(mscope_verdict_confidence(0) == 0 && mscope_verdict_confidence(NAN) == 0);
+    for (double n = 1; n < 1e6; n *= 1.3) {
+        double c = mscope_verdict_confidence(n);
+        assert_true(c >= last && c > 0 && c < 1);
+        last = c;
+    }
+    assert_true(fabs(mscope_verdict_confidence(16) - 0.96) < 1e-12);
+    mscope_rec_band b = band(1, 30, 0.1, 1, 1);      /* H 0.79 */
+    mscope_verdict sure, unsure;
+    mscope_verdict_band(&b, &sure);
+    b.H1_se = 0.05;                          /* one standard error away lies near-instability */
+    mscope_verdict_band(&b, &unsure);
+    assert_true(unsure.confidence < sure.confidence);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_records_come_in_order_and_repeats_do_not),
+        cmocka_unit_test(test_holes_are_filled_before_newer_records),
+        cmocka_unit_test(test_what_replay_no_longer_has_is_lost),
+        cmocka_unit_test(test_silent_or_absent_replay_costs_a_second_at_most),
+        cmocka_unit_test(test_new_epoch_starts_anew),
+        cmocka_unit_test(test_malformed_records_are_counted_and_passed_over),
+        cmocka_unit_test(test_many_topics),
+        cmocka_unit_test(test_verdict_arithmetic),
+        cmocka_unit_test(test_verdict_labels),
+        cmocka_unit_test(test_verdict_unknown_is_a_verdict),
+        cmocka_unit_test(test_verdict_confidence_grows_with_samples),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

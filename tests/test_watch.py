@@ -1,0 +1,164 @@
+"""momentscope watch on a real daemon, fed by the Python client without torch."""
+import json
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import time
+import unittest
+
+try:
+    import client_support
+    from momentscope import Client, Error, _lib
+    missing = None
+except ImportError as e:
+    missing = str(e)
+
+
+def setUpModule():
+    if missing:
+        raise unittest.SkipTest(missing)
+
+
+def pack(kind, values):
+    """Numbers as C memory; keep the result alive during the call."""
+    raw = struct.pack(f"<{len(values)}{kind}", *values)
+    return raw, _lib.C.cast(_lib.C.c_char_p(raw), _lib.C.c_void_p).value
+
+
+class Watch(unittest.TestCase):
+    ROWS, DIM = 8, 2
+
+    @classmethod
+    def setUpClass(cls):
+        cls.daemon = client_support.Daemon().start()
+        cls.client = Client(cls.daemon.ingest, name="test_watch")
+        cls.table = cls.client.attach("words", cls.ROWS, cls.DIM, 64, form=_lib.FORM_EMA, fresh=True)
+        cls.idle = cls.client.attach("idle", 4, 1, 4, form=_lib.FORM_EMA, fresh=True)
+        for i in range(64):
+            cls.push(i)
+        assert cls.client.flush(10), cls.client.stats()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.client.close()
+        cls.daemon.stop()
+
+    @classmethod
+    def push(cls, i):
+        rows = [0, 0] + [r for r in range(1, cls.ROWS) if i % (1 << r) == 0]
+        raw_rows, at_rows = pack("q", rows)
+        raw_grads, at_grads = pack("f", [0.5 + 0.01 * i] * (cls.DIM * len(rows)))
+        if i % 8 == 7:
+            unique = sorted(set(rows))
+            raw_u, at_u = pack("q", unique)
+            raw_hm, at_hm = pack("f", [0.05] * (cls.DIM * len(unique)))
+            cls.client.probe(cls.table, 0.01, at_u, at_hm, _lib.F32, len(unique))
+        return cls.client.push(cls.table, _lib.Step(0.1, 0.1, 0, 0, 0, 4), at_rows, at_grads, _lib.F32, len(rows))
+
+    def command(self, *options):
+        return [os.path.join(client_support.BUILD, "momentscope"), "watch", "--telemetry", self.daemon.telemetry,
+                "--replay", self.daemon.replay, *options]
+
+    def watch(self, *options):
+        return subprocess.run(self.command(*options), capture_output=True, text=True, timeout=30)
+
+    def test_once_prints_a_table_and_a_sentence_a_band(self):
+        r = self.watch("--once", "--table", "words")
+        self.assertEqual((r.returncode, r.stderr), (0, ""))
+        self.assertNotIn("\033", r.stdout)
+        lines = r.stdout.splitlines()
+        head = next(i for i, line in enumerate(lines) if line.startswith("band "))
+        self.assertEqual(lines[head].split(), "band p rows P updates R V C H1 retention learning delta H zeta regime".split())
+        bands = []
+        while lines[head + 1 + len(bands)].split()[0].isdigit():
+            bands.append(lines[head + 1 + len(bands)])
+        self.assertGreaterEqual(len(bands), 3)
+        self.assertTrue(all(len(line.split()) == 15 for line in bands), bands)
+        said = [line for line in lines if line.startswith("band ") and ": p " in line]
+        self.assertEqual(len(said), len(bands))
+        self.assertIn("words: step 64, 8 rows x 2, ema form", r.stdout)
+        self.assertIn("note: R and C need a reference", r.stdout)
+
+    def test_once_json_is_one_object_a_record(self):
+        r = self.watch("--once", "--json", "--table", "words")
+        self.assertEqual(r.returncode, 0, r.stderr)
+        records = [json.loads(line) for line in r.stdout.splitlines()]
+        bands = [x for x in records if x["topic"].startswith("band/")]
+        self.assertTrue(bands)
+        for b in bands:
+            for field in ("seq", "epoch", "R", "V", "H1", "H", "zeta", "omega", "rate", "regime", "confidence", "why"):
+                self.assertIn(field, b)
+            self.assertIsNone(b["R"])
+        self.assertTrue(any(b["regime"] != "unknown" for b in bands), bands)
+        table = next(x for x in records if x["topic"] == "table/words")
+        self.assertEqual(table["step"], 64)
+        self.assertEqual(table["lost_frames"], 0)
+        self.assertEqual(sorted(table["bands"]), sorted(b["band"] for b in bands))
+
+    def test_live_json_follows_without_holes(self):
+        r = self.watch("--json", "--for", "1")
+        self.assertEqual(r.returncode, 0)
+        last = {}
+        for line in r.stdout.splitlines():
+            r = json.loads(line)
+            self.assertEqual(r["seq"], last.get(r["topic"], r["seq"] - 1) + 1)
+            last[r["topic"]] = r["seq"]
+        self.assertTrue(last)
+
+    def test_terminal_is_drawn_in_place_and_restored(self):
+        main, side = pty.openpty()
+        p = subprocess.Popen(self.command("--table", "words"), stdin=side, stdout=side, stderr=side)
+        os.close(side)
+        out, end = b"", time.monotonic() + 20
+        while time.monotonic() < end:
+            if not select.select([main], [], [], 0.2)[0]:
+                if p.poll() is not None:
+                    break
+                continue
+            try:
+                out += os.read(main, 65536)
+            except OSError:
+                break
+            if b"regime" in out and p.poll() is None and not getattr(p, "told", False):
+                p.told = True
+                p.send_signal(signal.SIGINT)
+        self.assertEqual(p.wait(5), 0)
+        os.close(main)
+        self.assertIn(b"\033[?1049h", out)
+        self.assertLess(out.index(b"\033[?25l"), out.index(b"\033[?25h"))
+        self.assertLess(out.index(b"\033[?25h"), out.index(b"\033[?1049l"))
+        self.assertIn(b"regime", out[out.index(b"\033[?1049l"):])    # the last picture stays
+
+    def test_nothing_to_see_is_said(self):
+        r = subprocess.run(self.command("--once", "--wait", "0.3")[:2] + ["--once", "--wait", "0.3", "--telemetry",
+                           "ipc:///tmp/momentscope-nobody", "--replay", ""], capture_output=True, text=True, timeout=20)
+        self.assertEqual(r.returncode, 1)
+        self.assertIn("is momentscoped running?", r.stderr)
+        r = self.watch("--once", "--wait", "0.3", "--table", "nothing")
+        self.assertEqual(r.returncode, 1)
+        self.assertIn("no such table", r.stderr)
+        r = self.watch("--once", "--wait", "0.3", "--table", "idle")
+        self.assertEqual(r.returncode, 1)
+        self.assertIn("no row of the table has moved yet", r.stderr)
+
+    def test_usage(self):
+        self.assertEqual(self.watch("--help").returncode, 0)
+        self.assertIn("example:", self.watch("--help").stdout)
+        self.assertIn("exit codes:", self.watch("--help").stdout)
+        for bad in (["--nonsense"], ["--wait", "x"], ["more"]):
+            self.assertEqual(self.watch(*bad).returncode, 2, bad)
+        r = subprocess.run(self.command()[:2] + ["--telemetry", "nonsense"], capture_output=True, text=True, timeout=20)
+        self.assertEqual(r.returncode, 2)
+
+    def test_client_refuses_clearly(self):
+        with self.assertRaisesRegex(Error, "attach 'a b'"):
+            self.client.attach("a b", 1, 1, 1)
+        with self.assertRaises(Error):
+            Client("nonsense")
+
+
+if __name__ == "__main__":
+    unittest.main()
