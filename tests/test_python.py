@@ -195,6 +195,26 @@ class Case(unittest.TestCase):
             record = self.ear.table("k.words.weight", 40)
         self.assertGreater(record["silent"], 0)                  # row 0 is padding and never active
 
+    def test_weights_changed_by_hand_and_a_tie_noticed_late(self):
+        model = skip_gram(False)
+        weight = model["words"].weight
+        initial = weight.detach().clone()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.2, momentum=0.9)
+        with momentscope.attach(model, optimizer, endpoint=self.daemon.ingest, prefix="o.", reference="initial") as scope:
+            self.train(scope, model, optimizer, batches(20))
+            self.compare(scope, optimizer, weight, initial, 20, "o.words.weight")
+            with torch.no_grad():
+                weight.mul_(0.5)
+            scope.resync()
+            self.train(scope, model, optimizer, batches(20))
+            self.compare(scope, optimizer, weight, initial, 40, "o.words.weight")
+            for batch in batches(230):                           # the check runs every 256 steps
+                optimizer.zero_grad()
+                (loss_of(model, batch) + (weight * weight).mean()).backward()
+                optimizer.step()
+                scope.step()
+            self.compare(scope, optimizer, weight, initial, 270, "o.words.weight")
+
     def test_attach_to_a_run_under_way(self):
         model = skip_gram(True)
         optimizer = torch.optim.SGD(model.parameters(), lr=0.3, momentum=0.9)

@@ -333,6 +333,16 @@ int mscope_client_skip(mscope_client *c, int table)
     return drop_step(c, &c->table[table], 1);
 }
 
+int mscope_client_resync(mscope_client *c, int table)
+{
+    if (!mine(c) || table < 0 || (size_t)table >= c->tables)
+        return MSCOPE_EINVAL;
+    if (!mscope_heal_able(&c->table[table]))
+        return MSCOPE_ENOTSUP;
+    mscope_heal_start(&c->table[table]);
+    return 0;
+}
+
 int mscope_client_probe(mscope_client *c, int table, double delta, const int64_t *rows, const void *hm,
                         enum mscope_value value_type, size_t n)
 {

@@ -163,7 +163,7 @@ static void say_hello(mscope_client *c, uint64_t now)
 static void take_welcome(mscope_client *c, uint32_t handle, const mscope_welcome *w)
 {
     mscope_ctable *t = &c->table[handle];
-    int fresh_daemon = c->stats.epoch != w->epoch, was_refused = t->refused;
+    int fresh_daemon = c->stats.epoch != w->epoch;
 
     if (t->welcomed || !t->hello_sent)
         return;                              /* the answer to a repeated HELLO, or of a connection that is gone */
@@ -181,7 +181,7 @@ static void take_welcome(mscope_client *c, uint32_t handle, const mscope_welcome
     c->credit_bytes = w->credit_bytes;
     if (w->next_seq > 0)
         mscope_queue_done(&c->queue, w->next_seq - 1);
-    if (!c->established || was_refused) {    /* a table attached in mid-stream does not rewind the others */
+    if (!c->established) {                   /* a table that was refused for a while does not rewind the others */
         uint64_t sent_to = c->queue.next_seq - c->queue.len + c->queue.sent;
         if (sent_to > c->resent_below)
             c->resent_below = sent_to;

@@ -97,6 +97,9 @@ MSCOPE_MUST_CHECK int mscope_client_probe(mscope_client *c, int table, double de
 MSCOPE_MUST_CHECK int mscope_client_reference(mscope_client *c, int table, uint32_t first, uint32_t n, const void *ref,
                                               enum mscope_value value_type);
 
+/* mscope_client_resync - send every row again: the trainer changed rows otherwise than by a step */
+MSCOPE_MUST_CHECK int mscope_client_resync(mscope_client *c, int table);
+
 /* mscope_client_save - ask the daemon to write its state file now */
 MSCOPE_MUST_CHECK int mscope_client_save(mscope_client *c);
 

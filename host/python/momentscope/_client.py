@@ -65,6 +65,9 @@ class Client:
     def skip(self, table):
         return self._check("skip", self._lib.mscope_client_skip(self._c, table))
 
+    def resync(self, table):
+        return self._check("resync", self._lib.mscope_client_resync(self._c, table))
+
     def probe(self, table, delta, rows, hm, value_type, n):
         return self._check("probe", self._lib.mscope_client_probe(self._c, table, delta, rows, hm, value_type, n))
 

@@ -208,6 +208,9 @@ class Scope:
     def _push(self, t, grad, lookups, schedule, batch):
         rows, values, counts, occurrences = t.entries(grad, lookups if t.modules else None)
         t.told += 1
+        if t.resync:
+            t.resync = False
+            self._client.resync(t.handle)
         s = self._step
         s.eta, s.eps = schedule[0], 1.0 - schedule[1]
         s.dampening = schedule[2] if schedule[1] else 0.0
@@ -228,6 +231,11 @@ class Scope:
     def flush(self, seconds=5.0):
         """Wait until the daemon holds exactly these weights and momenta; True if it does."""
         return self._client.flush(seconds)
+
+    def resync(self):
+        """Weights or momenta were changed otherwise than by optimizer.step (a checkpoint was loaded): send all rows again."""
+        for t in self.tables:
+            self._client.resync(t.handle)
 
     def save(self):
         """Ask the daemon to write its state file."""

@@ -46,7 +46,7 @@ class Table:
         self.handle = None
         self.lookups, self.hooks = [], []
         self.pending = None                  # (gradient, its version, looked-up rows, schedule) of the step not yet told
-        self.told = 0
+        self.told, self.resync = 0, False
         for module in modules:
             self.hooks.append(module.register_forward_hook(self._looked_up))
         self.recording = True
@@ -79,7 +79,8 @@ class Table:
             rows, counts = torch.unique(lookups, return_counts=True)
             values, occurrences = grad.index_select(0, rows), lookups.numel()
             if self.told % 256 == 0 and self._moved_elsewhere(grad, rows):
-                self.modules, occurrences = [], self.rows
+                # earlier steps may have gone unnoticed: from here all rows are active, and all are sent again
+                self.modules, occurrences, self.resync = [], self.rows, self.told > 0
                 rows, values, counts = torch.arange(self.rows), grad, None
         else:
             rows, values, occurrences = torch.arange(self.rows), grad, self.rows
