@@ -1,17 +1,23 @@
 """Trainer isolation: whatever happens to the daemon, the weights are bit for bit those of a run alone, no call waits,
 and when a daemon is there again its shadow becomes the trainer's own numbers.
 """
+import random
 import signal
+import struct
 import time
 import unittest
 
 try:
     import client_support
-    import torch
     import momentscope
+    from momentscope import _lib
     missing = None
 except ImportError as e:
     missing = str(e)
+try:
+    import torch
+except ImportError as e:
+    torch, without_torch = None, str(e)
 
 ROWS, DIM, BATCH, STEPS = 2000, 32, 256, 400
 BUFFER, SYNC = 2 << 20, 128 << 10            # 30 steps fit; a SYNC takes 8 or more pushes
@@ -21,7 +27,8 @@ LONGEST = 0.050                              # s; a wait for a peer would be 100
 def setUpModule():
     if missing:
         raise unittest.SkipTest(missing)
-    torch.set_num_threads(1)
+    if torch:
+        torch.set_num_threads(1)
 
 
 class Trainer:
@@ -80,6 +87,7 @@ class Trainer:
         return float((e * e).sum()), float((m * m).sum()), float((e * m).sum())
 
 
+@unittest.skipIf(torch is None, f"needs torch: {'' if torch else without_torch}")
 class Isolation(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -227,6 +235,72 @@ class Isolation(unittest.TestCase):
             sent = sum(ear.next[k] - ear.first[k] for k in ear.next)
             self.assertEqual(ear.received + ear.lost, sent)
             self.assertGreater(ear.received, 20)
+            ear.close()
+
+
+class PlainTrainer:
+    """Heavy ball in EMA form without torch: rows in C memory that the client reads in place to heal the shadow."""
+    ROWS, DIM, STEPS = 200, 3, 3000
+
+    def __init__(self):
+        self.theta = (_lib.C.c_double * (self.ROWS * self.DIM))()
+        self.m = (_lib.C.c_double * (self.ROWS * self.DIM))()
+        self.longest = 0.0
+
+    def run(self, client=None, at=None):
+        draw, eps, eta = random.Random(5), 0.1, 0.2
+        address = lambda x: _lib.C.cast(x, _lib.C.c_void_p).value
+        if client:
+            table = client.attach("plain", self.ROWS, self.DIM, 16, _lib.STATE_F64, _lib.FORM_EMA, theta=address(self.theta),
+                                  m=address(self.m), fresh=True, reference="zero")
+            zero = (_lib.C.c_double * (self.ROWS * self.DIM))()
+            client.reference(table, 0, self.ROWS, address(zero), _lib.F64)
+        for i in range(self.STEPS):
+            if at and i in at:
+                at[i]()
+            rows = sorted({int(self.ROWS * draw.random() ** 3) for _ in range(8)})
+            grads = [draw.gauss(0, 1) + self.theta[r * self.DIM + j] for r in rows for j in range(self.DIM)]
+            g = [0.0] * (self.ROWS * self.DIM)
+            for k, r in enumerate(rows):
+                g[r * self.DIM:(r + 1) * self.DIM] = grads[k * self.DIM:(k + 1) * self.DIM]
+            for k in range(self.ROWS * self.DIM):
+                self.m[k] = (1 - eps) * self.m[k] + eps * g[k]
+                self.theta[k] -= eta * self.m[k]
+            if client:
+                raw_rows, raw_grads = struct.pack(f"<{len(rows)}q", *rows), struct.pack(f"<{len(grads)}d", *grads)
+                start = time.perf_counter()
+                client.push(table, _lib.Step(eta, eps, 0, 0, 0, 8), address(_lib.C.c_char_p(raw_rows)),
+                            address(_lib.C.c_char_p(raw_grads)), _lib.F64, len(rows))
+                self.longest = max(self.longest, time.perf_counter() - start)
+        return bytes(self.theta) + bytes(self.m)
+
+
+class PlainIsolation(unittest.TestCase):
+    def test_stopped_killed_and_restarted(self):
+        alone = PlainTrainer().run()
+        with client_support.Daemon() as daemon:
+            client = momentscope.Client(daemon.ingest, buffer_bytes=100_000, sync_bytes=2000)
+            trainer = PlainTrainer()
+
+            def connected():
+                end = time.monotonic() + 10
+                while not client.stats()["connected"] and time.monotonic() < end:
+                    client.poll(10)
+            watched = trainer.run(client, {200: connected, 500: lambda: daemon.signal(signal.SIGSTOP), 1500: daemon.kill,
+                                           1600: daemon.start, 1700: connected, 1702: daemon.kill, 1800: daemon.start,
+                                           1900: connected})
+            self.assertEqual(alone, watched, "the trainer's rows differ from the run alone")
+            self.assertLess(trainer.longest, LONGEST)
+            ear = client_support.Listener(daemon)
+            self.assertTrue(client.flush(20), client.stats())
+            record = ear.table("plain", PlainTrainer.STEPS)
+            stats = client.stats()
+            print(f"\nnote plain trainer: longest push {1e3 * trainer.longest:.2f} ms of {PlainTrainer.STEPS}, "
+                  f"dropped {stats['steps_dropped']}, {stats['syncs']} SYNCs", flush=True)
+            self.assertGreater(stats["steps_dropped"], 0)
+            self.assertLess(abs(record["V"] / sum(x * x for x in trainer.m) - 1), 1e-9)
+            self.assertLess(abs(record["R"] / sum(x * x for x in trainer.theta) - 1), 1e-9)
+            client.close()
             ear.close()
 
 
