@@ -36,7 +36,7 @@ DIAG_SRC   = host/diagnose/verdict.c
 CLI_SRC    = $(addprefix host/cli/,main.c watch.c watch_view.c watch_summary.c record_json.c predict.c predict_json.c predict_ls.c predict_lr.c \
              predict_words.c predict_plot.c)
 DEMO_SRC   = host/demo/trainer.c host/demo/model.c host/demo/text.c
-TESTS      = test_exact test_totals test_kern test_core test_wire test_client test_subscribe test_theory test_logistic test_theory_vectors test_theory_mc
+TESTS      = test_exact test_totals test_kern test_core test_wire test_engine test_client test_subscribe test_theory test_logistic test_theory_vectors test_theory_mc
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_OBJ    = $(call obj,$(CORE_SRC) $(PROTO_SRC) $(CLIENT_SRC))
@@ -98,6 +98,14 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libmscope_host.a $(BUILD)/libm
 	$(Q)$(CC) $(SAN) -o $@ $^ $(LDFLAGS) $(LINK_$*) -lcmocka $(HOST_LIBS) $(ZMQ_LIBS) -lm -pthread
 
 tests: $(BUILD)/libmscope_core.a $(TEST_BIN)
+
+# The engine's test sees every allocation of ours.
+LINK_test_engine = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=mmap \
+                   -Wl,--start-group $(BUILD)/libmscope_daemon.a $(BUILD)/libmomentscope.a -Wl,--end-group
+$(BUILD)/tests/test_engine: $(BUILD)/libmscope_daemon.a
+
+$(BUILD)/libmscope_daemon.a: $(call obj,$(filter-out %/main.c,$(DAEMON_SRC)))
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 test: all tests ## run the tests on what is built (T=name filters)
 	@BUILD=$(BUILD) PYTHON=$(PYTHON) tests/run $(T)

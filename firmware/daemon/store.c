@@ -264,7 +264,7 @@ static double get_f64(source *s)
 static int get_table(mscope_engine *e, mscope_shadow *at, source *src)
 {
     uint8_t bytes[MSCOPE_HELLO_MAX];
-    uint64_t words[11], n = get(src, 4);
+    uint64_t words[11], attached_at, n = get(src, 4);
     uint32_t history, configured = e->cfg.history;
     mscope_refusal why = { .text = "cut short" };
     mscope_hello hello;
@@ -274,15 +274,17 @@ static int get_table(mscope_engine *e, mscope_shadow *at, source *src)
     if (n > sizeof bytes || get_bytes(src, bytes, n))
         return MSCOPE_EPROTO;
     err = mscope_hello_decode(bytes, n, &hello, &why);
+    if (err)
+        return MSCOPE_EPROTO;
     history = (uint32_t)get(src, 4);
     for (unsigned i = 0; i < 11; i++)
         words[i] = get(src, 8);
-    hello.step = 0;
-    if (!err && history != configured && history != 0 && configured != 0)
+    attached_at = hello.step;
+    hello.step = 0;                          /* the snapshot knows the step */
+    if (history != configured && history != 0 && configured != 0)
         mscope_log(MSCOPE_LOG_WARN, "store", "--history %u becomes %u, as in the state file", configured, history);
     e->cfg.history = history;
-    if (!err)
-        err = mscope_shadow_open(e, &s, &hello, 0, &why);
+    err = mscope_shadow_open(e, &s, &hello, 0, &why);
     e->cfg.history = configured;
     if (err) {
         mscope_log(MSCOPE_LOG_ERROR, "store", "a table of the state file cannot be had: %s is %s, expected %s", why.field,
@@ -311,9 +313,9 @@ static int get_table(mscope_engine *e, mscope_shadow *at, source *src)
         s.fisher_updates[b] = get_f64(src);
     }
     s.changed = 1;
+    s.hello.step = attached_at;
     *at = s;
     err = mscope_snapshot_read(s.core, get_bytes, src);
-    at->hello.step = mscope_table_steps(s.core);
     return err ? err : src->cut ? MSCOPE_EPROTO : 0;
 }
 

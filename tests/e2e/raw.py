@@ -18,6 +18,8 @@ BUILD = os.environ.get("BUILD", os.path.join(schema.ROOT, "build"))
 HELLO, STEP, PROBE, REFERENCE, SYNC, BYE, SAVE, WELCOME, ACK, ERROR = 1, 2, 3, 4, 5, 6, 7, 64, 65, 66
 COUNTS, SCHEDULE, LAST, INEXACT = 1, 2, 4, 8
 END = 2**64 - 1
+ENVIRONMENT = dict(os.environ)
+ENVIRONMENT.setdefault("TSAN_OPTIONS", "suppressions=" + os.path.join(schema.ROOT, "tests/tsan.supp"))
 VALUE = {"f4": 1, "f2": 2, "bf": 3, "f8": 4}
 PATIENCE = 10.0          # seconds until a test gives up on an answer; never reached when all is well
 
@@ -41,7 +43,7 @@ class Daemon:
 
     def start(self):
         self.stderr = open(os.path.join(self.dir, "log"), "ab")
-        self.process = subprocess.Popen(self.command(), stderr=self.stderr)
+        self.process = subprocess.Popen(self.command(), stderr=self.stderr, env=ENVIRONMENT)
         self.stderr.close()
 
     def signal(self, number):

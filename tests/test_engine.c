@@ -1,0 +1,476 @@
+/* test_engine.c - the engine without sockets: no allocation in its loop, no harm from any bytes, a ring that counts
+ *
+ * Linked with --wrap for every allocator, so a call from any of our objects is seen.                          */
+#include <math.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sys/mman.h>
+
+#include <cmocka.h>
+
+#include "daemon/engine.h"
+#include "daemon/log.h"
+#include "daemon/publish.h"
+#include "daemon/store.h"
+#include "header.h"
+
+#define LEN(a) (sizeof(a) / sizeof((a)[0]))
+
+/* -- allocators, counted ---------------------------------------------------------------------- */
+
+static unsigned long allocations;
+
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t n);
+void *__real_mmap(void *at, size_t len, int prot, int flags, int fd, off_t off);
+void *__wrap_malloc(size_t n);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t n);
+void *__wrap_mmap(void *at, size_t len, int prot, int flags, int fd, off_t off);
+
+void *__wrap_malloc(size_t n)
+{
+    allocations++;
+    return __real_malloc(n);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    allocations++;
+    return __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *p, size_t n)
+{
+    allocations++;
+    return __real_realloc(p, n);
+}
+
+void *__wrap_mmap(void *at, size_t len, int prot, int flags, int fd, off_t off)
+{
+    allocations++;
+    return __real_mmap(at, len, prot, flags, fd, off);
+}
+
+/* -- an engine and a trainer ------------------------------------------------------------------ */
+
+#define TABLES 4
+#define SLOTS 1024
+
+static mscope_engine engine;
+static mscope_shadow shadows[TABLES];
+static mscope_record slots[SLOTS];
+static mscope_ring ring;
+static mscope_outside outside;
+static mscope_topic topics[1024];
+static uint8_t replay_mem[1 << 20];
+static mscope_publisher publisher;
+static mscope_answer answer;
+static uint64_t seed = 88172645463325252u, next_seq;
+
+static uint64_t rnd(void)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    return seed ^= seed << 17;
+}
+
+static int set_up(void **state)
+{
+    const mscope_engine_config cfg = { .max_tables = TABLES, .history = 1024, .max_bytes = 1 << 26, .max_frame = 1 << 24,
+                                       .credit_frames = 64, .credit_bytes = 1 << 20, .takeover_ns = 1000000000,
+                                       .interval_steps = 10, .interval = 0.1 };
+    (void)state;
+    (void)mscope_log_open("/dev/null", MSCOPE_LOG_ERROR);
+    memset(shadows, 0, sizeof shadows);
+    memset(topics, 0, sizeof topics);
+    assert_int_equal(mscope_ring_init(&ring, slots, SLOTS), 0);
+    mscope_engine_init(&engine, &cfg, shadows, &ring, &outside, 1, 0);
+    publisher = (mscope_publisher){ .ring = &ring, .outside = &outside, .topics = topics, .topic_slots = LEN(topics) };
+    mscope_replay_init(&publisher.replay, replay_mem, sizeof replay_mem, NULL);
+    next_seq = 1;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    mscope_engine_fini(&engine);
+    return 0;
+}
+
+static const mscope_reply *say(const mscope_header *h, const mscope_frame *f, size_t n)
+{
+    uint8_t header[MSCOPE_HEADER_LEN];
+    mscope_frame frames[MSCOPE_FRAMES] = { { header, sizeof header } };
+
+    mscope_header_encode(h, header);
+    for (size_t i = 0; i < n; i++)
+        frames[i + 1] = f[i];
+    mscope_engine_message(&engine, frames, n + 1, 0, &answer);
+    assert_true(answer.n >= 1);
+    return &answer.at[0];
+}
+
+static void hello(uint32_t handle, int table_state, int form)
+{
+    mscope_hello v = { .client = "test", .reference = "zero", .rows = 64, .dim = 5, .capacity = 16, .acf_rows = 4,
+                       .state = table_state, .form = form, .fresh = 1, .nll = 1 };
+    mscope_header h = { .kind = MSCOPE_HELLO, .session = 9, .seq = next_seq, .table = handle };
+    uint8_t body[MSCOPE_HELLO_MAX];
+    mscope_frame f = { body, 0 };
+    int n;
+
+    (void)snprintf(v.table, sizeof v.table, "t%u", handle);
+    n = mscope_hello_encode(&v, body, sizeof body);
+    assert_true(n > 0);
+    f.len = (size_t)n;
+    assert_int_equal(say(&h, &f, 1)->header.kind, MSCOPE_WELCOME);
+}
+
+static uint32_t idx[16];
+static float values[64 * 5], momenta[64 * 5];
+
+static int step(uint32_t handle, uint64_t number, uint32_t n)
+{
+    mscope_header h = { .kind = MSCOPE_STEP, .session = 9, .seq = next_seq++, .table = handle, .step = number, .a = 0.1,
+                        .b = 0.1, .count = n, .extra = 8, .index_type = n ? 4 : 0, .value_type = n ? 1 : 0 };
+    mscope_frame f[2] = { { (const uint8_t *)idx, 4 * n }, { (const uint8_t *)values, 20 * (size_t)n } };
+
+    for (uint32_t i = 0; i < n; i++)
+        idx[i] = (uint32_t)(rnd() % (i % 2 ? 64 : 8));
+    for (uint32_t i = 0; i < 5 * n; i++)
+        values[i] = (float)(int64_t)rnd() * 0x1p-63f;
+    return say(&h, f, n ? 2 : 0)->header.kind;
+}
+
+static int rows(int kind, uint32_t handle, uint64_t number, uint32_t first, uint32_t n)
+{
+    mscope_header h = { .kind = (uint8_t)kind, .session = 9, .seq = next_seq++, .table = handle, .step = number,
+                        .count = n, .extra = first, .value_type = 1 };
+    mscope_frame f[2] = { { (const uint8_t *)values, 20 * (size_t)n }, { (const uint8_t *)momenta, 20 * (size_t)n } };
+
+    return say(&h, f, kind == MSCOPE_SYNC ? 2 : 1)->header.kind;
+}
+
+static int probe(uint32_t handle, uint64_t number)
+{
+    mscope_header h = { .kind = MSCOPE_PROBE, .session = 9, .seq = next_seq++, .table = handle, .step = number, .a = 1e-3,
+                        .count = 8, .index_type = 4, .value_type = 1 };
+    mscope_frame f[2] = { { (const uint8_t *)idx, 32 }, { (const uint8_t *)values, 160 } };
+
+    return say(&h, f, 2)->header.kind;
+}
+
+/* What the publisher does with each record, its sockets apart. */
+static unsigned take_records(void)
+{
+    uint8_t body[MSCOPE_RECORD_MAX];
+    char name[MSCOPE_TOPIC_MAX];
+    const mscope_record *r;
+    unsigned n = 0;
+
+    for (; (r = mscope_ring_peek(&ring)) != NULL; n++) {
+        int len = mscope_record_encode(r, body, sizeof body);
+        mscope_topic *t;
+        assert_true(len > 0);
+        (void)mscope_record_topic(r, name);
+        t = mscope_topic_find(&publisher, name, 1);
+        assert_non_null(t);
+        mscope_replay_store(&publisher.replay, (uint32_t)(t - topics), t->next++, body, (size_t)len);
+        mscope_ring_release(&ring);
+    }
+    return n;
+}
+
+/* -- promises --------------------------------------------------------------------------------- */
+
+static void test_loop_allocates_nothing(void **state)
+{
+    unsigned records = 0;
+    (void)state;
+
+    for (uint32_t t = 0; t < 4; t++)
+        hello(t, (int)t % 3, (int)t % 2);
+    take_records();
+    allocations = 0;
+    for (uint64_t k = 1; k <= 600; k++) {
+        for (uint32_t t = 0; t < 4; t++) {
+            if (k == 2)
+                assert_int_equal(rows(MSCOPE_REFERENCE, t, k - 1, 0, 64), MSCOPE_ACK);
+            if (k % 50 == 0)
+                assert_int_equal(probe(t, k), MSCOPE_ACK);
+            if (k % 100 == 7)
+                continue;                        /* this step is lost */
+            assert_int_equal(step(t, k, (uint32_t)(rnd() % 17)), MSCOPE_ACK);
+            if (k % 100 == 8)
+                assert_int_equal(rows(MSCOPE_SYNC, t, k, 0, 64), MSCOPE_ACK);
+            if (k % 30 == 0)
+                assert_int_equal(step(t, k, 3), MSCOPE_ERROR);
+            if (k % 31 == 0) {
+                next_seq--;
+                assert_int_equal(step(t, k, 3), MSCOPE_ACK);
+            }
+        }
+        mscope_engine_publish(&engine, k * 20000000, k % 97 ? MSCOPE_PUBLISH_MOVED : MSCOPE_PUBLISH_ALL);
+        records += take_records();
+    }
+    assert_int_equal(allocations, 0);
+    assert_int_equal(atomic_load(&ring.dropped), 0);
+    printf("# note %u records, %llu messages, %lu allocations\n", records,
+           (unsigned long long)engine.count.frames_in, allocations);
+    hello(0, 0, 0);                              /* the same HELLO again keeps the table */
+    assert_int_equal(allocations, 0);
+}
+
+/* A good message of a random kind for a table in its present state; frames in mem[1..], number of them returned. */
+static size_t good_message(mscope_header *h, uint8_t *mem[MSCOPE_FRAMES], size_t len[MSCOPE_FRAMES])
+{
+    static const uint8_t kinds[] = { MSCOPE_STEP, MSCOPE_STEP, MSCOPE_PROBE, MSCOPE_REFERENCE, MSCOPE_SYNC };
+    uint32_t table = (uint32_t)(rnd() % 3), n = 1 + (uint32_t)(rnd() % 12);
+    uint8_t kind = kinds[rnd() % LEN(kinds)], type = (uint8_t)(1 + rnd() % 3);
+    int entries = kind == MSCOPE_STEP || kind == MSCOPE_PROBE;
+    uint64_t done = mscope_table_steps(mscope_shadow_find(&engine, 9, table)->core);
+    size_t frames = 0, bytes = (size_t)n * 5 * mscope_value_size(type);
+
+    *h = (mscope_header){ .kind = kind, .session = 9, .seq = next_seq, .table = table, .step = done + (entries ? 1 : 0),
+                          .a = entries ? 0.1 : 0, .b = kind == MSCOPE_STEP ? 0.1 : 0, .count = n,
+                          .extra = kind == MSCOPE_STEP ? 8 : kind == MSCOPE_PROBE ? 0 : (uint32_t)(rnd() % 50),
+                          .index_type = entries ? 8 : 0, .value_type = type };
+    if (entries)
+        len[++frames] = (size_t)n * 8;
+    len[++frames] = bytes;
+    if (kind == MSCOPE_SYNC)
+        len[++frames] = bytes;
+    if (kind == MSCOPE_STEP && rnd() % 2) {
+        h->flags |= MSCOPE_FLAG_COUNTS;
+        len[++frames] = (size_t)n * 4;
+    }
+    if (kind == MSCOPE_STEP && rnd() % 2) {
+        h->flags |= MSCOPE_FLAG_SCHEDULE;
+        len[++frames] = 24;
+    }
+    for (size_t f = 1; f <= frames; f++) {
+        mem[f] = calloc(len[f] + 64, 1);         /* zeros are good values, indices and schedules ... */
+        assert_non_null(mem[f]);
+        for (size_t i = 0; len[f] == (size_t)n * 4 && i < n; i++)
+            mem[f][4 * i] = 1;                   /* ... but a count is at least 1 */
+    }
+    return frames;
+}
+
+/* One thing about a message is changed; most changes make it bad, some leave it good. */
+static size_t damage(mscope_header *h, uint8_t header[MSCOPE_HEADER_LEN], uint8_t *mem[MSCOPE_FRAMES],
+                     size_t len[MSCOPE_FRAMES], size_t frames)
+{
+    size_t f = 1 + rnd() % frames, at = len[f] ? rnd() % len[f] : 0;
+
+    switch (rnd() % 8) {
+    case 0:
+        header[rnd() % MSCOPE_HEADER_LEN] ^= (uint8_t)(1u << rnd() % 8);
+        return frames;
+    case 1:                                      /* a field, under a good checksum */
+        switch (rnd() % 9) {
+        case 0: h->kind = (uint8_t)(2 + rnd() % 64); break;
+        case 1: h->flags = (uint16_t)(1u << rnd() % 16); break;
+        case 2: h->seq += rnd() % 5 - 2; break;
+        case 3: h->step += rnd() % 5 - 2; break;
+        case 4: h->a = (double)(int64_t)rnd(); break;
+        case 5: h->count = (uint32_t)rnd() >> rnd() % 32; break;
+        case 6: h->extra = (uint32_t)rnd() >> rnd() % 32; break;
+        case 7: h->index_type = (uint8_t)(4 * (rnd() % 3)); break;
+        default: h->value_type = (uint8_t)(rnd() % 6);
+        }
+        if (h->kind == MSCOPE_BYE)
+            h->kind = MSCOPE_SAVE;
+        mscope_header_encode(h, header);
+        return frames;
+    case 2:
+        len[f] = rnd() % (len[f] + 1);
+        return frames;
+    case 3:
+        len[f] += 1 + rnd() % 63;
+        return frames;
+    case 4:
+        return frames - 1;
+    case 5:
+        for (size_t i = at; i < len[f] && i < at + 8; i++)
+            mem[f][i] = 0xff;
+        return frames;
+    default:
+        mem[f][at] = (uint8_t)rnd();
+        return frames;
+    }
+}
+
+static void check_answer(unsigned *errors)
+{
+    mscope_refusal why;
+
+    for (unsigned i = 0; i < answer.n; i++) {
+        if (answer.at[i].header.kind != MSCOPE_ERROR) {
+            next_seq = answer.at[i].header.seq + 1;
+            continue;
+        }
+        assert_int_equal(mscope_refusal_decode(answer.at[i].body, answer.at[i].body_len, &why), 0);
+        assert_true(why.code < 0 && why.field[0] && why.value[0] && why.range[0] && why.text[0]);
+        (*errors)++;
+    }
+}
+
+/* Good messages, most of them damaged: an answer with words or an acknowledgement, and never a fault (each frame is a
+ * heap block of its own, so AddressSanitizer sees a byte read too many). */
+static void test_damaged_messages_are_answered(void **state)
+{
+    unsigned errors = 0;
+    uint64_t applied;
+    (void)state;
+
+    for (uint32_t t = 0; t < 3; t++)
+        hello(t, (int)t, (int)t % 2);
+    for (int k = 0; k < 40000; k++) {
+        uint8_t header[MSCOPE_HEADER_LEN], *mem[MSCOPE_FRAMES] = { NULL };
+        size_t len[MSCOPE_FRAMES] = { 0 }, made, frames;
+        mscope_frame f[MSCOPE_FRAMES] = { { header, sizeof header } };
+        mscope_header h;
+
+        frames = made = good_message(&h, mem, len);
+        mscope_header_encode(&h, header);
+        if (rnd() % 4 != 0)
+            frames = damage(&h, header, mem, len, frames);
+        for (size_t i = 1; i <= frames; i++) {
+            uint8_t *exact = malloc(len[i] ? len[i] : 1);
+            assert_non_null(exact);
+            memcpy(exact, mem[i], len[i]);
+            free(mem[i]);
+            mem[i] = exact;
+            f[i] = (mscope_frame){ exact, len[i] };
+        }
+        mscope_engine_message(&engine, f, frames + 1, (uint64_t)k * 1000000, &answer);
+        check_answer(&errors);
+        for (size_t i = 1; i <= made; i++)
+            free(mem[i]);
+        take_records();
+    }
+    applied = engine.count.steps_applied;
+    printf("# note %u refused, %llu steps applied, %llu duplicates, %llu lost\n", errors, (unsigned long long)applied,
+           (unsigned long long)engine.count.frames_duplicate, (unsigned long long)engine.count.lost_frames);
+    assert_true(errors > 10000 && applied > 4000 && engine.count.frames_duplicate > 10);
+}
+
+static int same_image(const uint8_t *a, size_t n, const uint8_t *b, size_t m)
+{
+    return n == m && memcmp(a, b, n) == 0;
+}
+
+static void test_state_image_round_trips(void **state)
+{
+    char path[] = "/tmp/mscope-image-XXXXXX";
+    uint8_t *one, *two;
+    size_t n, m;
+    int fd = mkstemp(path);
+
+    assert_true(fd >= 0);
+    for (uint32_t t = 0; t < 3; t++)
+        hello(t, (int)t, (int)t % 2);
+    for (uint64_t k = 1; k < 100; k++)
+        for (uint32_t t = 0; t < 3; t++)
+            assert_int_equal(step(t, k, 8), MSCOPE_ACK);
+    assert_int_equal(mscope_store_image(&engine, &one, &n), 0);
+    assert_int_equal(mscope_store_write(path, one, n), 0);
+    tear_down(state);
+    set_up(state);
+    assert_int_equal(mscope_store_load(&engine, path, 0), 0);
+    assert_int_equal(mscope_store_image(&engine, &two, &m), 0);
+    assert_true(same_image(one, n, two, m));
+    (void)munmap(one, n);
+    (void)munmap(two, m);
+    (void)remove(path);
+    assert_int_equal(mscope_store_load(&engine, path, 0), 1);
+}
+
+static void test_full_ring_drops_the_new_record_and_counts(void **state)
+{
+    mscope_record four[4];
+    mscope_ring r;
+    (void)state;
+
+    assert_int_equal(mscope_ring_init(&r, four, 3), MSCOPE_EINVAL);
+    assert_int_equal(mscope_ring_init(&r, four, 4), 0);
+    for (unsigned i = 0; i < 7; i++) {
+        mscope_record *s = mscope_ring_reserve(&r);
+        assert_true((s != NULL) == (i < 4));
+        if (s == NULL)
+            continue;
+        s->kind = MSCOPE_REC_ALERT;
+        s->u.alert.step = i;
+        mscope_ring_commit(&r);
+    }
+    assert_int_equal(atomic_load(&r.dropped), 3);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(mscope_ring_peek(&r)->u.alert.step, i);
+        mscope_ring_release(&r);
+    }
+    assert_null(mscope_ring_peek(&r));
+}
+
+static void *produce(void *at)
+{
+    mscope_ring *r = at;
+
+    for (uint64_t i = 1; i <= 200000; i++) {
+        mscope_record *s = mscope_ring_reserve(r);
+        if (s == NULL)
+            continue;
+        s->u.alert.step = i;
+        mscope_ring_commit(r);
+    }
+    return NULL;
+}
+
+/* Taken + dropped = made, in order, under a real second thread (ThreadSanitizer watches the memory). */
+static void test_ring_between_two_threads(void **state)
+{
+    static mscope_record many[64];
+    mscope_ring r;
+    pthread_t thread;
+    uint64_t last = 0, taken = 0;
+    int done = 0;
+    (void)state;
+
+    assert_int_equal(mscope_ring_init(&r, many, 64), 0);
+    assert_int_equal(pthread_create(&thread, NULL, produce, &r), 0);
+    while (!done) {
+        const mscope_record *rec;
+        done = taken + atomic_load(&r.dropped) >= 200000;
+        while ((rec = mscope_ring_peek(&r)) != NULL) {
+            assert_true(rec->u.alert.step > last);
+            last = rec->u.alert.step;
+            taken++;
+            mscope_ring_release(&r);
+        }
+    }
+    (void)pthread_join(thread, NULL);
+    assert_int_equal(taken + atomic_load(&r.dropped), 200000);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_loop_allocates_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_damaged_messages_are_answered, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_state_image_round_trips, set_up, tear_down),
+        cmocka_unit_test(test_full_ring_drops_the_new_record_and_counts),
+        cmocka_unit_test(test_ring_between_two_threads),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
