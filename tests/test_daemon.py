@@ -4,6 +4,7 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
@@ -522,6 +523,19 @@ class Trainers(Case):
         self.assertEqual(kind, WELCOME)
         self.assertEqual(sub.until(lambda topic, r: topic == "table/t" and r["rows"] == 5)["step"], 0)
 
+    def test_a_stopped_daemon_blames_nobody_for_the_silence(self):
+        d = raw.Daemon("--interval", "0.05", "--takeover", "0.5")
+        self.addCleanup(d.close)
+        a, b = self.trainer(d, 1), self.trainer(d, 2)
+        a.hello("t", 4, 2)
+        d.signal(signal.SIGSTOP)
+        b.send(HELLO, seq=1)
+        time.sleep(1.2)
+        d.signal(signal.SIGCONT)
+        self.refused(b, EPROTO, "frames", done=False)
+        kind, said = b.hello("t", 4, 2)
+        self.assertEqual((kind, said["code"], said["field"]), (ERROR, EBUSY, "table"))
+
     def test_many_tables_many_sessions(self):
         d = self.daemon("--interval-steps", "20", "--max-tables", "6")
         sub = self.subscriber(d)
@@ -720,6 +734,10 @@ class Program(Case):
             self.assertTrue(flag in r.stderr and value in r.stderr and says in r.stderr, r.stderr)
         r = self.run_(MOMENTSCOPE_MAX_TABLES="0")
         self.assertTrue(r.returncode == 2 and "MOMENTSCOPE_MAX_TABLES" in r.stderr, r.stderr)
+        with tempfile.TemporaryDirectory() as d:
+            own = [f"--{n}=ipc://{d}/{n}" for n in ("ingest", "telemetry", "replay")]
+            r = self.run_("--state", f"{d}/no/such/state", *own)
+            self.assertTrue(r.returncode == 3 and "No such file" in r.stderr, r.stderr)
         self.assertEqual(self.run_("--nonsense").returncode, 2)
         self.assertIn("Example", self.run_("--help").stdout)
         self.assertIn("wire 1", self.run_("--version").stdout)

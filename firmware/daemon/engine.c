@@ -62,6 +62,13 @@ static mscope_session *session_new(mscope_engine *e, mscope_refusal *why)
     return NULL;
 }
 
+void mscope_engine_slept(mscope_engine *e, uint64_t ns)
+{
+    for (unsigned i = 0; i < MSCOPE_SESSIONS; i++)
+        if (e->sessions[i].id != 0)
+            e->sessions[i].heard_ns += ns;
+}
+
 /* -- answers ---------------------------------------------------------------------------------- */
 
 static void answer_ack(const mscope_engine *e, const mscope_session *ses, const mscope_shadow *s,

@@ -115,6 +115,9 @@ void mscope_engine_fini(mscope_engine *e);
 void mscope_engine_message(mscope_engine *e, const mscope_frame *frames, size_t n, uint64_t now_ns,
                            mscope_answer *out);
 
+/* mscope_engine_slept - the whole daemon stood still for so long (SIGSTOP, suspend): nobody was silent meanwhile */
+void mscope_engine_slept(mscope_engine *e, uint64_t ns);
+
 enum mscope_publish { MSCOPE_PUBLISH_CHANGED, MSCOPE_PUBLISH_MOVED, MSCOPE_PUBLISH_ALL };
 
 /* mscope_engine_publish - the daemon's record, and those of tables whose truth or owner changed; MOVED: regular

@@ -16,6 +16,7 @@
 #include "log.h"
 
 #define BATCH 256                    /* messages taken before looking at the clock again */
+#define ASLEEP_NS 500000000u         /* waking this late means the process was stopped */
 #define LAST_NS 2000000000u          /* at the end, queued messages are applied for at most this long */
 
 uint64_t mscope_clock_ns(void)
@@ -207,8 +208,11 @@ void mscope_ingest_run(mscope_ingest *in)
     for (;;) {
         long wait = deadline > now ? (long)((deadline - now + 999999) / 1000000) : 0;
         size_t head = atomic_load_explicit(&in->engine->ring->head, memory_order_relaxed);
+        uint64_t due = now + (uint64_t)wait * 1000000u;
         (void)zmq_poll(items, 3, wait);
         now = mscope_clock_ns();
+        if (now > due + ASLEEP_NS)
+            mscope_engine_slept(in->engine, now - due);
         if ((items[1].revents & ZMQ_POLLIN) && on_signal(in))
             break;
         (void)drain(in, now);

@@ -132,6 +132,8 @@ static int restore(daemon_memory *d, const mscope_options *o)
 
     if (d->saver.path == NULL)
         return 0;
+    if (mscope_store_check(o->state) != 0)
+        return EXIT_STATE;
     err = mscope_store_load(e, o->state, mscope_clock_ns());
     if (err == 1) {
         mscope_log(MSCOPE_LOG_INFO, "store", "no state file %s yet; it is written at exit", o->state);

@@ -197,6 +197,23 @@ int mscope_store_write(const char *path, const uint8_t *image, size_t len)
     return 0;
 }
 
+int mscope_store_check(const char *path)
+{
+    char temp[4096];
+    int fd;
+
+    if ((size_t)snprintf(temp, sizeof temp, "%s.new", path) >= sizeof temp)
+        return MSCOPE_EINVAL;
+    fd = open(temp, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        mscope_log(MSCOPE_LOG_ERROR, "store", "--state %s: cannot write %s: %s", path, temp, strerror(errno));
+        return MSCOPE_EIO;
+    }
+    (void)close(fd);
+    (void)unlink(temp);
+    return 0;
+}
+
 void *mscope_saver_run(void *saver)
 {
     mscope_saver *s = saver;
