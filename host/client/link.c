@@ -6,7 +6,7 @@
  * where WELCOME asks. A monitor socket tells of new connections; ZMQ_IMMEDIATE keeps frames out of dead pipes. */
 #include "private.h"
 
-#include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -42,6 +42,18 @@ void mscope_link_note(mscope_client *c, const mscope_refusal *why)
 
 /* -- opening and closing ---------------------------------------------------------------------------- */
 
+/* libzmq's thread should take spare cycles, not the trainer's core at the moment it is woken: SCHED_BATCH threads do
+ * not preempt. libzmq aborts when the system refuses the policy, so it is tried here first and put back. */
+static void be_polite(void *ctx)
+{
+    const struct sched_param none = { 0 };
+
+    if (sched_getscheduler(0) != SCHED_OTHER || sched_setscheduler(0, SCHED_BATCH, &none) != 0)
+        return;
+    if (sched_setscheduler(0, SCHED_OTHER, &none) == 0)
+        zmq_ctx_set(ctx, ZMQ_THREAD_SCHED_POLICY, SCHED_BATCH);
+}
+
 int mscope_link_open(mscope_client *c, const char *endpoint)
 {
     const int one = 1, none = 0, retry = 100, retry_max = 1000, queue = 100000;
@@ -52,6 +64,7 @@ int mscope_link_open(mscope_client *c, const char *endpoint)
     if ((c->ctx = zmq_ctx_new()) == NULL)
         return MSCOPE_EIO;
     zmq_ctx_set(c->ctx, ZMQ_BLOCKY, 0);
+    be_polite(c->ctx);
     c->sock = zmq_socket(c->ctx, ZMQ_DEALER);
     c->mon = zmq_socket(c->ctx, ZMQ_PAIR);
     if (c->sock == NULL || c->mon == NULL)
