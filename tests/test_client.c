@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include <cmocka.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <zmq.h>
 
@@ -868,6 +869,54 @@ static void test_push_never_waits(void **state)
     stop(&d);
 }
 
+static void test_block_ms_waits_for_room_and_no_longer(void **state)
+{
+    struct daemon d;
+    struct trainer t;
+
+    (void)state;
+    start(&d);
+    train_open(&t, &d, (mscope_client_options){ .buffer_bytes = 5000, .block_ms = 60 }, 1);
+    run_until_connected(&d, t.c);
+    while (stats(&t).bytes_unacked + 600 < 5000)
+        assert_int_equal(train(&t), 0);
+    uint64_t from = now_ms();
+    while (train(&t) == 0)
+        ;
+    uint64_t took = now_ms() - from;
+    assert_true(took >= 55 && took < 400);
+    mscope_client_close(t.c, 0);
+    stop(&d);
+}
+
+/* A data loader forked off the trainer has the client's memory, not its thread. */
+static void test_forked_child_touches_nothing(void **state)
+{
+    struct daemon d;
+    struct trainer t;
+    int status = 1;
+
+    (void)state;
+    start(&d);
+    train_open(&t, &d, (mscope_client_options){ 0 }, 1);
+    run_until_connected(&d, t.c);
+    train(&t);
+    pid_t child = fork();
+    if (child == 0) {
+        int ok = train(&t) == MSCOPE_EINVAL && mscope_client_flush(t.c, 1000) == MSCOPE_EINVAL;
+        mscope_client_close(t.c, 1000);
+        _exit(ok ? 0 : 1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    train(&t);
+    run(&d, t.c, 200);
+    assert_healed(&d, &t);
+    assert_int_equal(d.steps, 2);
+    mscope_client_close(t.c, 0);
+    stop(&d);
+}
+
 static void test_endpoint_and_options(void **state)
 {
     char out[256];
@@ -906,6 +955,8 @@ int main(void)
         cmocka_unit_test(test_not_fresh_table_is_sent_whole),
         cmocka_unit_test(test_garbage_answers_are_counted),
         cmocka_unit_test(test_push_never_waits),
+        cmocka_unit_test(test_block_ms_waits_for_room_and_no_longer),
+        cmocka_unit_test(test_forked_child_touches_nothing),
         cmocka_unit_test(test_endpoint_and_options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
