@@ -11,31 +11,29 @@
 
 #define HYSTERESIS 1.189207115002721 /* 2^(1/4) */
 
+static double memory(uint64_t active)
+{
+    return active < MSCOPE_ACTIVITY_SPAN ? (double)active : MSCOPE_ACTIVITY_SPAN;
+}
+
 void mscope_activity_note(mscope_activity *a, double gap_steps, double share, uint64_t active)
 {
-    double n = active < MSCOPE_ACTIVITY_SPAN ? (double)active : MSCOPE_ACTIVITY_SPAN;
+    double weight = 1.0 / memory(active);
 
-    a->gap = (float)((double)a->gap + (gap_steps - (double)a->gap) / n);
-    a->share = (float)((double)a->share + (share - (double)a->share) / n);
+    a->gap = (float)((double)a->gap + (gap_steps - (double)a->gap) * weight);
+    a->share = (float)((double)a->share + (share - (double)a->share) * weight);
 }
 
-static double mean_gap(const mscope_activity *a, double open_gap, uint64_t active)
+mscope_rates mscope_activity_rates(const mscope_activity *a, double open_gap, uint64_t active)
 {
-    double gap = (double)a->gap, n = (double)active + 1.0;
+    double gap = (double)a->gap, P;
 
-    if (open_gap <= gap)
-        return gap;
-    return gap + (open_gap - gap) / (n < MSCOPE_ACTIVITY_SPAN ? n : MSCOPE_ACTIVITY_SPAN);
-}
-
-double mscope_activity_P(const mscope_activity *a, double open_gap, uint64_t active)
-{
-    return active ? 1.0 / mean_gap(a, open_gap, active) : 0.0;
-}
-
-double mscope_activity_p(const mscope_activity *a, double open_gap, uint64_t active)
-{
-    return active ? (double)a->share / mean_gap(a, open_gap, active) : 0.0;
+    if (active == 0)
+        return (mscope_rates){ 0.0, 0.0 };
+    if (open_gap > gap)
+        gap += (open_gap - gap) / memory(active + 1);
+    P = 1.0 / gap;
+    return (mscope_rates){ (double)a->share * P, P };
 }
 
 unsigned mscope_activity_band(double p, unsigned band)

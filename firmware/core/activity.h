@@ -15,9 +15,12 @@ typedef struct mscope_activity {
  * Plain means over the first 256 activations, exponential with that memory afterwards. */
 void mscope_activity_note(mscope_activity *a, double gap_steps, double share, uint64_t active);
 
+typedef struct mscope_rates {
+    double p, P;                     /* occurrences per sample, active steps per step; 0 for a row never active */
+} mscope_rates;
+
 /* Rates as of now, open_gap steps after the last activation: silence longer than the mean gap counts. */
-double mscope_activity_P(const mscope_activity *a, double open_gap, uint64_t active);   /* active steps per step  */
-double mscope_activity_p(const mscope_activity *a, double open_gap, uint64_t active);   /* occurrences per sample */
+mscope_rates mscope_activity_rates(const mscope_activity *a, double open_gap, uint64_t active);
 
 /* The band of occurrence rate p, 2^-(b+1) < p <= 2^-b; the row stays in `band` within a quarter of an octave. */
 unsigned mscope_activity_band(double p, unsigned band);

@@ -8,6 +8,7 @@
 #include "core/table.h"
 
 #define END UINT32_MAX
+#define RECORDS_AHEAD 16             /* row records fetched before they are needed */
 
 int mscope_check_rows(mscope_table *t, const uint32_t *rows, size_t n)
 {
@@ -66,6 +67,8 @@ uint32_t mscope_coalesce(mscope_table *t, const uint32_t *rows, size_t n)
     for (uint32_t i = 0; i < n; i++) {
         mscope_row_record *row = &t->row[rows[i]];
 
+        if (i + RECORDS_AHEAD < n)
+            __builtin_prefetch(&t->row[rows[i + RECORDS_AHEAD]], 1);
         s->next[i] = END;
         if (row->flags & ROW_MARKED) {
             s->next[s->tail[row->head]] = i;

@@ -53,9 +53,11 @@ static void lay_out(mscope_table *t, carver *c)
     const mscope_table_config *g = &t->cfg;
     size_t cells = (size_t)g->rows * g->dim, slots = (size_t)MSCOPE_BANDS * g->acf_rows;
     mscope_map *nodes;
+    mscope_memo *memo;
 
     carve(c, 1, sizeof *t);
     nodes = carve(c, mscope_schedule_nodes(g->history), sizeof *nodes);
+    memo = carve(c, g->history, sizeof *memo);
     t->row = carve(c, g->rows, sizeof *t->row);
     t->theta = g->theta ? g->theta : carve(c, cells, t->theta_size);
     t->m = g->m ? g->m : carve(c, cells, t->m_size);
@@ -70,7 +72,7 @@ static void lay_out(mscope_table *t, carver *c)
     t->scratch.sum = carve(c, g->dim, sizeof(double));
     t->scratch.sum_g = carve(c, g->dim, sizeof(double));
     if (c->base)
-        mscope_schedule_init(&t->schedule, g->history, nodes);
+        mscope_schedule_init(&t->schedule, g->history, nodes, memo);
 }
 
 static void adopt(mscope_table *t, const mscope_table_config *cfg)

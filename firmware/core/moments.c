@@ -34,39 +34,64 @@ void mscope_moments_advance(const mscope_map *a, mscope_moments *x)
         x->v = 0.0;
 }
 
-/* Sums of absolute terms of the advance: |a11 e| and so on bounded through |e| = sqrt r, |m| = sqrt v, |s| = sqrt ss. */
-static void magnitudes(const mscope_map *a, const mscope_moments *x, double *e, double *m)
+/* Bounds on the squared sums of absolute terms, (|a11 e| + |a12 m| + |a11-1||s|)^2 and its like for m. Squares, because a
+ * row's bound is formed twice in every update and a square root costs more than the slack of (a+b+c)^2 <= 3 (a^2+b^2+c^2). */
+static void magnitudes(const mscope_map *a, const mscope_moments *x, double *e2, double *m2)
 {
-    double re = sqrt(fabs(x->r)), rv = sqrt(fabs(x->v)), rs = sqrt(fabs(x->ss));
+    double r = fabs(x->r), v = fabs(x->v);
 
-    *e = fabs(a->a11) * re + fabs(a->a12) * rv + fabs(a->a11 - 1.0) * rs;
-    *m = fabs(a->a21) * (re + rs) + fabs(a->a22) * rv;
+    if (x->ss == 0.0) {
+        *e2 = 2.0 * (a->a11 * a->a11 * r + a->a12 * a->a12 * v);
+        *m2 = 2.0 * (a->a21 * a->a21 * r + a->a22 * a->a22 * v);
+    } else {
+        double s = fabs(x->ss), x1 = a->a11 - 1.0;
+
+        *e2 = 3.0 * (a->a11 * a->a11 * r + a->a12 * a->a12 * v + x1 * x1 * s);
+        *m2 = 3.0 * (a->a21 * a->a21 * (r + s) + a->a22 * a->a22 * v);
+    }
 }
 
 /* Each map product rounds an entry by 3u at most and an entry enters a term twice; 16 for the advance itself; the sums
  * over coordinates have dim/8 + 8 additions. */
 static double row_rounding(unsigned products, uint32_t dim)
 {
-    return U * (6.0 * products + 16.0) + U * (dim / 8.0 + 8.0);
+    return U * (6.0 * products + 24.0 + 0.125 * dim);
+}
+
+static mscope_row_error bound(double k, double e2, double m2, double s2)
+{
+    mscope_row_error err = { k * e2, k * m2, k * sqrt(e2 * m2), 0.0, 0.0 };
+
+    if (s2 != 0.0) {
+        err.q = k * sqrt(e2 * fabs(s2));
+        err.h = k * sqrt(m2 * fabs(s2));
+    }
+    return err;
 }
 
 mscope_row_error mscope_moments_error(const mscope_map *a, const mscope_moments *before, unsigned products,
                                       uint32_t dim)
 {
-    double k = row_rounding(products, dim), rs = sqrt(fabs(before->ss)), e, m;
+    double e2, m2;
 
-    magnitudes(a, before, &e, &m);
-    return (mscope_row_error){ k * e * e, k * m * m, k * e * m, k * e * rs, k * m * rs };
+    magnitudes(a, before, &e2, &m2);
+    return bound(row_rounding(products, dim), e2, m2, before->ss);
 }
 
 mscope_row_error mscope_moments_error_exact(const mscope_map *a, const mscope_moments *before,
                                             const mscope_moments *after, unsigned products, uint32_t dim)
 {
-    double k = row_rounding(products, dim), rs = sqrt(fabs(before->ss)), re = sqrt(after->r), rm = sqrt(after->v), e, m;
+    double k = row_rounding(products, dim), re = sqrt(after->r), rm = sqrt(after->v), e2, m2, e, m;
+    mscope_row_error err;
 
-    magnitudes(a, before, &e, &m);
-    return (mscope_row_error){ k * e * (2.0 * re + k * e), k * m * (2.0 * rm + k * m), k * (e * rm + m * re + k * e * m),
-                               k * e * rs, k * m * rs };
+    magnitudes(a, before, &e2, &m2);
+    err = bound(k, e2, m2, before->ss);
+    e = sqrt(e2);
+    m = sqrt(m2);
+    err.r = k * e * (2.0 * re + k * e);
+    err.v = k * m * (2.0 * rm + k * m);
+    err.c = k * (e * rm + m * re + k * e * m);
+    return err;
 }
 
 static void combine(mscope_total *t, const mscope_moments *x, double sign, const mscope_row_error *err)
@@ -108,17 +133,17 @@ void mscope_total_join(mscope_total *t, const mscope_moments *sum, const mscope_
 
 void mscope_total_advance(mscope_total *t, const mscope_map *a)
 {
-    double e11 = fabs(a->a11), e12 = fabs(a->a12), e21 = fabs(a->a21), e22 = fabs(a->a22), e, m;
-    double er = t->er, ev = t->ev, ec = t->ec, step = 24.0 * U;
+    double e11 = fabs(a->a11), e12 = fabs(a->a12), e21 = fabs(a->a21), e22 = fabs(a->a22);
+    double er = t->er, ev = t->ev, ec = t->ec, step = 24.0 * U, e2, m2;
 
     /* A total may stand a little below what its error allows: take magnitudes of sum plus bound. */
     mscope_moments top = t->sum;
     top.r = fabs(top.r) + er;
     top.v = fabs(top.v) + ev;
-    magnitudes(a, &top, &e, &m);
-    t->er = e11 * e11 * er + 2.0 * e11 * e12 * ec + e12 * e12 * ev + step * e * e;
-    t->ev = e21 * e21 * er + 2.0 * e21 * e22 * ec + e22 * e22 * ev + step * m * m;
-    t->ec = e11 * e21 * er + (e11 * e22 + e12 * e21) * ec + e12 * e22 * ev + step * e * m;
+    magnitudes(a, &top, &e2, &m2);
+    t->er = e11 * e11 * er + 2.0 * e11 * e12 * ec + e12 * e12 * ev + step * e2;
+    t->ev = e21 * e21 * er + 2.0 * e21 * e22 * ec + e22 * e22 * ev + step * m2;
+    t->ec = e11 * e21 * er + (e11 * e22 + e12 * e21) * ec + e12 * e22 * ev + step * sqrt(e2 * m2);
     if (t->sum.ss != 0.0) {
         double x1 = fabs(a->a11 - 1.0), ds = U * t->sum.ss;
         double es = e11 * t->eq + e12 * t->eh, ms = e21 * t->eq + e22 * t->eh;
@@ -126,8 +151,8 @@ void mscope_total_advance(mscope_total *t, const mscope_map *a)
         t->er += 2.0 * x1 * es + x1 * x1 * ds;
         t->ev += 2.0 * e21 * ms + e21 * e21 * ds;
         t->ec += x1 * ms + e21 * es + x1 * e21 * ds;
-        t->eq = es + x1 * ds + step * e * sqrt(fabs(t->sum.ss));
-        t->eh = ms + e21 * ds + step * m * sqrt(fabs(t->sum.ss));
+        t->eq = es + x1 * ds + step * sqrt(e2 * fabs(t->sum.ss));
+        t->eh = ms + e21 * ds + step * sqrt(m2 * fabs(t->sum.ss));
     }
     mscope_moments_advance(a, &t->sum);
 }

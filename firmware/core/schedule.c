@@ -143,10 +143,12 @@ size_t mscope_schedule_nodes(uint32_t history)
     return 2 * (size_t)history;
 }
 
-void mscope_schedule_init(mscope_schedule *s, uint32_t history, mscope_map *nodes)
+void mscope_schedule_init(mscope_schedule *s, uint32_t history, mscope_map *nodes, mscope_memo *memo)
 {
     memset(s, 0, sizeof *s);
+    memset(memo, 0, history * sizeof *memo);         /* now = 0 has no spans: no entry is valid */
     s->history = history;
+    s->memo = memo;
     for (uint32_t h = history; h > 1; h >>= 1) {
         s->node[s->levels++] = nodes;
         nodes += h;
@@ -208,4 +210,13 @@ mscope_map mscope_schedule_span(const mscope_schedule *s, uint64_t from)
         from += (uint64_t)1 << l;
     }
     return a;
+}
+
+mscope_map mscope_schedule_recall(const mscope_schedule *s, uint64_t from)
+{
+    mscope_memo *m = &s->memo[from & (s->history - 1)];
+
+    if (m->now != s->now || m->from != from)
+        *m = (mscope_memo){ from, s->now, mscope_schedule_span(s, from) };
+    return m->map;
 }

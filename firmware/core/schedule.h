@@ -36,15 +36,21 @@ typedef struct mscope_kick {
     double b22, x22, mt, mg, x11, tm, tg;
 } mscope_kick;
 
+typedef struct mscope_memo {          /* a span asked for before, valid while now is unchanged */
+    uint64_t from, now;
+    mscope_map map;
+} mscope_memo;
+
 typedef struct mscope_schedule {
     uint32_t history, levels;         /* history = 2^levels */
     uint64_t now;                     /* completed steps */
     mscope_map *node[MSCOPE_LEVELS];  /* node[l][(k >> l) mod (history >> l)]: steps k .. k + 2^l - 1 (0-based) */
+    mscope_memo *memo;                /* history entries, by from mod history */
     mscope_map_dd left[MSCOPE_LEVELS];/* at each level the block that waits for its right neighbour */
 } mscope_schedule;
 
 size_t mscope_schedule_nodes(uint32_t history);                 /* maps needed by all levels */
-void mscope_schedule_init(mscope_schedule *s, uint32_t history, mscope_map *nodes);
+void mscope_schedule_init(mscope_schedule *s, uint32_t history, mscope_map *nodes, mscope_memo *memo);
 void mscope_schedule_seek(mscope_schedule *s, uint64_t now);    /* spans before now must not be asked for again */
 
 /* The idle map of one step. form MSCOPE_FORM_TORCH: made tells whether the buffer exists already. */
@@ -55,6 +61,8 @@ void mscope_schedule_push(mscope_schedule *s, const mscope_map_dd *idle);   /* s
 
 /* Product of steps from .. now-1 (0-based), that is: bring a row at clock `from` to now; now - from <= history. */
 mscope_map mscope_schedule_span(const mscope_schedule *s, uint64_t from);
+/* The same bits, remembered: for passes over all rows, many of which share a clock. */
+mscope_map mscope_schedule_recall(const mscope_schedule *s, uint64_t from);
 
 mscope_map mscope_map_round(const mscope_map_dd *a);
 mscope_idle mscope_map_split(const mscope_map *a);

@@ -7,7 +7,8 @@
 
 #include "core/table.h"
 
-#define AHEAD 8                      /* groups whose rows are fetched before they are needed */
+#define AHEAD 8                      /* rows fetched before they are needed */
+#define PREFETCHED 512               /* bytes of theta and of m; the processor follows a longer row by itself */
 
 /* -- moments of one row ----------------------------------------------------------------- */
 
@@ -41,7 +42,8 @@ mscope_moments mscope_row_moments_now(const mscope_table *t, uint32_t row, mscop
         *err = fresh_error(t, &x);
         return x;
     }
-    *span = mscope_schedule_span(&t->schedule, t->schedule.now - age);
+    *span = t->open ? mscope_schedule_span(&t->schedule, t->schedule.now - age)
+                    : mscope_schedule_recall(&t->schedule, t->schedule.now - age);
     *err = mscope_moments_error(span, &x, 2 * (64 - (unsigned)__builtin_clzll(age)), t->cfg.dim);
     mscope_moments_advance(span, &x);
     return x;
@@ -293,25 +295,25 @@ static void note_activity(mscope_table *t, uint32_t row, double n)
     uint64_t step = t->schedule.now + 1;
     double gap = (double)(uint32_t)((uint32_t)step - x->last);
     mscope_band_state *from = &t->band[mscope_total_of(x)], *to;
-    double open = (double)mscope_row_open_gap(t, x), p;
+    mscope_rates rates = mscope_activity_rates(&x->rate, (double)mscope_row_open_gap(t, x), x->active);
     unsigned band;
 
-    from->p -= mscope_activity_p(&x->rate, open, x->active);
-    from->P -= mscope_activity_P(&x->rate, open, x->active);
+    from->p -= rates.p;
+    from->P -= rates.P;
     from->rows--;
     from->updates -= x->active;
     x->active++;
     x->occurrences += (uint64_t)n;
     x->last = (uint32_t)step;
     mscope_activity_note(&x->rate, gap, n / t->step.batch, x->active);
-    p = mscope_activity_p(&x->rate, 0.0, x->active);
-    band = mscope_activity_band(p, x->band);
+    rates = mscope_activity_rates(&x->rate, 0.0, x->active);
+    band = mscope_activity_band(rates.p, x->band);
     if (band != x->band)
         mscope_acf_forget(t, row);
     x->band = (uint8_t)band;
     to = &t->band[mscope_total_of(x)];
-    to->p += p;
-    to->P += mscope_activity_P(&x->rate, 0.0, x->active);
+    to->p += rates.p;
+    to->P += rates.P;
     to->rows++;
     to->updates += x->active;
 }
@@ -386,10 +388,15 @@ static occurrence gather(mscope_table *t, uint32_t first, const uint32_t *rows, 
     return o;
 }
 
-static void prefetch_group(const mscope_table *t, uint32_t row)
+static void prefetch_row(const mscope_table *t, uint32_t row)
 {
-    __builtin_prefetch(mscope_at(t->theta, row, t, t->theta_size), 1);
-    __builtin_prefetch(mscope_at(t->m, row, t, t->m_size), 1);
+    const unsigned char *theta = mscope_at(t->theta, row, t, t->theta_size), *m = mscope_at(t->m, row, t, t->m_size);
+    size_t bytes = t->cfg.dim * t->theta_size;
+
+    for (size_t i = 0; i < bytes && i < PREFETCHED; i += 64) {
+        __builtin_prefetch(theta + i, 1);
+        __builtin_prefetch(m + i, 1);
+    }
 }
 
 int mscope_apply(mscope_table *t, const uint32_t *rows, const void *grads, const uint32_t *counts, size_t n)
@@ -409,7 +416,7 @@ int mscope_apply(mscope_table *t, const uint32_t *rows, const void *grads, const
         occurrence o = gather(t, first, rows, grads, counts);
 
         if (k + AHEAD < groups)
-            prefetch_group(t, rows[t->scratch.unique[k + AHEAD]]);
+            prefetch_row(t, rows[t->scratch.unique[k + AHEAD]]);
         update_row(t, rows[first], &o);
     }
     return MSCOPE_OK;

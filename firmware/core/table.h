@@ -2,8 +2,8 @@
  *
  * Memory, in the order it is carved (each part on a 64-byte line):
  *
- *     [mscope_table][schedule nodes][row records][theta][m][reference][decay moments][acf slots and references]
- *     [coalescing scratch: next, tail, unique, norms][one summed gradient]
+ *     [mscope_table][schedule nodes][span memo][row records][theta][m][reference][decay moments]
+ *     [acf slots and references][coalescing scratch: next, tail, unique, norms][one summed gradient]
  *
  * A row record is one cache line. Its moments (r, v, c) are those of the stored vectors, at the row's clock. */
 #ifndef MSCOPE_CORE_TABLE_H

@@ -28,16 +28,16 @@ static void count_row(mscope_table *t, uint32_t row)
 {
     mscope_row_record *x = &t->row[row];
     double open = (double)mscope_row_open_gap(t, x);
-    double p = mscope_activity_p(&x->rate, open, x->active);
+    mscope_rates rates = mscope_activity_rates(&x->rate, open, x->active);
     mscope_band_state *s;
 
     if (x->active)
-        migrate(t, row, p);
+        migrate(t, row, rates.p);
     s = &t->band[mscope_total_of(x)];
     s->rows++;
     s->updates += x->active;
-    s->p += p;
-    s->P += mscope_activity_P(&x->rate, open, x->active);
+    s->p += rates.p;
+    s->P += rates.P;
     if (x->active && open > IDLE_GAPS * (double)x->rate.gap)
         s->idle++;
 }
@@ -62,6 +62,8 @@ int mscope_table_resum(mscope_table *t)
         mscope_map span;
 
         count_row(t, i);
+        if (t->row[i].r == 0.0 && t->row[i].v == 0.0 && !t->decays)
+            continue;
         x = mscope_row_moments_now(t, i, &span, &e);
         if (e.r > CANCELLED * x.r || e.v > CANCELLED * x.v)
             x = mscope_row_moments_exact(t, i, &e);
@@ -115,12 +117,12 @@ void mscope_table_window_reset(mscope_table *t)
 int mscope_table_row(const mscope_table *t, uint32_t row, mscope_row_info *out)
 {
     const mscope_row_record *x;
-    double open;
+    mscope_rates rates;
 
     if (row >= t->cfg.rows)
         return MSCOPE_EINDEX;
     x = &t->row[row];
-    open = (double)mscope_row_open_gap(t, x);
+    rates = mscope_activity_rates(&x->rate, (double)mscope_row_open_gap(t, x), x->active);
     out->active = x->active;
     out->occurrences = x->occurrences;
     out->last_active = x->active ? t->schedule.now - mscope_row_open_gap(t, x) : 0;
@@ -128,8 +130,8 @@ int mscope_table_row(const mscope_table *t, uint32_t row, mscope_row_info *out)
     out->v = x->v;
     out->c = x->c;
     out->clock = t->schedule.now - mscope_row_age(t, x);
-    out->p = mscope_activity_p(&x->rate, open, x->active);
-    out->P = mscope_activity_P(&x->rate, open, x->active);
+    out->p = rates.p;
+    out->P = rates.P;
     out->band = x->band;
     return MSCOPE_OK;
 }
