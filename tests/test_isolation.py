@@ -2,6 +2,7 @@
 and when a daemon is there again its shadow becomes the trainer's own numbers.
 """
 import random
+import resource
 import signal
 import struct
 import time
@@ -21,7 +22,13 @@ except ImportError as e:
 
 ROWS, DIM, BATCH, STEPS = 2000, 32, 256, 400
 BUFFER, SYNC = 2 << 20, 128 << 10            # 30 steps fit; a SYNC takes 8 or more pushes
-LONGEST = 0.050                              # s; a wait for a peer would be 100 ms or for ever
+# A call that waits gives the processor away of its own will, and the kernel counts that apart from being preempted;
+# wall time alone would blame the client for every neighbour on the machine.
+LONGEST = 0.500                              # s
+
+
+def waits():
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
 
 
 def setUpModule():
@@ -44,7 +51,7 @@ class Trainer:
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.05, momentum=momentum)
         self.random = torch.Generator().manual_seed(4)
         self.batch = None
-        self.scope, self.times = None, []
+        self.scope, self.times, self.waits = None, [], 0
 
     def loss(self):
         index, target = self.batch
@@ -67,9 +74,10 @@ class Trainer:
             self.loss()
             self.optimizer.step()
             if self.scope:
-                start = time.perf_counter()
+                before, start = waits(), time.perf_counter()
                 self.scope.step()
                 self.times.append(time.perf_counter() - start)
+                self.waits += waits() - before
             # torch's sparse buffer doubles its work each step; coalesced it is the same numbers in the same order
             state = self.optimizer.state[self.weight]
             if state.get("momentum_buffer") is not None and i % 10 == 9:
@@ -98,8 +106,11 @@ class Isolation(unittest.TestCase):
         self.assertTrue(same, f"{what}: weights differ from the run alone")
         times = sorted(trainer.times)
         print(f"\nnote {what}: scope.step median {1e6 * times[len(times) // 2]:.0f} us, "
-              f"longest {1e3 * times[-1]:.2f} ms of {len(times)}; dropped {trainer.scope.stats()['steps_dropped']}", flush=True)
+              f"longest {1e3 * times[-1]:.2f} ms of {len(times)}, waits {trainer.waits}; "
+              f"dropped {trainer.scope.stats()['steps_dropped']}", flush=True)
         self.assertLess(times[-1], LONGEST, f"{what}: a step waited")
+        # a lock of malloc or of libzmq's mailbox may be held for an instant; a peer that is waited for shows in every step
+        self.assertLessEqual(trainer.waits, len(times) // 20, f"{what}: steps waited")
 
     def check_healed(self, trainer, ear, steps=STEPS):
         self.assertTrue(trainer.scope.flush(20), trainer.scope.stats())
