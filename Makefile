@@ -139,16 +139,16 @@ headers: ## every public header compiles alone, as C and as C++
 
 asan: ## compiled tests and the daemon's under AddressSanitizer and UBSan
 	@$(MAKE) -j2 all tests BUILD=$(BUILD)/asan OPT="-O1 -g" SAN="-fsanitize=address,undefined -fno-sanitize-recover=all"
-	@MOMENTSCOPE_SANITIZED=1 BUILD=$(BUILD)/asan PYTHON=$(PYTHON) tests/run test_c test_k test_t test_w test_daemon -torch -exact -_mc
+	@MOMENTSCOPE_SANITIZED=1 BUILD=$(BUILD)/asan PYTHON=$(PYTHON) tests/run test_c test_k test_t test_w test_engine test_daemon -torch -exact -_mc
 
 tsan: ## what has threads under ThreadSanitizer
 	@$(MAKE) -j2 all tests BUILD=$(BUILD)/tsan OPT="-O1 -g" SAN="-fsanitize=thread"
 	@TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp halt_on_error=1" MOMENTSCOPE_SANITIZED=1 BUILD=$(BUILD)/tsan \
-	    PYTHON=$(PYTHON) tests/run test_daemon test_client
+	    PYTHON=$(PYTHON) tests/run test_daemon test_engine test_client
 
 valgrind: all tests ## memory errors and leaks
 	@MOMENTSCOPE_SANITIZED=1 BUILD=$(BUILD) PYTHON=$(PYTHON) \
-	    WRAP="valgrind -q --error-exitcode=9 --leak-check=full" tests/run test_core test_kern test_wire test_client -.py
+	    WRAP="valgrind -q --error-exitcode=9 --leak-check=full" tests/run test_core test_kern test_wire test_engine test_client -.py
 
 cppcheck: ## static analysis
 	cppcheck -q -j2 --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \

@@ -226,6 +226,35 @@ class Telemetry(Case):
         held = {(topic, s): b for topic, s, _, b in sub.records}
         self.assertTrue(all(held[("table/t", s)] == b for s, b in got))
 
+    def test_a_stalled_subscriber_holds_nobody_up_and_can_repair(self):
+        d = self.daemon("--interval-steps", "1")
+        sub, t = self.subscriber(d), self.trainer(d)
+        stalled = raw.zmq.Context.instance().socket(raw.zmq.SUB)
+        self.addCleanup(stalled.close, 0)
+        stalled.rcvhwm = 1
+        stalled.setsockopt(raw.zmq.RCVBUF, 4096)
+        stalled.connect(d.endpoint("telemetry"))
+        stalled.subscribe(b"")
+        sub.until(lambda topic, r: topic == "daemon")
+        t.hello("t", 4, 2)
+        steps, got = 4000, []
+        for k in range(1, steps + 1):
+            t.step(k, [k % 4], [[1.0, 2.0]])
+            t.ack()
+            sub.table("t", k)
+        self.assertEqual(sub.lost, 0)
+        while stalled.poll(300):
+            topic, seq, body = stalled.recv_multipart()
+            if topic == b"table/t":
+                got.append((struct.unpack(">Q", seq)[0], body))
+        seqs = [s for s, _ in got]
+        self.assertEqual(seqs, sorted(set(seqs)))
+        self.assertLess(len(seqs), steps)                 # it did lose some, and knows which
+        repaired = dict(raw.replay(d, "table/t", 0)[0])
+        repaired.update(got)
+        want = {s: b for topic, s, _, b in sub.records if topic == "table/t"}
+        self.assertEqual(repaired, want)
+
     def test_time_interval_publishes_and_a_still_table_is_not_repeated(self):
         d = raw.Daemon("--interval", "0.05")
         self.addCleanup(d.close)
