@@ -548,6 +548,9 @@ class Trainers(Case):
         sub.alert("detached", "t")
         b.send(BYE, seq=b.seq)                                      # the same BYE again
         b.ack()
+        self.assertEqual(b.hello("u", 3, 2)[0], WELCOME)            # back, the handle for another table
+        b.step(1, [1], [[1.0, 1.0]])
+        self.assertEqual(b.ack()["step"], 1)
         kind, _ = a.hello("t", 5, 2, handle=3)                      # free now; another shape starts over
         self.assertEqual(kind, WELCOME)
         self.assertEqual(sub.until(lambda topic, r: topic == "table/t" and r["rows"] == 5)["step"], 0)

@@ -56,8 +56,8 @@ static mscope_session *session_new(mscope_engine *e, mscope_refusal *why)
     }
     if (best != NULL)
         return best;
-    (void)snprintf(range, sizeof range, "at most %u sessions", MSCOPE_SESSIONS);
-    (void)mscope_refusal_set(why, MSCOPE_EBUSY, "session", range, "every place for a session is taken", "%u sessions",
+    (void)snprintf(range, sizeof range, "at most %d sessions", MSCOPE_SESSIONS);
+    (void)mscope_refusal_set(why, MSCOPE_EBUSY, "session", range, "every place for a session is taken", "%d sessions",
                              MSCOPE_SESSIONS);
     return NULL;
 }
@@ -194,7 +194,7 @@ static int dispatch(mscope_engine *e, mscope_session *ses, mscope_shadow *s, con
         return mscope_refusal_set(why, MSCOPE_EINVAL, "kind", "1..7", "a message only the daemon sends", "%u",
                                   h->kind);
     }
-    if (s == NULL || !s->attached)
+    if (s == NULL)
         return mscope_refusal_set(why, MSCOPE_ESTATE, "table (handle)", "a handle said in HELLO",
                                   "this session holds no such table", "%u", h->table);
     if (h->kind == MSCOPE_STEP)

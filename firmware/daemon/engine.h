@@ -135,6 +135,7 @@ void mscope_engine_alert(mscope_engine *e, const mscope_shadow *s, const char *c
 MSCOPE_MUST_CHECK int mscope_shadow_open(mscope_engine *e, mscope_shadow *s, const mscope_hello *hello,
                                          uint64_t credit, mscope_refusal *why);
 void mscope_shadow_close(mscope_engine *e, mscope_shadow *s);
+/* The table a session attached under this handle, or NULL. */
 mscope_shadow *mscope_shadow_find(mscope_engine *e, uint64_t session, uint32_t handle);
 mscope_session *mscope_session_find(mscope_engine *e, uint64_t id);
 

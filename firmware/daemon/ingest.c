@@ -149,8 +149,8 @@ static int on_signal(mscope_ingest *in)
         case SIGHUP:
             if (in->options->log[0] != '\0')
                 (void)mscope_log_open(in->options->log, (enum mscope_level)in->options->log_level);
-            mscope_log(MSCOPE_LOG_INFO, "main", "SIGHUP: log opened anew, every record republished; options are read at "
-                                                "start only");
+            mscope_log(MSCOPE_LOG_INFO, "main",
+                       "SIGHUP: log opened anew, every record republished; options are read at start only");
             mscope_engine_publish(in->engine, mscope_clock_ns(), MSCOPE_PUBLISH_ALL);
             wake(in);
             break;

@@ -149,8 +149,8 @@ static int restore(daemon_memory *d, const mscope_options *o)
     memset(e->sessions, 0, sizeof e->sessions);
     (void)snprintf(aside, sizeof aside, "%s.bad", o->state);
     if (!o->discard_state || rename(o->state, aside) != 0) {
-        mscope_log(MSCOPE_LOG_ERROR, "store", "not started: repair or remove %s, or start with --discard-state to move it "
-                                              "to %s", o->state, aside);
+        mscope_log(MSCOPE_LOG_ERROR, "store",
+                   "not started: repair or remove %s, or start with --discard-state to move it to %s", o->state, aside);
         return EXIT_STATE;
     }
     mscope_log(MSCOPE_LOG_WARN, "store", "state discarded; the file is kept as %s", aside);

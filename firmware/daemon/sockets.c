@@ -37,8 +37,8 @@ static int check_directory(const char *path)
     if (strncmp(dir, "/tmp/momentscope-", 17) != 0)
         return 0;
     if (lstat(dir, &st) != 0 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077) != 0) {
-        mscope_log(MSCOPE_LOG_ERROR, "main", "directory %s is not a directory of yours with mode 0700; remove it or give "
-                                             "endpoints elsewhere", dir);
+        mscope_log(MSCOPE_LOG_ERROR, "main",
+                   "%s is not a directory of yours with mode 0700; remove it or give endpoints elsewhere", dir);
         return MSCOPE_EIO;
     }
     return 0;

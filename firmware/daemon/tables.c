@@ -16,7 +16,7 @@ mscope_shadow *mscope_shadow_find(mscope_engine *e, uint64_t session, uint32_t h
 {
     for (uint32_t i = 0; i < e->cfg.max_tables; i++) {
         mscope_shadow *s = &e->shadows[i];
-        if (s->used && s->session == session && s->handle == handle)
+        if (s->used && s->attached && s->session == session && s->handle == handle)
             return s;
     }
     return NULL;
