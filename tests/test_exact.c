@@ -11,7 +11,8 @@
 #define STEPS 100000
 /* Where both runs are at the rounding of their last few updates, which is smaller is chance: a few half-ulps of float32. */
 #define ROUNDING (6 * 6e-8)
-#define LUCK 2.0                     /* one run against another; the test over seeds has no such factor */
+#define LUCK 4.0                     /* one run against one: rounding errors are random, and so is their ratio */
+#define LUCK_SEEDS 1.1               /* root mean square over seeds: where both lose the same updates below half an ulp they tie */
 #define SEEDS 3
 
 typedef struct convention {
@@ -235,6 +236,7 @@ static void report(const char *what, const char *schedule, double eps, const dev
 static void test_core_equals_dense(void **state)
 {
     deviation worst[2][2] = { { { 0, 0 }, { 0, 0 } }, { { 0, 0 }, { 0, 0 } } };
+    double dense = 0;
 
     (void)state;
     for (size_t c = 0; c < LEN(conventions); c++)
@@ -247,6 +249,7 @@ static void test_core_equals_dense(void **state)
                 report(conventions[c].name, schedule_names[s], eps, d);
                 worst[closed][0].theta = fmax(worst[closed][0].theta, d[0].theta);
                 worst[closed][0].m = fmax(worst[closed][0].m, d[0].m);
+                dense = closed ? fmax(dense, d[3].theta) : dense;
                 worst[closed][1].theta = fmax(worst[closed][1].theta, d[2].theta);
                 worst[closed][1].m = fmax(worst[closed][1].m, d[2].m);
                 CHECK(closed ? d[0].theta <= 3e-6 : d[0].m <= 3e-6 || conventions[c].coupled > 0,
@@ -261,6 +264,7 @@ static void test_core_equals_dense(void **state)
         NOTE("%s loop, %zu conventions x %zu schedules, %d steps: worst float32 theta %.1e m %.1e, float64 theta %.1e m %.1e",
              closed ? "closed" : "open", LEN(conventions), LEN(schedules), STEPS, worst[closed][0].theta,
              worst[closed][0].m, worst[closed][1].theta, worst[closed][1].m);
+    NOTE("closed loop, dense float32: worst theta %.1e", dense);
 }
 
 static void test_every_eps_no_worse_than_dense_float32(void **state)
@@ -286,8 +290,8 @@ static void test_every_eps_no_worse_than_dense_float32(void **state)
                  closed ? "closed" : "open", eps[e], d[0].theta, d[1].theta, d[2].theta, d[3].theta);
             if (eps[e] >= 1e-4)
                 CHECK((closed ? d[0].theta : d[0].m) <= 3e-6, "eps %g: theta %a m %a", eps[e], d[0].theta, d[0].m);
-            CHECK(d[0].theta <= fmax(d[3].theta, ROUNDING), "eps %g: float32 %a dense %a", eps[e], d[0].theta, d[3].theta);
-            CHECK(d[0].m <= fmax(d[3].m, ROUNDING), "eps %g: float32 %a dense %a", eps[e], d[0].m, d[3].m);
+            CHECK(d[0].theta <= fmax(LUCK_SEEDS * d[3].theta, ROUNDING), "eps %g: float32 %a dense %a", eps[e], d[0].theta, d[3].theta);
+            CHECK(d[0].m <= fmax(LUCK_SEEDS * d[3].m, ROUNDING), "eps %g: float32 %a dense %a", eps[e], d[0].m, d[3].m);
             CHECK(d[2].theta <= 1e-11 && d[2].m <= 1e-11, "eps %g: float64 %a %a", eps[e], d[2].theta, d[2].m);
         }
 }
