@@ -107,9 +107,7 @@ static void take_stock(mscope_table *t)
         t->row[i].band = MSCOPE_BAND_SILENT;
         if (t->cfg.theta == NULL && t->cfg.m == NULL)
             continue;
-        t->kern->row[t->cfg.state](mscope_at(t->theta, i, t, t->theta_size), mscope_at(t->m, i, t, t->m_size),
-                                   t->ref ? mscope_at(t->ref, i, t, t->theta_size) : NULL, NULL, t->cfg.dim, NULL, NULL,
-                                   &sums);
+        mscope_row_run(t, i, NULL, NULL, NULL, &sums);
         mscope_row_store(t, i, &sums);
     }
 }

@@ -30,9 +30,7 @@ static void put_back(mscope_table *t, uint32_t row)
     mscope_sums sums;
     mscope_map span;
 
-    t->kern->row[t->cfg.state](mscope_at(t->theta, row, t, t->theta_size), mscope_at(t->m, row, t, t->m_size),
-                               t->ref ? mscope_at(t->ref, row, t, t->theta_size) : NULL, NULL, t->cfg.dim, NULL, NULL,
-                               &sums);
+    mscope_row_run(t, row, NULL, NULL, NULL, &sums);
     mscope_row_store(t, row, &sums);
     t->row[row].clock = (uint32_t)t->schedule.now;
     x = mscope_row_moments_now(t, row, &span, &err);

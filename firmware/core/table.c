@@ -10,153 +10,7 @@
 #define AHEAD 8                      /* rows fetched before they are needed */
 #define PREFETCHED 512               /* bytes of theta and of m; the processor follows a longer row by itself */
 
-/* -- moments of one row ----------------------------------------------------------------- */
-
-mscope_moments mscope_row_moments(const mscope_table *t, uint32_t row)
-{
-    const mscope_row_record *x = &t->row[row];
-    mscope_moments o = { x->r, x->v, x->c, 0.0, 0.0, 0.0 };
-
-    if (t->decays && t->decay) {
-        o.q = t->decay[row].q;
-        o.h = t->decay[row].h;
-        o.ss = t->decay[row].ss;
-    }
-    return o;
-}
-
-static mscope_row_error fresh_error(const mscope_table *t, const mscope_moments *x)
-{
-    static const mscope_map still = { 1.0, 0.0, 0.0, 1.0 };
-
-    return mscope_moments_error(&still, x, 0, t->cfg.dim);
-}
-
-mscope_moments mscope_row_moments_now(const mscope_table *t, uint32_t row, mscope_map *span, mscope_row_error *err)
-{
-    uint64_t age = mscope_row_age(t, &t->row[row]);
-    mscope_moments x = mscope_row_moments(t, row);
-
-    if (age == 0) {
-        *span = (mscope_map){ 1.0, 0.0, 0.0, 1.0 };
-        *err = fresh_error(t, &x);
-        return x;
-    }
-    *span = t->open ? mscope_schedule_span(&t->schedule, t->schedule.now - age)
-                    : mscope_schedule_recall(&t->schedule, t->schedule.now - age);
-    *err = mscope_moments_error(span, &x, 2 * (64 - (unsigned)__builtin_clzll(age)), t->cfg.dim);
-    mscope_moments_advance(span, &x);
-    return x;
-}
-
-static double element(const unsigned char *base, size_t i, size_t size)
-{
-    return size == 8 ? ((const double *)(const void *)base)[i] : (double)((const float *)(const void *)base)[i];
-}
-
-mscope_moments mscope_row_moments_exact(const mscope_table *t, uint32_t row, mscope_row_error *err)
-{
-    uint64_t age = mscope_row_age(t, &t->row[row]);
-    mscope_moments before = mscope_row_moments(t, row), x = { 0 };
-    mscope_map a = mscope_schedule_span(&t->schedule, t->schedule.now - age);
-    double lane[5][MSCOPE_LANES] = { { 0 }, { 0 }, { 0 }, { 0 }, { 0 } };
-    size_t base = (size_t)row * t->cfg.dim;
-
-    for (size_t i = 0; i < t->cfg.dim; i++) {
-        size_t l = i % MSCOPE_LANES;
-        double th = element(t->theta, base + i, t->theta_size), m = element(t->m, base + i, t->m_size);
-        double s = t->ref ? element(t->ref, base + i, t->theta_size) : 0.0;
-        double e = (th - s) + ((a.a11 - 1.0) * th + a.a12 * m), q = a.a21 * th + a.a22 * m;
-
-        lane[0][l] += e * e;
-        lane[1][l] += q * q;
-        lane[2][l] += e * q;
-        lane[3][l] += e * s;
-        lane[4][l] += q * s;
-    }
-    x.r = mscope_lanes_fold(lane[0]);
-    x.v = mscope_lanes_fold(lane[1]);
-    x.c = mscope_lanes_fold(lane[2]);
-    if (before.ss != 0.0) {
-        x.q = mscope_lanes_fold(lane[3]);
-        x.h = mscope_lanes_fold(lane[4]);
-        x.ss = before.ss;
-    }
-    *err = mscope_moments_error_exact(&a, &before, &x, 2 * (64 - (unsigned)__builtin_clzll(age | 1)), t->cfg.dim);
-    return x;
-}
-
-static void store_decay(mscope_table *t, uint32_t row)
-{
-    size_t base = (size_t)row * t->cfg.dim;
-    mscope_decay_record o = { 0.0, 0.0, 0.0 };
-
-    for (size_t i = base; i < base + t->cfg.dim; i++) {
-        double th = element(t->theta, i, t->theta_size), s = element(t->ref, i, t->theta_size);
-
-        o.q += (th - s) * s;
-        o.h += element(t->m, i, t->m_size) * s;
-        o.ss += s * s;
-    }
-    t->decay[row] = o;
-}
-
-void mscope_row_store(mscope_table *t, uint32_t row, const mscope_sums *sums)
-{
-    t->row[row].r = sums->r;
-    t->row[row].v = sums->v;
-    t->row[row].c = sums->c;
-    if (t->decays && t->decay)
-        store_decay(t, row);
-}
-
 /* -- catching up ------------------------------------------------------------------------ */
-
-mscope_idle mscope_row_idle(const mscope_table *t, const mscope_row_record *row, const mscope_map *span)
-{
-    /* Below this mean square per coordinate momentum moves nothing any more and would only be denormal. */
-    double tiny = t->m_size == 8 ? 1e-280 : 1e-60;
-    mscope_idle a = mscope_map_split(span);
-
-    if (a.a21 == 0.0 && span->a22 * span->a22 * row->v < tiny * t->cfg.dim)
-        a.b22 = a.x22 = 0.0;
-    return a;
-}
-
-static void run_kernel(mscope_table *t, uint32_t row, const void *g, const mscope_idle *idle, const mscope_kick *kick,
-                       mscope_sums *sums)
-{
-    t->kern->row[t->cfg.state](mscope_at(t->theta, row, t, t->theta_size), mscope_at(t->m, row, t, t->m_size),
-                               t->ref ? mscope_at(t->ref, row, t, t->theta_size) : NULL, g, t->cfg.dim, idle, kick,
-                               sums);
-}
-
-void mscope_row_catch_up(mscope_table *t, uint32_t row)
-{
-    mscope_row_record *x = &t->row[row];
-    mscope_total *total = &t->band[mscope_total_of(x)].total;
-    mscope_row_error err;
-    mscope_moments now;
-    mscope_sums sums;
-    mscope_idle idle;
-    mscope_map span;
-
-    if (mscope_row_age(t, x) == 0)
-        return;
-    now = mscope_row_moments_now(t, row, &span, &err);
-    if (x->v == 0.0 && span.a11 == 1.0 && span.a21 == 0.0) {
-        x->clock = (uint32_t)t->schedule.now;
-        return;
-    }
-    mscope_total_sub(total, &now, &err);
-    idle = mscope_row_idle(t, x, &span);
-    run_kernel(t, row, NULL, &idle, NULL, &sums);
-    mscope_row_store(t, row, &sums);
-    x->clock = (uint32_t)t->schedule.now;
-    now = mscope_row_moments(t, row);
-    err = fresh_error(t, &now);
-    mscope_total_add(total, &now, &err);
-}
 
 int mscope_touch(mscope_table *t, const uint32_t *rows, size_t n)
 {
@@ -236,7 +90,7 @@ static int start_decay(mscope_table *t)
     if (t->decay == NULL)
         return MSCOPE_OK;
     for (uint32_t i = 0; i < t->cfg.rows; i++)
-        store_decay(t, i);
+        mscope_row_store_decay(t, i);
     return mscope_table_resum(t);
 }
 
@@ -351,14 +205,14 @@ static void update_row(mscope_table *t, uint32_t row, const occurrence *o)
     mscope_total_sub(&t->band[mscope_total_of(x)].total, &at, &err);
     if (late)
         idle = mscope_row_idle(t, x, &span);
-    run_kernel(t, row, o->g, late ? &idle : NULL, &t->kick, &sums);
+    mscope_row_run(t, row, o->g, late ? &idle : NULL, &t->kick, &sums);
     mscope_row_store(t, row, &sums);
     x->clock = (uint32_t)(t->schedule.now + 1);
     note_activity(t, row, o->n);
     to = &t->band[mscope_total_of(x)];
     note_window(&to->window, o, sums.gm);
     at = mscope_row_moments(t, row);
-    err = fresh_error(t, &at);
+    err = mscope_row_fresh_error(t, &at);
     join(to, &at, &err);
     if (t->cfg.acf_rows)
         mscope_acf_note(t, row);

@@ -117,7 +117,14 @@ mscope_moments mscope_row_moments_now(const mscope_table *t, uint32_t row, mscop
 /* As moments_now, but from the vectors, read only: O(dim), for rows whose closed form cancels. */
 mscope_moments mscope_row_moments_exact(const mscope_table *t, uint32_t row, mscope_row_error *err);
 
+mscope_row_error mscope_row_fresh_error(const mscope_table *t, const mscope_moments *x);    /* just summed */
+
+/* The kernel on a row: g and kick NULL to catch up only, idle NULL when it is up to date, both NULL to sum. */
+void mscope_row_run(mscope_table *t, uint32_t row, const void *g, const mscope_idle *idle, const mscope_kick *kick,
+                    mscope_sums *sums);
+
 /* Store what the kernel summed, and the decay moments if they are kept. */
+void mscope_row_store_decay(mscope_table *t, uint32_t row);
 void mscope_row_store(mscope_table *t, uint32_t row, const mscope_sums *sums);
 
 /* Bring one row to now outside a step, totals included. */
