@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mscope/client.h"
+#include "mscope/wire.h"
 #include "mscope/wire.h"
 
 enum type { TEXT, ENDPOINT, REAL, COUNT, BYTES, POWER, FLAG, LEVEL };

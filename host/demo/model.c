@@ -75,7 +75,7 @@ static double softmax(float *y, uint32_t words, uint32_t next, float scale)
     for (uint32_t v = 0; v < words; v++)
         y[v] *= scale / (float)sum;
     y[next] -= scale;
-    return log(sum) - (double)target;
+    return log(sum) - (double)target;       // cppcheck-suppress invalidFunctionArg ; words >= 1, so sum >= 1
 }
 
 static float dot(const float *restrict a, const float *restrict b, uint32_t n)

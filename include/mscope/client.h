@@ -54,10 +54,6 @@ typedef struct mscope_client_stats {
     mscope_refusal last_error; /* code 0: none                                                        */
 } mscope_client_stats;
 
-/* mscope_default_endpoint - the default ingest, telemetry or replay endpoint of this user
- * which: "ingest", "telemetry", "replay"; $MOMENTSCOPE_INGEST, _TELEMETRY, _REPLAY win. Returns 0 or EINVAL, ENOMEM */
-MSCOPE_MUST_CHECK int mscope_default_endpoint(const char *which, char *out, size_t cap);
-
 /* mscope_client_open - start connecting in the background; succeeds with the daemon absent
  * Errors   MSCOPE_EINVAL endpoint or option;  MSCOPE_EIO no ZeroMQ context;  Threads: one client, one thread */
 MSCOPE_MUST_CHECK int mscope_client_open(mscope_client **out, const mscope_client_options *opt);

@@ -99,6 +99,10 @@ MSCOPE_MUST_CHECK int mscope_welcome_decode(const uint8_t *in, size_t len, mscop
 MSCOPE_MUST_CHECK int mscope_refusal_encode(const mscope_refusal *v, uint8_t *out, size_t cap);
 MSCOPE_MUST_CHECK int mscope_refusal_decode(const uint8_t *in, size_t len, mscope_refusal *v);
 
+/* mscope_default_endpoint - the default ingest, telemetry or replay endpoint of this user
+ * which: "ingest", "telemetry", "replay"; $MOMENTSCOPE_INGEST, _TELEMETRY, _REPLAY win. Returns 0 or EINVAL, ENOMEM */
+MSCOPE_MUST_CHECK int mscope_default_endpoint(const char *which, char *out, size_t cap);
+
 /* Telemetry records. A double that is not known is NaN here and null on the wire. */
 enum mscope_record_kind {
     MSCOPE_REC_BAND, MSCOPE_REC_TABLE, MSCOPE_REC_ACF, MSCOPE_REC_DAEMON, MSCOPE_REC_ALERT

@@ -2,7 +2,7 @@
  *
  * One socket file for each conversation, in the user's runtime directory where there is one.
  * Nothing is created here; the daemon binds the files.                                       */
-#include "mscope/client.h"
+#include "mscope/wire.h"
 
 #include <stdio.h>
 #include <stdlib.h>
