@@ -146,10 +146,9 @@ typedef struct regime {
 /* 0.8 e-foldings of the slow mode: far enough to see the dynamics, near enough for light tails */
 static int active_updates(const mscope_row *row)
 {
-    double c[3], root[3][2];
+    double root[3][2];
 
-    assert_int_equal(mscope_row_cubic(row, c), MSCOPE_OK);
-    assert_int_equal(mscope_cubic_roots(c, root, NULL), MSCOPE_OK);
+    assert_int_equal(mscope_row_spectrum(row, root, NULL), MSCOPE_OK);
     return (int)fmax(2.0, ceil(0.8 / fabs(root[0][0])));
 }
 

@@ -37,9 +37,11 @@ bool mscope_answer_lr_coeffs(mscope_ask *ask)
     if (!(R >= 0.0 && R <= 1e4))
         return mscope_ask_refuse(ask, "R", "0 <= R <= 1e4", "value outside its range");
     if (mscope_lr_coefficients(&lr, MSCOPE_LR_EXACT, s, R, &k) ||
-        mscope_lr_coefficients(&lr, MSCOPE_LR_SPARSE, s, R, &sp) || mscope_lr_kl(&lr, s, R, &kl) ||
+        mscope_lr_coefficients(&lr, MSCOPE_LR_SPARSE, s, R, &sp) ||
         mscope_lr_sparse_kl(lr.r, s, R, &alpha, &G))
         return mscope_ask_refuse(ask, "s", "(s + r)^2 <= 1e4", "value outside its range");
+    if (mscope_lr_kl(&lr, s, R, &kl) != MSCOPE_OK)
+        kl = NAN; /* answered as null: the rest is still known */
     mscope_json_put(ask->out, "b_star", k.b_star);
     mscope_json_put(ask->out, "theta_par", k.theta_par);
     mscope_json_put(ask->out, "q", k.q);
@@ -99,7 +101,7 @@ static bool flow_rows(mscope_ask *ask, const mscope_lr *lr, enum mscope_lr_law l
         if (kls == NULL)
             continue;
         if (mscope_lr_kl(lr, x[0], fmax(x[2], 0.0), kl + 1) != MSCOPE_OK)
-            return false;
+            kl[1] = NAN;
         cJSON_AddItemToArray(kls, mscope_json_numbers(kl, 2));
     }
     return true;

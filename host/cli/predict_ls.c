@@ -81,7 +81,7 @@ bool mscope_answer_ls_matrix(mscope_ask *ask)
     if (!read_ls(ask, &ls, &row, true))
         return false;
     if (mscope_ls_batch(&ls, &b) || mscope_row_drift(&row, A) || mscope_row_step(&row, G) ||
-        mscope_row_cubic(&row, c) || mscope_cubic_roots(c, root, &kind) ||
+        mscope_row_cubic(&row, c) || mscope_row_spectrum(&row, root, &kind) ||
         mscope_row_feedback(&row, &fb))
         return mscope_ask_refuse(ask, "eta", "maps finite in double precision", "out of reach");
     put_batch(ask->out, &b);
@@ -106,7 +106,7 @@ static bool stability_row(cJSON *rows, mscope_row row, double eta, double eta_ma
 
     cJSON_AddItemToArray(rows, out);
     row.eta = eta;
-    if (mscope_row_cubic(&row, c) || mscope_cubic_roots(c, root, NULL))
+    if (mscope_row_cubic(&row, c) || mscope_row_spectrum(&row, root, NULL))
         return false;
     mscope_json_put(out, "eta", eta);
     cJSON_AddItemToObject(out, "c", mscope_json_numbers(c, 3));
@@ -149,10 +149,9 @@ bool mscope_answer_ls_stability(mscope_ask *ask)
 /* rows at a tenth, a third and the whole of the 1.5 e-foldings of the slow mode */
 static int default_counts(const mscope_row *row, double *counts)
 {
-    double c[3], root[3][2], last = 1.0;
+    double root[3][2], last = 1.0;
 
-    if (mscope_row_cubic(row, c) == MSCOPE_OK && mscope_cubic_roots(c, root, NULL) == MSCOPE_OK &&
-        root[0][0] != 0.0)
+    if (mscope_row_spectrum(row, root, NULL) == MSCOPE_OK && root[0][0] != 0.0)
         last = fmin(fmax(floor(1.5 / fabs(root[0][0])), 1.0), 1e15);
     counts[0] = fmax(floor(last / 10.0), 1.0);
     counts[1] = fmax(floor(last / 3.0), 1.0);

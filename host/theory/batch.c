@@ -41,22 +41,41 @@ double mscope_theory_x2(double P, double Q, double eps, double beta)
     return P + Q * eps * (1.0 + beta);
 }
 
-void mscope_theory_waits(double P, double Q, double eps, double beta, mscope_batch *out)
+mscope_law mscope_theory_law(const mscope_row *row)
 {
-    double x1 = mscope_theory_x1(P, Q, eps), x2 = mscope_theory_x2(P, Q, eps, beta);
-    double b2 = beta * beta;
+    mscope_law l = { row->P, row->Q, row->eps, row->beta };
 
-    out->beta1bar = P * beta / x1;
-    out->beta2bar = P * b2 / x2;
-    out->gap1 = eps / x1;
-    out->gap2 = eps * (1.0 + beta) / x2;
-    out->s_theta = beta / x1;
-    out->s_g = Q * out->s_theta;
-    out->s2_theta = b2 * (1.0 + Q * beta) / (x1 * x2);
-    out->s2_g = Q * out->s2_theta;
-    out->bs_theta = P * b2 / (x1 * x2);
-    out->bs_g = Q * beta * out->bs_theta;
-    out->s_cross = Q * b2 * (1.0 + beta) / (x1 * x2);
+    /* the smaller of each pair carries the digits, the larger one follows from it */
+    if (row->P <= row->Q)
+        l.Q = 1.0L - l.P;
+    else
+        l.P = 1.0L - l.Q;
+    if (row->eps <= 0.5 || row->beta == 0.0)
+        l.beta = 1.0L - l.eps;
+    else
+        l.eps = 1.0L - l.beta;
+    return l;
+}
+
+mscope_waits mscope_theory_waits(const mscope_law *law)
+{
+    mscope_real P = law->P, Q = law->Q, eps = law->eps, beta = law->beta, b2 = beta * beta;
+    mscope_real x1 = P + Q * eps, x2 = P + Q * eps * (1.0L + beta);
+    mscope_waits w = {
+        .beta1bar = P * beta / x1,
+        .beta2bar = P * b2 / x2,
+        .gap1 = eps / x1,
+        .gap2 = eps * (1.0L + beta) / x2,
+        .s_theta = beta / x1,
+        .s_g = Q * beta / x1,
+        .s2_theta = b2 * (1.0L + Q * beta) / (x1 * x2),
+        .s2_g = Q * b2 * (1.0L + Q * beta) / (x1 * x2),
+        .bs_theta = P * b2 / (x1 * x2),
+        .bs_g = P * Q * b2 * beta / (x1 * x2),
+        .s_cross = Q * b2 * (1.0L + beta) / (x1 * x2),
+    };
+
+    return w;
 }
 
 int mscope_ls_check(const mscope_ls *ls, mscope_bad *why)
@@ -141,17 +160,34 @@ int mscope_row_from_probe(double P, double H1, double H2, double eps, double eta
 int mscope_ls_batch(const mscope_ls *ls, mscope_batch *out)
 {
     mscope_row row;
-    int err = mscope_row_from_ls(ls, &row);
+    mscope_law law;
+    mscope_waits w;
+    double B1;
 
-    if (err != MSCOPE_OK || out == NULL)
+    if (mscope_row_from_ls(ls, &row) != MSCOPE_OK || out == NULL)
         return MSCOPE_EINVAL;
-    out->P = row.P;
-    out->Q = row.Q;
-    out->B1 = ls->p / row.P;
-    out->Bdiag = out->B1 / ls->batch;
-    out->Bcross = ls->p * out->B1 * ((ls->batch - 1.0) / ls->batch);
-    out->B2 = out->B1 * (ls->p + row.excess);
-    mscope_theory_waits(row.P, row.Q, row.eps, row.beta, out);
+    law = mscope_theory_law(&row);
+    w = mscope_theory_waits(&law);
+    B1 = ls->p / row.P;
+    *out = (mscope_batch){
+        .P = row.P,
+        .Q = row.Q,
+        .B1 = B1,
+        .Bdiag = B1 / ls->batch,
+        .Bcross = ls->p * B1 * ((ls->batch - 1.0) / ls->batch),
+        .B2 = B1 * (ls->p + row.excess),
+        .beta1bar = (double)w.beta1bar,
+        .beta2bar = (double)w.beta2bar,
+        .gap1 = (double)w.gap1,
+        .gap2 = (double)w.gap2,
+        .s_theta = (double)w.s_theta,
+        .s_g = (double)w.s_g,
+        .s2_theta = (double)w.s2_theta,
+        .s2_g = (double)w.s2_g,
+        .bs_theta = (double)w.bs_theta,
+        .bs_g = (double)w.bs_g,
+        .s_cross = (double)w.s_cross,
+    };
     return MSCOPE_OK;
 }
 

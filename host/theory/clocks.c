@@ -8,54 +8,50 @@
 #include <math.h>
 #include <string.h>
 
-static void put_block(mscope_mat *m, int row, int col, const double *b, double factor)
+static void put_block(mscope_mat *m, int row, int col, const mscope_real *b, mscope_real factor)
 {
     for (int i = 0; i < 3; i++)
         for (int j = 0; j < 3; j++)
             m->a[(row + i) * m->n + col + j] = factor * b[3 * i + j];
 }
 
-static void put_inject(mscope_mat *m, int row, const double b[3], double factor)
+static void put_inject(mscope_mat *m, int row, const mscope_real b[3], mscope_real factor)
 {
     for (int i = 0; i < 3; i++)
         m->a[(row + i) * m->n + m->n - 1] = factor * b[i];
 }
 
-static int stored_map(const mscope_row *row, const double b[3], mscope_mat *m)
+static void stored_map(const mscope_row *row, mscope_mat *m)
 {
-    double g[9], s[9];
-    int err = mscope_row_step(row, g);
+    mscope_real P = mscope_theory_law(row).P, g[9], s[9], b[3];
 
-    if (err == MSCOPE_OK)
-        err = mscope_row_parts(row, NULL, s);
-    if (err != MSCOPE_OK)
-        return err;
+    mscope_theory_step(row, g);
+    mscope_theory_active(row, s);
+    mscope_theory_inject(row, b);
     for (int i = 0; i < 3; i++)
-        s[4 * i] += 1.0;
-    put_block(m, 0, 0, g, 1.0);
-    put_block(m, 3, 0, s, row->P);
+        s[4 * i] += 1.0L;
+    put_block(m, 0, 0, g, 1.0L);
+    put_block(m, 3, 0, s, P);
     for (int i = 0; i < 3; i++)
-        m->a[(3 + i) * m->n + 3 + i] = -row->P;
+        m->a[(3 + i) * m->n + 3 + i] = -P;
     if (m->n == 7) {
-        put_inject(m, 0, b, 1.0);
-        put_inject(m, 3, b, 1.0);
+        put_inject(m, 0, b, 1.0L);
+        put_inject(m, 3, b, 1.0L);
     }
-    return MSCOPE_OK;
 }
 
-static int simple_map(const mscope_row *row, enum mscope_clock clock, const double b[3],
-                      mscope_mat *m)
+static void simple_map(const mscope_row *row, int step, mscope_mat *m)
 {
-    double a[9];
-    int step = clock == MSCOPE_CLOCK_STEP;
-    int err = step ? mscope_row_step(row, a) : mscope_row_drift(row, a);
+    mscope_real a[9], b[3];
 
-    if (err != MSCOPE_OK)
-        return err;
-    put_block(m, 0, 0, a, 1.0);
+    if (step)
+        mscope_theory_step(row, a);
+    else
+        mscope_theory_drift(row, a);
+    mscope_theory_inject(row, b);
+    put_block(m, 0, 0, a, 1.0L);
     if (m->n == 4)
-        put_inject(m, 0, b, step ? 1.0 : 1.0 / row->P);
-    return MSCOPE_OK;
+        put_inject(m, 0, b, step ? 1.0L : 1.0L / mscope_theory_law(row).P);
 }
 
 static int count_ok(enum mscope_clock clock, double count)
@@ -67,29 +63,31 @@ static int count_ok(enum mscope_clock clock, double count)
 
 int mscope_row_advance(const mscope_row *row, enum mscope_clock clock, double count, double x[3])
 {
-    double b[3], y[MSCOPE_MAT_MAX] = { 0 };
+    int stored = clock == MSCOPE_CLOCK_STORED, first = stored ? 3 : 0;
+    mscope_real y[MSCOPE_MAT_MAX] = { 0 };
     mscope_mat m = { 0 };
-    int stored = clock == MSCOPE_CLOCK_STORED, err;
 
-    if (x == NULL || !count_ok(clock, count) || clock > MSCOPE_CLOCK_ODE)
+    if (mscope_row_check(row, NULL) != MSCOPE_OK || x == NULL || clock > MSCOPE_CLOCK_ODE ||
+        !count_ok(clock, count))
         return MSCOPE_EINVAL;
-    err = mscope_row_inject(row, b);
-    if (err != MSCOPE_OK)
-        return err;
     m.n = (stored ? 6 : 3) + (row->noise2 > 0.0);
-    memcpy(y, x, 3 * sizeof *x);
-    if (stored)
-        memcpy(y + 3, x, 3 * sizeof *x);
+    for (int i = 0; i < 3; i++)
+        y[i] = y[first + i] = x[i];
     if (row->noise2 > 0.0)
-        y[m.n - 1] = 1.0;
-    err = stored ? stored_map(row, b, &m) : simple_map(row, clock, b, &m);
-    if (err != MSCOPE_OK)
-        return err;
+        y[m.n - 1] = 1.0L;
+    if (stored)
+        stored_map(row, &m);
+    else
+        simple_map(row, clock == MSCOPE_CLOCK_STEP, &m);
     if (clock == MSCOPE_CLOCK_ODE)
         mscope_mat_exp_apply(&m, count, y);
     else
         mscope_mat_power_apply(&m, count, y);
-    memcpy(x, stored ? y + 3 : y, 3 * sizeof *x);
+    for (int i = 0; i < 3; i++)
+        if (!isfinite((double)y[first + i]))
+            return MSCOPE_ENONFINITE;
+    for (int i = 0; i < 3; i++)
+        x[i] = (double)y[first + i];
     return MSCOPE_OK;
 }
 

@@ -28,6 +28,9 @@ static double sample_kl(double a, double delta)
     return log1p(w * expm1(delta)) - w * delta;
 }
 
+/* beyond this spread the plane needs 1e8 nodes */
+static const double SPREAD_MAX = 20.0;
+
 typedef struct rule {
     double h, reach;
 } rule;
@@ -62,6 +65,8 @@ int mscope_lr_kl(const mscope_lr *lr, double s, double R, double *kl)
     if (kl == NULL || mscope_lr_check(lr, NULL) != MSCOPE_OK ||
         mscope_lr_state_check(lr, s, R, NULL) != MSCOPE_OK)
         return MSCOPE_EINVAL;
+    if (lr->r > SPREAD_MAX || fabs(s + lr->r) > SPREAD_MAX || R > SPREAD_MAX * SPREAD_MAX)
+        return MSCOPE_ENOTSUP;
     b = mscope_lr_offset(lr->p, lr->r);
     root = sqrt(R);
     k = rule_for(fmax(lr->r, fabs(s + lr->r)));

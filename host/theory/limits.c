@@ -89,6 +89,7 @@ int mscope_limit_of(const mscope_exponents *e, const mscope_prefactors *f, mscop
 int mscope_limit_at(const mscope_limit *limit, double tau, double x[3])
 {
     mscope_mat m = { .n = 3 };
+    mscope_real y[3];
 
     if (limit == NULL || x == NULL || !(tau >= 0.0 && isfinite(tau)))
         return MSCOPE_EINVAL;
@@ -98,7 +99,12 @@ int mscope_limit_at(const mscope_limit *limit, double tau, double x[3])
         x[0] *= exp(-limit->c_eff * tau);
         return MSCOPE_OK;
     }
-    memcpy(m.a, limit->M, sizeof limit->M);
-    mscope_mat_exp_apply(&m, tau, x);
+    for (int i = 0; i < 9; i++)
+        m.a[i] = limit->M[i];
+    for (int i = 0; i < 3; i++)
+        y[i] = x[i];
+    mscope_mat_exp_apply(&m, tau, y);
+    for (int i = 0; i < 3; i++)
+        x[i] = (double)y[i];
     return MSCOPE_OK;
 }

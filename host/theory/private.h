@@ -15,22 +15,46 @@ MSCOPE_MUST_CHECK int mscope_theory_momentum(double eps, double beta, mscope_bad
 /* mscope_theory_beta - beta, or 1 - eps where it was left 0 */
 double mscope_theory_beta(double eps, double beta);
 
-/* mscope_theory_waits - the waiting-time members of mscope_batch, (33)-(45)
- *
- * P, Q and the momentum are taken as checked. The rest of *out is left alone.                 */
-void mscope_theory_waits(double P, double Q, double eps, double beta, mscope_batch *out);
-
 /* x1 = 1 - Q beta and x2 = 1 - Q beta^2 without subtraction */
 double mscope_theory_x1(double P, double Q, double eps);
 double mscope_theory_x2(double P, double Q, double eps, double beta);
 
 /* ---- linear maps kept as E = map - identity --------------------------------------------- */
 
+/* A slow mode beside fast ones lives in the relations between the entries of a map: rounding the
+ * entries one by one to doubles costs it as many digits as the modes are apart. So maps are formed
+ * and multiplied in long double, and rounded once, when they leave the library.                 */
+typedef long double mscope_real;
+
+/* P, Q, eps, beta with P + Q = 1 and eps + beta = 1 to the last bit of mscope_real */
+typedef struct mscope_law {
+    mscope_real P, Q, eps, beta;
+} mscope_law;
+
+mscope_law mscope_theory_law(const mscope_row *row);
+
+/* the waiting-time sums (33)-(45) under the names of mscope_batch */
+typedef struct mscope_waits {
+    mscope_real beta1bar, beta2bar, gap1, gap2, s_theta, s_g, s2_theta, s2_g, bs_theta, bs_g, s_cross;
+} mscope_waits;
+
+mscope_waits mscope_theory_waits(const mscope_law *law);
+
+/* the maps of maps.c before rounding; row is taken as checked */
+void mscope_theory_drift(const mscope_row *row, mscope_real A[9]);
+void mscope_theory_step(const mscope_row *row, mscope_real GmI[9]);
+void mscope_theory_active(const mscope_row *row, mscope_real SmI[9]);
+void mscope_theory_inject(const mscope_row *row, mscope_real b[3]);
+
+/* mscope_cubic_roots before the coefficients are rounded: near a double root that counts twice */
+MSCOPE_MUST_CHECK int mscope_theory_roots(const mscope_real c[3], double root[3][2],
+                                          enum mscope_spectrum *kind);
+
 enum { MSCOPE_MAT_MAX = 7 };
 
 typedef struct mscope_mat {
     int n;
-    double a[MSCOPE_MAT_MAX * MSCOPE_MAT_MAX]; /* row-major n x n */
+    mscope_real a[MSCOPE_MAT_MAX * MSCOPE_MAT_MAX]; /* row-major n x n */
 } mscope_mat;
 
 /* mscope_mat_power_apply - x <- (I + E)^count x
@@ -40,12 +64,12 @@ typedef struct mscope_mat {
  *
  * Units    count whole, 0 <= count <= 2^53
  * Cost     O(n^3 log count)                                                                   */
-void mscope_mat_power_apply(const mscope_mat *E, double count, double *x);
+void mscope_mat_power_apply(const mscope_mat *E, double count, mscope_real *x);
 
 /* mscope_mat_exp_apply - x <- exp(A t) x, t >= 0, by scaling and the same doubling
  *
  * Cost     O(n^3 (12 + log2 |A t|)), the norm taken after balancing                           */
-void mscope_mat_exp_apply(const mscope_mat *A, double t, double *x);
+void mscope_mat_exp_apply(const mscope_mat *A, double t, mscope_real *x);
 
 /* ---- ODE of up to five variables ---------------------------------------------------------- */
 

@@ -132,6 +132,7 @@ enum mscope_clock {
  *
  * Units    count: ticks of the clock, >= 0, whole and at most 2^53 except for the ODE
  * Shape    x: (R,V,C), in place
+ * Errors   MSCOPE_ENONFINITE  an unstable state outgrew double precision
  * Cost     O(log count)                                                                     */
 MSCOPE_MUST_CHECK int mscope_row_advance(const mscope_row *row, enum mscope_clock clock,
                                          double count, double x[3]);
@@ -159,6 +160,11 @@ MSCOPE_MUST_CHECK int mscope_row_step_cubic(const mscope_row *row, double c[3]);
  * Errors   MSCOPE_ENONFINITE  a coefficient is not finite                                   */
 MSCOPE_MUST_CHECK int mscope_cubic_roots(const double c[3], double root[3][2],
                                          enum mscope_spectrum *kind);
+
+/* mscope_row_spectrum - eigenvalues of A, as mscope_cubic_roots of mscope_row_cubic but from
+ * coefficients that were not rounded first                                                  */
+MSCOPE_MUST_CHECK int mscope_row_spectrum(const mscope_row *row, double root[3][2],
+                                          enum mscope_spectrum *kind);
 
 /* mscope_row_eta_max - mean-square stable on (0, eta_max), unstable above; exact
  *
@@ -363,7 +369,9 @@ MSCOPE_MUST_CHECK int mscope_lr_sparse_kl(double r, double s, double R, double *
 
 /* mscope_lr_kl - population KL divergence from the Bayes rule (203), nats; 1e-12
  *
- * Cost     two-dimensional trapezoid rule, about 1e5 exponentials                           */
+ * Errors   MSCOPE_ENOTSUP  r, |s + r| or sqrt R above 20
+ * Cost     two-dimensional trapezoid rule: 1e5 exponentials while r, |s + r|, sqrt R are about 1,
+ *          growing with the fourth power of the larger ones                                 */
 MSCOPE_MUST_CHECK int mscope_lr_kl(const mscope_lr *lr, double s, double R, double *kl);
 
 /* mscope_lr_drift - (s,u,R,V,C)' (212)-(217); x + drift(x) is the exact conditional mean of one step */
