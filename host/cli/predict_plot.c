@@ -127,18 +127,19 @@ static void paint_ticks(cairo_t *cr, const frame *f)
     char label[32];
 
     cairo_set_line_width(cr, 1.0);
+    /* + 0.0 turns the -0 of ceil into 0 */
     for (double k = ceil(f->x0 / sx); k * sx <= f->x1; k += 1.0) {
         cairo_set_source_rgb(cr, 0.88, 0.88, 0.88);
         line(cr, px(f, k * sx), TOP, px(f, k * sx), HEIGHT - BOTTOM);
         cairo_set_source_rgb(cr, 0.2, 0.2, 0.2);
-        snprintf(label, sizeof label, "%.4g", k * sx);
+        snprintf(label, sizeof label, "%.4g", k * sx + 0.0);
         text_at(cr, px(f, k * sx), HEIGHT - BOTTOM + 18, 0.5, label);
     }
     for (double k = ceil(f->y0 / sy); k * sy <= f->y1; k += 1.0) {
         cairo_set_source_rgb(cr, 0.88, 0.88, 0.88);
         line(cr, LEFT, py(f, k * sy), WIDTH - RIGHT, py(f, k * sy));
         cairo_set_source_rgb(cr, 0.2, 0.2, 0.2);
-        snprintf(label, sizeof label, "%.4g", k * sy);
+        snprintf(label, sizeof label, "%.4g", k * sy + 0.0);
         text_at(cr, LEFT - 8, py(f, k * sy) + 4, 1.0, label);
     }
     cairo_rectangle(cr, LEFT, TOP, WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM);
