@@ -1,0 +1,143 @@
+/* advice.c - all plans searched, compared, and the simplest of the fastest chosen */
+#include "advice.h"
+
+#include <math.h>
+#include <string.h>
+
+static const double H_MAX = 0.8;          /* no plan puts a band near instability         */
+static const double FAR = 1e9;            /* steps beyond which nothing is worth advising  */
+static const double WORTH = 0.97;         /* of the steps now: less is not worth a change  */
+static const double TIE = 1.03;
+
+const char *mscope_plan_name(enum mscope_plan_kind kind)
+{
+    static const char *const names[MSCOPE_PLANS] = {
+        "now", "beta alone", "eta alone", "one eta, one beta", "eta a band, no momentum", "eta a band, one beta",
+        "beta a band, one eta",
+    };
+    return (unsigned)kind < MSCOPE_PLANS ? names[kind] : "?";
+}
+
+static double largest_H(const mscope_risk_band *b, size_t bands, const mscope_setting *s)
+{
+    double H = 0;
+
+    for (size_t i = 0; i < bands; i++)
+        H = fmax(H, s[i].eta / mscope_risk_eta_max(&b[i], s[i].eps));
+    return H;
+}
+
+static void everywhere(mscope_plan *p, size_t bands, mscope_setting s)
+{
+    for (size_t i = 0; i < bands; i++)
+        p->setting[i] = s;
+}
+
+static double start_risk(const mscope_risk_band *b, size_t bands)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < bands; i++)
+        for (int j = 0; j < b[i].groups; j++)
+            sum += b[i].weight * b[i].h1[j] * b[i].R0[j];
+    return sum;
+}
+
+static void search_all(const mscope_search *s, mscope_setting now, mscope_plan *plan)
+{
+    mscope_setting one = now;
+
+    plan[MSCOPE_PLAN_BETA].steps = mscope_search_beta(s, now.eta, &one);
+    everywhere(&plan[MSCOPE_PLAN_BETA], s->bands, one);
+    one = now;
+    plan[MSCOPE_PLAN_ETA].steps = mscope_search_eta(s, now.eps, &one);
+    everywhere(&plan[MSCOPE_PLAN_ETA], s->bands, one);
+    one = now;
+    plan[MSCOPE_PLAN_SINGLE].steps = mscope_search_single(s, &one);
+    everywhere(&plan[MSCOPE_PLAN_SINGLE], s->bands, one);
+    plan[MSCOPE_PLAN_ETA_EACH].steps = mscope_search_eta_each(s, 1, plan[MSCOPE_PLAN_ETA_EACH].setting);
+    plan[MSCOPE_PLAN_ETA_EACH_MOMENTUM].steps = mscope_search_eta_momentum(s, plan[MSCOPE_PLAN_ETA_EACH_MOMENTUM].setting);
+    plan[MSCOPE_PLAN_BETA_EACH].steps = mscope_search_beta_eta(s, plan[MSCOPE_PLAN_BETA_EACH].setting);
+}
+
+int mscope_advise(const mscope_risk_band *b, size_t bands, mscope_setting now, double fraction, mscope_advice *out)
+{
+    mscope_search s = { .band = b, .bands = bands, .limit = FAR, .H_max = H_MAX };
+    double fastest = INFINITY;
+
+    if (b == NULL || out == NULL || bands == 0 || bands > MSCOPE_SEARCH_BANDS || !(now.eta > 0) ||
+        !(now.eps > 0 && now.eps <= 1) || !(fraction > 0 && fraction < 1))
+        return MSCOPE_EINVAL;
+    memset(out, 0, sizeof *out);
+    out->bands = bands;
+    out->risk = start_risk(b, bands);
+    out->target = s.target = fraction * out->risk;
+    if (!(out->risk > 0) || !isfinite(out->risk))
+        return MSCOPE_EINVAL;
+    for (int k = 0; k < MSCOPE_PLANS; k++)
+        everywhere(&out->plan[k], bands, now);
+    out->plan[MSCOPE_PLAN_NOW].steps = mscope_risk_steps(b, bands, out->plan[MSCOPE_PLAN_NOW].setting, out->target, FAR);
+    s.limit = fmin(FAR, out->plan[MSCOPE_PLAN_NOW].steps);
+    search_all(&s, now, out->plan);
+    for (int k = 0; k < MSCOPE_PLANS; k++) {
+        out->plan[k].H = largest_H(b, bands, out->plan[k].setting);
+        if (k != MSCOPE_PLAN_NOW)
+            fastest = fmin(fastest, out->plan[k].steps);
+    }
+    out->best = MSCOPE_PLAN_NOW;
+    for (int k = MSCOPE_PLANS - 1; k > MSCOPE_PLAN_NOW; k--)
+        if (out->plan[k].steps <= TIE * fastest && out->plan[k].steps < WORTH * out->plan[MSCOPE_PLAN_NOW].steps)
+            out->best = (enum mscope_plan_kind)k;
+    out->gain = out->best == MSCOPE_PLAN_NOW ? 1 : out->plan[MSCOPE_PLAN_NOW].steps / out->plan[out->best].steps;
+    out->eta_own = out->plan[MSCOPE_PLAN_BETA_EACH].steps < INFINITY ? out->plan[MSCOPE_PLAN_BETA_EACH].setting[0].eta : 0;
+    return MSCOPE_OK;
+}
+
+int mscope_advise_batch(const mscope_risk_band *b, size_t bands, double target, mscope_batch_plan out[MSCOPE_BATCH_PLANS])
+{
+    mscope_risk_band scaled[MSCOPE_SEARCH_BANDS];
+    mscope_search s = { .band = scaled, .bands = bands, .target = target, .limit = FAR, .H_max = H_MAX };
+    double fewest = INFINITY;
+    int best = -1;
+
+    if (bands > MSCOPE_SEARCH_BANDS)
+        return -1;
+    for (int k = 0; k < MSCOPE_BATCH_PLANS; k++) {
+        double factor = ldexp(1, k - MSCOPE_BATCH_PLANS / 2);
+        memcpy(scaled, b, bands * sizeof *scaled);
+        for (size_t i = 0; i < bands; i++)
+            for (int j = 0; j < b[i].groups; j++) {
+                scaled[i].excess[j] /= factor;
+                scaled[i].share[j] /= factor;
+                scaled[i].noise2[j] /= factor;
+            }
+        out[k] = (mscope_batch_plan){ .factor = factor };
+        out[k].steps = mscope_search_single(&s, &out[k].setting);
+        out[k].samples = out[k].steps * factor;
+        fewest = fmin(fewest, out[k].samples);
+    }
+    for (int k = 0; k < MSCOPE_BATCH_PLANS; k++)
+        if (out[k].samples < INFINITY && out[k].samples <= 1.1 * fewest)
+            best = k;
+    return best;
+}
+
+void mscope_advise_rules(const mscope_risk_band *b, size_t bands, mscope_setting now, double target, mscope_rules *out)
+{
+    mscope_setting all[MSCOPE_SEARCH_BANDS];
+    double heavy = now.eta * now.eps, eps = fmin(1, pow(heavy, 2.0 / 3));
+
+    memset(out, 0, sizeof *out);
+    for (size_t i = 0; i < bands && i < MSCOPE_SEARCH_BANDS; i++) {
+        double h1 = 0, weight = 0;
+        for (int j = 0; j < b[i].groups; j++) {
+            h1 += b[i].h1[j] * b[i].R0[j];
+            weight += b[i].R0[j];
+        }
+        all[i] = (mscope_setting){ heavy / eps, eps };
+        out->critical[i] = (mscope_setting){ now.eta, fmin(1, 4 * now.eta * h1 / weight) };
+    }
+    out->two_thirds_eps = eps;
+    out->two_thirds_steps = mscope_risk_steps(b, bands, all, target, FAR);
+    out->critical_steps = mscope_risk_steps(b, bands, out->critical, target, FAR);
+}

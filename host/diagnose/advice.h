@@ -1,0 +1,71 @@
+/* advice.h - settings that reach a target in fewer steps than the present one, found and priced by the exact maps
+ *
+ * Every plan states its steps by exact propagation of all bands, keeps every band at H = eta/eta_max <= 0.8, and is
+ * offered only when it beats the present setting by the model. An eta for each band without momentum comes before a
+ * beta for each band: it is as good or better. "delta = 1 in every band" is no candidate: it is 2 to 50 times slower.
+ * The two-thirds rule and critical damping are priced for reference and never offered.                          */
+#ifndef MSCOPE_ADVICE_H
+#define MSCOPE_ADVICE_H
+
+#include "search.h"
+
+enum mscope_plan_kind {               /* the simpler first: of two that differ by 3 % the simpler is advised */
+    MSCOPE_PLAN_NOW,
+    MSCOPE_PLAN_BETA,                 /* the same eta, another beta      */
+    MSCOPE_PLAN_ETA,                  /* another eta, the same beta      */
+    MSCOPE_PLAN_SINGLE,               /* one eta and one beta, both new  */
+    MSCOPE_PLAN_ETA_EACH,             /* an eta a band, no momentum      */
+    MSCOPE_PLAN_ETA_EACH_MOMENTUM,    /* an eta a band, one beta         */
+    MSCOPE_PLAN_BETA_EACH,            /* a beta a band, one eta          */
+    MSCOPE_PLANS
+};
+
+typedef struct mscope_plan {
+    double steps;                     /* to the target; INFINITY: not faster than now, or never there */
+    double H;                         /* largest eta/eta_max over the bands                            */
+    mscope_setting setting[MSCOPE_SEARCH_BANDS];
+} mscope_plan;
+
+typedef struct mscope_advice {
+    size_t bands;
+    double risk, target;              /* at the start, and where the steps are counted to               */
+    mscope_plan plan[MSCOPE_PLANS];
+    enum mscope_plan_kind best;       /* MSCOPE_PLAN_NOW: nothing better is known                        */
+    double gain;                      /* steps now / steps then; INFINITY when now never gets there      */
+    double eta_own;                   /* eta of the fastest beta-a-band plan, for mscope_conflict_of; 0: none */
+} mscope_advice;
+
+/* mscope_plan_name - "now", "beta alone", .. */
+const char *mscope_plan_name(enum mscope_plan_kind kind);
+
+/* mscope_advise - search all plans
+ *
+ * Shape    1..32 bands; fraction: target/risk, (0, 1)
+ * Errors   MSCOPE_EINVAL
+ * Cost     20 isotropic bands: about 0.3 s; eight groups a band: half a minute                           */
+MSCOPE_MUST_CHECK int mscope_advise(const mscope_risk_band *b, size_t bands, mscope_setting now, double fraction,
+                                    mscope_advice *out);
+
+typedef struct mscope_batch_plan {
+    double factor;                    /* batch then / batch now                      */
+    double steps, samples;            /* samples in units of the present batch       */
+    mscope_setting setting;           /* best eta and beta at that batch             */
+} mscope_batch_plan;
+
+enum { MSCOPE_BATCH_PLANS = 9 };      /* 1/16 .. 16 */
+
+/* mscope_advise_batch - best single setting at other batches: gradient noise goes with 1/B, for a loss that is a mean
+ *
+ * Returns  the index of the largest batch whose samples are within a tenth of the fewest, -1 if none gets there */
+int mscope_advise_batch(const mscope_risk_band *b, size_t bands, double target, mscope_batch_plan out[MSCOPE_BATCH_PLANS]);
+
+/* Rules one meets elsewhere, priced with the same maps. */
+typedef struct mscope_rules {
+    double two_thirds_eps, two_thirds_steps;    /* 1 - beta = eta_heavy^(2/3), C = 1, heavy-ball eta kept */
+    double critical_steps;                      /* eps_i = min(1, 4 eta h1_i) at the present eta          */
+    mscope_setting critical[MSCOPE_SEARCH_BANDS];
+} mscope_rules;
+
+void mscope_advise_rules(const mscope_risk_band *b, size_t bands, mscope_setting now, double target, mscope_rules *out);
+
+#endif

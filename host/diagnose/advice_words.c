@@ -1,0 +1,297 @@
+/* advice_words.c - what conflict and advice say */
+#include "advice_words.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+int mscope_counsel_of(const mscope_rec_band *const *rec, size_t n, const mscope_measured_options *o, double fraction,
+                      mscope_counsel *out)
+{
+    mscope_measured *m = &out->measured;
+
+    memset(out, 0, sizeof *out);
+    out->fraction = fraction;
+    if (!mscope_measured_take(rec, n, o, m))
+        return 0;
+    if (mscope_conflict_of(m->band, m->bands, m->activity, m->now, &out->conflict) != MSCOPE_OK ||
+        mscope_advise(m->band, m->bands, m->now, fraction, &out->advice) != MSCOPE_OK) {
+        snprintf(m->why, sizeof m->why, "the records are outside the theory's range");
+        return 0;
+    }
+    if (out->advice.eta_own > 0)
+        out->have_own = mscope_conflict_of(m->band, m->bands, m->activity,
+                                           (mscope_setting){ out->advice.eta_own, m->now.eps }, &out->own) == MSCOPE_OK;
+    out->possible = 1;
+    return 1;
+}
+
+/* -- sentences --------------------------------------------------------------------------------------- */
+
+static void steps_words(double n, char *to, size_t cap)
+{
+    if (!(n < INFINITY))
+        snprintf(to, cap, "never");
+    else if (n < 100)
+        snprintf(to, cap, "%.3g steps", n);
+    else if (n < 1e6)
+        snprintf(to, cap, "%.0f steps", n < 1e4 ? n : 10 * round(n / 10));
+    else
+        snprintf(to, cap, "%.3g steps", n);
+}
+
+static void fraction_words(double fraction, char *to, size_t cap)
+{
+    snprintf(to, cap, "%.3g %% of the present excess loss", 100 * fraction);
+}
+
+/* Runs of bands whose setting is the same to three digits: "3-5: 0.52, 6: 0.4". */
+static void each_band(const mscope_counsel *c, const mscope_plan *p, int eta, FILE *to)
+{
+    const mscope_measured *m = &c->measured;
+
+    for (size_t i = 0; i < m->bands;) {
+        char value[32], next[32];
+        size_t from = i;
+        snprintf(value, sizeof value, "%.3g", eta ? p->setting[i].eta : p->setting[i].eps);
+        do {
+            i++;
+            if (i < m->bands)
+                snprintf(next, sizeof next, "%.3g", eta ? p->setting[i].eta : p->setting[i].eps);
+        } while (i < m->bands && strcmp(value, next) == 0);
+        if (from == i - 1)
+            fprintf(to, "%s%u: %s", from > 0 ? ", " : "", m->number[from], value);
+        else
+            fprintf(to, "%s%u-%u: %s", from > 0 ? ", " : "", m->number[from], m->number[i - 1], value);
+    }
+}
+
+static void setting_words(const mscope_counsel *c, enum mscope_plan_kind kind, FILE *to)
+{
+    const mscope_plan *p = &c->advice.plan[kind];
+    const mscope_setting s = p->setting[0];
+
+    switch (kind) {
+    case MSCOPE_PLAN_ETA_EACH:
+        fprintf(to, "no momentum, eta by band ");
+        each_band(c, p, 1, to);
+        break;
+    case MSCOPE_PLAN_ETA_EACH_MOMENTUM:
+        fprintf(to, "beta %.6g, eta by band ", 1 - s.eps);
+        each_band(c, p, 1, to);
+        break;
+    case MSCOPE_PLAN_BETA_EACH:
+        fprintf(to, "eta %.4g, eps = 1 - beta by band ", s.eta);
+        each_band(c, p, 0, to);
+        break;
+    case MSCOPE_PLAN_NOW:
+    case MSCOPE_PLAN_BETA:
+    case MSCOPE_PLAN_ETA:
+    case MSCOPE_PLAN_SINGLE:
+    case MSCOPE_PLANS:
+        fprintf(to, "eta %.4g, beta %.6g (eps %.4g; heavy-ball lr %.4g)", s.eta, 1 - s.eps, s.eps, s.eta * s.eps);
+        break;
+    }
+}
+
+static void conflict_words(const mscope_counsel *c, FILE *to)
+{
+    const mscope_conflict *k = &c->conflict;
+
+    fprintf(to, "  one beta for all bands costs C* = %.2f of their speed at this eta", k->cost);
+    if (k->misfit >= 0.05)
+        fprintf(to, ", the present one %.2f: %.2f is won by retuning beta alone, to eps %.3g", k->cost_now, k->misfit, k->eps_best);
+    fprintf(to, ".\n");
+    if (c->have_own && c->own.flag)
+        fprintf(to, "  at eta %.3g, where bands with a beta each would run, one beta costs %.2f: conflict, one beta cannot serve them.\n",
+                c->advice.eta_own, c->own.cost);
+    else if (k->flag)
+        fprintf(to, "  that is above %.2f: conflict, one beta cannot serve them.\n", MSCOPE_CONFLICT_FLAG);
+    else
+        fprintf(to, "  below %.2f: no conflict that a beta for each band would mend.\n", MSCOPE_CONFLICT_FLAG);
+}
+
+static void assumed(const mscope_counsel *c, FILE *to)
+{
+    const mscope_measured *m = &c->measured;
+
+    if (m->error_known > 0)
+        fprintf(to, "  assumed: %s for %.0f %% of the updates, label noise from |g|^2; %s rows; the curvature stays.\n",
+                m->reference ? "error against your reference" : "error from agreeing gradients", 100 * m->error_known,
+                m->band[0].groups > 1 ? "anisotropic" : "isotropic");
+    else
+        fprintf(to, "  assumed, for telemetry does not tell: every row equally far from its optimum, no label noise (with it smaller\n"
+                    "  eta are right), %s rows, and a curvature that stays.\n", m->band[0].groups > 1 ? "anisotropic" : "isotropic");
+}
+
+static void advice_words(const mscope_counsel *c, FILE *to)
+{
+    const mscope_advice *a = &c->advice;
+    char target[64], before[32], after[32];
+
+    fraction_words(c->fraction, target, sizeof target);
+    steps_words(a->plan[MSCOPE_PLAN_NOW].steps, before, sizeof before);
+    if (a->best == MSCOPE_PLAN_NOW) {
+        fprintf(to, "  nothing better than the present setting is known: %s to %s by the model.\n", before, target);
+        return;
+    }
+    steps_words(a->plan[a->best].steps, after, sizeof after);
+    fprintf(to, "  advice: ");
+    setting_words(c, a->best, to);
+    fprintf(to, ".\n  by the model %s is reached after %s instead of %s", target, after, before);
+    if (a->gain < INFINITY)
+        fprintf(to, ", %.3g times sooner", a->gain);
+    fprintf(to, "; H at most %.2f.\n", a->plan[a->best].H);
+}
+
+void mscope_counsel_say(const mscope_counsel *c, FILE *to)
+{
+    if (!c->possible) {
+        fprintf(to, "  no advice: %s.\n", c->measured.why);
+        return;
+    }
+    conflict_words(c, to);
+    advice_words(c, to);
+    assumed(c, to);
+}
+
+/* -- the arithmetic ---------------------------------------------------------------------------------- */
+
+static void explain_bands(const mscope_counsel *c, FILE *to)
+{
+    const mscope_measured *m = &c->measured;
+    const mscope_plan *now = &c->advice.plan[MSCOPE_PLAN_NOW], *best = &c->advice.plan[c->advice.best];
+
+    fprintf(to, "\n  what the maps were fed, a row of each band (per step): h1 = P H1, excess = (P H2 - h1^2)/h1, noise = E|label noise|^2\n");
+    fprintf(to, "  %4s %8s %9s %9s %9s %9s %9s | %9s %9s | %9s %9s\n", "band", "rows", "h1", "excess", "noise", "R at 0",
+            "eta max", "rate now", "H now", "rate then", "H then");
+    for (size_t i = 0; i < m->bands; i++) {
+        const mscope_risk_band *b = &m->band[i];
+        double h1 = 0, R = 0, noise = 0, excess = 0;
+        for (int j = 0; j < b->groups; j++) {
+            h1 += b->h1[j] / b->groups;
+            R += b->R0[j];
+            noise += b->noise2[j];
+            excess += b->excess[j] / b->groups + b->share[j];
+        }
+        double top = mscope_risk_eta_max(b, m->now.eps);
+        fprintf(to, "  %4u %8.0f %9.3g %9.3g %9.3g %9.3g %9.3g | %9.3g %9.3g | %9.3g %9.3g\n", m->number[i], b->rows, h1, excess,
+                noise, R, top, mscope_risk_rate(b, now->setting[i]), now->setting[i].eta / top,
+                mscope_risk_rate(b, best->setting[i]),
+                best->setting[i].eta / mscope_risk_eta_max(b, best->setting[i].eps));
+    }
+}
+
+static void explain_plans(const mscope_counsel *c, FILE *to)
+{
+    const mscope_advice *a = &c->advice;
+
+    fprintf(to, "\n  risk = sum over rows of h1 R = %.4g now, target %.4g; steps by powers of the exact map of one step:\n", a->risk,
+            a->target);
+    for (int k = 0; k < MSCOPE_PLANS; k++) {
+        char n[32];
+        steps_words(a->plan[k].steps, n, sizeof n);
+        if (!(a->plan[k].steps < INFINITY) && k != MSCOPE_PLAN_NOW) {
+            fprintf(to, "    %-24s not faster than now with every H <= 0.8\n", mscope_plan_name((enum mscope_plan_kind)k));
+            continue;
+        }
+        fprintf(to, "  %s %-24s %-14s H %.2f  ", (int)a->best == k ? "*" : " ", mscope_plan_name((enum mscope_plan_kind)k), n,
+                a->plan[k].H);
+        setting_words(c, (enum mscope_plan_kind)k, to);
+        fputc('\n', to);
+    }
+    if (a->best != MSCOPE_PLAN_NOW)
+        fprintf(to, "    (* advised: the first in this order within 3 %% of the fastest, if 3 %% better than now)\n");
+}
+
+static void explain_batch(const mscope_counsel *c, FILE *to)
+{
+    mscope_batch_plan plan[MSCOPE_BATCH_PLANS];
+    int best = mscope_advise_batch(c->measured.band, c->measured.bands, c->advice.target, plan);
+
+    fprintf(to, "\n  other batches, one eta and one beta retuned (gradient noise goes as 1/B; the loss is a mean over the batch):\n");
+    for (int k = 0; k < MSCOPE_BATCH_PLANS; k++) {
+        char n[32];
+        steps_words(plan[k].steps, n, sizeof n);
+        if (plan[k].steps < INFINITY)
+            fprintf(to, "    B %-10.4g %-14s %.3g samples  eta %.4g, eps %.4g%s\n", plan[k].factor * c->measured.batch, n,
+                    plan[k].samples * c->measured.batch, plan[k].setting.eta, plan[k].setting.eps,
+                    k == best ? "  <- largest within a tenth of the fewest samples" : "");
+        else
+            fprintf(to, "    B %-10.4g %s\n", plan[k].factor * c->measured.batch, n);
+    }
+}
+
+static void explain_rules(const mscope_counsel *c, FILE *to)
+{
+    mscope_rules r;
+    char a[32], b[32];
+
+    mscope_advise_rules(c->measured.band, c->measured.bands, c->measured.now, c->advice.target, &r);
+    steps_words(r.two_thirds_steps, a, sizeof a);
+    steps_words(r.critical_steps, b, sizeof b);
+    fprintf(to, "\n  for reference, no advice:\n");
+    fprintf(to, "    two-thirds rule, 1 - beta = C eta^(2/3) (label noise along a manifold of minima; heavy-ball eta, C unknown,\n"
+                "    here 1): eps %.4g, %s\n", r.two_thirds_eps, a);
+    fprintf(to, "    critical damping of each band's mean, eps = min(1, 4 eta h1) at the present eta: %s\n", b);
+}
+
+void mscope_counsel_explain(const mscope_counsel *c, FILE *to)
+{
+    if (!c->possible)
+        return;
+    explain_bands(c, to);
+    fprintf(to, "\n  conflict: r_i(beta) = -ln radius of band i's map, E(beta) = sum of activity share times 1 - r_i/max r_i\n"
+                "    at eta %.4g: E(now) %.3f, C* = min E = %.3f at eps %.3g, difference %.3f\n", c->measured.now.eta,
+            c->conflict.cost_now, c->conflict.cost, c->conflict.eps_best, c->conflict.misfit);
+    if (c->have_own)
+        fprintf(to, "    at eta %.4g: C* = %.3f at eps %.3g (flag above %.2f)\n", c->advice.eta_own, c->own.cost, c->own.eps_best,
+                MSCOPE_CONFLICT_FLAG);
+    explain_plans(c, to);
+    explain_batch(c, to);
+    explain_rules(c, to);
+}
+
+/* -- for programs ------------------------------------------------------------------------------------ */
+
+static void number(FILE *to, const char *name, double x)
+{
+    if (isfinite(x))
+        fprintf(to, ",\"%s\":%.12g", name, x);
+    else
+        fprintf(to, ",\"%s\":null", name);
+}
+
+void mscope_counsel_json(const mscope_counsel *c, const char *table, FILE *to)
+{
+    const mscope_advice *a = &c->advice;
+
+    fprintf(to, "{\"table\":\"%s\",\"possible\":%s", table, c->possible ? "true" : "false");
+    if (!c->possible) {
+        fprintf(to, ",\"why\":\"%s\"}\n", c->measured.why);
+        return;
+    }
+    number(to, "fraction", c->fraction);
+    number(to, "cost", c->conflict.cost);
+    number(to, "cost_now", c->conflict.cost_now);
+    number(to, "eps_best", c->conflict.eps_best);
+    number(to, "eta_own", c->have_own ? a->eta_own : NAN);
+    number(to, "cost_own", c->have_own ? c->own.cost : NAN);
+    fprintf(to, ",\"conflict\":%s", c->conflict.flag || (c->have_own && c->own.flag) ? "true" : "false");
+    number(to, "covered", c->measured.covered);
+    number(to, "error_known", c->measured.error_known);
+    number(to, "steps_now", a->plan[MSCOPE_PLAN_NOW].steps);
+    number(to, "gain", a->gain);
+    fprintf(to, ",\"advised\":\"%s\",\"plans\":[", mscope_plan_name(a->best));
+    for (int k = 0; k < MSCOPE_PLANS; k++) {
+        fprintf(to, "%s{\"plan\":\"%s\"", k > 0 ? "," : "", mscope_plan_name((enum mscope_plan_kind)k));
+        number(to, "steps", a->plan[k].steps);
+        number(to, "H", a->plan[k].H);
+        fprintf(to, ",\"bands\":[");
+        for (size_t i = 0; i < a->bands; i++)
+            fprintf(to, "%s{\"band\":%u,\"eta\":%.9g,\"eps\":%.9g}", i > 0 ? "," : "", c->measured.number[i],
+                    a->plan[k].setting[i].eta, a->plan[k].setting[i].eps);
+        fprintf(to, "]}");
+    }
+    fprintf(to, "]}\n");
+}

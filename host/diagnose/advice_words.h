@@ -1,0 +1,31 @@
+/* advice_words.h - conflict and advice as a few sentences, or with the arithmetic, or as one JSON object */
+#ifndef MSCOPE_ADVICE_WORDS_H
+#define MSCOPE_ADVICE_WORDS_H
+
+#include <stdio.h>
+
+#include "conflict.h"
+#include "measured.h"
+
+typedef struct mscope_counsel {          /* everything said about one table                                   */
+    mscope_measured measured;
+    int possible;                        /* 0: measured.why says why there is neither price nor advice        */
+    mscope_conflict conflict;            /* at the present eta                                                */
+    mscope_conflict own;                 /* at the eta at which bands with a beta each would run              */
+    int have_own;
+    double fraction;                     /* target over present excess risk                                   */
+    mscope_advice advice;
+} mscope_counsel;
+
+/* mscope_counsel_of - price and advice for the bands of one table
+ * Returns  1 when there is something to say, 0 when measured.why says why not                                 */
+int mscope_counsel_of(const mscope_rec_band *const *rec, size_t n, const mscope_measured_options *o, double fraction,
+                      mscope_counsel *out);
+
+/* mscope_counsel_say - two or three sentences, each line indented by two spaces */
+void mscope_counsel_say(const mscope_counsel *c, FILE *to);
+/* mscope_counsel_explain - every plan with its steps, what was assumed, other batches, and the rules for reference */
+void mscope_counsel_explain(const mscope_counsel *c, FILE *to);
+void mscope_counsel_json(const mscope_counsel *c, const char *table, FILE *to);
+
+#endif

@@ -1,0 +1,35 @@
+/* measured.h - bands as advice needs them, from telemetry, with what had to be assumed
+ *
+ * A record gives P, H1, H2 and so h1 and the gradient's noise. It does not give the spread of curvature within a row,
+ * and gives error and label noise only at times:
+ *
+ *   error a row    R/rows with a reference; else (p B)^2 U/h1^2 where U stands out of its standard error; else equal rows
+ *   label noise    p B g2 - h1 excess R, of the rows whose error is known; else none                              */
+#ifndef MSCOPE_MEASURED_H
+#define MSCOPE_MEASURED_H
+
+#include "advice.h"
+#include "mscope/wire.h"
+
+typedef struct mscope_measured_options {
+    double spread;                    /* largest over smallest curvature within a row, >= 1; 1: isotropic     */
+    int by_rows;                      /* every row counts alike, not every occurrence                         */
+} mscope_measured_options;
+
+typedef struct mscope_measured {
+    size_t bands;
+    mscope_risk_band band[MSCOPE_SEARCH_BANDS];
+    unsigned number[MSCOPE_SEARCH_BANDS];    /* band's number in telemetry                                 */
+    double updates[MSCOPE_SEARCH_BANDS], activity[MSCOPE_SEARCH_BANDS];
+    mscope_setting now;
+    double batch;
+    double covered;                   /* share of all updates in these bands                                  */
+    double error_known;               /* share of these bands' updates whose error was measured               */
+    int reference;                    /* the error is against a reference                                     */
+    char why[MSCOPE_TEXT_MAX + 1];    /* not empty: why there can be no advice                                */
+} mscope_measured;
+
+/* mscope_measured_take - rec[0..n) are the bands of one table; returns 1 when advice is possible, else 0 and why */
+int mscope_measured_take(const mscope_rec_band *const *rec, size_t n, const mscope_measured_options *o, mscope_measured *out);
+
+#endif

@@ -1,0 +1,38 @@
+/* search.h - the settings that bring the risk to a target in the fewest steps, by exact propagation
+ *
+ * Every search keeps all bands at H = eta/eta_max <= H_max, and looks a little past the crossing, so that it does not
+ * pick an oscillation that dips under the target and comes back.
+ *
+ * Returns  steps, INFINITY when nothing within limit was found; the setting is then untouched
+ * Cost     isotropic bands: milliseconds; eight groups a band: a thousand times as much                        */
+#ifndef MSCOPE_SEARCH_H
+#define MSCOPE_SEARCH_H
+
+#include "risk.h"
+
+enum { MSCOPE_SEARCH_BANDS = 32 };
+
+typedef struct mscope_search {
+    const mscope_risk_band *band;
+    size_t bands;              /* 1..32 */
+    double target, limit;      /* risk; steps */
+    double H_max;              /* 0.8 keeps every band out of near-instability */
+} mscope_search;
+
+/* mscope_search_eta, _beta, _single - one setting for every band: eta alone, beta alone, both */
+double mscope_search_eta(const mscope_search *s, double eps, mscope_setting *best);
+double mscope_search_beta(const mscope_search *s, double eta, mscope_setting *best);
+double mscope_search_single(const mscope_search *s, mscope_setting *best);
+
+/* mscope_search_eta_each - an eta for each band under one eps; eps = 1 is without momentum
+ * Shape    best: one setting a band                                                          */
+double mscope_search_eta_each(const mscope_search *s, double eps, mscope_setting *best);
+
+/* mscope_search_beta_each - a beta for each band under one eta */
+double mscope_search_beta_each(const mscope_search *s, double eta, mscope_setting *best);
+
+/* mscope_search_eta_momentum, _beta_eta - the same over the shared eps, or the shared eta, too */
+double mscope_search_eta_momentum(const mscope_search *s, mscope_setting *best);
+double mscope_search_beta_eta(const mscope_search *s, mscope_setting *best);
+
+#endif
