@@ -53,7 +53,7 @@ static bool finite_numbers(const cJSON *array)
 
 static void copy_numbers(const cJSON *array, double *x)
 {
-    const cJSON *v;
+    const cJSON *v = NULL;
 
     cJSON_ArrayForEach(v, array) *x++ = v->valuedouble;
 }

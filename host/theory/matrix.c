@@ -52,7 +52,7 @@ static void power_square(power *p)
 static void power_apply(const power *p, mscope_real *x)
 {
     int n = p->m.n;
-    mscope_real y[MSCOPE_MAT_MAX];
+    mscope_real y[MSCOPE_MAT_MAX] = { 0.0L };
 
     for (int i = 0; i < n; i++) {
         y[i] = p->plain ? 0.0L : x[i];
