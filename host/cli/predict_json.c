@@ -53,9 +53,8 @@ static bool finite_numbers(const cJSON *array)
 
 static void copy_numbers(const cJSON *array, double *x)
 {
-    const cJSON *v = NULL;
-
-    cJSON_ArrayForEach(v, array) *x++ = v->valuedouble;
+    for (const cJSON *v = array->child; v != NULL; v = v->next)
+        *x++ = v->valuedouble;
 }
 
 bool mscope_ask_vector(mscope_ask *ask, const char *field, double *x, int n)
