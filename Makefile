@@ -49,7 +49,7 @@ MAKEFLAGS += --no-print-directory
 Q = @echo '  $@';
 endif
 
-.PHONY: all core daemon host tests test check demo deps help clean headers asan tsan valgrind cppcheck
+.PHONY: all core daemon host tests test check demo deps help clean headers asan tsan valgrind cppcheck bench-text
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/libmomentscope.a $(BUILD)/libmomentscope.so $(PROGRAMS) ## build everything
@@ -109,6 +109,13 @@ $(BUILD)/libmscope_daemon.a: $(call obj,$(filter-out %/main.c,$(DAEMON_SRC)))
 
 test: all tests ## run the tests on what is built (T=name filters)
 	@BUILD=$(BUILD) PYTHON=$(PYTHON) tests/run $(T)
+
+$(BUILD)/bench/text_omega: $(call obj,host/bench/text_omega.c host/demo/model.c host/demo/text.c) $(BUILD)/libmscope_host.a $(BUILD)/libmomentscope.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SAN) -o $@ $^ $(LDFLAGS) $(HOST_LIBS) $(ZMQ_LIBS) -lm
+
+bench-text: $(BUILD)/bench/text_omega ## the probe's frequencies on real text against the rows' Hessians
+	@$(BUILD)/bench/text_omega
 
 PACKAGES = build-essential pkg-config libzmq3-dev libmsgpack-dev libsimde-dev libfftw3-dev \
            libgsl-dev libcjson-dev libcairo2-dev libcmocka-dev \
