@@ -11,6 +11,7 @@ enum mscope_exit {
     MSCOPE_EXIT_USAGE = 2   /* the command line itself was wrong              */
 };
 
+int mscope_cmd_advise(int argc, char **argv);
 int mscope_cmd_predict(int argc, char **argv);
 int mscope_cmd_watch(int argc, char **argv);
 

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "diagnose/advice_words.h"
 #include "diagnose/verdict.h"
 
 typedef struct meaning {
@@ -47,6 +48,23 @@ static void gather(const mscope_watched *w, const mscope_verdict *verdict, const
             strpbrk(bands, ",-") ? "s" : "", bands, rows, all_updates > 0 ? 100 * updates / all_updates : 0.0, "", m->words);
 }
 
+/* The price of one beta and the best known change, for a tenth of the present excess loss. */
+static void counsel(const mscope_watched *w, FILE *to)
+{
+    const mscope_measured_options o = { .spread = 1 };
+    const mscope_rec_band *rec[MSCOPE_BANDS];
+    mscope_counsel c;
+    size_t n = 0;
+
+    for (int b = 0; b < MSCOPE_BANDS; b++)
+        if (w->have[b])
+            rec[n++] = &w->band[b].record.u.band;
+    mscope_counsel_of(rec, n, &o, 0.1, &c);
+    mscope_counsel_say(&c, to);
+    if (c.possible)
+        fprintf(to, "  (momentscope advise --explain shows the arithmetic)\n");
+}
+
 void mscope_summary_print(const mscope_watched *w, FILE *to)
 {
     const mscope_rec_table *t = &w->table.record.u.table;
@@ -71,4 +89,5 @@ void mscope_summary_print(const mscope_watched *w, FILE *to)
     }
     if (kinds > 1)
         fprintf(to, "  one eta %.4g and one eps %.4g act as %d different optimizers on this table.\n", t->eta, t->eps, kinds);
+    counsel(w, to);
 }

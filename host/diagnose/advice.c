@@ -8,6 +8,7 @@ static const double H_MAX = 0.8;          /* no plan puts a band near instabilit
 static const double FAR = 1e9;            /* steps beyond which nothing is worth advising  */
 static const double WORTH = 0.97;         /* of the steps now: less is not worth a change  */
 static const double TIE = 1.03;
+static const double PLAIN = 1.1;          /* an eta a band needs no momentum unless it is a tenth faster */
 
 const char *mscope_plan_name(enum mscope_plan_kind kind)
 {
@@ -88,6 +89,9 @@ int mscope_advise(const mscope_risk_band *b, size_t bands, mscope_setting now, d
     for (int k = MSCOPE_PLANS - 1; k > MSCOPE_PLAN_NOW; k--)
         if (out->plan[k].steps <= TIE * fastest && out->plan[k].steps < WORTH * out->plan[MSCOPE_PLAN_NOW].steps)
             out->best = (enum mscope_plan_kind)k;
+    if (out->best > MSCOPE_PLAN_ETA_EACH && out->plan[MSCOPE_PLAN_ETA_EACH].steps <= PLAIN * out->plan[out->best].steps &&
+        out->plan[MSCOPE_PLAN_ETA_EACH].steps < WORTH * out->plan[MSCOPE_PLAN_NOW].steps)
+        out->best = MSCOPE_PLAN_ETA_EACH;
     out->gain = out->best == MSCOPE_PLAN_NOW ? 1 : out->plan[MSCOPE_PLAN_NOW].steps / out->plan[out->best].steps;
     out->eta_own = out->plan[MSCOPE_PLAN_BETA_EACH].steps < INFINITY ? out->plan[MSCOPE_PLAN_BETA_EACH].setting[0].eta : 0;
     return MSCOPE_OK;

@@ -111,17 +111,37 @@ static void conflict_words(const mscope_counsel *c, FILE *to)
         fprintf(to, "  below %.2f: no conflict that a beta for each band would mend.\n", MSCOPE_CONFLICT_FLAG);
 }
 
-static void assumed(const mscope_counsel *c, FILE *to)
+/* Excess loss at which label noise holds the table, if all of |g|^2 is noise; NaN without g2. */
+static double noise_floor(const mscope_counsel *c, const mscope_plan *p)
 {
     const mscope_measured *m = &c->measured;
+    double sum = 0;
 
-    if (m->error_known > 0)
-        fprintf(to, "  assumed: %s for %.0f %% of the updates, label noise from |g|^2; %s rows; the curvature stays.\n",
-                m->reference ? "error against your reference" : "error from agreeing gradients", 100 * m->error_known,
-                m->band[0].groups > 1 ? "anisotropic" : "isotropic");
-    else
-        fprintf(to, "  assumed, for telemetry does not tell: every row equally far from its optimum, no label noise (with it smaller\n"
-                    "  eta are right), %s rows, and a curvature that stays.\n", m->band[0].groups > 1 ? "anisotropic" : "isotropic");
+    for (size_t i = 0; i < m->bands; i++) {
+        double H = p->setting[i].eta / mscope_risk_eta_max(&m->band[i], p->setting[i].eps);
+        if (H < 1)
+            sum += m->band[i].rows * 0.25 * p->setting[i].eta * m->noise_all[i] / (1 - H);
+        else
+            return NAN;
+    }
+    return sum;
+}
+
+static void assumed(const mscope_counsel *c, FILE *to)
+{
+    static const char *const error[] = {
+        "every row is equally far from its optimum and labels have no noise",
+        "gradients do not agree enough to show an error: rows alike, as far from their optimum as that allows, noise from |g|^2",
+        "error from how far gradients agree, noise from |g|^2",
+        "error against your reference, noise from |g|^2",
+    };
+    double now = noise_floor(c, &c->advice.plan[MSCOPE_PLAN_NOW]), then = noise_floor(c, &c->advice.plan[c->advice.best]);
+
+    fprintf(to, "  assumed: %s; %s rows; curvature stays as measured.\n", error[c->measured.source],
+            c->measured.band[0].groups > 1 ? "anisotropic" : "isotropic");
+    if (c->measured.source == MSCOPE_ERROR_NONE && c->advice.best != MSCOPE_PLAN_NOW && now > 0 && then > 0)
+        fprintf(to, "  telemetry cannot tell error from noise here; if all of |g|^2 is noise, it holds the loss %.2g above its least now,\n"
+                    "  %.2g then: the advice is for a loss that is farther above than that.\n", now, then);
 }
 
 static void advice_words(const mscope_counsel *c, FILE *to)
@@ -264,6 +284,7 @@ static void number(FILE *to, const char *name, double x)
 
 void mscope_counsel_json(const mscope_counsel *c, const char *table, FILE *to)
 {
+    static const char *const source[] = { "assumed", "bound", "agreement", "reference" };
     const mscope_advice *a = &c->advice;
 
     fprintf(to, "{\"table\":\"%s\",\"possible\":%s", table, c->possible ? "true" : "false");
@@ -279,7 +300,7 @@ void mscope_counsel_json(const mscope_counsel *c, const char *table, FILE *to)
     number(to, "cost_own", c->have_own ? c->own.cost : NAN);
     fprintf(to, ",\"conflict\":%s", c->conflict.flag || (c->have_own && c->own.flag) ? "true" : "false");
     number(to, "covered", c->measured.covered);
-    number(to, "error_known", c->measured.error_known);
+    fprintf(to, ",\"error\":\"%s\"", source[c->measured.source]);
     number(to, "steps_now", a->plan[MSCOPE_PLAN_NOW].steps);
     number(to, "gain", a->gain);
     fprintf(to, ",\"advised\":\"%s\",\"plans\":[", mscope_plan_name(a->best));

@@ -24,14 +24,45 @@ static const char *missing(const mscope_rec_band *b)
     return "the band does not move";
 }
 
-/* Mean square error of one row where it is known, else NaN. */
-static double error_of(const mscope_rec_band *b, double h1)
+typedef struct guess {
+    double R, se;                         /* of one row; se 0: against a reference; R NaN: nothing known */
+} guess;
+
+static guess error_of(const mscope_rec_band *b, double h1)
 {
+    double scale = b->p * b->batch * b->p * b->batch / (h1 * h1);
+
     if (b->R >= 0)
-        return b->R / (double)b->rows;
-    if (b->U > 0 && b->U_se >= 0 && b->U > CLEAR * b->U_se)
-        return b->p * b->batch * b->p * b->batch * b->U / (h1 * h1);
-    return NAN;
+        return (guess){ b->R / (double)b->rows, 0 };
+    if (isfinite(b->U) && b->U_se > 0 && isfinite(b->U_se))
+        return (guess){ scale * b->U, scale * b->U_se };
+    return (guess){ NAN, NAN };
+}
+
+/* One error for the bands that have none of their own, and where it comes from. */
+static enum mscope_error_source pool(const guess *g, const double *updates, size_t n, double *R)
+{
+    double sum = 0, weight = 0, with = 0, total = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (g[i].se > 0) {
+            sum += g[i].R / (g[i].se * g[i].se);
+            weight += 1 / (g[i].se * g[i].se);
+        } else if (isfinite(g[i].R)) {
+            with += updates[i] * g[i].R;
+            total += updates[i];
+        }
+    }
+    if (total > 0) {
+        *R = with / total;
+        return MSCOPE_ERROR_REFERENCE;
+    }
+    *R = 1;
+    if (!(weight > 0))
+        return MSCOPE_ERROR_NONE;
+    double mean = sum / weight, se = 1 / sqrt(weight);
+    *R = mean > CLEAR * se ? mean : fmax(0, mean) + CLEAR * se;
+    return mean > CLEAR * se ? MSCOPE_ERROR_AGREEMENT : MSCOPE_ERROR_BOUND;
 }
 
 /* One curvature, or eight with log-even spacing and the same mean; the noise is split as a Gaussian row splits it,
@@ -82,27 +113,42 @@ static void no_advice(mscope_measured *out, const mscope_rec_band *const *rec, s
     snprintf(out->why, sizeof out->why, "curvature is known for %.0f %% of the updates only: %.120s", 100 * out->covered, why);
 }
 
+static void fill(mscope_measured *out, size_t i, const mscope_rec_band *b, const mscope_row *row, double R,
+                 const mscope_measured_options *o)
+{
+    mscope_risk_band *to = &out->band[i];
+    double label = out->noise_all[i] - row->h1 * row->excess * R;
+
+    to->rows = (double)b->rows;
+    to->p = b->p;
+    to->P = fmin(b->P, 1);
+    to->weight = o->by_rows ? to->rows / b->p : to->rows;
+    split(to, o->spread, row->h1, row->excess, R, out->source != MSCOPE_ERROR_NONE && label > 0 ? label : 0);
+    out->activity[i] = o->by_rows ? to->rows : to->rows * to->p;
+}
+
 int mscope_measured_take(const mscope_rec_band *const *rec, size_t n, const mscope_measured_options *o, mscope_measured *out)
 {
-    double all = 0, with = 0, known = 0, error = 0, R[MSCOPE_SEARCH_BANDS];
+    double all = 0, with = 0, shared, risk = 0;
     mscope_row row[MSCOPE_SEARCH_BANDS];
+    guess error[MSCOPE_SEARCH_BANDS];
     const mscope_rec_band *from[MSCOPE_SEARCH_BANDS];
 
     memset(out, 0, sizeof *out);
     for (size_t i = 0; i < n; i++) {
         const mscope_rec_band *b = rec[i];
-        double H2 = fmax(b->H2, b->H1 * b->H1);
+        size_t k = out->bands;
         all += (double)b->updates;
-        if (!usable(b) || out->bands == MSCOPE_SEARCH_BANDS ||
-            mscope_row_from_probe(fmin(b->P, 1), b->H1, H2, b->eps, b->eta, 0, &row[out->bands]) != MSCOPE_OK)
+        if (!usable(b) || k == MSCOPE_SEARCH_BANDS ||
+            mscope_row_from_probe(fmin(b->P, 1), b->H1, fmax(b->H2, b->H1 * b->H1), b->eps, b->eta, 0, &row[k]) != MSCOPE_OK)
             continue;
         with += (double)b->updates;
-        R[out->bands] = error_of(b, row[out->bands].h1);
-        if (isfinite(R[out->bands])) {
-            known += (double)b->updates;
-            error += (double)b->updates * R[out->bands];
-            out->reference |= b->R >= 0;
-        }
+        error[k] = error_of(b, row[k].h1);
+        out->number[k] = (unsigned)b->band;
+        out->updates[k] = (double)b->updates;
+        out->noise_all[k] = b->p * b->batch * b->g2;
+        out->now = (mscope_setting){ b->eta, b->eps };
+        out->batch = b->batch;
         from[out->bands++] = b;
     }
     out->covered = all > 0 ? with / all : 0;
@@ -111,27 +157,15 @@ int mscope_measured_take(const mscope_rec_band *const *rec, size_t n, const msco
         no_advice(out, rec, n);
         return 0;
     }
-    out->error_known = with > 0 ? known / with : 0;
+    out->source = pool(error, out->updates, out->bands, &shared);
     for (size_t i = 0; i < out->bands; i++) {
-        const mscope_rec_band *b = from[i];
-        mscope_risk_band *to = &out->band[i];
-        double e = isfinite(R[i]) ? R[i] : known > 0 ? error / known : 1;
-        double label = known > 0 && b->g2 > 0 ? fmax(0, b->p * b->batch * b->g2 - row[i].h1 * row[i].excess * e) : 0;
-        to->rows = (double)b->rows;
-        to->p = b->p;
-        to->P = fmin(b->P, 1);
-        to->weight = o->by_rows ? to->rows / b->p : to->rows;
-        split(to, o->spread, row[i].h1, row[i].excess, e, label);
-        out->number[i] = (unsigned)b->band;
-        out->updates[i] = (double)b->updates;
-        out->activity[i] = o->by_rows ? to->rows : to->rows * to->p;
-        out->now = (mscope_setting){ b->eta, b->eps };
-        out->batch = b->batch;
+        int own = isfinite(error[i].R) && error[i].R >= CLEAR * error[i].se;
+        fill(out, i, from[i], &row[i], own ? error[i].R : shared, o);
+        risk += own ? error[i].R : shared;
     }
-    if (!(error > 0) && known > 0) {
+    if (!(risk > 0)) {
         snprintf(out->why, sizeof out->why, "the rows are at their reference already");
         out->bands = 0;
-        return 0;
     }
-    return 1;
+    return out->bands > 0;
 }

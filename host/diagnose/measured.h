@@ -3,8 +3,10 @@
  * A record gives P, H1, H2 and so h1 and the gradient's noise. It does not give the spread of curvature within a row,
  * and gives error and label noise only at times:
  *
- *   error a row    R/rows with a reference; else (p B)^2 U/h1^2 where U stands out of its standard error; else equal rows
- *   label noise    p B g2 - h1 excess R, of the rows whose error is known; else none                              */
+ *   error a row    R/rows with a reference; else (p B)^2 U/h1^2 where U stands out of its standard error; the other bands
+ *                  get the mean of all, weighted by precision. Where even that mean does not stand out, two standard
+ *                  errors are added: the most that is compatible with how little the gradients agree. Without any U: 1
+ *   label noise    p B g2 - h1 excess R; without any error: none                                                */
 #ifndef MSCOPE_MEASURED_H
 #define MSCOPE_MEASURED_H
 
@@ -16,6 +18,13 @@ typedef struct mscope_measured_options {
     int by_rows;                      /* every row counts alike, not every occurrence                         */
 } mscope_measured_options;
 
+enum mscope_error_source {
+    MSCOPE_ERROR_NONE,                /* equal rows, no label noise                          */
+    MSCOPE_ERROR_BOUND,               /* equal rows, at most so far from the optimum         */
+    MSCOPE_ERROR_AGREEMENT,           /* from U                                              */
+    MSCOPE_ERROR_REFERENCE
+};
+
 typedef struct mscope_measured {
     size_t bands;
     mscope_risk_band band[MSCOPE_SEARCH_BANDS];
@@ -24,8 +33,8 @@ typedef struct mscope_measured {
     mscope_setting now;
     double batch;
     double covered;                   /* share of all updates in these bands                                  */
-    double error_known;               /* share of these bands' updates whose error was measured               */
-    int reference;                    /* the error is against a reference                                     */
+    enum mscope_error_source source;
+    double noise_all[MSCOPE_SEARCH_BANDS];   /* p B g2: label noise if all of |g|^2 is; NaN: no g2         */
     char why[MSCOPE_TEXT_MAX + 1];    /* not empty: why there can be no advice                                */
 } mscope_measured;
 
