@@ -19,8 +19,9 @@ ZMQ_LIBS    = $(shell $(PKG) --libs libzmq) -lmsgpackc
 HOST_LIBS   = $(shell $(PKG) --libs gsl fftw3 libcjson)
 CLI_LIBS    = $(shell $(PKG) --libs cairo fontconfig)
 EXTRA_predict_plot = $(shell $(PKG) --cflags cairo fontconfig)
-# The demo model is a plain float loop nest; nothing else is built for speed alone.
+# The demo model and the powers of coupled maps are plain loop nests; nothing else is built for speed alone.
 EXTRA_model = -O3
+EXTRA_risk  = -O3
 
 # -- sources, by the room they live in --------------------------------------------------
 CORE_SRC   = $(addprefix firmware/core/,err.c schedule.c moments.c activity.c kern.c kern_ref.c kern_v128.c \
@@ -32,8 +33,9 @@ DAEMON_SRC = $(addprefix firmware/daemon/,main.c options.c log.c sockets.c inges
              records.c ring.c publish.c replay.c store.c)
 THEORY_SRC = $(addprefix host/theory/,batch.c matrix.c maps.c clocks.c stability.c feedback.c vocabulary.c \
              atlas.c limits.c integrate.c gauss.c kl.c logistic.c floors.c lr_limits.c)
-DIAG_SRC   = host/diagnose/verdict.c
-CLI_SRC    = $(addprefix host/cli/,main.c watch.c watch_view.c watch_summary.c record_json.c predict.c predict_json.c predict_ls.c predict_lr.c \
+DIAG_SRC   = host/diagnose/verdict.c \
+             $(addprefix host/diagnose/,risk.c search.c conflict.c advice.c measured.c advice_words.c)
+CLI_SRC    = $(addprefix host/cli/,main.c watch.c watch_view.c watch_summary.c record_json.c advise.c predict.c predict_json.c predict_ls.c predict_lr.c \
              predict_words.c predict_plot.c)
 DEMO_SRC   = host/demo/trainer.c host/demo/model.c host/demo/text.c
 TESTS      = test_exact test_totals test_kern test_core test_wire test_engine test_client test_subscribe test_theory test_logistic test_theory_vectors test_theory_mc
