@@ -4,9 +4,10 @@ Both gradients come from the user's closure under the same random state, so drop
 happened to .grad (clipping, scaling) cancel. Afterwards weights, buffers, gradients and random states are the
 objects and bits they were.
 
-delta is chosen so that |delta m| = r |theta| over the active rows, r = 1e-2 in float32 and 1e-5 in float64: far
-enough above the gradient's rounding (1e-7, 1e-16) and small enough for the third derivative. Rows that are all
-zero are moved by one learning rate's worth of momentum.
+Each row is moved along its own momentum by the same length, r times the root mean square |theta| of the active rows,
+r = 1e-2 in float32 and 1e-5 in float64: far enough above the gradient's rounding (1e-7, 1e-16) and small enough for
+the third derivative. One delta for all rows would leave the rare ones, whose momentum has decayed, below rounding.
+Rows without momentum give no sample. What rows do to each other's gradients enters as it would for equal steps.
 """
 import random
 import sys
@@ -14,6 +15,7 @@ import sys
 import torch
 
 STEP = {torch.float32: 1e-2, torch.float64: 1e-5}
+FADED = {torch.float32: 1e-18, torch.float64: 1e-140}    # smaller momentum is the memory of a memory
 
 
 class Frozen:
@@ -78,11 +80,21 @@ def at_rows(table, grad, rows):
     return out.index_add_(0, at[keep], grad._values().detach().reshape(-1, table.dim)[keep])
 
 
+def reach(table, rows, m):
+    """The rows that have momentum, that momentum, and the delta of each."""
+    size = m.norm(dim=1)
+    keep = (size > FADED[table.parameter.dtype]).nonzero().reshape(-1)
+    rows, m, size = rows[keep], m[keep], size[keep]
+    theta = table.parameter.detach().reshape(table.rows, table.dim).index_select(0, rows)
+    length = STEP[table.parameter.dtype] * float(theta.norm()) / max(1, rows.numel()) ** 0.5
+    return rows, m, (length or float(table.group["lr"]) * float(size.max()) if rows.numel() else 0.0) / size
+
+
 def perturbed(table, rows, m, delta, work):
     """Run work() with theta + delta m in these rows; the old bits are back whatever happens."""
     theta = table.parameter.data.view(table.rows, table.dim)
     saved = theta.index_select(0, rows)
-    theta.index_copy_(0, rows, saved + delta * m)
+    theta.index_copy_(0, rows, saved + delta.unsqueeze(1) * m)
     try:
         return work()
     finally:
@@ -103,17 +115,13 @@ def probe(model, optimizer, tables, closure, send):
                 continue
             with torch.no_grad():
                 rows = rows_of(table, grad, lookups[i])
-                m = table.momentum_of(optimizer, rows)
-                size = float(m.norm())
-                if rows.numel() == 0 or size == 0:
+                rows, m, delta = reach(table, rows, table.momentum_of(optimizer, rows))
+                if rows.numel() == 0:
                     continue                 # no momentum yet, or none at all: nothing to probe along
-                theta = table.parameter.detach().reshape(table.rows, table.dim).index_select(0, rows)
-                moved = STEP[table.parameter.dtype] * float(theta.norm()) or float(table.group["lr"]) * size
-                delta = moved / size
             there = perturbed(table, rows, m, delta, lambda: gradients(frozen, closure, tables))
             with torch.no_grad():
-                hm = (at_rows(table, there[i], rows) - at_rows(table, grad, rows)) / delta
-            send(table, delta, rows, hm)
+                hm = (at_rows(table, there[i], rows) - at_rows(table, grad, rows)) / delta.unsqueeze(1)
+            send(table, float(delta.max()), rows, hm)
     finally:
         for t in tables:
             t.recording = True
