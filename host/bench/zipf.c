@@ -58,30 +58,25 @@ static mscope_risk_band block(const mscope_zipf *z, double p, double rows)
     return b;
 }
 
-int mscope_zipf_bands(const mscope_zipf *z, mscope_risk_band *out, int band_of_row[])
+int mscope_zipf_bands(const mscope_zipf *z, int per_octave, int cap, mscope_risk_band *out, int band_of_row[])
 {
     int n = 0;
 
-    for (int j = 0; j < z->V;) {
-        double low = ldexp(1, (int)floor(log2(mscope_zipf_p(z, j)))), sum = 0;
-        int from = j;
-        if (low >= mscope_zipf_p(z, j))
-            low /= 2;
-        for (; j < z->V && (mscope_zipf_p(z, j) > low || n == MSCOPE_ZIPF_BANDS - 1); j++) {
-            sum += mscope_zipf_p(z, j);
+    for (int j = 0; j < z->V; n++) {
+        const int from = j;
+        double octave = per_octave > 0 ? -per_octave * log2(mscope_zipf_p(z, j)) : 0, sum = 0;
+        /* rows with 2^-(b+1)/per_octave < p <= 2^-b/per_octave share a band */
+        for (; j < z->V; j++) {
+            double p = mscope_zipf_p(z, j);
+            if (j > from && n < cap - 1 && (per_octave <= 0 || -per_octave * log2(p) >= floor(octave) + 1))
+                break;
+            sum += p;
             if (band_of_row != NULL)
                 band_of_row[j] = n;
         }
-        out[n++] = block(z, sum / (j - from), j - from);
+        out[n] = block(z, sum / (j - from), j - from);
     }
     return n;
-}
-
-int mscope_zipf_rows(const mscope_zipf *z, mscope_risk_band *out)
-{
-    for (int j = 0; j < z->V; j++)
-        out[j] = block(z, mscope_zipf_p(z, j), 1);
-    return z->V;
 }
 
 double mscope_zipf_risk(const mscope_risk_band *b, int bands)

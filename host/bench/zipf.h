@@ -18,10 +18,11 @@ typedef struct mscope_zipf {
 
 /* mscope_zipf_p - probability of the j-th row, j from 0 */
 double mscope_zipf_p(const mscope_zipf *z, int j);
-/* mscope_zipf_bands - the vocabulary in log2 bands, most frequent first; returns how many */
-int mscope_zipf_bands(const mscope_zipf *z, mscope_risk_band *out, int band_of_row[]);
-/* mscope_zipf_rows - every row as a band of its own: V of them; returns V */
-int mscope_zipf_rows(const mscope_zipf *z, mscope_risk_band *out);
+/* mscope_zipf_bands - the vocabulary in bands of a share of an octave each, most frequent first
+ *
+ * Shape    per_octave: 1 as telemetry bands; 0: every row its own. band_of_row: V numbers or NULL; out: at most cap
+ * Returns  how many bands, at most cap: the last takes the rest                                       */
+int mscope_zipf_bands(const mscope_zipf *z, int per_octave, int cap, mscope_risk_band *out, int band_of_row[]);
 /* mscope_zipf_risk - risk before the first step */
 double mscope_zipf_risk(const mscope_risk_band *b, int bands);
 
@@ -31,7 +32,7 @@ double mscope_zipf_risk(const mscope_risk_band *b, int bands);
  * law from one chi-square and d normals: its part along x-space's e and the Gaussian rest. Momentum of a silent row
  * decays and its weights drift, at every step.
  *
- * Shape    setting[j] of row j. risk[k], k < samples, gets the mean risk after k * every steps when not NULL
+ * Shape    setting[j] of row j
  * Returns  the first step at which the mean over runs is at or below target, interpolated; INFINITY over max_steps  */
 double mscope_zipf_simulate(const mscope_zipf *z, const mscope_setting *setting, int runs, uint64_t seed, double target,
                             int max_steps);

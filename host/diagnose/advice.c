@@ -19,12 +19,12 @@ const char *mscope_plan_name(enum mscope_plan_kind kind)
     return (unsigned)kind < MSCOPE_PLANS ? names[kind] : "?";
 }
 
-static double largest_H(const mscope_risk_band *b, size_t bands, const mscope_setting *s)
+static double largest_H(const mscope_model *m, const mscope_setting *s)
 {
     double H = 0;
 
-    for (size_t i = 0; i < bands; i++)
-        H = fmax(H, s[i].eta / mscope_risk_eta_max(&b[i], s[i].eps));
+    for (size_t i = 0; i < m->bands; i++)
+        H = fmax(H, s[i].eta / mscope_model_eta_max(m, (int)i, s[i].eps));
     return H;
 }
 
@@ -34,13 +34,13 @@ static void everywhere(mscope_plan *p, size_t bands, mscope_setting s)
         p->setting[i] = s;
 }
 
-static double start_risk(const mscope_risk_band *b, size_t bands)
+static double start_risk(const mscope_model *m)
 {
     double sum = 0;
 
-    for (size_t i = 0; i < bands; i++)
-        for (int j = 0; j < b[i].groups; j++)
-            sum += b[i].weight * b[i].h1[j] * b[i].R0[j];
+    for (size_t i = 0; i < m->parts; i++)
+        for (int j = 0; j < m->part[i].groups; j++)
+            sum += m->part[i].weight * m->part[i].h1[j] * m->part[i].R0[j];
     return sum;
 }
 
@@ -49,39 +49,38 @@ static void search_all(const mscope_search *s, mscope_setting now, mscope_plan *
     mscope_setting one = now;
 
     plan[MSCOPE_PLAN_BETA].steps = mscope_search_beta(s, now.eta, &one);
-    everywhere(&plan[MSCOPE_PLAN_BETA], s->bands, one);
+    everywhere(&plan[MSCOPE_PLAN_BETA], s->model->bands, one);
     one = now;
     plan[MSCOPE_PLAN_ETA].steps = mscope_search_eta(s, now.eps, &one);
-    everywhere(&plan[MSCOPE_PLAN_ETA], s->bands, one);
+    everywhere(&plan[MSCOPE_PLAN_ETA], s->model->bands, one);
     one = now;
     plan[MSCOPE_PLAN_SINGLE].steps = mscope_search_single(s, &one);
-    everywhere(&plan[MSCOPE_PLAN_SINGLE], s->bands, one);
+    everywhere(&plan[MSCOPE_PLAN_SINGLE], s->model->bands, one);
     plan[MSCOPE_PLAN_ETA_EACH].steps = mscope_search_eta_each(s, 1, plan[MSCOPE_PLAN_ETA_EACH].setting);
     plan[MSCOPE_PLAN_ETA_EACH_MOMENTUM].steps = mscope_search_eta_momentum(s, plan[MSCOPE_PLAN_ETA_EACH_MOMENTUM].setting);
     plan[MSCOPE_PLAN_BETA_EACH].steps = mscope_search_beta_eta(s, plan[MSCOPE_PLAN_BETA_EACH].setting);
 }
 
-int mscope_advise(const mscope_risk_band *b, size_t bands, mscope_setting now, double fraction, mscope_advice *out)
+int mscope_advise(const mscope_model *m, mscope_setting now, double fraction, mscope_advice *out)
 {
-    mscope_search s = { .band = b, .bands = bands, .limit = FAR, .H_max = H_MAX };
+    mscope_search s = { .model = m, .limit = FAR, .H_max = H_MAX };
     double fastest = INFINITY;
 
-    if (b == NULL || out == NULL || bands == 0 || bands > MSCOPE_SEARCH_BANDS || !(now.eta > 0) ||
-        !(now.eps > 0 && now.eps <= 1) || !(fraction > 0 && fraction < 1))
+    if (m == NULL || out == NULL || m->bands == 0 || !(now.eta > 0) || !(now.eps > 0 && now.eps <= 1) || !(fraction > 0 && fraction < 1))
         return MSCOPE_EINVAL;
     memset(out, 0, sizeof *out);
-    out->bands = bands;
-    out->risk = start_risk(b, bands);
+    out->bands = m->bands;
+    out->risk = start_risk(m);
     out->target = s.target = fraction * out->risk;
     if (!(out->risk > 0) || !isfinite(out->risk))
         return MSCOPE_EINVAL;
     for (int k = 0; k < MSCOPE_PLANS; k++)
-        everywhere(&out->plan[k], bands, now);
-    out->plan[MSCOPE_PLAN_NOW].steps = mscope_risk_steps(b, bands, out->plan[MSCOPE_PLAN_NOW].setting, out->target, FAR);
+        everywhere(&out->plan[k], m->bands, now);
+    out->plan[MSCOPE_PLAN_NOW].steps = mscope_model_steps(m, out->plan[MSCOPE_PLAN_NOW].setting, out->target, FAR);
     s.limit = fmin(FAR, out->plan[MSCOPE_PLAN_NOW].steps);
     search_all(&s, now, out->plan);
     for (int k = 0; k < MSCOPE_PLANS; k++) {
-        out->plan[k].H = largest_H(b, bands, out->plan[k].setting);
+        out->plan[k].H = largest_H(m, out->plan[k].setting);
         if (k != MSCOPE_PLAN_NOW)
             fastest = fmin(fastest, out->plan[k].steps);
     }
@@ -97,23 +96,21 @@ int mscope_advise(const mscope_risk_band *b, size_t bands, mscope_setting now, d
     return MSCOPE_OK;
 }
 
-int mscope_advise_batch(const mscope_risk_band *b, size_t bands, double target, mscope_batch_plan out[MSCOPE_BATCH_PLANS])
+int mscope_advise_batch(const mscope_model *m, double target, mscope_batch_plan out[MSCOPE_BATCH_PLANS])
 {
-    mscope_risk_band scaled[MSCOPE_SEARCH_BANDS];
-    mscope_search s = { .band = scaled, .bands = bands, .target = target, .limit = FAR, .H_max = H_MAX };
+    mscope_model scaled;
+    mscope_search s = { .model = &scaled, .target = target, .limit = FAR, .H_max = H_MAX };
     double fewest = INFINITY;
     int best = -1;
 
-    if (bands > MSCOPE_SEARCH_BANDS)
-        return -1;
     for (int k = 0; k < MSCOPE_BATCH_PLANS; k++) {
         double factor = ldexp(1, k - MSCOPE_BATCH_PLANS / 2);
-        memcpy(scaled, b, bands * sizeof *scaled);
-        for (size_t i = 0; i < bands; i++)
-            for (int j = 0; j < b[i].groups; j++) {
-                scaled[i].excess[j] /= factor;
-                scaled[i].share[j] /= factor;
-                scaled[i].noise2[j] /= factor;
+        scaled = *m;
+        for (size_t i = 0; i < m->parts; i++)
+            for (int j = 0; j < m->part[i].groups; j++) {
+                scaled.part[i].excess[j] /= factor;
+                scaled.part[i].share[j] /= factor;
+                scaled.part[i].noise2[j] /= factor;
             }
         out[k] = (mscope_batch_plan){ .factor = factor };
         out[k].steps = mscope_search_single(&s, &out[k].setting);
@@ -126,22 +123,23 @@ int mscope_advise_batch(const mscope_risk_band *b, size_t bands, double target, 
     return best;
 }
 
-void mscope_advise_rules(const mscope_risk_band *b, size_t bands, mscope_setting now, double target, mscope_rules *out)
+void mscope_advise_rules(const mscope_model *m, mscope_setting now, double target, mscope_rules *out)
 {
+    double heavy = now.eta * now.eps, eps = fmin(1, pow(heavy, 2.0 / 3)), h1[MSCOPE_SEARCH_BANDS] = { 0 },
+           rows[MSCOPE_SEARCH_BANDS] = { 0 };
     mscope_setting all[MSCOPE_SEARCH_BANDS];
-    double heavy = now.eta * now.eps, eps = fmin(1, pow(heavy, 2.0 / 3));
 
     memset(out, 0, sizeof *out);
-    for (size_t i = 0; i < bands && i < MSCOPE_SEARCH_BANDS; i++) {
-        double h1 = 0, weight = 0;
-        for (int j = 0; j < b[i].groups; j++) {
-            h1 += b[i].h1[j] * b[i].R0[j];
-            weight += b[i].R0[j];
+    for (size_t i = 0; i < m->parts; i++)
+        for (int j = 0; j < m->part[i].groups; j++) {
+            h1[m->band_of[i]] += m->part[i].rows * m->part[i].h1[j] / m->part[i].groups;
+            rows[m->band_of[i]] += m->part[i].rows / m->part[i].groups;
         }
+    for (size_t i = 0; i < m->bands; i++) {
         all[i] = (mscope_setting){ heavy / eps, eps };
-        out->critical[i] = (mscope_setting){ now.eta, fmin(1, 4 * now.eta * h1 / weight) };
+        out->critical[i] = (mscope_setting){ now.eta, fmin(1, 4 * now.eta * h1[i] / rows[i]) };
     }
     out->two_thirds_eps = eps;
-    out->two_thirds_steps = mscope_risk_steps(b, bands, all, target, FAR);
-    out->critical_steps = mscope_risk_steps(b, bands, out->critical, target, FAR);
+    out->two_thirds_steps = mscope_model_steps(m, all, target, FAR);
+    out->critical_steps = mscope_model_steps(m, out->critical, target, FAR);
 }

@@ -40,11 +40,10 @@ const char *mscope_plan_name(enum mscope_plan_kind kind);
 
 /* mscope_advise - search all plans
  *
- * Shape    1..32 bands; fraction: target/risk, (0, 1)
+ * Shape    fraction: target/risk, (0, 1)
  * Errors   MSCOPE_EINVAL
  * Cost     20 isotropic bands: about 0.3 s; eight groups a band: half a minute                           */
-MSCOPE_MUST_CHECK int mscope_advise(const mscope_risk_band *b, size_t bands, mscope_setting now, double fraction,
-                                    mscope_advice *out);
+MSCOPE_MUST_CHECK int mscope_advise(const mscope_model *m, mscope_setting now, double fraction, mscope_advice *out);
 
 typedef struct mscope_batch_plan {
     double factor;                    /* batch then / batch now                      */
@@ -57,7 +56,7 @@ enum { MSCOPE_BATCH_PLANS = 9 };      /* 1/16 .. 16 */
 /* mscope_advise_batch - best single setting at other batches: gradient noise goes with 1/B, for a loss that is a mean
  *
  * Returns  the index of the largest batch whose samples are within a tenth of the fewest, -1 if none gets there */
-int mscope_advise_batch(const mscope_risk_band *b, size_t bands, double target, mscope_batch_plan out[MSCOPE_BATCH_PLANS]);
+int mscope_advise_batch(const mscope_model *m, double target, mscope_batch_plan out[MSCOPE_BATCH_PLANS]);
 
 /* Rules one meets elsewhere, priced with the same maps. */
 typedef struct mscope_rules {
@@ -66,6 +65,6 @@ typedef struct mscope_rules {
     mscope_setting critical[MSCOPE_SEARCH_BANDS];
 } mscope_rules;
 
-void mscope_advise_rules(const mscope_risk_band *b, size_t bands, mscope_setting now, double target, mscope_rules *out);
+void mscope_advise_rules(const mscope_model *m, mscope_setting now, double target, mscope_rules *out);
 
 #endif

@@ -15,7 +15,7 @@ int mscope_counsel_of(const mscope_rec_band *const *rec, size_t n, const mscope_
     if (!mscope_measured_take(rec, n, o, m))
         return 0;
     if (mscope_conflict_of(m->band, m->bands, m->activity, m->now, &out->conflict) != MSCOPE_OK ||
-        mscope_advise(m->band, m->bands, m->now, fraction, &out->advice) != MSCOPE_OK) {
+        mscope_advise(&m->model, m->now, fraction, &out->advice) != MSCOPE_OK) {
         snprintf(m->why, sizeof m->why, "the records are outside the theory's range");
         return 0;
     }
@@ -227,7 +227,7 @@ static void explain_plans(const mscope_counsel *c, FILE *to)
 static void explain_batch(const mscope_counsel *c, FILE *to)
 {
     mscope_batch_plan plan[MSCOPE_BATCH_PLANS];
-    int best = mscope_advise_batch(c->measured.band, c->measured.bands, c->advice.target, plan);
+    int best = mscope_advise_batch(&c->measured.model, c->advice.target, plan);
 
     fprintf(to, "\n  other batches, one eta and one beta retuned (gradient noise goes as 1/B; the loss is a mean over the batch):\n");
     for (int k = 0; k < MSCOPE_BATCH_PLANS; k++) {
@@ -247,7 +247,7 @@ static void explain_rules(const mscope_counsel *c, FILE *to)
     mscope_rules r;
     char a[32], b[32];
 
-    mscope_advise_rules(c->measured.band, c->measured.bands, c->measured.now, c->advice.target, &r);
+    mscope_advise_rules(&c->measured.model, c->measured.now, c->advice.target, &r);
     steps_words(r.two_thirds_steps, a, sizeof a);
     steps_words(r.critical_steps, b, sizeof b);
     fprintf(to, "\n  for reference, no advice:\n");

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { SPLIT = 4 };                       /* curvatures an anisotropic row is given */
 static const double ENOUGH = 0.8;         /* share of the updates that must have curvature        */
 static const double CLEAR = 2;            /* standard errors by which U must stand out            */
 
@@ -65,13 +66,13 @@ static enum mscope_error_source pool(const guess *g, const double *updates, size
     return mean > CLEAR * se ? MSCOPE_ERROR_AGREEMENT : MSCOPE_ERROR_BOUND;
 }
 
-/* One curvature, or eight with log-even spacing and the same mean; the noise is split as a Gaussian row splits it,
+/* One curvature, or four with log-even spacing and the same mean; the noise is split as a Gaussian row splits it,
  * in proportion so that the measured H2 stays what it is for an error spread evenly. */
 static void split(mscope_risk_band *b, double spread, double h1, double excess, double R, double noise2)
 {
     double mean = 0, square = 0, shared = 0;
 
-    b->groups = spread > 1 ? MSCOPE_RISK_GROUPS : 1;
+    b->groups = spread > 1 ? SPLIT : 1;
     if (b->groups == 1) {
         b->h1[0] = h1;
         b->excess[0] = excess;
@@ -162,6 +163,8 @@ int mscope_measured_take(const mscope_rec_band *const *rec, size_t n, const msco
         int own = isfinite(error[i].R) && error[i].R >= CLEAR * error[i].se;
         fill(out, i, from[i], &row[i], own ? error[i].R : shared, o);
         risk += own ? error[i].R : shared;
+        if (mscope_model_add(&out->model, &out->band[i], from[i]->band < MSCOPE_BANDS - 1) != MSCOPE_OK)
+            break;
     }
     if (!(risk > 0)) {
         snprintf(out->why, sizeof out->why, "the rows are at their reference already");

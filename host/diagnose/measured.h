@@ -27,7 +27,8 @@ enum mscope_error_source {
 
 typedef struct mscope_measured {
     size_t bands;
-    mscope_risk_band band[MSCOPE_SEARCH_BANDS];
+    mscope_risk_band band[MSCOPE_SEARCH_BANDS];      /* the mean row of each, for the price of one beta  */
+    mscope_model model;                      /* with the octave of frequencies each band covers, for advice   */
     unsigned number[MSCOPE_SEARCH_BANDS];    /* band's number in telemetry                                 */
     double updates[MSCOPE_SEARCH_BANDS], activity[MSCOPE_SEARCH_BANDS];
     mscope_setting now;

@@ -49,6 +49,47 @@ int mscope_risk_block(const mscope_ls *ls, int groups, const double *h, const do
     return MSCOPE_OK;
 }
 
+static void at_frequency(const mscope_risk_band *b, double p, double rows, mscope_risk_band *out)
+{
+    const double scale = p / b->p;
+
+    *out = *b;
+    out->p = p;
+    out->P = b->P < 1 ? -expm1(scale * log1p(-b->P)) : 1;
+    out->rows = rows;
+    out->weight *= rows / b->rows;
+    if (b->weight > b->rows * (1 + 1e-9) || b->weight < b->rows * (1 - 1e-9))
+        out->weight /= scale;             /* by rows: the weight is rows/p */
+    for (int j = 0; j < b->groups; j++) {
+        out->h1[j] *= scale;
+        out->noise2[j] *= scale;
+    }
+}
+
+int mscope_risk_octave(const mscope_risk_band *b, mscope_risk_band out[3])
+{
+    const double high = exp2(ceil(log2(b->p))), at[3] = { high, high * sqrt(0.5), high / 2 };
+    double low_t = 1e-9, high_t = 1e9, share[3] = { 0 };
+
+    if (b->rows < 1.5) {
+        out[0] = *b;
+        return 1;
+    }
+    for (int i = 0; i < 80; i++) {        /* shares 1 : 4 t : t^2, as Simpson's rule, tilted to the mean */
+        double t = sqrt(low_t * high_t), sum = 1 + 4 * t + t * t;
+        share[0] = 1 / sum;
+        share[1] = 4 * t / sum;
+        share[2] = t * t / sum;
+        if (share[0] * at[0] + share[1] * at[1] + share[2] * at[2] > b->p)
+            low_t = t;
+        else
+            high_t = t;
+    }
+    for (int i = 0; i < 3; i++)
+        at_frequency(b, at[i], fmax(share[i], 1e-12) * b->rows, &out[i]);
+    return 3;
+}
+
 mscope_row mscope_risk_row(const mscope_risk_band *b, int j, mscope_setting s)
 {
     return (mscope_row){ .P = 1, .Q = 0, .h1 = b->h1[j], .excess = b->excess[j], .eps = s.eps, .beta = 1 - s.eps,

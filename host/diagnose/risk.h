@@ -43,6 +43,13 @@ typedef struct mscope_setting {
 MSCOPE_MUST_CHECK int mscope_risk_block(const mscope_ls *ls, int groups, const double *h, const double *mult,
                                         double rows, int by_rows, mscope_risk_band *out);
 
+/* mscope_risk_octave - the band as rows of three frequencies, 2^-b, 2^-(b+1/2), 2^-(b+1), shares such that the mean p stays
+ *
+ * An activity band holds rows up to a factor of two apart: what is stable for the mean row need not be for all.
+ *
+ * Returns  3, or 1 (the band itself) for a band of one row                                                     */
+int mscope_risk_octave(const mscope_risk_band *b, mscope_risk_band out[3]);
+
 /* mscope_risk_row - group j of a band as a row of theory.h under a setting, the shared noise left out */
 mscope_row mscope_risk_row(const mscope_risk_band *b, int j, mscope_setting s);
 

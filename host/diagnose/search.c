@@ -7,7 +7,49 @@
 
 static const double GOLD = 0.6180339887498949;
 static const double PAST = 1.3;           /* an oscillation at its dip is at a fifth of its height again by 1.3 n */
-enum { OPTIONS = 37, ETA_OPTIONS = 28, EPS_DECADES = 6 };
+enum { OPTIONS = 31, ETA_OPTIONS = 24, EPS_DECADES = 6 };
+static const double ETA_STEP = 0.7;
+
+/* -- a table ------------------------------------------------------------------------------------------ */
+
+int mscope_model_add(mscope_model *m, const mscope_risk_band *b, int spread)
+{
+    if (m->bands >= MSCOPE_SEARCH_BANDS)
+        return MSCOPE_ENOMEM;
+    size_t from = m->parts;
+    m->part[from] = *b;
+    m->parts += spread ? (size_t)mscope_risk_octave(b, m->part + from) : 1;
+    for (size_t i = from; i < m->parts; i++)
+        m->band_of[i] = (int)m->bands;
+    m->bands++;
+    return MSCOPE_OK;
+}
+
+static void hand_out(const mscope_model *m, const mscope_setting *by_band, mscope_setting *by_part)
+{
+    for (size_t i = 0; i < m->parts; i++)
+        by_part[i] = by_band[m->band_of[i]];
+}
+
+double mscope_model_steps(const mscope_model *m, const mscope_setting *by_band, double target, double limit)
+{
+    mscope_setting all[MSCOPE_SEARCH_PARTS];
+
+    hand_out(m, by_band, all);
+    return mscope_risk_steps(m->part, m->parts, all, target, limit);
+}
+
+double mscope_model_eta_max(const mscope_model *m, int band, double eps)
+{
+    double top = INFINITY;
+
+    for (size_t i = 0; i < m->parts; i++)
+        if (band < 0 || m->band_of[i] == band)
+            top = fmin(top, mscope_risk_eta_max(&m->part[i], eps));
+    return top;
+}
+
+/* -- one dimension ------------------------------------------------------------------------------------ */
 
 typedef struct range {
     double low, high;                     /* of ln x */
@@ -49,27 +91,18 @@ static double minimise(const void *model, score f, range r, int rounds, double l
 
 /* -- one setting for all ------------------------------------------------------------------------------ */
 
-static double shared_eta_max(const mscope_search *s, double eps)
-{
-    double top = INFINITY;
-
-    for (size_t i = 0; i < s->bands; i++)
-        top = fmin(top, mscope_risk_eta_max(&s->band[i], eps));
-    return top;
-}
-
 static double steps_single(const mscope_search *s, mscope_setting v, double limit)
 {
-    mscope_setting all[MSCOPE_SEARCH_BANDS];
+    mscope_setting all[MSCOPE_SEARCH_PARTS];
 
-    if (!(v.eta <= s->H_max * shared_eta_max(s, v.eps) * (1 + 1e-12)))
+    if (!(v.eta <= s->H_max * mscope_model_eta_max(s->model, -1, v.eps) * (1 + 1e-12)))
         return INFINITY;
-    for (size_t i = 0; i < s->bands; i++)
+    for (size_t i = 0; i < s->model->parts; i++)
         all[i] = v;
-    double n = mscope_risk_steps(s->band, s->bands, all, s->target, limit);
+    double n = mscope_risk_steps(s->model->part, s->model->parts, all, s->target, limit);
     if (!(n < INFINITY) || v.eps >= 1)
         return n;
-    return mscope_risk_at(s->band, s->bands, all, ceil(PAST * n)) <= s->target ? n : INFINITY;
+    return mscope_risk_at(s->model->part, s->model->parts, all, ceil(PAST * n)) <= s->target ? n : INFINITY;
 }
 
 typedef struct line {
@@ -92,7 +125,7 @@ static double at_eta(const void *model, double eps, double limit)
 static double eta_line(const mscope_search *s, double eps, int points, int rounds, double limit, double *eta)
 {
     line l = { s, eps };
-    double top = log(s->H_max * shared_eta_max(s, eps));
+    double top = log(s->H_max * mscope_model_eta_max(s->model, -1, eps));
 
     return minimise(&l, at_eps, (range){ top - log(3e3), top, points }, rounds, limit, eta);
 }
@@ -143,29 +176,49 @@ typedef struct menu {
     double fixed;
     int options[MSCOPE_SEARCH_BANDS];
     mscope_setting option[MSCOPE_SEARCH_BANDS][OPTIONS];
-    mscope_flow *flow[MSCOPE_SEARCH_BANDS][OPTIONS];
+    mscope_flow *flow[MSCOPE_SEARCH_PARTS][OPTIONS];
     int pick[MSCOPE_SEARCH_BANDS];
 } menu;
 
-static double held(mscope_flow *f, double n)
+static double held(mscope_flow *f, double n, double eps)
 {
-    return fmax(mscope_flow_risk(f, n), mscope_flow_risk(f, ceil(PAST * n)));
+    double there = mscope_flow_risk(f, n);
+
+    return eps >= 1 ? there : fmax(there, mscope_flow_risk(f, ceil(PAST * n)));
+}
+
+/* Risk of one band after n steps under option k; parts of a band stand together. */
+static double option_risk(menu *m, size_t first, int k, double n)
+{
+    const mscope_model *model = m->s->model;
+    const int band = model->band_of[first];
+    double sum = 0;
+
+    for (size_t i = first; i < model->parts && model->band_of[i] == band; i++) {
+        mscope_flow **f = &m->flow[i][k];
+        if (*f == NULL && (*f = mscope_flow_open(&model->part[i], m->option[band][k])) == NULL)
+            return NAN;
+        sum += held(*f, n, m->option[band][k].eps);
+    }
+    return sum;
 }
 
 /* Least risk that the menu allows after n steps, with the picks that reach it. */
 static double served(menu *m, double n)
 {
+    const mscope_model *model = m->s->model;
     double sum = 0;
 
-    for (size_t i = 0; i < m->s->bands; i++) {
+    for (size_t i = 0; i < model->parts; i++) {
+        const int band = model->band_of[i];
         double best = INFINITY;
-        for (int k = 0; k < m->options[i]; k++) {
-            if (m->flow[i][k] == NULL && (m->flow[i][k] = mscope_flow_open(&m->s->band[i], m->option[i][k])) == NULL)
-                return NAN;
-            double risk = m->fixed >= 1 && m->over_eta ? mscope_flow_risk(m->flow[i][k], n) : held(m->flow[i][k], n);
+        if (i > 0 && model->band_of[i - 1] == band)
+            continue;
+        for (int k = 0; k < m->options[band]; k++) {
+            double risk = option_risk(m, i, k, n);
             if (risk < best) {
                 best = risk;
-                m->pick[i] = k;
+                m->pick[band] = k;
             }
         }
         sum += best;
@@ -177,16 +230,15 @@ static double served(menu *m, double n)
 
 static void fill(menu *m)
 {
-    for (size_t i = 0; i < m->s->bands; i++) {
-        const mscope_risk_band *b = &m->s->band[i];
+    for (int i = 0; i < (int)m->s->model->bands; i++) {
         if (m->over_eta) {
-            double top = m->s->H_max * mscope_risk_eta_max(b, m->fixed);
+            double top = m->s->H_max * mscope_model_eta_max(m->s->model, i, m->fixed);
             for (int k = 0; k < ETA_OPTIONS; k++)
-                m->option[i][m->options[i]++] = (mscope_setting){ top * pow(0.75, k), m->fixed };
+                m->option[i][m->options[i]++] = (mscope_setting){ top * pow(ETA_STEP, k), m->fixed };
         } else {
             for (int k = 0; k < OPTIONS; k++) {
                 double eps = pow(10, -(double)k * EPS_DECADES / (OPTIONS - 1));
-                if (m->fixed <= m->s->H_max * mscope_risk_eta_max(b, eps) * (1 + 1e-12))
+                if (m->fixed <= m->s->H_max * mscope_model_eta_max(m->s->model, i, eps) * (1 + 1e-12))
                     m->option[i][m->options[i]++] = (mscope_setting){ m->fixed, eps };
             }
         }
@@ -194,44 +246,50 @@ static void fill(menu *m)
 }
 
 typedef struct tune {
-    const mscope_risk_band *band;
     const menu *m;
+    int band;
     double n;
 } tune;
 
-static double tuned(const void *model, double x, double limit)
+static double tuned(const void *at, double x, double limit)
 {
-    const tune *t = model;
+    const tune *t = at;
+    const mscope_model *model = t->m->s->model;
     mscope_setting s = t->m->over_eta ? (mscope_setting){ x, t->m->fixed } : (mscope_setting){ t->m->fixed, fmin(x, 1) };
+    double risk = 0;
+
     (void)limit;
-    if (!(s.eta <= t->m->s->H_max * mscope_risk_eta_max(t->band, s.eps) * (1 + 1e-12)))
+    if (!(s.eta <= t->m->s->H_max * mscope_model_eta_max(model, t->band, s.eps) * (1 + 1e-12)))
         return INFINITY;
-    mscope_flow *f = mscope_flow_open(t->band, s);
-    if (f == NULL)
-        return INFINITY;
-    double risk = s.eps >= 1 ? mscope_flow_risk(f, t->n) : held(f, t->n);
-    mscope_flow_close(f);
+    for (size_t i = 0; i < model->parts; i++) {
+        if (model->band_of[i] != t->band)
+            continue;
+        mscope_flow *f = mscope_flow_open(&model->part[i], s);
+        risk += f != NULL ? held(f, t->n, s.eps) : INFINITY;
+        mscope_flow_close(f);
+    }
     return risk;
 }
 
 /* Each band's free number between its neighbours on the menu, for that n. */
 static void polish(const menu *m, double n, mscope_setting *best)
 {
-    for (size_t i = 0; i < m->s->bands; i++) {
-        tune t = { &m->s->band[i], m, n };
-        double x = m->over_eta ? best[i].eta : best[i].eps, near = m->over_eta ? -log(0.75) : log(10) * EPS_DECADES / OPTIONS;
+    for (int i = 0; i < (int)m->s->model->bands; i++) {
+        tune t = { m, i, n };
+        double x = m->over_eta ? best[i].eta : best[i].eps, near = m->over_eta ? -log(ETA_STEP) : log(10) * EPS_DECADES / OPTIONS;
         range r = { log(x) - near, fmin(log(x) + near, m->over_eta ? INFINITY : 0), 3 };
         if (minimise(&t, tuned, r, 10, INFINITY, &x) < INFINITY)
             *(m->over_eta ? &best[i].eta : &best[i].eps) = x;
     }
 }
 
-static double each(menu *m, mscope_setting *best)
+static double each(menu *m, int rounds, mscope_setting *best)
 {
     const mscope_search *s = m->s;
+    const size_t bands = s->model->bands;
     double low = 0, high = 1;
 
-    for (size_t i = 0; i < s->bands; i++)
+    for (size_t i = 0; i < bands; i++)
         if (m->options[i] == 0)
             return INFINITY;
     while (!(served(m, high) <= s->target)) {
@@ -240,7 +298,7 @@ static double each(menu *m, mscope_setting *best)
         if (low > s->limit)
             return INFINITY;
     }
-    while (high - low > fmax(1, 1e-3 * high)) {
+    while (high - low > fmax(1, (rounds > 0 ? 1e-3 : 1e-2) * high)) {
         double mid = floor(0.5 * (low + high));
         if (served(m, mid) <= s->target)
             high = mid;
@@ -248,23 +306,23 @@ static double each(menu *m, mscope_setting *best)
             low = mid;
     }
     served(m, high);
-    for (size_t i = 0; i < s->bands; i++)
+    for (size_t i = 0; i < bands; i++)
         best[i] = m->option[i][m->pick[i]];
-    double n = mscope_risk_steps(s->band, s->bands, best, s->target, 2 * high);
-    for (int round = 0; round < 2 && high > 1; round++) {
+    double n = mscope_model_steps(s->model, best, s->target, 2 * high);
+    for (int round = 0; round < rounds && high > 1; round++) {
         mscope_setting trial[MSCOPE_SEARCH_BANDS];
-        memcpy(trial, best, s->bands * sizeof *trial);
+        memcpy(trial, best, bands * sizeof *trial);
         polish(m, ceil(fmin(n, high)), trial);
-        double there = mscope_risk_steps(s->band, s->bands, trial, s->target, 2 * high);
+        double there = mscope_model_steps(s->model, trial, s->target, 2 * high);
         if (!(there < n))
             break;
         n = there;
-        memcpy(best, trial, s->bands * sizeof *trial);
+        memcpy(best, trial, bands * sizeof *trial);
     }
     return n <= s->limit ? n : INFINITY;
 }
 
-static double for_each_band(const mscope_search *s, int over_eta, double fixed, mscope_setting *best)
+static double for_each_band(const mscope_search *s, int over_eta, double fixed, int rounds, mscope_setting *best)
 {
     menu *m = calloc(1, sizeof *m);
     mscope_setting found[MSCOPE_SEARCH_BANDS];
@@ -276,24 +334,24 @@ static double for_each_band(const mscope_search *s, int over_eta, double fixed, 
     m->over_eta = over_eta;
     m->fixed = fixed;
     fill(m);
-    n = each(m, found);
-    for (size_t i = 0; i < s->bands; i++)
-        for (int k = 0; k < m->options[i]; k++)
+    n = each(m, rounds, found);
+    for (size_t i = 0; i < s->model->parts; i++)
+        for (int k = 0; k < OPTIONS; k++)
             mscope_flow_close(m->flow[i][k]);
     free(m);
     if (n < INFINITY)
-        memcpy(best, found, s->bands * sizeof *best);
+        memcpy(best, found, s->model->bands * sizeof *best);
     return n;
 }
 
 double mscope_search_eta_each(const mscope_search *s, double eps, mscope_setting *best)
 {
-    return for_each_band(s, 1, eps, best);
+    return for_each_band(s, 1, eps, 2, best);
 }
 
 double mscope_search_beta_each(const mscope_search *s, double eta, mscope_setting *best)
 {
-    return for_each_band(s, 0, eta, best);
+    return for_each_band(s, 0, eta, 2, best);
 }
 
 static double eta_each_at(const void *model, double eps, double limit)
@@ -302,7 +360,7 @@ static double eta_each_at(const void *model, double eps, double limit)
     mscope_setting ignored[MSCOPE_SEARCH_BANDS];
 
     s.limit = fmin(limit, s.limit);
-    return for_each_band(&s, 1, eps, ignored);
+    return for_each_band(&s, 1, eps, 0, ignored);
 }
 
 static double beta_each_at(const void *model, double eta, double limit)
@@ -311,7 +369,7 @@ static double beta_each_at(const void *model, double eta, double limit)
     mscope_setting ignored[MSCOPE_SEARCH_BANDS];
 
     s.limit = fmin(limit, s.limit);
-    return for_each_band(&s, 0, eta, ignored);
+    return for_each_band(&s, 0, eta, 0, ignored);
 }
 
 double mscope_search_eta_momentum(const mscope_search *s, mscope_setting *best)
@@ -320,19 +378,15 @@ double mscope_search_eta_momentum(const mscope_search *s, mscope_setting *best)
 
     if (!(minimise(s, eta_each_at, (range){ -4 * log(10), log(0.8), 20 }, 6, s->limit, &eps) < INFINITY))
         return INFINITY;
-    return for_each_band(s, 1, eps, best);
+    return for_each_band(s, 1, eps, 2, best);
 }
 
 double mscope_search_beta_eta(const mscope_search *s, mscope_setting *best)
 {
-    double eta, low = INFINITY, high = INFINITY;
-
-    for (size_t i = 0; i < s->bands; i++) {   /* between what plain SGD and a long momentum allow */
-        low = fmin(low, mscope_risk_eta_max(&s->band[i], 1));
-        high = fmin(high, mscope_risk_eta_max(&s->band[i], 1e-5));
-    }
+    /* between what plain SGD and a long momentum allow */
+    double eta, low = mscope_model_eta_max(s->model, -1, 1), high = mscope_model_eta_max(s->model, -1, 1e-5);
     range r = { log(s->H_max * fmin(low, high)) - log(100), log(s->H_max * fmax(low, high)), 26 };
     if (!(minimise(s, beta_each_at, r, 8, s->limit, &eta) < INFINITY))
         return INFINITY;
-    return for_each_band(s, 0, eta, best);
+    return for_each_band(s, 0, eta, 2, best);
 }

@@ -10,11 +10,24 @@
 
 #include "risk.h"
 
-enum { MSCOPE_SEARCH_BANDS = 32 };
+enum { MSCOPE_SEARCH_BANDS = 32, MSCOPE_SEARCH_PARTS = 96 };
+
+/* The rows of a table: parts that share a setting belong to one band. */
+typedef struct mscope_model {
+    size_t bands, parts;                              /* 1..32, bands..96      */
+    mscope_risk_band part[MSCOPE_SEARCH_PARTS];
+    int band_of[MSCOPE_SEARCH_PARTS];
+} mscope_model;
+
+/* mscope_model_add - one more band, as rows of up to three frequencies when spread is not 0; MSCOPE_ENOMEM beyond 32 */
+MSCOPE_MUST_CHECK int mscope_model_add(mscope_model *m, const mscope_risk_band *b, int spread);
+/* mscope_model_steps - mscope_risk_steps with a setting for each band */
+double mscope_model_steps(const mscope_model *m, const mscope_setting *by_band, double target, double limit);
+/* mscope_model_eta_max - of one band, or of all for band < 0 */
+double mscope_model_eta_max(const mscope_model *m, int band, double eps);
 
 typedef struct mscope_search {
-    const mscope_risk_band *band;
-    size_t bands;              /* 1..32 */
+    const mscope_model *model;
     double target, limit;      /* risk; steps */
     double H_max;              /* 0.8 keeps every band out of near-instability */
 } mscope_search;
