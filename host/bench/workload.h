@@ -1,0 +1,141 @@
+/* workload.h - what a workload, a schedule's step and a claim look like to the bench
+ *
+ * A workload is one const struct in a file of its own (workload_NAME.c), listed in registry.c. The runner owns the loop:
+ *
+ *     init(seed, params);  summary;  { values of the schedule at t;  step;  summary now and then } * steps;  fini
+ *
+ * A claim is one row of `bench reproduce`: a function that computes our number and says PASS, FAIL or CORRECTED. A table of
+ * them is a const array in claims_PAPER.c, closed by an entry whose paper is NULL, and listed in registry.c.
+ *
+ * Threads  none: parallel runs are processes. A run must depend on (params, schedule, seed) alone: no clock, no address,
+ *          no static state. Random numbers come from mscope_bench_rng.                                           */
+#ifndef MSCOPE_BENCH_WORKLOAD_H
+#define MSCOPE_BENCH_WORKLOAD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <gsl/gsl_rng.h>
+
+enum { MSCOPE_BENCH_BANDS = 32, MSCOPE_BENCH_PARAMS = 24, MSCOPE_BENCH_STATS = 8 };
+
+/* ---- parameters ------------------------------------------------------------------------------------- */
+
+/* Of a workload or of a schedule. Names of the two never meet: eta, eps and what a rule needs are a schedule's.  */
+typedef struct mscope_bench_param {
+    const char *name;                 /* as in --grid NAME=a,b,c; NULL closes a table            */
+    double value;                     /* default                                                 */
+    double low, high;                 /* range, both ends allowed                                */
+    int whole;                        /* 1: whole numbers only                                   */
+    const char *help;                 /* one line                                                */
+} mscope_bench_param;
+
+/* ---- one step of a schedule ----------------------------------------------------------------------------- */
+
+/* m <- beta m + eps g;  theta <- theta - eta m - direct g        EMA form, eps = 1 - beta
+ * nesterov: theta <- theta - eta (beta m + eps g) with the new m, the look-ahead of torch in EMA form.       */
+typedef struct mscope_bench_rates {
+    double eta, eps, direct;
+    int nesterov;
+} mscope_bench_rates;
+
+enum mscope_bench_semantics {         /* what a step does to rows that got no gradient            */
+    MSCOPE_BENCH_CATCHUP,             /* as dense, by closed form when next needed: firmware/core */
+    MSCOPE_BENCH_DENSE,               /* m decays and theta drifts at every step: a full sweep    */
+    MSCOPE_BENCH_FROZEN,              /* nothing: m waits for the next gradient                   */
+    MSCOPE_BENCH_ROW_CLOCK            /* frozen, and the schedule is read at the row's own count of active updates */
+};
+
+struct mscope_bench_schedule;         /* schedules.h */
+
+typedef struct mscope_bench_step {
+    uint64_t t;                       /* from 0                                                  */
+    mscope_bench_rates all;           /* for every row, unless ...                               */
+    const mscope_bench_rates *band;   /* ... not NULL: one for each of the workload's bands      */
+    enum mscope_bench_semantics semantics;
+    const struct mscope_bench_schedule *schedule;  /* for MSCOPE_BENCH_ROW_CLOCK: mscope_bench_rates_at */
+} mscope_bench_step;
+
+/* ---- what a workload tells about itself --------------------------------------------------------------------- */
+
+typedef struct mscope_bench_band {
+    double p;                         /* occurrences a sample of one row; 1 where rows have no gate */
+    double rows;
+    double risk;                      /* what the target is counted in; sums to the total's     */
+    double stat[MSCOPE_BENCH_STATS];  /* by the names in mscope_workload.stats                  */
+} mscope_bench_band;
+
+typedef struct mscope_bench_summary {
+    size_t bands;                     /* >= 1, constant over a run, most frequent first          */
+    mscope_bench_band band[MSCOPE_BENCH_BANDS];
+    mscope_bench_band total;
+} mscope_bench_summary;
+
+typedef struct mscope_workload {
+    const char *name;                 /* "sparse-ls"                                             */
+    const char *help;                 /* one line                                                */
+    const mscope_bench_param *params; /* closed by a NULL name                                    */
+    const char *const *stats;         /* names of stat[0..], closed by NULL; NULL: none          */
+
+    /* *self: the run's state, allocated here, freed by fini. params: values in the table's order, already in range.
+     * Returns 0, or negative with *why (static text): values that do not go together, or a file missing.     */
+    int (*init)(void **self, const double *params, uint64_t seed, const char **why);
+    /* Returns 0, or negative when the state left the finite numbers: the run ends as diverged.              */
+    int (*step)(void *self, const mscope_bench_step *step);
+    void (*summary)(void *self, mscope_bench_summary *out);
+    /* Expectation of the summary after t steps of constant rates from the start. NULL: theory does not know.
+     * Returns 0, or negative where theory does not know.                                                    */
+    int (*theory)(void *self, const mscope_bench_rates *rates, double t, mscope_bench_summary *out);
+    /* Risk at which band b (bands: the total) counts as learnt. NULL: --target times the risk at the start.    */
+    double (*target)(void *self, size_t b);
+    void (*fini)(void *self);
+} mscope_workload;
+
+extern const mscope_workload *const mscope_workloads[];       /* registry.c, NULL at the end */
+const mscope_workload *mscope_workload_find(const char *name);
+
+/* mscope_bench_param_index - position in a table, -1 if there is no such name */
+int mscope_bench_param_index(const mscope_bench_param *table, const char *name);
+
+/* ---- random numbers --------------------------------------------------------------------------------------------- */
+
+/* mscope_bench_rng - xoshiro256++ as a GSL generator; different (seed, stream) pairs are independent streams
+ * Owns  the caller frees it with gsl_rng_free; NULL: out of memory                                          */
+gsl_rng *mscope_bench_rng(uint64_t seed, uint64_t stream);
+double mscope_bench_normal(gsl_rng *r);
+
+/* ---- claims -------------------------------------------------------------------------------------------------------- */
+
+enum mscope_claim_verdict {
+    MSCOPE_CLAIM_PASS,                /* ours agrees with the paper within the tolerance         */
+    MSCOPE_CLAIM_FAIL,                /* it does not, and we do not know that the paper is wrong  */
+    MSCOPE_CLAIM_CORRECTED            /* the paper's value is refuted; ours agrees with the corrected one */
+};
+
+typedef struct mscope_claim_result {
+    double ours;
+    double corrected;                 /* what it should be, for CORRECTED; else NaN               */
+    double low, high;                 /* 95 % interval of ours where it was sampled, else NaN     */
+    enum mscope_claim_verdict verdict;
+    char note[240];                   /* runs, sizes, what was compared, trend                    */
+} mscope_claim_result;
+
+typedef struct mscope_claim mscope_claim;
+struct mscope_claim {
+    const char *paper;                /* "000"; NULL closes a table                               */
+    const char *figure;               /* "Figure 17", "Table 4", "(244)"                          */
+    const char *claim;                /* one line: which number                                   */
+    double value;                     /* the paper's, NaN when it gives none                      */
+    double tolerance;                 /* on |ours - value|, in value's unit; 0: run decides alone   */
+    double argument;                  /* free for the table: lets one function serve several rows  */
+    double seconds;                   /* about how long, on one core                              */
+    /* Returns 0, or negative when it could not be computed (note says why; shown as FAIL).                   */
+    int (*run)(const mscope_claim *claim, uint64_t seed, mscope_claim_result *out);
+};
+
+extern const mscope_claim *const mscope_claim_tables[];        /* registry.c, NULL at the end */
+
+/* mscope_claim_judge - ours and the verdict by |ours - value| <= tolerance; corrected, low, high NaN; note empty */
+void mscope_claim_judge(const mscope_claim *claim, double ours, mscope_claim_result *out);
+
+#endif
