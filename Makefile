@@ -33,12 +33,12 @@ DAEMON_SRC = $(addprefix firmware/daemon/,main.c options.c log.c sockets.c inges
              records.c ring.c publish.c replay.c store.c)
 THEORY_SRC = $(addprefix host/theory/,batch.c matrix.c maps.c clocks.c stability.c feedback.c vocabulary.c \
              atlas.c limits.c integrate.c gauss.c kl.c logistic.c floors.c lr_limits.c)
-DIAG_SRC   = host/diagnose/verdict.c \
+DIAG_SRC   = host/diagnose/curvature.c host/diagnose/verdict.c host/diagnose/spectrum.c \
              $(addprefix host/diagnose/,risk.c search.c conflict.c advice.c measured.c advice_words.c)
 CLI_SRC    = $(addprefix host/cli/,main.c watch.c watch_view.c watch_summary.c record_json.c advise.c predict.c predict_json.c predict_ls.c predict_lr.c \
              predict_words.c predict_plot.c)
 DEMO_SRC   = host/demo/trainer.c host/demo/model.c host/demo/text.c
-TESTS      = test_exact test_totals test_kern test_core test_wire test_engine test_client test_subscribe test_theory test_logistic test_theory_vectors test_theory_mc
+TESTS      = test_exact test_totals test_kern test_core test_wire test_engine test_client test_subscribe test_verdict test_spectrum test_theory test_logistic test_theory_vectors test_theory_mc
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_OBJ    = $(call obj,$(CORE_SRC) $(PROTO_SRC) $(CLIENT_SRC))
@@ -51,7 +51,7 @@ MAKEFLAGS += --no-print-directory
 Q = @echo '  $@';
 endif
 
-.PHONY: all core daemon host tests test check demo deps help clean headers asan tsan valgrind cppcheck bench-text
+.PHONY: all core daemon host tests test check demo deps help clean headers asan tsan valgrind cppcheck bench-text bench-verdicts bench-conflict bench-advice
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/libmomentscope.a $(BUILD)/libmomentscope.so $(PROGRAMS) ## build everything
@@ -99,7 +99,24 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libmscope_host.a $(BUILD)/libm
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SAN) -o $@ $^ $(LDFLAGS) $(LINK_$*) -lcmocka $(HOST_LIBS) $(ZMQ_LIBS) -lm -pthread
 
-tests: $(BUILD)/libmscope_core.a $(TEST_BIN)
+tests: $(BUILD)/libmscope_core.a $(TEST_BIN) $(BUILD)/bench/verdicts
+
+$(BUILD)/bench/verdicts: $(call obj,$(wildcard host/bench/verdicts*.c)) $(BUILD)/libmscope_host.a $(BUILD)/libmomentscope.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SAN) -o $@ $^ $(LDFLAGS) $(HOST_LIBS) $(ZMQ_LIBS) -lm
+
+bench-verdicts: all tests ## verdicts on 240 random bands through a real daemon: confusion matrices, minutes
+	@$(BUILD)/bench/verdicts
+
+$(BUILD)/bench/%: $(BUILD)/obj/host/bench/%.o $(BUILD)/obj/host/bench/zipf.o $(BUILD)/libmscope_host.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SAN) -o $@ $^ $(LDFLAGS) $(HOST_LIBS) -lm
+
+bench-conflict: $(BUILD)/bench/conflict ## C* against the true gain of a beta for each band, 96 vocabularies, two minutes
+	@$(BUILD)/bench/conflict
+
+bench-advice: $(BUILD)/bench/advice ## advised settings against a sweep, by exact propagation and by sampling, minutes
+	@$(BUILD)/bench/advice
 
 # The engine's test sees every allocation of ours.
 LINK_test_engine = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=mmap \

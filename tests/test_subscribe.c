@@ -1,4 +1,4 @@
-/* test_subscribe.c - a listener against a publisher that loses, repeats and garbles on purpose; verdicts of a band */
+/* test_subscribe.c - a listener against a publisher that loses, repeats and garbles on purpose */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +12,6 @@
 #include <unistd.h>
 #include <zmq.h>
 
-#include "diagnose/verdict.h"
 #include "mscope/client.h"
 
 struct station {
@@ -292,115 +291,6 @@ static void test_many_topics(void **state)
     stop(&t);
 }
 
-/* -- verdicts --------------------------------------------------------------------------------------- */
-
-static mscope_rec_band band(double P, double eta, double eps, double H1, double H2)
-{
-    mscope_rec_band b;
-
-    memset(&b, 0, sizeof b);
-    b.P = b.p = P;
-    b.eta = eta;
-    b.eps = eps;
-    b.H1 = H1;
-    b.H2 = H2;
-    b.H1_se = b.H2_se = 0;
-    b.h_samples = 64;
-    snprintf(b.h_source, sizeof b.h_source, "probe");
-    return b;
-}
-
-/* P = 1, noise-free: H = eta eps h/(2(1+beta)); with mu = rho (1+x)/2 +- ..., all by hand. */
-static void test_verdict_arithmetic(void **state)
-{
-    mscope_verdict v;
-    mscope_rec_band b = band(1, 1, 0.1, 1, 1);
-
-    (void)state;
-    mscope_verdict_band(&b, &v);
-    assert_true(fabs(v.H - 0.1 / 3.8) < 1e-12);
-    /* lambda^2 - (2 - 0.1 - 0.1) lambda + 0.9 = 0: |lambda|^2 = 0.9, cos omega = 0.9/sqrt(0.9) */
-    double a = -0.5 * log(0.9), w = acos(0.9 / sqrt(0.9));
-    assert_true(fabs(v.omega - w) < 1e-12);
-    assert_true(fabs(v.zeta - a / sqrt(a * a + w * w)) < 1e-12);
-    assert_string_equal(v.regime, "heavy-ball");
-    char want[64];
-    snprintf(want, sizeof want, "oscillates, period %.3g updates", 2 * 3.14159265358979323846 / w);
-    assert_string_equal(v.why, want);
-    assert_true(fabs(v.confidence - 0.99) < 1e-12);
-}
-
-static void test_verdict_labels(void **state)
-{
-    static const struct { double P, eta, eps, H1, H2; const char *regime; } rows[] = {
-        { 1, 39, 0.1, 1, 1, "unstable" },            /* limit 2 (1.9)/0.1 = 38 */
-        { 1, 35, 0.1, 1, 1, "near-instability" },
-        { 1, 1, 0.1, 1, 1, "heavy-ball" },
-        { 1, 0.03, 0.1, 1, 1, "resonant" },
-        { 1, 0.001, 0.1, 1, 1, "sgd-like" },
-        { 0.01, 1.9, 0.1, 1, 1, "near-instability" },   /* rare rows act at full strength: limit near 2 */
-        { 1, 1.6, 0.1, 1, 2, "near-instability" },   /* gradient noise takes the limit to 3.8/(1.9 + 0.1) = 1.9 */
-        { 0.5, 0.1, 0.1, 1, 0.9, "resonant" },       /* H2 < H1^2: two noisy means, taken as no noise */
-    };
-    mscope_verdict v;
-
-    (void)state;
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        mscope_rec_band b = band(rows[i].P, rows[i].eta, rows[i].eps, rows[i].H1, rows[i].H2);
-        mscope_verdict_band(&b, &v);
-        if (strcmp(v.regime, rows[i].regime) != 0)
-            printf("# row %zu: %s, H %.3g zeta %.3g\n", i, v.regime, v.H, v.zeta);
-        assert_string_equal(v.regime, rows[i].regime);
-    }
-}
-
-static void test_verdict_unknown_is_a_verdict(void **state)
-{
-    mscope_verdict v;
-    mscope_rec_band b = band(0.5, 1, 0.1, NAN, NAN);
-
-    (void)state;
-    snprintf(b.h_source, sizeof b.h_source, "none: no probe");
-    mscope_verdict_band(&b, &v);
-    assert_string_equal(v.regime, "unknown");
-    assert_string_equal(v.why, "stability unknown: no probe");
-    assert_true(isnan(v.H) && isnan(v.zeta) && v.confidence == 0);
-    b = band(0.5, 1, 0.1, 0.2, NAN);         /* Fisher: damping, and no word on stability */
-    snprintf(b.h_source, sizeof b.h_source, "fisher");
-    mscope_verdict_band(&b, &v);
-    assert_true(isnan(v.H) && !isnan(v.zeta));
-    assert_string_equal(v.regime, "heavy-ball");
-    assert_non_null(strstr(v.why, "stability unknown: no probe"));
-    static const double odd[][4] = { { 0, 1, .1, 1 }, { 1, 0, .1, 1 }, { 1, 1, 0, 1 }, { 1, 1, .1, -1 }, { 1, 1, .1, 0 },
-                                     { NAN, 1, .1, 1 }, { 1, NAN, .1, 1 }, { 1, 1, 2, 1 }, { 1, 1, .1, INFINITY } };
-    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
-        b = band(odd[i][0], odd[i][1], odd[i][2], odd[i][3], 1);
-        mscope_verdict_band(&b, &v);
-        assert_string_equal(v.regime, "unknown");
-        assert_int_equal(strncmp(v.why, "stability unknown: ", 19), 0);
-    }
-}
-
-static void test_verdict_confidence_grows_with_samples(void **state)
-{
-    double last = 0;
-
-    (void)state;
-    assert_true(mscope_verdict_confidence(0) == 0 && mscope_verdict_confidence(NAN) == 0);
-    for (double n = 1; n < 1e6; n *= 1.3) {
-        double c = mscope_verdict_confidence(n);
-        assert_true(c >= last && c > 0 && c < 1);
-        last = c;
-    }
-    assert_true(fabs(mscope_verdict_confidence(16) - 0.96) < 1e-12);
-    mscope_rec_band b = band(1, 30, 0.1, 1, 1);      /* H 0.79 */
-    mscope_verdict sure, unsure;
-    mscope_verdict_band(&b, &sure);
-    b.H1_se = 0.05;                          /* one standard error away lies near-instability */
-    mscope_verdict_band(&b, &unsure);
-    assert_true(unsure.confidence < sure.confidence);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -411,10 +301,6 @@ int main(void)
         cmocka_unit_test(test_new_epoch_starts_anew),
         cmocka_unit_test(test_malformed_records_are_counted_and_passed_over),
         cmocka_unit_test(test_many_topics),
-        cmocka_unit_test(test_verdict_arithmetic),
-        cmocka_unit_test(test_verdict_labels),
-        cmocka_unit_test(test_verdict_unknown_is_a_verdict),
-        cmocka_unit_test(test_verdict_confidence_grows_with_samples),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,47 +1,104 @@
 /* verdict.c - from a band's record to a regime in words
  *
- * The theory's part (rho, zeta, eta_max, the spectral radius) is host/theory's; here it is fed with measured
- * curvature and turned into a sentence. Confidence comes from the measured hit rate of probes by sample count,
- * lowered when one standard error of H1 would change the label.                                            */
-#include "verdict.h"
+ * The theory's part (rho, zeta, eta_max, the spectral radius) is host/theory's, the curvature curvature.c's; here
+ * the two are joined, errors are carried through, and the result becomes a label and a sentence.            */
+#include "diagnose/verdict.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "diagnose/curvature.h"
 #include "mscope/theory.h"
 
 #define PI 3.14159265358979323846
-
-double mscope_verdict_confidence(double samples)
-{
-    /* 235 random bands: share of right regimes by probe row samples a band */
-    static const double at[] = { 1, 2, 4, 8, 16, 64, 256 }, hit[] = { 0.6, 0.80, 0.89, 0.94, 0.96, 0.99, 0.995 };
-    const int last = (int)(sizeof at / sizeof at[0]) - 1;
-
-    if (!(samples >= 1))
-        return 0;
-    for (int i = 0; i < last; i++)
-        if (samples < at[i + 1])
-            return hit[i] + (hit[i + 1] - hit[i]) * log(samples / at[i]) / log(at[i + 1] / at[i]);
-    return hit[last];
-}
+#define NEAR 0.8                     /* borders of the labels */
+#define ZETA_SGD 2.0
+#define ZETA_HEAVY 0.5
+#define NEAR_ODDS (1.0 / 3.0)        /* enough probability to say near-instability: an early warning is cheap */
+#define NEAR_STAYS 0.2
+#define UNSTABLE_ODDS 0.9            /* to say unstable: it sends people to change a run */
+#define UNSTABLE_STAYS 0.5
+#define STICK 1.1                    /* zeta must pass a border by this factor to leave a regime */
 
 /* H2 < H1^2 cannot be, but two noisy means can say so: then the band is noise-free as far as the probe can tell. */
-static int feedback(const mscope_rec_band *b, double H1, double H2, mscope_feedback *out)
+static int feedback(const mscope_rec_band *b, double P, double H1, double ratio, mscope_feedback *out)
 {
     mscope_row row;
-    double P = b->P < 1 ? b->P : 1;
 
-    if (!(H2 >= H1 * H1))
-        H2 = H1 * H1;
-    int rc = mscope_row_from_probe(P, H1, H2, b->eps, b->eta, 0, &row);
+    int rc = mscope_row_from_probe(P, H1, fmax(ratio, H1) * H1, b->eps, b->eta, 0, &row);
     return rc != 0 ? rc : mscope_row_feedback(&row, out);
 }
 
-static enum mscope_regime damping(double zeta)
+/* P(x > border) for x normal; no error, no doubt. */
+static double above(double x, double se, double border)
 {
-    return mscope_regime_of(0, zeta);
+    if (!(se > 0))
+        return x > border;
+    return 0.5 * erfc((border - x) / (se * sqrt(2)));
+}
+
+/* H = eta/2 (H2/H1 - P H1) + eta eps P H1/(2 (1+beta)). Isotropic: one scale moves all of it. Else H2/H1 = A + tau,
+ * A = sum h1^2/sum h1 moving with H1 and with the scatter of h1, known from n samples to sqrt(2/n).          */
+static double error_of_H(const mscope_rec_band *b, const mscope_curved *c, double H)
+{
+    double beta = 1 - b->eps, n = fmax(b->h_samples, 2), half = 0.5 * b->eta, w = c->isotropic, s = H * c->isotropic_sd;
+    double by_tau = half * c->ratio * c->ratio_sd, by_H1 = half * c->H1 * (1 - c->P + c->P * b->eps / (1 + beta)) * c->H1_sd;
+    double by_scatter = half * c->H1 * n * c->H1_sd * c->H1_sd * sqrt(2 / n);
+
+    return sqrt(w * s * s + (1 - w) * (by_tau * by_tau + by_H1 * by_H1 + by_scatter * by_scatter));
+}
+
+static double error_of_zeta(const mscope_rec_band *b, const mscope_curved *c)
+{
+    mscope_feedback low, high;
+    double s = fmin(c->H1_sd, 1.0);
+
+    if (isnan(s) || feedback(b, c->P, c->H1 * exp(-s), c->ratio, &low) != 0 ||
+        feedback(b, c->P, c->H1 * exp(s), c->ratio, &high) != 0)
+        return NAN;
+    if (isinf(low.zeta) || isinf(high.zeta))
+        return 0;
+    return 0.5 * fabs(log(low.zeta / high.zeta)) * (c->H1_sd / fmax(s, 1e-300));
+}
+
+static enum mscope_regime damping(double zeta, const char *before)
+{
+    double sgd = ZETA_SGD, heavy = ZETA_HEAVY;
+
+    if (strcmp(before, "sgd-like") == 0)
+        sgd /= STICK;
+    else if (strcmp(before, "resonant") == 0)
+        sgd *= STICK, heavy /= STICK;
+    else if (strcmp(before, "heavy-ball") == 0)
+        heavy *= STICK;
+    return zeta > sgd ? MSCOPE_REGIME_SGD : zeta < heavy ? MSCOPE_REGIME_HEAVY_BALL : MSCOPE_REGIME_RESONANT;
+}
+
+/* Labels H first, and what is left by zeta; the probability that the label is right beside it. */
+static enum mscope_regime judge(const mscope_verdict *v, const char *before, double *confidence)
+{
+    int was_unstable = strcmp(before, "unstable") == 0, was_near = was_unstable || strcmp(before, "near-instability") == 0;
+    double over = 0, close = 0, lz = log(v->zeta), in;
+
+    if (!isnan(v->H)) {
+        over = above(v->H, v->H_se, 1);
+        close = above(v->H, v->H_se, NEAR);
+        if (over > (was_unstable ? UNSTABLE_STAYS : UNSTABLE_ODDS)) {
+            *confidence = over;
+            return MSCOPE_REGIME_UNSTABLE;
+        }
+        if (close > (was_near ? NEAR_STAYS : NEAR_ODDS)) {
+            *confidence = close - over;
+            return MSCOPE_REGIME_NEAR;
+        }
+    }
+    enum mscope_regime r = damping(v->zeta, before);
+    double sgd = above(lz, v->zeta_se, log(ZETA_SGD)), not_heavy = above(lz, v->zeta_se, log(ZETA_HEAVY));
+
+    in = r == MSCOPE_REGIME_SGD ? sgd : r == MSCOPE_REGIME_HEAVY_BALL ? 1 - not_heavy : not_heavy - sgd;
+    *confidence = in * (1 - close);
+    return r;
 }
 
 static void say(mscope_verdict *v, const mscope_rec_band *b, const mscope_feedback *f, enum mscope_regime regime)
@@ -55,7 +112,11 @@ static void say(mscope_verdict *v, const mscope_rec_band *b, const mscope_feedba
                  -f->rate);
         break;
     case MSCOPE_REGIME_NEAR:
-        snprintf(to, cap, "near instability, eta %.3g of at most %.3g", b->eta, f->eta_max);
+        if (f->H > 1)
+            snprintf(to, cap, "near instability, eta %.3g and its limit %.3g are the same within the error of %.2g %%",
+                     b->eta, f->eta_max, 100 * v->H_se / v->H);
+        else
+            snprintf(to, cap, "near instability, eta %.3g of at most %.3g", b->eta, f->eta_max);
         break;
     case MSCOPE_REGIME_HEAVY_BALL:
         if (f->omega > 0)
@@ -78,55 +139,65 @@ static void unknown(mscope_verdict *v, const char *why)
     snprintf(v->why, sizeof v->why, "stability unknown: %.160s", why);
 }
 
-void mscope_verdict_band(const mscope_rec_band *b, mscope_verdict *out)
+/* Is there anything to judge? */
+static int judgeable(const mscope_rec_band *b, mscope_verdict *out)
 {
-    mscope_feedback f, low, high;
     char text[MSCOPE_TEXT_MAX + 1];
 
-    memset(out, 0, sizeof *out);
-    out->H = out->zeta = out->omega = out->rate = NAN;
     if (isnan(b->H1)) {
         int none = strncmp(b->h_source, "none: ", 6) == 0;
         unknown(out, none ? b->h_source + 6 : "no probe");
-        return;
+        return 0;
     }
     if (!(b->P > 0) || !(b->eps > 0) || !(b->eta > 0)) {
         snprintf(text, sizeof text, "P %.3g, eps %.3g, eta %.3g: the band does not move", b->P, b->eps, b->eta);
         unknown(out, text);
-        return;
+        return 0;
     }
     if (!(b->H1 > 0)) {
         snprintf(text, sizeof text, "curvature along the momentum is %.3g, not positive", b->H1);
         unknown(out, text);
-        return;
+        return 0;
     }
-    int measured = !isnan(b->H2);
-    if (feedback(b, b->H1, measured ? b->H2 : b->H1 * b->H1, &f) != 0) {
+    return 1;
+}
+
+void mscope_verdict_after(const mscope_rec_band *b, const mscope_verdict *before, mscope_verdict *out)
+{
+    mscope_feedback f;
+    mscope_curved c;
+    const char *was = before != NULL && before->regime != NULL ? before->regime : "unknown";
+
+    memset(out, 0, sizeof *out);
+    out->H = out->H_se = out->zeta = out->zeta_se = out->omega = out->rate = NAN;
+    if (!judgeable(b, out))
+        return;
+    mscope_curved_of(b, &c);
+    int measured = !isnan(c.ratio);
+    if (feedback(b, c.P, c.H1, measured ? c.ratio : c.H1, &f) != 0) {
         unknown(out, "the record is outside the theory's range");
         return;
     }
     out->zeta = f.zeta;
+    out->zeta_se = error_of_zeta(b, &c);
     out->omega = f.omega;
+    out->isotropic = c.isotropic;
     if (measured) {
         out->H = f.H;
+        out->H_se = error_of_H(b, &c, f.H);
         out->rate = f.rate;
-        out->confidence = mscope_verdict_confidence(b->h_samples);
-    } else {
-        f.regime = damping(f.zeta);
-        out->confidence = 0.5;
     }
-    out->regime = mscope_regime_name(f.regime);
-    say(out, b, &f, f.regime);
+    enum mscope_regime regime = judge(out, was, &out->confidence);
+    if (!measured || isnan(out->zeta_se))    /* nothing says how good the curvature is */
+        out->confidence *= 0.5;
+    out->confidence = fmin(fmax(out->confidence, 0.01), 0.995);
+    out->regime = mscope_regime_name(regime);
+    say(out, b, &f, regime);
     if (!measured)
         strncat(out->why, "; stability unknown: no probe", sizeof out->why - strlen(out->why) - 1);
-    /* one standard error of curvature either way, noise in proportion */
-    double s = isfinite(b->H1_se) ? b->H1_se / b->H1 : 0, ratio = measured ? b->H2 / (b->H1 * b->H1) : 1;
-    if (s > 0 && s < 1 && feedback(b, b->H1 * (1 - s), ratio * b->H1 * b->H1 * (1 - s) * (1 - s), &low) == 0 &&
-        feedback(b, b->H1 * (1 + s), ratio * b->H1 * b->H1 * (1 + s) * (1 + s), &high) == 0) {
-        enum mscope_regime l = measured ? low.regime : damping(low.zeta), h = measured ? high.regime : damping(high.zeta);
-        if (l != f.regime || h != f.regime)
-            out->confidence *= 0.7;
-    } else if (s >= 1) {
-        out->confidence *= 0.5;
-    }
+}
+
+void mscope_verdict_band(const mscope_rec_band *b, mscope_verdict *out)
+{
+    mscope_verdict_after(b, NULL, out);
 }

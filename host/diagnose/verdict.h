@@ -1,7 +1,9 @@
-/* verdict.h - what one band's record means: a pure function, no state, no output
+/* verdict.h - what one band's record means: pure functions, no hidden state, no output
  *
  * Near-instability is H = eta/eta_max and nothing else; the regime is the damping ratio zeta of the exact mean map
- * (mscope/theory.h). What the record does not tell stays unknown, and why says so.                           */
+ * (mscope/theory.h). H and zeta come with the standard errors of the curvature behind them, and the label weighs
+ * what a mistake costs: `near-instability` once H > 0.8 is a third likely, `unstable` only when H > 1 is 90 %
+ * likely. What the record does not tell stays unknown, and why says so.                                      */
 #ifndef MSCOPE_VERDICT_H
 #define MSCOPE_VERDICT_H
 
@@ -10,17 +12,24 @@
 typedef struct mscope_verdict {
     const char *regime;      /* unstable, near-instability, sgd-like, resonant, heavy-ball, or unknown; static */
     double H;                /* eta/eta_max, NaN: unknown                                                      */
+    double H_se;             /* its standard error, NaN: unknown                                               */
     double zeta;             /* damping ratio of the mean error, NaN: unknown                                  */
+    double zeta_se;          /* standard error of ln zeta, NaN: unknown                                        */
     double omega;            /* its frequency, radian per active update, 0: does not oscillate, NaN: unknown   */
     double rate;             /* decay of R per global step, negative: grows, NaN: unknown                      */
+    double isotropic;        /* probability that the rows' curvature is isotropic; 0: not weighed              */
     double confidence;       /* probability that the regime is right, 0 when unknown                           */
     char why[MSCOPE_TEXT_MAX + 1];   /* the arithmetic in words                                                */
 } mscope_verdict;
 
-/* mscope_verdict_band - judge one record.  Threads any.  Cost O(1) */
+/* mscope_verdict_band - judge one record by itself.  Threads any.  Cost O(1) */
 void mscope_verdict_band(const mscope_rec_band *b, mscope_verdict *out);
 
-/* mscope_verdict_confidence - how often a probe of that many row samples names the right regime */
-double mscope_verdict_confidence(double samples);
+/* mscope_verdict_after - judge a record of a band that was judged before
+ *
+ * A regime is left only when its border is passed by a tenth in zeta, or clearly in H, so a band on a border does
+ * not flicker. Nothing of the old verdict but its regime is used, and never to answer where this record is silent.
+ * Shape    before: the verdict on the band's previous record; NULL: none. May be out                        */
+void mscope_verdict_after(const mscope_rec_band *b, const mscope_verdict *before, mscope_verdict *out);
 
 #endif
