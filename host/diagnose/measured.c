@@ -70,7 +70,7 @@ static enum mscope_error_source pool(const guess *g, const double *updates, size
  * in proportion so that the measured H2 stays what it is for an error spread evenly. */
 static void split(mscope_risk_band *b, double spread, double h1, double excess, double R, double noise2)
 {
-    double mean = 0, square = 0, shared = 0;
+    double mean, square, shared = 0;
 
     b->groups = spread > 1 ? SPLIT : 1;
     if (b->groups == 1) {
@@ -80,14 +80,19 @@ static void split(mscope_risk_band *b, double spread, double h1, double excess, 
         b->R0[0] = R;
         return;
     }
-    for (int j = 0; j < b->groups; j++) {
-        b->h1[j] = pow(spread, -(double)j / (b->groups - 1));
-        mean += b->h1[j] / b->groups;
-    }
-    for (int j = 0; j < b->groups; j++) {
-        b->h1[j] *= h1 / mean;
-        square += b->h1[j] * b->h1[j] / b->groups;
-    }
+    /* a spread of h shows in H2 as noise does: no more of it than was measured */
+    do {
+        mean = square = 0;
+        for (int j = 0; j < b->groups; j++) {
+            b->h1[j] = pow(spread, -(double)j / (b->groups - 1));
+            mean += b->h1[j] / b->groups;
+        }
+        for (int j = 0; j < b->groups; j++) {
+            b->h1[j] *= h1 / mean;
+            square += b->h1[j] * b->h1[j] / b->groups;
+        }
+        spread = fmax(1, spread * 0.98);
+    } while (square - h1 * h1 > h1 * excess && spread > 1);
     for (int j = 0; j < b->groups; j++) {
         /* all of it as the shared kind: d coordinates, d much larger than 2 */
         b->share[j] = b->h1[j] / b->groups;
