@@ -38,7 +38,7 @@ DIAG_SRC   = host/diagnose/curvature.c host/diagnose/verdict.c host/diagnose/spe
 CLI_SRC    = $(addprefix host/cli/,main.c watch.c watch_view.c watch_summary.c record_json.c advise.c predict.c predict_json.c predict_ls.c predict_lr.c \
              predict_words.c predict_plot.c)
 DEMO_SRC   = host/demo/trainer.c host/demo/model.c host/demo/text.c
-TESTS      = test_exact test_totals test_kern test_core test_wire test_engine test_client test_subscribe test_verdict test_spectrum test_theory test_logistic test_theory_vectors test_theory_mc
+TESTS      = test_exact test_totals test_kern test_core test_wire test_engine test_client test_subscribe test_verdict test_spectrum test_theory test_logistic test_theory_vectors test_theory_mc test_conflict test_advice
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_OBJ    = $(call obj,$(CORE_SRC) $(PROTO_SRC) $(CLIENT_SRC))
@@ -108,6 +108,7 @@ $(BUILD)/bench/verdicts: $(call obj,$(wildcard host/bench/verdicts*.c)) $(BUILD)
 bench-verdicts: all tests ## verdicts on 240 random bands through a real daemon: confusion matrices, minutes
 	@$(BUILD)/bench/verdicts
 
+.SECONDARY: $(BUILD)/obj/host/bench/zipf.o $(BUILD)/obj/host/bench/conflict.o $(BUILD)/obj/host/bench/advice.o
 $(BUILD)/bench/%: $(BUILD)/obj/host/bench/%.o $(BUILD)/obj/host/bench/zipf.o $(BUILD)/libmscope_host.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SAN) -o $@ $^ $(LDFLAGS) $(HOST_LIBS) -lm
