@@ -1,0 +1,106 @@
+"""momentscope advise: JSON lines in, from a real daemon, and wrong usage."""
+import json
+import math
+import os
+import subprocess
+import unittest
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), ".."))
+PROGRAM = os.path.join(os.path.abspath(os.path.join(ROOT, os.environ.get("BUILD", "build"))), "momentscope")
+
+
+def advise(*options, text="", **more):
+    return subprocess.run([PROGRAM, "advise", *options], input=text, capture_output=True, text=True, timeout=60, **more)
+
+
+def bands(batch=16384, eta=40.0, eps=0.1, table="words", **change):
+    """Zipf rows of width 64 by octaves of rank, least squares: what watch --once --json would print of them."""
+    lines = [json.dumps({"topic": f"table/{table}", "table": table, "step": 10, "bands": list(range(3, 15))})]
+    for k in range(12):
+        rows = 1 << k
+        p = sum(1 / (8.895 * r) for r in range(rows, 2 * rows)) / rows
+        P = -math.expm1(batch * math.log1p(-p))
+        band = {"topic": f"band/{table}/{k + 3}", "table": table, "band": k + 3, "rows": rows, "p": p, "P": P, "d": 64,
+                "updates": int(1e6 * rows * P), "batch": batch, "eta": eta, "eps": eps, "H1": p / P,
+                "H2": p * ((66 - p) / batch + p) / P, "h_source": "probe", "h_samples": 64, "R": None, "g2": None, "U": None}
+        band.update(change)
+        lines.append(json.dumps(band))
+    return "\n".join(lines) + "\n"
+
+
+class Advise(unittest.TestCase):
+    def test_an_eta_for_each_band_wins_at_a_large_batch(self):
+        r = advise("--jsonl", "--json", text=bands())
+        self.assertEqual((r.returncode, r.stderr), (0, ""))
+        a = json.loads(r.stdout)
+        self.assertTrue(a["possible"])
+        self.assertEqual(a["advised"], "eta a band, no momentum")
+        plans = {p["plan"]: p for p in a["plans"]}
+        self.assertGreater(a["gain"], 1.5)
+        self.assertAlmostEqual(a["gain"], a["steps_now"] / plans[a["advised"]]["steps"], 6)
+        self.assertTrue(all(p["H"] <= 0.8 + 1e-9 for p in a["plans"]))
+        self.assertEqual([b["band"] for b in plans[a["advised"]]["bands"]], list(range(3, 15)))
+        self.assertTrue(0 <= a["cost"] <= a["cost_now"] <= 1)
+
+    def test_words_and_explanation(self):
+        r = advise("--jsonl", "--explain", text=bands())
+        self.assertEqual((r.returncode, r.stderr), (0, ""))
+        for part in ("table words", "C* = ", "advice: no momentum", "assumed: ", "one eta, one beta", "two-thirds rule",
+                     "critical damping", "for reference, no advice", "samples"):
+            self.assertIn(part, r.stdout)
+        self.assertNotIn("delta", r.stdout)
+
+    def test_the_best_setting_is_left_alone(self):
+        first = json.loads(advise("--jsonl", "--json", "--target", "0.01", text=bands(64, 0.1)).stdout)
+        single = next(p for p in first["plans"] if p["plan"] == "one eta, one beta")["bands"][0]
+        r = advise("--jsonl", "--target", "0.01", text=bands(64, single["eta"], single["eps"]))
+        self.assertEqual(r.returncode, 0)
+        self.assertIn("nothing better than the present setting is known", r.stdout)
+
+    def test_no_probe_says_so(self):
+        r = advise("--jsonl", text=bands(H1=None, H2=None, h_source="none: no probe was sent"))
+        self.assertEqual((r.returncode, r.stderr), (1, ""))
+        self.assertIn("no advice: curvature is known for 0 % of the updates only: no probe was sent", r.stdout)
+        r = advise("--jsonl", "--json", text=bands(H2=None, h_source="fisher"))
+        self.assertEqual(r.returncode, 1)
+        self.assertFalse(json.loads(r.stdout)["possible"])
+
+    def test_two_tables_and_a_choice(self):
+        text = bands() + bands(64, 0.1, table="other")
+        r = advise("--jsonl", text=text)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        self.assertIn("table words", r.stdout)
+        self.assertIn("table other", r.stdout)
+        self.assertNotIn("table words", advise("--jsonl", "--table", "other", text=text).stdout)
+
+    def test_spread_and_rows(self):
+        for options in (("--spread", "23"), ("--by-rows",)):
+            r = advise("--jsonl", *options, text=bands(256, 2.0))
+            self.assertEqual((r.returncode, r.stderr), (0, ""), options)
+
+    def test_nonsense_is_refused(self):
+        for text in ("no json\n", "[1]\n", "{}\n", '{"topic":"band/x"}\n', "", '{"topic":"band/x/99","table":"x","band":99}\n'):
+            r = advise("--jsonl", text=text)
+            self.assertEqual((r.returncode, r.stdout), (1, ""), text)
+            self.assertIn("momentscope advise:", r.stderr)
+        wild = advise("--jsonl", text=bands(H1=1e300, H2=1e308))
+        self.assertIn(wild.returncode, (0, 1))
+        for options in (("--target", "2"), ("--spread", "0"), ("--nothing",), ("extra",), ("--wait", "x")):
+            r = advise(*options)
+            self.assertEqual(r.returncode, 2, options)
+            self.assertTrue(r.stderr)
+
+    def test_help(self):
+        r = advise("--help")
+        self.assertEqual(r.returncode, 0)
+        self.assertIn("example:", r.stdout)
+        self.assertIn("exit codes:", r.stdout)
+
+    def test_no_daemon(self):
+        r = advise("--wait", "0.3", "--telemetry", "ipc:///tmp/momentscope-nobody.ipc", "--replay", "")
+        self.assertEqual(r.returncode, 1)
+        self.assertIn("is momentscoped running", r.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
