@@ -32,10 +32,11 @@ typedef struct mscope_bench_param {
 
 /* ---- one step of a schedule ----------------------------------------------------------------------------- */
 
-/* m <- beta m + eps g;  theta <- theta - eta m - direct g        EMA form, eps = 1 - beta
- * nesterov: theta <- theta - eta (beta m + eps g) with the new m, the look-ahead of torch in EMA form.       */
+/* m <- beta m + gain g;  theta <- theta - eta m - direct g       EMA form: gain = eps = 1 - beta; DANA: gain = 1
+ * nesterov: theta <- theta - eta (beta m + gain g) with the new m, the look-ahead of torch.
+ * A workload without silent rows need not read this: mscope_bench_move (rows.h) moves a dense vector.        */
 typedef struct mscope_bench_rates {
-    double eta, eps, direct;
+    double eta, eps, gain, direct;
     int nesterov;
 } mscope_bench_rates;
 
@@ -88,6 +89,9 @@ typedef struct mscope_workload {
     int (*theory)(void *self, const mscope_bench_rates *rates, double t, mscope_bench_summary *out);
     /* Risk at which band b (bands: the total) counts as learnt. NULL: --target times the risk at the start.    */
     double (*target)(void *self, size_t b);
+    /* Rates for each band by the exact maps, from one (eta, eps): beta_each 0 searches eta_i, 1 searches eps_i.
+     * NULL: no advice. Returns 0, or negative where nothing was found.                                      */
+    int (*advise)(void *self, const mscope_bench_rates *now, int beta_each, double fraction, mscope_bench_rates *band);
     void (*fini)(void *self);
 } mscope_workload;
 
