@@ -142,13 +142,38 @@ static int refused(const mscope_bad *why)
     return MSCOPE_EXIT_USAGE;
 }
 
+/* the first of n values outside its range is refused under its flag's name */
+typedef struct limit {
+    const char *flag;
+    double value;
+    bool fits;
+    const char *range;
+} limit;
+
+static bool within(const limit *l, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!l[i].fits) {
+            refused(&(mscope_bad){ l[i].flag, l[i].value, l[i].range });
+            return false;
+        }
+    return true;
+}
+
 /* settle eps and beta against each other; NaN marks what was not given */
 static bool momentum(options *o)
 {
+    const limit given[] = {
+        { "beta", o->beta, isnan(o->beta) || (o->beta >= 0.0 && o->beta < 1.0), "[0, 1)" },
+        { "eps", o->eps, isnan(o->eps) || (o->eps > 0.0 && o->eps <= 1.0), "(0, 1]" },
+    };
+
     if (isnan(o->eps) && isnan(o->beta)) {
         missing("--beta or --eps");
         return false;
     }
+    if (!within(given, 2))
+        return false;
     if (isnan(o->eps))
         o->eps = 1.0 - o->beta;
     else if (isnan(o->beta))
@@ -161,6 +186,17 @@ static bool momentum(options *o)
     return true;
 }
 
+static bool plottable(const options *o)
+{
+    size_t len = o->plot != NULL ? strlen(o->plot) : 0;
+
+    if (o->plot == NULL ||
+        (len > 4 && (strcmp(o->plot + len - 4, ".svg") == 0 || strcmp(o->plot + len - 4, ".png") == 0)))
+        return true;
+    fprintf(stderr, "momentscope predict: --plot %s: the name must end in .svg or .png\n", o->plot);
+    return false;
+}
+
 static int show(const options *o, mscope_points *p)
 {
     mscope_path path = { p->title, p->x_label, p->y_label, p->x, p->y, p->n };
@@ -171,11 +207,6 @@ static int show(const options *o, mscope_points *p)
     if (o->plot == NULL)
         return MSCOPE_EXIT_OK;
     err = mscope_plot_file(o->plot, &path);
-    if (err == MSCOPE_ENOTSUP) {
-        fprintf(stderr, "momentscope predict: --plot %s: the name must end in .svg or .png\n",
-                o->plot);
-        return MSCOPE_EXIT_USAGE;
-    }
     if (err != MSCOPE_OK) {
         fprintf(stderr, "momentscope predict: --plot %s: cannot write it\n", o->plot);
         return MSCOPE_EXIT_FAILED;
@@ -212,16 +243,20 @@ static int run_ls(const options *o, mscope_points *p)
 
 static int run_measured(const options *o, mscope_points *p)
 {
+    const limit given[] = {
+        { "P", o->P, o->P > 0.0 && o->P <= 1.0, "(0, 1]" },
+        { "H1", o->H1, o->H1 > 0.0 && isfinite(o->H1), "> 0" },
+        { "H2", o->H2, o->H2 >= o->H1 * o->H1 && isfinite(o->H2), ">= H1^2" },
+        { "eta", o->eta, o->eta >= 0.0 && isfinite(o->eta), ">= 0" },
+        { "noise2", o->noise2, o->noise2 >= 0.0 && isfinite(o->noise2), ">= 0" },
+    };
     mscope_row row;
 
     if (isnan(o->P + o->H1 + o->H2 + o->eta))
         return missing("--P, --H1, --H2 and --eta");
-    if (mscope_row_from_probe(o->P, o->H1, o->H2, o->eps, o->eta, o->noise2, &row) != MSCOPE_OK) {
-        fprintf(stderr,
-                "momentscope predict: need 0 < P <= 1, H1 > 0, H2 >= H1^2, 0 < eps <= 1, eta >= 0,"
-                " noise2 >= 0\n");
+    if (!within(given, sizeof given / sizeof given[0]) ||
+        mscope_row_from_probe(o->P, o->H1, o->H2, o->eps, o->eta, o->noise2, &row) != MSCOPE_OK)
         return MSCOPE_EXIT_USAGE;
-    }
     printf("measured row  P = %g, H1 = %g, H2 = %g, beta = %.10g (eps = %g), eta = %g\n\n", o->P,
            o->H1, o->H2, o->beta, o->eps, o->eta);
     if (mscope_words_row(stdout, &row, p) != MSCOPE_OK)
@@ -265,8 +300,10 @@ int mscope_cmd_predict(int argc, char **argv)
     }
     if (o.jsonl)
         return mscope_predict_lines(stdin, stdout) == 0 ? MSCOPE_EXIT_OK : MSCOPE_EXIT_FAILED;
-    if (!momentum(&o))
+    if (!momentum(&o) || !plottable(&o))
         return MSCOPE_EXIT_USAGE;
+    if (!isnan(o.r) && strcmp(o.model, "logistic") != 0)
+        fprintf(stderr, "momentscope predict: --r only belongs to --model logistic, and is not used here\n");
     if (o.measured)
         return run_measured(&o, &points);
     if (strcmp(o.model, "logistic") == 0)

@@ -176,8 +176,8 @@ static void say_limit(FILE *out, const mscope_limit *l)
     if (l->dim == 0)
         fprintf(out, "limit         none in this corner of the plane\n");
     else if (l->dim == 1)
-        fprintf(out, "limit         R' = -%.4g R, one unit of time = d^%.3g active updates\n",
-                l->c_eff, l->atlas.clock);
+        fprintf(out, "limit         R' = %.4g R, one unit of time = d^%.3g active updates\n",
+                -l->c_eff, l->atlas.clock);
     else
         fprintf(out,
                 "limit         %s, one unit of time = d^%.3g active updates; rho = %.4g, etabar = "

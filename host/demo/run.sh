@@ -37,7 +37,9 @@ echo "momentscoped is up; the trainer starts, a next-word model on real text"
 # shellcheck disable=SC2086 # lists of words on purpose
 "$BUILD/demo_trainer" ${DEMO_ARGS:-} ${TEXT:-} >"$dir/trainer.log" 2>&1 &
 trainer=$!
-"$BUILD/momentscope" watch --every "$([ -t 1 ] && echo 0.25 || echo 6)" &
+every=6
+[ -t 1 ] && every=0.25
+"$BUILD/momentscope" watch --every "$every" &
 watch=$!
 status=0
 wait "$trainer" || status=$?

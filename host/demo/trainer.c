@@ -24,6 +24,12 @@
 #define PROBE_REACH 0.03             /* |delta m| as a share of |theta|: the Hessian hardly moves, rounding stays small */
 #define FADED 1e-18                  /* momentum below this is a memory of a memory: no direction to trust */
 
+static const char usage[] =
+    "usage: demo_trainer [--steps N] [--batch N] [--rate ETA] [--eps E] [--readout-rate E]\n"
+    "                    [--probe-every N] [--endpoint E] [--quiet] [FILE ...]\n"
+    "Train a next-word model on FILEs, or on prose found on the machine, with momentscope attached.\n"
+    "exit codes: 0 trained, 1 no text or no table, 2 wrong usage\n";
+
 typedef struct options {
     uint32_t steps, batch, probe_every;
     double eta, eps, readout;
@@ -114,9 +120,11 @@ static int parse(options *o, int argc, char **argv)
         case 'q':
             o->quiet = 1;
             break;
+        case 'h':
+            printf("%s", usage);
+            exit(0);
         default:
-            fprintf(stderr, "usage: demo_trainer [--steps N] [--batch N] [--rate ETA] [--eps E] [--readout-rate E]\n"
-                            "                    [--probe-every N] [--endpoint E] [--quiet] [FILE ...]\n");
+            fprintf(stderr, "%s", usage);
             return -1;
         }
     return bad ? -1 : 0;
@@ -139,8 +147,11 @@ static int start_client(run *r)
     mscope_attach_info info = { .table = "embedding", .rows = VOCABULARY, .dim = WIDTH, .capacity = r->opt.batch,
                                 .nll = 1, .acf_rows = 16, .fresh = 1 };
 
-    if (mscope_client_open(&r->client, &copt) != 0)
+    if (mscope_client_open(&r->client, &copt) != 0) {
+        fprintf(stderr, "demo_trainer: --endpoint %s: must be ipc://PATH or tcp://HOST:PORT\n",
+                r->opt.endpoint ? r->opt.endpoint : "(the default)");
         return -1;
+    }
     r->handle = mscope_client_attach(r->client, &info);
     return r->handle < 0 ? -1 : 0;
 }
@@ -161,7 +172,7 @@ static int start(run *r)
         return -1;
     if (model_init(&r->net, VOCABULARY, WIDTH, r->opt.batch, 7) != 0 || start_table(r) != 0)
         return -1;
-    return start_client(r);
+    return 0;
 }
 
 static void draw_batch(run *r)
@@ -283,6 +294,8 @@ int main(int argc, char **argv)
 
     if (parse(&r.opt, argc, argv) != 0)
         return 2;
+    if (start_client(&r) != 0)
+        return 2;
     if (text_read(&r.words, argv + optind, VOCABULARY) != 0)
         return 1;
     printf("%zu words of text from %zu files; vocabulary %u, width %u, batch %u; the most frequent: %s %s %s %s %s\n",
@@ -290,8 +303,12 @@ int main(int argc, char **argv)
            r.words.name[2], r.words.name[3], r.words.name[4]);
     fflush(stdout);
     if (start(&r) != 0 || train(&r) != 0) {
-        fprintf(stderr, "demo_trainer: stopped by an error (%s %g)\n", r.table ? mscope_table_fault(r.table)->field : "memory",
-                r.table ? mscope_table_fault(r.table)->value : 0.0);
+        const mscope_fault *f = r.table ? mscope_table_fault(r.table) : NULL;
+
+        if (f)
+            fprintf(stderr, "demo_trainer: stopped: %s %g is outside %g to %g\n", f->field, f->value, f->low, f->high);
+        else
+            fprintf(stderr, "demo_trainer: out of memory\n");
         return 1;
     }
     report(&r);
