@@ -75,6 +75,7 @@ static int pack_value(msgpack_packer *pk, const mscope_field *f, const char *at)
     case MSCOPE_FIELD_int:
         return msgpack_pack_int(pk, *(const int *)(const void *)at);
     case MSCOPE_FIELD_bool:
+    case MSCOPE_FIELD_flag:
         return *(const int *)(const void *)at ? msgpack_pack_true(pk) : msgpack_pack_false(pk);
     case MSCOPE_FIELD_f64:
         return pack_real(pk, *(const double *)(const void *)at);
@@ -362,6 +363,7 @@ static int read_value(reader *r, const mscope_field *f, const item *v)
         return 0;
     }
     case MSCOPE_FIELD_bool:
+    case MSCOPE_FIELD_flag:
         if (v->type != ITEM_BOOL)
             return wrong_type(r, f, v, "a bool");
         *(int *)(void *)at = (int)v->u;
@@ -426,8 +428,12 @@ int mscope_fields_decode(const mscope_field *f, size_t n, const uint8_t *in, siz
     if (off != len || mscope_unpack_data(&ctx).type != ITEM_MAP)
         return mscope_refusal_set(why, MSCOPE_EPROTO, "body", "one MessagePack map and nothing after it",
                              "not one map", "%zu bytes, %zu used", len, off);
-    for (size_t i = 0; i < n; i++)
-        if (!(r.seen >> i & 1))
+    for (size_t i = 0; i < n; i++) {
+        if (r.seen >> i & 1)
+            continue;
+        if (f[i].type != MSCOPE_FIELD_flag)
             return mscope_refusal_set(why, MSCOPE_EPROTO, f[i].name, "present", "a required field is missing", "missing");
+        *(int *)(void *)(r.into + f[i].at) = 0;
+    }
     return 0;
 }

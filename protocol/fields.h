@@ -13,6 +13,7 @@ enum mscope_field_type {
     MSCOPE_FIELD_u32,
     MSCOPE_FIELD_int,            /* signed, for error codes                                  */
     MSCOPE_FIELD_bool,
+    MSCOPE_FIELD_flag,           /* a bool that may be missing: false                        */
     MSCOPE_FIELD_f64,            /* NaN and infinities are nil on the wire; nil reads as NaN */
     MSCOPE_FIELD_name,           /* char[], NUL-terminated, UTF-8 without control characters */
     MSCOPE_FIELD_text,

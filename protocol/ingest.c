@@ -347,6 +347,7 @@ static const mscope_field hello_fields[] = {
     FIELD(mscope_hello, bool, fresh, 0, 0),
     FIELD(mscope_hello, bool, nll, 0, 0),
     FIELD(mscope_hello, u32, acf_rows, 0, 64),
+    FIELD(mscope_hello, flag, narrow, 0, 0),
 };
 
 static const mscope_field welcome_fields[] = {

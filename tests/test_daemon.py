@@ -555,6 +555,31 @@ class Trainers(Case):
         self.assertEqual(kind, WELCOME)
         self.assertEqual(sub.until(lambda topic, r: topic == "table/t" and r["rows"] == 5)["step"], 0)
 
+    def test_a_narrower_trainer_is_never_exact(self):
+        d = self.daemon("--interval-steps", "1")
+        sub, t = self.subscriber(d), self.trainer(d)
+        sub.until(lambda topic, r: topic == "daemon")
+        kind, welcome = t.hello("t", 4, 2, narrow=True)
+        self.assertEqual((kind, welcome["exact"]), (WELCOME, True))         # nothing to SYNC
+        self.assertIn("narrower type", sub.alert("inexact", "t")["text"])
+        t.step(1, [1], [[1.0, 1.0]])
+        self.assertEqual((t.ack()["flags"], sub.table("t", 1)["exact"]), (0, False))
+        t.step(3, [1], [[1.0, 1.0]])
+        self.assertEqual((t.ack()["flags"], sub.table("t", 3)["exact"]), (raw.INEXACT, False))
+        t.rows(SYNC, 3, 0, np.ones((4, 2)), np.ones((4, 2)), last=True)
+        self.assertEqual(t.ack()["flags"], 0)
+        t.hello("t", 4, 2, step=3, fresh=False, narrow=True)                # again: said once
+        t.step(4, [1], [[1.0, 1.0]])
+        self.assertEqual((t.ack()["flags"], sub.table("t", 4)["exact"]), (0, False))
+        self.assertEqual([r["exact"] for topic, _, r, _ in sub.records if topic.startswith("band/")], [False] * 3)
+        said = [(r["code"], r["text"]) for topic, _, r, _ in sub.records if topic == "alert"]
+        self.assertEqual([code for code, _ in said], ["attached", "inexact", "inexact", "inexact"], said)
+        self.assertEqual(sum("narrower type" in text for _, text in said), 1)
+        t.hello("t", 4, 2, step=4, fresh=False)                             # says it no longer is
+        self.assertTrue(sub.until(lambda topic, r: topic == "table/t", "the change")["exact"])
+        kind, said = t.hello("u", 4, 2, handle=1, narrow=1)
+        self.assertEqual((kind, said["code"], said["field"]), (ERROR, EPROTO, "narrow"))
+
     def test_a_stopped_daemon_blames_nobody_for_the_silence(self):
         d = raw.Daemon("--interval", "0.05", "--takeover", "0.5")
         self.addCleanup(d.close)

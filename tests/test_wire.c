@@ -263,7 +263,7 @@ static void test_indices_stop_at_the_first_one_out_of_range(void **state)
 
 static const mscope_hello hello = { .table = "embed.weight", .client = "trainer 42", .reference = "zero", .rows = 4096,
                                     .dim = 32, .capacity = 512, .acf_rows = 8, .state = MSCOPE_STATE_MIXED,
-                                    .form = MSCOPE_FORM_TORCH, .nesterov = 1, .fresh = 1 };
+                                    .form = MSCOPE_FORM_TORCH, .nesterov = 1, .fresh = 1, .narrow = 1 };
 static const mscope_welcome welcome = { .epoch = (UINT64_C(1) << 63) + 5, .next_seq = 7, .step = 300, .exact = 1,
                                         .credit_frames = 64, .credit_bytes = 67108864 };
 static const mscope_refusal refusal = { .code = -1, .field = "b (eps)", .value = "1.5", .range = "0..1",
@@ -290,6 +290,11 @@ static void test_bodies_golden_and_truncated(void **state)
     }
     out[n] = 0xc0;
     assert_int_equal(mscope_hello_decode(out, (size_t)n + 1, &h, &why), MSCOPE_EPROTO);
+    out[0]--;                                /* one entry less: the last, narrow, is optional */
+    h.narrow = 1;
+    assert_int_equal(mscope_hello_decode(out, (size_t)n - 8, &h, &why), 0);
+    assert_int_equal(h.narrow, 0);
+    assert_string_equal(h.table, "embed.weight");
 
     n = mscope_welcome_encode(&welcome, out, sizeof out);
     assert_int_equal(n, golden("welcome", gold, sizeof gold));

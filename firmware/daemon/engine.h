@@ -53,7 +53,7 @@ typedef struct mscope_shadow {       /* the daemon's copy of one trainer's table
     void *values, *momenta;          /* chunk rows of theta or g, and of m                       */
     uint32_t chunk;
     /* truth */
-    int exact;
+    int exact;                       /* no SYNC is owed; published as exact unless hello.narrow  */
     uint32_t healed;                 /* rows 0 .. healed-1 were synced since the last loss       */
     uint32_t referenced;             /* rows 0 .. referenced-1 have their reference              */
     mscope_step last;                /* schedule of the last STEP                                */

@@ -155,7 +155,7 @@ static void band_record(mscope_engine *e, const mscope_shadow *s, unsigned band,
     set_curvature(r, s, b);
     set_clocks(r);
     r->idle_share = b->idle_share;
-    r->exact = s->exact;
+    r->exact = s->exact && !s->hello.narrow;
     r->lost_frames = s->lost;
     mscope_ring_commit(e->ring);
 }
@@ -219,7 +219,7 @@ static void table_record(mscope_engine *e, const mscope_shadow *s, const totals 
     r->silent = t->silent;
     r->bands = t->bands;
     r->attached = s->attached;
-    r->exact = s->exact;
+    r->exact = s->exact && !s->hello.narrow;
     r->lost_frames = s->lost;
     r->refused_frames = s->refused;
     r->syncs = s->syncs;

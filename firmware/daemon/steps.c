@@ -372,7 +372,8 @@ int mscope_sync_apply(mscope_engine *e, mscope_shadow *s, const mscope_header *h
     s->changed |= !s->exact;
     if (!s->exact) {
         s->exact = 1;
-        mscope_engine_alert(e, s, "exact", "table %s is exact again at step %llu", s->hello.table,
+        mscope_engine_alert(e, s, s->hello.narrow ? "inexact" : "exact", "table %s is %s at step %llu", s->hello.table,
+                            s->hello.narrow ? "as near as its narrower rows allow" : "exact again",
                             (unsigned long long)h->step);
     }
     return 0;

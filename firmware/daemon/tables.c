@@ -276,7 +276,7 @@ int mscope_hello_apply(mscope_engine *e, const mscope_header *h, const mscope_he
                        mscope_shadow **out, mscope_refusal *why)
 {
     mscope_shadow *s = find_name(e, hello->table), *same = mscope_shadow_find(e, h->session, h->table);
-    int own, keep, held, err;
+    int own, keep, held, narrow, err;
 
     if (same != NULL && same != s)
         return mscope_refusal_set(why, MSCOPE_EBUSY, "table (handle)", "a handle this session does not use yet",
@@ -294,6 +294,8 @@ int mscope_hello_apply(mscope_engine *e, const mscope_header *h, const mscope_he
     if (err)
         return err;
     own = own && keep && s->attached;
+    narrow = hello->narrow && !(own && s->hello.narrow);
+    s->changed |= s->hello.narrow != hello->narrow;
     s->hello = *hello;
     s->session = h->session;
     s->handle = h->table;
@@ -302,6 +304,9 @@ int mscope_hello_apply(mscope_engine *e, const mscope_header *h, const mscope_he
         s->changed = 1;
         tell_attached(e, s, held);
     }
+    if (narrow)
+        mscope_engine_alert(e, s, "inexact", "the trainer keeps table %s in a narrower type than the shadow, which drifts "
+                            "between SYNCs: never published as exact", s->hello.table);
     *out = s;
     return 0;
 }

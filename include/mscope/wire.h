@@ -84,6 +84,8 @@ typedef struct mscope_hello {
     int state, form, nesterov;             /* enum mscope_state, enum mscope_form                  */
     int fresh;                             /* theta and m are all zero, or theta is not needed and m is zero */
     int nll;                               /* the loss is a mean negative log likelihood: Fisher curvature is allowed */
+    int narrow;                            /* the trainer keeps rows in a narrower type than the shadow, which drifts
+                                              between SYNCs: never published as exact; missing on the wire: 0 */
 } mscope_hello;
 
 typedef struct mscope_welcome {
