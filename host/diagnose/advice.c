@@ -61,10 +61,42 @@ static void search_all(const mscope_search *s, mscope_setting now, mscope_plan *
     plan[MSCOPE_PLAN_BETA_EACH].steps = mscope_search_beta_eta(s, plan[MSCOPE_PLAN_BETA_EACH].setting);
 }
 
+static int wins(const mscope_advice *a, const double *other, int k)
+{
+    return a->plan[k].steps < WORTH * a->plan[MSCOPE_PLAN_NOW].steps &&
+           (other == NULL || other[k] < WORTH * other[MSCOPE_PLAN_NOW]);
+}
+
+/* The simplest of the fastest among the plans that win; other: steps under another reading, or NULL. */
+static void choose(mscope_advice *a, const double *other)
+{
+    double fastest = INFINITY;
+
+    a->best = MSCOPE_PLAN_NOW;
+    for (int k = MSCOPE_PLAN_NOW + 1; k < MSCOPE_PLANS; k++)
+        if (wins(a, other, k))
+            fastest = fmin(fastest, a->plan[k].steps);
+    for (int k = MSCOPE_PLANS - 1; k > MSCOPE_PLAN_NOW; k--)
+        if (wins(a, other, k) && a->plan[k].steps <= TIE * fastest)
+            a->best = (enum mscope_plan_kind)k;
+    if (a->best > MSCOPE_PLAN_ETA_EACH && wins(a, other, MSCOPE_PLAN_ETA_EACH) &&
+        a->plan[MSCOPE_PLAN_ETA_EACH].steps <= PLAIN * a->plan[a->best].steps)
+        a->best = MSCOPE_PLAN_ETA_EACH;
+    a->gain = a->best == MSCOPE_PLAN_NOW ? 1 : a->plan[MSCOPE_PLAN_NOW].steps / a->plan[a->best].steps;
+}
+
+void mscope_advise_doubt(const mscope_model *other, mscope_advice *a, double *steps)
+{
+    for (int k = 0; k < MSCOPE_PLANS; k++)
+        steps[k] = k == MSCOPE_PLAN_NOW || a->plan[k].steps < INFINITY
+                       ? mscope_model_steps(other, a->plan[k].setting, a->target, FAR)
+                       : INFINITY;
+    choose(a, steps);
+}
+
 int mscope_advise(const mscope_model *m, mscope_setting now, double fraction, mscope_advice *out)
 {
     mscope_search s = { .model = m, .limit = FAR, .H_max = H_MAX };
-    double fastest = INFINITY;
 
     if (m == NULL || out == NULL || m->bands == 0 || !(now.eta > 0) || !(now.eps > 0 && now.eps <= 1) || !(fraction > 0 && fraction < 1))
         return MSCOPE_EINVAL;
@@ -79,19 +111,9 @@ int mscope_advise(const mscope_model *m, mscope_setting now, double fraction, ms
     out->plan[MSCOPE_PLAN_NOW].steps = mscope_model_steps(m, out->plan[MSCOPE_PLAN_NOW].setting, out->target, FAR);
     s.limit = fmin(FAR, out->plan[MSCOPE_PLAN_NOW].steps);
     search_all(&s, now, out->plan);
-    for (int k = 0; k < MSCOPE_PLANS; k++) {
+    for (int k = 0; k < MSCOPE_PLANS; k++)
         out->plan[k].H = largest_H(m, out->plan[k].setting);
-        if (k != MSCOPE_PLAN_NOW)
-            fastest = fmin(fastest, out->plan[k].steps);
-    }
-    out->best = MSCOPE_PLAN_NOW;
-    for (int k = MSCOPE_PLANS - 1; k > MSCOPE_PLAN_NOW; k--)
-        if (out->plan[k].steps <= TIE * fastest && out->plan[k].steps < WORTH * out->plan[MSCOPE_PLAN_NOW].steps)
-            out->best = (enum mscope_plan_kind)k;
-    if (out->best > MSCOPE_PLAN_ETA_EACH && out->plan[MSCOPE_PLAN_ETA_EACH].steps <= PLAIN * out->plan[out->best].steps &&
-        out->plan[MSCOPE_PLAN_ETA_EACH].steps < WORTH * out->plan[MSCOPE_PLAN_NOW].steps)
-        out->best = MSCOPE_PLAN_ETA_EACH;
-    out->gain = out->best == MSCOPE_PLAN_NOW ? 1 : out->plan[MSCOPE_PLAN_NOW].steps / out->plan[out->best].steps;
+    choose(out, NULL);
     out->eta_own = out->plan[MSCOPE_PLAN_BETA_EACH].steps < INFINITY ? out->plan[MSCOPE_PLAN_BETA_EACH].setting[0].eta : 0;
     return MSCOPE_OK;
 }

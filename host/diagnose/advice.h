@@ -45,6 +45,12 @@ const char *mscope_plan_name(enum mscope_plan_kind kind);
  * Cost     20 isotropic bands: about 0.3 s; eight groups a band: half a minute                           */
 MSCOPE_MUST_CHECK int mscope_advise(const mscope_model *m, mscope_setting now, double fraction, mscope_advice *out);
 
+/* mscope_advise_doubt - keep only advice that is better under another reading of the same measurements, too
+ *
+ * Prices every plan under other and chooses again among those that win under both.
+ * Shape    steps: MSCOPE_PLANS numbers, steps of each plan under other                                    */
+void mscope_advise_doubt(const mscope_model *other, mscope_advice *a, double *steps);
+
 typedef struct mscope_batch_plan {
     double factor;                    /* batch then / batch now                      */
     double steps, samples;            /* samples in units of the present batch       */

@@ -19,6 +19,10 @@ int mscope_counsel_of(const mscope_rec_band *const *rec, size_t n, const mscope_
         snprintf(m->why, sizeof m->why, "the records are outside the theory's range");
         return 0;
     }
+    if (m->band[0].groups == 1) {
+        mscope_advise_doubt(&m->uneven, &out->advice, out->uneven);
+        out->doubted = 1;
+    }
     if (out->advice.eta_own > 0)
         out->have_own = mscope_conflict_of(m->band, m->bands, m->activity,
                                            (mscope_setting){ out->advice.eta_own, m->now.eps }, &out->own) == MSCOPE_OK;
@@ -137,8 +141,8 @@ static void assumed(const mscope_counsel *c, FILE *to)
     };
     double now = noise_floor(c, &c->advice.plan[MSCOPE_PLAN_NOW]), then = noise_floor(c, &c->advice.plan[c->advice.best]);
 
-    fprintf(to, "  assumed: %s; %s rows; curvature stays as measured.\n", error[c->measured.source],
-            c->measured.band[0].groups > 1 ? "anisotropic" : "isotropic");
+    fprintf(to, "  assumed: %s; rows %s; curvature stays as measured.\n", error[c->measured.source],
+            c->measured.band[0].groups > 1 ? "anisotropic" : "alike in all directions where nothing else is said");
     if (c->measured.source == MSCOPE_ERROR_NONE && c->advice.best != MSCOPE_PLAN_NOW && now > 0 && then > 0)
         fprintf(to, "  telemetry cannot tell error from noise here; if all of |g|^2 is noise, it holds the loss %.2g above its least now,\n"
                     "  %.2g then: the advice is for a loss that is farther above than that.\n", now, then);
@@ -162,6 +166,12 @@ static void advice_words(const mscope_counsel *c, FILE *to)
     if (a->gain < INFINITY)
         fprintf(to, ", %.3g times sooner", a->gain);
     fprintf(to, "; H at most %.2f.\n", a->plan[a->best].H);
+    if (c->doubted) {
+        steps_words(c->uneven[MSCOPE_PLAN_NOW], before, sizeof before);
+        steps_words(c->uneven[a->best], after, sizeof after);
+        fprintf(to, "  if the directions of a row differ in curvature as much as H2 leaves room for, after %s instead of %s.\n", after,
+                before);
+    }
 }
 
 void mscope_counsel_say(const mscope_counsel *c, FILE *to)
@@ -215,13 +225,17 @@ static void explain_plans(const mscope_counsel *c, FILE *to)
             fprintf(to, "    %-24s not faster than now with every H <= 0.8\n", mscope_plan_name((enum mscope_plan_kind)k));
             continue;
         }
-        fprintf(to, "  %s %-24s %-14s H %.2f  ", (int)a->best == k ? "*" : " ", mscope_plan_name((enum mscope_plan_kind)k), n,
-                a->plan[k].H);
+        fprintf(to, "  %s %-24s %-14s ", (int)a->best == k ? "*" : " ", mscope_plan_name((enum mscope_plan_kind)k), n);
+        if (c->doubted) {
+            steps_words(c->uneven[k], n, sizeof n);
+            fprintf(to, "(uneven rows: %s)  ", n);
+        }
+        fprintf(to, "H %.2f  ", a->plan[k].H);
         setting_words(c, (enum mscope_plan_kind)k, to);
         fputc('\n', to);
     }
     if (a->best != MSCOPE_PLAN_NOW)
-        fprintf(to, "    (* advised: the first in this order within 3 %% of the fastest, if 3 %% better than now)\n");
+        fprintf(to, "    (* advised: the first in this order within 3 %% of the fastest, if 3 %% better than now in both readings)\n");
 }
 
 static void explain_batch(const mscope_counsel *c, FILE *to)
@@ -307,6 +321,7 @@ void mscope_counsel_json(const mscope_counsel *c, const char *table, FILE *to)
     for (int k = 0; k < MSCOPE_PLANS; k++) {
         fprintf(to, "%s{\"plan\":\"%s\"", k > 0 ? "," : "", mscope_plan_name((enum mscope_plan_kind)k));
         number(to, "steps", a->plan[k].steps);
+        number(to, "steps_uneven", c->doubted ? c->uneven[k] : NAN);
         number(to, "H", a->plan[k].H);
         fprintf(to, ",\"bands\":[");
         for (size_t i = 0; i < a->bands; i++)

@@ -15,6 +15,8 @@ typedef struct mscope_counsel {          /* everything said about one table     
     int have_own;
     double fraction;                     /* target over present excess risk                                   */
     mscope_advice advice;
+    int doubted;                         /* uneven[] is there: steps of each plan if directions of a row differ    */
+    double uneven[MSCOPE_PLANS];
 } mscope_counsel;
 
 /* mscope_counsel_of - price and advice for the bands of one table

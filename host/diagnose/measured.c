@@ -6,6 +6,7 @@
 #include <string.h>
 
 enum { SPLIT = 4 };                       /* curvatures an anisotropic row is given */
+static const double WIDEST = 23;          /* j^-1.5 over an octave of eight */
 static const double ENOUGH = 0.8;         /* share of the updates that must have curvature        */
 static const double CLEAR = 2;            /* standard errors by which U must stand out            */
 
@@ -120,7 +121,7 @@ static void no_advice(mscope_measured *out, const mscope_rec_band *const *rec, s
 }
 
 static void fill(mscope_measured *out, size_t i, const mscope_rec_band *b, const mscope_row *row, double R,
-                 const mscope_measured_options *o)
+                 const mscope_measured_options *o, mscope_risk_band *uneven)
 {
     mscope_risk_band *to = &out->band[i];
     double label = out->noise_all[i] - row->h1 * row->excess * R;
@@ -129,7 +130,10 @@ static void fill(mscope_measured *out, size_t i, const mscope_rec_band *b, const
     to->p = b->p;
     to->P = fmin(b->P, 1);
     to->weight = o->by_rows ? to->rows / b->p : to->rows;
-    split(to, o->spread, row->h1, row->excess, R, out->source != MSCOPE_ERROR_NONE && label > 0 ? label : 0);
+    label = out->source != MSCOPE_ERROR_NONE && label > 0 ? label : 0;
+    *uneven = *to;
+    split(to, o->spread, row->h1, row->excess, R, label);
+    split(uneven, WIDEST, row->h1, row->excess, R, label);
     out->activity[i] = o->by_rows ? to->rows : to->rows * to->p;
 }
 
@@ -166,10 +170,14 @@ int mscope_measured_take(const mscope_rec_band *const *rec, size_t n, const msco
     out->source = pool(error, out->updates, out->bands, &shared);
     for (size_t i = 0; i < out->bands; i++) {
         int own = isfinite(error[i].R) && error[i].R >= CLEAR * error[i].se;
-        fill(out, i, from[i], &row[i], own ? error[i].R : shared, o);
+        const int octave = from[i]->band < MSCOPE_BANDS - 1;
+        mscope_risk_band uneven;
+        fill(out, i, from[i], &row[i], own ? error[i].R : shared, o, &uneven);
         risk += own ? error[i].R : shared;
-        if (mscope_model_add(&out->model, &out->band[i], from[i]->band < MSCOPE_BANDS - 1) != MSCOPE_OK)
+        if (mscope_model_add(&out->model, &out->band[i], octave) != MSCOPE_OK ||
+            mscope_model_add(&out->uneven, &uneven, octave) != MSCOPE_OK)
             break;
+        out->model.steepest[i] = mscope_model_steepest(&out->band[i]);
     }
     if (!(risk > 0)) {
         snprintf(out->why, sizeof out->why, "the rows are at their reference already");

@@ -1,7 +1,8 @@
 /* measured.h - bands as advice needs them, from telemetry, with what had to be assumed
  *
- * A record gives P, H1, H2 and so h1 and the gradient's noise. It does not give the spread of curvature within a row,
- * and gives error and label noise only at times:
+ * A record gives P, H1, H2 and so h1 and the gradient's noise. It does not give the spread of curvature within a row:
+ * progress is computed with the mean, eta is kept stable for the steepest direction that H2 leaves room for, and a
+ * second reading has that spread itself. Error and label noise it gives only at times:
  *
  *   error a row    R/rows with a reference; else (p B)^2 U/h1^2 where U stands out of its standard error; the other bands
  *                  get the mean of all, weighted by precision. Where even that mean does not stand out, two standard
@@ -31,6 +32,7 @@ typedef struct mscope_measured {
     mscope_model model;                      /* with the octave of frequencies each band covers, for advice   */
     unsigned number[MSCOPE_SEARCH_BANDS];    /* band's number in telemetry                                 */
     double updates[MSCOPE_SEARCH_BANDS], activity[MSCOPE_SEARCH_BANDS];
+    mscope_model uneven;                     /* the same with as much spread of curvature as H2 allows, up to 23 : 1  */
     mscope_setting now;
     double batch;
     double covered;                   /* share of all updates in these bands                                  */

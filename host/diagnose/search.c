@@ -21,7 +21,7 @@ int mscope_model_add(mscope_model *m, const mscope_risk_band *b, int spread)
     m->parts += spread ? (size_t)mscope_risk_octave(b, m->part + from) : 1;
     for (size_t i = from; i < m->parts; i++)
         m->band_of[i] = (int)m->bands;
-    m->bands++;
+    m->steepest[m->bands++] = 1;
     return MSCOPE_OK;
 }
 
@@ -39,13 +39,31 @@ double mscope_model_steps(const mscope_model *m, const mscope_setting *by_band, 
     return mscope_risk_steps(m->part, m->parts, all, target, limit);
 }
 
+double mscope_model_steepest(const mscope_risk_band *b)
+{
+    return b->groups > 1 ? 1 : 1 + 2.3 * sqrt(fmin(b->excess[0] / b->h1[0], 1.4));
+}
+
+static double part_eta_max(const mscope_model *m, size_t i, double eps)
+{
+    const double steepest = m->steepest[m->band_of[i]];
+    mscope_risk_band b;
+
+    if (!(steepest > 1))
+        return mscope_risk_eta_max(&m->part[i], eps);
+    b = m->part[i];
+    for (int j = 0; j < b.groups; j++)
+        b.h1[j] *= steepest;
+    return mscope_risk_eta_max(&b, eps);
+}
+
 double mscope_model_eta_max(const mscope_model *m, int band, double eps)
 {
     double top = INFINITY;
 
     for (size_t i = 0; i < m->parts; i++)
         if (band < 0 || m->band_of[i] == band)
-            top = fmin(top, mscope_risk_eta_max(&m->part[i], eps));
+            top = fmin(top, part_eta_max(m, i, eps));
     return top;
 }
 

@@ -17,13 +17,18 @@ typedef struct mscope_model {
     size_t bands, parts;                              /* 1..32, bands..96      */
     mscope_risk_band part[MSCOPE_SEARCH_PARTS];
     int band_of[MSCOPE_SEARCH_PARTS];
+    double steepest[MSCOPE_SEARCH_BANDS];             /* largest curvature a search has to keep stable, over the mean; >= 1 */
 } mscope_model;
 
 /* mscope_model_add - one more band, as rows of up to three frequencies when spread is not 0; MSCOPE_ENOMEM beyond 32 */
 MSCOPE_MUST_CHECK int mscope_model_add(mscope_model *m, const mscope_risk_band *b, int spread);
 /* mscope_model_steps - mscope_risk_steps with a setting for each band */
 double mscope_model_steps(const mscope_model *m, const mscope_setting *by_band, double target, double limit);
-/* mscope_model_eta_max - of one band, or of all for band < 0 */
+/* mscope_model_steepest - what H1 and H2 leave open: largest over mean curvature if all of H2 beyond H1^2 is spread
+ *
+ *   1 + 2.3 sqrt(min(excess/h1, 1.4))     within a tenth for spectra j^-a, a <= 1.5; at most 3.7            */
+double mscope_model_steepest(const mscope_risk_band *b);
+/* mscope_model_eta_max - of one band, or of all for band < 0, with its steepest direction */
 double mscope_model_eta_max(const mscope_model *m, int band, double eps);
 
 typedef struct mscope_search {
