@@ -366,6 +366,62 @@ static void test_error_and_noise_where_they_are_measured(void **state)
     assert_non_null(strstr(out.why, "reference"));
 }
 
+/* Rows with curvatures 23 : 1, of which records tell one mean and one mean square. */
+static void test_anisotropic_rows_seen_through_two_numbers(void **state)
+{
+    static const double batch[] = { 64, 1024, 16384 };
+    const double h[] = { 2.73, 0.88, 0.27, 0.12 }, mult[] = { 16, 16, 16, 16 };
+
+    (void)state;
+    for (int k = 0; k < 3; k++) {
+        mscope_model truth = { 0 };
+        mscope_rec_band r[MSCOPE_SEARCH_BANDS];
+        const mscope_rec_band *at[MSCOPE_SEARCH_BANDS];
+        mscope_setting now, single, all[MSCOPE_SEARCH_BANDS];
+        mscope_counsel c;
+        for (int j = 1; j < 4096; j *= 2) {
+            mscope_ls ls = { .batch = batch[k], .eps = 1 };
+            mscope_risk_band b;
+            for (int n = j; n < 2 * j; n++)
+                ls.p += 1 / (8.895 * n * j);
+            assert_int_equal(mscope_risk_block(&ls, 4, h, mult, j, 0, &b), MSCOPE_OK);
+            assert_int_equal(mscope_model_add(&truth, &b, 0), MSCOPE_OK);
+        }
+        now = (mscope_setting){ mscope_model_eta_max(&truth, -1, 0.1) / 4, 0.1 };
+        for (size_t i = 0; i < truth.parts; i++) {
+            mscope_risk_band even = truth.part[i];
+            double h1 = 0, s2 = 0;
+            for (int j = 0; j < 4; j++) {
+                h1 += even.h1[j] / 4;
+                s2 += even.h1[j] * (even.h1[j] + even.excess[j]) / 4;
+                for (int q = 0; q < 4; q++)
+                    s2 += even.share[j] * even.h1[q] / 4;
+            }
+            even.groups = 1;
+            even.h1[0] = h1;
+            even.excess[0] = (s2 - h1 * h1) / h1;
+            r[i] = record(&even, (unsigned)i + 3, batch[k], now);
+            at[i] = &r[i];
+        }
+        double target = 0;
+        for (size_t i = 0; i < truth.parts; i++)
+            for (int j = 0; j < 4; j++)
+                target += 0.05 * truth.part[i].weight * truth.part[i].h1[j] * truth.part[i].R0[j];
+        for (size_t i = 0; i < truth.bands; i++)
+            all[i] = now;
+        double n_now = mscope_model_steps(&truth, all, target, 1e9);
+        mscope_search s = { &truth, target, 1e9, 0.95 };
+        double n_single = mscope_search_single(&s, &single);
+        assert_int_equal(mscope_counsel_of(at, truth.parts, &isotropic, 0.05, &c), 1);
+        assert_true(c.doubted && c.advice.best != MSCOPE_PLAN_NOW);
+        double n = mscope_model_steps(&truth, c.advice.plan[c.advice.best].setting, target, 1e9);
+        NOTE("batch %g: now %.0f (second reading %.0f), best single %.0f, advised %.0f (second reading %.0f)", batch[k], n_now,
+             c.uneven[MSCOPE_PLAN_NOW], n_single, n, c.uneven[c.advice.best]);
+        CHECK(n < n_now && n <= 1.05 * n_single, "batch %g: %a steps, now %a, best single %a", batch[k], n, n_now, n_single);
+        CHECK(near(c.uneven[MSCOPE_PLAN_NOW], n_now) < 0.25 && near(c.uneven[c.advice.best], n) < 0.25, "batch %g", batch[k]);
+    }
+}
+
 static void test_words_and_json(void **state)
 {
     mscope_model m;
@@ -415,6 +471,7 @@ int main(void)
         cmocka_unit_test(test_records_give_the_bands_back),
         cmocka_unit_test(test_no_curvature_no_advice),
         cmocka_unit_test(test_error_and_noise_where_they_are_measured),
+        cmocka_unit_test(test_anisotropic_rows_seen_through_two_numbers),
         cmocka_unit_test(test_words_and_json),
     };
 
