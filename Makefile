@@ -27,7 +27,7 @@ EXTRA_risk  = -O3
 CORE_SRC   = $(addprefix firmware/core/,err.c schedule.c moments.c activity.c kern.c kern_ref.c kern_v128.c \
              kern_v256.c layout.c coalesce.c row.c table.c totals.c rows.c probe.c acf.c snapshot.c)
 PROTO_SRC  = protocol/endpoint.c protocol/fields.c protocol/ingest.c protocol/telemetry.c
-CLIENT_SRC = host/client/queue.c host/client/link.c host/client/heal.c host/client/attach.c \
+CLIENT_SRC = host/client/queue.c host/client/link.c host/client/heal.c host/client/check.c host/client/attach.c \
              host/client/subscribe.c
 DAEMON_SRC = $(addprefix firmware/daemon/,main.c options.c log.c sockets.c ingest.c engine.c tables.c steps.c \
              records.c ring.c publish.c replay.c store.c)
@@ -35,7 +35,7 @@ THEORY_SRC = $(addprefix host/theory/,batch.c matrix.c maps.c clocks.c stability
              atlas.c limits.c integrate.c gauss.c kl.c logistic.c floors.c lr_limits.c)
 DIAG_SRC   = host/diagnose/curvature.c host/diagnose/verdict.c host/diagnose/spectrum.c \
              $(addprefix host/diagnose/,risk.c search.c conflict.c advice.c measured.c advice_words.c)
-CLI_SRC    = $(addprefix host/cli/,main.c watch.c watch_view.c watch_summary.c record_json.c advise.c predict.c predict_json.c predict_ls.c predict_lr.c \
+CLI_SRC    = $(addprefix host/cli/,main.c watch.c watch_view.c watch_summary.c record_json.c check.c advise.c predict.c predict_json.c predict_ls.c predict_lr.c \
              predict_words.c predict_plot.c)
 DEMO_SRC   = host/demo/trainer.c host/demo/model.c host/demo/text.c
 TESTS      = test_exact test_totals test_kern test_core test_wire test_engine test_client test_subscribe test_verdict test_spectrum test_theory test_logistic test_theory_vectors test_theory_mc test_conflict test_advice

@@ -173,7 +173,7 @@ static void test_verdict_confidence_is_the_errors_carried_through(void **state)
     b.H2_se = 0.1;
     mscope_verdict_band(&b, &unsure);
     assert_true(unsure.confidence < sure.confidence);
-    assert_string_equal(unsure.regime, "near-instability");     /* more than a third likely */
+    assert_string_equal(unsure.regime, "near-instability");     /* more than a quarter likely */
     assert_true(unsure.confidence > 0.3 && unsure.confidence < 0.6);
     double last = 0;
     for (double n = 2; n < 4096; n *= 2) {   /* zeta 0.62: more samples, more confidence */

@@ -243,8 +243,14 @@ static void run_phase(bench *b, subject *s, unsigned phase)
             s->probes_left[probed[k]]--;
             s->next_probe[probed[k]] = s->pushed + (to - from) / 8;
         }
-        if (np > 0 && mscope_client_probe(b->client, s->handle, 1, probed, hm, MSCOPE_F64, np) != 0)
-            fail("probe", "not taken");
+        int rc = 0;
+        for (int tries = 0; np > 0 && tries < PATIENCE_MS; tries++) {        /* a probe does not wait for room */
+            if ((rc = mscope_client_probe(b->client, s->handle, 1, probed, hm, MSCOPE_F64, np)) != 1)
+                break;
+            mscope_client_poll(b->client, 1);
+        }
+        if (rc != 0)
+            fail("probe", rc == 1 ? "no room" : mscope_strerror(rc));
         if (mscope_client_push64(b->client, s->handle, &step, rows, g, MSCOPE_F64, counts, n) != 0)
             fail("push", "not taken");
         if (++s->pushed % PUMP_EVERY == 0)
@@ -417,7 +423,7 @@ int main(int argc, char **argv)
         const char *slash = strrchr(argv[0], '/');
         snprintf(program, sizeof program, "%.*s/../momentscoped", slash ? (int)(slash - argv[0]) : 1, slash ? argv[0] : ".");
     }
-    double began = now_s();
+    const double began = now_s();
     b.rng = gsl_rng_alloc(gsl_rng_taus2);
     b.s = calloc(b.n, sizeof *b.s);
     if (b.rng == NULL || b.s == NULL)

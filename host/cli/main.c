@@ -10,6 +10,7 @@ static const struct command {
     int (*run)(int argc, char **argv);
 } commands[] = {
     { "advise", "what one beta costs, and settings that reach a target sooner", mscope_cmd_advise },
+    { "check", "a verdict for each band, the worst as exit code; alerts when one changes", mscope_cmd_check },
     { "predict", "what the theory says about a setting, in words or as JSON lines",
       mscope_cmd_predict },
     { "watch", "what momentum does to each activity band, live from the daemon", mscope_cmd_watch },

@@ -7,9 +7,10 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "diagnose/spectrum.h"
 #include "diagnose/verdict.h"
 
-static void put_string(FILE *to, const char *s)
+void mscope_json_string(FILE *to, const char *s)
 {
     fputc('"', to);
     for (; *s != '\0'; s++) {
@@ -24,7 +25,7 @@ static void put_string(FILE *to, const char *s)
     fputc('"', to);
 }
 
-static void put_f64(FILE *to, double x)
+void mscope_json_f64(FILE *to, double x)
 {
     char text[32] = "null";
 
@@ -53,16 +54,16 @@ static void put_list(FILE *to, const mscope_list *l)
     for (uint32_t i = 0; i < l->n; i++) {
         if (i > 0)
             fputc(',', to);
-        put_f64(to, l->at[i]);
+        mscope_json_f64(to, l->at[i]);
     }
     fputc(']', to);
 }
 
 #define PUT_u64(to, x) put_u64(to, x)
-#define PUT_f64(to, x) put_f64(to, x)
+#define PUT_f64(to, x) mscope_json_f64(to, x)
 #define PUT_bool(to, x) put_bool(to, x)
-#define PUT_name(to, x) put_string(to, x)
-#define PUT_text(to, x) put_string(to, x)
+#define PUT_name(to, x) mscope_json_string(to, x)
+#define PUT_text(to, x) mscope_json_string(to, x)
 #define PUT_list(to, x) put_list(to, &(x))
 #define MSCOPE_METRIC(type, name, unit, kind, help) \
     fputs(",\"" #name "\":", to);                   \
@@ -78,16 +79,16 @@ static void put_band(FILE *to, const mscope_rec_band *r)
     const struct {
         const char *name;
         double value;
-    } added[] = { { "H", v.H }, { "zeta", v.zeta }, { "omega", v.omega }, { "rate", v.rate },
+    } added[] = { { "H", v.H }, { "H_se", v.H_se }, { "zeta", v.zeta }, { "omega", v.omega }, { "rate", v.rate },
                   { "confidence", v.confidence } };
     for (size_t i = 0; i < sizeof added / sizeof added[0]; i++) {
         fprintf(to, ",\"%s\":", added[i].name);
-        put_f64(to, added[i].value);
+        mscope_json_f64(to, added[i].value);
     }
     fputs(",\"regime\":", to);
-    put_string(to, v.regime);
+    mscope_json_string(to, v.regime);
     fputs(",\"why\":", to);
-    put_string(to, v.why);
+    mscope_json_string(to, v.why);
 }
 
 static void put_table(FILE *to, const mscope_rec_table *r)
@@ -98,8 +99,18 @@ static void put_table(FILE *to, const mscope_rec_table *r)
 
 static void put_acf(FILE *to, const mscope_rec_acf *r)
 {
+    mscope_modes m;
+
 #define MSCOPE_ACF_METRICS
 #include "mscope/metrics.def"
+    if (mscope_modes_of(r, &m) != 0)
+        m.omega = m.zeta = m.peak = NAN;
+    fputs(",\"omega\":", to);
+    mscope_json_f64(to, m.omega);
+    fputs(",\"zeta\":", to);
+    mscope_json_f64(to, m.zeta);
+    fputs(",\"peak\":", to);
+    mscope_json_f64(to, m.peak);
 }
 
 static void put_daemon(FILE *to, const mscope_rec_daemon *r)
@@ -117,7 +128,7 @@ static void put_alert(FILE *to, const mscope_rec_alert *r)
 void mscope_json_record(FILE *to, const mscope_message *m)
 {
     fputs("{\"topic\":", to);
-    put_string(to, m->topic);
+    mscope_json_string(to, m->topic);
     fprintf(to, ",\"seq\":%" PRIu64, m->seq);
     switch (m->record.kind) {
     case MSCOPE_REC_BAND: put_band(to, &m->record.u.band); break;

@@ -68,15 +68,13 @@ static void counsel(const mscope_watched *w, FILE *to)
 void mscope_summary_print(const mscope_watched *w, FILE *to)
 {
     const mscope_rec_table *t = &w->table.record.u.table;
-    mscope_verdict verdict[MSCOPE_BANDS];
+    const mscope_verdict *verdict = w->verdict;
     double updates = 0;
     int kinds = 0;
 
     for (int b = 0; b < MSCOPE_BANDS; b++)
-        if (w->have[b]) {
-            mscope_verdict_band(&w->band[b].record.u.band, &verdict[b]);
+        if (w->have[b])
             updates += (double)w->band[b].record.u.band.updates;
-        }
     fprintf(to, "what it means for table %s:\n", t->table);
     for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++) {
         gather(w, verdict, &meanings[i], updates, to);

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "diagnose/verdict.h"
 #include "record_json.h"
 
 /* -- folding records in ----------------------------------------------------------------------------- */
@@ -18,7 +17,8 @@ static mscope_watched *watched(mscope_view *v, const char *name, uint64_t epoch)
     for (size_t i = 0; i < v->tables && w == NULL; i++) {
         const mscope_watched *t = &v->table[i];
         for (int b = 0; b < MSCOPE_BANDS; b++)
-            if (t->have[b] && strcmp(t->band[b].record.u.band.table, name) == 0)
+            if ((t->have[b] && strcmp(t->band[b].record.u.band.table, name) == 0) ||
+                (t->have_acf[b] && strcmp(t->acf[b].record.u.acf.table, name) == 0))
                 w = &v->table[i];
         if (t->have_table && strcmp(t->table.record.u.table.table, name) == 0)
             w = &v->table[i];
@@ -65,6 +65,7 @@ int mscope_view_take(mscope_view *v, const mscope_message *m)
             return 0;
         if ((w = watched(v, b->table, b->epoch)) == NULL)
             return MSCOPE_ENOMEM;
+        mscope_verdict_after(b, w->have[b->band] ? &w->verdict[b->band] : NULL, &w->verdict[b->band]);
         w->band[b->band] = *m;
         w->have[b->band] = 1;
         forget_left_bands(w);
@@ -86,9 +87,28 @@ int mscope_view_take(mscope_view *v, const mscope_message *m)
         v->alert[sizeof v->alert - 1] = '\0';
         break;
     case MSCOPE_REC_ACF:
+        if (m->record.u.acf.band >= MSCOPE_BANDS)
+            return 0;
+        if ((w = watched(v, m->record.u.acf.table, m->record.u.acf.epoch)) == NULL)
+            return MSCOPE_ENOMEM;
+        w->acf[m->record.u.acf.band] = *m;
+        w->have_acf[m->record.u.acf.band] = 1;
         break;
     }
     return 0;
+}
+
+int mscope_view_modes(const mscope_watched *w, int band, mscope_modes *modes, enum mscope_agreement *agrees, char *say,
+                      size_t cap)
+{
+    memset(modes, 0, sizeof *modes);
+    modes->omega = modes->zeta = modes->peak = NAN;
+    *agrees = MSCOPE_NO_WORD;
+    say[0] = '\0';
+    if (!w->have_acf[band] || mscope_modes_of(&w->acf[band].record.u.acf, modes) != 0)
+        return 0;
+    *agrees = mscope_modes_against(modes, &w->verdict[band], say, cap);
+    return 1;
 }
 
 int mscope_view_complete(const mscope_view *v)
@@ -141,8 +161,14 @@ static void row(FILE *to, const mscope_rec_band *b, const mscope_verdict *v)
     fprintf(to, "  %s\n", v->regime);
 }
 
-static void sentence(FILE *to, const mscope_rec_band *b, const mscope_verdict *v)
+static void sentence(FILE *to, const mscope_watched *w, int band)
 {
+    const mscope_rec_band *b = &w->band[band].record.u.band;
+    const mscope_verdict *v = &w->verdict[band];
+    char said[MSCOPE_TEXT_MAX + 1];
+    enum mscope_agreement agrees;
+    mscope_modes modes;
+
     fprintf(to, "band %" PRIu64 ": p %.2g", b->band, b->p);
     if (!isnan(v->H))
         fprintf(to, ", H %.2g", v->H);
@@ -151,6 +177,8 @@ static void sentence(FILE *to, const mscope_rec_band *b, const mscope_verdict *v
     fprintf(to, ": %s", v->why);
     if (v->confidence > 0 && v->confidence < 0.9)
         fprintf(to, " (confidence %.0f %%: %.0f row samples)", 100 * v->confidence, b->h_samples);
+    if (mscope_view_modes(w, band, &modes, &agrees, said, sizeof said) && modes.kind != MSCOPE_MODES_UNKNOWN)
+        fprintf(to, "; %s", said);
     fputc('\n', to);
 }
 
@@ -175,7 +203,6 @@ static void notes(FILE *to, const mscope_watched *w)
 static void print_table(const mscope_watched *w, FILE *to)
 {
     const mscope_rec_table *t = &w->table.record.u.table;
-    mscope_verdict verdict[MSCOPE_BANDS];
 
     fprintf(to, "table %s: step %" PRIu64 ", %" PRIu64 " rows x %" PRIu64 ", %s form; in EMA form eta %.4g, eps %.4g, batch %.4g\n",
             t->table, t->step, t->rows, t->d, t->form, t->eta, t->eps, t->batch);
@@ -184,12 +211,11 @@ static void print_table(const mscope_watched *w, FILE *to)
     for (int b = 0; b < MSCOPE_BANDS; b++) {
         if (!w->have[b])
             continue;
-        mscope_verdict_band(&w->band[b].record.u.band, &verdict[b]);
-        row(to, &w->band[b].record.u.band, &verdict[b]);
+        row(to, &w->band[b].record.u.band, &w->verdict[b]);
     }
     for (int b = 0; b < MSCOPE_BANDS; b++)
         if (w->have[b])
-            sentence(to, &w->band[b].record.u.band, &verdict[b]);
+            sentence(to, w, b);
     notes(to, w);
 }
 

@@ -4,12 +4,15 @@
 
 #include <stdio.h>
 
+#include "diagnose/spectrum.h"
 #include "mscope/client.h"
 
 typedef struct mscope_watched {          /* one table and its bands, latest records               */
     mscope_message table;
     mscope_message band[MSCOPE_BANDS];
-    int have_table, have[MSCOPE_BANDS];
+    mscope_message acf[MSCOPE_BANDS];
+    int have_table, have[MSCOPE_BANDS], have_acf[MSCOPE_BANDS];
+    mscope_verdict verdict[MSCOPE_BANDS];    /* of band, each with the one before it in mind          */
     uint64_t epoch;
 } mscope_watched;
 
@@ -23,6 +26,10 @@ typedef struct mscope_view {
 
 /* mscope_view_take - fold one record in; ENOMEM */
 MSCOPE_MUST_CHECK int mscope_view_take(mscope_view *v, const mscope_message *m);
+/* mscope_view_modes - what the band's autocorrelation says: in *modes, and beside its verdict in a sentence
+ * Returns  whether there is one; without, *modes is unknown and say empty */
+int mscope_view_modes(const mscope_watched *w, int band, mscope_modes *modes, enum mscope_agreement *agrees, char *say,
+                      size_t cap);
 /* mscope_view_complete - is every band that every table names there, and at least one? */
 int mscope_view_complete(const mscope_view *v);
 /* mscope_view_print - the tables and one sentence a band, plain text */

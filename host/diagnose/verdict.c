@@ -15,8 +15,8 @@
 #define NEAR 0.8                     /* borders of the labels */
 #define ZETA_SGD 2.0
 #define ZETA_HEAVY 0.5
-#define NEAR_ODDS (1.0 / 3.0)        /* enough probability to say near-instability: an early warning is cheap */
-#define NEAR_STAYS 0.2
+#define NEAR_ODDS 0.25               /* enough probability to say near-instability: an early warning is cheap */
+#define NEAR_STAYS 0.15
 #define UNSTABLE_ODDS 0.9            /* to say unstable: it sends people to change a run */
 #define UNSTABLE_STAYS 0.5
 #define STICK 1.1                    /* zeta must pass a border by this factor to leave a regime */

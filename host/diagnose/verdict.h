@@ -2,7 +2,7 @@
  *
  * Near-instability is H = eta/eta_max and nothing else; the regime is the damping ratio zeta of the exact mean map
  * (mscope/theory.h). H and zeta come with the standard errors of the curvature behind them, and the label weighs
- * what a mistake costs: `near-instability` once H > 0.8 is a third likely, `unstable` only when H > 1 is 90 %
+ * what a mistake costs: `near-instability` once H > 0.8 is a quarter likely, `unstable` only when H > 1 is 90 %
  * likely. What the record does not tell stays unknown, and why says so.                                      */
 #ifndef MSCOPE_VERDICT_H
 #define MSCOPE_VERDICT_H

@@ -1,0 +1,423 @@
+/* check.c - momentscope check: a verdict for each band, the worst one as exit code; alerts when a verdict changes
+ *
+ * One shot: one full set of records, as watch --once takes it. --follow: every record, with hysteresis, one line
+ * when a band's regime changes, and on request the same as `alert` records on a socket of its own (the daemon does
+ * not judge).                                                                                               */
+#include "cli.h"
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <zmq.h>
+
+#include "record_json.h"
+#include "watch_view.h"
+
+enum { QUIET_MS = 300 };
+
+/* Worst last; the exit code of a regime is its place here plus FIRST_CODE. */
+static const char *const severity[] = { "resonant", "sgd-like", "heavy-ball", "unknown", "near-instability", "unstable" };
+enum { REGIMES = sizeof severity / sizeof *severity, FIRST_CODE = 3 };
+
+struct options {
+    const char *telemetry, *replay, *table, *publish;
+    double wait_s, for_s;
+    int json, follow, fails[REGIMES];
+};
+
+struct alerts {                      /* the PUB socket of --publish */
+    void *context, *socket;
+    uint64_t epoch, seq;
+};
+
+static volatile sig_atomic_t stop;
+
+static void on_signal(int sig)
+{
+    stop = sig;
+}
+
+static void usage(FILE *to)
+{
+    fprintf(to,
+            "usage: momentscope check [OPTION...]\n\n"
+            "Judge each activity band, and tell the worst verdict by the exit code.\n\n"
+            "  --fail-on LIST    regimes that make the exit code non-zero, with commas, or 'none'\n"
+            "                    (default unknown,near-instability,unstable)\n"
+            "  --table NAME      only this table\n"
+            "  --wait SECONDS    give up when no full set of records came for so long (default 10)\n"
+            "  --json            one JSON object a band, and one for the whole\n"
+            "  --follow          stay, and print a line whenever a band's regime changes\n"
+            "  --for SECONDS     with --follow: stop after this long (default: until interrupted)\n"
+            "  --publish ADDR    with --follow: also publish each change there, on topic alert, as the daemon would\n"
+            "  --telemetry ADDR  where the daemon publishes (default $MOMENTSCOPE_TELEMETRY)\n"
+            "  --replay ADDR     where it replays, to fill holes (default $MOMENTSCOPE_REPLAY); '' for none\n"
+            "  --help            this text\n\n"
+            "example: momentscope check --table words --fail-on near-instability,unstable || lower_eta\n\n"
+            "exit codes: 0 no band is in a regime of --fail-on; else the worst that is there: 3 resonant, 4 sgd-like,\n"
+            "5 heavy-ball, 6 unknown, 7 near-instability, 8 unstable. 1 nothing came or the addresses do not work,\n"
+            "2 wrong usage. With --follow: of the verdicts at the end.\n");
+}
+
+/* -- options ---------------------------------------------------------------------------------------- */
+
+static int rank(const char *regime, size_t len)
+{
+    for (int i = 0; i < REGIMES; i++)
+        if (strlen(severity[i]) == len && strncmp(severity[i], regime, len) == 0)
+            return i;
+    return -1;
+}
+
+static int read_list(const char *list, int fails[REGIMES])
+{
+    memset(fails, 0, REGIMES * sizeof *fails);
+    if (strcmp(list, "none") == 0)
+        return 1;
+    for (;;) {
+        size_t len = strcspn(list, ",");
+        int r = rank(list, len);
+
+        if (r < 0) {
+            fprintf(stderr, "momentscope check: --fail-on: '%.*s' is no regime; resonant, sgd-like, heavy-ball, unknown,"
+                            " near-instability, unstable, or none\n", (int)len, list);
+            return 0;
+        }
+        fails[r] = 1;
+        if (list[len] == '\0')
+            return 1;
+        list += len + 1;
+    }
+}
+
+static int seconds(const char *name, const char *text, double *out)
+{
+    char *end;
+
+    *out = strtod(text, &end);
+    if (end != text && *end == '\0' && *out >= 0 && *out < 1e6)
+        return 1;
+    fprintf(stderr, "momentscope check: %s: '%s' is not a number of seconds, 0 .. 1e6\n", name, text);
+    return 0;
+}
+
+/* Returns the exit code to leave with, or -1 to go on. */
+static int read_options(int argc, char **argv, struct options *o)
+{
+    static const struct option known[] = {
+        { "json", no_argument, NULL, 'j' },            { "follow", no_argument, NULL, 'F' },
+        { "table", required_argument, NULL, 't' },     { "wait", required_argument, NULL, 'w' },
+        { "for", required_argument, NULL, 'f' },       { "fail-on", required_argument, NULL, 'x' },
+        { "publish", required_argument, NULL, 'p' },   { "telemetry", required_argument, NULL, 'T' },
+        { "replay", required_argument, NULL, 'R' },    { "help", no_argument, NULL, 'h' },
+        { NULL, 0, NULL, 0 },
+    };
+    int c, ok = 1;
+
+    optind = 0;
+    while (ok && (c = getopt_long(argc, argv, "h", known, NULL)) != -1) {
+        switch (c) {
+        case 'j': o->json = 1; break;
+        case 'F': o->follow = 1; break;
+        case 't': o->table = optarg; break;
+        case 'w': ok = seconds("--wait", optarg, &o->wait_s); break;
+        case 'f': ok = seconds("--for", optarg, &o->for_s); break;
+        case 'x': ok = read_list(optarg, o->fails); break;
+        case 'p': o->publish = optarg; break;
+        case 'T': o->telemetry = optarg; break;
+        case 'R': o->replay = optarg; break;
+        case 'h': usage(stdout); return MSCOPE_EXIT_OK;
+        default: ok = 0;
+        }
+    }
+    if (ok && optind < argc) {
+        fprintf(stderr, "momentscope check: unexpected argument '%s'\n", argv[optind]);
+        ok = 0;
+    }
+    if (ok && !o->follow && (o->publish != NULL || o->for_s > 0)) {
+        fprintf(stderr, "momentscope check: %s needs --follow\n", o->publish != NULL ? "--publish" : "--for");
+        ok = 0;
+    }
+    if (!ok) {
+        fprintf(stderr, "momentscope check --help tells the options\n");
+        return MSCOPE_EXIT_USAGE;
+    }
+    return -1;
+}
+
+static double now_s(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int wanted(const struct options *o, const mscope_message *m)
+{
+    switch (m->record.kind) {
+    case MSCOPE_REC_BAND: return o->table == NULL || strcmp(m->record.u.band.table, o->table) == 0;
+    case MSCOPE_REC_TABLE: return o->table == NULL || strcmp(m->record.u.table.table, o->table) == 0;
+    case MSCOPE_REC_ACF: return o->table == NULL || strcmp(m->record.u.acf.table, o->table) == 0;
+    case MSCOPE_REC_DAEMON: return 1;
+    case MSCOPE_REC_ALERT: break;
+    }
+    return 0;
+}
+
+/* -- one band, the whole ----------------------------------------------------------------------------- */
+
+static void field(const char *name, double x)
+{
+    printf(",\"%s\":", name);
+    mscope_json_f64(stdout, x);
+}
+
+static void text(const char *name, const char *s)
+{
+    printf(",\"%s\":", name);
+    mscope_json_string(stdout, s);
+}
+
+static void print_band(const mscope_watched *w, int band, int json, const char *before)
+{
+    static const char *const words[] = { "none", "agrees", "contradicts" };
+    const mscope_rec_band *b = &w->band[band].record.u.band;
+    const mscope_verdict *v = &w->verdict[band];
+    char said[MSCOPE_TEXT_MAX + 1];
+    enum mscope_agreement agrees;
+    mscope_modes m;
+    int heard = mscope_view_modes(w, band, &m, &agrees, said, sizeof said);
+
+    if (!json) {
+        printf("%s band %d: ", b->table, band);
+        if (before != NULL)
+            printf("step %" PRIu64 ", %s -> ", b->step, before);
+        printf("%s", v->regime);
+        if (v->confidence > 0)
+            printf(" (confidence %.0f %%)", 100 * v->confidence);
+        printf(": %s%s%s\n", v->why, heard ? "; " : "", said);
+        return;
+    }
+    printf("{\"table\":");
+    mscope_json_string(stdout, b->table);
+    printf(",\"band\":%d,\"epoch\":%" PRIu64 ",\"step\":%" PRIu64 ",\"rows\":%" PRIu64 ",\"updates\":%" PRIu64, band, b->epoch,
+           b->step, b->rows, b->updates);
+    if (before != NULL)
+        text("before", before);
+    text("regime", v->regime);
+    const struct {
+        const char *name;
+        double value;
+    } numbers[] = { { "confidence", v->confidence }, { "H", v->H }, { "H_se", v->H_se }, { "zeta", v->zeta },
+                    { "omega", v->omega }, { "rate", v->rate }, { "h_samples", b->h_samples }, { "acf_omega", m.omega },
+                    { "acf_zeta", m.zeta }, { "acf_peak", m.peak }, { "acf_references", (double)m.references } };
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        field(numbers[i].name, numbers[i].value);
+    text("acf_verdict", words[agrees]);
+    text("acf_why", said);
+    text("why", v->why);
+    printf("}\n");
+}
+
+/* The worst band that fails, else the worst of all; returns the exit code. */
+static int worst(const mscope_view *v, const struct options *o, const mscope_watched **table, int *band, int *bands)
+{
+    int best = -1, failing = -1;
+
+    *bands = 0;
+    *table = NULL;
+    for (size_t i = 0; i < v->tables; i++)
+        for (int b = 0; b < MSCOPE_BANDS; b++) {
+            if (!v->table[i].have[b])
+                continue;
+            int r = rank(v->table[i].verdict[b].regime, strlen(v->table[i].verdict[b].regime));
+            ++*bands;
+            if (r > best) {
+                best = r;
+                *table = &v->table[i];
+                *band = b;
+            }
+            if (o->fails[r] && r > failing)
+                failing = r;
+        }
+    return failing < 0 ? MSCOPE_EXIT_OK : FIRST_CODE + failing;
+}
+
+static int conclude(const mscope_view *v, const struct options *o)
+{
+    const mscope_watched *table;
+    int band = 0, bands, code = worst(v, o, &table, &band, &bands);
+
+    if (table == NULL)
+        return MSCOPE_EXIT_FAILED;
+    const char *name = table->band[band].record.u.band.table, *regime = table->verdict[band].regime;
+    if (o->json) {
+        printf("{\"worst\":");
+        mscope_json_string(stdout, regime);
+        text("table", name);
+        printf(",\"band\":%d,\"bands\":%d,\"exit\":%d}\n", band, bands, code);
+    } else {
+        printf("worst of %d bands: %s (%s band %d)\n", bands, regime, name, band);
+    }
+    return code;
+}
+
+static int nothing_came(const struct options *o, const mscope_view *v, double waited)
+{
+    const char *what = v->tables > 0 ? "no full set of records" : v->have_daemon ? "no table" : "nothing";
+
+    fprintf(stderr, "momentscope check: %s from %s%s%s within %.3g s%s\n", what,
+            o->telemetry != NULL ? o->telemetry : "the default endpoint", o->table != NULL ? " for table " : "",
+            o->table != NULL ? o->table : "", waited, v->have_daemon ? "" : ": is momentscoped running?");
+    return MSCOPE_EXIT_FAILED;
+}
+
+/* A full set, then a moment of silence, in which the autocorrelations come too. */
+static int check_once(const struct options *o, mscope_subscriber *s, mscope_view *v)
+{
+    double start = now_s(), complete = 0;
+    mscope_message m;
+
+    while (!stop) {
+        if (mscope_subscriber_next(s, &m, 50) == 0 && wanted(o, &m) && mscope_view_take(v, &m) != 0)
+            return MSCOPE_EXIT_FAILED;
+        if (!mscope_view_complete(v))
+            complete = 0;
+        else if (complete == 0)
+            complete = now_s();
+        if (complete != 0 && now_s() - complete > QUIET_MS * 1e-3)
+            break;
+        if (complete == 0 && now_s() - start > o->wait_s)
+            return nothing_came(o, v, o->wait_s);
+    }
+    if (stop)
+        return MSCOPE_EXIT_FAILED;
+    for (size_t i = 0; i < v->tables; i++)
+        for (int b = 0; b < MSCOPE_BANDS; b++)
+            if (v->table[i].have[b])
+                print_band(&v->table[i], b, o->json, NULL);
+    return conclude(v, o);
+}
+
+/* -- following ---------------------------------------------------------------------------------------- */
+
+static int alerts_open(struct alerts *a, const char *where)
+{
+    const int none = 0;
+    struct timespec t;
+
+    a->context = zmq_ctx_new();
+    a->socket = a->context != NULL ? zmq_socket(a->context, ZMQ_PUB) : NULL;
+    if (a->socket == NULL || zmq_setsockopt(a->socket, ZMQ_LINGER, &none, sizeof none) != 0 ||
+        zmq_bind(a->socket, where) != 0) {
+        fprintf(stderr, "momentscope check: --publish %s: %s\n", where, zmq_strerror(zmq_errno()));
+        return -1;
+    }
+    clock_gettime(CLOCK_REALTIME, &t);
+    a->epoch = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+    return 0;
+}
+
+static void alerts_close(struct alerts *a)
+{
+    if (a->socket != NULL)
+        zmq_close(a->socket);
+    if (a->context != NULL)
+        zmq_ctx_term(a->context);
+}
+
+/* Three frames as the daemon sends them: topic, sequence number, map. A slow reader loses, and sees that it did. */
+static void publish(struct alerts *a, const mscope_rec_band *b, const mscope_verdict *v, const char *before)
+{
+    mscope_record r = { .kind = MSCOPE_REC_ALERT };
+    uint8_t map[MSCOPE_RECORD_MAX], seq[8];
+
+    if (a->socket == NULL)
+        return;
+    r.u.alert.epoch = a->epoch;
+    r.u.alert.step = b->step;
+    snprintf(r.u.alert.table, sizeof r.u.alert.table, "%s", b->table);
+    snprintf(r.u.alert.code, sizeof r.u.alert.code, "%s", v->regime);
+    snprintf(r.u.alert.text, sizeof r.u.alert.text, "band %" PRIu64 ": %s -> %s: %.120s", b->band, before, v->regime, v->why);
+    int len = mscope_record_encode(&r, map, sizeof map);
+    for (int i = 0; i < 8; i++)
+        seq[i] = (uint8_t)(a->seq >> (56 - 8 * i));
+    a->seq++;
+    if (len < 0 || zmq_send(a->socket, "alert", 5, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0 ||
+        zmq_send(a->socket, seq, sizeof seq, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0 ||
+        zmq_send(a->socket, map, (size_t)len, ZMQ_DONTWAIT) < 0)
+        fprintf(stderr, "momentscope check: an alert could not be published: %s\n", zmq_strerror(zmq_errno()));
+}
+
+static const mscope_watched *find(const mscope_view *v, const mscope_rec_band *b)
+{
+    for (size_t i = 0; i < v->tables; i++)
+        if (b->band < MSCOPE_BANDS && v->table[i].have[b->band] &&
+            strcmp(v->table[i].band[b->band].record.u.band.table, b->table) == 0)
+            return &v->table[i];
+    return NULL;
+}
+
+/* A band nobody has judged yet counts as unknown, so its first known regime is a change. */
+static int follow(const struct options *o, mscope_subscriber *s, mscope_view *v, struct alerts *a)
+{
+    double start = now_s();
+    mscope_message m;
+
+    while (!stop && !ferror(stdout) && (o->for_s == 0 || now_s() - start < o->for_s)) {
+        if (mscope_subscriber_next(s, &m, 50) != 0 || !wanted(o, &m))
+            continue;
+        int judged = m.record.kind == MSCOPE_REC_BAND;
+        const mscope_watched *w = judged ? find(v, &m.record.u.band) : NULL;
+        const char *before = w != NULL ? w->verdict[m.record.u.band.band].regime : "unknown";
+        if (mscope_view_take(v, &m) != 0)
+            return MSCOPE_EXIT_FAILED;
+        w = judged ? find(v, &m.record.u.band) : NULL;
+        if (w == NULL || strcmp(before, w->verdict[m.record.u.band.band].regime) == 0)
+            continue;
+        print_band(w, (int)m.record.u.band.band, o->json, before);
+        fflush(stdout);
+        publish(a, &m.record.u.band, &w->verdict[m.record.u.band.band], before);
+    }
+    return v->tables == 0 ? nothing_came(o, v, now_s() - start) : conclude(v, o);
+}
+
+int mscope_cmd_check(int argc, char **argv)
+{
+    struct options o = { .wait_s = 10 };
+    struct sigaction act = { .sa_handler = on_signal };
+    struct alerts a = { 0 };
+    mscope_subscriber *s;
+    mscope_view v = { 0 };
+
+    (void)read_list("unknown,near-instability,unstable", o.fails);
+    int code = read_options(argc, argv, &o);
+    if (code >= 0)
+        return code;
+    if (o.publish != NULL && alerts_open(&a, o.publish) != 0) {
+        alerts_close(&a);
+        return MSCOPE_EXIT_FAILED;
+    }
+    int rc = mscope_subscribe(&s, o.telemetry, o.replay, "");
+    if (rc != 0) {
+        fprintf(stderr, "momentscope check: %s: %s\n", o.telemetry != NULL ? o.telemetry : "default telemetry endpoint",
+                mscope_strerror(rc));
+        alerts_close(&a);
+        return rc == MSCOPE_EINVAL ? MSCOPE_EXIT_USAGE : MSCOPE_EXIT_FAILED;
+    }
+    sigaction(SIGINT, &act, NULL);
+    sigaction(SIGTERM, &act, NULL);
+    sigaction(SIGHUP, &act, NULL);
+    signal(SIGPIPE, SIG_IGN);                /* a closed pipe shows as ferror */
+    code = o.follow ? follow(&o, s, &v, &a) : check_once(&o, s, &v);
+    mscope_view_fini(&v);
+    mscope_subscriber_close(s);
+    alerts_close(&a);
+    return code;
+}

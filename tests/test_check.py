@@ -1,0 +1,167 @@
+"""momentscope check on a real daemon: exit codes, JSON, alerts on change; and verdicts on simulated bands, small."""
+import json
+import os
+import re
+import struct
+import subprocess
+import time
+import unittest
+
+try:
+    import msgpack
+    import zmq
+    import client_support
+    from momentscope import Client, _lib
+    missing = None
+except ImportError as e:
+    missing = str(e)
+
+
+def setUpModule():
+    if missing:
+        raise unittest.SkipTest(missing)
+
+
+def pack(kind, values):
+    raw = struct.pack(f"<{len(values)}{kind}", *values)
+    return raw, _lib.C.cast(_lib.C.c_char_p(raw), _lib.C.c_void_p).value
+
+
+class Trainer:
+    """Eight rows, all active in every step: P = 1, curvature 1 without noise, so H = eta eps/(2 (2 - eps))."""
+    ROWS, DIM, EPS = 8, 2, 0.1
+
+    def __init__(self, daemon, table="words"):
+        self.client = Client(daemon.ingest, name="test_check")
+        self.table = self.client.attach(table, self.ROWS, self.DIM, 64, form=_lib.FORM_EMA, fresh=True)
+        self.m = [0.0] * (self.ROWS * self.DIM)
+
+    def steps(self, n, eta, probe=False):
+        rows = list(range(self.ROWS))
+        raw_rows, at_rows = pack("q", rows)
+        for _ in range(n):
+            if probe and self.m[0]:
+                raw_hm, at_hm = pack("f", self.m)
+                self.client.probe(self.table, 0.01, at_rows, at_hm, _lib.F32, self.ROWS)
+            raw_g, at_g = pack("f", [1.0] * len(self.m))
+            self.m = [(1 - self.EPS) * m + self.EPS for m in self.m]
+            self.client.push(self.table, _lib.Step(eta, self.EPS, 0, 0, 0, 1), at_rows, at_g, _lib.F32, self.ROWS)
+        assert self.client.flush(10), self.client.stats()
+
+
+class Check(unittest.TestCase):
+    def setUp(self):
+        self.daemon = client_support.Daemon().start()
+        self.addCleanup(self.daemon.stop)
+
+    def command(self, *options):
+        return [os.path.join(client_support.BUILD, "momentscope"), "check", "--telemetry", self.daemon.telemetry,
+                "--replay", self.daemon.replay, *options]
+
+    def check(self, *options):
+        return subprocess.run(self.command(*options), capture_output=True, text=True, timeout=30)
+
+    def settled(self, *options):
+        """The exit code once it no longer speaks of an earlier record."""
+        time.sleep(0.2)
+        return self.check(*options)
+
+    def test_exit_code_is_the_worst_regime(self):
+        t = Trainer(self.daemon)
+        self.addCleanup(t.client.close)
+        t.steps(20, 1.0)
+        r = self.settled()
+        self.assertEqual(r.returncode, 6, r)
+        self.assertIn("unknown: stability unknown: no probe was sent", r.stdout)
+        self.assertIn("worst of 1 bands: unknown (words band 0)", r.stdout)
+        self.assertEqual(self.check("--fail-on", "near-instability,unstable").returncode, 0)
+        for eta, code, regime in ((1.0, 5, "heavy-ball"), (0.03, 3, "resonant"), (0.001, 4, "sgd-like"),
+                                  (35, 7, "near-instability"), (39, 8, "unstable")):
+            t.steps(4, eta, probe=True)
+            r = self.settled("--fail-on", "resonant,sgd-like,heavy-ball,unknown,near-instability,unstable")
+            self.assertEqual((r.returncode, r.stderr), (code, ""), r)
+            self.assertIn(f"words band 0: {regime}", r.stdout)
+            r = self.check()
+            self.assertEqual(r.returncode, code if code > 6 else 0, r)
+            self.assertEqual(self.check("--fail-on", "none").returncode, 0)
+
+    def test_json_is_one_object_a_band_and_one_for_all(self):
+        t = Trainer(self.daemon)
+        self.addCleanup(t.client.close)
+        t.steps(20, 35, probe=True)
+        r = self.settled("--json", "--table", "words")
+        self.assertEqual(r.returncode, 7, r)
+        lines = [json.loads(line) for line in r.stdout.splitlines()]
+        band, whole = lines
+        self.assertEqual((band["table"], band["band"], band["regime"], band["rows"]), ("words", 0, "near-instability", 8))
+        self.assertAlmostEqual(band["H"], 35 / 38, places=5)
+        self.assertGreater(band["confidence"], 0.9)
+        self.assertIsNone(band["acf_omega"])
+        self.assertEqual(whole, {"worst": "near-instability", "table": "words", "band": 0, "bands": 1, "exit": 7})
+
+    def test_wrong_usage_and_silence(self):
+        for options, said in ((["--fail-on", "bad"], "'bad' is no regime"), (["--fail-on", ""], "'' is no regime"),
+                              (["--wait", "x"], "'x' is not a number"), (["--publish", "ipc:///x"], "needs --follow"),
+                              (["word"], "unexpected argument"), (["--bogus"], "bogus")):
+            r = self.check(*options)
+            self.assertEqual((r.returncode, r.stdout), (2, ""), options)
+            self.assertIn(said, r.stderr)
+        r = self.check("--wait", "0.3")
+        self.assertEqual(r.returncode, 1)
+        self.assertIn("no table", r.stderr)
+        r = self.check("--wait", "0.3", "--table", "absent")
+        self.assertIn("for table absent", r.stderr)
+        self.daemon.kill()
+        r = self.check("--wait", "0.3")
+        self.assertEqual(r.returncode, 1)
+        self.assertIn("is momentscoped running?", r.stderr)
+
+    def test_follow_says_each_change_once_and_publishes_it(self):
+        where = f"ipc://{self.daemon.dir}/alerts"
+        t = Trainer(self.daemon)
+        self.addCleanup(t.client.close)
+        context = zmq.Context()
+        sub = context.socket(zmq.SUB)
+        sub.subscribe(b"alert")
+        sub.connect(where)
+        p = subprocess.Popen(self.command("--follow", "--json", "--publish", where), stdout=subprocess.PIPE, text=True)
+        time.sleep(0.5)
+        t.steps(10, 1.0)
+        time.sleep(0.2)
+        for eta in (1.0, 35, 35.5, 39):
+            t.steps(4, eta, probe=True)
+            time.sleep(0.3)
+        p.terminate()
+        out = p.communicate(timeout=10)[0]
+        self.assertEqual(p.returncode, 8, out)
+        lines = [json.loads(line) for line in out.splitlines()]
+        self.assertEqual([(x["before"], x["regime"]) for x in lines[:-1]],
+                         [("unknown", "heavy-ball"), ("heavy-ball", "near-instability"), ("near-instability", "unstable")])
+        self.assertEqual(lines[-1]["exit"], 8)
+        got = []
+        while sub.poll(500):
+            topic, seq, body = sub.recv_multipart()
+            record = msgpack.unpackb(body)
+            self.assertEqual((topic, struct.unpack(">Q", seq)[0]), (b"alert", len(got)))
+            self.assertEqual(set(record), {"epoch", "table", "step", "code", "text"})
+            self.assertEqual(record["table"], "words")
+            got.append(record["code"])
+        sub.close(0)
+        context.term()
+        self.assertEqual(got, ["heavy-ball", "near-instability", "unstable"])
+
+
+class Accuracy(unittest.TestCase):
+    """The bench in small: a fixed draw of bands that the monitor has to name rightly, through daemon and subscriber."""
+
+    def test_verdicts_on_simulated_bands(self):
+        r = subprocess.run([os.path.join(client_support.BUILD, "bench", "verdicts"), "--bands", "24", "--seed", "1"],
+                           capture_output=True, text=True, timeout=300)
+        self.assertEqual(r.returncode, 0, r.stdout + r.stderr)
+        right = [float(x) for x in re.findall(r"accuracy ([0-9.]+)", r.stdout)]
+        print("\nnote verdicts on 24 simulated bands: right %.3f with 16 samples, %.3f with 64" % tuple(right))
+        self.assertIn("unknown 1.000 of them", r.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()
