@@ -284,6 +284,14 @@ static void leap(mscope_flow *f, int k, double *x)
     const double *E = level_of(f, k), *b = E + n * n;
     double dx[DIM];
 
+    if (n == 3) {                         /* isotropic rows: most of a search is spent here */
+        dx[0] = b[0] + E[0] * x[0] + E[1] * x[1] + E[2] * x[2];
+        dx[1] = b[1] + E[3] * x[0] + E[4] * x[1] + E[5] * x[2];
+        dx[2] = b[2] + E[6] * x[0] + E[7] * x[1] + E[8] * x[2];
+        for (int r = 0; r < 3; r++)
+            x[r] += dx[r];
+        return;
+    }
     for (int r = 0; r < n; r++) {
         dx[r] = b[r];
         for (int c = 0; c < n; c++)
@@ -305,7 +313,7 @@ static double part(const mscope_flow *f, const double *x)
 
 static void go(mscope_flow *f, double n, double *x)
 {
-    memcpy(x, f->x0, sizeof f->x0);
+    memcpy(x, f->x0, (size_t)f->dim * sizeof *x);
     for (int k = 0; k < MSCOPE_RISK_LEVELS && n >= 1; k++, n = floor(n / 2))
         if (fmod(n, 2) >= 1)
             leap(f, k, x);

@@ -198,25 +198,26 @@ typedef struct menu {
     int pick[MSCOPE_SEARCH_BANDS];
 } menu;
 
-static double held(mscope_flow *f, double n, double eps)
+/* Risk after n steps, or a little later where it is higher; no matter what once it is above enough. */
+static double held(mscope_flow *f, double n, double eps, double enough)
 {
     double there = mscope_flow_risk(f, n);
 
-    return eps >= 1 ? there : fmax(there, mscope_flow_risk(f, ceil(PAST * n)));
+    return eps >= 1 || there >= enough ? there : fmax(there, mscope_flow_risk(f, ceil(PAST * n)));
 }
 
-/* Risk of one band after n steps under option k; parts of a band stand together. */
-static double option_risk(menu *m, size_t first, int k, double n)
+/* Risk of one band after n steps under option k, or anything above enough; parts of a band stand together. */
+static double option_risk(menu *m, size_t first, int k, double n, double enough)
 {
     const mscope_model *model = m->s->model;
     const int band = model->band_of[first];
     double sum = 0;
 
-    for (size_t i = first; i < model->parts && model->band_of[i] == band; i++) {
+    for (size_t i = first; i < model->parts && model->band_of[i] == band && sum < enough; i++) {
         mscope_flow **f = &m->flow[i][k];
         if (*f == NULL && (*f = mscope_flow_open(&model->part[i], m->option[band][k])) == NULL)
             return NAN;
-        sum += held(*f, n, m->option[band][k].eps);
+        sum += held(*f, n, m->option[band][k].eps, enough - sum);
     }
     return sum;
 }
@@ -233,7 +234,7 @@ static double served(menu *m, double n)
         if (i > 0 && model->band_of[i - 1] == band)
             continue;
         for (int k = 0; k < m->options[band]; k++) {
-            double risk = option_risk(m, i, k, n);
+            double risk = option_risk(m, i, k, n, best);
             if (risk < best) {
                 best = risk;
                 m->pick[band] = k;
@@ -283,7 +284,7 @@ static double tuned(const void *at, double x, double limit)
         if (model->band_of[i] != t->band)
             continue;
         mscope_flow *f = mscope_flow_open(&model->part[i], s);
-        risk += f != NULL ? held(f, t->n, s.eps) : INFINITY;
+        risk += f != NULL ? held(f, t->n, s.eps, INFINITY) : INFINITY;
         mscope_flow_close(f);
     }
     return risk;
