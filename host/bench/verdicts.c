@@ -225,14 +225,14 @@ static void plan_probes(subject *s, unsigned phase, uint64_t from, uint64_t to)
 static void run_phase(bench *b, subject *s, unsigned phase)
 {
     size_t d = (size_t)s->drawn.ls.d, n, np;
-    double *g = calloc(2 * MSCOPE_SIM_ROWS * d, sizeof *g), *hm = g + MSCOPE_SIM_ROWS * d;
+    double *g = calloc(MSCOPE_SIM_ROWS * d, sizeof *g), *hm = calloc(MSCOPE_SIM_ROWS * d, sizeof *hm);
     int64_t rows[MSCOPE_SIM_ROWS], probed[MSCOPE_SIM_ROWS];
     unsigned char probe[MSCOPE_SIM_ROWS] = { 0 };
     uint32_t counts[MSCOPE_SIM_ROWS];
     uint64_t from = s->pushed, to = (uint64_t)((double)s->drawn.steps * end_of[phase]);
     mscope_step step = { .eta = s->drawn.ls.eta, .eps = s->drawn.ls.eps, .batch = s->drawn.ls.batch };
 
-    if (g == NULL)
+    if (g == NULL || hm == NULL)
         fail("simulation", "no memory");
     plan_probes(s, phase, from, to);
     while (s->pushed < to) {
@@ -257,6 +257,7 @@ static void run_phase(bench *b, subject *s, unsigned phase)
             pump(b, 0);
     }
     free(g);
+    free(hm);
 }
 
 static void judge(bench *b, unsigned phase)
@@ -302,8 +303,9 @@ static double report_phase(const bench *b, unsigned phase)
         claimed += s->verdict[phase].confidence;
         samples += s->samples[phase];
     }
-    printf("\n%.3g probe row samples a band: accuracy %.3f (%d of %zu), mean stated confidence %.3f\n", samples / (double)b->n,
-           (double)right / (double)b->n, right, b->n, claimed / (double)b->n);
+    const double n = (double)b->n;
+    printf("\n%.3g probe row samples a band: accuracy %.3f (%d of %zu), mean stated confidence %.3f\n", samples / n,
+           right / n, right, b->n, claimed / n);
     printf("%-18s", "truth \\ verdict");
     for (int k = 0; k < 6; k++)
         printf(" %17s", names[k]);
@@ -314,7 +316,7 @@ static double report_phase(const bench *b, unsigned phase)
             printf(" %17d", table[i][k]);
         printf("\n");
     }
-    return (double)right / (double)b->n;
+    return right / n;
 }
 
 /* Stated confidence against how often it was right, both phases together. */
@@ -356,9 +358,10 @@ static double report_omega(const bench *b)
             quiet_wrong += s->modes.kind == MSCOPE_MODES_PAIR && s->modes.zeta < 0.5;
         }
     }
-    printf("\nomega from the reference autocorrelation: within 5 %% in %d of %d oscillating bands (%.3f); no pair in %d\n"
-           "bands that do not oscillate called oscillating by it: %d of %d; it agrees with %d verdicts, contradicts %d\n",
-           close, oscillate, oscillate ? (double)close / oscillate : NAN, none, quiet_wrong, quiet, agree, contradict);
+    printf("\nomega from the reference autocorrelation: within 5 %% in %d of %d oscillating bands (%.3f); no pair in %d\n",
+           close, oscillate, oscillate ? (double)close / oscillate : NAN, none);
+    printf("bands that do not oscillate called oscillating by it: %d of %d; it agrees with %d verdicts, contradicts %d\n",
+           quiet_wrong, quiet, agree, contradict);
     return oscillate ? (double)close / oscillate : NAN;
 }
 
@@ -367,13 +370,16 @@ static void report_bands(const bench *b)
     for (size_t i = 0; i < b->n; i++) {
         const subject *s = &b->s[i];
         const mscope_ls *l = &s->drawn.ls;
-        printf("%3zu d %3.0f p %.4f B %6.0f pB %7.3f eps %.4f noise %.2g updates %4.0f | %-16s H %.3f zeta %.3f omega %.4f |",
-               i, l->d, l->p, l->batch, l->p * l->batch, l->eps, l->noise, s->drawn.updates, names[s->drawn.truth.regime],
-               s->drawn.truth.H, s->drawn.truth.zeta, s->drawn.truth.omega);
-        for (unsigned ph = 1; ph < PHASES; ph++)
-            printf(" %.0f: %s H %.3f+-%.3f zeta %.3f iso %.2f conf %.2f |", s->samples[ph], s->verdict[ph].regime, s->verdict[ph].H,
-                   s->verdict[ph].H_se, s->verdict[ph].zeta, s->verdict[ph].isotropic, s->verdict[ph].confidence);
-        printf(" rows %llu band %llu/%u refs %llu kind %d omega %.4f zeta %.3f peak %.4f clear %.3g\n", (unsigned long long)s->band[main_band(s)].rows, (unsigned long long)s->band[main_band(s)].band, s->drawn.band, (unsigned long long)s->modes.references,
+        const mscope_feedback *t = &s->drawn.truth;
+        printf("%3zu d %3.0f p %.4f B %6.0f pB %7.3f eps %.4f noise %.2g updates %4.0f |", i, l->d, l->p, l->batch,
+               l->p * l->batch, l->eps, l->noise, s->drawn.updates);
+        printf(" %-16s H %.3f zeta %.3f omega %.4f |", names[t->regime], t->H, t->zeta, t->omega);
+        for (unsigned ph = 1; ph < PHASES; ph++) {
+            const mscope_verdict *v = &s->verdict[ph];
+            printf(" %.0f: %s H %.3f+-%.3f zeta %.3f iso %.2f conf %.2f |", s->samples[ph], v->regime, v->H, v->H_se,
+                   v->zeta, v->isotropic, v->confidence);
+        }
+        printf(" refs %llu kind %d omega %.4f zeta %.3f peak %.4f clear %.3g\n", (unsigned long long)s->modes.references,
                (int)s->modes.kind, s->modes.omega, s->modes.zeta, s->modes.peak, s->modes.clear);
     }
 }
@@ -387,8 +393,8 @@ static void usage(FILE *to)
                 "  --natural          H log-uniform .02 .. .99, not each regime equally often\n"
                 "  --list             one line a band\n"
                 "  --daemon PROGRAM   default: momentscoped one directory above this program\n\n"
-                "exit codes: 0 all bars met (95 %% at 16 samples, 98 %% at 64, nothing called stable or unstable without a\n"
-                "probe, omega within 5 %% in 85 %%), 1 a bar missed, 2 the bench did not run\n", MOST_BANDS);
+                "exit codes: 0 all bars met (95 %% at 16 samples, 98 %% at 64, nothing called stable or unstable\n"
+                "without a probe, omega within 5 %% in 85 %%), 1 a bar missed, 2 the bench did not run\n", MOST_BANDS);
 }
 
 int main(int argc, char **argv)
@@ -421,7 +427,8 @@ int main(int argc, char **argv)
     }
     if (program[0] == '\0') {
         const char *slash = strrchr(argv[0], '/');
-        snprintf(program, sizeof program, "%.*s/../momentscoped", slash ? (int)(slash - argv[0]) : 1, slash ? argv[0] : ".");
+        snprintf(program, sizeof program, "%.*s/../momentscoped", slash ? (int)(slash - argv[0]) : 1,
+                 slash ? argv[0] : ".");
     }
     const double began = now_s();
     b.rng = gsl_rng_alloc(gsl_rng_taus2);

@@ -189,7 +189,8 @@ static void gradient(mscope_sim *s, unsigned N, const double *e, double *g)
     double e1 = sqrt(dot(e, e, d)), sigma = sqrt(s->band.ls.noise), T[3][3], B = s->band.ls.batch;
 
     wishart_factor(s->rng, N, T, 2);         /* of u and xi/sigma */
-    double r0 = e1 * T[0][0] - sigma * T[1][0], r1 = -sigma * T[1][1], len = hypot(r0, r1) / B, along = r0 * T[0][0] / B;
+    double r0 = e1 * T[0][0] - sigma * T[1][0], r1 = -sigma * T[1][1];
+    double len = hypot(r0, r1) / B, along = r0 * T[0][0] / B;
     for (size_t i = 0; i < d; i++)
         g[i] = len * gsl_ran_gaussian_ziggurat(s->rng, 1);
     add(g, (along - dot(g, e, d) / e1) / e1, e, d);

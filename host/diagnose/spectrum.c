@@ -36,7 +36,8 @@ static int hankel_svd(const double *a, size_t n, svd *x)
 {
     size_t cols = n / 2, rows = n - cols + 1;
 
-    *x = (svd){ gsl_matrix_alloc(rows, cols), gsl_matrix_alloc(cols, cols), gsl_vector_alloc(cols), gsl_vector_alloc(cols) };
+    *x = (svd){ .u = gsl_matrix_alloc(rows, cols), .v = gsl_matrix_alloc(cols, cols),
+                .s = gsl_vector_alloc(cols), .work = gsl_vector_alloc(cols) };
     if (x->u == NULL || x->v == NULL || x->s == NULL || x->work == NULL)
         return MSCOPE_ENOMEM;
     for (size_t i = 0; i < rows; i++)
@@ -182,6 +183,11 @@ int mscope_modes_of(const mscope_rec_acf *a, mscope_modes *out)
 
 /* -- against the model ------------------------------------------------------------------------------------ */
 
+static void too_fast(const mscope_modes *m, char *say, size_t cap)
+{
+    snprintf(say, cap, "autocorrelation cannot see so fast an oscillation, its lags are %.3g updates apart", PI / m->nyquist);
+}
+
 static enum mscope_agreement saw_pair(const mscope_modes *m, const mscope_verdict *v, char *say, size_t cap)
 {
     double period = 2 * PI / m->omega, factor = m->omega / v->omega;
@@ -195,7 +201,7 @@ static enum mscope_agreement saw_pair(const mscope_modes *m, const mscope_verdic
         return MSCOPE_AGREES;
     }
     if (v->omega > 0.9 * m->nyquist) {
-        snprintf(say, cap, "autocorrelation cannot see so fast an oscillation, its lags are %.3g updates apart", PI / m->nyquist);
+        too_fast(m, say, cap);
         return MSCOPE_NO_WORD;
     }
     if (!(m->zeta < PAIR_SURE) && !(v->zeta < 0.5)) {
@@ -203,9 +209,11 @@ static enum mscope_agreement saw_pair(const mscope_modes *m, const mscope_verdic
         return MSCOPE_AGREES;
     }
     if (v->omega > 0)
-        snprintf(say, cap, "autocorrelation says period %.3g updates: contradicts, the model says %.3g", period, 2 * PI / v->omega);
+        snprintf(say, cap, "autocorrelation says period %.3g updates: contradicts, the model says %.3g", period,
+                 2 * PI / v->omega);
     else
-        snprintf(say, cap, "autocorrelation says period %.3g updates: contradicts, the model sees no oscillation", period);
+        snprintf(say, cap, "autocorrelation says period %.3g updates: contradicts, the model sees no oscillation",
+                 period);
     return MSCOPE_CONTRADICTS;
 }
 
@@ -222,7 +230,7 @@ enum mscope_agreement mscope_modes_against(const mscope_modes *m, const mscope_v
         return MSCOPE_NO_WORD;
     }
     if (v->zeta < 0.5 && v->omega > 0.9 * m->nyquist) {
-        snprintf(say, cap, "autocorrelation cannot see so fast an oscillation, its lags are %.3g updates apart", PI / m->nyquist);
+        too_fast(m, say, cap);
         return MSCOPE_NO_WORD;
     }
     if (v->zeta < 0.5) {

@@ -43,7 +43,8 @@ static double above(double x, double se, double border)
 static double error_of_H(const mscope_rec_band *b, const mscope_curved *c, double H)
 {
     double beta = 1 - b->eps, n = fmax(b->h_samples, 2), half = 0.5 * b->eta, w = c->isotropic, s = H * c->isotropic_sd;
-    double by_tau = half * c->ratio * c->ratio_sd, by_H1 = half * c->H1 * (1 - c->P + c->P * b->eps / (1 + beta)) * c->H1_sd;
+    double by_tau = half * c->ratio * c->ratio_sd;
+    double by_H1 = half * c->H1 * (1 - c->P + c->P * b->eps / (1 + beta)) * c->H1_sd;
     double by_scatter = half * c->H1 * n * c->H1_sd * c->H1_sd * sqrt(2 / n);
 
     return sqrt(w * s * s + (1 - w) * (by_tau * by_tau + by_H1 * by_H1 + by_scatter * by_scatter));
@@ -78,7 +79,8 @@ static enum mscope_regime damping(double zeta, const char *before)
 /* Labels H first, and what is left by zeta; the probability that the label is right beside it. */
 static enum mscope_regime judge(const mscope_verdict *v, const char *before, double *confidence)
 {
-    int was_unstable = strcmp(before, "unstable") == 0, was_near = was_unstable || strcmp(before, "near-instability") == 0;
+    int was_unstable = strcmp(before, "unstable") == 0;
+    int was_near = was_unstable || strcmp(before, "near-instability") == 0;
     double over = 0, close = 0, lz = log(v->zeta), in;
 
     if (!isnan(v->H)) {
