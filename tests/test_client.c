@@ -16,7 +16,7 @@
 #include <unistd.h>
 #include <zmq.h>
 
-#include "mscope/client.h"
+#include "client/private.h"
 
 enum { ROWS = 40, DIM = 3, FRAMES_MAX = 4096 };
 
@@ -34,10 +34,11 @@ struct daemon {
     uint32_t covered;
     int known, exact, silent, deaf;          /* silent: read, never answer; deaf: do not even read */
     int refuse_hello;                        /* times to answer EBUSY                              */
+    int refuse_sync;                         /* refuse every SYNC with ENONFINITE                  */
     uint64_t refuse_seq;                     /* refuse this frame with EINVAL                      */
     /* what happened */
     struct seen seen[FRAMES_MAX];
-    unsigned n, steps, syncs, hellos, lost, references, gaps;
+    unsigned n, steps, syncs, hellos, lost, references, gaps, byes;
     mscope_hello hello;
     float theta[ROWS][DIM], m[ROWS][DIM];
     double schedule[3];
@@ -234,7 +235,7 @@ static void handle(struct daemon *d, zmq_msg_t *who, zmq_msg_t *part, int parts)
     d->seen[d->n++].duplicate = h.seq < d->next_seq;
     if (h.seq == d->next_seq) {
         d->next_seq++;
-        if (h.seq == d->refuse_seq) {
+        if (h.seq == d->refuse_seq || (d->refuse_sync && h.kind == MSCOPE_SYNC)) {
             refuse(d, who, &h, MSCOPE_ENONFINITE, "values", 0);
             good = 0;
         } else if (h.kind == MSCOPE_STEP) {
@@ -246,6 +247,7 @@ static void handle(struct daemon *d, zmq_msg_t *who, zmq_msg_t *part, int parts)
         } else if (h.kind == MSCOPE_REFERENCE) {
             d->references += h.count;
         }
+        d->byes += h.kind == MSCOPE_BYE;
     }
     mscope_header a = { .kind = MSCOPE_ACK, .session = h.session, .seq = d->next_seq - 1, .table = h.table,
                         .flags = d->exact ? 0 : MSCOPE_FLAG_INEXACT, .count = (uint32_t)d->credit_frames };
@@ -366,6 +368,18 @@ static void assert_steps_in_order(const struct daemon *d)
             assert_true(d->seen[i].h.step > last);
             last = d->seen[i].h.step;
         }
+}
+
+static void assert_fault(int code, const char *field, const char *value, const char *range)
+{
+    mscope_refusal why;
+
+    mscope_client_fault(&why);
+    assert_int_equal(why.code, code);
+    assert_string_equal(why.field, field);
+    assert_string_equal(why.value, value);
+    if (strstr(why.range, range) == NULL)
+        fail_msg("%s: range '%s' has no '%s'", field, why.range, range);
 }
 
 /* -- promises --------------------------------------------------------------------------------------- */
@@ -921,7 +935,8 @@ static void test_endpoint_and_options(void **state)
 {
     char out[256];
     mscope_client *c;
-    const mscope_client_options bad = { .endpoint = "nonsense" }, negative = { .block_ms = -1 };
+    const mscope_client_options bad = { .endpoint = "nonsense" }, negative = { .block_ms = -5 }, small = { .buffer_bytes = 1 };
+    mscope_subscriber *s;
 
     (void)state;
     setenv("MOMENTSCOPE_INGEST", "tcp://127.0.0.1:9", 1);
@@ -933,7 +948,219 @@ static void test_endpoint_and_options(void **state)
     assert_int_equal(mscope_default_endpoint("ingest", out, 8), MSCOPE_ENOMEM);
     assert_int_equal(mscope_default_endpoint("other", out, sizeof out), MSCOPE_EINVAL);
     assert_int_equal(mscope_client_open(&c, &bad), MSCOPE_EINVAL);
+    assert_fault(MSCOPE_EINVAL, "endpoint", "nonsense", "ipc:///PATH");
     assert_int_equal(mscope_client_open(&c, &negative), MSCOPE_EINVAL);
+    assert_fault(MSCOPE_EINVAL, "block_ms", "-5", "0 or more");
+    assert_int_equal(mscope_client_open(&c, &small), MSCOPE_EINVAL);
+    assert_fault(MSCOPE_EINVAL, "buffer_bytes", "1", "4096 and more");
+    assert_int_equal(mscope_client_open(NULL, NULL), MSCOPE_EINVAL);
+    assert_fault(MSCOPE_EINVAL, "out", "NULL", "");
+    setenv("MOMENTSCOPE_INGEST", "foo", 1);
+    assert_int_equal(mscope_client_open(&c, NULL), MSCOPE_EINVAL);
+    assert_fault(MSCOPE_EINVAL, "MOMENTSCOPE_INGEST", "foo", "tcp://HOST:PORT");
+    unsetenv("MOMENTSCOPE_INGEST");
+    assert_int_equal(mscope_subscribe(&s, "foo", NULL, ""), MSCOPE_EINVAL);
+    assert_fault(MSCOPE_EINVAL, "telemetry", "foo", "ipc:///PATH");
+    setenv("MOMENTSCOPE_REPLAY", "bar", 1);
+    assert_int_equal(mscope_subscribe(&s, NULL, NULL, ""), MSCOPE_EINVAL);
+    assert_fault(MSCOPE_EINVAL, "MOMENTSCOPE_REPLAY", "bar", "ipc:///PATH");
+    unsetenv("MOMENTSCOPE_REPLAY");
+}
+
+/* Whatever is refused, the caller can read which field, which value and what would have been taken. */
+static void test_refusals_name_field_value_and_range(void **state)
+{
+    static const struct {
+        mscope_attach_info info;
+        const char *field, *value, *range;
+    } infos[] = {
+        { { .table = "a b", .rows = 1, .dim = 1, .capacity = 1 }, "table", "a b", "letters" },
+        { { .table = NULL, .rows = 1, .dim = 1, .capacity = 1 }, "table", "NULL", "letters" },
+        { { .table = "", .rows = 1, .dim = 1, .capacity = 1 }, "table", "", "1 to 63" },
+        { { .table = "t", .rows = 0, .dim = 1, .capacity = 1 }, "rows", "0", "1 to 2147483648" },
+        { { .table = "t", .rows = 1, .dim = 65537, .capacity = 1 }, "dim", "65537", "1 to 65536" },
+        { { .table = "t", .rows = 1, .dim = 1, .capacity = 0 }, "capacity", "0", "1 to 2147483648" },
+        { { .table = "t", .rows = 1, .dim = 1, .capacity = 1, .acf_rows = 1000 }, "acf_rows", "1000", "0 to 64" },
+        { { .table = "t", .rows = 1, .dim = 1, .capacity = 1, .step = 1ull << 53 }, "step", "9007199254740992", "0 to 9007" },
+        { { .table = "t", .rows = 1, .dim = 1, .capacity = 1, .state = (enum mscope_state)7 }, "state", "7", "MSCOPE_STATE" },
+        { { .table = "t", .rows = 1, .dim = 1, .capacity = 1, .form = (enum mscope_form)9 }, "form", "9", "MSCOPE_FORM" },
+        { { .table = "t", .rows = 1, .dim = 30000, .capacity = 1 }, "buffer_bytes", "5000", "at least" },
+    };
+    static const struct {
+        mscope_step step;
+        const char *field, *value, *range;
+    } steps[] = {
+        { { .eta = -1, .eps = 0.1, .batch = 1 }, "lr", "-1", "0 or more" },
+        { { .eta = 1, .eps = -0.5, .batch = 1 }, "momentum (eps = 1 - momentum)", "1.5", "0 to 1" },
+        { { .eta = 1, .eps = 0.1, .dampening = -1, .batch = 1 }, "dampening", "-1", "0 to 1" },
+        { { .eta = 1, .eps = 0.1, .batch = 0 }, "batch", "0", "1 to 4294967295" },
+    };
+    const mscope_client_options opt = { .endpoint = "ipc:///tmp/momentscope-test-nobody", .buffer_bytes = 5000, .quiet = 1 };
+    const mscope_step good = { .eta = 1, .eps = 0.1, .batch = 1 };
+    const int64_t far = -3;
+    const float g[DIM] = { 0 };
+    mscope_client *c;
+
+    (void)state;
+    assert_int_equal(mscope_client_open(&c, &opt), 0);
+    for (size_t i = 0; i < sizeof infos / sizeof infos[0]; i++) {
+        assert_int_equal(mscope_client_attach(c, &infos[i].info), MSCOPE_EINVAL);
+        assert_fault(MSCOPE_EINVAL, infos[i].field, infos[i].value, infos[i].range);
+    }
+    mscope_attach_info in = { .table = "t", .rows = 4, .dim = DIM, .capacity = 2, .form = MSCOPE_FORM_TORCH };
+    assert_int_equal(mscope_client_attach(c, &in), 0);
+    assert_int_equal(mscope_client_attach(c, &in), MSCOPE_EBUSY);
+    assert_fault(MSCOPE_EBUSY, "table", "t", "not attached");
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        assert_int_equal(mscope_client_push(c, 0, &steps[i].step, NULL, NULL, MSCOPE_NONE, NULL, 0), MSCOPE_EINVAL);
+        assert_fault(MSCOPE_EINVAL, steps[i].field, steps[i].value, steps[i].range);
+    }
+    assert_int_equal(mscope_client_push64(c, 0, &good, &far, g, MSCOPE_F32, NULL, 1), MSCOPE_EINDEX);
+    assert_fault(MSCOPE_EINDEX, "row", "-3", "0 to 3");
+    assert_int_equal(mscope_client_push64(c, 0, &good, &far, g, MSCOPE_F64, NULL, 1), MSCOPE_EINVAL);
+    assert_fault(MSCOPE_EINVAL, "value_type", "MSCOPE_F64", "_BF16");
+    assert_int_equal(mscope_client_push(c, 5, &good, NULL, NULL, MSCOPE_NONE, NULL, 0), MSCOPE_EINVAL);
+    assert_fault(MSCOPE_EINVAL, "table", "5", "of 1");
+    assert_int_equal(mscope_client_push(NULL, 0, &good, NULL, NULL, MSCOPE_NONE, NULL, 0), MSCOPE_EINVAL);
+    assert_fault(MSCOPE_EINVAL, "client", "NULL", "open");
+    assert_int_equal(mscope_client_resync(c, 0), MSCOPE_ENOTSUP);
+    assert_fault(MSCOPE_ENOTSUP, "theta, m, read", "NULL", "attach");
+    assert_int_equal(mscope_client_reference(c, 0, 0, 1, g, MSCOPE_F32), MSCOPE_EINVAL);
+    assert_fault(MSCOPE_EINVAL, "reference", "none", "attach");
+    mscope_client_close(c, 0);
+}
+
+/* A step that can never fit is told, and a full buffer does not keep BYE back. */
+static void test_small_buffer_is_told_and_bye_still_leaves(void **state)
+{
+    struct daemon d;
+    const mscope_step step = { .eta = 1, .eps = 0.1, .batch = 1 };
+    const uint32_t rows[64] = { 0 };
+    static const float g[64][100];
+    mscope_client_stats s;
+    mscope_client *c;
+
+    (void)state;
+    start(&d);
+    const mscope_client_options opt = { .endpoint = d.endpoint, .buffer_bytes = 4096, .quiet = 1 };
+    assert_int_equal(mscope_client_open(&c, &opt), 0);
+    const mscope_attach_info in = { .table = "t", .rows = 4, .dim = 100, .capacity = 64, .fresh = 1 };
+    assert_int_equal(mscope_client_attach(c, &in), 0);
+    run_until_connected(&d, c);
+    assert_int_equal(mscope_client_push(c, 0, &step, rows, g, MSCOPE_F32, NULL, 64), 1);
+    mscope_client_stats_get(c, &s);
+    assert_string_equal(s.last_error.field, "buffer_bytes");
+    assert_string_equal(s.last_error.value, "4096");
+    assert_non_null(strstr(s.last_error.range, "at least 2"));
+    while (mscope_client_push(c, 0, &step, NULL, NULL, MSCOPE_NONE, NULL, 0) == 0)
+        ;
+    mscope_client_close(c, 100);
+    run(&d, NULL, 200);
+    assert_int_equal(d.byes, 1);
+    stop(&d);
+}
+
+/* What the child prints on stderr while `work` runs. */
+static void stderr_of(void (*work)(void *), void *ctx, char *out, size_t cap)
+{
+    FILE *to = tmpfile();
+    int was = dup(STDERR_FILENO);
+
+    assert_non_null(to);
+    fflush(stderr);
+    dup2(fileno(to), STDERR_FILENO);
+    work(ctx);
+    fflush(stderr);
+    dup2(was, STDERR_FILENO);
+    close(was);
+    rewind(to);
+    out[fread(out, 1, cap - 1, to)] = '\0';
+    fclose(to);
+}
+
+static void wait_alone(void *ctx)
+{
+    struct mscope_client *c = ctx;
+
+    mscope_client_poll(c, 0);
+    c->opened_at -= 9000000000u;
+    mscope_client_poll(c, 0);
+    assert_int_equal(mscope_client_skip(c, 0), 1);
+    if (c->opened_at != 0)
+        c->opened_at -= 2000000000u;
+    for (int i = 0; i < 3; i++)
+        mscope_client_poll(c, 0);
+}
+
+static void test_nobody_there_is_told_once(void **state)
+{
+    const mscope_attach_info in = { .table = "t", .rows = 4, .dim = 2, .capacity = 4 };
+    char said[1024];
+
+    (void)state;
+    for (int quiet = 0; quiet < 2; quiet++) {
+        const mscope_client_options opt = { .endpoint = "ipc:///tmp/momentscope-test-nobody", .quiet = quiet };
+        mscope_client *c;
+        assert_int_equal(mscope_client_open(&c, &opt), 0);
+        assert_int_equal(mscope_client_attach(c, &in), 0);
+        stderr_of(wait_alone, c, said, sizeof said);
+        if (quiet) {
+            assert_string_equal(said, "");
+        } else {
+            assert_non_null(strstr(said, "ipc:///tmp/momentscope-test-nobody"));
+            assert_non_null(strstr(said, "MOMENTSCOPE_INGEST"));
+            assert_ptr_equal(strchr(said, '\n'), said + strlen(said) - 1);
+        }
+        mscope_client_close(c, 0);
+    }
+}
+
+/* Rows the daemon cannot take are not sent again and again; resync, after a cure, does not wait. */
+static void test_refused_sync_backs_off(void **state)
+{
+    struct daemon d;
+    struct trainer t;
+
+    (void)state;
+    start(&d);
+    train_open(&t, &d, (mscope_client_options){ .sync_bytes = 100 }, 0);
+    d.refuse_sync = 1;
+    run_until_connected(&d, t.c);
+    for (uint64_t end = now_ms() + 3500; now_ms() < end;) {
+        train(&t);
+        run(&d, t.c, 60);
+    }
+    printf("# note refusals of a SYNC in 3.5 s: %llu\n", (unsigned long long)stats(&t).errors);
+    assert_true(stats(&t).errors >= 2);
+    assert_true(stats(&t).errors <= 30);     /* at 0, 1 and 3 s, each with the chunks then on their way */
+    d.refuse_sync = 0;
+    uint64_t from = now_ms();
+    assert_int_equal(mscope_client_resync(t.c, 0), 0);
+    train(&t);
+    run(&d, t.c, 200);
+    assert_healed(&d, &t);
+    assert_true(now_ms() - from < 1500);
+    mscope_client_close(t.c, 0);
+    stop(&d);
+}
+
+static void test_narrow_rows_are_announced(void **state)
+{
+    struct daemon d;
+    mscope_client *c;
+
+    (void)state;
+    for (int narrow = 0; narrow < 2; narrow++) {
+        start(&d);
+        const mscope_client_options opt = { .endpoint = d.endpoint, .quiet = 1 };
+        const mscope_attach_info in = { .table = "t", .rows = 4, .dim = DIM, .capacity = 4, .fresh = 1, .narrow = narrow };
+        assert_int_equal(mscope_client_open(&c, &opt), 0);
+        assert_int_equal(mscope_client_attach(c, &in), 0);
+        run_until_connected(&d, c);
+        assert_int_equal(d.hello.narrow, narrow);
+        mscope_client_close(c, 0);
+        stop(&d);
+    }
 }
 
 int main(void)
@@ -958,6 +1185,11 @@ int main(void)
         cmocka_unit_test(test_block_ms_waits_for_room_and_no_longer),
         cmocka_unit_test(test_forked_child_touches_nothing),
         cmocka_unit_test(test_endpoint_and_options),
+        cmocka_unit_test(test_refusals_name_field_value_and_range),
+        cmocka_unit_test(test_small_buffer_is_told_and_bye_still_leaves),
+        cmocka_unit_test(test_nobody_there_is_told_once),
+        cmocka_unit_test(test_refused_sync_backs_off),
+        cmocka_unit_test(test_narrow_rows_are_announced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

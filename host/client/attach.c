@@ -1,6 +1,6 @@
 /* attach.c - the trainer's side of the wire: open, attach, push, probe, flush, close
  *
- * Each call checks its arguments, builds one frame (one copy of the gradients), queues it and pumps the socket.
+ * Each call has its arguments checked (check.c), builds one frame (one copy of the gradients), queues it and pumps the socket.
  * There is no thread here beyond libzmq's own; nothing waits except poll, flush, close and block_ms. */
 #include "private.h"
 
@@ -12,6 +12,8 @@
 
 #include <sys/random.h>
 #include <unistd.h>
+
+#include "fields.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "gradients go out as they lie in memory, little-endian");
 
@@ -34,20 +36,20 @@ static uint64_t draw_session(void)
 int mscope_client_open(mscope_client **out, const mscope_client_options *opt)
 {
     static const mscope_client_options defaults;
-    char endpoint[256];
+    mscope_endpoint endpoint;
     int rc;
 
     if (out == NULL)
-        return MSCOPE_EINVAL;
+        return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "out", "where to put the client", "nothing was given",
+                                  "%s", "NULL");
     if (opt == NULL)
         opt = &defaults;
-    if (opt->block_ms < 0)
-        return MSCOPE_EINVAL;
-    if (opt->endpoint == NULL && mscope_default_endpoint("ingest", endpoint, sizeof endpoint) != 0)
-        return MSCOPE_EINVAL;
+    if ((rc = mscope_check_options(opt)) != 0 ||
+        (rc = mscope_endpoint_choose(&endpoint, "ingest", opt->endpoint, "endpoint")) != 0)
+        return rc;
     mscope_client *c = calloc(1, sizeof *c);
     if (c == NULL)
-        return MSCOPE_ENOMEM;
+        return mscope_why_memory("client");
     if (opt->name != NULL)
         snprintf(c->name, sizeof c->name, "%s", opt->name);
     else
@@ -58,8 +60,10 @@ int mscope_client_open(mscope_client **out, const mscope_client_options *opt)
     c->block_ms = opt->block_ms;
     c->quiet = opt->quiet;
     c->pid = getpid();
+    c->endpoint = endpoint;
+    c->opened_at = mscope_now_ns();
     c->queue.next_seq = 1;
-    rc = mscope_link_open(c, opt->endpoint != NULL ? opt->endpoint : endpoint);
+    rc = mscope_link_open(c);
     if (rc != 0) {
         free(c);
         return rc;
@@ -68,34 +72,15 @@ int mscope_client_open(mscope_client **out, const mscope_client_options *opt)
     return 0;
 }
 
-static int is_name(const char *s)
-{
-    size_t n = 0;
-
-    for (; s != NULL && s[n] != '\0'; n++)
-        if (strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-", s[n]) == NULL)
-            return 0;
-    return n > 0 && n <= MSCOPE_NAME_MAX;
-}
-
-/* A child after fork shares libzmq's descriptors but not its threads: it must not touch them. */
-static int mine(const mscope_client *c)
-{
-    return c != NULL && c->pid == getpid();
-}
-
 int mscope_client_attach(mscope_client *c, const mscope_attach_info *in)
 {
-    if (!mine(c) || in == NULL || !is_name(in->table) || in->rows < 1 || in->rows > 1u << 31 || in->dim < 1 ||
-        in->dim > 65536 || in->capacity < 1 || in->capacity > 1u << 31 || in->acf_rows > 64 ||
-        (unsigned)in->state > MSCOPE_STATE_F64 || (unsigned)in->form > MSCOPE_FORM_TORCH || c->tables == INT32_MAX)
-        return MSCOPE_EINVAL;
-    for (size_t i = 0; i < c->tables; i++)
-        if (strcmp(c->table[i].name, in->table) == 0)
-            return MSCOPE_EBUSY;
+    int rc = mscope_check_client(c);
+
+    if (rc != 0 || (rc = mscope_check_info(c, in)) != 0)
+        return rc;
     mscope_ctable *grown = realloc(c->table, (c->tables + 1) * sizeof *grown);
-    if (grown == NULL)
-        return MSCOPE_ENOMEM;
+    if (grown == NULL || c->tables == INT32_MAX)
+        return mscope_why_memory("table");
     c->table = grown;
     mscope_ctable *t = &c->table[c->tables];
     memset(t, 0, sizeof *t);
@@ -143,11 +128,17 @@ static int drop_step(mscope_client *c, mscope_ctable *t, int rc)
     return rc;
 }
 
-static int step_in_range(const mscope_step *s)
+/* Such a step is dropped whenever it comes, however fast the daemon is. */
+static void tell_too_large(mscope_client *c, uint64_t bytes)
 {
-    return s != NULL && isfinite(s->eta) && s->eta >= 0 && s->eps >= 0 && s->eps <= 1 && s->dampening >= 0 &&
-           s->dampening <= 1 && isfinite(s->weight_decay) && isfinite(s->decoupled_decay) && s->batch >= 0.5 &&
-           s->batch <= UINT32_MAX;
+    char range[64];
+    mscope_refusal why;
+
+    snprintf(range, sizeof range, "at least %llu for this step", (unsigned long long)bytes);
+    int rc = mscope_refusal_set(&why, MSCOPE_ENOMEM, "buffer_bytes", range, "a step larger than the buffer is dropped",
+                                "%llu", (unsigned long long)c->buffer_bytes);
+    (void)rc;
+    mscope_link_note(c, "cannot send with", &why);
 }
 
 /* What the three forms of push have in common: `fill` writes count indices and values. */
@@ -161,16 +152,18 @@ struct gradient {
     size_t n;
 };
 
-static int fill_rows(uint32_t *out, const struct gradient *g, uint32_t rows)
+static int fill_rows(uint32_t *out, const struct gradient *g, const mscope_ctable *t)
 {
-    int rc = 0;
+    const uint32_t rows = t->info.rows;
 
     if (g->rows32 != NULL) {
         for (size_t i = 0; i < g->n; i++)
-            rc |= (out[i] = g->rows32[i]) >= rows;
+            if ((out[i] = g->rows32[i]) >= rows)
+                return mscope_why_row(t, g->rows32[i]);
     } else if (g->rows64 != NULL) {
         for (size_t i = 0; i < g->n; i++) {
-            rc |= (uint64_t)g->rows64[i] >= rows;
+            if ((uint64_t)g->rows64[i] >= rows)
+                return mscope_why_row(t, g->rows64[i]);
             out[i] = (uint32_t)g->rows64[i];
         }
     } else {
@@ -178,7 +171,7 @@ static int fill_rows(uint32_t *out, const struct gradient *g, uint32_t rows)
             if (g->mask == NULL || g->mask[i])
                 out[k++] = i;
     }
-    return rc ? MSCOPE_EINDEX : 0;
+    return 0;
 }
 
 static void fill_values(char *out, const struct gradient *g, uint32_t rows, size_t row_bytes)
@@ -197,22 +190,6 @@ static void fill_values(char *out, const struct gradient *g, uint32_t rows, size
     }
 }
 
-static int check_gradient(const mscope_ctable *t, const struct gradient *g)
-{
-    size_t size = mscope_value_size(g->value_type);
-
-    if (g->n > t->info.capacity)
-        return MSCOPE_EINVAL;
-    if (g->n == 0)
-        return 0;
-    if (size == 0 || g->values == NULL || (g->value_type == MSCOPE_F64 && t->info.state != MSCOPE_STATE_F64))
-        return MSCOPE_EINVAL;
-    for (size_t i = 0; g->counts != NULL && i < g->n; i++)
-        if (g->counts[i] == 0)
-            return MSCOPE_EINVAL;
-    return 0;
-}
-
 /* Index and value bodies; *rc tells memory from a bad index. */
 static mscope_frame *gradient_frame(const mscope_ctable *t, uint8_t kind, const struct gradient *g, int *rc)
 {
@@ -223,7 +200,7 @@ static mscope_frame *gradient_frame(const mscope_ctable *t, uint8_t kind, const 
     *rc = 0;
     if (p != NULL && g->n > 0) {
         if ((p = mscope_frame_body(f, g->n * sizeof(uint32_t))) != NULL)
-            *rc = fill_rows(p, g, t->info.rows);
+            *rc = fill_rows(p, g, t);
         if (p != NULL && *rc == 0 && (p = mscope_frame_body(f, g->n * row)) != NULL)
             fill_values(p, g, t->info.rows, row);
     }
@@ -258,11 +235,13 @@ static int add_counts_and_schedule(mscope_frame *f, mscope_header *h, const msco
 
 static int push(mscope_client *c, int table, const mscope_step *step, const struct gradient *g)
 {
-    if (!mine(c) || table < 0 || (size_t)table >= c->tables)
-        return MSCOPE_EINVAL;
-    mscope_ctable *t = &c->table[table];
-    int rc = step_in_range(step) ? check_gradient(t, g) : MSCOPE_EINVAL;
+    int rc = mscope_check_table(c, table);
+
     if (rc != 0)
+        return rc;
+    mscope_ctable *t = &c->table[table];
+    if ((rc = mscope_check_step(t, step)) != 0 ||
+        (rc = mscope_check_gradient(t, g->values, g->value_type, g->counts, g->n)) != 0)
         return drop_step(c, t, rc);
 
     uint64_t bytes = sizeof(mscope_frame) + MSCOPE_HEADER_LEN + 24 +
@@ -271,6 +250,8 @@ static int push(mscope_client *c, int table, const mscope_step *step, const stru
         wait_for_room(c, bytes);
     if (c->queue.bytes + bytes > c->buffer_bytes)
         mscope_link_pump(c);                         /* answers may have made room */
+    if (bytes > c->buffer_bytes)
+        tell_too_large(c, bytes);
     if (c->queue.bytes + bytes > c->buffer_bytes)
         return drop_step(c, t, 1);
 
@@ -319,8 +300,9 @@ int mscope_client_push_dense(mscope_client *c, int table, const mscope_step *ste
 {
     struct gradient g = { .mask = mask, .values = grads, .value_type = value_type };
 
-    if (c == NULL || table < 0 || (size_t)table >= c->tables)
-        return MSCOPE_EINVAL;
+    int rc = mscope_check_table(c, table);
+    if (rc != 0)
+        return rc;
     for (uint32_t i = 0; i < c->table[table].info.rows; i++)
         g.n += mask == NULL || mask[i];
     return push(c, table, step, &g);
@@ -328,17 +310,21 @@ int mscope_client_push_dense(mscope_client *c, int table, const mscope_step *ste
 
 int mscope_client_skip(mscope_client *c, int table)
 {
-    if (!mine(c) || table < 0 || (size_t)table >= c->tables)
-        return MSCOPE_EINVAL;
-    return drop_step(c, &c->table[table], 1);
+    int rc = mscope_check_table(c, table);
+
+    return rc != 0 ? rc : drop_step(c, &c->table[table], 1);
 }
 
 int mscope_client_resync(mscope_client *c, int table)
 {
-    if (!mine(c) || table < 0 || (size_t)table >= c->tables)
-        return MSCOPE_EINVAL;
+    int rc = mscope_check_table(c, table);
+
+    if (rc != 0)
+        return rc;
     if (!mscope_heal_able(&c->table[table]))
-        return MSCOPE_ENOTSUP;
+        return mscope_refusal_set(mscope_why(), MSCOPE_ENOTSUP, "theta, m, read", "given at attach",
+                                  "rows cannot be sent again without them", "%s", "NULL");
+    mscope_heal_forgive(&c->table[table]);
     mscope_heal_start(&c->table[table]);
     return 0;
 }
@@ -347,12 +333,16 @@ int mscope_client_probe(mscope_client *c, int table, double delta, const int64_t
                         enum mscope_value value_type, size_t n)
 {
     const struct gradient g = { .rows64 = rows, .values = rows != NULL ? hm : NULL, .value_type = value_type, .n = n };
-    int rc;
+    int rc = mscope_check_table(c, table);
 
-    if (!mine(c) || table < 0 || (size_t)table >= c->tables || !isfinite(delta) || delta <= 0 ||
-        check_gradient(&c->table[table], &g) != 0)
-        return MSCOPE_EINVAL;
+    if (rc != 0)
+        return rc;
+    if (!isfinite(delta) || delta <= 0)
+        return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "delta", "finite, above 0", "the length of the probe", "%g",
+                                  delta);
     mscope_ctable *t = &c->table[table];
+    if ((rc = mscope_check_gradient(t, g.values, g.value_type, NULL, n)) != 0)
+        return rc;
     if (t->queued != t->step || n == 0)
         return 1;                                    /* behind a hole the daemon could not place it */
     mscope_frame *f = gradient_frame(t, MSCOPE_PROBE, &g, &rc);
@@ -368,21 +358,27 @@ int mscope_client_probe(mscope_client *c, int table, double delta, const int64_t
 int mscope_client_reference(mscope_client *c, int table, uint32_t first, uint32_t n, const void *ref,
                             enum mscope_value value_type)
 {
-    if (!mine(c) || table < 0 || (size_t)table >= c->tables || ref == NULL || n == 0 ||
-        mscope_value_size(value_type) == 0 || c->table[table].reference[0] == '\0')
-        return MSCOPE_EINVAL;
+    int rc = mscope_check_table(c, table);
+
+    if (rc != 0)
+        return rc;
     mscope_ctable *t = &c->table[table];
+    if ((rc = mscope_check_values(t, value_type)) != 0)
+        return rc;
+    if (ref == NULL || t->reference[0] == '\0')
+        return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, ref == NULL ? "ref" : "reference",
+                                  "values, and words for them at attach", "attach did not announce one", "%s",
+                                  ref == NULL ? "NULL" : "none");
+    if (n == 0)
+        return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "n", "1 or more", "rows of the reference", "%d", 0);
     if (first >= t->info.rows || n > t->info.rows - first)
-        return MSCOPE_EINDEX;
-    if (value_type == MSCOPE_F64 && t->info.state != MSCOPE_STATE_F64)
-        return MSCOPE_EINVAL;
+        return mscope_why_row(t, (int64_t)first + n - 1);
     uint32_t chunk = (uint32_t)(c->sync_bytes / (t->info.dim * mscope_value_size(value_type)));
     for (uint32_t done = 0, k; done < n; done += k) {
         k = n - done < chunk ? n - done : chunk > 0 ? chunk : 1;
         const char *p = (const char *)ref + (size_t)done * t->info.dim * mscope_value_size(value_type);
-        int rc = mscope_heal_keep(t, first + done, k, p, (uint8_t)value_type);
-        if (rc != 0)
-            return rc;
+        if (mscope_heal_keep(t, first + done, k, p, (uint8_t)value_type) != 0)
+            return mscope_why_memory("reference");
     }
     mscope_link_pump(c);
     mscope_heal_some(c, (uint32_t)table, 0);
@@ -396,14 +392,20 @@ static int bare(mscope_client *c, uint8_t kind)
 
     if (f == NULL)
         return 1;
-    int rc = mscope_enqueue(c, f, &h);
+    h.session = c->session;
+    if (mscope_queue_push(&c->queue, f, &h) != 0) {  /* a full buffer holds up steps, not these 64 bytes */
+        mscope_frame_free(f);
+        return 1;
+    }
     mscope_link_pump(c);
-    return rc;
+    return 0;
 }
 
 int mscope_client_save(mscope_client *c)
 {
-    return mine(c) ? bare(c, MSCOPE_SAVE) : MSCOPE_EINVAL;
+    int rc = mscope_check_client(c);
+
+    return rc != 0 ? rc : bare(c, MSCOPE_SAVE);
 }
 
 /* -- time to spare ---------------------------------------------------------------------------------- */
@@ -417,7 +419,7 @@ static void heal_all(mscope_client *c, int may_seek)
 
 int mscope_client_poll(mscope_client *c, int wait_ms)
 {
-    if (!mine(c))
+    if (mscope_check_client(c) != 0)
         return MSCOPE_EINVAL;
     mscope_link_pump(c);
     if (wait_ms > 0) {
@@ -444,7 +446,7 @@ int mscope_client_flush(mscope_client *c, int wait_ms)
 {
     uint64_t until = mscope_now_ns() + (uint64_t)(wait_ms > 0 ? wait_ms : 0) * MS;
 
-    if (!mine(c))
+    if (mscope_check_client(c) != 0)
         return MSCOPE_EINVAL;
     for (;;) {
         mscope_link_pump(c);
@@ -479,7 +481,7 @@ void mscope_client_stats_get(const mscope_client *c, mscope_client_stats *out)
 
 void mscope_client_close(mscope_client *c, int wait_ms)
 {
-    if (!mine(c))
+    if (mscope_check_client(c) != 0)
         return;                                      /* a forked child leaves everything to its parent */
     uint64_t until = mscope_now_ns() + (uint64_t)(wait_ms > 0 ? wait_ms : 0) * MS;
     if (bare(c, MSCOPE_BYE) == 0)

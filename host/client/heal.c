@@ -25,6 +25,11 @@ void mscope_heal_start(mscope_ctable *t)
     t->inexact = 1;
 }
 
+void mscope_heal_forgive(mscope_ctable *t)
+{
+    t->sync_after = t->sync_wait = 0;
+}
+
 int mscope_heal_exact(const mscope_client *c, const mscope_ctable *t)
 {
     return t->welcomed && !t->syncing && !t->inexact && t->queued == t->step &&

@@ -6,6 +6,7 @@
  * where WELCOME asks. A monitor socket tells of new connections; ZMQ_IMMEDIATE keeps frames out of dead pipes. */
 #include "private.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,9 +14,12 @@
 
 #include <unistd.h>
 
+#include "fields.h"
+
 #define MS ((uint64_t)1000000)
 
-enum { HELLO_FIRST_MS = 100, HELLO_LAST_MS = 2000, REFUSED_MS = 1000, ANSWER_MAX = 65536 };
+enum { HELLO_FIRST_MS = 100, HELLO_LAST_MS = 2000, REFUSED_MS = 1000, REFUSED_LAST_MS = 30000, ALONE_MS = 10000,
+       ANSWER_MAX = 65536 };
 
 uint64_t mscope_now_ns(void)
 {
@@ -25,7 +29,7 @@ uint64_t mscope_now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
 }
 
-void mscope_link_note(mscope_client *c, const mscope_refusal *why)
+void mscope_link_note(mscope_client *c, const char *who, const mscope_refusal *why)
 {
     c->stats.errors++;
     c->stats.last_error = *why;
@@ -36,8 +40,7 @@ void mscope_link_note(mscope_client *c, const mscope_refusal *why)
         return;
     memcpy(c->warned[c->nwarned++], why->field, sizeof c->warned[0]);
     if (!c->quiet)
-        fprintf(stderr, "momentscope: daemon refused %s = %s (%s): %s\n", why->field, why->value, why->range,
-                why->text);
+        fprintf(stderr, "momentscope: %s %s = %s (%s): %s\n", who, why->field, why->value, why->range, why->text);
 }
 
 /* -- opening and closing ---------------------------------------------------------------------------- */
@@ -54,7 +57,7 @@ static void be_polite(void *ctx)
         zmq_ctx_set(ctx, ZMQ_THREAD_SCHED_POLICY, SCHED_BATCH);
 }
 
-int mscope_link_open(mscope_client *c, const char *endpoint)
+int mscope_link_open(mscope_client *c)
 {
     const int one = 1, none = 0, retry = 100, retry_max = 1000, queue = 100000;
     const int64_t answer = ANSWER_MAX;
@@ -62,7 +65,7 @@ int mscope_link_open(mscope_client *c, const char *endpoint)
 
     snprintf(monitor, sizeof monitor, "inproc://momentscope-monitor-%p", (void *)c);
     if ((c->ctx = zmq_ctx_new()) == NULL)
-        return MSCOPE_EIO;
+        goto io;
     zmq_ctx_set(c->ctx, ZMQ_BLOCKY, 0);
     be_polite(c->ctx);
     c->sock = zmq_socket(c->ctx, ZMQ_DEALER);
@@ -82,14 +85,15 @@ int mscope_link_open(mscope_client *c, const char *endpoint)
     if (zmq_socket_monitor(c->sock, monitor, ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED) != 0 ||
         zmq_connect(c->mon, monitor) != 0)
         goto io;
-    if (zmq_connect(c->sock, endpoint) != 0) {
+    if (mscope_endpoint_connect(&c->endpoint, c->sock) != 0) {
         mscope_link_close(c);
         return MSCOPE_EINVAL;
     }
     return 0;
 io:
     mscope_link_close(c);
-    return MSCOPE_EIO;
+    return mscope_refusal_set(mscope_why(), MSCOPE_EIO, "ZeroMQ", "a context and its sockets", "none could be made", "%s",
+                              zmq_strerror(errno));
 }
 
 void mscope_link_close(mscope_client *c)
@@ -131,7 +135,8 @@ static void send_hello(mscope_client *c, uint32_t handle, uint64_t now)
     mscope_ctable *t = &c->table[handle];
     const mscope_attach_info *in = &t->info;
     mscope_hello hello = { .rows = in->rows, .dim = in->dim, .capacity = in->capacity, .acf_rows = in->acf_rows,
-                           .state = (int)in->state, .form = (int)in->form, .nesterov = in->nesterov, .nll = in->nll };
+                           .state = (int)in->state, .form = (int)in->form, .nesterov = in->nesterov, .nll = in->nll,
+                           .narrow = in->narrow };
     mscope_header h = { .kind = MSCOPE_HELLO, .session = c->session, .table = handle };
     uint8_t body[MSCOPE_HELLO_MAX], head[MSCOPE_HEADER_LEN];
 
@@ -218,9 +223,28 @@ static void take_ack(mscope_client *c, const mscope_header *h)
             continue;                        /* said before what the running SYNC will have mended */
         if (inexact)
             mscope_heal_start(t);
+        else if (i == h->table)
+            mscope_heal_forgive(t);
         if (inexact || i == h->table || t->sync_last != 0)
             t->inexact = inexact;
     }
+}
+
+/* Rows the daemon cannot take (a NaN) are not mended by asking again at once. Several chunks may be on their way: what
+ * comes back of one attempt counts as one refusal. */
+static void put_off_sync(mscope_client *c, mscope_ctable *t, uint64_t now)
+{
+    mscope_heal_start(t);
+    if (now < t->sync_after)
+        return;
+    if (t->sync_wait == 0) {
+        t->sync_wait = REFUSED_MS * MS;
+        if (!c->quiet)
+            fprintf(stderr, "momentscope: the daemon does not take the rows of %s; they are sent again after 1, 2, 4 .. %d s\n",
+                    t->name, REFUSED_LAST_MS / 1000);
+    }
+    t->sync_after = now + t->sync_wait;
+    t->sync_wait = t->sync_wait < REFUSED_LAST_MS * MS / 2 ? 2 * t->sync_wait : REFUSED_LAST_MS * MS;
 }
 
 static void take_error(mscope_client *c, const mscope_header *h, const mscope_refusal *why, uint64_t now)
@@ -234,7 +258,7 @@ static void take_error(mscope_client *c, const mscope_header *h, const mscope_re
             doubt(c);
         return;
     }
-    mscope_link_note(c, why);
+    mscope_link_note(c, "daemon refused", why);
     if (t == NULL)
         return;
     if (!t->welcomed && t->hello_sent && h->seq == t->hello_seq && h->step == t->hello_step) {
@@ -245,8 +269,7 @@ static void take_error(mscope_client *c, const mscope_header *h, const mscope_re
     if (f == NULL || f->table != h->table)
         return;
     if (f->kind == MSCOPE_SYNC) {
-        mscope_heal_start(t);
-        t->sync_after = now + REFUSED_MS * MS;
+        put_off_sync(c, t, now);
     } else if (f->kind == MSCOPE_STEP && why->code != MSCOPE_EGAP) {
         t->inexact = 1;                      /* consumed and not applied: a hole that only SYNC mends */
         mscope_heal_start(t);
@@ -267,7 +290,7 @@ static void take(mscope_client *c, const void *head, size_t head_len, const void
     }
     if (h.session != c->session) {           /* 0: about a header the daemon could not read */
         if (h.session == 0 && h.kind == MSCOPE_ERROR && mscope_refusal_decode(body, len, &why) == 0)
-            mscope_link_note(c, &why);
+            mscope_link_note(c, "daemon refused", &why);
         else
             c->stats.errors++;
         return;
@@ -368,11 +391,26 @@ static void send_queue(mscope_client *c)
     }
 }
 
+/* A wrong address looks like a daemon that is not there yet; both are worth one line. */
+static void tell_alone(mscope_client *c)
+{
+    if (c->stats.epoch != 0 || c->stats.errors > 0) {
+        c->opened_at = 0;
+    } else if (c->opened_at != 0 && c->tables > 0 && mscope_now_ns() - c->opened_at > ALONE_MS * MS) {
+        c->opened_at = 0;
+        if (!c->quiet)
+            fprintf(stderr, "momentscope: no daemon has answered at %s for %d s; training goes on. Start momentscoped, or set "
+                    "MOMENTSCOPE_INGEST or endpoint to where it listens\n", c->endpoint.address, ALONE_MS / 1000);
+    }
+}
+
 void mscope_link_pump(mscope_client *c)
 {
     watch_connection(c);
     while (receive(c))
         ;
+    if (c->opened_at != 0)
+        tell_alone(c);
     if (!c->up)
         return;
     say_hello(c, mscope_now_ns());

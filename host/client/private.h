@@ -1,6 +1,7 @@
 /* private.h - inside of the trainer's side: frames held until acknowledged, tables, one socket
  *
- *   attach.c  the public calls: check, build frames, count
+ *   attach.c  the public calls: build frames, count
+ *   check.c   what the calls are given, and refusals in words
  *   queue.c   frames in sequence order, held until acknowledged
  *   link.c    the socket: connect, HELLO, send within credit, take in answers
  *   heal.c    SYNC and REFERENCE from the trainer's own rows
@@ -73,16 +74,23 @@ typedef struct mscope_ctable {
     int syncing, inexact;                /* a SYNC is under way; the daemon says it is not exact       */
     uint32_t sync_row;
     uint64_t sync_last;                  /* sequence number of the last SYNC's last chunk              */
-    uint64_t sync_after;                 /* ns: not before                                             */
+    uint64_t sync_after, sync_wait;      /* ns: not before; how long after the next refusal            */
     mscope_refchunk *refs;
     size_t nrefs, ref_next;              /* chunks, and the first that the daemon has not been sent    */
 } mscope_ctable;
+
+typedef struct mscope_endpoint {
+    const char *field;                   /* what named the address: an argument or a variable          */
+    char address[256];
+} mscope_endpoint;
 
 struct mscope_client {
     char name[MSCOPE_TEXT_MAX + 1];
     uint64_t session, buffer_bytes, sync_bytes;
     int block_ms, quiet;
     pid_t pid;                           /* a forked child must not touch the socket                   */
+    mscope_endpoint endpoint;
+    uint64_t opened_at;                  /* ns; 0: welcomed once, or told that nobody is there         */
     void *ctx, *sock, *mon;
     int up, established, connections;    /* handshake done; every table welcomed or refused            */
     uint64_t credit_frames, credit_bytes;
@@ -97,21 +105,42 @@ struct mscope_client {
 
 uint64_t mscope_now_ns(void);
 
+/* -- checks: 0, or a code with field, value and range kept for mscope_client_fault ----------------------- */
+
+enum { MSCOPE_BUFFER_MIN = 4096 };
+#define MSCOPE_STEP_MAX 9007199254740991ull                    /* 2^53 - 1                              */
+
+mscope_refusal *mscope_why(void);                            /* of this thread, to be filled           */
+int mscope_why_memory(const char *what);
+int mscope_why_row(const mscope_ctable *t, int64_t row);
+MSCOPE_MUST_CHECK int mscope_check_client(const mscope_client *c);
+MSCOPE_MUST_CHECK int mscope_check_table(const mscope_client *c, int table);
+MSCOPE_MUST_CHECK int mscope_check_options(const mscope_client_options *o);
+MSCOPE_MUST_CHECK int mscope_check_info(const mscope_client *c, const mscope_attach_info *in);
+MSCOPE_MUST_CHECK int mscope_check_step(const mscope_ctable *t, const mscope_step *s);
+MSCOPE_MUST_CHECK int mscope_check_values(const mscope_ctable *t, unsigned value_type);
+MSCOPE_MUST_CHECK int mscope_check_gradient(const mscope_ctable *t, const void *values, unsigned value_type,
+                                            const uint32_t *counts, size_t n);
+/* mscope_endpoint_choose - given, or the default of which ("ingest", "telemetry", "replay") when it is NULL */
+MSCOPE_MUST_CHECK int mscope_endpoint_choose(mscope_endpoint *e, const char *which, const char *given, const char *field);
+MSCOPE_MUST_CHECK int mscope_endpoint_connect(const mscope_endpoint *e, void *socket);
+
 /* mscope_link_open, _close - the socket; open connects in the background */
-MSCOPE_MUST_CHECK int mscope_link_open(mscope_client *c, const char *endpoint);
+MSCOPE_MUST_CHECK int mscope_link_open(mscope_client *c);
 void mscope_link_close(mscope_client *c);
 /* mscope_link_pump - take in answers, say HELLO, send what credit allows; never waits */
 void mscope_link_pump(mscope_client *c);
 /* mscope_link_wait - sleep until something can be done, at most wait_ms */
 void mscope_link_wait(mscope_client *c, int wait_ms);
-/* mscope_link_note - keep an error in the stats, and tell the first of its field */
-void mscope_link_note(mscope_client *c, const mscope_refusal *why);
+/* mscope_link_note - keep an error in the stats, and tell the first of its field; who: "daemon refused" */
+void mscope_link_note(mscope_client *c, const char *who, const mscope_refusal *why);
 
 /* mscope_enqueue - push a frame if buffer_bytes allows; 0, 1: no room (frame freed) */
 MSCOPE_MUST_CHECK int mscope_enqueue(mscope_client *c, mscope_frame *f, mscope_header *h);
 
 /* mscope_heal_start - the shadow of t needs every row again, from the first */
 void mscope_heal_start(mscope_ctable *t);
+void mscope_heal_forgive(mscope_ctable *t);          /* a refused SYNC need not be waited for any more   */
 int mscope_heal_able(const mscope_ctable *t);
 /* mscope_heal_some - queue references, and SYNC chunks of at most sync_bytes, when their step is the daemon's;
  * may_seek: a SYNC may name a step later than the daemon's, which declares those between lost */

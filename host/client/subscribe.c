@@ -3,13 +3,13 @@
  * For each topic the next sequence number is known. A repeat is passed over; a jump holds the newer records back
  * until the replay endpoint has answered or a time has passed, and what is still missing then is counted as lost.
  * So received + lost = sent, from the first record seen of a topic to the last, within one epoch of the daemon. */
-#include "mscope/client.h"
+#include "private.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include <zmq.h>
+#include "fields.h"
 
 enum { REPLAY_MS = 1000, TABLE_FIRST = 256 };
 
@@ -345,34 +345,34 @@ int mscope_subscriber_next(mscope_subscriber *s, mscope_message *out, int wait_m
 int mscope_subscribe(mscope_subscriber **out, const char *endpoint, const char *replay, const char *prefix)
 {
     const int none = 0, queue = 100000;
-    char live_default[256], replay_default[256];
-    int rc = MSCOPE_EIO;
+    mscope_endpoint live, again;
+    int rc;
 
     if (out == NULL)
-        return MSCOPE_EINVAL;
-    if (endpoint == NULL) {
-        if (mscope_default_endpoint("telemetry", live_default, sizeof live_default) != 0)
-            return MSCOPE_EINVAL;
-        endpoint = live_default;
-        if (replay == NULL && mscope_default_endpoint("replay", replay_default, sizeof replay_default) == 0)
-            replay = replay_default;
-    }
+        return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "out", "where to put the subscriber", "nothing was given",
+                                  "%s", "NULL");
+    int replays = replay != NULL ? replay[0] != '\0' : endpoint == NULL;
+    if ((rc = mscope_endpoint_choose(&live, "telemetry", endpoint, "telemetry")) != 0 ||
+        (replays && (rc = mscope_endpoint_choose(&again, "replay", replay, "replay")) != 0))
+        return rc;
     mscope_subscriber *s = calloc(1, sizeof *s);
     if (s == NULL)
-        return MSCOPE_ENOMEM;
+        return mscope_why_memory("subscriber");
+    rc = mscope_refusal_set(mscope_why(), MSCOPE_EIO, "ZeroMQ", "a context and its sockets", "none could be made", "%s",
+                            "none");
     if ((s->ctx = zmq_ctx_new()) == NULL || (s->sub = zmq_socket(s->ctx, ZMQ_SUB)) == NULL)
         goto out;
     zmq_setsockopt(s->sub, ZMQ_RCVHWM, &queue, sizeof queue);
     zmq_setsockopt(s->sub, ZMQ_LINGER, &none, sizeof none);
     zmq_setsockopt(s->sub, ZMQ_SUBSCRIBE, prefix != NULL ? prefix : "", prefix != NULL ? strlen(prefix) : 0);
-    if (replay != NULL && replay[0] != '\0') {
+    if (replays) {
         if ((s->replay = zmq_socket(s->ctx, ZMQ_DEALER)) == NULL)
             goto out;
         zmq_setsockopt(s->replay, ZMQ_LINGER, &none, sizeof none);
         zmq_setsockopt(s->replay, ZMQ_RCVHWM, &queue, sizeof queue);
     }
-    rc = MSCOPE_EINVAL;
-    if (zmq_connect(s->sub, endpoint) != 0 || (s->replay != NULL && zmq_connect(s->replay, replay) != 0))
+    if ((rc = mscope_endpoint_connect(&live, s->sub)) != 0 ||
+        (replays && (rc = mscope_endpoint_connect(&again, s->replay)) != 0))
         goto out;
     *out = s;
     return 0;

@@ -19,10 +19,10 @@ typedef struct mscope_subscriber mscope_subscriber;
 typedef struct mscope_client_options {
     const char *endpoint;      /* NULL: $MOMENTSCOPE_INGEST, else the daemon's default ipc endpoint    */
     const char *name;          /* who this is, for logs; NULL: program name and pid                   */
-    uint64_t buffer_bytes;     /* most bytes held unacknowledged; 0: 64 MiB                           */
+    uint64_t buffer_bytes;     /* most bytes held unacknowledged, 4096 or more; 0: 64 MiB             */
     uint64_t sync_bytes;       /* most bytes of healing sent per push; 0: 1 MiB                       */
     int block_ms;              /* 0: never wait, drop instead; > 0: wait at most this long for room   */
-    int quiet;                 /* 0: the first error of each kind is one line on stderr; 1: none      */
+    int quiet;                 /* 0: the first error of each kind, and no answer for 10 s, is one line on stderr */
 } mscope_client_options;
 
 /* What a table is, and where its rows live. theta and m, or read, let the client heal the shadow by itself; they
@@ -34,7 +34,7 @@ typedef struct mscope_attach_info {
     enum mscope_form form;
     int nesterov, nll;
     uint32_t acf_rows;
-    uint64_t step;             /* completed steps at attach                                           */
+    uint64_t step;             /* completed steps at attach, at most 2^53 - 1                         */
     const char *reference;     /* what theta* is; NULL or "": none will be sent                       */
     const void *theta, *m;     /* rows x dim, element types of state; NULL: cannot heal               */
     /* Called before theta and m of rows first..first+n-1 are read (a lazy trainer settles them); may be NULL. */
@@ -45,6 +45,8 @@ typedef struct mscope_attach_info {
     int (*read)(void *ctx, uint32_t first, uint32_t n, void *theta, void *m);
     void *read_ctx;
     int fresh;                 /* theta and m are zero (or theta is irrelevant and m is zero): no SYNC needed */
+    int narrow;                /* the trainer keeps its rows in a narrower type than state (half, bfloat16): the daemon
+                                * never calls the shadow exact; stats.exact says only that it was sent whole  */
 } mscope_attach_info;
 
 typedef struct mscope_client_stats {
@@ -53,6 +55,10 @@ typedef struct mscope_client_stats {
     int connected, exact;      /* all tables welcomed; all shadows exact                              */
     mscope_refusal last_error; /* code 0: none                                                        */
 } mscope_client_stats;
+
+/* mscope_client_fault - why the last call of this thread that returned EINVAL, EINDEX, EBUSY, ENOTSUP, EIO or ENOMEM
+ * was refused: field, value and range; open, subscribe and every call below fill it. Threads: each its own */
+void mscope_client_fault(mscope_refusal *out);
 
 /* mscope_client_open - start connecting in the background; succeeds with the daemon absent
  * Errors   MSCOPE_EINVAL endpoint or option;  MSCOPE_EIO no ZeroMQ context;  Threads: one client, one thread */

@@ -23,7 +23,7 @@ class AttachInfo(C.Structure):
                 ("state", C.c_int), ("form", C.c_int), ("nesterov", C.c_int), ("nll", C.c_int),
                 ("acf_rows", C.c_uint32), ("step", C.c_uint64), ("reference", C.c_char_p),
                 ("theta", C.c_void_p), ("m", C.c_void_p), ("settle", SETTLE), ("settle_ctx", C.c_void_p),
-                ("read", READ), ("read_ctx", C.c_void_p), ("fresh", C.c_int)]
+                ("read", READ), ("read_ctx", C.c_void_p), ("fresh", C.c_int), ("narrow", C.c_int)]
 
 
 class Step(C.Structure):
@@ -64,6 +64,7 @@ def load():
         "mscope_strerror": (C.c_char_p, [C.c_int]),
         "mscope_default_endpoint": (C.c_int, [C.c_char_p, C.c_char_p, C.c_size_t]),
         "mscope_client_open": (C.c_int, [C.POINTER(p), C.POINTER(Options)]),
+        "mscope_client_fault": (None, [C.POINTER(Refusal)]),
         "mscope_client_attach": (C.c_int, [p, C.POINTER(AttachInfo)]),
         "mscope_client_push64": (C.c_int, [p, C.c_int, step, i64, p, C.c_int, p, C.c_size_t]),
         "mscope_client_push_dense": (C.c_int, [p, C.c_int, step, p, C.c_int, p]),
