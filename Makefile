@@ -37,6 +37,9 @@ DIAG_SRC   = host/diagnose/curvature.c host/diagnose/verdict.c host/diagnose/spe
              $(addprefix host/diagnose/,risk.c search.c conflict.c advice.c measured.c advice_words.c)
 CLI_SRC    = $(addprefix host/cli/,main.c watch.c watch_view.c watch_summary.c record_json.c check.c advise.c predict.c predict_json.c predict_ls.c predict_lr.c \
              predict_words.c predict_plot.c)
+BENCH_SRC  = $(addprefix host/bench/,registry.c rng.c rows.c schedules.c gated.c gated_advise.c workload_sparse_ls.c workload_vocab_ls.c \
+             workload_rare_lr.c pool.c grid.c execute.c runner.c list.c compare.c reproduce.c \
+            ) host/cli/bench.c host/demo/model.c host/demo/text.c
 DEMO_SRC   = host/demo/trainer.c host/demo/model.c host/demo/text.c
 TESTS      = test_exact test_totals test_kern test_core test_wire test_engine test_client test_subscribe test_verdict test_spectrum test_theory test_logistic test_theory_vectors test_theory_mc test_conflict test_advice
 
@@ -51,7 +54,7 @@ MAKEFLAGS += --no-print-directory
 Q = @echo '  $@';
 endif
 
-.PHONY: all core daemon host tests test check demo deps help clean headers asan tsan valgrind cppcheck bench-text bench-verdicts bench-conflict bench-advice
+.PHONY: all core daemon host tests test check demo deps help clean headers asan tsan valgrind cppcheck reproduce bench-text bench-verdicts bench-conflict bench-advice
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/libmomentscope.a $(BUILD)/libmomentscope.so $(PROGRAMS) ## build everything
@@ -89,7 +92,7 @@ $(BUILD)/libmscope_host.a: $(HOST_OBJ)
 $(BUILD)/momentscoped: $(call obj,$(DAEMON_SRC)) $(BUILD)/libmomentscope.a
 	$(Q)$(CC) $(SAN) -o $@ $^ $(LDFLAGS) $(ZMQ_LIBS) -lm -pthread
 
-$(BUILD)/momentscope: $(call obj,$(CLI_SRC)) $(BUILD)/libmscope_host.a $(BUILD)/libmomentscope.a
+$(BUILD)/momentscope: $(call obj,$(CLI_SRC) $(BENCH_SRC)) $(BUILD)/libmscope_host.a $(BUILD)/libmomentscope.a
 	$(Q)$(CC) $(SAN) -o $@ $^ $(LDFLAGS) $(CLI_LIBS) $(HOST_LIBS) $(ZMQ_LIBS) -lm
 
 $(BUILD)/demo_trainer: $(call obj,$(DEMO_SRC)) $(BUILD)/libmomentscope.a
@@ -112,6 +115,9 @@ bench-verdicts: all tests ## verdicts on 240 random bands through a real daemon:
 $(BUILD)/bench/%: $(BUILD)/obj/host/bench/%.o $(BUILD)/obj/host/bench/zipf.o $(BUILD)/libmscope_host.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SAN) -o $@ $^ $(LDFLAGS) $(HOST_LIBS) -lm
+
+reproduce: all ## the papers' claims: their number, ours, PASS, FAIL or CORRECTED; minutes
+	@$(BUILD)/momentscope bench reproduce --jobs 2
 
 bench-conflict: $(BUILD)/bench/conflict ## C* against the true gain of a beta for each band, 96 vocabularies, two minutes
 	@$(BUILD)/bench/conflict

@@ -13,6 +13,7 @@ enum mscope_exit {
 
 int mscope_cmd_advise(int argc, char **argv);
 int mscope_cmd_check(int argc, char **argv);
+int mscope_cmd_bench(int argc, char **argv);
 int mscope_cmd_predict(int argc, char **argv);
 int mscope_cmd_watch(int argc, char **argv);
 

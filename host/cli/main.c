@@ -11,6 +11,7 @@ static const struct command {
 } commands[] = {
     { "advise", "what one beta costs, and settings that reach a target sooner", mscope_cmd_advise },
     { "check", "a verdict for each band, the worst as exit code; alerts when one changes", mscope_cmd_check },
+    { "bench", "schedules against workloads with known answers, band by band; the papers' claims", mscope_cmd_bench },
     { "predict", "what the theory says about a setting, in words or as JSON lines",
       mscope_cmd_predict },
     { "watch", "what momentum does to each activity band, live from the daemon", mscope_cmd_watch },

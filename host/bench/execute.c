@@ -1,0 +1,211 @@
+/* execute.c - one run from its settings alone, and the JSON line that tells it
+ *
+ *   {"key","workload","schedule","semantics","seed","steps","every","target","params":{},"rates":{},"diverged",
+ *    "bands":[{"p","rows","start","end","target","steps_to_target","theory","risk":[]}],"total":{..},"t":[],"seconds"}
+ *
+ * risk[i] is the risk at step t[i]; steps_to_target is null when the target was not reached; theory is the expected risk
+ * at the end where it is known. "seconds" is the time in steps alone, the only field that differs from run to run. */
+#include "execute.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cjson/cJSON.h>
+
+enum { CURVE = 64 };
+
+/* What is remembered of one band, or of the total at index bands. */
+struct course {
+    double start, last, last_t, reached, curve[CURVE + 2];
+};
+
+struct tape {
+    mscope_bench_summary first, now, theory;
+    struct course course[MSCOPE_BENCH_BANDS + 1];
+    double target[MSCOPE_BENCH_BANDS + 1], t[CURVE + 2], seconds;
+    size_t points;
+    int diverged, has_theory;
+};
+
+static const mscope_bench_band *band_of(const mscope_bench_summary *s, size_t b)
+{
+    return b < s->bands ? &s->band[b] : &s->total;
+}
+
+/* The crossing between two looks, the logarithm of the risk interpolated. */
+static void look(struct tape *tape, double t, int keep)
+{
+    for (size_t b = 0; b <= tape->now.bands; b++) {
+        struct course *c = &tape->course[b];
+        const double risk = band_of(&tape->now, b)->risk;
+        if (isnan(c->reached) && risk <= tape->target[b]) {
+            const double f = risk > 0 && c->last > risk ? log(c->last / tape->target[b]) / log(c->last / risk) : 1;
+            c->reached = t > 0 ? c->last_t + f * (t - c->last_t) : 0;
+        }
+        c->last = risk;
+        c->last_t = t;
+        if (keep)
+            c->curve[tape->points] = risk;
+    }
+    if (keep)
+        tape->t[tape->points++] = t;
+}
+
+static void begin(const mscope_bench_run *r, void *self, struct tape *tape)
+{
+    r->workload->summary(self, &tape->first);
+    tape->now = tape->first;
+    for (size_t b = 0; b <= tape->now.bands; b++) {
+        tape->course[b] = (struct course){ .reached = NAN, .last = band_of(&tape->now, b)->risk };
+        tape->course[b].start = tape->course[b].last;
+        tape->target[b] = r->workload->target != NULL ? r->workload->target(self, b)
+                                                      : r->target * tape->course[b].start;
+    }
+    look(tape, 0, 1);
+}
+
+static double now_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void loop(const mscope_bench_run *r, void *self, const mscope_bench_rates *band, struct tape *tape)
+{
+    const uint64_t stride = r->steps / CURVE > 0 ? r->steps / CURVE : 1;
+    uint64_t kept = 0;
+    for (uint64_t t = 0; t < r->steps && !tape->diverged; t++) {
+        mscope_bench_step s = { .t = t, .band = band, .semantics = r->semantics, .schedule = &r->schedule };
+        const double before = now_s();
+        mscope_bench_rates_at(&r->schedule, (double)t, &s.all);
+        tape->diverged = r->workload->step(self, &s) < 0;
+        tape->seconds += now_s() - before;
+        if ((t + 1) % r->every != 0 && t + 1 != r->steps)
+            continue;
+        r->workload->summary(self, &tape->now);
+        tape->diverged |= !(tape->now.total.risk < 1e12 * (1 + tape->first.total.risk));
+        const int keep = (t + 1 - kept >= stride || t + 1 == r->steps) && tape->points < CURVE + 2;
+        kept = keep ? t + 1 : kept;
+        if (!tape->diverged)
+            look(tape, (double)(t + 1), keep);
+    }
+}
+
+/* ---- the line ---------------------------------------------------------------------------------------------- */
+
+/* Nine digits say what there is to say; a full double triples the file. */
+static cJSON *number(double x)
+{
+    char text[32];
+    if (!isfinite(x))
+        return cJSON_CreateNull();
+    snprintf(text, sizeof text, "%.9g", x);
+    return cJSON_CreateNumber(strtod(text, NULL));
+}
+
+static void put(cJSON *to, const char *name, double x)
+{
+    cJSON_AddItemToObject(to, name, number(x));
+}
+
+static cJSON *numbers(const double *x, size_t n)
+{
+    cJSON *a = cJSON_CreateArray();
+    for (size_t i = 0; i < n; i++)
+        cJSON_AddItemToArray(a, number(x[i]));
+    return a;
+}
+
+static cJSON *band_json(const mscope_workload *w, const struct tape *tape, size_t b)
+{
+    const mscope_bench_band *x = band_of(&tape->now, b);
+    cJSON *o = cJSON_CreateObject();
+    put(o, "p", x->p);
+    put(o, "rows", x->rows);
+    put(o, "start", tape->course[b].start);
+    put(o, "end", tape->diverged ? NAN : x->risk);
+    put(o, "target", tape->target[b]);
+    put(o, "steps_to_target", tape->course[b].reached);
+    if (tape->has_theory)
+        put(o, "theory", band_of(&tape->theory, b)->risk);
+    for (size_t i = 0; w->stats != NULL && w->stats[i] != NULL; i++)
+        put(o, w->stats[i], tape->diverged ? NAN : x->stat[i]);
+    cJSON_AddItemToObject(o, "risk", numbers(tape->course[b].curve, tape->points));
+    return o;
+}
+
+static char *line(const mscope_bench_run *r, const struct tape *tape)
+{
+    char key[2048];
+    cJSON *o = cJSON_CreateObject(), *params = cJSON_CreateObject(), *rates = cJSON_CreateObject();
+    cJSON *bands = cJSON_CreateArray();
+    mscope_run_key(r, 1, key, sizeof key);
+    cJSON_AddStringToObject(o, "key", key);
+    cJSON_AddStringToObject(o, "workload", r->workload->name);
+    cJSON_AddStringToObject(o, "schedule", r->schedule.rule->name);
+    cJSON_AddStringToObject(o, "semantics", mscope_semantics_name(r->semantics));
+    put(o, "seed", (double)r->seed);
+    put(o, "steps", (double)r->steps);
+    put(o, "every", (double)r->every);
+    put(o, "target", r->target);
+    for (size_t k = 0; r->workload->params[k].name != NULL; k++)
+        put(params, r->workload->params[k].name, r->param[k]);
+    for (size_t k = 0; k < MSCOPE_RULE_PARAMS; k++)
+        if (r->schedule.rule->reads >> k & 1)
+            put(rates, mscope_bench_rule_params[k].name, r->schedule.param[k]);
+    cJSON_AddItemToObject(o, "params", params);
+    cJSON_AddItemToObject(o, "rates", rates);
+    cJSON_AddBoolToObject(o, "diverged", tape->diverged);
+    for (size_t b = 0; b < tape->now.bands; b++)
+        cJSON_AddItemToArray(bands, band_json(r->workload, tape, b));
+    cJSON_AddItemToObject(o, "bands", bands);
+    cJSON_AddItemToObject(o, "total", band_json(r->workload, tape, tape->now.bands));
+    cJSON_AddItemToObject(o, "t", numbers(tape->t, tape->points));
+    put(o, "seconds", tape->seconds);
+    char *text = cJSON_PrintUnformatted(o);
+    cJSON_Delete(o);
+    return text;
+}
+
+/* Rates for each band, when the rule asks for them. Returns NULL and *why when nothing was found. */
+static const mscope_bench_rates *advised(const mscope_bench_run *r, void *self, mscope_bench_rates *band,
+                                         const char **why)
+{
+    mscope_bench_rates now;
+    mscope_bench_rates_at(&r->schedule, 0, &now);
+    *why = "the workload has no advice for this setting";
+    if (r->workload->advise == NULL ||
+        r->workload->advise(self, &now, r->schedule.rule->per_band == 2, r->target, band) < 0)
+        return NULL;
+    return band;
+}
+
+char *mscope_bench_execute(const mscope_bench_run *r, const char **why)
+{
+    struct tape *tape = calloc(1, sizeof *tape);
+    mscope_bench_rates band[MSCOPE_BENCH_BANDS], now;
+    const mscope_bench_rates *each = NULL;
+    void *self = NULL;
+    char *text = NULL;
+    *why = "out of memory";
+    if (tape == NULL)
+        return NULL;
+    if (r->workload->init(&self, r->param, r->seed, why) == 0 &&
+        (r->schedule.rule->per_band == 0 || (each = advised(r, self, band, why)) != NULL)) {
+        begin(r, self, tape);
+        mscope_bench_rates_at(&r->schedule, 0, &now);
+        if (r->workload->theory != NULL && each == NULL && r->schedule.rule->rates_constant &&
+            r->semantics <= MSCOPE_BENCH_DENSE)
+            tape->has_theory = r->workload->theory(self, &now, (double)r->steps, &tape->theory) == 0;
+        loop(r, self, each, tape);
+        text = line(r, tape);
+    }
+    if (self != NULL)
+        r->workload->fini(self);
+    free(tape);
+    return text;
+}

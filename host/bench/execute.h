@@ -1,0 +1,12 @@
+/* execute.h - one run */
+#ifndef MSCOPE_BENCH_EXECUTE_H
+#define MSCOPE_BENCH_EXECUTE_H
+
+#include "grid.h"
+
+/* mscope_bench_execute - the run's JSON line, without newline, from malloc; NULL and *why (static text) on failure
+ *
+ * Depends on the run alone: any process, any order, the same line but for "seconds".                              */
+char *mscope_bench_execute(const mscope_bench_run *r, const char **why);
+
+#endif

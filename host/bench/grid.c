@@ -1,0 +1,257 @@
+/* grid.c - reading grids, refusing bad ones with the value that is wrong, and unrolling them into runs */
+#include "grid.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const semantics_names[] = { "catchup", "dense", "frozen", "row-clock" };
+
+const char *mscope_semantics_name(enum mscope_bench_semantics s)
+{
+    return semantics_names[s];
+}
+
+void mscope_grid_start(mscope_grid *g, const mscope_workload *w)
+{
+    memset(g, 0, sizeof *g);
+    g->workload = w;
+    for (size_t i = 0; w->params[i].name != NULL; i++) {
+        g->n[i] = 1;
+        g->v[i][0] = w->params[i].value;
+    }
+    for (size_t i = 0; i < MSCOPE_RULE_PARAMS; i++) {
+        g->rule_n[i] = 1;
+        g->rule_v[i][0] = mscope_bench_rule_params[i].value;
+    }
+    g->rule[0] = mscope_bench_rule_find("constant");
+    g->rules = g->n_semantics = 1;
+    g->semantics[0] = MSCOPE_BENCH_CATCHUP;
+    g->seed_first = g->seeds = 1;
+    g->steps = 1000;
+    g->target = 0.05;
+}
+
+/* The next piece of a comma list; NULL at the end. */
+static const char *piece(const char **at, char out[64])
+{
+    if (**at == '\0')
+        return NULL;
+    const size_t n = strcspn(*at, ",");
+    snprintf(out, 64, "%.*s", (int)n, *at);
+    *at += n + ((*at)[n] == ',');
+    return out;
+}
+
+static int refuse(char why[256], const mscope_bench_param *p, const char *text, const char *what)
+{
+    snprintf(why, 256, "%s = '%s': %s (%s; %g to %g%s)", p->name, text, what, p->help, p->low, p->high,
+             p->whole ? ", whole" : "");
+    return -1;
+}
+
+static int one_value(const mscope_bench_param *p, const char *text, int complement, double *out, char why[256])
+{
+    char *end;
+    double x = strtod(text, &end);
+    if (end == text || *end != '\0' || !isfinite(x))
+        return refuse(why, p, text, "not a number");
+    if (complement)
+        x = 1 - x;
+    if (x < p->low || x > p->high)
+        return refuse(why, p, text, complement ? "as 1 - beta out of range" : "out of range");
+    if (p->whole && x != floor(x))
+        return refuse(why, p, text, "not a whole number");
+    *out = x;
+    return 0;
+}
+
+/* lo:hi:xN or lo:hi:+N */
+static int range(const mscope_bench_param *p, const char *text, double *v, size_t *n, char why[256])
+{
+    double lo, hi;
+    char how, rest;
+    unsigned count;
+    if (sscanf(text, "%lf:%lf:%c%u%c", &lo, &hi, &how, &count, &rest) != 4 || (how != 'x' && how != '+'))
+        return refuse(why, p, text, "not LOW:HIGH:xN or LOW:HIGH:+N");
+    if (count < 2 || count > MSCOPE_GRID_VALUES || !(lo < hi) || (how == 'x' && lo <= 0))
+        return refuse(why, p, text, "not a range");
+    for (unsigned i = 0; i < count; i++) {
+        const double f = i / (count - 1.0);
+        double x = i == count - 1 ? hi : how == 'x' ? lo * pow(hi / lo, f) : lo + (hi - lo) * f;
+        char number[64];
+        if (p->whole)
+            x = round(x);
+        snprintf(number, sizeof number, "%.12g", x);
+        if (one_value(p, number, 0, &v[i], why) < 0)
+            return -1;
+    }
+    *n = count;
+    return 0;
+}
+
+static int values(const mscope_bench_param *p, const char *text, int complement, double *v, size_t *n, char why[256])
+{
+    char one[64];
+    if (strchr(text, ':') != NULL && !complement)
+        return range(p, text, v, n, why);
+    *n = 0;
+    for (const char *at = text; piece(&at, one) != NULL;) {
+        if (*n == MSCOPE_GRID_VALUES)
+            return refuse(why, p, one, "too many values");
+        if (one_value(p, one, complement, &v[(*n)++], why) < 0)
+            return -1;
+    }
+    return *n > 0 ? 0 : refuse(why, p, text, "no value");
+}
+
+int mscope_grid_set(mscope_grid *g, const char *text, char why[256])
+{
+    const char *eq = strchr(text, '=');
+    char name[64];
+    snprintf(name, sizeof name, "%.*s", eq != NULL ? (int)(eq - text) : 0, text);
+    const int beta = strcmp(name, "beta") == 0;
+    const int rule = mscope_bench_param_index(mscope_bench_rule_params, beta ? "eps" : name);
+    const int own = mscope_bench_param_index(g->workload->params, name);
+    if (eq == NULL || (rule < 0 && own < 0)) {
+        snprintf(why, 256, "'%s': %s has no such parameter; wanted NAME=VALUES", text, g->workload->name);
+        return -1;
+    }
+    if (own >= 0)
+        return values(&g->workload->params[own], eq + 1, 0, g->v[own], &g->n[own], why);
+    return values(&mscope_bench_rule_params[rule], eq + 1, beta, g->rule_v[rule], &g->rule_n[rule], why);
+}
+
+int mscope_grid_rules(mscope_grid *g, const char *text, char why[256])
+{
+    char one[64];
+    g->rules = 0;
+    for (const char *at = text; piece(&at, one) != NULL;) {
+        const mscope_bench_rule *r = mscope_bench_rule_find(one);
+        if (r == NULL || g->rules == MSCOPE_GRID_RULES) {
+            snprintf(why, 256, "'%s': %s", one, r == NULL ? "no such schedule" : "too many schedules");
+            return -1;
+        }
+        g->rule[g->rules++] = r;
+    }
+    return 0;
+}
+
+int mscope_grid_semantics(mscope_grid *g, const char *text, char why[256])
+{
+    char one[64];
+    g->n_semantics = 0;
+    for (const char *at = text; piece(&at, one) != NULL;) {
+        int k = 0;
+        while (k < 4 && strcmp(one, semantics_names[k]) != 0)
+            k++;
+        if (k == 4 || g->n_semantics == 4) {
+            snprintf(why, 256, "'%s': semantics are catchup, dense, frozen, row-clock", one);
+            return -1;
+        }
+        g->semantics[g->n_semantics++] = (enum mscope_bench_semantics)k;
+    }
+    return 0;
+}
+
+int mscope_grid_seeds(mscope_grid *g, const char *text, char why[256])
+{
+    unsigned long a, b;
+    char rest;
+    if (sscanf(text, "%lu:%lu%c", &a, &b, &rest) == 2 && a <= b && b - a < MSCOPE_GRID_RUNS) {
+        g->seed_first = a;
+        g->seeds = b - a + 1;
+        return 0;
+    }
+    if (text[0] != '-' && sscanf(text, "%lu%c", &a, &rest) == 1 && a >= 1 && a < MSCOPE_GRID_RUNS) {
+        g->seeds = a;
+        return 0;
+    }
+    snprintf(why, 256, "seeds '%s': wanted a count >= 1, or FIRST:LAST", text);
+    return -1;
+}
+
+/* ---- unrolling ---------------------------------------------------------------------------------------------- */
+
+/* A mixed-radix digit of *i. */
+static double digit(size_t *i, size_t n, const double *v)
+{
+    const double x = v[*i % n];
+    *i /= n;
+    return x;
+}
+
+static size_t rule_values(const mscope_grid *g, const mscope_bench_rule *r, size_t k)
+{
+    return r->reads >> k & 1 ? g->rule_n[k] : 1;
+}
+
+static size_t combinations(const mscope_grid *g, const mscope_bench_rule *r)
+{
+    double n = (double)g->seeds;
+    for (size_t k = 0; k < MSCOPE_RULE_PARAMS; k++)
+        n *= (double)rule_values(g, r, k);
+    for (size_t k = 0; g->workload->params[k].name != NULL; k++)
+        n *= (double)g->n[k];
+    return n > MSCOPE_GRID_RUNS ? MSCOPE_GRID_RUNS + 1 : (size_t)n;
+}
+
+static double of_workload(const mscope_bench_run *r, const char *name)
+{
+    const int i = mscope_bench_param_index(r->workload->params, name);
+    return i >= 0 ? r->param[i] : 1;
+}
+
+static void unroll(const mscope_grid *g, const mscope_bench_rule *rule, size_t i, mscope_bench_run *r)
+{
+    memset(r, 0, sizeof *r);
+    r->workload = g->workload;
+    r->schedule.rule = rule;
+    r->seed = g->seed_first + i % g->seeds;
+    i /= g->seeds;
+    for (size_t k = 0; k < MSCOPE_RULE_PARAMS; k++)
+        r->schedule.param[k] = digit(&i, rule_values(g, rule, k), g->rule_v[k]);
+    for (size_t k = 0; g->workload->params[k].name != NULL; k++)
+        r->param[k] = digit(&i, g->n[k], g->v[k]);
+    r->steps = g->steps;
+    r->every = g->every > 0 ? g->every : g->steps / 200 + 1;
+    r->target = g->target;
+    r->schedule.steps = (double)g->steps;
+    r->schedule.dim = of_workload(r, "d");
+    r->schedule.batch = of_workload(r, "batch");
+}
+
+long mscope_grid_expand(const mscope_grid *g, mscope_bench_run **out)
+{
+    size_t n = 0, at = 0;
+    for (size_t k = 0; k < g->rules && n <= MSCOPE_GRID_RUNS; k++)
+        n += combinations(g, g->rule[k]) * g->n_semantics;
+    *out = n > MSCOPE_GRID_RUNS ? NULL : calloc(n + 1, sizeof **out);
+    if (*out == NULL)
+        return -1;
+    for (size_t k = 0; k < g->rules; k++)
+        for (size_t s = 0; s < g->n_semantics; s++)
+            for (size_t i = 0; i < combinations(g, g->rule[k]); i++, at++) {
+                unroll(g, g->rule[k], i, &(*out)[at]);
+                (*out)[at].semantics = g->semantics[s];
+            }
+    return (long)n;
+}
+
+void mscope_run_key(const mscope_bench_run *r, int with_seed, char *key, size_t len)
+{
+    size_t at = (size_t)snprintf(key, len, "%s %s %s", r->workload->name, r->schedule.rule->name,
+                                 mscope_semantics_name(r->semantics));
+    for (size_t k = 0; k < MSCOPE_RULE_PARAMS && at < len; k++)
+        if (r->schedule.rule->reads >> k & 1)
+            at += (size_t)snprintf(key + at, len - at, " %s=%.12g", mscope_bench_rule_params[k].name,
+                                   r->schedule.param[k]);
+    for (size_t k = 0; r->workload->params[k].name != NULL && at < len; k++)
+        at += (size_t)snprintf(key + at, len - at, " %s=%.12g", r->workload->params[k].name, r->param[k]);
+    if (at < len)
+        at += (size_t)snprintf(key + at, len - at, " steps=%llu every=%llu target=%.12g",
+                               (unsigned long long)r->steps, (unsigned long long)r->every, r->target);
+    if (with_seed && at < len)
+        snprintf(key + at, len - at, " seed=%llu", (unsigned long long)r->seed);
+}

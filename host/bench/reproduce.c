@@ -1,0 +1,136 @@
+/* reproduce.c - bench reproduce: every claim of the papers, the paper's number, ours, and a verdict */
+#include <getopt.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "bench.h"
+#include "cli/cli.h"
+#include "pool.h"
+#include "workload.h"
+
+enum { CLAIMS = 512 };
+
+struct job {
+    const mscope_claim *claim[CLAIMS];
+    mscope_claim_result result[CLAIMS];
+    double spent[CLAIMS];
+    int known[CLAIMS];
+    size_t n, shown;
+    uint64_t seed;
+    int count[3];
+};
+
+static const char *const verdicts[] = { "PASS", "FAIL", "CORRECTED" };
+
+static char *work(size_t i, void *ctx)
+{
+    const struct job *j = ctx;
+    mscope_claim_result r;
+    struct timespec t0, t1;
+    memset(&r, 0, sizeof r);
+    r.ours = r.corrected = r.low = r.high = NAN;
+    clock_gettime(CLOCK_MONOTONIC, &t0);
+    if (j->claim[i]->run(j->claim[i], j->seed, &r) < 0)
+        r.verdict = MSCOPE_CLAIM_FAIL;
+    clock_gettime(CLOCK_MONOTONIC, &t1);
+    char *text = malloc(512);
+    if (text != NULL)
+        snprintf(text, 512, "%.17g %.17g %.17g %.17g %d %.3f %s", r.ours, r.corrected, r.low, r.high, (int)r.verdict,
+                 (double)(t1.tv_sec - t0.tv_sec) + 1e-9 * (double)(t1.tv_nsec - t0.tv_nsec), r.note);
+    return text;
+}
+
+static void row(const struct job *j, size_t i)
+{
+    const mscope_claim *c = j->claim[i];
+    const mscope_claim_result *r = &j->result[i];
+    char paper[32] = "-", ours[64];
+    if (!isnan(c->value))
+        snprintf(paper, sizeof paper, "%.5g", c->value);
+    snprintf(ours, sizeof ours, "%.5g", r->ours);
+    if (!isnan(r->low))
+        snprintf(ours, sizeof ours, "%.4g [%.4g, %.4g]", r->ours, r->low, r->high);
+    printf("%-9s %s %-13s %-52s paper %-10s ours %-10s", verdicts[r->verdict], c->paper, c->figure, c->claim, paper,
+           ours);
+    if (!isnan(r->corrected))
+        printf(" corrected %.5g", r->corrected);
+    printf("  %s (%.1f s)\n", r->note, j->spent[i]);
+}
+
+/* Shown in the order of the table, as soon as all before are there. */
+static void done(size_t i, const char *text, void *ctx)
+{
+    struct job *j = ctx;
+    mscope_claim_result *r = &j->result[i];
+    int verdict = MSCOPE_CLAIM_FAIL, at = 0;
+    r->ours = r->corrected = r->low = r->high = NAN;
+    if (text == NULL || sscanf(text, "%lf %lf %lf %lf %d %lf %n", &r->ours, &r->corrected, &r->low, &r->high, &verdict,
+                               &j->spent[i], &at) != 6)
+        snprintf(r->note, sizeof r->note, "could not be computed");
+    else
+        snprintf(r->note, sizeof r->note, "%.239s", text + at);
+    r->verdict = (enum mscope_claim_verdict)verdict;
+    j->known[i] = 1;
+    j->count[verdict]++;
+    for (; j->shown < j->n && j->known[j->shown]; j->shown++)
+        row(j, j->shown);
+    fflush(stdout);
+}
+
+static void usage(FILE *to)
+{
+    fprintf(to, "usage: momentscope bench reproduce [--paper 000] [--figure TEXT] [--seed N] [--jobs N]\n\n"
+                "Every claim of the papers: the paper's number, ours, and PASS, FAIL or CORRECTED.\n\n"
+                "example: momentscope bench reproduce --paper 000 --figure 'Figure 1' --jobs 2\n\n"
+                "exit codes: 0 nothing failed, 1 a claim failed or was not computed, 2 wrong usage\n");
+}
+
+static void choose(struct job *j, const char *paper, const char *figure)
+{
+    for (size_t k = 0; mscope_claim_tables[k] != NULL; k++)
+        for (const mscope_claim *c = mscope_claim_tables[k]; c->paper != NULL; c++)
+            if ((paper == NULL || strcmp(c->paper, paper) == 0) &&
+                (figure == NULL || strstr(c->figure, figure) != NULL) && j->n < CLAIMS)
+                j->claim[j->n++] = c;
+}
+
+int mscope_bench_reproduce(int argc, char **argv)
+{
+    static const struct option known[] = { { "paper", 1, NULL, 'p' }, { "figure", 1, NULL, 'f' },
+                                           { "seed", 1, NULL, 's' },  { "jobs", 1, NULL, 'j' },
+                                           { "help", 0, NULL, 'h' },  { NULL, 0, NULL, 0 } };
+    static struct job j;
+    const char *paper = NULL, *figure = NULL;
+    char *end = NULL;
+    long jobs = 1;
+    int c;
+    j.seed = 1;
+    optind = 1;
+    while ((c = getopt_long(argc, argv, "h", known, NULL)) != -1) {
+        end = NULL;
+        switch (c) {
+        case 'p': paper = optarg; break;
+        case 'f': figure = optarg; break;
+        case 's': j.seed = strtoull(optarg, &end, 10); break;
+        case 'j': jobs = strtol(optarg, &end, 10); break;
+        case 'h': usage(stdout); return MSCOPE_EXIT_OK;
+        default: usage(stderr); return MSCOPE_EXIT_USAGE;
+        }
+        if ((end != NULL && (*end != '\0' || end == optarg)) || jobs < 1 || jobs > 256) {
+            fprintf(stderr, "momentscope bench reproduce: '%s': wanted a number (jobs: 1 to 256)\n", optarg);
+            return MSCOPE_EXIT_USAGE;
+        }
+    }
+    choose(&j, paper, figure);
+    if (j.n == 0 || optind < argc) {
+        fprintf(stderr, "momentscope bench reproduce: no such claim\n");
+        return MSCOPE_EXIT_USAGE;
+    }
+    const mscope_pool pool = { .n = j.n, .jobs = (int)jobs, .ctx = &j, .work = work, .done = done };
+    const int rc = mscope_pool_run(&pool);
+    printf("%d pass, %d fail, %d corrected, of %zu\n", j.count[0], j.count[1], j.count[2], j.n);
+    return rc != 0 || j.count[MSCOPE_CLAIM_FAIL] > 0 ? MSCOPE_EXIT_FAILED : MSCOPE_EXIT_OK;
+}

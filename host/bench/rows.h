@@ -1,0 +1,44 @@
+/* rows.h - a table of rows under a schedule: what the four semantics do to rows without a gradient
+ *
+ * Catch-up is firmware/core, one table a band; dense, frozen and row clock are plain loops over the same arrays,
+ * kept simple on purpose: they are what catch-up is compared with. All of it is float64.
+ *
+ *     mscope_bench_rows_touch (rows to be read);  read theta;  mscope_bench_rows_step;  ..  mscope_bench_rows_settle  */
+#ifndef MSCOPE_BENCH_ROWS_H
+#define MSCOPE_BENCH_ROWS_H
+
+#include "workload.h"
+
+typedef struct mscope_bench_rows {
+    uint32_t rows, dim;
+    size_t bands;
+    double *theta, *m;                                 /* rows x dim                          */
+    uint32_t first[MSCOPE_BENCH_BANDS + 1];            /* band b: rows first[b] .. first[b+1]-1 */
+    uint64_t *active;                                  /* active updates of each row          */
+    const double **gradient;                           /* of a dense sweep                    */
+    uint32_t *slot;                                    /* row numbers within their band       */
+    void *mem[MSCOPE_BENCH_BANDS];
+    struct mscope_table *table[MSCOPE_BENCH_BANDS];    /* made at the first catch-up step     */
+    int opened, form;
+} mscope_bench_rows;
+
+/* mscope_bench_rows_open - rows in contiguous bands, theta and m zero
+ * Returns  0 or negative; close also after a failure                                                          */
+int mscope_bench_rows_open(mscope_bench_rows *r, uint32_t rows, uint32_t dim, size_t bands, const uint32_t *first);
+void mscope_bench_rows_close(mscope_bench_rows *r);
+
+/* mscope_bench_rows_touch - make theta of these rows current (ascending, no duplicates) */
+int mscope_bench_rows_touch(mscope_bench_rows *r, const uint32_t *row, size_t n);
+
+/* mscope_bench_rows_step - one step; g[n][dim] are the summed gradients of the ascending rows
+ * Returns  negative when a gradient is not finite                                                             */
+int mscope_bench_rows_step(mscope_bench_rows *r, const mscope_bench_step *step, const uint32_t *row, const double *g,
+                           size_t n);
+
+/* mscope_bench_rows_settle - make every row current */
+int mscope_bench_rows_settle(mscope_bench_rows *r);
+
+/* mscope_bench_move - one dense vector, one step; g NULL: a step without gradient */
+void mscope_bench_move(const mscope_bench_rates *a, size_t n, double *theta, double *m, const double *g);
+
+#endif

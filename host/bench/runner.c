@@ -1,0 +1,292 @@
+/* runner.c - bench run: a grid of runs in a few processes, one JSON line each, resumed where a file already has them
+ *
+ * The output file is the only state. A line is appended by one write when its run has ended; a last line cut short by a
+ * kill is removed at the next start and its run repeated. Runs whose key is in the file are not run again.           */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cjson/cJSON.h>
+
+#include "bench.h"
+#include "cli/cli.h"
+#include "execute.h"
+#include "pool.h"
+
+struct sweep {
+    mscope_bench_run *run;
+    size_t *todo, n_todo, ended, failed;
+    int fd, quiet;
+    double started;
+};
+
+static double seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- the file ------------------------------------------------------------------------------------------------ */
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Keys of the complete lines, sorted; cuts a partial last line off. Returns how many, negative on an error. */
+static long keys_of(int fd, char ***keys)
+{
+    FILE *f = fdopen(dup(fd), "r");
+    char *line = NULL;
+    size_t cap = 0, n = 0, room = 0;
+    ssize_t len;
+    off_t whole = 0;
+    *keys = NULL;
+    if (f == NULL)
+        return -1;
+    rewind(f);
+    while ((len = getline(&line, &cap, f)) > 0 && line[len - 1] == '\n') {
+        cJSON *o = cJSON_Parse(line);
+        const char *key = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "key"));
+        whole += len;
+        if (n == room) {
+            char **wider = realloc(*keys, (room = 2 * room + 64) * sizeof *wider);
+            if (wider == NULL)
+                break;
+            *keys = wider;
+        }
+        if (key != NULL)
+            (*keys)[n++] = strdup(key);
+        cJSON_Delete(o);
+    }
+    free(line);
+    fclose(f);
+    if (n > 0)
+        qsort(*keys, n, sizeof **keys, by_text);
+    return ftruncate(fd, whole) < 0 ? -1 : (long)n;
+}
+
+/* Opens, locks and reads the file; drops runs that it has. Returns 0 or negative. */
+static int resume(struct sweep *s, const char *path, size_t runs)
+{
+    char **keys, key[2048], *ask = key;
+    s->fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (s->fd < 0 || flock(s->fd, LOCK_EX | LOCK_NB) < 0) {
+        fprintf(stderr, "momentscope bench run: %s: %s\n", path,
+                errno == EWOULDBLOCK ? "another sweep is writing it" : strerror(errno));
+        return -1;
+    }
+    const long n = keys_of(s->fd, &keys);
+    for (size_t i = 0; i < runs; i++) {
+        mscope_run_key(&s->run[i], 1, key, sizeof key);
+        if (n <= 0 || bsearch(&ask, keys, (size_t)n, sizeof *keys, by_text) == NULL)
+            s->todo[s->n_todo++] = i;
+    }
+    for (long i = 0; i < n; i++)
+        free(keys[i]);
+    free(keys);
+    return n < 0 ? -1 : 0;
+}
+
+/* ---- the sweep ------------------------------------------------------------------------------------------------ */
+
+static char *work(size_t i, void *ctx)
+{
+    struct sweep *s = ctx;
+    const char *why;
+    char *text = mscope_bench_execute(&s->run[s->todo[i]], &why);
+    if (text == NULL)
+        fprintf(stderr, "\nmomentscope bench run: %s\n", why);
+    return text;
+}
+
+static void progress(const struct sweep *s)
+{
+    const double spent = seconds() - s->started, done = (double)s->ended;
+    const int tty = isatty(2);
+    if (s->quiet || (!tty && s->ended != s->n_todo && s->ended % (s->n_todo / 10 + 1) != 0))
+        return;
+    fprintf(stderr, "%s%zu of %zu runs, %.0f s, %.0f s to go%s", tty ? "\r\033[K" : "", s->ended, s->n_todo, spent,
+            spent / done * ((double)s->n_todo - done), tty && s->ended < s->n_todo ? "" : "\n");
+}
+
+static void done(size_t i, const char *text, void *ctx)
+{
+    struct sweep *s = ctx;
+    s->ended++;
+    if (text == NULL) {
+        char key[2048];
+        mscope_run_key(&s->run[s->todo[i]], 1, key, sizeof key);
+        fprintf(stderr, "momentscope bench run: failed: %s\n", key);
+        s->failed++;
+        return;
+    }
+    const size_t len = strlen(text);
+    char *line = malloc(len + 2);
+    if (line == NULL) {
+        s->failed++;
+        return;
+    }
+    memcpy(line, text, len);
+    line[len] = '\n';
+    if (write(s->fd, line, len + 1) != (ssize_t)(len + 1)) {
+        fprintf(stderr, "momentscope bench run: cannot write: %s\n", strerror(errno));
+        s->failed++;
+    }
+    free(line);
+    progress(s);
+}
+
+static int sweep(const mscope_grid *g, const char *path, int jobs, int quiet)
+{
+    struct sweep s = { .fd = STDOUT_FILENO, .quiet = quiet };
+    const long runs = mscope_grid_expand(g, &s.run);
+    if (runs < 0) {
+        fprintf(stderr, "momentscope bench run: more than %d runs in this grid\n", MSCOPE_GRID_RUNS);
+        return MSCOPE_EXIT_USAGE;
+    }
+    s.todo = calloc((size_t)runs + 1, sizeof *s.todo);
+    if (s.todo == NULL || (path != NULL && resume(&s, path, (size_t)runs) < 0)) {
+        free(s.todo);
+        free(s.run);
+        return MSCOPE_EXIT_FAILED;
+    }
+    for (; path == NULL && s.n_todo < (size_t)runs; s.n_todo++)
+        s.todo[s.n_todo] = s.n_todo;
+    if (!quiet)
+        fprintf(stderr, "%ld runs, %zu to do\n", runs, s.n_todo);
+    s.started = seconds();
+    const mscope_pool pool = { .n = s.n_todo, .jobs = jobs, .ctx = &s, .work = work, .done = done };
+    const int rc = mscope_pool_run(&pool);
+    if (rc > 0)
+        fprintf(stderr, "\nmomentscope bench run: interrupted after %zu of %zu runs; the same command goes on\n",
+                s.ended, s.n_todo);
+    if (path != NULL)
+        close(s.fd);
+    free(s.todo);
+    free(s.run);
+    return rc != 0 || s.failed > 0 ? MSCOPE_EXIT_FAILED : MSCOPE_EXIT_OK;
+}
+
+/* ---- the command line -------------------------------------------------------------------------------------------- */
+
+static void usage(FILE *to)
+{
+    fprintf(to,
+            "usage: momentscope bench run WORKLOAD [OPTION...]\n\n"
+            "  --schedules A,B,..   rules from bench list (constant)\n"
+            "  --semantics A,B,..   catchup, dense, frozen, row-clock (catchup)\n"
+            "  --grid NAME=VALUES   a,b,c | LOW:HIGH:xN (geometric) | LOW:HIGH:+N (linear); any number of times;\n"
+            "                       parameters of the workload, and eta, eps (or beta) and what a rule reads\n"
+            "  --seeds N | A:B      (1)\n"
+            "  --steps N            length of a run (1000)\n"
+            "  --every N            steps between two looks at the risk (steps/200)\n"
+            "  --target F           share of the risk at the start that counts as learnt (0.05)\n"
+            "  --jobs N             processes (1); results do not depend on it\n"
+            "  --out FILE           append JSON lines to FILE and skip runs it already has (default: standard output)\n"
+            "  --quiet              no progress\n\n"
+            "example: momentscope bench run vocab-ls --schedules sgd,constant --grid eta=1:16:x5 --grid beta=0.9,0.99 \\\n"
+            "             --grid batch=64,1024 --seeds 4 --steps 2000 --jobs 2 --out vocab.jsonl\n\n"
+            "exit codes: 0 all runs done, 1 a run failed or the sweep was interrupted, 2 wrong usage\n");
+}
+
+static int whole(const char *name, const char *text, double low, double high, double *out, char why[256])
+{
+    char *end;
+    const double x = strtod(text, &end);
+    if (end == text || *end != '\0' || !(x >= low && x <= high) || x != floor(x)) {
+        snprintf(why, 256, "%s '%s': wanted a whole number from %g to %g", name, text, low, high);
+        return -1;
+    }
+    *out = x;
+    return 0;
+}
+
+struct options {
+    mscope_grid grid;
+    const char *path;
+    int jobs, quiet;
+};
+
+static int option(struct options *o, int c, char why[256])
+{
+    double x = 0;
+    char *end;
+    switch (c) {
+    case 's': return mscope_grid_rules(&o->grid, optarg, why);
+    case 'm': return mscope_grid_semantics(&o->grid, optarg, why);
+    case 'g': return mscope_grid_set(&o->grid, optarg, why);
+    case 'S': return mscope_grid_seeds(&o->grid, optarg, why);
+    case 'o': o->path = optarg; return 0;
+    case 'q': o->quiet = 1; return 0;
+    case 'n':
+        if (whole("--steps", optarg, 1, 1e9, &x, why) < 0)
+            return -1;
+        o->grid.steps = (uint64_t)x;
+        return 0;
+    case 'e':
+        if (whole("--every", optarg, 1, 1e9, &x, why) < 0)
+            return -1;
+        o->grid.every = (uint64_t)x;
+        return 0;
+    case 'j':
+        if (whole("--jobs", optarg, 1, 256, &x, why) < 0)
+            return -1;
+        o->jobs = (int)x;
+        return 0;
+    case 't':
+        x = strtod(optarg, &end);
+        o->grid.target = x;
+        snprintf(why, 256, "--target '%s': wanted a number between 0 and 1", optarg);
+        return end != optarg && *end == '\0' && x > 0 && x < 1 ? 0 : -1;
+    default:
+        snprintf(why, 256, "no such option, or its value is missing; --help lists them");
+        return -1;
+    }
+}
+
+int mscope_bench_run_main(int argc, char **argv)
+{
+    static const struct option known[] = {
+        { "schedules", 1, NULL, 's' }, { "schedule", 1, NULL, 's' }, { "semantics", 1, NULL, 'm' },
+        { "grid", 1, NULL, 'g' },      { "seeds", 1, NULL, 'S' },    { "steps", 1, NULL, 'n' },
+        { "every", 1, NULL, 'e' },     { "target", 1, NULL, 't' },   { "jobs", 1, NULL, 'j' },
+        { "out", 1, NULL, 'o' },       { "quiet", 0, NULL, 'q' },    { NULL, 0, NULL, 0 },
+    };
+    static struct options o;
+    char why[256];
+    int c;
+    if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+        usage(stdout);
+        return MSCOPE_EXIT_OK;
+    }
+    const mscope_workload *w = argc >= 2 ? mscope_workload_find(argv[1]) : NULL;
+    if (w == NULL) {
+        fprintf(stderr, "momentscope bench run: no workload '%s'; momentscope bench list tells them\n",
+                argc >= 2 ? argv[1] : "");
+        return MSCOPE_EXIT_USAGE;
+    }
+    mscope_grid_start(&o.grid, w);
+    o.jobs = 1;
+    opterr = 0;
+    optind = 2;
+    while ((c = getopt_long(argc, argv, "", known, NULL)) != -1)
+        if (option(&o, c, why) < 0) {
+            fprintf(stderr, "momentscope bench run: %s\n", why);
+            return MSCOPE_EXIT_USAGE;
+        }
+    if (optind < argc) {
+        fprintf(stderr, "momentscope bench run: '%s' is not an option\n", argv[optind]);
+        return MSCOPE_EXIT_USAGE;
+    }
+    return sweep(&o.grid, o.path, o.jobs, o.quiet);
+}
