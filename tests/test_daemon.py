@@ -165,6 +165,33 @@ class Numbers(Case):
         self.near(band["H2"], 9 / 6.25, "H2")
         self.near(band["delta"], band["retention"] / band["learning"], "delta")
 
+    def test_a_probe_elsewhere_is_not_no_probe(self):
+        d = self.daemon("--interval-steps", "1")
+        d.stop()
+        d.flags += ["--state", os.path.join(d.dir, "state")]
+        d.start()
+        sub, t = self.subscriber(d), self.trainer(d)
+        sub.until(lambda topic, r: topic == "daemon")
+        t.hello("t", 4, 2)
+        sources = lambda step: {r["band"]: r["h_source"] for topic, _, r, _ in sub.records
+                                if topic.startswith("band/") and r["step"] == step}
+        t.step(1, [1, 2, 2, 2], np.ones((4, 2)), batch=2)            # p 1/2 and 3/2: bands 1 and 0
+        sub.table("t", 1)
+        self.assertEqual(sorted(sources(1)), [0, 1])
+        for text in sources(1).values():
+            self.assertTrue(text.startswith("none: no probe was sent, and the loss is not"), text)
+        t.send(PROBE, np.array([1], "<u4").tobytes(), np.ones(2, "<f8").tobytes(), step=2, a=1e-3, count=1,
+               index_type=4, value_type=4)
+        t.step(2, [1, 2, 2, 2], np.ones((4, 2)), batch=2)
+        sub.table("t", 2)
+        self.assertEqual(sources(2)[1], "probe")
+        self.assertTrue(sources(2)[0].startswith("none: no probe has reached this band yet, and"), sources(2))
+        d.stop()
+        d.start()                            # and the state file knows
+        t.step(3, [1, 2, 2, 2], np.ones((4, 2)), batch=2)
+        band = sub.until(lambda topic, r: topic == "band/t/0" and r["step"] == 3, "band 0 at 3")
+        self.assertTrue(band["h_source"].startswith("none: no probe has reached this band yet, and"), band)
+
 
 class Telemetry(Case):
     def test_late_joiner_replay_and_republish(self):
@@ -764,6 +791,7 @@ class Restarts(Case):
         sub.alert("exact", "t")
         for k, s in enumerate(steps[36:], 37):
             t.step(k, *s)
+            t.ack()
             model.step(*s[:5])
         # regular publications count from the step of attach, 35
         record = sub.until(lambda topic, r: topic == "table/t" and r["step"] == 55)

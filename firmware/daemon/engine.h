@@ -57,7 +57,7 @@ typedef struct mscope_shadow {       /* the daemon's copy of one trainer's table
     uint32_t healed;                 /* rows 0 .. healed-1 were synced since the last loss       */
     uint32_t referenced;             /* rows 0 .. referenced-1 have their reference              */
     mscope_step last;                /* schedule of the last STEP                                */
-    int stepped;
+    int stepped, probed;             /* a STEP, a PROBE was taken                                */
     uint64_t lost, refused, syncs;
     /* publication */
     uint64_t published;              /* step of the last regular record                          */

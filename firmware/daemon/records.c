@@ -107,14 +107,15 @@ static void set_curvature(mscope_rec_band *r, const mscope_shadow *s, const msco
         s2 = s->fisher[r->band];
         updates = s->fisher_updates[r->band];
     }
-    if (!s->hello.nll)
-        set_text(r->h_source, "none: no probe was sent, and the loss is not declared a mean negative log likelihood");
-    else if (!(updates > 0.0))
-        set_text(r->h_source, "none: no probe was sent, and no single gradient was seen");
-    else {
+    if (s->hello.nll && updates > 0.0) {
         r->H1 = s->last.batch * s2 / updates / s->hello.dim;
         set_text(r->h_source, "fisher");
+        return;
     }
+    (void)snprintf(r->h_source, sizeof r->h_source, "none: %s, and %s",
+                   s->probed ? "no probe has reached this band yet" : "no probe was sent",
+                   s->hello.nll ? "no single gradient was seen"
+                                : "the loss is not declared a mean negative log likelihood");
 }
 
 static void set_clocks(mscope_rec_band *r)

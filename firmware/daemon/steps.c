@@ -249,7 +249,10 @@ int mscope_probe_apply(mscope_shadow *s, const mscope_header *h, const mscope_fr
     if (err)
         return err;
     err = mscope_probe(s->core, s->rows, s->values, h->count);
-    return err < 0 ? core_refusal(s, err, why) : 0;
+    if (err < 0)
+        return core_refusal(s, err, why);
+    s->probed = 1;
+    return 0;
 }
 
 /* -- rows ------------------------------------------------------------------------------------- */

@@ -71,8 +71,9 @@ static int put_table(mscope_engine *e, mscope_shadow *s, writer *w)
     uint8_t hello[MSCOPE_HELLO_MAX];
     const double last[] = { s->last.eta, s->last.eps, s->last.dampening, s->last.weight_decay, s->last.decoupled_decay,
                             s->last.batch };
+    const uint64_t flags = (uint64_t)s->stepped | (uint64_t)s->probed << 1;
     const uint64_t words[] = { s->session, s->handle, (uint64_t)s->attached, (uint64_t)s->exact, s->healed,
-                               s->referenced, (uint64_t)s->stepped, s->lost, s->refused, s->syncs, s->published };
+                               s->referenced, flags, s->lost, s->refused, s->syncs, s->published };
     int n = mscope_hello_encode(&s->hello, hello, sizeof hello);
 
     if (n < 0)
@@ -314,7 +315,8 @@ static int get_table(mscope_engine *e, mscope_shadow *at, source *src)
     s.exact = words[3] != 0;
     s.healed = (uint32_t)words[4];
     s.referenced = (uint32_t)words[5];
-    s.stepped = words[6] != 0;
+    s.stepped = (int)(words[6] & 1);
+    s.probed = (int)(words[6] >> 1 & 1);
     s.lost = words[7];
     s.refused = words[8];
     s.syncs = words[9];
