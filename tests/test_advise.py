@@ -2,8 +2,17 @@
 import json
 import math
 import os
+import struct
 import subprocess
+import time
 import unittest
+
+try:
+    import client_support
+    from momentscope import Client, _lib
+    missing = None
+except ImportError as e:
+    missing = str(e)
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), ".."))
 PROGRAM = os.path.join(os.path.abspath(os.path.join(ROOT, os.environ.get("BUILD", "build"))), "momentscope")
@@ -41,6 +50,8 @@ class Advise(unittest.TestCase):
         self.assertTrue(all(p["H"] <= 0.8 + 1e-9 for p in a["plans"]))
         self.assertEqual([b["band"] for b in plans[a["advised"]]["bands"]], list(range(3, 15)))
         self.assertTrue(0 <= a["cost"] <= a["cost_now"] <= 1)
+        for share in ("updates", "rows"):
+            self.assertAlmostEqual(sum(o[share] for o in a["occupancy"].values()), 1, 4)
 
     def test_words_and_explanation(self):
         r = advise("--jsonl", "--explain", text=bands())
@@ -100,6 +111,64 @@ class Advise(unittest.TestCase):
         r = advise("--wait", "0.3", "--telemetry", "ipc:///tmp/momentscope-nobody.ipc", "--replay", "")
         self.assertEqual(r.returncode, 1)
         self.assertIn("is momentscoped running", r.stderr)
+
+
+def pack(kind, values):
+    raw = struct.pack(f"<{len(values)}{kind}", *values)
+    return raw, _lib.C.cast(_lib.C.c_char_p(raw), _lib.C.c_void_p).value
+
+
+@unittest.skipIf(missing, missing)
+class FromDaemon(unittest.TestCase):
+    """Two rows with a known curvature, probed; the trainer's curvature H m = 0.05 m."""
+    ROWS, DIM = 2, 2
+
+    @classmethod
+    def setUpClass(cls):
+        cls.daemon = client_support.Daemon().start()
+        cls.client = Client(cls.daemon.ingest, name="test_advise")
+        cls.table = cls.client.attach("words", cls.ROWS, cls.DIM, 64, form=_lib.FORM_EMA, fresh=True)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.client.close()
+        cls.daemon.stop()
+
+    def push(self, steps, probe):
+        momentum = {}
+        for i in range(steps):
+            rows = [0] if i % 4 else [0, 1]
+            raw, at = pack("q", rows)
+            raw_g, at_g = pack("f", [0.5] * (self.DIM * len(rows)))
+            for r in range(self.ROWS):
+                momentum[r] = 0.9 * momentum.get(r, 0.0) + (0.05 if r in rows else 0)
+            if probe and i % 8 == 4:
+                raw_h, at_h = pack("f", [0.01 * 0.05 * momentum[r] for r in rows for _ in range(self.DIM)])
+                self.client.probe(self.table, 0.01, at, at_h, _lib.F32, len(rows))
+            self.client.push(self.table, _lib.Step(0.1, 0.1, 0, 0, 0, 4), at, at_g, _lib.F32, len(rows))
+        self.assertTrue(self.client.flush(10), self.client.stats())
+
+    def ask(self, command, *options):
+        return subprocess.run([PROGRAM, command, "--telemetry", self.daemon.telemetry, "--replay", self.daemon.replay, *options],
+                              capture_output=True, text=True, timeout=60)
+
+    def test_no_probe_then_a_probe(self):
+        self.push(32, False)
+        r = self.ask("advise")
+        self.assertEqual((r.returncode, r.stderr), (1, ""))
+        self.assertIn("no advice: curvature is known for 0 % of the updates only", r.stdout)
+        self.assertIn("no advice: curvature is known", self.ask("watch", "--once").stdout)
+        self.push(512, True)
+        for _ in range(50):
+            r = self.ask("advise", "--explain")
+            if r.returncode == 0:
+                break
+            time.sleep(0.1)
+        self.assertEqual((r.returncode, r.stderr), (0, ""), r.stdout)
+        self.assertIn("one beta for all bands costs C* = ", r.stdout)
+        once = self.ask("watch", "--once")
+        self.assertEqual(once.returncode, 0)
+        self.assertIn("one beta for all bands costs C* = ", once.stdout)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,23 @@
 #include <math.h>
 #include <string.h>
 
+static void occupancy(mscope_counsel *c)
+{
+    const mscope_measured *m = &c->measured;
+    enum mscope_regime regime[MSCOPE_SEARCH_BANDS];
+    double rows[MSCOPE_SEARCH_BANDS];
+
+    for (size_t i = 0; i < m->bands; i++) {
+        const double P = m->band[i].P;
+        mscope_row row = { .P = P, .Q = 1 - P, .h1 = m->h1[i], .excess = m->excess[i], .eps = m->now.eps,
+                           .beta = 1 - m->now.eps, .eta = m->now.eta };
+        mscope_feedback f;
+        regime[i] = mscope_row_feedback(&row, &f) == MSCOPE_OK ? f.regime : MSCOPE_REGIME_UNSTABLE;
+        rows[i] = m->band[i].rows;
+    }
+    mscope_occupancy(regime, m->updates, rows, m->bands, c->activity, c->rows);
+}
+
 int mscope_counsel_of(const mscope_rec_band *const *rec, size_t n, const mscope_measured_options *o, double fraction,
                       mscope_counsel *out)
 {
@@ -26,6 +43,7 @@ int mscope_counsel_of(const mscope_rec_band *const *rec, size_t n, const mscope_
     if (out->advice.eta_own > 0)
         out->have_own = mscope_conflict_of(m->band, m->bands, m->activity,
                                            (mscope_setting){ out->advice.eta_own, m->now.eps }, &out->own) == MSCOPE_OK;
+    occupancy(out);
     out->possible = 1;
     return 1;
 }
@@ -165,6 +183,11 @@ static void advice_words(const mscope_counsel *c, FILE *to)
     fprintf(to, ".\n  by the model %s is reached after %s instead of %s", target, after, before);
     if (a->gain < INFINITY)
         fprintf(to, ", %.3g times sooner", a->gain);
+    if (a->best >= MSCOPE_PLAN_ETA_EACH) {
+        double single = fmin(a->plan[MSCOPE_PLAN_SINGLE].steps, fmin(a->plan[MSCOPE_PLAN_ETA].steps, a->plan[MSCOPE_PLAN_BETA].steps));
+        steps_words(single, before, sizeof before);
+        fprintf(to, "; the best single setting %s %s", single < INFINITY ? "takes" : "gets there", before);
+    }
     fprintf(to, "; H at most %.2f.\n", a->plan[a->best].H);
     if (c->doubted) {
         steps_words(c->uneven[MSCOPE_PLAN_NOW], before, sizeof before);
@@ -274,6 +297,12 @@ void mscope_counsel_explain(const mscope_counsel *c, FILE *to)
 {
     if (!c->possible)
         return;
+    fprintf(to, "\n  occupancy, a description that predicts nothing:");
+    for (int k = 0, any = 0; k <= MSCOPE_REGIME_UNSTABLE; k++)
+        if (c->rows[k] > 0)
+            fprintf(to, "%s %s %.0f %% of updates, %.0f %% of rows", any++ ? "," : "", mscope_regime_name((enum mscope_regime)k),
+                    100 * c->activity[k], 100 * c->rows[k]);
+    fputc('\n', to);
     explain_bands(c, to);
     fprintf(to, "\n  conflict: r_i(beta) = -ln radius of band i's map, E(beta) = sum of activity share times 1 - r_i/max r_i\n"
                 "    at eta %.4g: E(now) %.3f, C* = min E = %.3f at eps %.3g, difference %.3f\n", c->measured.now.eta,
@@ -315,6 +344,11 @@ void mscope_counsel_json(const mscope_counsel *c, const char *table, FILE *to)
     fprintf(to, ",\"conflict\":%s", c->conflict.flag || (c->have_own && c->own.flag) ? "true" : "false");
     number(to, "covered", c->measured.covered);
     fprintf(to, ",\"error\":\"%s\"", source[c->measured.source]);
+    fprintf(to, ",\"occupancy\":{");
+    for (int k = 0; k <= MSCOPE_REGIME_UNSTABLE; k++)
+        fprintf(to, "%s\"%s\":{\"updates\":%.6g,\"rows\":%.6g}", k > 0 ? "," : "", mscope_regime_name((enum mscope_regime)k),
+                c->activity[k], c->rows[k]);
+    fputc('}', to);
     number(to, "steps_now", a->plan[MSCOPE_PLAN_NOW].steps);
     number(to, "gain", a->gain);
     fprintf(to, ",\"advised\":\"%s\",\"plans\":[", mscope_plan_name(a->best));

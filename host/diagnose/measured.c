@@ -156,6 +156,8 @@ int mscope_measured_take(const mscope_rec_band *const *rec, size_t n, const msco
         error[k] = error_of(b, row[k].h1);
         out->number[k] = (unsigned)b->band;
         out->updates[k] = (double)b->updates;
+        out->h1[k] = row[k].h1;
+        out->excess[k] = row[k].excess;
         out->noise_all[k] = b->p * b->batch * b->g2;
         out->now = (mscope_setting){ b->eta, b->eps };
         out->batch = b->batch;

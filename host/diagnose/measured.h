@@ -31,6 +31,7 @@ typedef struct mscope_measured {
     mscope_risk_band band[MSCOPE_SEARCH_BANDS];      /* the mean row of each, for the price of one beta  */
     mscope_model model;                      /* with the octave of frequencies each band covers, for advice   */
     unsigned number[MSCOPE_SEARCH_BANDS];    /* band's number in telemetry                                 */
+    double h1[MSCOPE_SEARCH_BANDS], excess[MSCOPE_SEARCH_BANDS];      /* as measured, whatever the spread    */
     double updates[MSCOPE_SEARCH_BANDS], activity[MSCOPE_SEARCH_BANDS];
     mscope_model uneven;                     /* the same with as much spread of curvature as H2 allows, up to 23 : 1  */
     mscope_setting now;
