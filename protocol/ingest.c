@@ -194,6 +194,8 @@ int mscope_header_check(const mscope_header *h, mscope_refusal *why)
         return refuse_u64(why, "session", 0, "1..2^64-1", "a session number is drawn at random and never 0");
     if (h->seq == 0 && h->kind < MSCOPE_WELCOME)
         return refuse_u64(why, "seq", 0, "1..2^64-1", "sequence numbers start at 1");
+    if (h->step > MSCOPE_STEP_MAX && h->kind >= MSCOPE_STEP && h->kind <= MSCOPE_SYNC)
+        return refuse_u64(why, "step", h->step, "0..9007199254740991", "no trainer gets that far");
     bad = check_scalars(h, why);
     return bad ? bad : check_types(h, why);
 }
@@ -339,7 +341,7 @@ static const mscope_field hello_fields[] = {
     FIELD(mscope_hello, u32, rows, 1, ROWS_MAX),
     FIELD(mscope_hello, u32, dim, 1, 65536),
     FIELD(mscope_hello, u32, capacity, 1, ROWS_MAX),
-    FIELD(mscope_hello, u64, step, 0, 0),
+    FIELD(mscope_hello, u64, step, 0, MSCOPE_STEP_MAX),
     WORD(mscope_hello, state, state_words),
     WORD(mscope_hello, form, form_words),
     FIELD(mscope_hello, bool, nesterov, 0, 0),

@@ -431,6 +431,40 @@ class Refusals(Case):
         self.assertEqual(t.error()["field"], "state")
         self.good()
 
+    def test_steps_beyond_reason(self):
+        t, n, largest = self.t, self.model.k + 1, 2**53 - 1
+        idx, val, two = np.array([1], "<u4").tobytes(), np.ones(2, "<f4").tobytes(), np.ones((2, 2))
+        for bad in (2**53, 2**63, 2**64 - 1):
+            t.step(bad, [1], [[1.0, 2.0]], kind="f4")
+            said = self.refused(t, EINVAL, "step")
+            self.assertEqual((said["value"], said["range"]), (str(bad), f"0..{largest}"))
+            for kind, arrays in ((REFERENCE, (two,)), (SYNC, (two, two))):
+                t.rows(kind, bad, 0, *arrays, kind="f4")
+                self.refused(t, EINVAL, "step")
+            t.send(PROBE, idx, val, step=bad, a=1e-3, count=1, index_type=4, value_type=1)
+            self.refused(t, EINVAL, "step")
+            kind, said = t.hello("u", 4, 2, handle=1, step=bad)
+            self.assertEqual((kind, said["code"], said["field"], said["range"]), (ERROR, EINVAL, "step", f"0..{largest}"))
+        for bad in (n + 2**32, largest):
+            t.step(bad, [1], [[1.0, 2.0]], kind="f4")
+            self.assertEqual(self.refused(t, EGAP, "step")["range"], f"at most {n + 2**32 - 1}")
+            t.rows(SYNC, bad, 0, two, two, kind="f4")
+            self.refused(t, EGAP, "step")
+        self.assertEqual(self.good()["lost_frames"], 0)
+        t.hello("u", 4, 2, handle=1, step=largest - 1, fresh=False)
+        t.step(largest, [1], [[1.0, 2.0]], handle=1)                # the last step there can be
+        self.assertEqual(t.ack()["step"], largest)
+        self.assertEqual(self.sub.table("u", largest)["lost_frames"], 0)
+
+    def test_a_new_owner_far_ahead_starts_the_table_over(self):
+        self.t.send(BYE)
+        self.t.ack()
+        kind, welcome = self.trainer(self.d, 7).hello("t", 8, 2, capacity=4, state="f32", reference="zero",
+                                                      step=2**50, fresh=False)
+        self.assertEqual((kind, welcome["step"], welcome["exact"]), (WELCOME, 2**50, False))
+        last = self.sub.until(lambda topic, r: topic == "table/t" and r["step"] == 2**50)
+        self.assertEqual(last["lost_frames"], 0)
+
     def test_hello(self):
         t = self.trainer(self.d, 5)
         for code, field, over in ((EBUSY, "table", dict(table="t")), (EINVAL, "table", dict(table="a/b")),
@@ -539,12 +573,12 @@ class Order(Case):
         t.hello("t", 4, 2)
         t.step(1, [1], [[1.0, 1.0]])
         self.assertEqual(t.ack()["flags"], 0)
-        t.step(10**12, [1], [[1.0, 1.0]])
+        t.step(10**9, [1], [[1.0, 1.0]])
         self.assertEqual(t.ack()["flags"], raw.INEXACT)
-        t.rows(SYNC, 10**12 + 5, 0, np.ones((4, 2)), np.ones((4, 2)), last=True)
+        t.rows(SYNC, 10**9 + 5, 0, np.ones((4, 2)), np.ones((4, 2)), last=True)
         head = t.ack()
-        self.assertEqual((head["flags"], head["step"]), (0, 10**12 + 5))
-        t.step(10**12 + 6, [], [])
+        self.assertEqual((head["flags"], head["step"]), (0, 10**9 + 5))
+        t.step(10**9 + 6, [], [])
         self.assertEqual(t.ack()["flags"], 0)
 
 

@@ -336,6 +336,8 @@ static void test_hello_names_each_wrong_field(void **state)
         { "dim", H(.dim = 65537) },
         { "capacity", H(.capacity = 0) },
         { "acf_rows", H(.acf_rows = 65) },
+        { "step", H(.step = MSCOPE_STEP_MAX + 1) },
+        { "step", H(.step = UINT64_MAX) },
     };
     uint8_t out[MSCOPE_HELLO_MAX];
     (void)state;

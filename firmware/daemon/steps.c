@@ -181,6 +181,18 @@ static int step_refusal(mscope_refusal *why, uint64_t got, uint64_t want, const 
     return mscope_refusal_set(why, MSCOPE_EGAP, "step", range, text, "%llu", (unsigned long long)got);
 }
 
+/* A gap too long to be one would spoil the totals, and send every later step of an honest trainer to the past. */
+static int check_gap(const mscope_header *h, uint64_t done, mscope_refusal *why)
+{
+    char range[64];
+
+    if (h->step <= done || h->step - done - 1 <= MSCOPE_GAP_MAX)
+        return 0;
+    (void)snprintf(range, sizeof range, "at most %llu", (unsigned long long)(done + 1 + MSCOPE_GAP_MAX));
+    return mscope_refusal_set(why, MSCOPE_EGAP, "step", range, "too many steps would be missing before this one", "%llu",
+                              (unsigned long long)h->step);
+}
+
 /* Lost steps, as silent ones. The first begin judges the schedule, before anything moved. */
 static int run_silent(mscope_shadow *s, const mscope_step *step, uint64_t lost, mscope_refusal *why)
 {
@@ -212,6 +224,8 @@ int mscope_step_apply(mscope_engine *e, mscope_shadow *s, const mscope_header *h
         err = take_end(&c);
     if (!err && h->step <= done)
         err = step_refusal(why, h->step, done + 1, "a step that is already completed");
+    if (!err)
+        err = check_gap(h, done, why);
     if (err)
         return err;
     if (h->step > done + 1) {
@@ -354,6 +368,8 @@ int mscope_sync_apply(mscope_engine *e, mscope_shadow *s, const mscope_header *h
         err = take_end(&c);
     if (!err && h->step < done)
         err = step_refusal(why, h->step, done, "rows of a step that is long past");
+    if (!err)
+        err = check_gap(h, done, why);
     if (!err)
         err = rows_in(s, h, theta, m, 0, why);
     if (err)

@@ -287,7 +287,8 @@ int mscope_hello_apply(mscope_engine *e, const mscope_header *h, const mscope_he
     own = s != NULL && s->session == h->session;
     held = s != NULL && !own && s->attached;
     keep = s != NULL && same_shape(&s->hello, hello) &&
-           (own || (!hello->fresh && mscope_table_steps(s->core) <= hello->step));
+           (own || (!hello->fresh && mscope_table_steps(s->core) <= hello->step &&
+                    hello->step - mscope_table_steps(s->core) <= MSCOPE_GAP_MAX));
     if (s == NULL && (s = free_slot(e, why)) == NULL)
         return why->code;
     err = !keep ? make(e, s, hello, why) : own ? 0 : change_owner(e, s, hello, why);

@@ -22,6 +22,8 @@ extern "C" {
 #define MSCOPE_HELLO_MAX 1024        /* bytes of an encoded HELLO, WELCOME or ERROR body          */
 #define MSCOPE_RECORD_MAX 2048       /* bytes of an encoded telemetry record                      */
 #define MSCOPE_TOPIC_MAX 80          /* bytes of a topic                                          */
+#define MSCOPE_STEP_MAX 9007199254740991ull   /* 2^53 - 1, the largest step number: exact in a double */
+#define MSCOPE_GAP_MAX UINT32_MAX    /* most steps that may be missing before a STEP or SYNC      */
 
 enum mscope_kind {
     MSCOPE_HELLO = 1, MSCOPE_STEP = 2, MSCOPE_PROBE = 3, MSCOPE_REFERENCE = 4, MSCOPE_SYNC = 5,
