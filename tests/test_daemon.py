@@ -847,10 +847,17 @@ class Program(Case):
                                   ("--kernel", "v9999", "ref"), ("--log-level", "loud", "debug"),
                                   ("--ingest", "tcp://0.0.0.0:5555", "--allow-remote"), ("--telemetry", "tcp://*:1", "127"),
                                   ("--replay", "udp://x", "ipc://"), ("--state", "", "bytes"),
-                                  ("--interval-steps", "1.5", "whole")):
+                                  ("--interval-steps", "1.5", "whole"), ("--ingest", "inproc://x", "tcp://ADDRESS:PORT"),
+                                  ("--replay", "ipc://", "the path"), ("--replay", "ipc://*", "the path"),
+                                  *(("--telemetry", f"tcp://127.0.0.1{port}", "1..65535") for port in
+                                    (":99999", ":65536", ":0", ":*", ":", "", ":-1", ":5x", ":+55"))):
             r = self.run_(flag, value)
             self.assertEqual(r.returncode, 2, (flag, value, r.stderr))
             self.assertTrue(flag in r.stderr and value in r.stderr and says in r.stderr, r.stderr)
+        for flag, arg in (("--interval", "SECONDS"), ("--state", "FILE"), ("--ingest", "ENDPOINT")):
+            r = self.run_(flag)
+            self.assertEqual((r.returncode, r.stderr),
+                             (2, f"momentscoped: {flag} has no value, expected {flag} {arg}\n"))
         r = self.run_(MOMENTSCOPE_MAX_TABLES="0")
         self.assertTrue(r.returncode == 2 and "MOMENTSCOPE_MAX_TABLES" in r.stderr, r.stderr)
         with tempfile.TemporaryDirectory() as d:
@@ -860,6 +867,21 @@ class Program(Case):
         self.assertEqual(self.run_("--nonsense").returncode, 2)
         self.assertIn("Example", self.run_("--help").stdout)
         self.assertIn("wire 1", self.run_("--version").stdout)
+
+    def test_no_regular_records_is_said(self):
+        for flags, said in (((), True), (("--interval-steps", "5"), False), (("--interval", "1"), False)):
+            d = self.daemon(*flags)
+            self.subscriber(d).until(lambda topic, r: topic == "daemon")
+            self.assertEqual("no regular records" in d.said(), said, flags)
+
+    def test_a_port_of_the_network_works(self):
+        with raw.zmq.Context.instance().socket(raw.zmq.REP) as s:
+            port = s.bind_to_random_port("tcp://127.0.0.1")
+        d = self.daemon()
+        d.stop()
+        d.endpoint = lambda name: f"tcp://127.0.0.1:{port}" if name == "ingest" else f"ipc://{d.dir}/{name}.ipc"
+        d.start()
+        self.assertEqual(self.trainer(d).hello("t", 4, 2)[0], WELCOME)
 
     def test_a_living_daemon_keeps_its_endpoint(self):
         d = self.daemon()

@@ -221,6 +221,9 @@ int main(int argc, char **argv)
     (void)umask(077);
     if (mscope_log_open(o.log[0] != '\0' ? o.log : NULL, (enum mscope_level)o.log_level))
         return EXIT_OPTION;
+    if (!(o.interval > 0) && o.interval_steps == 0)
+        mscope_log(MSCOPE_LOG_WARN, "main", "--interval is 0 and --interval-steps is 0: no regular records; a table is "
+                   "published when its truth or owner changes, on SIGHUP and at the end");
     signal_fd = block_signals();
     if (signal_fd < 0 || set_up(&d, &o) != 0) {
         mscope_log(MSCOPE_LOG_ERROR, "main", "cannot start: %s", strerror(errno));

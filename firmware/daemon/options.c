@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "mscope/wire.h"
-#include "mscope/wire.h"
 
 enum type { TEXT, ENDPOINT, REAL, COUNT, BYTES, POWER, FLAG, LEVEL };
 
@@ -160,8 +159,21 @@ static int starts(const char *s, const char *with)
 
 static int is_local(const char *e)
 {
-    return starts(e, "ipc://") || starts(e, "inproc://") || starts(e, "tcp://127.0.0.1:") ||
-           starts(e, "tcp://[::1]:") || starts(e, "tcp://localhost:");
+    return starts(e, "ipc://") || starts(e, "tcp://127.0.0.1:") || starts(e, "tcp://[::1]:") ||
+           starts(e, "tcp://localhost:");
+}
+
+/* ADDRESS:PORT; a port of 0 or *, drawn by the system, would be one nobody knows. */
+static int port_ok(const char *address)
+{
+    const char *colon = strrchr(address, ':');
+    unsigned long port;
+    char *end;
+
+    if (colon == NULL || colon == address || !isdigit((unsigned char)colon[1]) || strlen(colon + 1) > 5)
+        return 0;
+    port = strtoul(colon + 1, &end, 10);
+    return *end == '\0' && port >= 1 && port <= 65535;
 }
 
 static int check_endpoints(const mscope_options *o)
@@ -170,8 +182,12 @@ static int check_endpoints(const mscope_options *o)
         const char *e = (const char *)o + options[i].at;
         if (options[i].type != ENDPOINT)
             continue;
-        if (!starts(e, "ipc://") && !starts(e, "inproc://") && !starts(e, "tcp://"))
+        if (!starts(e, "ipc://") && !starts(e, "tcp://"))
             return complain(&options[i], e, "ipc://PATH or tcp://ADDRESS:PORT");
+        if (strcmp(e, "ipc://") == 0 || strcmp(e, "ipc://*") == 0)
+            return complain(&options[i], e, "ipc:// and the path of a socket");
+        if (starts(e, "tcp://") && !port_ok(e + 6))
+            return complain(&options[i], e, "tcp://ADDRESS:PORT with a port of 1..65535");
         if (starts(e, "ipc://") && strlen(e + 6) > 107)
             return complain(&options[i], e, "a socket path of at most 107 bytes");
         if (!o->allow_remote && !is_local(e))
@@ -221,8 +237,10 @@ static int from_arguments(mscope_options *out, int argc, char **argv)
             return 2;
         }
         value = eq ? eq + 1 : o->type == FLAG ? "1" : i + 1 < argc ? argv[++i] : NULL;
-        if (value == NULL)
-            return complain(o, "", o->arg);
+        if (value == NULL) {
+            fprintf(stderr, "momentscoped: --%s has no value, expected --%s %s\n", o->name, o->name, o->arg);
+            return 2;
+        }
         if (set(o, value, out) != 0)
             return 2;
     }
