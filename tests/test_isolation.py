@@ -296,7 +296,7 @@ class PlainIsolation(unittest.TestCase):
             def connected():
                 end = time.monotonic() + 10
                 while not client.stats()["connected"] and time.monotonic() < end:
-                    client.poll(10)
+                    client.poll(0.01)
             watched = trainer.run(client, {200: connected, 500: lambda: daemon.signal(signal.SIGSTOP), 1500: daemon.kill,
                                            1600: daemon.start, 1700: connected, 1702: daemon.kill, 1800: daemon.start,
                                            1900: connected})

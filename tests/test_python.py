@@ -3,7 +3,10 @@
 All models are float64, so V = |m|^2 and R = |theta - theta*|^2 of the shadow agree with torch's buffers to 1e-9
 relative: the sums themselves are good to about 1e-15 n, the shadow's rows to 1e-11 (issue of the core).
 """
+import os
 import unittest
+import unittest.mock
+import warnings
 
 try:
     import client_support
@@ -315,6 +318,118 @@ class Case(unittest.TestCase):
             momentscope.attach(clipped, torch.optim.SGD(clipped.parameters(), lr=0.1))
         with self.assertRaisesRegex(ValueError, "not in the optimizer"):
             momentscope.attach(model, torch.optim.SGD(model["out"].parameters(), lr=0.1), tables=["words.weight"])
+
+    def test_every_refusal_names_field_value_and_range(self):
+        model = skip_gram(True)
+        sgd = torch.optim.SGD(model.parameters(), lr=0.1)
+        tensor = torch.zeros(60, 5)
+        for options, words in (
+                ({"endpoint": "foo"}, ("endpoint = foo", "ipc:///PATH")),
+                ({"endpoint": 7}, ("endpoint = 7", "ipc:///PATH")),
+                ({"block_ms": -5}, ("block_ms = -5", "from 0 to")),
+                ({"buffer_bytes": -1}, ("buffer_bytes = -1", "from 0 to")),
+                ({"buffer_bytes": 1}, ("buffer_bytes = 1", "4096")),
+                ({"buffer_bytes": 1e30}, ("buffer_bytes = 1e+30", "from 0 to")),
+                ({"sync_bytes": "1"}, ("sync_bytes = '1'", "from 0 to")),
+                ({"acf_rows": 1000}, ("acf_rows = 1000", "0 to 64")),
+                ({"capacity": -1}, ("capacity = -1", "from 0 to")),
+                ({"batch": -3}, ("batch = -3", "from 1 to 4294967295")),
+                ({"batch": "x"}, ("batch = 'x'", "from 1 to")),
+                ({"batch": True}, ("batch = True", "from 1 to")),
+                ({"probe_every": -1, "closure": print}, ("probe_every = -1", "from 0 to")),
+                ({"probe_every": 2.5, "closure": print}, ("probe_every = 2.5", "an integer")),
+                ({"probe_every": 2, "closure": 5}, ("closure = 5", "a function")),
+                ({"steps": -5}, ("steps = -5", "from 0 to 9007199254740991")),
+                ({"steps": 0.5}, ("steps = 0.5", "an integer")),
+                ({"steps": 2**53}, ("steps = 9007199254740992", "from 0 to 9007199254740991")),
+                ({"prefix": None}, ("prefix = None", "at most 40 letters")),
+                ({"prefix": "a b/\u00fc%"}, ("prefix = 'a b/\u00fc%'", "at most 40 letters")),
+                ({"prefix": 41 * "x"}, ("prefix = 'xxx", "at most 40 letters")),
+                ({"nll": "yes"}, ("nll = 'yes'", "True or False")),
+                ({"name": 3}, ("name = 3", "text")),
+                ({"reference": {"wrods.weight": tensor}}, ("reference", "'wrods.weight'", "watched are words.weight")),
+                ({"reference": {"words.weight": 3}}, ("reference['words.weight']", "int", "a tensor")),
+                ({"reference": {"words.weight": tensor[1:]}}, ("reference['words.weight']", "(59, 5)", "(60, 5)")),
+                ({"reference": "final"}, ("reference = 'final'", "'initial'")),
+                ({"reference": tensor}, ("reference", "'initial'")),
+                ({"tables": ["words.weight", "words.weight"]}, ("tables", "each parameter once", "twice"))):
+            with self.subTest(options), self.assertRaises((ValueError, TypeError)) as e:
+                momentscope.attach(model, sgd, **dict({"endpoint": self.daemon.ingest}, **options))
+            for word in words:
+                self.assertIn(word, str(e.exception))
+        self.assertEqual(len(model["words"]._forward_hooks), 0)  # a refused attach leaves nothing behind
+        self.assertNotIn("step", sgd.__dict__)
+        sgd.param_groups[0]["momentum"] = 1.5
+        with self.assertRaisesRegex(ValueError, r"momentum = 1\.5 \(0 to 1\)"):
+            momentscope.attach(model, sgd, self.daemon.ingest)
+        sgd.param_groups[0].update(momentum=0.5, dampening=-1)
+        with self.assertRaisesRegex(ValueError, r"dampening = -1 \(0 to 1\)"):
+            momentscope.attach(model, sgd, self.daemon.ingest)
+        with unittest.mock.patch.dict(os.environ, MOMENTSCOPE_INGEST="foo"):
+            with self.assertRaisesRegex(ValueError, "MOMENTSCOPE_INGEST = foo .ipc:///PATH"):
+                momentscope.attach(model, torch.optim.SGD(model.parameters(), lr=0.1))
+
+    def test_a_schedule_out_of_range_is_named(self):
+        model = skip_gram(True)
+        sgd = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        with momentscope.attach(model, sgd, self.daemon.ingest, prefix="r.") as scope:
+            for change, words in (({"momentum": 1.5}, r"momentum .*= 1\.5 \(0 to 1\)"),
+                                  ({"momentum": 0.9, "dampening": -1}, r"dampening = -1 \(0 to 1\)")):
+                sgd.param_groups[0].update(change)
+                with self.assertRaisesRegex(ValueError, words):
+                    self.train(scope, model, sgd, batches(1))
+            sgd.param_groups[0].update(dampening=0)
+            with self.assertRaisesRegex(ValueError, "batch = -3"):
+                scope.step(batch=-3)
+            self.train(scope, model, sgd, batches(2))
+            self.assertTrue(scope.flush(10))
+            self.assertEqual(scope.stats()["steps_dropped"], 2)
+
+    def test_a_closure_without_gradients_is_told(self):
+        for closure in (lambda: None, lambda: 3.0, lambda: torch.zeros(())):
+            model = skip_gram(False)
+            sgd = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+            with momentscope.attach(model, sgd, self.daemon.ingest, prefix="p.", probe_every=2, closure=closure) as scope:
+                with warnings.catch_warnings(record=True) as told:
+                    warnings.simplefilter("always")
+                    self.train(scope, model, sgd, batches(30))
+                self.assertEqual(len(told), 1)
+                for word in ("closure", "words.weight", "backward()", "return the loss"):
+                    self.assertIn(word, str(told[0].message))
+                self.assertEqual((scope.probe_every, scope.stats()["probes"]), (0, 0))
+
+    def test_odd_names_are_told_and_stay_apart(self):
+        odd = torch.nn.ModuleDict({name: torch.nn.Embedding(4, 2) for name in ("a b", "a_b", "a/b", 70 * "x", 71 * "x")})
+        sgd = torch.optim.SGD(odd.parameters(), lr=0.1)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            with momentscope.attach(odd, sgd, self.daemon.ingest, prefix="q.") as scope:
+                names = scope.stats()["tables"]
+        self.assertEqual(len(set(names)), 5)
+        self.assertIn("q.a_b.weight", names)
+        self.assertTrue(all(n.startswith("q.") and len(n) <= 63 for n in names), names)
+        self.assertEqual(len(told), 4)                           # one for each changed name
+        self.assertIn("'q.a b.weight' is published as 'q.a_b.weight-", str(told[0].message))
+
+    def test_narrow_parameters_are_told_and_never_exact(self):
+        for dtype in (torch.bfloat16, torch.float16):
+            torch.manual_seed(0)
+            model = torch.nn.Embedding(20, 4).to(dtype)
+            sgd = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+            name = f"narrow{dtype}".replace("torch.", "")
+            with self.assertWarnsRegex(RuntimeWarning, r"weight \(b?float16\).*exact stays False.*resync"):
+                scope = momentscope.attach(model, sgd, self.daemon.ingest, prefix=name + ".", reference="initial")
+            with scope:
+                for i in range(20):
+                    sgd.zero_grad()
+                    (model(torch.arange(i % 20 + 1)) ** 2).sum().backward()
+                    sgd.step()
+                    scope.step()
+                self.assertTrue(scope.flush(10), scope.stats())
+                self.assertFalse(scope.stats()["exact"])
+                topic = f"table/{name}.weight"
+                self.assertTrue(self.ear.until(lambda r: topic in r and r[topic]["step"] == 20))
+                self.assertIs(self.ear.latest[topic]["exact"], False)
 
     @classmethod
     def report(cls):

@@ -154,10 +154,17 @@ class Watch(unittest.TestCase):
         self.assertEqual(r.returncode, 2)
 
     def test_client_refuses_clearly(self):
-        with self.assertRaisesRegex(Error, "attach 'a b'"):
+        with self.assertRaisesRegex(Error, "attach 'a b': table = a b .1 to 63 letters"):
             self.client.attach("a b", 1, 1, 1)
-        with self.assertRaises(Error):
+        with self.assertRaisesRegex(ValueError, "acf_rows = 1000 .0 to 64") as e:
+            self.client.attach("t", 1, 1, 1, acf_rows=1000)
+        self.assertEqual((e.exception.field, e.exception.value, e.exception.range), ("acf_rows", "1000", "0 to 64"))
+        with self.assertRaisesRegex(ValueError, "rows = -1 .an integer from 0"):
+            self.client.attach("t", -1, 1, 1)
+        with self.assertRaisesRegex(Error, "endpoint = nonsense .ipc:///PATH"):
             Client("nonsense")
+        with self.assertRaisesRegex(ValueError, "seconds = -1"):
+            self.client.flush(-1)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import os
 F32, F16, BF16, F64 = 1, 2, 3, 4
 STATE_F32, STATE_MIXED, STATE_F64 = 0, 1, 2
 FORM_EMA, FORM_TORCH = 0, 1
+EINVAL, EINDEX = -1, -4
 
 READ = C.CFUNCTYPE(C.c_int, C.c_void_p, C.c_uint32, C.c_uint32, C.c_void_p, C.c_void_p)
 SETTLE = C.CFUNCTYPE(None, C.c_void_p, C.c_uint32, C.c_uint32)

@@ -102,8 +102,12 @@ def perturbed(table, rows, m, delta, work):
 
 
 def probe(model, optimizer, tables, closure, send):
-    """One pass at theta, and one for each table along its own momentum; send(table, delta, rows, hm) for each."""
+    """One pass at theta, and one for each table along its own momentum; send(table, delta, rows, hm) for each.
+
+    Returns the tables that have a gradient in the step under way and were left without one by the closure.
+    """
     tables = [t for t in tables if t.parameter.dtype in STEP and t.parameter.is_contiguous()]
+    stepping = [t.parameter.grad is not None for t in tables]
     frozen = Frozen(model)
     lookups = [torch.cat(t.lookups) if t.modules and t.lookups else None for t in tables]
     for t in tables:
@@ -122,6 +126,7 @@ def probe(model, optimizer, tables, closure, send):
             with torch.no_grad():
                 hm = (at_rows(table, there[i], rows) - at_rows(table, grad, rows)) / delta.unsqueeze(1)
             send(table, float(delta.max()), rows, hm)
+        return [t for t, grad, has in zip(tables, here, stepping) if has and grad is None]
     finally:
         for t in tables:
             t.recording = True

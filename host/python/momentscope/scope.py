@@ -1,15 +1,20 @@
 """Scope: a torch.optim.SGD training loop attached to the daemon in two lines."""
 import atexit
 import os
+import re
 import types
 import warnings
 
 import torch
 
-from . import _lib
+from . import _check, _lib
 from ._client import Client
 from .probe import probe
 from .tables import VALUE, Table, table_name
+
+
+PREFIX = "at most 40 letters, digits, _ . -"
+FRUITLESS = 3                                # passes of a closure without gradients before the probe gives up
 
 
 class Scope:
@@ -25,14 +30,18 @@ class Scope:
     endpoint          of the daemon; None: $MOMENTSCOPE_INGEST or the user's default. It need not be there
     tables            None: every nn.Embedding and nn.EmbeddingBag weight. Or parameter names: exactly those, of any kind
                       (a dense one has all its rows active at every step)
-    probe_every       every k steps measure curvature along the momentum, with two more passes (one more for each further
+    probe_every       0: never; k: every k steps measure curvature along the momentum, with two more passes (one more for each further
                       table) of closure: it computes the loss of the present batch and calls backward, or returns the loss
     nll               the loss is a mean negative log likelihood: Fisher curvature may stand in for a probe
     reference         theta* of R and C: None, "initial" (theta as it is now), or {parameter name: tensor}
     batch             samples a step, for p = occurrences/sample; None: the number of occurrences. Also scope.step(batch=..)
     steps             steps already done; None: 0, or 1 when the optimizer already holds momentum
-    prefix            before every table name, so that two runs do not claim one name
-    capacity, buffer_bytes, sync_bytes, block_ms, acf_rows, name: as in mscope/client.h
+    prefix            before every table name, so that two runs do not claim one name: at most 40 letters, digits, _ . -
+    buffer_bytes, sync_bytes, block_ms: as in Client; capacity, acf_rows (0 to 64), name: as in mscope/client.h
+
+    What is out of its range is refused here with field, value and range. Times (poll, flush, close) are in seconds.
+    Rows changed by hand, a loaded checkpoint or optimizer.state.clear() need resync(). Half and bfloat16 parameters are
+    rounded by torch and not by the shadow: their numbers are approximate, and exact stays False.
 
     A parameter without a gradient in a step does not move in torch, and its table's clock does not move either.
     optimizer.step is wrapped (and put back by close): that is how the schedule of each step is caught before a
@@ -43,30 +52,51 @@ class Scope:
     def __init__(self, model, optimizer, endpoint=None, tables=None, probe_every=0, closure=None, nll=False,
                  reference=None, batch=None, steps=None, prefix="", capacity=0, name=None, buffer_bytes=0, sync_bytes=0,
                  block_ms=0, acf_rows=8):
-        self.model, self.optimizer = model, optimizer
-        self.probe_every, self.closure, self.batch = int(probe_every), closure, batch
-        self.steps = self.probes = 0
-        self._warned, self._closed = set(), False
-        self._check(optimizer, probe_every, closure)
-        self.tables = self._find_tables(tables, prefix, capacity)
-        self._client = Client(endpoint, name, buffer_bytes, sync_bytes, block_ms)
-        self._step = _lib.Step()
-        for t in self.tables:
-            self._attach(t, nll, reference, steps, acf_rows)
+        self._check_optimizer(optimizer)
+        self.model, self.optimizer, self.closure = model, optimizer, closure
+        self.probe_every = _check.integer("probe_every", probe_every, 0, _check.STEPS, "steps from one probe to the next")
+        if self.probe_every and not callable(closure):
+            raise _check.refuse(TypeError if closure else ValueError, "closure", closure, "a function",
+                                "probe_every needs closure, which computes the present batch's loss again")
+        self.batch = None if batch is None else _check.integer("batch", batch, 1, _check.U32, "samples in a step")
+        nll = _check.flag("nll", nll)
+        if steps is not None:
+            steps = _check.integer("steps", steps, 0, _check.STEPS, "steps already done")
+        acf_rows = _check.integer("acf_rows", acf_rows, 0, 64, "rows sampled for autocorrelations in each band")
+        capacity = _check.integer("capacity", capacity, 0, _check.ENTRIES, "most entries in one step; 0: enough")
+        if not re.fullmatch(r"[A-Za-z0-9_.-]{0,40}", _check.text("prefix", prefix, PREFIX).decode()):
+            raise _check.refuse(ValueError, "prefix", prefix, PREFIX)
+        self.steps = self.probes = self._fruitless = 0
+        self._warned, self._closed, self._client, self.tables = set(), False, None, []
+        try:
+            self._find_tables(tables, prefix, capacity)
+            references = [self._reference_of(t, reference) for t in self._check_reference(reference)]
+            self._client = Client(endpoint, name, buffer_bytes, sync_bytes, block_ms)
+            self._step = _lib.Step()
+            for t, values in zip(self.tables, references):
+                self._attach(t, nll, values, steps, acf_rows)
+        except BaseException:
+            for t in self.tables:
+                t.unhook()
+            if self._client:
+                self._client.close(0)
+            raise
+        self._warn_narrow()
         self._wrap()
         atexit.register(self.close, 0.2)
 
     # -- setting up ----------------------------------------------------------------------------------
 
     @staticmethod
-    def _check(optimizer, probe_every, closure):
+    def _check_optimizer(optimizer):
         if not isinstance(optimizer, torch.optim.SGD):
             raise TypeError(f"momentscope follows torch.optim.SGD; {type(optimizer).__name__} moves rows by other rules")
         for group in optimizer.param_groups:
             if group.get("maximize"):
                 raise ValueError("momentscope: maximize=True is not supported; minimise the negative loss instead")
-        if probe_every and closure is None:
-            raise ValueError("momentscope: probe_every needs closure, which computes the present batch's loss again")
+            _check.real("lr", group["lr"], 0, float("inf"))
+            if _check.real("momentum", group["momentum"], 0, 1):
+                _check.real("dampening", group["dampening"], 0, 1)
 
     def _find_tables(self, wanted, prefix, capacity):
         groups = {p: g for g in self.optimizer.param_groups for p in g["params"]}
@@ -79,10 +109,12 @@ class Scope:
             wanted = [n for n, p in named.items() if p in embeddings and p in groups]
         elif isinstance(wanted, str):
             wanted = [wanted]
+        wanted = list(wanted)
         if not wanted:
             raise ValueError("momentscope: no embedding to watch; name parameters in tables=[...]: " + ", ".join(named))
-        out = []
         for parameter in wanted:
+            if wanted.count(parameter) > 1:
+                raise ValueError(f"momentscope: tables = {wanted!r} (each parameter once): {parameter!r} is there twice")
             if parameter not in named:
                 raise ValueError(f"momentscope: no parameter {parameter!r}; there are " + ", ".join(named))
             p = named[parameter]
@@ -91,29 +123,55 @@ class Scope:
             modules = embeddings.get(p, [])
             if any(m.max_norm is not None for m in modules):
                 raise ValueError(f"momentscope: {parameter} has max_norm, which moves rows outside the optimizer")
-            out.append(Table(table_name(prefix + parameter, [t.name for t in out]), p, groups[p], modules, capacity))
-            out[-1].source = parameter
-        return out
+            self.tables.append(Table(table_name(prefix, parameter), p, groups[p], modules, capacity))
+            self.tables[-1].source = parameter
+
+    def _check_reference(self, reference):
+        """Every table, once the reference is known to name nothing else."""
+        sources = [t.source for t in self.tables]
+        if isinstance(reference, dict):
+            for name in reference:
+                if name not in sources:
+                    raise ValueError(f"momentscope: reference names {name!r}, which is not watched; watched are "
+                                     + ", ".join(sources))
+        elif reference is not None and reference != "initial":
+            raise _check.refuse(ValueError if isinstance(reference, str) else TypeError, "reference", reference,
+                                "None, 'initial' or {parameter name: tensor}")
+        return self.tables
+
+    def _reference_of(self, t, reference):
+        """(what theta* is, its values or None)"""
+        if reference == "initial":
+            return "initial: theta at attach", t.parameter.detach()
+        values = (reference or {}).get(t.source)
+        if values is None:
+            return "", None
+        if not isinstance(values, torch.Tensor):
+            raise _check.refuse(TypeError, f"reference[{t.source!r}]", type(values).__name__, "a tensor")
+        if tuple(values.shape) != tuple(t.parameter.shape):
+            raise _check.refuse(ValueError, f"the shape of reference[{t.source!r}]", tuple(values.shape),
+                                str(tuple(t.parameter.shape)))
+        return "given by the trainer", values
+
+    def _warn_narrow(self):
+        narrow = [f"{t.name} ({str(t.parameter.dtype).replace('torch.', '')})" for t in self.tables if t.narrow]
+        if narrow:
+            self._warn(f"torch rounds {', '.join(narrow)} to fewer digits at every step; the shadow keeps float32, so R, V and C "
+                       "drift away from torch's by ten percent and more within hundreds of steps and exact stays False. scope.resync() "
+                       "starts them anew; float32 weights need none of this"
+                       + ("; the probe passes such tables by" if self.probe_every else ""))
 
     def _attach(self, t, nll, reference, steps, acf_rows):
-        if isinstance(reference, str):
-            if reference != "initial":
-                raise ValueError(f"momentscope: reference is None, 'initial' or a dict, not {reference!r}")
-            about, values = "initial: theta at attach", t.parameter.detach()
-        else:
-            values = (reference or {}).get(t.source)
-            about = "" if values is None else "given by the trainer"
+        about, values = reference
         has_buffer = t.buffer(self.optimizer) is not None
         t.handle = self._client.attach(
             t.name, t.rows, t.dim, t.capacity, _lib.STATE_F64 if t.wide else _lib.STATE_F32, _lib.FORM_TORCH,
             nesterov=t.group["nesterov"], nll=nll, acf_rows=acf_rows, reference=about,
             step=steps if steps is not None else int(has_buffer),
             read=lambda first, n, theta, m: t.read(self.optimizer, first, n, theta, m),
-            fresh=not has_buffer and not bool(t.parameter.detach().any()))
+            fresh=not has_buffer and not bool(t.parameter.detach().any()), narrow=t.narrow)
         t.nesterov = t.group["nesterov"]
         if values is not None:
-            if tuple(values.shape) != tuple(t.parameter.shape):
-                raise ValueError(f"momentscope: the reference of {t.source} has shape {tuple(values.shape)}")
             values = values.detach().to("cpu", t.dtype).contiguous()
             self._client.reference(t.handle, 0, t.rows, values.data_ptr(), VALUE[t.dtype])
 
@@ -157,8 +215,20 @@ class Scope:
                           for t in self.tables]
         due = self.probe_every and self.steps > 0 and self.steps % self.probe_every == 0
         if due and not has_closure and not any(t.pending for t in self.tables):
-            probe(self.model, self.optimizer, self.tables, self.closure, self._send_probe)
+            self._probe()
+
+    def _probe(self):
+        without = probe(self.model, self.optimizer, self.tables, self.closure, self._send_probe)
+        if not without:
             self.probes += 1
+            self._fruitless = 0
+            return
+        self._warn(f"the probe's closure left no gradient in {', '.join(t.source for t in without)}: it must compute the loss of "
+                   f"the present batch again and call backward(), or return the loss. After {FRUITLESS} such passes in a row "
+                   "there is no more probe")
+        self._fruitless += 1
+        if self._fruitless >= FRUITLESS:
+            self.probe_every = 0
 
     def _send_probe(self, t, delta, rows, hm):
         rows = rows.to("cpu", torch.int64).contiguous()
@@ -186,7 +256,12 @@ class Scope:
                     self._warn(f"nesterov or maximize of {t.name} was changed after attach: its numbers are wrong from here")
 
     def step(self, batch=None):
-        """Tell the daemon about the optimizer step just done. Returns the steps dropped by it (0: none)."""
+        """Tell the daemon about the optimizer step just done. Returns the steps dropped by it (0: none).
+
+        batch: samples in this step, where they differ from step to step.
+        """
+        if batch is not None:                # a bad one is told, and this step goes with the default
+            batch = self._guard(_check.integer, "batch", batch, 1, _check.U32, "samples in a step")
         return self._guard(self._tell, batch) or 0
 
     def _tell(self, batch):
@@ -225,15 +300,16 @@ class Scope:
     # -- the rest ------------------------------------------------------------------------------------
 
     def poll(self, seconds=0.0):
-        """Take in answers when steps are far apart; step() does this by itself."""
-        self._client.poll(1000 * seconds)
+        """Take in answers, waiting at most this many seconds, when steps are far apart; step() does this by itself."""
+        self._client.poll(seconds)
 
     def flush(self, seconds=5.0):
-        """Wait until the daemon holds exactly these weights and momenta; True if it does."""
+        """Wait at most this many seconds until the daemon holds exactly these weights and momenta; True if it does."""
         return self._client.flush(seconds)
 
     def resync(self):
-        """Weights or momenta were changed otherwise than by optimizer.step (a checkpoint was loaded): send all rows again."""
+        """Weights or momenta were changed otherwise than by optimizer.step (a checkpoint was loaded, rows were edited by
+        hand, optimizer.state was cleared): send all rows again."""
         for t in self.tables:
             self._client.resync(t.handle)
 
@@ -242,11 +318,12 @@ class Scope:
         return self._client.save()
 
     def stats(self):
-        return dict(self._client.stats(), steps=self.steps, probes=self.probes,
-                    tables=[t.name for t in self.tables])
+        out = dict(self._client.stats(), steps=self.steps, probes=self.probes, tables=[t.name for t in self.tables])
+        out["exact"] = out["exact"] and not any(t.narrow for t in self.tables)
+        return out
 
     def close(self, seconds=1.0):
-        """Leave the daemon and put optimizer.step back."""
+        """Leave the daemon, waiting at most this many seconds for the goodbye, and put optimizer.step back."""
         if self._closed:
             return
         self._closed = True

@@ -1,6 +1,8 @@
 """Tables: one parameter each, its gradient as rows, its theta and momentum when the daemon's shadow must be healed."""
 import ctypes
+import hashlib
 import re
+import warnings
 
 import torch
 
@@ -9,12 +11,17 @@ from . import _lib
 VALUE = {torch.float32: _lib.F32, torch.float16: _lib.F16, torch.bfloat16: _lib.BF16, torch.float64: _lib.F64}
 
 
-def table_name(parameter, taken):
-    """A parameter's name in the daemon's alphabet, at most 63 long, unique."""
-    name = base = re.sub(r"[^A-Za-z0-9_.-]", "_", parameter)[-63:] or "table"
-    n = 2
-    while name in taken:
-        name, n = f"{base[:58]}-{n}", n + 1
+def table_name(prefix, parameter):
+    """prefix + parameter in the daemon's alphabet, at most 63 long; a name that had to be changed ends in a hash of the
+    whole one, so that two of them stay two."""
+    room = 63 - len(prefix)
+    clean = re.sub(r"[^A-Za-z0-9_.-]", "_", parameter)
+    if clean == parameter and 0 < len(clean) <= room:
+        return prefix + parameter
+    mark = "-" + hashlib.sha256(parameter.encode(errors="backslashreplace")).hexdigest()[:8]
+    name = prefix + clean[-(room - len(mark)):] + mark
+    warnings.warn(f"momentscope: {prefix + parameter!r} is published as {name!r}: a table name is at most 63 letters, digits, "
+                  "_ . -", RuntimeWarning, stacklevel=6)
     return name
 
 
@@ -43,6 +50,7 @@ class Table:
         self.capacity = max(self.rows, capacity or 65536)
         self.wide = parameter.dtype is torch.float64
         self.dtype = torch.float64 if self.wide else torch.float32
+        self.narrow = parameter.dtype in (torch.float16, torch.bfloat16)     # torch rounds rows that the shadow does not
         self.handle = None
         self.lookups, self.hooks = [], []
         self.pending = None                  # (gradient, its version, looked-up rows, schedule) of the step not yet told
