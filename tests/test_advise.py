@@ -76,6 +76,20 @@ class Advise(unittest.TestCase):
         self.assertEqual(r.returncode, 1)
         self.assertFalse(json.loads(r.stdout)["possible"])
 
+    def test_any_text_is_quoted(self):
+        r = advise("--jsonl", "--json", text=bands(table='a"b\\c', H1=None, h_source='none: a "probe"\n'))
+        self.assertEqual(json.loads(r.stdout)["table"], 'a"b\\c')
+        self.assertIn('"probe"', json.loads(r.stdout)["why"])
+
+    def test_records_out_of_range(self):
+        for change in ({"p": 2.0}, {"eps": 3.0}, {"eta": -1.0}, {"P": 0}, {"rows": 0}, {"H2": -1},
+                       {"H1": 1e-300}, {"eta": 1e308}, {"H2": 1e308, "H1": 1e154}, {"eps": 1e-12}, {"R": 0}, {"R": 1e308},
+                       {"U": 1e300, "U_se": 1e-300}, {"g2": 1e300, "U": 1.0, "U_se": 0.1}):
+            r = advise("--jsonl", "--explain", text=bands(**change))
+            self.assertIn(r.returncode, (0, 1), (change, r.stderr))
+            self.assertEqual(r.stderr, "", change)
+            self.assertNotRegex(r.stdout, r"\bnan\b", change)
+
     def test_two_tables_and_a_choice(self):
         text = bands() + bands(64, 0.1, table="other")
         r = advise("--jsonl", text=text)

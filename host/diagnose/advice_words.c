@@ -99,11 +99,11 @@ static void setting_words(const mscope_counsel *c, enum mscope_plan_kind kind, F
         each_band(c, p, 1, to);
         break;
     case MSCOPE_PLAN_ETA_EACH_MOMENTUM:
-        fprintf(to, "beta %.6g, eta by band ", 1 - s.eps);
+        fprintf(to, "beta %.6g, EMA-form eta by band ", 1 - s.eps);
         each_band(c, p, 1, to);
         break;
     case MSCOPE_PLAN_BETA_EACH:
-        fprintf(to, "eta %.4g, eps = 1 - beta by band ", s.eta);
+        fprintf(to, "EMA-form eta %.4g, eps = 1 - beta by band ", s.eta);
         each_band(c, p, 0, to);
         break;
     case MSCOPE_PLAN_NOW:
@@ -120,6 +120,10 @@ static void conflict_words(const mscope_counsel *c, FILE *to)
 {
     const mscope_conflict *k = &c->conflict;
 
+    if (k->cost >= 1) {
+        fprintf(to, "  at this eta some band grows whatever the one beta: E = 1.\n");
+        return;
+    }
     fprintf(to, "  one beta for all bands costs C* = %.2f of their speed at this eta", k->cost);
     if (k->misfit >= 0.05)
         fprintf(to, ", the present one %.2f: %.2f is won by retuning beta alone, to eps %.3g", k->cost_now, k->misfit, k->eps_best);
@@ -228,9 +232,9 @@ static void explain_bands(const mscope_counsel *c, FILE *to)
             excess += b->excess[j] / b->groups + b->share[j];
         }
         double top = mscope_risk_eta_max(b, m->now.eps);
+        double rate = mscope_risk_rate(b, now->setting[i]);
         fprintf(to, "  %4u %8.0f %9.3g %9.3g %9.3g %9.3g %9.3g | %9.3g %9.3g | %9.3g %9.3g\n", m->number[i], b->rows, h1, excess,
-                noise, R, top, mscope_risk_rate(b, now->setting[i]), now->setting[i].eta / top,
-                mscope_risk_rate(b, best->setting[i]),
+                noise, R, top, isnan(rate) ? -INFINITY : rate, now->setting[i].eta / top, mscope_risk_rate(b, best->setting[i]),
                 best->setting[i].eta / mscope_risk_eta_max(b, best->setting[i].eps));
     }
 }
@@ -253,7 +257,7 @@ static void explain_plans(const mscope_counsel *c, FILE *to)
             steps_words(c->uneven[k], n, sizeof n);
             fprintf(to, "(uneven rows: %s)  ", n);
         }
-        fprintf(to, "H %.2f  ", a->plan[k].H);
+        fprintf(to, "H %.3g  ", a->plan[k].H);
         setting_words(c, (enum mscope_plan_kind)k, to);
         fputc('\n', to);
     }
@@ -325,14 +329,33 @@ static void number(FILE *to, const char *name, double x)
         fprintf(to, ",\"%s\":null", name);
 }
 
+static void string(FILE *to, const char *s)
+{
+    fputc('"', to);
+    for (; *s != '\0'; s++) {
+        const unsigned char ch = (unsigned char)*s;
+        if (ch == '"' || ch == '\\')
+            fprintf(to, "\\%c", ch);
+        else if (ch < 0x20)
+            fprintf(to, "\\u%04x", ch);
+        else
+            fputc(ch, to);
+    }
+    fputc('"', to);
+}
+
 void mscope_counsel_json(const mscope_counsel *c, const char *table, FILE *to)
 {
     static const char *const source[] = { "assumed", "bound", "agreement", "reference" };
     const mscope_advice *a = &c->advice;
 
-    fprintf(to, "{\"table\":\"%s\",\"possible\":%s", table, c->possible ? "true" : "false");
+    fprintf(to, "{\"table\":");
+    string(to, table);
+    fprintf(to, ",\"possible\":%s", c->possible ? "true" : "false");
     if (!c->possible) {
-        fprintf(to, ",\"why\":\"%s\"}\n", c->measured.why);
+        fprintf(to, ",\"why\":");
+        string(to, c->measured.why);
+        fprintf(to, "}\n");
         return;
     }
     number(to, "fraction", c->fraction);

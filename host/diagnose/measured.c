@@ -8,11 +8,12 @@
 enum { SPLIT = 4 };                       /* curvatures an anisotropic row is given */
 static const double WIDEST = 23;          /* j^-1.5 over an octave of eight */
 static const double ENOUGH = 0.8;         /* share of the updates that must have curvature        */
+static const double HUGE_NUMBER = 1e100;  /* beyond it a run has blown up, and sums would     */
 static const double CLEAR = 2;            /* standard errors by which U must stand out            */
 
 static int usable(const mscope_rec_band *b)
 {
-    return b->rows > 0 && b->H1 > 0 && b->H2 >= 0 && b->P > 0 && b->p > 0 && b->eta > 0 && b->eps > 0 && b->batch > 0;
+    return b->rows > 0 && b->H1 > 0 && b->H2 >= 0 && b->P > 0 && b->p > 0 && b->p <= 1 && b->eta > 0 && b->eps > 0 && b->batch > 0;
 }
 
 static const char *missing(const mscope_rec_band *b)
@@ -34,9 +35,9 @@ static guess error_of(const mscope_rec_band *b, double h1)
 {
     double scale = b->p * b->batch * b->p * b->batch / (h1 * h1);
 
-    if (b->R >= 0)
+    if (b->R >= 0 && b->R < HUGE_NUMBER)
         return (guess){ b->R / (double)b->rows, 0 };
-    if (isfinite(b->U) && b->U_se > 0 && isfinite(b->U_se))
+    if (fabs(scale * b->U) < HUGE_NUMBER && b->U_se > 0 && scale * b->U_se < HUGE_NUMBER)
         return (guess){ scale * b->U, scale * b->U_se };
     return (guess){ NAN, NAN };
 }
@@ -158,7 +159,7 @@ int mscope_measured_take(const mscope_rec_band *const *rec, size_t n, const msco
         out->updates[k] = (double)b->updates;
         out->h1[k] = row[k].h1;
         out->excess[k] = row[k].excess;
-        out->noise_all[k] = b->p * b->batch * b->g2;
+        out->noise_all[k] = b->g2 < HUGE_NUMBER ? b->p * b->batch * b->g2 : NAN;
         out->now = (mscope_setting){ b->eta, b->eps };
         out->batch = b->batch;
         from[out->bands++] = b;
