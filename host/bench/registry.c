@@ -18,7 +18,10 @@ const mscope_workload *const mscope_workloads[] = {
 };
 
 
+extern const mscope_claim mscope_claims_000[];
+
 const mscope_claim *const mscope_claim_tables[] = {
+    mscope_claims_000,
     NULL,
 };
 
