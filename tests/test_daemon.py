@@ -1,6 +1,8 @@
 """momentscoped from outside: a trainer and a subscriber made of bytes, and numpy as the judge."""
 import os
+import shutil
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -894,6 +896,68 @@ class Program(Case):
             self.assertIn("another momentscoped is listening", r.stderr)
         d.signal(signal.SIGCONT)
         sub.until(lambda topic, r: topic == "daemon")
+
+    def test_only_a_socket_is_replaced(self):
+        with tempfile.TemporaryDirectory() as d:
+            for taken in ("ingest", "telemetry", "replay"):
+                own = [f"--{n}=ipc://{d}/{n}" for n in ("ingest", "telemetry", "replay")]
+                path = f"{d}/{taken}"
+                for make, kind in ((lambda: open(path, "w", encoding="utf-8").close(), "a regular file"),
+                                   (lambda: os.mkdir(path), "a directory"), (lambda: os.mkfifo(path), "a pipe"),
+                                   (lambda: os.symlink("/dev/null", path), "a symbolic link")):
+                    make()
+                    before = os.lstat(path)
+                    r = self.run_(*own)
+                    self.assertEqual(r.returncode, 4, r.stderr)
+                    self.assertIn(f"--{taken} is 'ipc://{path}', expected a path where nothing is, or a socket: it is "
+                                  f"{kind}", r.stderr)
+                    self.assertEqual(os.lstat(path)[:2], before[:2])
+                    self.assertEqual(os.listdir(d), [taken])
+                    (os.rmdir if kind == "a directory" else os.unlink)(path)
+
+    def test_socket_files_go_with_their_daemon(self):
+        d = self.daemon()
+        files = lambda: sorted(n for n in os.listdir(d.dir) if n.endswith(".ipc"))
+        self.subscriber(d).until(lambda topic, r: topic == "daemon")
+        self.assertEqual(len(files()), 3)
+        self.assertEqual(d.stop(), 0)
+        self.assertEqual(files(), [])
+        d.start()
+        self.subscriber(d).until(lambda topic, r: topic == "daemon")
+        d.kill()
+        self.assertEqual(len(files()), 3)    # left behind, and no obstacle
+        d.start()
+        self.subscriber(d).until(lambda topic, r: topic == "daemon")
+        os.rename(d.endpoint("ingest")[6:], d.endpoint("moved")[6:])
+        with socket.socket(socket.AF_UNIX) as other:
+            other.bind(d.endpoint("ingest")[6:])
+            self.assertEqual(d.stop(), 0)
+        self.assertEqual(files(), ["ingest.ipc", "moved.ipc"])      # another's now, and not where it was bound
+
+    @unittest.skipIf(os.geteuid() != 0, "needs root, to become somebody else")
+    def test_no_permission_is_not_another_daemon(self):
+        with tempfile.TemporaryDirectory() as d:
+            os.chmod(d, 0o755)
+            program = shutil.copy(os.path.join(raw.BUILD, "momentscoped"), d)
+            os.mkdir(f"{d}/closed", 0o700)
+            os.mkdir(f"{d}/open")
+            os.chmod(f"{d}/open", 0o1777)
+            ask = lambda path: subprocess.run(
+                [program, f"--ingest=ipc://{path}", f"--telemetry=ipc://{d}/open/t", f"--replay=ipc://{d}/open/r"],
+                capture_output=True, text=True, timeout=20, user=65534, group=65534, extra_groups=[])
+            with socket.socket(socket.AF_UNIX) as living, socket.socket(socket.AF_UNIX) as dead:
+                living.bind(f"{d}/open/living")
+                os.chmod(f"{d}/open/living", 0o600)
+                living.listen()
+                dead.bind(f"{d}/open/dead")
+                os.chmod(f"{d}/open/dead", 0o777)
+                for path, says in (("open/living", "belongs to user 0, and this is user 65534: Permission denied"),
+                                   ("open/dead", "cannot be replaced: no permission"),
+                                   ("closed/x", "cannot look at"), ("x", "Permission denied")):
+                    r = ask(f"{d}/{path}")
+                    self.assertEqual(r.returncode, 4, r.stderr)
+                    self.assertIn(says, r.stderr)
+                    self.assertNotIn("another momentscoped", r.stderr)
 
     def test_log_is_opened_anew_on_hangup(self):
         d = self.daemon()

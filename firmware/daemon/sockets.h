@@ -2,16 +2,28 @@
 #ifndef MSCOPE_DAEMON_SOCKETS_H
 #define MSCOPE_DAEMON_SOCKETS_H
 
+#include <sys/types.h>
+
 #include "mscope/err.h"
 #include "options.h"
 
+typedef struct mscope_bound {           /* the socket file of one ipc endpoint                          */
+    const char *path;                   /* NULL: none of ours; else in the options                      */
+    dev_t dev;
+    ino_t ino;
+} mscope_bound;
+
 typedef struct mscope_sockets {
     void *context, *ingest, *telemetry, *replay;
+    mscope_bound bound[3];
 } mscope_sockets;
 
 /* mscope_sockets_open - bind ingest (ROUTER), telemetry (XPUB) and replay (ROUTER)
- * Errors   MSCOPE_EBUSY somebody listens there already;  MSCOPE_EIO anything else; logged with the endpoint */
+ * Owns     o must outlive it
+ * Errors   MSCOPE_EBUSY somebody listens there already;  MSCOPE_EINVAL something else than a socket is there;
+ *          MSCOPE_EIO anything else; logged with the endpoint                                          */
 MSCOPE_MUST_CHECK int mscope_sockets_open(mscope_sockets *s, const mscope_options *o);
+/* mscope_sockets_close - close, and remove the socket files that are still the ones bound here */
 void mscope_sockets_close(mscope_sockets *s);
 
 #endif
