@@ -1,4 +1,5 @@
 """momentscope watch on a real daemon, fed by the Python client without torch."""
+import fcntl
 import json
 import os
 import pty
@@ -6,6 +7,7 @@ import select
 import signal
 import struct
 import subprocess
+import termios
 import time
 import unittest
 
@@ -132,6 +134,64 @@ class Watch(unittest.TestCase):
         self.assertLess(out.index(b"\033[?25h"), out.index(b"\033[?1049l"))
         self.assertIn(b"regime", out[out.index(b"\033[?1049l"):])    # the last picture stays
 
+    def screen(self, rows, columns, *options):
+        """The last picture drawn in place in a window of that size, as lines."""
+        main, side = pty.openpty()
+        fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        p = subprocess.Popen(self.command("--for", "1.2", *options), stdin=side, stdout=side, stderr=side)
+        os.close(side)
+        out = b""
+        while True:
+            try:
+                piece = os.read(main, 65536)
+            except OSError:
+                break
+            if not piece:
+                break
+            out += piece
+        p.wait(5)
+        os.close(main)
+        in_place = out[:out.index(b"\033[?1049l")].decode()
+        last = in_place.split("\033[H")[-1].split("\033[J")[0]
+        return [line.replace("\033[K", "").rstrip("\r") for line in last.split("\n")[:-1]]
+
+    def test_narrow_windows_lose_columns_but_never_the_verdict(self):
+        all_of_them = "band p rows P updates R V C H1 retention learning delta H zeta regime".split()
+        for width, gone in ((150, ""), (149, "R V C"), (100, "R V C retention learning delta"),
+                            (80, "R V C retention learning delta updates"),
+                            (42, "R V C retention learning delta updates P H1 p rows")):
+            lines = self.screen(60, width, "--table", "words")
+            self.assertTrue(all(len(line) <= width for line in lines), (width, lines))
+            head = next(i for i, line in enumerate(lines) if line.split()[:1] == ["band"])
+            self.assertEqual(lines[head].split(), [c for c in all_of_them if c not in gone.split()], width)
+            self.assertEqual(len(lines[head + 1].split()), len(lines[head].split()))
+            self.assertTrue(lines[head + 1].split()[-1].isidentifier() or "-" in lines[head + 1].split()[-1])
+
+    def test_short_windows_say_how_much_is_missing(self):
+        whole = self.screen(60, 200, "--table", "words")
+        self.assertFalse(any("more lines" in line for line in whole))
+        short = self.screen(8, 200, "--table", "words")
+        self.assertEqual(len(short), 7)
+        self.assertEqual(short[-1], f"... {len(whole) - 6} more lines: make the window taller")
+        self.assertEqual(len(self.screen(len(whole) + 1, 200, "--table", "words")), len(whole))
+
+    def test_version(self):
+        r = subprocess.run([self.command()[0], "--version"], capture_output=True, text=True, timeout=20)
+        self.assertEqual(r.returncode, 0)
+        self.assertRegex(r.stdout, r"^momentscope \d+\.\d+\.\d+ \(wire 1\)$")
+
+    def test_plain_sgd_is_given_its_rate(self):
+        table = self.client.attach("torch", 4, 1, 4, form=_lib.FORM_TORCH, fresh=True)
+        for i in range(40):
+            raw_rows, at_rows = pack("q", [i % 4])
+            raw, at = pack("f", [0.5])
+            raw_hm, at_hm = pack("f", [0.001])
+            self.client.probe(table, 0.01, at_rows, at_hm, _lib.F32, 1)
+            self.client.push(table, _lib.Step(0.5, 0.1, 0, 0, 0, 64), at_rows, at, _lib.F32, 1)
+        self.assertTrue(self.client.flush(10))
+        r = self.watch("--once", "--table", "torch")
+        self.assertIn("plain SGD at rate eta = 5 (torch: lr (1-dampening)/(1-momentum)).", r.stdout)
+
     def test_nothing_to_see_is_said(self):
         r = subprocess.run(self.command("--once", "--wait", "0.3")[:2] + ["--once", "--wait", "0.3", "--telemetry",
                            "ipc:///tmp/momentscope-nobody", "--replay", ""], capture_output=True, text=True, timeout=20)
@@ -150,8 +210,21 @@ class Watch(unittest.TestCase):
         self.assertIn("exit codes:", self.watch("--help").stdout)
         for bad in (["--nonsense"], ["--wait", "x"], ["more"]):
             self.assertEqual(self.watch(*bad).returncode, 2, bad)
-        r = subprocess.run(self.command()[:2] + ["--telemetry", "nonsense"], capture_output=True, text=True, timeout=20)
-        self.assertEqual(r.returncode, 2)
+        for option, value, low in (("--wait", "-1", "0"), ("--wait", "nan", "0"), ("--wait", "x", "0"), ("--for", "-1", "0.01"),
+                                   ("--for", "0", "0.01"), ("--for", "2e6", "0.01"), ("--every", "nan", "0.01"), ("--every", "0", "0.01")):
+            r = self.watch(option, value)
+            self.assertEqual((r.returncode, r.stdout), (2, ""))
+            self.assertIn(f"{option} = {value} ({low} to 1e+06 seconds)", r.stderr)
+        for options, variables, words in (
+                (["--telemetry", "foo"], {}, "--telemetry = foo (ipc:///PATH"),
+                (["--replay", "foo"], {}, "--replay = foo (ipc:///PATH"),
+                ([], {"MOMENTSCOPE_TELEMETRY": "foo"}, " MOMENTSCOPE_TELEMETRY = foo (ipc:///PATH"),
+                ([], {"MOMENTSCOPE_REPLAY": "foo"}, " MOMENTSCOPE_REPLAY = foo (ipc:///PATH")):
+            r = subprocess.run(self.command()[:2] + options, capture_output=True, text=True, timeout=20,
+                               env=dict(os.environ, **variables))
+            self.assertEqual(r.returncode, 2)
+            self.assertIn(words, r.stderr)
+            self.assertIn("tcp://HOST:PORT", r.stderr)
 
     def test_client_refuses_clearly(self):
         with self.assertRaisesRegex(Error, "attach 'a b': table = a b .1 to 63 letters"):

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "mscope/wire.h"
+
 static const struct command {
     const char *name;
     const char *help;
@@ -25,6 +27,7 @@ static void usage(FILE *to)
     for (size_t i = 0; i < n_commands; i++)
         fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].help);
     fprintf(to, "\nmomentscope COMMAND --help tells a command's options, an example and its exit codes.\n"
+                "momentscope --version tells the program's and the wire's.\n"
                 "\nexit codes: 0 success, 1 the command failed, 2 wrong usage;"
                 " a command may define more\n");
 }
@@ -33,6 +36,10 @@ int main(int argc, char **argv)
 {
     if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
         usage(stdout);
+        return MSCOPE_EXIT_OK;
+    }
+    if (argc >= 2 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)) {
+        printf("momentscope %s (wire %d)\n", MSCOPE_VERSION, MSCOPE_WIRE_VERSION);
         return MSCOPE_EXIT_OK;
     }
     if (argc < 2) {

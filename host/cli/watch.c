@@ -20,6 +20,8 @@
 
 enum { DRAW_MS = 250, PLAIN_MS = 2000, QUIET_MS = 300 };
 
+static const double SECONDS_MAX = 1e6;
+
 struct options {
     const char *telemetry, *replay, *table;
     double wait_s, for_s, every_s;
@@ -41,9 +43,9 @@ static void usage(FILE *to)
             "  --json            one JSON object a record, as records come\n"
             "  --once            wait for one full set of records, print it, exit\n"
             "  --table NAME      only this table\n"
-            "  --wait SECONDS    with --once: give up after this long (default 10)\n"
-            "  --for SECONDS     stop after this long (default: until interrupted)\n"
-            "  --every SECONDS   between pictures (default 0.25 on a terminal, else 2)\n"
+            "  --wait SECONDS    with --once: give up after this long, 0 to 1e6 (default 10)\n"
+            "  --for SECONDS     stop after this long, 0.01 to 1e6 (default: until interrupted)\n"
+            "  --every SECONDS   between pictures, 0.01 to 1e6 (default 0.25 on a terminal, else 2)\n"
             "  --telemetry ADDR  where the daemon publishes (default $MOMENTSCOPE_TELEMETRY)\n"
             "  --replay ADDR     where it replays, to fill holes (default $MOMENTSCOPE_REPLAY); '' for none\n"
             "  --help            this text\n\n"
@@ -54,12 +56,16 @@ static void usage(FILE *to)
             "exit codes: 0 success, 1 nothing came or the daemon's addresses do not work, 2 wrong usage\n");
 }
 
-static int seconds(const char *text, double *out)
+/* least: the range ends below there; a NaN is in no range */
+static int seconds(const char *option, const char *text, double least, double *out)
 {
     char *end;
 
     *out = strtod(text, &end);
-    return end != text && *end == '\0' && *out >= 0 && *out < 1e6;
+    if (end != text && *end == '\0' && *out >= least && *out <= SECONDS_MAX)
+        return 1;
+    fprintf(stderr, "momentscope watch: %s = %s (%g to %g seconds)\n", option, text, least, SECONDS_MAX);
+    return 0;
 }
 
 /* Returns the exit code to leave with, or -1 to go on. */
@@ -80,9 +86,9 @@ static int read_options(int argc, char **argv, struct options *o)
         case 'j': o->json = 1; break;
         case 'o': o->once = 1; break;
         case 't': o->table = optarg; break;
-        case 'w': ok &= seconds(optarg, &o->wait_s); break;
-        case 'f': ok &= seconds(optarg, &o->for_s); break;
-        case 'e': ok &= seconds(optarg, &o->every_s); break;
+        case 'w': ok &= seconds("--wait", optarg, 0, &o->wait_s); break;
+        case 'f': ok &= seconds("--for", optarg, 0.01, &o->for_s); break;
+        case 'e': ok &= seconds("--every", optarg, 0.01, &o->every_s); break;
         case 'T': o->telemetry = optarg; break;
         case 'R': o->replay = optarg; break;
         case 'h': usage(stdout); return MSCOPE_EXIT_OK;
@@ -137,20 +143,45 @@ static void screen_leave(void)
     fflush(stdout);
 }
 
-/* Lines are cut at the window's edge and overwritten in place: no flicker, no scrolling. */
-static void draw(const char *text)
+static struct winsize window(void)
 {
-    struct winsize w = { .ws_row = 24, .ws_col = 160 };
-    unsigned line = 0;
+    struct winsize w = { 0 };
 
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) != 0 || w.ws_col == 0)
-        w.ws_col = 160, w.ws_row = 24;
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) != 0 || w.ws_col == 0 || w.ws_row == 0)
+        w = (struct winsize){ .ws_row = 24, .ws_col = 160 };
+    return w;
+}
+
+static unsigned lines_of(const char *text)
+{
+    unsigned n = 0;
+
+    for (; *text != '\0'; n++) {
+        text += strcspn(text, "\n");
+        text += *text == '\n';
+    }
+    return n;
+}
+
+/* Lines are cut at the window's edge, visibly, and overwritten in place: no flicker, no scrolling. The window's last
+ * line stays free, because a newline there would scroll. */
+static void draw(const char *text, struct winsize w)
+{
+    const unsigned all = lines_of(text), room = w.ws_row > 1 ? w.ws_row - 1u : 1;
+    const unsigned most = all <= room ? all : room - 1;
+
     fputs("\033[H", stdout);
-    while (*text != '\0' && ++line < w.ws_row) {
+    for (unsigned i = 0; i < most; i++) {
         size_t len = strcspn(text, "\n");
-        fwrite(text, 1, len < w.ws_col ? len : w.ws_col, stdout);
-        fputs("\033[K\n", stdout);
+        int cut = len > w.ws_col && w.ws_col > 3;
+        fwrite(text, 1, cut ? w.ws_col - 3u : len < w.ws_col ? len : w.ws_col, stdout);
+        fputs(cut ? "...\033[K\n" : "\033[K\n", stdout);
         text += len + (text[len] == '\n');
+    }
+    if (most < all) {
+        char hint[80];
+        snprintf(hint, sizeof hint, "... %u more lines: make the window taller", all - most);
+        printf("%.*s\033[K\n", (int)w.ws_col, hint);
     }
     fputs("\033[J", stdout);
     fflush(stdout);
@@ -158,6 +189,7 @@ static void draw(const char *text)
 
 static void show(const mscope_view *v, mscope_subscriber *s, int in_place)
 {
+    const struct winsize w = window();
     mscope_subscriber_stats stats;
     char *text = NULL;
     size_t len = 0;
@@ -166,10 +198,10 @@ static void show(const mscope_view *v, mscope_subscriber *s, int in_place)
     if (to == NULL)
         return;
     mscope_subscriber_stats_get(s, &stats);
-    mscope_view_print(v, &stats, to);
+    mscope_view_print(v, &stats, in_place ? w.ws_col : 0, to);
     if (fclose(to) == 0) {
         if (in_place) {
-            draw(text);
+            draw(text, w);
         } else {
             fputs(text, stdout);
             fputc('\n', stdout);
@@ -266,7 +298,7 @@ static int watch_live(const struct options *o, mscope_subscriber *s, mscope_view
             if (v->tables > 0 || v->have_daemon)
                 show(v, s, in_place);
             else if (in_place)
-                draw("waiting for momentscoped ...\n");
+                draw("waiting for momentscoped ...\n", window());
             drawn = now_s();
             new_since = 0;
         }
@@ -292,8 +324,10 @@ int mscope_cmd_watch(int argc, char **argv)
         return code;
     int rc = mscope_subscribe(&s, o.telemetry, o.replay, "");
     if (rc != 0) {
-        fprintf(stderr, "momentscope watch: %s: %s\n", o.telemetry != NULL ? o.telemetry : "default telemetry endpoint",
-                mscope_strerror(rc));
+        mscope_refusal why;
+        mscope_client_fault(&why);
+        fprintf(stderr, "momentscope watch: %s%s = %s (%s): %s\n", why.field[0] >= 'a' && why.field[0] <= 'z' ? "--" : "",
+                why.field, why.value, why.range, why.text);
         return rc == MSCOPE_EINVAL ? MSCOPE_EXIT_USAGE : MSCOPE_EXIT_FAILED;
     }
     sigaction(SIGINT, &act, NULL);

@@ -17,12 +17,13 @@ static const meaning meanings[] = {
     { "near-instability", "eta is within a fifth of the largest stable one: batch noise is amplified and a burst can diverge." },
     { "heavy-ball", "the buffer remembers longer than learning takes: errors swing past their target and back before they settle." },
     { "resonant", "memory and learning take about equally long: momentum works as it is meant to." },
-    { "sgd-like", "the buffer has forgotten before it can add up: momentum changes nothing here, these rows see plain SGD." },
+    { "sgd-like", "the buffer has forgotten before it can add up: momentum changes nothing here, these rows see plain SGD at rate eta" },
     { "unknown", "the trainer gave no curvature for these rows yet; a probe answers it." },
 };
 
 static void gather(const mscope_watched *w, const mscope_verdict *verdict, const meaning *m, double all_updates, FILE *to)
 {
+    const mscope_rec_table *t = &w->table.record.u.table;
     char bands[160] = "";
     double rows = 0, updates = 0;
     int from = -1;
@@ -44,8 +45,11 @@ static void gather(const mscope_watched *w, const mscope_verdict *verdict, const
     }
     if (bands[0] == '\0')
         return;
-    fprintf(to, "  %-16s band%s %s: %.0f rows, %.0f %% of all updates\n  %-16s %s\n", m->regime,
+    fprintf(to, "  %-16s band%s %s: %.0f rows, %.0f %% of all updates\n  %-16s %s", m->regime,
             strpbrk(bands, ",-") ? "s" : "", bands, rows, all_updates > 0 ? 100 * updates / all_updates : 0.0, "", m->words);
+    if (strcmp(m->regime, "sgd-like") == 0)          /* a torch user knows lr: the steps add up to 1/(1-momentum) of it */
+        fprintf(to, " = %.4g%s.", t->eta, strcmp(t->form, "torch") == 0 ? " (torch: lr (1-dampening)/(1-momentum))" : "");
+    fputc('\n', to);
 }
 
 /* The price of one beta and the best known change, for a tenth of the present excess loss. */

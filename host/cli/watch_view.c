@@ -137,28 +137,65 @@ void mscope_view_fini(mscope_view *v)
 
 /* -- printing --------------------------------------------------------------------------------------- */
 
-static void cell(FILE *to, int width, double x)
-{
-    char text[32];
+/* A narrow window loses whole columns, in the order of `leaves`; 0 stays whatever happens. */
+static const struct column {
+    const char *name;
+    int width, leaves;
+} columns[] = {
+    { "band", 4, 0 },      { "p", 8, 6 },         { "rows", 8, 7 },  { "P", 8, 4 },     { "updates", 10, 3 },
+    { "R", 9, 1 },         { "V", 9, 1 },         { "C", 9, 1 },     { "H1", 9, 5 },    { "retention", 9, 2 },
+    { "learning", 9, 2 },  { "delta", 9, 2 },     { "H", 9, 0 },     { "zeta", 9, 0 },
+};
 
-    if (isnan(x))
-        snprintf(text, sizeof text, "-");
-    else
-        snprintf(text, sizeof text, "%.3g", x);
-    fprintf(to, " %*s", width, text);
+enum { COLUMNS = sizeof columns / sizeof columns[0], LAST_TO_LEAVE = 7, REGIME_WIDTH = 2 + 16 };
+
+/* How many kinds of columns have to leave so that a row fits; width 0: a page without an edge. */
+static int leaving(int width)
+{
+    for (int gone = 0; gone < LAST_TO_LEAVE; gone++) {
+        int sum = REGIME_WIDTH - 1;
+        for (int i = 0; i < COLUMNS; i++)
+            if (columns[i].leaves == 0 || columns[i].leaves > gone)
+                sum += columns[i].width + 1;
+        if (width == 0 || sum <= width)
+            return gone;
+    }
+    return LAST_TO_LEAVE;
 }
 
-static void row(FILE *to, const mscope_rec_band *b, const mscope_verdict *v)
+static void line(FILE *to, int gone, const char *const cells[COLUMNS], const char *regime)
 {
-    fprintf(to, "%4" PRIu64, b->band);
-    cell(to, 8, b->p);
-    fprintf(to, " %8" PRIu64, b->rows);
-    cell(to, 8, b->P);
-    fprintf(to, " %10" PRIu64, b->updates);
-    const double rest[] = { b->R, b->V, b->C, b->H1, b->retention, b->learning, b->delta, v->H, v->zeta };
-    for (size_t i = 0; i < sizeof rest / sizeof rest[0]; i++)
-        cell(to, 9, rest[i]);
-    fprintf(to, "  %s\n", v->regime);
+    for (int i = 0; i < COLUMNS; i++)
+        if (columns[i].leaves == 0 || columns[i].leaves > gone)
+            fprintf(to, "%s%*s", i > 0 ? " " : "", columns[i].width, cells[i]);
+    fprintf(to, "  %s\n", regime);
+}
+
+static void head(FILE *to, int gone)
+{
+    const char *names[COLUMNS];
+
+    for (int i = 0; i < COLUMNS; i++)
+        names[i] = columns[i].name;
+    line(to, gone, names, "regime");
+}
+
+static void row(FILE *to, int gone, const mscope_rec_band *b, const mscope_verdict *v)
+{
+    const double known[COLUMNS] = { (double)b->band, b->p,  (double)b->rows, b->P,        (double)b->updates, b->R, b->V, b->C,
+                                    b->H1, b->retention, b->learning, b->delta, v->H, v->zeta };
+    char text[COLUMNS][32];
+    const char *cells[COLUMNS];
+
+    for (int i = 0; i < COLUMNS; i++) {
+        int whole = i == 0 || i == 2 || i == 4;
+        if (isnan(known[i]))
+            snprintf(text[i], sizeof text[i], "-");
+        else
+            snprintf(text[i], sizeof text[i], whole ? "%.0f" : "%.3g", known[i]);
+        cells[i] = text[i];
+    }
+    line(to, gone, cells, v->regime);
 }
 
 static void sentence(FILE *to, const mscope_watched *w, int band)
@@ -200,18 +237,18 @@ static void notes(FILE *to, const mscope_watched *w)
         fprintf(to, "note: %" PRIu64 " of %" PRIu64 " rows were never active\n", t->silent, t->rows);
 }
 
-static void print_table(const mscope_watched *w, FILE *to)
+static void print_table(const mscope_watched *w, int width, FILE *to)
 {
+    const int gone = leaving(width);
     const mscope_rec_table *t = &w->table.record.u.table;
 
     fprintf(to, "table %s: step %" PRIu64 ", %" PRIu64 " rows x %" PRIu64 ", %s form; in EMA form eta %.4g, eps %.4g, batch %.4g\n",
             t->table, t->step, t->rows, t->d, t->form, t->eta, t->eps, t->batch);
-    fprintf(to, "%4s %8s %8s %8s %10s %9s %9s %9s %9s %9s %9s %9s %9s %9s  %s\n", "band", "p", "rows", "P", "updates",
-            "R", "V", "C", "H1", "retention", "learning", "delta", "H", "zeta", "regime");
+    head(to, gone);
     for (int b = 0; b < MSCOPE_BANDS; b++) {
         if (!w->have[b])
             continue;
-        row(to, &w->band[b].record.u.band, &w->verdict[b]);
+        row(to, gone, &w->band[b].record.u.band, &w->verdict[b]);
     }
     for (int b = 0; b < MSCOPE_BANDS; b++)
         if (w->have[b])
@@ -219,7 +256,7 @@ static void print_table(const mscope_watched *w, FILE *to)
     notes(to, w);
 }
 
-void mscope_view_print(const mscope_view *v, const mscope_subscriber_stats *stats, FILE *to)
+void mscope_view_print(const mscope_view *v, const mscope_subscriber_stats *stats, int width, FILE *to)
 {
     if (v->have_daemon) {
         const mscope_rec_daemon *d = &v->daemon.record.u.daemon;
@@ -233,7 +270,7 @@ void mscope_view_print(const mscope_view *v, const mscope_subscriber_stats *stat
         if (!v->table[i].have_table)
             continue;
         fputc('\n', to);
-        print_table(&v->table[i], to);
+        print_table(&v->table[i], width, to);
     }
 }
 

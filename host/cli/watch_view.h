@@ -32,8 +32,9 @@ int mscope_view_modes(const mscope_watched *w, int band, mscope_modes *modes, en
                       size_t cap);
 /* mscope_view_complete - is every band that every table names there, and at least one? */
 int mscope_view_complete(const mscope_view *v);
-/* mscope_view_print - the tables and one sentence a band, plain text */
-void mscope_view_print(const mscope_view *v, const mscope_subscriber_stats *stats, FILE *to);
+/* mscope_view_print - the tables and one sentence a band, plain text
+ * width: columns of the window, some leave until the rest fits, never regime, H and zeta; 0: all of them */
+void mscope_view_print(const mscope_view *v, const mscope_subscriber_stats *stats, int width, FILE *to);
 void mscope_view_json(const mscope_view *v, FILE *to);
 void mscope_view_fini(mscope_view *v);
 
