@@ -1,5 +1,6 @@
 """momentscoped from outside: a trainer and a subscriber made of bytes, and numpy as the judge."""
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -789,6 +790,52 @@ class Restarts(Case):
         self.assertEqual(sub.until(lambda topic, r: topic == "daemon")["tables"], 0)
         with open(path + ".bad", "rb") as f:
             self.assertEqual(f.read(), bad)
+
+    def test_state_must_be_a_file_of_its_own(self):
+        d = self.daemon()
+        d.stop()
+        for path, kind in (("/dev/null", "a device"), (d.dir, "a directory")):
+            r = subprocess.run(d.command("--state", path), capture_output=True, text=True, timeout=20)
+            self.assertEqual(r.returncode, 3)
+            self.assertIn(f"--state is '{path}', expected a path where nothing is, or a regular file: it is {kind}", r.stderr)
+            self.assertNotIn("--discard-state", r.stderr)
+        path = os.path.join(d.dir, "state")
+        d.flags += ["--state", path]
+        d.start()
+        sub = self.subscriber(d)
+        sub.until(lambda topic, r: topic == "daemon")
+        other = [f"--{n}=ipc://{d.dir}/other.{n}" for n in ("ingest", "telemetry", "replay")]
+        r = subprocess.run([d.command()[0], *other, "--state", path], capture_output=True, text=True, timeout=20)
+        self.assertEqual(r.returncode, 3)
+        self.assertIn(f"--state is '{path}', expected a file that no other momentscoped is using", r.stderr)
+        d.kill()                             # the lock dies with its holder, its file stays and is in nobody's way
+        self.assertTrue(os.path.exists(path + ".lock"))
+        d.start()
+        self.subscriber(d).until(lambda topic, r: topic == "daemon")
+        self.assertEqual(d.stop(), 0)
+        self.assertEqual(sorted(n for n in os.listdir(d.dir) if n.startswith("state")), ["state"])
+
+    def test_a_full_disk_leaves_nothing_behind(self):
+        d = self.daemon()
+        d.stop()
+        path = os.path.join(d.dir, "state")
+        program = subprocess.Popen(d.command("--state", path), stderr=subprocess.PIPE, text=True, env=raw.ENVIRONMENT,
+                                   preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536)))
+        self.addCleanup(program.kill)
+        sub, t = self.subscriber(d), self.trainer(d)
+        sub.until(lambda topic, r: topic == "daemon")
+        t.hello("t", 4000, 2)
+        t.send(SAVE)
+        t.ack()
+        sub.alert("save-failed")
+        self.assertEqual([n for n in os.listdir(d.dir) if n.startswith("state")], ["state.lock"])
+        t.step(1, [1], [[1.0, 1.0]])         # and the daemon goes on
+        t.ack()
+        program.terminate()
+        said = program.communicate(timeout=20)[1]
+        self.assertEqual(program.returncode, 1)
+        self.assertEqual(said.count(f"cannot write {path}.new: File too large"), 2, said)
+        self.assertEqual([n for n in os.listdir(d.dir) if n.startswith("state")], [])
 
     def test_stopped_and_continued_loses_nothing(self):
         d = self.daemon(*self.FLAGS)

@@ -30,6 +30,7 @@ typedef struct daemon_memory {
     mscope_saver saver;
     mscope_ring ring;
     mscope_outside outside;
+    int lock;                        /* of the state file, or -1 */
 } daemon_memory;
 
 static void *map(size_t len)
@@ -72,6 +73,7 @@ static int block_signals(void)
     (void)sigaddset(&set, SIGUSR1);
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN);          /* a file too large for its limits is an error like a full disk */
     return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
@@ -132,7 +134,7 @@ static int restore(daemon_memory *d, const mscope_options *o)
 
     if (d->saver.path == NULL)
         return 0;
-    if (mscope_store_check(o->state) != 0)
+    if (mscope_store_lock(o->state, &d->lock) != 0 || mscope_store_check(o->state) != 0)
         return EXIT_STATE;
     err = mscope_store_load(e, o->state, mscope_clock_ns());
     if (err == 1) {
@@ -229,6 +231,7 @@ int main(int argc, char **argv)
         mscope_log(MSCOPE_LOG_ERROR, "main", "cannot start: %s", strerror(errno));
         return EXIT_FAILED;
     }
+    d.lock = -1;
     err = mscope_sockets_open(&sockets, &o);
     if (err)
         return EXIT_ENDPOINT;
@@ -236,6 +239,7 @@ int main(int argc, char **argv)
     if (!status)
         status = run(&d, &o, &sockets, signal_fd);
     mscope_sockets_close(&sockets);
+    mscope_store_unlock(o.state, d.lock);
     mscope_engine_fini(&d.engine);
     if (!status)
         mscope_log(MSCOPE_LOG_INFO, "main", "stopped");

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -191,6 +192,8 @@ int mscope_store_write(const char *path, const uint8_t *image, size_t len)
         bad = (did = "rename", rename(temp, path));
     if (bad) {
         mscope_log(MSCOPE_LOG_ERROR, "store", "state not saved: cannot %s %s: %s", did, temp, strerror(errno));
+        if (fd >= 0)
+            (void)unlink(temp);              /* half a file is of no use, and the disk may be full of it */
         return MSCOPE_EIO;
     }
     sync_directory(path);
@@ -213,6 +216,52 @@ int mscope_store_check(const char *path)
     (void)close(fd);
     (void)unlink(temp);
     return 0;
+}
+
+/* The name is removed at exit, so a lock counts only while the name still leads to the file that is locked. */
+int mscope_store_lock(const char *path, int *lock)
+{
+    char name[4096];
+    struct stat own, named;
+    int fd;
+
+    if ((size_t)snprintf(name, sizeof name, "%s.lock", path) >= sizeof name)
+        return MSCOPE_EINVAL;
+    if (stat(path, &own) == 0 && !S_ISREG(own.st_mode)) {
+        mscope_log(MSCOPE_LOG_ERROR, "store", "--state is '%s', expected a path where nothing is, or a regular file: it is %s",
+                   path, S_ISDIR(own.st_mode) ? "a directory" : "a device, a pipe or a socket");
+        return MSCOPE_EINVAL;
+    }
+    for (;;) {
+        fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0)
+            break;
+        if (fstat(fd, &own) == 0 && stat(name, &named) == 0 && own.st_dev == named.st_dev && own.st_ino == named.st_ino) {
+            *lock = fd;
+            return 0;
+        }
+        (void)close(fd);
+    }
+    if (fd >= 0 && errno == EWOULDBLOCK)
+        mscope_log(MSCOPE_LOG_ERROR, "store", "--state is '%s', expected a file that no other momentscoped is using: one "
+                   "holds %s", path, name);
+    else
+        mscope_log(MSCOPE_LOG_ERROR, "store", "--state %s: cannot lock %s: %s", path, name, strerror(errno));
+    if (fd < 0)
+        return MSCOPE_EIO;
+    (void)close(fd);
+    return MSCOPE_EBUSY;
+}
+
+void mscope_store_unlock(const char *path, int lock)
+{
+    char name[4096];
+
+    if (lock < 0)
+        return;
+    (void)snprintf(name, sizeof name, "%s.lock", path);
+    (void)unlink(name);
+    (void)close(lock);
 }
 
 void *mscope_saver_run(void *saver)
