@@ -3,7 +3,10 @@
 All models are float64, so V = |m|^2 and R = |theta - theta*|^2 of the shadow agree with torch's buffers to 1e-9
 relative: the sums themselves are good to about 1e-15 n, the shadow's rows to 1e-11 (issue of the core).
 """
+import json
 import os
+import subprocess
+import textwrap
 import unittest
 import unittest.mock
 import warnings
@@ -430,6 +433,43 @@ class Case(unittest.TestCase):
                 topic = f"table/{name}.weight"
                 self.assertTrue(self.ear.until(lambda r: topic in r and r[topic]["step"] == 20))
                 self.assertIs(self.ear.latest[topic]["exact"], False)
+
+    def readme(self, after):
+        """The README's first indented block after these words."""
+        with open(os.path.join(client_support.ROOT, "README.md")) as f:
+            lines = f.read().split(after, 1)[1].splitlines()[1:]
+        first = next(i for i, line in enumerate(lines) if line.startswith("    "))
+        end = next(i for i, line in enumerate(lines) if i > first and line and not line.startswith("    "))
+        return textwrap.dedent("\n".join(lines[first:end]))
+
+    def test_the_readme_does_what_it_says(self):
+        model = skip_gram(True)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.9)
+        given = {"momentscope": momentscope, "model": model, "optimizer": optimizer, "loss_of": loss_of, "batches": batches(1200)}
+        watch = [os.path.join(client_support.BUILD, "momentscope"), "watch", "--once", "--json", "--table", "words.weight",
+                 "--telemetry", self.daemon.telemetry, "--replay", self.daemon.replay]
+        with unittest.mock.patch.dict(os.environ, MOMENTSCOPE_INGEST=self.daemon.ingest):
+            exec(self.readme("PyTorch, two lines"), given)
+            self.assertTrue(given["scope"].flush(10))
+            self.assertEqual(given["scope"].stats()["probes"], 11)
+            records = [json.loads(line) for line in subprocess.run(watch, capture_output=True, text=True).stdout.splitlines()]
+            given["scope"].close()
+            regimes = {r["band"]: r["regime"] for r in records if r["topic"].startswith("band/")}
+            self.assertTrue(any(r != "unknown" for r in regimes.values()), regimes)
+            lines = self.readme("Without the probe").splitlines()
+            self.assertEqual(len(lines), 3)
+            for line in lines:
+                model = skip_gram(True)
+                optimizer = torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.9)
+                scope = eval(line.split("#")[0], dict(given, model=model, optimizer=optimizer, optimum=torch.zeros(60, 5)))
+                with scope:
+                    self.train(scope, model, optimizer, batches(300))
+                    self.assertTrue(scope.flush(10), scope.stats())
+                    record = self.ear.table("words.weight", 300)
+                    self.assertEqual(record["R"] is None, "reference" not in line)
+                    sources = {r["h_source"] for t, r in self.ear.latest.items()
+                               if t.startswith("band/words.weight/") and r["step"] == 300}
+                    self.assertEqual(any("isher" in h for h in sources), "nll" in line, (line, sources))
 
     @classmethod
     def report(cls):
