@@ -38,8 +38,8 @@ DIAG_SRC   = host/diagnose/curvature.c host/diagnose/verdict.c host/diagnose/spe
 CLI_SRC    = $(addprefix host/cli/,main.c watch.c watch_view.c watch_summary.c record_json.c check.c advise.c predict.c predict_json.c predict_ls.c predict_lr.c \
              predict_words.c predict_plot.c)
 BENCH_SRC  = $(addprefix host/bench/,registry.c rng.c rows.c schedules.c gated.c gated_advise.c workload_sparse_ls.c workload_vocab_ls.c \
-             workload_rare_lr.c pool.c grid.c execute.c runner.c list.c compare.c reproduce.c \
-             claims_000.c claims_000_ls.c claims_000_lr.c claims_000_mc.c) host/cli/bench.c host/demo/model.c host/demo/text.c
+             workload_rare_lr.c workload_bigram.c pool.c grid.c execute.c runner.c list.c compare.c reproduce.c \
+             claims_000.c claims_000_ls.c claims_000_lr.c claims_000_mc.c claims_semantics.c) host/cli/bench.c host/demo/model.c host/demo/text.c
 DEMO_SRC   = host/demo/trainer.c host/demo/model.c host/demo/text.c
 TESTS      = test_exact test_totals test_kern test_core test_wire test_engine test_client test_subscribe test_verdict test_spectrum test_theory test_logistic test_theory_vectors test_theory_mc test_conflict test_advice
 

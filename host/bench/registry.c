@@ -9,19 +9,22 @@
 extern const mscope_workload mscope_workload_sparse_ls;
 extern const mscope_workload mscope_workload_rare_lr;
 extern const mscope_workload mscope_workload_vocab_ls;
+extern const mscope_workload mscope_workload_bigram;
 
 const mscope_workload *const mscope_workloads[] = {
     &mscope_workload_sparse_ls,
     &mscope_workload_rare_lr,
     &mscope_workload_vocab_ls,
+    &mscope_workload_bigram,
     NULL,
 };
 
-
 extern const mscope_claim mscope_claims_000[];
+extern const mscope_claim mscope_claims_semantics[];
 
 const mscope_claim *const mscope_claim_tables[] = {
     mscope_claims_000,
+    mscope_claims_semantics,
     NULL,
 };
 

@@ -1,0 +1,375 @@
+/* workload_bigram.c - softmax bigram model on real text: embedding and readout under one schedule
+ *
+ * logits = W theta_word + bias; the embedding's rows are sparse, W and bias get a gradient at every step. Batches are
+ * uniform positions of the text. Losses are means over a fixed sample of positions from each band, weighted by the band's
+ * share of the text. The target closes a share of the gap between ln V and a reference: --grid reference=NATS, or by default
+ * an interpolated count model (0.7 bigram + 0.3 unigram, of the same text), which sees all counts but does not generalise.
+ * The text: files in MOMENTSCOPE_TEXT (separated by colons), or prose found on the machine (host/demo/text.c).          */
+#include "workload_bigram.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "demo/model.h"
+#include "demo/text.h"
+
+enum { WORDS, DIM, BATCH, READOUT, REFERENCE, GAP };
+enum { CHUNK = 256, SAMPLE = 96 };
+
+static const mscope_bench_param params[] = {
+    { "words", 512, 64, 65536, 1, "vocabulary: the most frequent words, the last stands for all rarer ones" },
+    { "d", 16, 1, 1024, 1, "width of embedding and readout" },
+    { "batch", 64, 1, 65536, 1, "samples a step" },
+    { "readout", 1, 0, 1, 1, "1: the readout learns under the same rates; 0: it stays as drawn" },
+    { "reference", 0, 0, 20, 0, "nats of a full-batch run; 0: an interpolated count model" },
+    { "gap", 0.92, 0.01, 1, 0, "share of the gap between ln V and the reference that counts as learnt" },
+    { NULL, 0, 0, 0, 0, NULL },
+};
+
+static const char *const stats[] = { "loss", "theta2", "m2", NULL };
+
+typedef struct bigram {
+    text text;
+    model model;
+    uint32_t words, dim, batch;
+    int readout;
+    gsl_rng *rng;
+    mscope_bench_rows rows;                       /* the embedding                              */
+    double *p, share[MSCOPE_BENCH_BANDS];
+    double *w, *wm, *wg;                          /* readout then bias: values, momentum, gradient */
+    uint32_t *at, *in, *out, *row;                /* a batch, sorted by its input words          */
+    float *theta, *grad;                          /* of one chunk                                */
+    double *sum;                                  /* gradients of the distinct rows              */
+    uint32_t *eval, evals;                        /* positions, SAMPLE a band                    */
+    double reference[MSCOPE_BENCH_BANDS + 1], gap;
+} bigram;
+
+/* ---- opening ---------------------------------------------------------------------------------------------- */
+
+static int read_text(text *t, uint32_t words)
+{
+    char *list = getenv("MOMENTSCOPE_TEXT"), *copy = NULL, *files[64] = { NULL };
+    if (list != NULL && *list != '\0') {
+        size_t n = 0;
+        char *rest = NULL;
+        copy = strdup(list);
+        for (char *f = copy != NULL ? strtok_r(copy, ":", &rest) : NULL; f != NULL && n < 63;
+             f = strtok_r(NULL, ":", &rest))
+            files[n++] = f;
+    }
+    const int rc = text_read(t, files, words);
+    free(copy);
+    return rc;
+}
+
+static int allocate(bigram *g)
+{
+    const size_t dense = (size_t)g->words * (g->dim + 1);
+    g->p = calloc(g->words, sizeof *g->p);
+    g->w = calloc(3 * dense, sizeof *g->w);
+    g->at = malloc(4 * (size_t)g->batch * sizeof *g->at);
+    g->theta = malloc(2 * CHUNK * (size_t)g->dim * sizeof *g->theta);
+    g->sum = malloc((size_t)g->batch * g->dim * sizeof *g->sum);
+    g->eval = malloc(MSCOPE_BENCH_BANDS * SAMPLE * sizeof *g->eval);
+    if (!g->p || !g->w || !g->at || !g->theta || !g->sum || !g->eval || !g->rng)
+        return -1;
+    g->wm = g->w + dense;
+    g->wg = g->wm + dense;
+    g->in = g->at + g->batch;
+    g->out = g->in + g->batch;
+    g->row = g->out + g->batch;
+    g->grad = g->theta + CHUNK * (size_t)g->dim;
+    return 0;
+}
+
+static int open_rows(bigram *g)
+{
+    uint32_t first[MSCOPE_BENCH_BANDS + 1] = { 0 };
+    size_t bands = 0;
+    for (size_t i = 0; i + 1 < g->text.length; i++)
+        g->p[g->text.word[i]] += 1 / (double)(g->text.length - 1);
+    /* Words come by frequency; the last one, standing for all the rest, is frequent again: a band of its own. */
+    for (uint32_t j = 1; j + 1 < g->words; j++)
+        if (floor(-log2(g->p[j])) > floor(-log2(g->p[first[bands]])) && bands + 2 < MSCOPE_BENCH_BANDS)
+            first[++bands] = j;
+    first[++bands] = g->words - 1;
+    first[++bands] = g->words;
+    if (mscope_bench_rows_open(&g->rows, g->words, g->dim, bands, first) < 0)
+        return -1;
+    for (size_t b = 0; b < bands; b++)
+        for (uint32_t j = first[b]; j < first[b + 1]; j++)
+            g->share[b] += g->p[j];
+    for (size_t i = 0; i < (size_t)g->words * g->dim; i++)
+        g->rows.theta[i] = 0.1 * mscope_bench_normal(g->rng);
+    return 0;
+}
+
+static size_t band_of(const bigram *g, uint32_t word)
+{
+    size_t b = 0;
+    while (word >= g->rows.first[b + 1])
+        b++;
+    return b;
+}
+
+/* Positions drawn until every band has its sample: the same for every seed, so that losses can be compared. */
+static int draw_sample(bigram *g)
+{
+    gsl_rng *r = mscope_bench_rng(20260101, 9);
+    uint32_t n[MSCOPE_BENCH_BANDS] = { 0 }, full = 0;
+    if (r == NULL)
+        return -1;
+    for (uint32_t i = 0; i < MSCOPE_BENCH_BANDS * SAMPLE; i++)
+        g->eval[i] = UINT32_MAX;
+    for (long tries = 0; full < g->rows.bands && tries < 20000000; tries++) {
+        const uint32_t at = (uint32_t)gsl_rng_uniform_int(r, g->text.length - 1);
+        const size_t b = band_of(g, g->text.word[at]);
+        if (n[b] == SAMPLE)
+            continue;
+        g->eval[b * SAMPLE + n[b]++] = at;
+        full += n[b] == SAMPLE;
+    }
+    gsl_rng_free(r);
+    return full == g->rows.bands ? 0 : -1;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Loss of 0.7 count(a,b)/count(a) + 0.3 p(b) at the sampled positions: their pairs are counted in one pass. */
+static int count_model(bigram *g)
+{
+    const size_t n = g->rows.bands * SAMPLE;
+    uint64_t *pair = malloc(n * sizeof *pair);
+    double *count = calloc(n, sizeof *count);
+    if (pair != NULL && count != NULL) {
+        for (size_t i = 0; i < n; i++)
+            pair[i] = (uint64_t)g->text.word[g->eval[i]] << 32 | g->text.word[g->eval[i] + 1];
+        qsort(pair, n, sizeof *pair, by_number);
+        for (size_t i = 0; i + 1 < g->text.length; i++) {
+            const uint64_t k = (uint64_t)g->text.word[i] << 32 | g->text.word[i + 1];
+            const uint64_t *hit = bsearch(&k, pair, n, sizeof *pair, by_number);
+            if (hit != NULL)
+                count[hit - pair]++;
+        }
+        for (size_t i = 0; i < n; i++) {
+            const uint32_t a = g->text.word[g->eval[i]], b = g->text.word[g->eval[i] + 1];
+            const uint64_t k = (uint64_t)a << 32 | b, *hit = bsearch(&k, pair, n, sizeof *pair, by_number);
+            const double c = hit != NULL ? count[hit - pair] : 0, all = g->p[a] * (double)(g->text.length - 1);
+            g->reference[i / SAMPLE] -= log(0.7 * c / all + 0.3 * g->p[b]) / SAMPLE;
+        }
+        for (size_t b = 0; b < g->rows.bands; b++)
+            g->reference[g->rows.bands] += g->share[b] * g->reference[b];
+    }
+    free(count);
+    free(pair);
+    return pair != NULL && count != NULL ? 0 : -1;
+}
+
+static void read_back(bigram *g)
+{
+    const size_t n = (size_t)g->words * g->dim;
+    for (size_t i = 0; i < n; i++)
+        g->model.w[i] = (float)g->w[i];
+    for (uint32_t v = 0; v < g->words; v++)
+        g->model.bias[v] = (float)g->w[n + v];
+}
+
+static int init(void **self, const double *a, uint64_t seed, const char **why)
+{
+    bigram *g = calloc(1, sizeof *g);
+    *self = g;
+    *why = "out of memory";
+    if (g == NULL)
+        return -1;
+    g->words = (uint32_t)a[WORDS];
+    g->dim = (uint32_t)a[DIM];
+    g->batch = (uint32_t)a[BATCH];
+    g->readout = a[READOUT] > 0;
+    g->gap = a[GAP];
+    g->rng = mscope_bench_rng(seed, 3);
+    if (read_text(&g->text, g->words) < 0) {
+        *why = "no text, or too little of it: name files in MOMENTSCOPE_TEXT";
+        return -1;
+    }
+    if (allocate(g) < 0 || open_rows(g) < 0 || draw_sample(g) < 0 || count_model(g) < 0 ||
+        model_init(&g->model, g->words, g->dim, CHUNK, seed) < 0)
+        return -1;
+    for (size_t b = 0; a[REFERENCE] > 0 && b <= g->rows.bands; b++)
+        g->reference[b] *= a[REFERENCE] / (b < g->rows.bands ? g->reference[g->rows.bands] : g->reference[b]);
+    for (size_t i = 0; i < (size_t)g->words * g->dim; i++)
+        g->w[i] = (double)g->model.w[i];
+    return 0;
+}
+
+static void fini(void *self)
+{
+    bigram *g = self;
+    text_free(&g->text);
+    model_free(&g->model);
+    mscope_bench_rows_close(&g->rows);
+    free(g->p);
+    free(g->w);
+    free(g->at);
+    free(g->theta);
+    free(g->sum);
+    free(g->eval);
+    if (g->rng != NULL)
+        gsl_rng_free(g->rng);
+    free(g);
+}
+
+/* ---- a step -------------------------------------------------------------------------------------------------- */
+
+static int by_word(const void *a, const void *b)
+{
+    return (*(const uint64_t *)a > *(const uint64_t *)b) - (*(const uint64_t *)a < *(const uint64_t *)b);
+}
+
+/* Positions sorted by their input word; the distinct words, ascending, in row. Returns how many. */
+static size_t draw_batch(bigram *g)
+{
+    uint64_t *key = malloc(g->batch * sizeof *key);
+    size_t n = 0;
+    if (key == NULL)
+        return 0;
+    for (uint32_t i = 0; i < g->batch; i++) {
+        const uint32_t at = (uint32_t)gsl_rng_uniform_int(g->rng, g->text.length - 1);
+        key[i] = (uint64_t)g->text.word[at] << 32 | at;
+    }
+    qsort(key, g->batch, sizeof *key, by_word);
+    for (uint32_t i = 0; i < g->batch; i++) {
+        g->in[i] = (uint32_t)(key[i] >> 32);
+        g->out[i] = g->text.word[(uint32_t)key[i] + 1];
+        if (i == 0 || g->in[i] != g->in[i - 1])
+            g->row[n++] = g->in[i];
+    }
+    free(key);
+    return n;
+}
+
+static void look_up(const bigram *g, const uint32_t *word, uint32_t n, float *theta)
+{
+    for (uint32_t i = 0; i < n; i++)
+        for (uint32_t j = 0; j < g->dim; j++)
+            theta[(size_t)i * g->dim + j] = (float)g->rows.theta[(size_t)word[i] * g->dim + j];
+}
+
+/* Gradient of W and bias of one chunk: outer products of what model_gradient left in logit. */
+static void readout_gradient(bigram *g, uint32_t n, double scale)
+{
+    double *bias = g->wg + (size_t)g->words * g->dim;
+    for (uint32_t b = 0; b < n; b++) {
+        const float *restrict y = g->model.logit + (size_t)b * g->words;
+        for (uint32_t v = 0; v < g->words; v++)
+            bias[v] += scale * (double)y[v];
+        for (uint32_t j = 0; j < g->dim; j++) {
+            const double x = scale * (double)g->theta[(size_t)b * g->dim + j];
+            double *restrict to = g->wg + (size_t)j * g->words;
+            for (uint32_t v = 0; v < g->words; v++)
+                to[v] += x * (double)y[v];
+        }
+    }
+}
+
+static int step(void *self, const mscope_bench_step *s)
+{
+    bigram *g = self;
+    const size_t rows = draw_batch(g), dense = (size_t)g->words * (g->dim + 1);
+    size_t k = 0;
+    if (rows == 0 || mscope_bench_rows_touch(&g->rows, g->row, rows) < 0)
+        return -1;
+    memset(g->sum, 0, rows * g->dim * sizeof *g->sum);
+    memset(g->wg, 0, dense * sizeof *g->wg);
+    for (uint32_t at = 0; at < g->batch; at += CHUNK) {
+        const uint32_t n = g->batch - at < CHUNK ? g->batch - at : CHUNK;
+        const double scale = (double)n / g->batch;          /* the model divides by its own batch */
+        g->model.batch = n;
+        look_up(g, g->in + at, n, g->theta);
+        if (!isfinite(model_gradient(&g->model, g->theta, g->out + at, g->grad)))
+            return -1;
+        for (uint32_t i = 0; i < n; i++) {
+            k += g->row[k] != g->in[at + i];
+            for (uint32_t j = 0; j < g->dim; j++)
+                g->sum[k * g->dim + j] += scale * (double)g->grad[(size_t)i * g->dim + j];
+        }
+        if (g->readout)
+            readout_gradient(g, n, scale);
+    }
+    if (g->readout) {
+        mscope_bench_move(&s->all, dense, g->w, g->wm, g->wg);
+        read_back(g);
+    }
+    return mscope_bench_rows_step(&g->rows, s, g->row, g->sum, rows);
+}
+
+/* ---- what it tells --------------------------------------------------------------------------------------------- */
+
+static double band_loss(bigram *g, size_t b)
+{
+    uint32_t in[SAMPLE], out[SAMPLE];
+    for (uint32_t i = 0; i < SAMPLE; i++) {
+        in[i] = g->text.word[g->eval[b * SAMPLE + i]];
+        out[i] = g->text.word[g->eval[b * SAMPLE + i] + 1];
+    }
+    g->model.batch = SAMPLE;
+    look_up(g, in, SAMPLE, g->theta);
+    return model_gradient(&g->model, g->theta, out, g->grad);
+}
+
+static void summary(void *self, mscope_bench_summary *out)
+{
+    bigram *g = self;
+    memset(out, 0, sizeof *out);
+    out->bands = g->rows.bands;
+    if (mscope_bench_rows_settle(&g->rows) < 0)
+        return;
+    for (size_t b = 0; b < out->bands; b++) {
+        mscope_bench_band *x = &out->band[b];
+        const uint32_t lo = g->rows.first[b], hi = g->rows.first[b + 1];
+        x->rows = hi - lo;
+        x->p = g->share[b] / x->rows;
+        x->stat[0] = band_loss(g, b);
+        x->risk = g->share[b] * x->stat[0];
+        for (size_t i = (size_t)lo * g->dim; i < (size_t)hi * g->dim; i++) {
+            x->stat[1] += g->rows.theta[i] * g->rows.theta[i] / x->rows;
+            x->stat[2] += g->rows.m[i] * g->rows.m[i] / x->rows;
+        }
+        out->total.rows += x->rows;
+        out->total.risk += x->risk;
+        out->total.stat[1] += x->stat[1] * x->rows / g->words;
+        out->total.stat[2] += x->stat[2] * x->rows / g->words;
+    }
+    out->total.p = 1 / out->total.rows;
+    out->total.stat[0] = out->total.risk;
+}
+
+static double target(void *self, size_t b)
+{
+    const bigram *g = self;
+    const double uniform = log(g->words), weight = b < g->rows.bands ? g->share[b] : 1;
+    return weight * (uniform - g->gap * (uniform - g->reference[b]));
+}
+
+mscope_bench_rows *mscope_bigram_rows(void *self, const double **p)
+{
+    bigram *g = self;
+    *p = g->p;
+    return mscope_bench_rows_settle(&g->rows) < 0 ? NULL : &g->rows;
+}
+
+const mscope_workload mscope_workload_bigram = {
+    .name = "bigram",
+    .help = "softmax bigram model on real text, embedding and readout under one schedule",
+    .params = params,
+    .stats = stats,
+    .init = init,
+    .step = step,
+    .summary = summary,
+    .target = target,
+    .fini = fini,
+};
