@@ -124,12 +124,12 @@ static void conflict_words(const mscope_counsel *c, FILE *to)
         fprintf(to, "  at this eta some band grows whatever the one beta: E = 1.\n");
         return;
     }
-    fprintf(to, "  one beta for all bands costs C* = %.2f of their speed at this eta", k->cost);
+    fprintf(to, "  one beta for all bands costs C* = %.3f of their speed at this eta", k->cost);
     if (k->misfit >= 0.05)
-        fprintf(to, ", the present one %.2f: %.2f is won by retuning beta alone, to eps %.3g", k->cost_now, k->misfit, k->eps_best);
+        fprintf(to, ", the present one %.3f: %.3f is won by retuning beta alone, to eps %.3g", k->cost_now, k->misfit, k->eps_best);
     fprintf(to, ".\n");
     if (c->have_own && c->own.flag)
-        fprintf(to, "  at eta %.3g, where bands with a beta each would run, one beta costs %.2f: conflict, one beta cannot serve them.\n",
+        fprintf(to, "  at eta %.3g, where bands with a beta each would run, one beta costs %.3f: conflict, one beta cannot serve them.\n",
                 c->advice.eta_own, c->own.cost);
     else if (k->flag)
         fprintf(to, "  that is above %.2f: conflict, one beta cannot serve them.\n", MSCOPE_CONFLICT_FLAG);
@@ -157,17 +157,23 @@ static void assumed(const mscope_counsel *c, FILE *to)
 {
     static const char *const error[] = {
         "every row is equally far from its optimum and labels have no noise",
-        "gradients do not agree enough to show an error: rows alike, as far from their optimum as that allows, noise from |g|^2",
+        "gradients agree too little to show how far rows are from their optimum: taken as far as that allows, noise from |g|^2",
         "error from how far gradients agree, noise from |g|^2",
         "error against your reference, noise from |g|^2",
     };
     double now = noise_floor(c, &c->advice.plan[MSCOPE_PLAN_NOW]), then = noise_floor(c, &c->advice.plan[c->advice.best]);
 
-    fprintf(to, "  assumed: %s; rows %s; curvature stays as measured.\n", error[c->measured.source],
-            c->measured.band[0].groups > 1 ? "anisotropic" : "alike in all directions where nothing else is said");
+    fprintf(to, "  assumed: %s; curvature stays as measured.\n", error[c->measured.source]);
     if (c->measured.source == MSCOPE_ERROR_NONE && c->advice.best != MSCOPE_PLAN_NOW && now > 0 && then > 0)
         fprintf(to, "  telemetry cannot tell error from noise here; if all of |g|^2 is noise, it holds the loss %.2g above its least now,\n"
                     "  %.2g then: the advice is for a loss that is farther above than that.\n", now, then);
+}
+
+static const char *why_never(const mscope_plan *p)
+{
+    if (p->steps < INFINITY)
+        return "";
+    return p->H < 1 ? " (label noise holds it above)" : " (unstable)";
 }
 
 static void advice_words(const mscope_counsel *c, FILE *to)
@@ -178,13 +184,15 @@ static void advice_words(const mscope_counsel *c, FILE *to)
     fraction_words(c->fraction, target, sizeof target);
     steps_words(a->plan[MSCOPE_PLAN_NOW].steps, before, sizeof before);
     if (a->best == MSCOPE_PLAN_NOW) {
-        fprintf(to, "  nothing better than the present setting is known: %s to %s by the model.\n", before, target);
+        fprintf(to, "  nothing better than the present setting is known: %s%s to %s by the model.\n", before,
+                why_never(&a->plan[MSCOPE_PLAN_NOW]), target);
         return;
     }
     steps_words(a->plan[a->best].steps, after, sizeof after);
     fprintf(to, "  advice: ");
     setting_words(c, a->best, to);
-    fprintf(to, ".\n  by the model %s is reached after %s instead of %s", target, after, before);
+    fprintf(to, ".\n  by the model %s is reached after %s instead of %s%s", target, after, before,
+            why_never(&a->plan[MSCOPE_PLAN_NOW]));
     if (a->gain < INFINITY)
         fprintf(to, ", %.3g times sooner", a->gain);
     if (a->best >= MSCOPE_PLAN_ETA_EACH) {
