@@ -9,6 +9,7 @@
 
 #define LUMP 0.7                     /* prior probability of isotropy                                       */
 #define SPREAD 1.5                   /* prior deviation of ln(H2/H1^2) from it otherwise: e^1.5 either way  */
+#define ENOUGH 4.0                   /* samples before isotropy is weighed at all: fewer cannot contradict it  */
 #define NEARLY 0.05                  /* and if isotropic: p and P, which fix the value, are counted too      */
 
 typedef struct isotropy {
@@ -108,6 +109,6 @@ void mscope_curved_of(const mscope_rec_band *b, mscope_curved *out)
     int known = isotropic_moments(b, out->P, &iso);
     as_measured(b, known ? &iso : NULL, out);
     /* samples that do not scatter at all are not samples of a random batch */
-    if (known && !isnan(out->ratio) && b->h_samples >= 1.0 && !(b->H1_se == 0.0) && !isnan(out->H1_sd))
+    if (known && !isnan(out->ratio) && b->h_samples >= ENOUGH && !(b->H1_se == 0.0) && !isnan(out->H1_sd))
         weigh(b, &iso, out);
 }

@@ -15,6 +15,7 @@
 #define CLEAR 2.0                    /* a mode's singular value over that of the noise */
 #define FFT_POINTS 513               /* even extension of the lags, zeros behind: 1024 points */
 #define AGREE 1.2                    /* frequencies within this factor agree */
+#define SLOWED 2.2                   /* rows of unequal frequency read slower than the model, to this factor */
 #define PAIR_SURE 0.7                /* apparent damping below which a pair is not noise on two real modes */
 
 /* -- ESPRIT ----------------------------------------------------------------------------------------- */
@@ -203,6 +204,11 @@ static enum mscope_agreement saw_pair(const mscope_modes *m, const mscope_verdic
     if (v->omega > 0.9 * m->nyquist) {
         too_fast(m, say, cap);
         return MSCOPE_NO_WORD;
+    }
+    if (v->omega > 0 && v->isotropic < 0.5 && factor < 1 && factor > 1 / SLOWED) {
+        snprintf(say, cap, "autocorrelation says period %.3g updates: agrees that it oscillates, slowed by unequal rows",
+                 period);
+        return MSCOPE_AGREES;
     }
     if (!(m->zeta < PAIR_SURE) && !(v->zeta < 0.5)) {
         snprintf(say, cap, "autocorrelation says strongly damped: agrees");
