@@ -644,6 +644,99 @@ class Trainers(Case):
         kind, said = t.hello("u", 4, 2, handle=1, narrow=1)
         self.assertEqual((kind, said["code"], said["field"]), (ERROR, EPROTO, "narrow"))
 
+    def test_a_full_daemon_makes_room_from_the_idle(self):
+        d = self.daemon("--interval-steps", "1000", "--max-tables", "3", "--takeover", "0.4", "--max-bytes", "4M",
+                        "--history", "64")
+        sub = self.subscriber(d)
+        sub.until(lambda topic, r: topic == "daemon")
+        crashed, alive, late = [self.trainer(d, s) for s in (1, 2, 3)]
+        model = Shadow(4, 2)
+        alive.hello("alive", 4, 2)
+        crashed.hello("other", 4, 2, handle=1)
+        crashed.hello("crashed", 4, 2)
+        for k in (1, 2, 3):
+            crashed.step(k, [k], [[1.0, 2.0]])
+            crashed.ack()
+            model.step([k], [[1.0, 2.0]], 0.1, 0.1, 8)
+        crashed.step(1, [k], [[1.0, 2.0]], handle=1)                # so "other" is the one heard last
+        crashed.ack()
+        kind, said = late.hello("new", 4, 2)
+        self.assertEqual((kind, said["code"], said["field"]), (ERROR, ENOMEM, "table"))
+        time.sleep(0.5)
+        alive.step(1, [1], [[1.0, 1.0]])
+        alive.ack()
+        kind, said = late.hello("new", 2**17, 8)                    # too large to be had: nothing is dropped for it
+        self.assertEqual((kind, said["code"], said["field"]), (ERROR, ENOMEM, "rows"))
+        self.assertEqual(late.hello("new", 4, 2)[0], WELCOME)
+        last = sub.until(lambda topic, r: topic == "table/crashed" and r["step"] > 0, "what was not yet published")
+        self.assertEqual((last["step"], last["attached"]), (3, False))
+        self.near(last["V"], model.totals()[1], "V")
+        alert = sub.until(lambda topic, r: topic == "alert", "the alert")
+        self.assertEqual((alert["code"], alert["table"]), ("dropped", "crashed"))
+        self.assertIn("makes room for new", alert["text"])
+        self.assertIn("dropped: crashed", d.said())
+        self.assertEqual(late.hello("newer", 4, 2, handle=1)[0], WELCOME)
+        self.assertEqual(sub.alert("dropped")["table"], "other")
+        kind, said = alive.hello("mine", 4, 2, handle=1)
+        self.assertEqual((kind, said["code"]), (ERROR, ENOMEM))
+        crashed.step(4, [1], [[1.0, 2.0]])
+        self.refused(crashed, ESTATE, "table (handle)")
+        alive.step(2, [1], [[1.0, 1.0]])
+        self.assertEqual(alive.ack()["step"], 2)
+        time.sleep(0.5)
+        kind, said = late.hello("newest", 4, 2, handle=2)           # silent too, but not from its own tables
+        self.assertEqual(kind, WELCOME)
+        self.assertEqual(sub.alert("dropped")["table"], "alive")
+        time.sleep(0.5)
+        kind, said = late.hello("too many", 4, 2, handle=3)
+        self.assertEqual((kind, said["code"]), (ERROR, EINVAL))     # no spaces in a name
+        kind, said = late.hello("too-many", 4, 2, handle=3)
+        self.assertEqual((kind, said["code"]), (ERROR, ENOMEM))
+
+    def test_room_is_made_in_the_order_of_leaving(self):
+        d = self.daemon("--interval-steps", "1000", "--max-tables", "3")
+        sub = self.subscriber(d)
+        sub.until(lambda topic, r: topic == "daemon")
+        for name, session in (("a", 1), ("b", 2), ("c", 3)):
+            self.trainer(d, session).hello(name, 4, 2)
+        for session in (2, 3, 1):
+            t = self.trainer(d, session)
+            t.send(BYE)
+            t.ack()
+            time.sleep(0.01)
+        t = self.trainer(d, 4)
+        for handle, oldest in enumerate("bca"):
+            self.assertEqual(t.hello(f"new{handle}", 4, 2, handle=handle)[0], WELCOME)
+            self.assertEqual(sub.alert("dropped")["table"], oldest)
+
+    def test_starting_over_publishes_what_was_not(self):
+        d = self.daemon("--interval-steps", "1000")
+        sub, t = self.subscriber(d), self.trainer(d)
+        sub.until(lambda topic, r: topic == "daemon")
+        t.hello("t", 4, 2)
+        t.step(1, [1], [[1.0, 1.0]])
+        t.ack()
+        self.assertEqual(t.hello("t", 5, 2)[0], WELCOME)
+        self.assertEqual(sub.table("t", 1)["rows"], 4)
+
+    def test_places_of_silent_sessions_are_handed_on(self):
+        d = self.daemon("--max-tables", "300", "--takeover", "1.5")
+        sub, t = self.subscriber(d), self.trainer(d)
+        sub.until(lambda topic, r: topic == "daemon")
+        for s in range(256):
+            t.session = s + 1
+            self.assertEqual(t.hello(f"t{s}", 2, 1)[0], WELCOME)
+        t.session = 999
+        kind, said = t.hello("more", 2, 1)
+        self.assertEqual((kind, said["code"], said["field"]), (ERROR, EBUSY, "session"))
+        time.sleep(1.6)
+        self.assertEqual(t.hello("more", 2, 1)[0], WELCOME)
+        self.assertEqual(sub.alert("detached")["table"], "t0")
+        t.session = 1
+        t.step(1, [1], [[1.0]])
+        self.refused(t, ESTATE, "session", done=False)
+        self.assertEqual(t.hello("t0", 2, 1, fresh=False)[1]["exact"], True)     # its rows were kept
+
     def test_a_stopped_daemon_blames_nobody_for_the_silence(self):
         d = raw.Daemon("--interval", "0.05", "--takeover", "0.5")
         self.addCleanup(d.close)

@@ -38,21 +38,38 @@ mscope_session *mscope_session_find(mscope_engine *e, uint64_t id)
     return NULL;
 }
 
-/* A free place, or that of the session heard longest ago which holds no table. */
-static mscope_session *session_new(mscope_engine *e, mscope_refusal *why)
+int mscope_session_silent(const mscope_engine *e, const mscope_session *ses, uint64_t now_ns)
+{
+    return ses == NULL || ses->left || now_ns - ses->heard_ns >= e->cfg.takeover_ns;
+}
+
+static int holds_table(const mscope_engine *e, const mscope_session *ses)
+{
+    for (uint32_t k = 0; k < e->cfg.max_tables; k++)
+        if (e->shadows[k].used && e->shadows[k].attached && e->shadows[k].session == ses->id)
+            return 1;
+    return 0;
+}
+
+/* A free place, or that of the session heard longest ago: one that holds no table, else one silent for the takeover
+ * time. */
+static mscope_session *session_new(mscope_engine *e, uint64_t now_ns, mscope_refusal *why)
 {
     mscope_session *best = mscope_session_find(e, 0);
+    int best_holds = 1;
     char range[64];
 
     if (best != NULL)
         return best;
     for (unsigned i = 0; i < MSCOPE_SESSIONS; i++) {
         mscope_session *s = &e->sessions[i];
-        int holds = 0;
-        for (uint32_t k = 0; k < e->cfg.max_tables; k++)
-            holds |= e->shadows[k].used && e->shadows[k].attached && e->shadows[k].session == s->id;
-        if (!holds && (best == NULL || s->heard_ns < best->heard_ns))
+        int holds = holds_table(e, s);
+        if (holds && !mscope_session_silent(e, s, now_ns))
+            continue;
+        if (best == NULL || holds < best_holds || (holds == best_holds && s->heard_ns < best->heard_ns)) {
             best = s;
+            best_holds = holds;
+        }
     }
     if (best != NULL)
         return best;
@@ -67,6 +84,9 @@ void mscope_engine_slept(mscope_engine *e, uint64_t ns)
     for (unsigned i = 0; i < MSCOPE_SESSIONS; i++)
         if (e->sessions[i].id != 0)
             e->sessions[i].heard_ns += ns;
+    for (uint32_t i = 0; i < e->cfg.max_tables; i++)
+        if (e->shadows[i].used)
+            e->shadows[i].heard_ns += ns;
 }
 
 /* -- answers ---------------------------------------------------------------------------------- */
@@ -125,6 +145,13 @@ static int no_frames(size_t n, mscope_refusal *why)
                                        "the message has too many frames", "%zu", n);
 }
 
+static void detach_all(mscope_engine *e, uint64_t session)
+{
+    for (uint32_t i = 0; i < e->cfg.max_tables; i++)
+        if (e->shadows[i].used && e->shadows[i].session == session)
+            mscope_shadow_detach(e, &e->shadows[i]);
+}
+
 static int on_hello(mscope_engine *e, const mscope_header *h, const mscope_frame *f, size_t n, uint64_t now_ns,
                     mscope_refusal *why, mscope_answer *out)
 {
@@ -137,14 +164,16 @@ static int on_hello(mscope_engine *e, const mscope_header *h, const mscope_frame
         return mscope_refusal_set(why, MSCOPE_EPROTO, "frames", "1 after the header", "HELLO is a header and a map",
                                   "%zu", n);
     err = mscope_hello_decode(f[0].at, f[0].len, &hello, why);
-    if (!err && ses == NULL && (ses = session_new(e, why)) == NULL)
+    if (!err && ses == NULL && (ses = session_new(e, now_ns, why)) == NULL)
         err = why->code;
     if (!err)
         err = mscope_hello_apply(e, h, &hello, now_ns, &s, why);
     if (err)
         return err;
-    if (ses->id != h->session)
+    if (ses->id != h->session) {
+        detach_all(e, ses->id);              /* of a session whose place this was */
         *ses = (mscope_session){ .id = h->session, .next = h->seq };
+    }
     if (h->seq > ses->next)                  /* an older state file than the client's last ACK */
         ses->next = h->seq;
     ses->heard_ns = now_ns;
@@ -156,9 +185,7 @@ static int on_hello(mscope_engine *e, const mscope_header *h, const mscope_frame
 static void on_bye(mscope_engine *e, mscope_session *ses)
 {
     ses->left = 1;
-    for (uint32_t i = 0; i < e->cfg.max_tables; i++)
-        if (e->shadows[i].used && e->shadows[i].session == ses->id)
-            mscope_shadow_detach(e, &e->shadows[i]);
+    detach_all(e, ses->id);
 }
 
 static int on_save(mscope_engine *e, mscope_refusal *why)
@@ -239,6 +266,8 @@ static void on_sequenced(mscope_engine *e, const mscope_header *h, int bad, cons
         answer_ack(e, ses, s, h, out);
         return;
     }
+    if (s != NULL)
+        s->heard_ns = now_ns;
     err = bad ? bad : dispatch(e, ses, s, h, f, n, why);
     ses->next++;
     if (err)

@@ -45,6 +45,7 @@ typedef struct mscope_shadow {       /* the daemon's copy of one trainer's table
     uint64_t session;
     uint32_t handle;
     int attached;
+    uint64_t heard_ns;               /* last message of its owner about it, or when it was restored */
     /* memory, mapped once: the core's block, then scratch for decoded frames */
     void *mem;
     size_t mem_len;
@@ -138,6 +139,8 @@ void mscope_shadow_close(mscope_engine *e, mscope_shadow *s);
 /* The table a session attached under this handle, or NULL. */
 mscope_shadow *mscope_shadow_find(mscope_engine *e, uint64_t session, uint32_t handle);
 mscope_session *mscope_session_find(mscope_engine *e, uint64_t id);
+/* mscope_session_silent - has it left, or not been heard for the takeover time? ses NULL: yes */
+int mscope_session_silent(const mscope_engine *e, const mscope_session *ses, uint64_t now_ns);
 
 /* mscope_hello_apply - find, make, keep or replace the table a HELLO names; 0 and *out, or a refusal */
 MSCOPE_MUST_CHECK int mscope_hello_apply(mscope_engine *e, const mscope_header *h, const mscope_hello *hello,
@@ -159,5 +162,7 @@ MSCOPE_MUST_CHECK int mscope_sync_apply(mscope_engine *e, mscope_shadow *s, cons
 
 /* mscope_shadow_publish - records of one table; regular ones also close its window */
 void mscope_shadow_publish(mscope_engine *e, mscope_shadow *s, int regular);
+/* mscope_shadow_publish_last - what is still unpublished, before the table goes or starts over */
+void mscope_shadow_publish_last(mscope_engine *e, mscope_shadow *s);
 
 #endif

@@ -267,6 +267,17 @@ void mscope_shadow_publish(mscope_engine *e, mscope_shadow *s, int regular)
     mscope_table_window_reset(s->core);
 }
 
+static int moved(const mscope_shadow *s)
+{
+    return s->stepped && mscope_table_steps(s->core) != s->published;
+}
+
+void mscope_shadow_publish_last(mscope_engine *e, mscope_shadow *s)
+{
+    if (moved(s) || s->changed)
+        mscope_shadow_publish(e, s, moved(s));
+}
+
 static void daemon_record(mscope_engine *e, uint64_t now_ns)
 {
     mscope_record *rec = reserve(e, MSCOPE_REC_DAEMON);
@@ -343,7 +354,7 @@ void mscope_engine_publish(mscope_engine *e, uint64_t now_ns, enum mscope_publis
         if (!s->used)
             continue;
         tell_refusals(e, s, &s->meter, now_ns);
-        if (what != MSCOPE_PUBLISH_CHANGED && mscope_table_steps(s->core) != s->published && s->stepped)
+        if (what != MSCOPE_PUBLISH_CHANGED && moved(s))
             mscope_shadow_publish(e, s, 1);
         else if (what == MSCOPE_PUBLISH_ALL || s->changed)
             mscope_shadow_publish(e, s, 0);

@@ -328,7 +328,7 @@ static double get_f64(source *s)
     return x;
 }
 
-static int get_table(mscope_engine *e, mscope_shadow *at, source *src)
+static int get_table(mscope_engine *e, mscope_shadow *at, source *src, uint64_t now_ns)
 {
     uint8_t bytes[MSCOPE_HELLO_MAX];
     uint64_t words[11], attached_at, n = get(src, 4);
@@ -380,6 +380,7 @@ static int get_table(mscope_engine *e, mscope_shadow *at, source *src)
         s.fisher[b] = get_f64(src);
         s.fisher_updates[b] = get_f64(src);
     }
+    s.heard_ns = now_ns;
     s.changed = 1;
     s.hello.step = attached_at;
     *at = s;
@@ -413,7 +414,7 @@ static int get_state(mscope_engine *e, source *src, uint64_t now_ns)
         e->sessions[i].heard_ns = now_ns;
     }
     for (uint64_t i = 0; i < tables && !err; i++)
-        err = get_table(e, &e->shadows[i], src);
+        err = get_table(e, &e->shadows[i], src, now_ns);
     return err ? err : src->cut || src->left != 0 ? MSCOPE_EPROTO : 0;
 }
 

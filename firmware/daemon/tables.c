@@ -196,7 +196,7 @@ static int check_holder(mscope_engine *e, const mscope_shadow *s, uint64_t sessi
     if (s == NULL || s->session == session || !s->attached)
         return 0;
     holder = mscope_session_find(e, s->session);
-    if (holder == NULL || holder->left || now_ns - holder->heard_ns >= e->cfg.takeover_ns)
+    if (mscope_session_silent(e, holder, now_ns))
         return 0;
     silent = (double)(now_ns - holder->heard_ns) / 1e9;
     (void)snprintf(range, sizeof range, "a free name, or its holder silent for %.3g s",
@@ -205,7 +205,8 @@ static int check_holder(mscope_engine *e, const mscope_shadow *s, uint64_t sessi
                               "%.20s, heard %.3g s ago", s->hello.table, silent);
 }
 
-static mscope_shadow *free_slot(mscope_engine *e, mscope_refusal *why)
+/* A free place, or that of the table idle longest among those whose owner left or fell silent for the takeover time. */
+static mscope_shadow *free_slot(mscope_engine *e, uint64_t session, uint64_t now_ns, mscope_refusal *why)
 {
     mscope_shadow *idle = NULL;
     char range[64];
@@ -214,7 +215,9 @@ static mscope_shadow *free_slot(mscope_engine *e, mscope_refusal *why)
         mscope_shadow *s = &e->shadows[i];
         if (!s->used)
             return s;
-        if (!s->attached && idle == NULL)
+        if (s->attached && (s->session == session || !mscope_session_silent(e, mscope_session_find(e, s->session), now_ns)))
+            continue;
+        if (idle == NULL || s->heard_ns < idle->heard_ns)
             idle = s;
     }
     if (idle != NULL)
@@ -225,7 +228,19 @@ static mscope_shadow *free_slot(mscope_engine *e, mscope_refusal *why)
     return NULL;
 }
 
-static int make(mscope_engine *e, mscope_shadow *at, const mscope_hello *hello, mscope_refusal *why)
+/* The last records of a table go out before another one takes its place. */
+static void make_room(mscope_engine *e, mscope_shadow *s, const char *newcomer, uint64_t now_ns)
+{
+    double idle = (double)(now_ns - s->heard_ns) / 1e9;
+
+    s->changed |= s->attached;
+    s->attached = 0;
+    mscope_shadow_publish_last(e, s);
+    mscope_engine_alert(e, s, "dropped", "table %s of '%.40s', idle for %.3g s, makes room for %s: all %u places were taken",
+                        s->hello.table, s->hello.client, idle, newcomer, e->cfg.max_tables);
+}
+
+static int make(mscope_engine *e, mscope_shadow *at, const mscope_hello *hello, uint64_t now_ns, mscope_refusal *why)
 {
     mscope_shadow fresh;
     int err = mscope_shadow_open(e, &fresh, hello, at->used ? at->mem_len : 0, why);
@@ -233,12 +248,14 @@ static int make(mscope_engine *e, mscope_shadow *at, const mscope_hello *hello, 
     if (err)
         return err;
     if (at->used && strcmp(at->hello.table, hello->table) == 0) {
+        mscope_shadow_publish_last(e, at);
         fresh.lost = at->lost;               /* counters of a name live as long as the daemon */
         fresh.refused = at->refused;
         fresh.syncs = at->syncs;
         mscope_log(MSCOPE_LOG_WARN, "engine", "table %s starts over: another shape, or a trainer that began again",
                    hello->table);
-    }
+    } else if (at->used)
+        make_room(e, at, hello->table, now_ns);
     mscope_shadow_close(e, at);
     *at = fresh;
     return 0;
@@ -289,9 +306,9 @@ int mscope_hello_apply(mscope_engine *e, const mscope_header *h, const mscope_he
     keep = s != NULL && same_shape(&s->hello, hello) &&
            (own || (!hello->fresh && mscope_table_steps(s->core) <= hello->step &&
                     hello->step - mscope_table_steps(s->core) <= MSCOPE_GAP_MAX));
-    if (s == NULL && (s = free_slot(e, why)) == NULL)
+    if (s == NULL && (s = free_slot(e, h->session, now_ns, why)) == NULL)
         return why->code;
-    err = !keep ? make(e, s, hello, why) : own ? 0 : change_owner(e, s, hello, why);
+    err = !keep ? make(e, s, hello, now_ns, why) : own ? 0 : change_owner(e, s, hello, why);
     if (err)
         return err;
     own = own && keep && s->attached;
@@ -301,6 +318,7 @@ int mscope_hello_apply(mscope_engine *e, const mscope_header *h, const mscope_he
     s->session = h->session;
     s->handle = h->table;
     s->attached = 1;
+    s->heard_ns = now_ns;
     if (!own) {
         s->changed = 1;
         tell_attached(e, s, held);
