@@ -220,11 +220,12 @@ class Watch(unittest.TestCase):
                 (["--replay", "foo"], {}, "--replay = foo (ipc:///PATH"),
                 ([], {"MOMENTSCOPE_TELEMETRY": "foo"}, " MOMENTSCOPE_TELEMETRY = foo (ipc:///PATH"),
                 ([], {"MOMENTSCOPE_REPLAY": "foo"}, " MOMENTSCOPE_REPLAY = foo (ipc:///PATH")):
-            r = subprocess.run(self.command()[:2] + options, capture_output=True, text=True, timeout=20,
-                               env=dict(os.environ, **variables))
-            self.assertEqual(r.returncode, 2)
-            self.assertIn(words, r.stderr)
-            self.assertIn("tcp://HOST:PORT", r.stderr)
+            for command in ("watch", "check", "advise"):
+                r = subprocess.run(self.command()[:1] + [command] + options, capture_output=True, text=True, timeout=20,
+                                   env=dict(os.environ, **variables))
+                self.assertEqual(r.returncode, 2)
+                self.assertIn(f"momentscope {command}: {words.strip()}", r.stderr)
+                self.assertIn("tcp://HOST:PORT", r.stderr)
 
     def test_client_refuses_clearly(self):
         with self.assertRaisesRegex(Error, "attach 'a b': table = a b .1 to 63 letters"):

@@ -214,11 +214,8 @@ static int read_daemon(const struct options *o, mscope_view *v)
     mscope_message m;
     int rc = mscope_subscribe(&s, o->telemetry, o->replay, "");
 
-    if (rc != 0) {
-        fprintf(stderr, "momentscope advise: %s: %s\n", o->telemetry != NULL ? o->telemetry : "default telemetry endpoint",
-                mscope_strerror(rc));
-        return rc == MSCOPE_EINVAL ? MSCOPE_EXIT_USAGE : MSCOPE_EXIT_FAILED;
-    }
+    if (rc != 0)
+        return mscope_view_refused("advise", rc);
     while (complete == 0 || now_s() - complete < QUIET_MS * 1e-3) {
         if (mscope_subscriber_next(s, &m, 50) == 0 && wanted(o, &m) && mscope_view_take(v, &m) != 0)
             break;

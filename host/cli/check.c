@@ -406,10 +406,8 @@ int mscope_cmd_check(int argc, char **argv)
     }
     int rc = mscope_subscribe(&s, o.telemetry, o.replay, "");
     if (rc != 0) {
-        fprintf(stderr, "momentscope check: %s: %s\n", o.telemetry != NULL ? o.telemetry : "default telemetry endpoint",
-                mscope_strerror(rc));
         alerts_close(&a);
-        return rc == MSCOPE_EINVAL ? MSCOPE_EXIT_USAGE : MSCOPE_EXIT_FAILED;
+        return mscope_view_refused("check", rc);
     }
     sigaction(SIGINT, &act, NULL);
     sigaction(SIGTERM, &act, NULL);

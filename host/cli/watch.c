@@ -323,13 +323,8 @@ int mscope_cmd_watch(int argc, char **argv)
     if (code >= 0)
         return code;
     int rc = mscope_subscribe(&s, o.telemetry, o.replay, "");
-    if (rc != 0) {
-        mscope_refusal why;
-        mscope_client_fault(&why);
-        fprintf(stderr, "momentscope watch: %s%s = %s (%s): %s\n", why.field[0] >= 'a' && why.field[0] <= 'z' ? "--" : "",
-                why.field, why.value, why.range, why.text);
-        return rc == MSCOPE_EINVAL ? MSCOPE_EXIT_USAGE : MSCOPE_EXIT_FAILED;
-    }
+    if (rc != 0)
+        return mscope_view_refused("watch", rc);
     sigaction(SIGINT, &act, NULL);
     sigaction(SIGTERM, &act, NULL);
     sigaction(SIGHUP, &act, NULL);

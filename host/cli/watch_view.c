@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli.h"
 #include "record_json.h"
 
 /* -- folding records in ----------------------------------------------------------------------------- */
@@ -133,6 +134,16 @@ void mscope_view_fini(mscope_view *v)
 {
     free(v->table);
     memset(v, 0, sizeof *v);
+}
+
+int mscope_view_refused(const char *command, int rc)
+{
+    mscope_refusal why;
+
+    mscope_client_fault(&why);               /* the field is an option's name, or that of a variable */
+    fprintf(stderr, "momentscope %s: %s%s = %s (%s): %s\n", command, why.field[0] >= 'a' && why.field[0] <= 'z' ? "--" : "",
+            why.field, why.value, why.range, why.text);
+    return rc == MSCOPE_EINVAL ? MSCOPE_EXIT_USAGE : MSCOPE_EXIT_FAILED;
 }
 
 /* -- printing --------------------------------------------------------------------------------------- */

@@ -37,5 +37,7 @@ int mscope_view_complete(const mscope_view *v);
 void mscope_view_print(const mscope_view *v, const mscope_subscriber_stats *stats, int width, FILE *to);
 void mscope_view_json(const mscope_view *v, FILE *to);
 void mscope_view_fini(mscope_view *v);
+/* mscope_view_refused - say which address mscope_subscribe just refused and why; returns the exit code for rc */
+int mscope_view_refused(const char *command, int rc);
 
 #endif
