@@ -241,6 +241,32 @@ class Telemetry(Case):
             self.assertEqual(said["field"], field)
         self.assertGreaterEqual(sub.until(lambda topic, r: r.get("replay_refused", 0) >= 8)["replay_refused"], 8)
 
+    def test_a_huge_frame_ends_the_connection_and_nothing_else(self):
+        d = self.daemon()
+        sub = self.subscriber(d)
+        sub.until(lambda topic, r: topic == "daemon")
+        context = raw.zmq.Context.instance()
+        for size, answered in ((79, True), (80, True), (4096, True), (4097, False), (100000, False)):
+            with context.socket(raw.zmq.DEALER) as s:
+                s.linger = 0
+                s.connect(d.endpoint("replay"))
+                gone = s.get_monitor_socket(raw.zmq.EVENT_DISCONNECTED)
+                s.send_multipart([b"x" * size, bytes(8)])
+                if answered:
+                    self.assertTrue(s.poll(10000), size)
+                    topic, _, body = s.recv_multipart()
+                    self.assertEqual((len(topic), msgpack.unpackb(body)["field"]), (size if size < 80 else 0, "topic"))
+                else:
+                    self.assertTrue(gone.poll(10000), size)
+                s.disable_monitor()
+                gone.close()
+        with context.socket(raw.zmq.SUB) as s:
+            s.linger = 0
+            s.connect(d.endpoint("telemetry"))
+            s.subscribe(b"x" * 100000)
+            self.assertFalse(s.poll(300))
+        self.assertTrue(raw.replay(d, "daemon", 0)[0])
+
     def test_replay_from_a_small_ring_starts_late_and_ends_well(self):
         d = self.daemon("--interval-steps", "1", "--replay-bytes", "65536")
         sub, t = self.subscriber(d), self.trainer(d)
@@ -495,6 +521,21 @@ class Refusals(Case):
         alert = self.sub.alert("refused")
         self.assertIn("kind is 9", alert["text"])
         self.assertGreaterEqual(self.sub.until(lambda topic, r: topic == "daemon")["frames_refused"], 1)
+
+
+    def test_the_same_refusal_again_and_again_is_one_line_a_second(self):
+        started, n = time.monotonic(), 0
+        while time.monotonic() - started < 2.5:                     # a trainer with a NaN, healing for ever
+            self.t.rows(SYNC, self.model.k, 0, np.full((8, 2), np.nan), np.ones((8, 2)), kind="f4", last=True)
+            self.refused(self.t, ENONFINITE, "theta")
+            n += 1
+        self.assertGreater(n, 100)
+        seconds = time.monotonic() - started
+        told = [int(r["text"].split()[0]) for r in (self.sub.alert("refused", "t") for _ in range(2))]
+        self.assertLessEqual(self.d.said().count("refused: t: "), seconds + 2)
+        self.assertLessEqual(self.d.said().count("\n"), seconds + 12)
+        self.assertLessEqual(sum(told), n)
+        self.assertEqual(self.good()["refused_frames"], n)
 
 
 class Order(Case):
