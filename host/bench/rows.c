@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "mscope/core.h"
 #include "schedules.h"
@@ -80,17 +81,26 @@ static size_t in_band(mscope_bench_rows *r, size_t b, const uint32_t *row, size_
     return k;
 }
 
+static double clock_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 int mscope_bench_rows_touch(mscope_bench_rows *r, const uint32_t *row, size_t n)
 {
+    const double began = clock_s();
+    size_t at = 0;
     if (!r->opened)
         return 0;
-    size_t at = 0;
     for (size_t b = 0; b < r->bands; b++) {
         const size_t k = in_band(r, b, row, at, n);
         if (k > 0 && mscope_touch(r->table[b], r->slot, k) < 0)
             return -1;
         at += k;
     }
+    r->seconds += clock_s() - began;
     return 0;
 }
 
@@ -109,8 +119,6 @@ static const mscope_bench_rates *rates_of(const mscope_bench_step *s, size_t b)
 
 static int catch_up(mscope_bench_rows *r, const mscope_bench_step *s, const uint32_t *row, const double *g, size_t n)
 {
-    if (!r->opened && open_tables(r, rates_of(s, 0)) < 0)
-        return -1;
     size_t at = 0;
     for (size_t b = 0; b < r->bands; b++) {
         const mscope_bench_rates *a = rates_of(s, b);
@@ -165,9 +173,12 @@ int mscope_bench_rows_step(mscope_bench_rows *r, const mscope_bench_step *s, con
     for (size_t i = 0; i < n * r->dim; i++)
         if (!isfinite(g[i]))
             return -1;
-    if (s->semantics == MSCOPE_BENCH_CATCHUP)
-        return catch_up(r, s, row, g, n);
-    if (s->semantics == MSCOPE_BENCH_DENSE)
-        return sweep(r, s, row, g, n);
-    return touched_only(r, s, row, g, n);
+    if (s->semantics == MSCOPE_BENCH_CATCHUP && !r->opened && open_tables(r, rates_of(s, 0)) < 0)
+        return -1;
+    const double began = clock_s();
+    const int rc = s->semantics == MSCOPE_BENCH_CATCHUP ? catch_up(r, s, row, g, n)
+                   : s->semantics == MSCOPE_BENCH_DENSE ? sweep(r, s, row, g, n)
+                                                        : touched_only(r, s, row, g, n);
+    r->seconds += clock_s() - began;
+    return rc;
 }

@@ -20,6 +20,7 @@ typedef struct mscope_bench_rows {
     void *mem[MSCOPE_BENCH_BANDS];
     struct mscope_table *table[MSCOPE_BENCH_BANDS];    /* made at the first catch-up step     */
     int opened, form;
+    double seconds;                                    /* spent in touch and step, for comparisons of speed */
 } mscope_bench_rows;
 
 /* mscope_bench_rows_open - rows in contiguous bands, theta and m zero
