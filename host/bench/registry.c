@@ -10,21 +10,29 @@ extern const mscope_workload mscope_workload_sparse_ls;
 extern const mscope_workload mscope_workload_rare_lr;
 extern const mscope_workload mscope_workload_vocab_ls;
 extern const mscope_workload mscope_workload_bigram;
+extern const mscope_workload mscope_workload_uv;
+extern const mscope_workload mscope_workload_pca;
 
 const mscope_workload *const mscope_workloads[] = {
     &mscope_workload_sparse_ls,
     &mscope_workload_rare_lr,
     &mscope_workload_vocab_ls,
     &mscope_workload_bigram,
+    &mscope_workload_uv,
+    &mscope_workload_pca,
     NULL,
 };
 
 extern const mscope_claim mscope_claims_000[];
 extern const mscope_claim mscope_claims_semantics[];
+extern const mscope_claim mscope_claims_001[];
+extern const mscope_claim mscope_claims_003[];
 
 const mscope_claim *const mscope_claim_tables[] = {
     mscope_claims_000,
     mscope_claims_semantics,
+    mscope_claims_001,
+    mscope_claims_003,
     NULL,
 };
 

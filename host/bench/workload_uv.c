@@ -1,0 +1,183 @@
+/* workload_uv.c - two-layer network with label noise: linear, tanh or ReLU (paper 001, definition 3.6, appendix A.1)
+ *
+ *     f(x) = (1/sqrt(n)) sum_j u_j phi(v_j x),   L = 1/(2P) sum_i (f(x_i) - noise xi_i)^2,   xi_i ~ N(0,1) anew in each step
+ *
+ * P scalar inputs are drawn once and scaled to mean square 1 (mu_2 = 1). Every zero of f is a minimum; noise drifts
+ * along them towards the flattest. In the paper's time:
+ *
+ *     tau1 = (2/C) eta^-gamma,   tau2 = 2 n C^2 / (noise^2 / P) eta^(2 gamma - 2),   C = (noise^2 / (P n))^(1/3)
+ *
+ * with momentum pi <- beta pi + g, theta <- theta - eta pi, beta = 1 - C eta^gamma: gain 1 here. The risk is the trace of the
+ * Hessian on the minima, E |grad f|^2. Linear: the P label noises enter by one number, which is what is drawn.   */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "rows.h"
+
+enum { WIDTH, SAMPLES, NOISE, ACTIVATION, VALLEY };
+enum { LINEAR, TANH, RELU };
+
+static const mscope_bench_param params[] = {
+    { "n", 10, 1, 4096, 1, "width" },
+    { "samples", 5, 1, 4096, 1, "inputs, drawn once" },
+    { "noise", 0.5, 0, 1e3, 0, "standard deviation of the label noise" },
+    { "activation", 0, 0, 2, 1, "0 linear, 1 tanh, 2 ReLU" },
+    { "valley", 0, 0, 1, 1, "1: start on the minima of the linear network, v made orthogonal to u" },
+    { NULL, 0, 0, 0, 0, NULL },
+};
+
+static const char *const stats[] = { "norm2", "loss", NULL };
+
+typedef struct {
+    size_t n, samples;
+    double noise;
+    int activation;
+    gsl_rng *rng;
+    double *theta, *m, *g;           /* u, then v                                                */
+    double *x, *error;
+    double *phi, *slope;             /* samples x n                                              */
+} uv;
+
+static void fini(void *self)
+{
+    uv *w = self;
+    if (w == NULL)
+        return;
+    gsl_rng_free(w->rng);
+    free(w->theta);
+    free(w);
+}
+
+static double dot(const double *a, const double *b, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += a[i] * b[i];
+    return sum;
+}
+
+static void start(uv *w, int valley)
+{
+    double *u = w->theta, *v = u + w->n;
+    for (size_t i = 0; i < 2 * w->n; i++)
+        u[i] = mscope_bench_normal(w->rng);
+    const double off = dot(u, v, w->n) / dot(u, u, w->n);
+    for (size_t i = 0; i < w->n && valley; i++)
+        v[i] -= off * u[i];
+    for (size_t i = 0; i < w->samples; i++)
+        w->x[i] = mscope_bench_normal(w->rng);
+    const double scale = sqrt((double)w->samples / dot(w->x, w->x, w->samples));
+    for (size_t i = 0; i < w->samples; i++)
+        w->x[i] *= scale;
+}
+
+static int init(void **self, const double *a, uint64_t seed, const char **why)
+{
+    uv *w = calloc(1, sizeof *w);
+    *self = w;
+    *why = "out of memory";
+    if (w == NULL)
+        return -1;
+    w->n = (size_t)a[WIDTH];
+    w->samples = (size_t)a[SAMPLES];
+    w->noise = a[NOISE];
+    w->activation = (int)a[ACTIVATION];
+    w->rng = mscope_bench_rng(seed, 0);
+    w->theta = calloc(6 * w->n + 2 * w->samples + 2 * w->n * w->samples, sizeof *w->theta);
+    if (w->rng == NULL || w->theta == NULL)
+        return -1;
+    w->m = w->theta + 2 * w->n;
+    w->g = w->m + 2 * w->n;
+    w->x = w->g + 2 * w->n;
+    w->error = w->x + w->samples;
+    w->phi = w->error + w->samples;
+    w->slope = w->phi + w->n * w->samples;
+    start(w, a[VALLEY] > 0);
+    return 0;
+}
+
+/* f(x_i) in error[i], phi and phi' beside it. */
+static void forward(uv *w)
+{
+    const double *u = w->theta, *v = u + w->n;
+    for (size_t i = 0; i < w->samples; i++) {
+        double *phi = w->phi + i * w->n, *slope = w->slope + i * w->n;
+        for (size_t j = 0; j < w->n; j++) {
+            const double z = v[j] * w->x[i];
+            phi[j] = w->activation == TANH ? tanh(z) : w->activation == RELU && z < 0 ? 0 : z;
+            slope[j] = w->activation == TANH ? 1 - phi[j] * phi[j] : w->activation == RELU && z < 0 ? 0 : 1;
+        }
+        w->error[i] = dot(u, phi, w->n) / sqrt((double)w->n);
+    }
+}
+
+static void linear_gradient(uv *w)
+{
+    const double *u = w->theta, *v = u + w->n, n = (double)w->n;
+    const double sample = w->noise / sqrt((double)w->samples) * mscope_bench_normal(w->rng);
+    const double e = (dot(u, v, w->n) / sqrt(n) - sample) / sqrt(n);
+    for (size_t j = 0; j < w->n; j++) {
+        w->g[j] = e * v[j];
+        w->g[w->n + j] = e * u[j];
+    }
+}
+
+static void gradient(uv *w)
+{
+    const double root = sqrt((double)w->n) * (double)w->samples;
+    forward(w);
+    memset(w->g, 0, 2 * w->n * sizeof *w->g);
+    for (size_t i = 0; i < w->samples; i++) {
+        const double e = (w->error[i] - w->noise * mscope_bench_normal(w->rng)) / root;
+        const double *phi = w->phi + i * w->n, *slope = w->slope + i * w->n;
+        for (size_t j = 0; j < w->n; j++) {
+            w->g[j] += e * phi[j];
+            w->g[w->n + j] += e * w->x[i] * slope[j] * w->theta[j];
+        }
+    }
+}
+
+static int step(void *self, const mscope_bench_step *s)
+{
+    uv *w = self;
+    if (w->activation == LINEAR)
+        linear_gradient(w);
+    else
+        gradient(w);
+    mscope_bench_move(s->band != NULL ? &s->band[0] : &s->all, 2 * w->n, w->theta, w->m, w->g);
+    return isfinite(w->theta[0]) ? 0 : -1;
+}
+
+static void summary(void *self, mscope_bench_summary *out)
+{
+    uv *w = self;
+    double trace = 0, loss = 0;
+    forward(w);
+    for (size_t i = 0; i < w->samples; i++) {
+        loss += 0.5 * w->error[i] * w->error[i];
+        for (size_t j = 0; j < w->n; j++) {
+            const double in = w->theta[j] * w->slope[i * w->n + j] * w->x[i], out_ = w->phi[i * w->n + j];
+            trace += in * in + out_ * out_;
+        }
+    }
+    memset(out, 0, sizeof *out);
+    out->bands = 1;
+    out->total.p = 1;
+    out->total.rows = 1;
+    out->total.risk = trace / (double)(w->n * w->samples);
+    out->total.stat[0] = dot(w->theta, w->theta, 2 * w->n);
+    out->total.stat[1] = loss / (double)w->samples;
+    out->band[0] = out->total;
+}
+
+const mscope_workload mscope_workload_uv = {
+    .name = "uv",
+    .help = "two-layer linear, tanh or ReLU network with label noise; risk is the trace of the Hessian",
+    .params = params,
+    .stats = stats,
+    .init = init,
+    .step = step,
+    .summary = summary,
+    .fini = fini,
+};
