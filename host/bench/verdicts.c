@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-#include <sys/stat.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -47,14 +47,28 @@ typedef struct bench {
     gsl_rng *rng;
     mscope_client *client;
     mscope_subscriber *listener;
-    char dir[64];
     pid_t daemon;
     uint64_t unprobed, unprobed_unknown; /* records of bands without a probe; of these unknown */
 } bench;
 
+static char work_dir[64];                /* sockets and log of the daemon */
+
+static void tidy(void)
+{
+    static const char *const left[] = { "ingest", "telemetry", "replay", "log", "" };
+    char path[96];
+
+    for (size_t i = 0; i < sizeof left / sizeof *left; i++) {
+        snprintf(path, sizeof path, "%s/%s", work_dir, left[i]);
+        remove(path);
+    }
+}
+
+/* The daemon goes down with this process. */
 static void fail(const char *what, const char *why)
 {
     fprintf(stderr, "bench verdicts: %s: %s\n", what, why);
+    tidy();
     exit(2);
 }
 
@@ -68,9 +82,9 @@ static double now_s(void)
 
 /* -- daemon and connections -------------------------------------------------------------------------- */
 
-static void endpoint(const bench *b, const char *name, char out[96])
+static void endpoint(const char *name, char out[96])
 {
-    snprintf(out, 96, "ipc://%s/%s", b->dir, name);
+    snprintf(out, 96, "ipc://%s/%s", work_dir, name);
 }
 
 static void start(bench *b, const char *program)
@@ -79,16 +93,17 @@ static void start(bench *b, const char *program)
     mscope_client_options o = { .endpoint = ingest, .name = "bench verdicts", .block_ms = PATIENCE_MS };
     int rc;
 
-    snprintf(b->dir, sizeof b->dir, "/tmp/mscope-verdicts-XXXXXX");
-    if (mkdtemp(b->dir) == NULL)
-        fail(b->dir, strerror(errno));
-    endpoint(b, "ingest", ingest);
-    endpoint(b, "telemetry", telemetry);
-    endpoint(b, "replay", replay);
-    snprintf(log, sizeof log, "%s/log", b->dir);
+    snprintf(work_dir, sizeof work_dir, "/tmp/mscope-verdicts-XXXXXX");
+    if (mkdtemp(work_dir) == NULL)
+        fail(work_dir, strerror(errno));
+    endpoint("ingest", ingest);
+    endpoint("telemetry", telemetry);
+    endpoint("replay", replay);
+    snprintf(log, sizeof log, "%s/log", work_dir);
     snprintf(tables, sizeof tables, "%zu", b->n);
     b->daemon = fork();
     if (b->daemon == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
         execl(program, program, "--ingest", ingest, "--telemetry", telemetry, "--replay", replay, "--interval", "0.5",
               "--max-tables", tables, "--credit-frames", "4096", "--replay-bytes", "256M", "--log", log, (char *)NULL);
         _exit(127);
@@ -103,17 +118,11 @@ static void start(bench *b, const char *program)
 
 static void stop(bench *b)
 {
-    static const char *const left[] = { "ingest", "telemetry", "replay", "log", "" };
-    char path[96];
-
     mscope_client_close(b->client, 1000);
     mscope_subscriber_close(b->listener);
     kill(b->daemon, SIGTERM);
     waitpid(b->daemon, NULL, 0);
-    for (size_t i = 0; i < sizeof left / sizeof *left; i++) {
-        snprintf(path, sizeof path, "%s/%s", b->dir, left[i]);
-        remove(path);
-    }
+    tidy();
 }
 
 static void attach(bench *b, size_t i)
