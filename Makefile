@@ -20,6 +20,7 @@ HOST_LIBS   = $(shell $(PKG) --libs gsl fftw3 libcjson)
 CLI_LIBS    = $(shell $(PKG) --libs cairo fontconfig)
 EXTRA_predict_plot = $(shell $(PKG) --cflags cairo fontconfig)
 EXTRA_plot  = $(EXTRA_predict_plot)
+EXTRA_plot  = $(EXTRA_predict_plot)
 # The demo model and the powers of coupled maps are plain loop nests; nothing else is built for speed alone.
 EXTRA_model = -O3
 EXTRA_risk  = -O3

@@ -1,0 +1,146 @@
+/* results.c - reading JSON lines of bench run and grouping them by everything but the seed */
+#include "results.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+#include <gsl/gsl_cdf.h>
+
+static double num(const cJSON *o, const char *name, double otherwise)
+{
+    const cJSON *x = cJSON_GetObjectItemCaseSensitive(o, name);
+    return cJSON_IsNumber(x) ? x->valuedouble : otherwise;
+}
+
+static void text(const cJSON *o, const char *name, char *out, size_t len)
+{
+    const char *s = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, name));
+    snprintf(out, len, "%s", s != NULL ? s : "");
+}
+
+/* The group of a key without its seed, made when new. */
+static mscope_result *group(mscope_results *r, const char *key)
+{
+    const char *seed = strstr(key, " seed=");
+    const size_t len = seed != NULL ? (size_t)(seed - key) : strlen(key);
+    for (size_t i = 0; i < r->n; i++)
+        if (strlen(r->at[i].key) == len && strncmp(r->at[i].key, key, len) == 0)
+            return &r->at[i];
+    mscope_result *wider = realloc(r->at, (r->n + 1) * sizeof *wider);
+    if (wider == NULL)
+        return NULL;
+    r->at = wider;
+    memset(&r->at[r->n], 0, sizeof *r->at);
+    r->at[r->n].key = strndup(key, len);
+    return r->at[r->n].key != NULL ? &r->at[r->n++] : NULL;
+}
+
+static int take_band(mscope_result *g, size_t b, const cJSON *o)
+{
+    const double start = num(o, "start", NAN);
+    const cJSON *curve = cJSON_GetObjectItemCaseSensitive(o, "risk"), *x;
+    double *wider = realloc(g->steps[b], (g->seeds + 1) * sizeof *wider);
+    size_t i = 0;
+    if (wider == NULL)
+        return -1;
+    g->steps[b] = wider;
+    g->steps[b][g->seeds] = num(o, "steps_to_target", INFINITY);
+    g->p[b] = num(o, "p", 1);
+    g->rows[b] = num(o, "rows", 1);
+    cJSON_ArrayForEach(x, curve)
+    {
+        const double risk = (cJSON_IsNumber(x) ? x->valuedouble : INFINITY) / start;
+        if (i < MSCOPE_RESULT_POINTS)
+            g->risk[b][i] = (g->risk[b][i] * (double)g->seeds + risk) / ((double)g->seeds + 1);
+        i++;
+    }
+    return 0;
+}
+
+/* Returns -1 when the line is not one of ours. */
+static int take(mscope_results *r, const cJSON *o)
+{
+    const char *key = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "key"));
+    const cJSON *bands = cJSON_GetObjectItemCaseSensitive(o, "bands"), *x;
+    const cJSON *total = cJSON_GetObjectItemCaseSensitive(o, "total");
+    const cJSON *rates = cJSON_GetObjectItemCaseSensitive(o, "rates");
+    const cJSON *t = cJSON_GetObjectItemCaseSensitive(o, "t");
+    const int n = cJSON_GetArraySize(bands);
+    mscope_result *g = key != NULL && total != NULL && n >= 1 && n <= MSCOPE_BENCH_BANDS ? group(r, key) : NULL;
+    size_t b = 0, i = 0;
+    if (g == NULL || (g->bands != 0 && g->bands != (size_t)n))
+        return -1;
+    text(o, "workload", g->workload, sizeof g->workload);
+    text(o, "schedule", g->schedule, sizeof g->schedule);
+    text(o, "semantics", g->semantics, sizeof g->semantics);
+    g->bands = (size_t)n;
+    g->eta = num(rates, "eta", NAN);
+    g->eps = num(rates, "eps", strcmp(g->schedule, "sgd") == 0 ? 1 : NAN);
+    g->batch = num(cJSON_GetObjectItemCaseSensitive(o, "params"), "batch", NAN);
+    g->d = num(cJSON_GetObjectItemCaseSensitive(o, "params"), "d", NAN);
+    g->horizon = num(o, "steps", 0);
+    g->diverged += cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "diverged")) != 0;
+    cJSON_ArrayForEach(x, t)
+    {
+        if (i < MSCOPE_RESULT_POINTS)
+            g->t[i] = cJSON_IsNumber(x) ? x->valuedouble : 0;
+        i++;
+    }
+    i = i < MSCOPE_RESULT_POINTS ? i : MSCOPE_RESULT_POINTS;
+    g->points = g->seeds == 0 || i < g->points ? i : g->points;
+    cJSON_ArrayForEach(x, bands) if (take_band(g, b++, x) < 0) return -1;
+    if (take_band(g, b, total) < 0)
+        return -1;
+    g->seeds++;
+    return 0;
+}
+
+int mscope_results_read(mscope_results *r, const char *path)
+{
+    FILE *f = fopen(path, "r");
+    char *line = NULL;
+    size_t cap = 0;
+    if (f == NULL)
+        return -1;
+    while (getline(&line, &cap, f) > 0) {
+        cJSON *o = cJSON_Parse(line);
+        r->lines++;
+        r->bad += o == NULL || take(r, o) < 0;
+        cJSON_Delete(o);
+    }
+    free(line);
+    fclose(f);
+    return 0;
+}
+
+void mscope_results_free(mscope_results *r)
+{
+    for (size_t i = 0; i < r->n; i++) {
+        for (size_t b = 0; b <= MSCOPE_BENCH_BANDS; b++)
+            free(r->at[i].steps[b]);
+        free(r->at[i].key);
+    }
+    free(r->at);
+}
+
+void mscope_result_steps(const mscope_result *r, size_t band, double *mean, double *low, double *high)
+{
+    double sum = 0, squares = 0, least = INFINITY;
+    const double n = (double)r->seeds;
+    for (size_t i = 0; i < r->seeds; i++) {
+        sum += r->steps[band][i] / n;
+        least = fmin(least, r->steps[band][i]);
+    }
+    *mean = *high = sum;
+    *low = least;
+    if (!isfinite(sum))
+        return;
+    for (size_t i = 0; i < r->seeds; i++)
+        squares += (r->steps[band][i] - sum) * (r->steps[band][i] - sum);
+    const double half = n > 1 ? gsl_cdf_tdist_Pinv(0.975, n - 1) * sqrt(squares / (n - 1) / n) : NAN;
+    *low = sum - half;
+    *high = sum + half;
+}
