@@ -72,7 +72,7 @@ static void row(const mscope_result *r, size_t number)
     for (size_t b = 0; r->bands > 1 && b < r->bands; b++) {
         printf("   p %-9.3g", r->p[b]);
         cell(r, b);
-        printf("  %.0f rows\n", r->rows[b]);
+        printf("  %.0f row%s\n", r->rows[b], r->rows[b] > 1 ? "s" : "");
     }
 }
 

@@ -109,15 +109,32 @@ static void tick(const canvas *c, int vertical, double at, const char *label)
     }
 }
 
+/* Powers of ten, thinned out over many decades and filled in with 2 and 5 over few. */
+static void log_ticks(const canvas *c, int vertical, double lo, double hi)
+{
+    static const double part[] = { 1, 2, 5 };
+    const int parts = hi - lo < 2.6 ? 3 : 1;
+    const double by = fmax(1, ceil((hi - lo) / 8));
+    for (double at = floor(lo / by) * by; at <= hi; at += by)
+        for (int k = 0; k < parts; k++) {
+            const double x = at + log10(part[k]);
+            char label[32];
+            snprintf(label, sizeof label, "%.4g", pow(10, x));
+            if (x >= lo && x <= hi)
+                tick(c, vertical, x, label);
+        }
+}
+
 static void ticks(const canvas *c, int vertical)
 {
-    const double lo = vertical ? c->y0 : c->x0, hi = vertical ? c->y1 : c->x1;
-    const int logs = vertical ? c->log_y : c->log_x;
-    const double step = logs ? fmax(hi - lo > 2 ? 1 : tick_step(lo, hi), ceil((hi - lo) / 10)) : tick_step(lo, hi);
-    const double by = logs && hi - lo > 2 ? fmax(1, ceil((hi - lo) / 8)) : step;
+    const double lo = vertical ? c->y0 : c->x0, hi = vertical ? c->y1 : c->x1, by = tick_step(lo, hi);
+    if (vertical ? c->log_y : c->log_x) {
+        log_ticks(c, vertical, lo, hi);
+        return;
+    }
     for (double at = ceil(lo / by) * by; at <= hi + 1e-9 * by; at += by) {
         char label[32];
-        snprintf(label, sizeof label, "%.3g", logs ? pow(10, at) : fabs(at) < 1e-9 * by ? 0 : at);
+        snprintf(label, sizeof label, "%.6g", fabs(at) < 1e-9 * by ? 0 : at);
         tick(c, vertical, at, label);
     }
 }
@@ -193,10 +210,10 @@ int mscope_plot_risk(const mscope_result *r, const char *path)
     for (size_t b = 0; b <= r->bands; b++)
         for (size_t i = 0; i < r->points; i++)
             if (r->risk[b][i] > 0 && isfinite(r->risk[b][i])) {
-                lo = fmin(lo, r->risk[b][i]);
+                lo = b == r->bands ? fmin(lo, r->risk[b][i]) : lo;
                 hi = fmax(hi, r->risk[b][i]);
             }
-    c.y0 = log10(fmax(lo, 1e-12)) - 0.05;
+    c.y0 = log10(fmax(lo, 1e-12)) - 1.5;         /* the total and what is above it; fast bands may leave the frame */
     c.y1 = log10(fmin(hi, 1e6)) + 0.1;
     name_of(r, title, sizeof title);
     frame(&c, title, "step", "risk over risk at the start");
@@ -215,7 +232,7 @@ int mscope_plot_risk(const mscope_result *r, const char *path)
     legend(&c, 0, "all");
     cairo_set_line_width(c.cr, 1.8);
     for (size_t b = 0; b < r->bands && r->bands > 1; b++) {
-        snprintf(label, sizeof label, "p = %.2g, %.0f rows", r->p[b], r->rows[b]);
+        snprintf(label, sizeof label, "p = %.2g, %.0f row%s", r->p[b], r->rows[b], r->rows[b] > 1 ? "s" : "");
         ink(c.cr, 0.93 * (double)b / (double)(r->bands - 1));
         legend(&c, 1 + (int)b, label);
     }
@@ -347,10 +364,10 @@ static void draw_cells(const canvas *c, const mscope_results *all, const mscope_
             ink(c->cr, 1 - log(mean / lo) / fmax(log(hi / lo), 1e-9));
         cairo_rectangle(c->cr, x, y, w + 0.5, h + 0.5);
         cairo_fill(c->cr);
-        snprintf(label, sizeof label, "%.3g", mean);
-        if (isfinite(mean) && r->diverged == 0 && w > 34) {
+        snprintf(label, sizeof label, "%.4g", mean);
+        if (isfinite(mean) && r->diverged == 0 && w > 38) {
             cairo_set_source_rgba(c->cr, 1, 1, 1, 0.75);
-            cairo_rectangle(c->cr, x + w / 2 - 17, y + h / 2 - 8, 34, 16);
+            cairo_rectangle(c->cr, x + w / 2 - 18, y + h / 2 - 8, 36, 16);
             cairo_fill(c->cr);
             write_text(c, x + w / 2, y + h / 2 + 4, 0.5, 11, label);
         }

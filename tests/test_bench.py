@@ -1,0 +1,115 @@
+"""momentscope bench: same seed for any --jobs, killed sweeps resume, bad grids are refused, frozen is not dense."""
+import json, os, signal, subprocess, sys, tempfile, time, unittest
+
+SCOPE = os.path.join(os.environ.get("BUILD", "build"), "momentscope")
+SMALL = ["vocab-ls", "--grid", "rows=64", "--grid", "d=8", "--grid", "batch=16", "--quiet"]
+
+
+def bench(*args, **kw):
+    return subprocess.run([SCOPE, "bench", *args], capture_output=True, text=True, timeout=120, **kw)
+
+
+def read(path):
+    with open(path) as f:
+        return f.read()
+
+
+def runs(text):
+    """Lines by key, without the one field that depends on the machine's mood."""
+    out = {}
+    for line in text.splitlines():
+        run = json.loads(line)
+        run.pop("seconds")
+        assert run["key"] not in out, "a run twice: " + run["key"]
+        out[run["key"]] = run
+    return out
+
+
+class Bench(unittest.TestCase):
+    def setUp(self):
+        self.dir = tempfile.TemporaryDirectory()
+        self.out = os.path.join(self.dir.name, "runs.jsonl")
+
+    def tearDown(self):
+        self.dir.cleanup()
+
+    def test_any_number_of_jobs_gives_the_same_lines(self):
+        sweep = ["run", *SMALL, "--schedules", "sgd,constant,wsd,dana-decaying,per-band-eta", "--grid", "eta=0.5,1",
+                 "--semantics", "catchup,frozen", "--seeds", "2", "--steps", "200"]
+        one = runs(bench(*sweep, "--jobs", "1").stdout)
+        self.assertEqual(len(one), 5 * 2 * 2 * 2)
+        self.assertEqual(one, runs(bench(*sweep, "--jobs", "3").stdout))
+
+    def test_catch_up_equals_dense_and_frozen_does_not(self):
+        got = runs(bench("run", *SMALL, "--schedules", "constant,nesterov,cosine,dana-constant", "--grid", "eps=0.05",
+                         "--grid", "eta=0.8", "--semantics", "catchup,dense,frozen", "--steps", "300").stdout)
+        for schedule in ("constant", "nesterov", "cosine", "dana-constant"):
+            risk = {r["semantics"]: [b["end"] for b in r["bands"]] for r in got.values() if r["schedule"] == schedule}
+            for a, b in zip(risk["catchup"], risk["dense"]):
+                self.assertAlmostEqual(a / b, 1, delta=1e-7)
+            rare = len(risk["dense"]) - 1
+            self.assertGreater(abs(risk["frozen"][rare] / risk["dense"][rare] - 1), 1e-3, schedule)
+
+    def test_samples_agree_with_theory(self):
+        got = runs(bench("run", "sparse-ls", "--grid", "rows=400", "--grid", "d=32", "--grid", "noise=0.5", "--grid",
+                         "literal=0,1", "--grid", "eta=0.3", "--steps", "300", "--quiet", "--jobs", "2").stdout)
+        self.assertEqual(len(got), 2)
+        for run in got.values():
+            self.assertAlmostEqual(run["total"]["end"] / run["total"]["theory"], 1, delta=0.1)
+
+    def test_a_killed_sweep_goes_on_without_repeating_or_losing_a_run(self):
+        sweep = ["run", *SMALL, "--grid", "eta=0.2:1:x6", "--seeds", "4", "--steps", "3000", "--jobs", "2"]
+        whole = runs(bench(*sweep).stdout)
+        child = subprocess.Popen([SCOPE, "bench", *sweep, "--out", self.out], stderr=subprocess.DEVNULL)
+        for _ in range(2000):
+            if os.path.exists(self.out) and os.path.getsize(self.out) > 0:
+                break
+            time.sleep(0.005)
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        before = read(self.out)
+        self.assertLess(before.count("\n"), 24, "the sweep was over before it could be killed")
+        with open(self.out, "a") as f:
+            f.write('{"key":"cut sho')                     # as a kill in the middle of a line would leave it
+        self.assertEqual(bench(*sweep, "--out", self.out).returncode, 0)
+        after = read(self.out)
+        self.assertTrue(after.startswith(before))
+        self.assertEqual(runs(after), whole)
+        bench(*sweep, "--out", self.out)
+        self.assertEqual(read(self.out), after)
+
+    def test_bad_grids_are_refused_with_their_value(self):
+        for args, said in [
+            (["--grid", "eta=0.1,-3"], "'-3'"), (["--grid", "beta=1.5"], "'1.5'"), (["--grid", "rows=2.5"], "'2.5'"),
+            (["--grid", "nosuch=1"], "nosuch"), (["--grid", "eta=1:0.1:x4"], "1:0.1:x4"), (["--grid", "eta=one"], "'one'"),
+            (["--grid", "eta="], "''"), (["--grid", "d=0"], "'0'"), (["--schedules", "sgd,adam"], "'adam'"),
+            (["--semantics", "melted"], "'melted'"), (["--seeds", "0"], "'0'"), (["--steps", "-1"], "'-1'"),
+            (["--target", "2"], "'2'"), (["--jobs", "0"], "'0'"),
+        ]:
+            got = bench("run", "vocab-ls", *args)
+            self.assertEqual((got.returncode, got.stdout), (2, ""), args)
+            self.assertIn(said, got.stderr)
+        self.assertEqual(bench("run", "nothing").returncode, 2)
+
+    def test_compare_tables_and_plots(self):
+        bench("run", *SMALL, "--schedules", "sgd,constant", "--grid", "eta=0.5,1,2", "--grid", "eps=0.1,0.5", "--seeds",
+              "3", "--steps", "2000", "--jobs", "2", "--out", self.out)
+        prefix = os.path.join(self.dir.name, "plot")
+        got = bench("compare", "--plot", prefix, self.out)
+        self.assertEqual(got.returncode, 0, got.stderr)
+        self.assertIn("vocab-ls, constant, catchup", got.stdout)
+        for name in ("risk-1", "plane-1", "heat"):
+            self.assertGreater(os.path.getsize(f"{prefix}-{name}.png"), 4000)
+        self.assertEqual(bench("compare", self.out + ".missing").returncode, 1)
+
+    def test_claims_are_told_with_a_verdict_each(self):
+        got = bench("reproduce", "--paper", "000", "--figure", "Table 4")
+        lines = got.stdout.splitlines()
+        self.assertEqual(got.returncode, 0, got.stdout)
+        self.assertEqual(lines[-1], "3 pass, 0 fail, 3 corrected, of 6")
+        self.assertEqual(bench("reproduce", "--figure", "Figure 999").returncode, 2)
+        self.assertIn("sparse-ls", bench("list").stdout)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0]] + [a for a in sys.argv[1:]])
