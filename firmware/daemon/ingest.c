@@ -17,6 +17,7 @@
 
 #define BATCH 256                    /* messages taken before looking at the clock again */
 #define ASLEEP_NS 500000000u         /* waking this late means the process was stopped */
+#define NAP_MS 250                   /* longest wait, so that little of a stop can hide in one */
 #define LAST_NS 2000000000u          /* at the end, queued messages are applied for at most this long */
 
 uint64_t mscope_clock_ns(void)
@@ -84,6 +85,13 @@ static int one_message(mscope_ingest *in, uint64_t now)
     for (size_t i = 0; i < n && i < MSCOPE_FRAMES; i++)
         (void)zmq_msg_close(&msg[i]);
     return 1;
+}
+
+/* The daemon did not look for input between these times: nobody was silent meanwhile. */
+static void slept(const mscope_ingest *in, uint64_t from, uint64_t to)
+{
+    if (to > from + ASLEEP_NS)
+        mscope_engine_slept(in->engine, to - from);
 }
 
 static int drain(mscope_ingest *in, uint64_t now)
@@ -208,11 +216,13 @@ void mscope_ingest_run(mscope_ingest *in)
     for (;;) {
         long wait = deadline > now ? (long)((deadline - now + 999999) / 1000000) : 0;
         size_t head = atomic_load_explicit(&in->engine->ring->head, memory_order_relaxed);
-        uint64_t due = now + (uint64_t)wait * 1000000u;
+        uint64_t due;
+        if (wait > NAP_MS)
+            wait = NAP_MS;
+        due = now + (uint64_t)wait * 1000000u;
         (void)zmq_poll(items, 3, wait);
         now = mscope_clock_ns();
-        if (now > due + ASLEEP_NS)
-            mscope_engine_slept(in->engine, now - due);
+        slept(in, due, now);
         if ((items[1].revents & ZMQ_POLLIN) && on_signal(in))
             break;
         (void)drain(in, now);
@@ -220,7 +230,9 @@ void mscope_ingest_run(mscope_ingest *in)
             end_save(in);
             start_save(in);
         }
+        due = now;
         now = mscope_clock_ns();
+        slept(in, due, now);                 /* stopped, or busy, since the poll */
         if (now >= deadline)
             deadline = tick(in, deadline, period, now);
         else if (atomic_load_explicit(&in->engine->ring->head, memory_order_relaxed) != head)
