@@ -1,7 +1,7 @@
 /* attach.c - the trainer's side of the wire: open, attach, push, probe, flush, close
  *
- * Each call has its arguments checked (check.c), builds one frame (one copy of the gradients), queues it and pumps the socket.
- * There is no thread here beyond libzmq's own; nothing waits except poll, flush, close and block_ms. */
+ * Each call has its arguments checked (check.c), builds one frame (one copy of the gradients), queues it and pumps the
+ * socket. There is no thread here beyond libzmq's own; nothing waits except poll, flush, close and block_ms. */
 #include "private.h"
 
 #include <errno.h>
@@ -78,8 +78,8 @@ int mscope_client_attach(mscope_client *c, const mscope_attach_info *in)
 
     if (rc != 0 || (rc = mscope_check_info(c, in)) != 0)
         return rc;
-    mscope_ctable *grown = realloc(c->table, (c->tables + 1) * sizeof *grown);
-    if (grown == NULL || c->tables == INT32_MAX)
+    mscope_ctable *grown = c->tables < INT32_MAX ? realloc(c->table, (c->tables + 1) * sizeof *grown) : NULL;
+    if (grown == NULL)
         return mscope_why_memory("table");
     c->table = grown;
     mscope_ctable *t = &c->table[c->tables];
@@ -135,9 +135,8 @@ static void tell_too_large(mscope_client *c, uint64_t bytes)
     mscope_refusal why;
 
     snprintf(range, sizeof range, "at least %llu for this step", (unsigned long long)bytes);
-    int rc = mscope_refusal_set(&why, MSCOPE_ENOMEM, "buffer_bytes", range, "a step larger than the buffer is dropped",
-                                "%llu", (unsigned long long)c->buffer_bytes);
-    (void)rc;
+    mscope_refusal_set(&why, MSCOPE_ENOMEM, "buffer_bytes", range, "a step larger than the buffer is dropped", "%llu",
+                       (unsigned long long)c->buffer_bytes);
     mscope_link_note(c, "cannot send with", &why);
 }
 

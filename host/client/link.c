@@ -240,8 +240,8 @@ static void put_off_sync(mscope_client *c, mscope_ctable *t, uint64_t now)
     if (t->sync_wait == 0) {
         t->sync_wait = REFUSED_MS * MS;
         if (!c->quiet)
-            fprintf(stderr, "momentscope: the daemon does not take the rows of %s; they are sent again after 1, 2, 4 .. %d s\n",
-                    t->name, REFUSED_LAST_MS / 1000);
+            fprintf(stderr, "momentscope: the daemon does not take the rows of %s; they are sent again after 1, 2, 4 .. "
+                    "%d s\n", t->name, REFUSED_LAST_MS / 1000);
     }
     t->sync_after = now + t->sync_wait;
     t->sync_wait = t->sync_wait < REFUSED_LAST_MS * MS / 2 ? 2 * t->sync_wait : REFUSED_LAST_MS * MS;
@@ -399,8 +399,8 @@ static void tell_alone(mscope_client *c)
     } else if (c->opened_at != 0 && c->tables > 0 && mscope_now_ns() - c->opened_at > ALONE_MS * MS) {
         c->opened_at = 0;
         if (!c->quiet)
-            fprintf(stderr, "momentscope: no daemon has answered at %s for %d s; training goes on. Start momentscoped, or set "
-                    "MOMENTSCOPE_INGEST or endpoint to where it listens\n", c->endpoint.address, ALONE_MS / 1000);
+            fprintf(stderr, "momentscope: no daemon has answered at %s for %d s; training goes on. Start momentscoped, "
+                    "or set MOMENTSCOPE_INGEST or endpoint to where it listens\n", c->endpoint.address, ALONE_MS / 1000);
     }
 }
 

@@ -9,7 +9,7 @@ from . import _check, _lib
 
 
 class Error(RuntimeError):
-    """A call that momentscope refused; .code is its enum mscope_err; .field, .value, .range say what was wrong, or are None."""
+    """A call that momentscope refused: .code is its enum mscope_err; .field, .value and .range are text or None."""
 
     def __init__(self, call, code, why=None):
         self.code, self.field, self.value, self.range = code, None, None, None

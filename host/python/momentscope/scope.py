@@ -30,8 +30,9 @@ class Scope:
     endpoint          of the daemon; None: $MOMENTSCOPE_INGEST or the user's default. It need not be there
     tables            None: every nn.Embedding and nn.EmbeddingBag weight. Or parameter names: exactly those, of any kind
                       (a dense one has all its rows active at every step)
-    probe_every       0: never; k: every k steps measure curvature along the momentum, with two more passes (one more for each further
-                      table) of closure: it computes the loss of the present batch and calls backward, or returns the loss
+    probe_every       0: never; k: every k steps measure curvature along the momentum, with two more passes (one more for
+                      each further table) of closure: it computes the loss of the present batch and calls backward, or
+                      returns the loss
     nll               the loss is a mean negative log likelihood: Fisher curvature may stand in for a probe
     reference         theta* of R and C: None, "initial" (theta as it is now), or {parameter name: tensor}
     batch             samples a step, for p = occurrences/sample; None: the number of occurrences. Also scope.step(batch=..)
@@ -156,9 +157,9 @@ class Scope:
     def _warn_narrow(self):
         narrow = [f"{t.name} ({str(t.parameter.dtype).replace('torch.', '')})" for t in self.tables if t.narrow]
         if narrow:
-            self._warn(f"torch rounds {', '.join(narrow)} to fewer digits at every step; the shadow keeps float32, so R, V and C "
-                       "drift away from torch's by ten percent and more within hundreds of steps and exact stays False. scope.resync() "
-                       "starts them anew; float32 weights need none of this"
+            self._warn(f"torch rounds {', '.join(narrow)} to fewer digits at every step; the shadow keeps float32, so "
+                       "R, V and C drift away from torch's by ten percent and more within hundreds of steps and exact "
+                       "stays False. scope.resync() starts them anew; float32 weights need none of this"
                        + ("; the probe passes such tables by" if self.probe_every else ""))
 
     def _attach(self, t, nll, reference, steps, acf_rows):
@@ -223,9 +224,9 @@ class Scope:
             self.probes += 1
             self._fruitless = 0
             return
-        self._warn(f"the probe's closure left no gradient in {', '.join(t.source for t in without)}: it must compute the loss of "
-                   f"the present batch again and call backward(), or return the loss. After {FRUITLESS} such passes in a row "
-                   "there is no more probe")
+        self._warn(f"the probe's closure left no gradient in {', '.join(t.source for t in without)}: it must compute the "
+                   "loss of the present batch again and call backward(), or return the loss. After "
+                   f"{FRUITLESS} such passes in a row there is no more probe")
         self._fruitless += 1
         if self._fruitless >= FRUITLESS:
             self.probe_every = 0
