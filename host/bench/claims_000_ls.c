@@ -133,8 +133,12 @@ int mscope_000_boundary_rate(const mscope_claim *claim, uint64_t seed, mscope_cl
 
 /* ---- Figure 10: risk after a fixed number of nonzero gradients, best eta -------------------------------------------- */
 
-/* log10 R after budget nonzero gradients (p B a step), the best eta on a fine grid below eta_max. */
-static double last_risk(double kappa, double gamma, double budget)
+/* The paper does not say how the budget was counted; the second reading draws its stripe.
+ * How many active updates the budget buys: a mean active batch holds p B/P gradients; to leading order max(1, p B). */
+enum counting { EXACT, LEADING_ORDER };
+
+/* log10 R of the main ODE after that many nonzero gradients, the best eta on a fine grid below eta_max. */
+static double last_risk(double kappa, double gamma, double budget, enum counting counting)
 {
     const mscope_exponents e = { .kappa = kappa, .sigma = 1.2, .gamma = gamma };
     const mscope_prefactors pre = { 1, 1, 1, 1 };
@@ -144,33 +148,44 @@ static double last_risk(double kappa, double gamma, double budget)
     if (mscope_coscale(&e, &pre, 1000, &ls, NULL) < 0 || mscope_row_from_ls(&ls, &row) < 0 ||
         mscope_row_eta_max(&row, &top) < 0)
         return NAN;
-    const double steps = ceil(budget / (ls.p * ls.batch));
+    const double open = ls.p * ls.batch, updates = budget / (counting == EXACT ? open / row.P : fmax(1, open));
     for (int i = 1; i <= 160; i++) {
         double x[3] = { 1, 0, 0 };
         row.eta = top * pow(10, -4 + 4 * (i - 0.5) / 160);
-        if (mscope_row_advance(&row, MSCOPE_CLOCK_STEP, steps, x) == 0)
+        if (mscope_row_advance(&row, MSCOPE_CLOCK_ODE, updates, x) == 0)
             best = fmin(best, log10(x[0]));
     }
     return best;
 }
 
-int mscope_000_heatmap(const mscope_claim *claim, uint64_t seed, mscope_claim_result *out)
+static double best_kappa(double gamma, double budget, enum counting counting)
 {
-    const double budget = 5e3, gamma = claim->argument;
-    double best = INFINITY, where = 0;
-    (void)seed;
-    for (double kappa = 0; kappa < 2.41; kappa += 0.1) {
-        const double x = last_risk(kappa, gamma, budget);
-        if (x < best - 1e-9) {
+    double best = INFINITY, where = NAN;
+    for (int i = 0; i <= 24; i++) {
+        const double x = last_risk(0.1 * i, gamma, budget, counting);
+        if (x < best - 1e-6) {
             best = x;
-            where = kappa;
+            where = 0.1 * i;
         }
     }
-    mscope_claim_judge(claim, where, out);
+    return where;
+}
+
+/* The stripe at sigma comes with leading-order counting: an active update there holds p B/P = 1.58 gradients, not 1. */
+int mscope_000_heatmap(const mscope_claim *claim, uint64_t seed, mscope_claim_result *out)
+{
+    const double budget = 5e3, gamma = claim->argument, theirs = best_kappa(gamma, budget, LEADING_ORDER);
+    (void)seed;
+    mscope_claim_judge(claim, best_kappa(gamma, budget, EXACT), out);
+    if (out->verdict == MSCOPE_CLAIM_FAIL && fabs(theirs - claim->value) < 1e-9) {
+        out->verdict = MSCOPE_CLAIM_CORRECTED;
+        out->corrected = out->ours;
+    }
     snprintf(out->note, sizeof out->note,
-             "log10 R after 5d nonzero gradients, best eta: %.3f at the best kappa, %.3f at sigma, %.3f at 1.8; "
-             "the budget's exact meaning is not in the paper",
-             best, last_risk(1.2, gamma, budget), last_risk(1.8, gamma, budget));
+             "budget 5d, log10 R at kappa .6/sigma/2.2: exact count %.2f/%.2f/%.2f; counting max(1,pB) a batch "
+             "(our reading of theirs) %.2f/%.2f/%.2f, least at %.1f", last_risk(0.6, gamma, budget, EXACT), last_risk(1.2, gamma, budget, EXACT),
+             last_risk(2.2, gamma, budget, EXACT), last_risk(0.6, gamma, budget, LEADING_ORDER),
+             last_risk(1.2, gamma, budget, LEADING_ORDER), last_risk(2.2, gamma, budget, LEADING_ORDER), theirs);
     return 0;
 }
 

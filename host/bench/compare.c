@@ -39,7 +39,7 @@ static int is_best(const mscope_results *all, size_t i)
 {
     for (size_t k = 0; k < all->n; k++)
         if (k != i && same_row(&all->at[k], &all->at[i]) &&
-            (order(&all->at[k]) < order(&all->at[i]) || (order(&all->at[k]) <= order(&all->at[i]) && k < i)))
+            (order(&all->at[k]) < order(&all->at[i]) || (k < i && order(&all->at[k]) <= order(&all->at[i]))))
             return 0;
     return 1;
 }
@@ -103,6 +103,7 @@ static int show(const mscope_results *all, int every, const char *prefix, const 
         char path[512];
         snprintf(path, sizeof path, "%s-heat.%s", prefix, ending);
         rc |= mscope_plot_heat(all, path);
+        mscope_plot_end();
     }
     return rc;
 }

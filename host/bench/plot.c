@@ -8,6 +8,7 @@
 
 #include <cairo-svg.h>
 #include <cairo.h>
+#include <fontconfig/fontconfig.h>
 
 enum { WIDTH = 860, HEIGHT = 560, LEFT = 86, TOP = 50, PLOT_W = 560, PLOT_H = 420 };
 
@@ -198,6 +199,12 @@ static void legend(const canvas *c, int line, const char *label)
     cairo_line_to(c->cr, LEFT + PLOT_W + 40, y - 4);
     cairo_stroke(c->cr);
     write_text(c, LEFT + PLOT_W + 48, y, 0, 12, label);
+}
+
+void mscope_plot_end(void)
+{
+    cairo_debug_reset_static_data();
+    FcFini();
 }
 
 int mscope_plot_risk(const mscope_result *r, const char *path)

@@ -39,5 +39,6 @@ void mscope_result_steps(const mscope_result *r, size_t band, double *mean, doub
 int mscope_plot_risk(const mscope_result *r, const char *path);
 int mscope_plot_plane(const mscope_result *r, const char *path);
 int mscope_plot_heat(const mscope_results *all, const char *path);
+void mscope_plot_end(void);                  /* give fonts back, which cairo and fontconfig keep for ever */
 
 #endif
