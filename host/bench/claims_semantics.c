@@ -8,7 +8,7 @@
 
 #include "workload_bigram.h"
 
-enum { STEPS = 1500 };
+enum { STEPS = 1500, SEEDS = 3 };
 
 static const mscope_bench_rates rates = { .eta = 4, .eps = 0.02, .gain = 0.02 };
 
@@ -63,34 +63,66 @@ static double apart(struct trio *t, int a, int b, size_t band)
     return sqrt(off / all);
 }
 
-/* argument 0: catch-up against dense; 1: frozen against dense, worst band; 2: loss of frozen over dense, worst band */
-static int semantics(const mscope_claim *claim, uint64_t seed, mscope_claim_result *out)
+static const double small[] = { 512, 16, 32, 0, 0, 0.92 };
+
+static int equal(const mscope_claim *claim, uint64_t seed, mscope_claim_result *out)
 {
-    static const double params[] = { 512, 16, 32, 0, 0, 0.92 };
     struct trio t;
-    int rc = run_all(&t, params, seed, STEPS);
-    if (rc == 0 && claim->argument < 1) {
+    const int rc = run_all(&t, small, seed, STEPS);
+    if (rc == 0) {
         mscope_claim_judge(claim, apart(&t, 0, 1, MSCOPE_BENCH_BANDS), out);
         snprintf(out->note, sizeof out->note, "|theta difference|/|theta|, 512 words, %d steps, B=32, eta=4, eps=.02", STEPS);
-    } else if (rc == 0) {
-        size_t n = 0;
-        const size_t bands = t.at_end[0].bands;
-        double worst = -1;
-        mscope_claim_judge(claim, 0, out);
-        for (size_t b = 0; b < bands; b++) {
-            const double x = claim->argument < 2 ? apart(&t, 2, 1, b)
-                                                 : t.at_end[2].band[b].stat[0] - t.at_end[1].band[b].stat[0];
-            n += (size_t)snprintf(out->note + n, n < sizeof out->note ? sizeof out->note - n : 0, "%sp=%.2g: %.3g",
-                                  b > 0 ? ", " : "by band: ", t.at_end[0].band[b].p, x);
-            n = n < sizeof out->note ? n : sizeof out->note - 1;
-            if (fabs(x) > fabs(worst) || b == 0)
-                worst = x;
-        }
-        out->ours = worst;
-        out->verdict = fabs(worst) > claim->tolerance ? MSCOPE_CLAIM_PASS : MSCOPE_CLAIM_FAIL;
     }
     drop(&t);
     return rc;
+}
+
+/* By band and seed: distance of frozen from dense (what 1), or its loss above dense's (what 2). Returns the bands. */
+static long by_band(uint64_t seed, int what, double x[SEEDS][MSCOPE_BENCH_BANDS], double p[MSCOPE_BENCH_BANDS])
+{
+    long bands = -1;
+    for (int k = 0; k < SEEDS; k++) {
+        struct trio t;
+        const int rc = run_all(&t, small, seed + (uint64_t)k, STEPS);
+        bands = rc < 0 ? -1 : (long)t.at_end[0].bands;
+        for (long b = 0; b < bands; b++) {
+            p[b] = t.at_end[0].band[b].p;
+            x[k][b] = what == 1 ? apart(&t, 2, 1, (size_t)b) : t.at_end[2].band[b].stat[0] - t.at_end[1].band[b].stat[0];
+        }
+        drop(&t);
+        if (rc < 0)
+            return -1;
+    }
+    return bands;
+}
+
+/* Mean and 95 % interval over seeds of the worst band; every band in the note. Passes when the interval is past the tolerance. */
+static int frozen(const mscope_claim *claim, uint64_t seed, mscope_claim_result *out)
+{
+    double x[SEEDS][MSCOPE_BENCH_BANDS], p[MSCOPE_BENCH_BANDS];
+    const long bands = by_band(seed, (int)claim->argument, x, p);
+    size_t n = 0;
+    if (bands < 0)
+        return -1;
+    mscope_claim_judge(claim, 0, out);
+    for (long b = 0; b < bands; b++) {
+        double mean = 0, var = 0;
+        for (int k = 0; k < SEEDS; k++)
+            mean += x[k][b] / SEEDS;
+        for (int k = 0; k < SEEDS; k++)
+            var += (x[k][b] - mean) * (x[k][b] - mean) / (SEEDS - 1);
+        if (n < sizeof out->note)
+            n += (size_t)snprintf(out->note + n, sizeof out->note - n, "%s%.2g: %.3g", b > 0 ? ", " : "p: mean of 3 seeds; ",
+                                  p[b], mean);
+        if (b == 0 || fabs(mean) > fabs(out->ours)) {
+            const double half = 4.303 * sqrt(var / SEEDS);      /* Student, two degrees of freedom */
+            out->ours = mean;
+            out->low = mean - half;
+            out->high = mean + half;
+        }
+    }
+    out->verdict = out->low > claim->tolerance ? MSCOPE_CLAIM_PASS : MSCOPE_CLAIM_FAIL;
+    return 0;
 }
 
 /* Time in the embedding's rows alone, the model left out. */
@@ -115,9 +147,9 @@ static int speed(const mscope_claim *claim, uint64_t seed, mscope_claim_result *
 }
 
 const mscope_claim mscope_claims_semantics[] = {
-    { "bench", "bigram", "catch-up equals dense, relative difference", 0, 1e-9, 0, 5, semantics },
-    { "bench", "bigram", "frozen is not dense: rows apart, worst band", NAN, 0.01, 1, 5, semantics },
-    { "bench", "bigram", "loss of frozen minus dense, nats, worst band", NAN, 0.001, 2, 5, semantics },
+    { "bench", "bigram", "catch-up equals dense, relative difference", 0, 1e-9, 0, 5, equal },
+    { "bench", "bigram", "frozen is not dense: rows apart, worst band", NAN, 0.01, 1, 15, frozen },
+    { "bench", "bigram", "loss of frozen minus dense, nats, worst band", NAN, 0.001, 2, 15, frozen },
     { "bench", "bigram", "time in rows, dense over catch-up", NAN, 0, 0, 3, speed },
     { NULL, NULL, NULL, 0, 0, 0, 0, NULL },
 };
