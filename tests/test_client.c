@@ -254,12 +254,12 @@ static void handle(struct daemon *d, zmq_msg_t *who, zmq_msg_t *part, int parts)
     answer(d, who, a, NULL, 0);
 }
 
-/* Let both sides run until nothing moves for 30 ms, or ms have passed. */
+/* Let both sides run until nothing moves for 100 ms, or ms have passed. */
 static void run(struct daemon *d, mscope_client *c, int ms)
 {
     uint64_t end = now_ms() + (uint64_t)ms, quiet = now_ms();
 
-    while (now_ms() < end && now_ms() - quiet < 30) {
+    while (now_ms() < end && now_ms() - quiet < 100) {
         if (c != NULL)
             mscope_client_poll(c, 0);
         while (d->sock != NULL && !d->deaf) {
@@ -288,7 +288,7 @@ static void run_until_connected(struct daemon *d, mscope_client *c)
     mscope_client_stats s = { 0 };
 
     for (int i = 0; i < 100 && !s.connected; i++) {
-        run(d, c, 50);
+        run(d, c, 200);
         mscope_client_stats_get(c, &s);
     }
     assert_true(s.connected);
@@ -401,7 +401,7 @@ static void test_push_arrives_as_sent(void **state)
     assert_string_equal(d.hello.table, "words");
     assert_string_equal(d.hello.reference, "zero");
     assert_int_equal(mscope_client_push64(t.c, 0, &step, rows, g, MSCOPE_F32, counts, 3), 0);
-    run(&d, t.c, 500);
+    run(&d, t.c, 2000);
     assert_int_equal(d.steps, 1);
     assert_memory_equal(d.grad, g, sizeof g);
     assert_memory_equal(d.counts, counts, sizeof counts);
@@ -418,7 +418,7 @@ static void test_push_arrives_as_sent(void **state)
         for (int j = 0; j < DIM; j++)
             dense[i][j] = (float)(i * DIM + j);
     assert_int_equal(mscope_client_push_dense(t.c, 0, &step, dense, MSCOPE_F32, mask), 0);
-    run(&d, t.c, 500);
+    run(&d, t.c, 2000);
     assert_int_equal(d.steps, 3);
     assert_int_equal(d.rows[0], 3);
     assert_int_equal(d.rows[1], 39);
@@ -478,7 +478,7 @@ static void test_daemon_that_comes_late_gets_everything(void **state)
     assert_int_equal(stats(&t).frames_unacked, 50);
     up(&d);
     run_until_connected(&d, t.c);
-    run(&d, t.c, 500);
+    run(&d, t.c, 2000);
     assert_int_equal(d.steps, 50);
     assert_int_equal(d.lost, 0);
     assert_int_equal(d.syncs, 0);
@@ -510,7 +510,7 @@ static void test_reconnect_resends_exactly_once(void **state)
             train(&t);
         up(&d);
         run_until_connected(&d, t.c);
-        run(&d, t.c, 500);
+        run(&d, t.c, 2000);
         assert_int_equal(d.steps, t.steps);
     }
     assert_int_equal(d.lost, 0);
@@ -642,7 +642,7 @@ static void test_sequence_hole_is_resent(void **state)
         zmq_msg_close(&m);
     }
     d.deaf = 0;
-    run(&d, t.c, 500);
+    run(&d, t.c, 2000);
     assert_true(d.gaps > 0);
     assert_int_equal(d.steps, 5);
     assert_int_equal(d.lost, 0);

@@ -108,7 +108,6 @@ uint64_t mscope_now_ns(void);
 /* -- checks: 0, or a code with field, value and range kept for mscope_client_fault ----------------------- */
 
 enum { MSCOPE_BUFFER_MIN = 4096 };
-#define MSCOPE_STEP_MAX 9007199254740991ull                    /* 2^53 - 1                              */
 
 mscope_refusal *mscope_why(void);                            /* of this thread, to be filled           */
 int mscope_why_memory(const char *what);
