@@ -84,6 +84,8 @@ static void finish(const mscope_pool *p, struct child *c)
     int status = 0;
     close(c->fd);
     waitpid(c->pid, &status, 0);
+    if (WIFSIGNALED(status) && (WTERMSIG(status) == SIGINT || WTERMSIG(status) == SIGTERM))
+        stopped = WTERMSIG(status);          /* the terminal's signal reached the child first */
     if (!stopped || (WIFEXITED(status) && WEXITSTATUS(status) == 0))
         p->done(c->index, WIFEXITED(status) && WEXITSTATUS(status) == 0 ? c->text : NULL, p->ctx);
     free(c->text);
