@@ -127,6 +127,7 @@ int mscope_shadow_open(mscope_engine *e, mscope_shadow *s, const mscope_hello *h
     if (mem == MAP_FAILED)
         return mscope_refusal_set(why, MSCOPE_ENOMEM, "rows", "memory the system can give", "out of memory",
                                   "%u rows, %zu bytes", hello->rows, l.len);
+    (void)madvise(mem, l.len, MADV_HUGEPAGE);        /* rows are visited at random: fewer page walks; a wish, not a need */
     err = mscope_table_init(&core, &cfg, mem, l.rows);
     if (!err && hello->step > 0)
         err = mscope_table_seek(core, hello->step);
