@@ -50,6 +50,23 @@ class Bench(unittest.TestCase):
             rare = len(risk["dense"]) - 1
             self.assertGreater(abs(risk["frozen"][rare] / risk["dense"][rare] - 1), 1e-3, schedule)
 
+    def test_bigram_on_a_text_of_ours(self):
+        import random
+        r = random.Random(5)
+        names = ["".join(r.choice("abcdefgh") for _ in range(6)) for _ in range(200)]
+        path = os.path.join(self.dir.name, "text.txt")
+        with open(path, "w") as f:
+            f.write(" ".join(names[min(199, int(r.paretovariate(0.6)) - 1)] for _ in range(30000)))
+        got = runs(bench("run", "bigram", "--grid", "words=64", "--grid", "d=8", "--grid", "eta=2", "--grid", "eps=0.05",
+                         "--semantics", "catchup,dense,frozen", "--steps", "150", "--quiet",
+                         env=dict(os.environ, MOMENTSCOPE_TEXT=path)).stdout)
+        end = {r["semantics"]: r["total"]["end"] for r in got.values()}
+        self.assertAlmostEqual(end["catchup"], end["dense"], delta=1e-6)
+        self.assertGreater(abs(end["frozen"] - end["dense"]), 1e-4)
+        self.assertLess(end["dense"], got[next(iter(got))]["total"]["start"])
+        missing = bench("run", "bigram", "--steps", "5", env=dict(os.environ, MOMENTSCOPE_TEXT="/nowhere/at/all"))
+        self.assertEqual(missing.returncode, 1)
+
     def test_samples_agree_with_theory(self):
         got = runs(bench("run", "sparse-ls", "--grid", "rows=400", "--grid", "d=32", "--grid", "noise=0.5", "--grid",
                          "literal=0,1", "--grid", "eta=0.3", "--steps", "300", "--quiet", "--jobs", "2").stdout)

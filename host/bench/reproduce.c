@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include <cjson/cJSON.h>
+
 #include "bench.h"
 #include "cli/cli.h"
 #include "pool.h"
@@ -20,7 +22,7 @@ struct job {
     int known[CLAIMS];
     size_t n, shown;
     uint64_t seed;
-    int count[3];
+    int count[3], json;
 };
 
 static const char *const verdicts[] = { "PASS", "FAIL", "CORRECTED" };
@@ -60,6 +62,34 @@ static void row(const struct job *j, size_t i)
     printf("  %s (%.1f s)\n", r->note, j->spent[i]);
 }
 
+static void put(cJSON *o, const char *name, double x)
+{
+    cJSON_AddItemToObject(o, name, isfinite(x) ? cJSON_CreateNumber(x) : cJSON_CreateNull());
+}
+
+static void row_json(const struct job *j, size_t i)
+{
+    const mscope_claim *c = j->claim[i];
+    const mscope_claim_result *r = &j->result[i];
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "verdict", verdicts[r->verdict]);
+    cJSON_AddStringToObject(o, "paper", c->paper);
+    cJSON_AddStringToObject(o, "figure", c->figure);
+    cJSON_AddStringToObject(o, "claim", c->claim);
+    put(o, "value", c->value);
+    put(o, "tolerance", c->tolerance);
+    put(o, "ours", r->ours);
+    put(o, "low", r->low);
+    put(o, "high", r->high);
+    put(o, "corrected", r->corrected);
+    cJSON_AddStringToObject(o, "note", r->note);
+    put(o, "seconds", j->spent[i]);
+    char *text = cJSON_PrintUnformatted(o);
+    printf("%s\n", text != NULL ? text : "");
+    cJSON_free(text);
+    cJSON_Delete(o);
+}
+
 /* Shown in the order of the table, as soon as all before are there. */
 static void done(size_t i, const char *text, void *ctx)
 {
@@ -76,13 +106,13 @@ static void done(size_t i, const char *text, void *ctx)
     j->known[i] = 1;
     j->count[verdict]++;
     for (; j->shown < j->n && j->known[j->shown]; j->shown++)
-        row(j, j->shown);
+        (j->json ? row_json : row)(j, j->shown);
     fflush(stdout);
 }
 
 static void usage(FILE *to)
 {
-    fprintf(to, "usage: momentscope bench reproduce [--paper 000] [--figure TEXT] [--seed N] [--jobs N]\n\n"
+    fprintf(to, "usage: momentscope bench reproduce [--paper 000] [--figure TEXT] [--seed N] [--jobs N] [--json]\n\n"
                 "Every claim of the papers: the paper's number, ours, and PASS, FAIL or CORRECTED.\n\n"
                 "example: momentscope bench reproduce --paper 000 --figure 'Figure 1' --jobs 2\n\n"
                 "exit codes: 0 nothing failed, 1 a claim failed or was not computed, 2 wrong usage\n");
@@ -101,6 +131,7 @@ int mscope_bench_reproduce(int argc, char **argv)
 {
     static const struct option known[] = { { "paper", 1, NULL, 'p' }, { "figure", 1, NULL, 'f' },
                                            { "seed", 1, NULL, 's' },  { "jobs", 1, NULL, 'j' },
+                                           { "json", 0, NULL, 'J' },
                                            { "help", 0, NULL, 'h' },  { NULL, 0, NULL, 0 } };
     static struct job j;
     const char *paper = NULL, *figure = NULL;
@@ -116,6 +147,7 @@ int mscope_bench_reproduce(int argc, char **argv)
         case 'f': figure = optarg; break;
         case 's': j.seed = strtoull(optarg, &end, 10); break;
         case 'j': jobs = strtol(optarg, &end, 10); break;
+        case 'J': j.json = 1; break;
         case 'h': usage(stdout); return MSCOPE_EXIT_OK;
         default: usage(stderr); return MSCOPE_EXIT_USAGE;
         }
@@ -131,6 +163,6 @@ int mscope_bench_reproduce(int argc, char **argv)
     }
     const mscope_pool pool = { .n = j.n, .jobs = (int)jobs, .ctx = &j, .work = work, .done = done };
     const int rc = mscope_pool_run(&pool);
-    printf("%d pass, %d fail, %d corrected, of %zu\n", j.count[0], j.count[1], j.count[2], j.n);
+    fprintf(j.json ? stderr : stdout, "%d pass, %d fail, %d corrected, of %zu\n", j.count[0], j.count[1], j.count[2], j.n);
     return rc != 0 || j.count[MSCOPE_CLAIM_FAIL] > 0 ? MSCOPE_EXIT_FAILED : MSCOPE_EXIT_OK;
 }
