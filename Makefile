@@ -20,7 +20,7 @@ HOST_LIBS   = $(shell $(PKG) --libs gsl fftw3 libcjson)
 CLI_LIBS    = $(shell $(PKG) --libs cairo fontconfig)
 EXTRA_predict_plot = $(shell $(PKG) --cflags cairo fontconfig)
 EXTRA_plot  = $(EXTRA_predict_plot)
-EXTRA_plot  = $(EXTRA_predict_plot)
+EXTRA_canvas = $(EXTRA_predict_plot)
 # The demo model and the powers of coupled maps are plain loop nests; nothing else is built for speed alone.
 EXTRA_model = -O3
 EXTRA_risk  = -O3
@@ -40,7 +40,7 @@ DIAG_SRC   = host/diagnose/curvature.c host/diagnose/verdict.c host/diagnose/spe
 CLI_SRC    = $(addprefix host/cli/,main.c watch.c watch_view.c watch_summary.c record_json.c check.c advise.c predict.c predict_json.c predict_ls.c predict_lr.c \
              predict_words.c predict_plot.c)
 BENCH_SRC  = $(addprefix host/bench/,registry.c rng.c rows.c schedules.c gated.c gated_advise.c workload_sparse_ls.c workload_vocab_ls.c \
-             workload_rare_lr.c workload_bigram.c pool.c grid.c execute.c runner.c list.c results.c plot.c compare.c reproduce.c \
+             workload_rare_lr.c workload_bigram.c pool.c grid.c execute.c runner.c list.c results.c canvas.c plot.c compare.c reproduce.c \
              claims_000.c claims_000_ls.c claims_000_lr.c claims_000_mc.c claims_semantics.c) host/cli/bench.c host/demo/model.c host/demo/text.c
 BENCH_SRC += $(addprefix host/bench/,models.c workload_uv.c workload_pca.c claims_001.c claims_003.c claims_003_pca.c)
 DEMO_SRC   = host/demo/trainer.c host/demo/model.c host/demo/text.c

@@ -1,0 +1,36 @@
+/* canvas.h - a drawing area in data units: frame, ticks, text, colours, legend (cairo) */
+#ifndef MSCOPE_BENCH_CANVAS_H
+#define MSCOPE_BENCH_CANVAS_H
+
+#include <cairo.h>
+
+enum { MSCOPE_CANVAS_LEFT = 86, MSCOPE_CANVAS_TOP = 50, MSCOPE_CANVAS_W = 560, MSCOPE_CANVAS_H = 420 };
+
+/* A drawing area in data units; a logarithmic axis takes log10 of what it is given. */
+typedef struct mscope_canvas {
+    cairo_surface_t *surface;
+    cairo_t *cr;
+    const char *path;
+    double x0, x1, y0, y1;
+    int log_x, log_y, svg;
+} mscope_canvas;
+
+/* PNG, or SVG by the ending of path. close draws no more and writes the file. Both return 0, or -1 with a message. */
+int mscope_canvas_open(mscope_canvas *c, const char *path);
+int mscope_canvas_close(mscope_canvas *c);
+
+/* Place on the page of a value on an axis. */
+double mscope_canvas_x(const mscope_canvas *c, double x);
+double mscope_canvas_y(const mscope_canvas *c, double y);
+
+/* Dark violet over green to yellow, f from 0 to 1: readable in grey and by the colour-blind. */
+void mscope_canvas_ink(cairo_t *cr, double f);
+/* align: 0 left, .5 centre, 1 right */
+void mscope_canvas_text(const mscope_canvas *c, double x, double y, double align, double size, const char *s);
+void mscope_canvas_frame(const mscope_canvas *c, const char *title, const char *x_label, const char *y_label);
+/* Until cairo_restore nothing is drawn outside the frame. */
+void mscope_canvas_clip(const mscope_canvas *c);
+/* A stroke in the present colour and width, and what it stands for, beside the frame. */
+void mscope_canvas_legend(const mscope_canvas *c, int line, const char *label);
+
+#endif
