@@ -6,7 +6,7 @@
 set -eu
 BUILD=${BUILD:-build}
 dir=$(mktemp -d "${TMPDIR:-/tmp}/momentscope-demo.XXXXXX")
-daemon= trainer= watch=
+daemon='' trainer='' watch=''
 
 finish() {
     for pid in $watch $trainer $daemon; do kill "$pid" 2>/dev/null || true; done
@@ -43,11 +43,11 @@ every=6
 watch=$!
 status=0
 wait "$trainer" || status=$?
-trainer=
+trainer=''
 sleep 0.5                       # one more publication
 kill -INT "$watch" 2>/dev/null || true
 wait "$watch" 2>/dev/null || true
-watch=
+watch=''
 
 echo
 echo "== the trainer =="
@@ -58,4 +58,4 @@ echo "== the verdict =="
 "$BUILD/momentscope" watch --once
 kill -TERM "$daemon"
 wait "$daemon" 2>/dev/null || true
-daemon=
+daemon=''
