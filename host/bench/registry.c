@@ -12,6 +12,7 @@ extern const mscope_workload mscope_workload_vocab_ls;
 extern const mscope_workload mscope_workload_bigram;
 extern const mscope_workload mscope_workload_uv;
 extern const mscope_workload mscope_workload_pca;
+extern const mscope_workload mscope_workload_multi_index;
 
 const mscope_workload *const mscope_workloads[] = {
     &mscope_workload_sparse_ls,
@@ -20,6 +21,7 @@ const mscope_workload *const mscope_workloads[] = {
     &mscope_workload_bigram,
     &mscope_workload_uv,
     &mscope_workload_pca,
+    &mscope_workload_multi_index,
     NULL,
 };
 
@@ -27,12 +29,14 @@ extern const mscope_claim mscope_claims_000[];
 extern const mscope_claim mscope_claims_semantics[];
 extern const mscope_claim mscope_claims_001[];
 extern const mscope_claim mscope_claims_003[];
+extern const mscope_claim mscope_claims_004[];
 
 const mscope_claim *const mscope_claim_tables[] = {
     mscope_claims_000,
     mscope_claims_semantics,
     mscope_claims_001,
     mscope_claims_003,
+    mscope_claims_004,
     NULL,
 };
 
