@@ -43,9 +43,9 @@ BENCH_SRC  = $(addprefix host/bench/,registry.c rng.c rows.c schedules.c gated.c
              workload_rare_lr.c workload_bigram.c pool.c grid.c execute.c runner.c list.c results.c canvas.c plot.c compare.c reproduce.c \
              claims_000.c claims_000_ls.c claims_000_lr.c claims_000_mc.c claims_semantics.c) host/cli/bench.c host/demo/model.c host/demo/text.c
 BENCH_SRC += $(addprefix host/bench/,models.c workload_uv.c workload_pca.c claims_001.c claims_003.c claims_003_pca.c)
-BENCH_SRC += $(addprefix host/bench/,workload_multi_index.c claims_004.c)
+BENCH_SRC += $(addprefix host/bench/,workload_multi_index.c claims_004.c workload_gmm.c claims_003_mix.c)
 DEMO_SRC   = host/demo/trainer.c host/demo/model.c host/demo/text.c
-TESTS      = test_exact test_totals test_kern test_core test_wire test_engine test_client test_subscribe test_verdict test_spectrum test_theory test_logistic test_theory_vectors test_theory_mc test_conflict test_advice
+TESTS      = test_exact test_totals test_kern test_core test_wire test_engine test_client test_subscribe test_verdict test_spectrum test_theory test_logistic test_theory_vectors test_theory_mc test_conflict test_advice test_bench_models
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_OBJ    = $(call obj,$(CORE_SRC) $(PROTO_SRC) $(CLIENT_SRC))
@@ -133,6 +133,13 @@ bench-advice: $(BUILD)/bench/advice ## advised settings against a sweep, by exac
 LINK_test_engine = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=mmap \
                    -Wl,--start-group $(BUILD)/libmscope_daemon.a $(BUILD)/libmomentscope.a -Wl,--end-group
 $(BUILD)/tests/test_engine: $(BUILD)/libmscope_daemon.a
+
+# Of the bench the linker takes what the registry names: workloads and claims.
+LINK_test_bench_models = $(BUILD)/libmscope_bench.a $(BUILD)/libmscope_host.a $(BUILD)/libmomentscope.a
+$(BUILD)/tests/test_bench_models: $(BUILD)/libmscope_bench.a
+
+$(BUILD)/libmscope_bench.a: $(call obj,$(filter-out host/cli/%,$(BENCH_SRC)))
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 $(BUILD)/libmscope_daemon.a: $(call obj,$(filter-out %/main.c,$(DAEMON_SRC)))
 	$(Q)rm -f $@ && $(AR) rcs $@ $^

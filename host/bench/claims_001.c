@@ -25,7 +25,7 @@ typedef struct {
 static double time_of(const ladder *l, double eta, uint64_t seed)
 {
     const mscope_model_value values[] = { { "valley", l->valley }, { "activation", l->activation }, { NULL, 0 } };
-    static double at[SAMPLES_A_RUN], y[SAMPLES_A_RUN];
+    double at[SAMPLES_A_RUN], y[SAMPLES_A_RUN];
     const double eps = constant * pow(eta, l->gamma);
     const double about = 6 * fmax(pow(eta, 2 * l->gamma - 2), pow(eta, -2.0 / 3));
     const uint64_t every = (uint64_t)(about / 100) + 1;

@@ -10,5 +10,9 @@ const mscope_claim mscope_claims_003[] = {
     { "003", "Prop. 3.2", "matrix PCA: |m| at lambda = 2", 1, 0.01, 2, 5, mscope_003_pca_fixed_point },
     { "003", "(3.5)", "matrix PCA: variance of sqrt(n) (r2 - 1)", 0.25, 0.05, 2, 5, mscope_003_pca_radius },
     { "003", "(3.3)", "tensor PCA, Lambda = 0.5: drift over M", -3, 1, 0.5, 2, mscope_003_pca_tensor },
+    { "003", "Prop. 4.2", "GMM: sum of v^2 at the stable fixed points", 1.3862944, 0.07, 2, 3, mscope_003_mixture_level },
+    { "003", "Figure 7", "GMM: probability of success", 0.5, 0, 2, 60, mscope_003_mixture },
+    { "003", "Figure 10", "XOR, K = 4: probability of success", 0.09375, 0, 4, 90, mscope_003_mixture },
+    { "003", "(5.2)", "XOR, K = 6: probability of success", 0.38085938, 0, 6, 120, mscope_003_mixture },
     { NULL, NULL, NULL, 0, 0, 0, 0, NULL },
 };

@@ -25,7 +25,7 @@ static double growth(double k, double lambda, double start, double t, size_t run
     const double n = 1e5;
     const mscope_model_value values[] = { { "n", n },           { "k", k }, { "lambda", lambda }, { "scaled", 1 },
                                           { "start", start }, { NULL, 0 } };
-    double *end = malloc(runs * sizeof *end);
+    double *end = calloc(runs, sizeof *end);
     if (end == NULL)
         return NAN;
     for (size_t i = 0; i < runs; i++) {
@@ -108,7 +108,7 @@ static double spread(int stat, double scale, double lambda, double k, size_t run
 {
     const double n = 4000;
     const mscope_model_value values[] = { { "n", n }, { "k", k }, { "lambda", lambda }, { NULL, 0 } };
-    double *x = malloc(runs * sizeof *x);
+    double *x = calloc(runs, sizeof *x);
     if (x == NULL)
         return NAN;
     for (size_t i = 0; i < runs; i++) {

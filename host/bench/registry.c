@@ -12,6 +12,8 @@ extern const mscope_workload mscope_workload_vocab_ls;
 extern const mscope_workload mscope_workload_bigram;
 extern const mscope_workload mscope_workload_uv;
 extern const mscope_workload mscope_workload_pca;
+extern const mscope_workload mscope_workload_gmm;
+extern const mscope_workload mscope_workload_xor;
 extern const mscope_workload mscope_workload_multi_index;
 
 const mscope_workload *const mscope_workloads[] = {
@@ -21,6 +23,8 @@ const mscope_workload *const mscope_workloads[] = {
     &mscope_workload_bigram,
     &mscope_workload_uv,
     &mscope_workload_pca,
+    &mscope_workload_gmm,
+    &mscope_workload_xor,
     &mscope_workload_multi_index,
     NULL,
 };
