@@ -110,7 +110,7 @@ class Check(unittest.TestCase):
         self.assertEqual(r.returncode, 1)
         self.assertIn("no table", r.stderr)
         r = self.check("--wait", "0.3", "--table", "absent")
-        self.assertIn("for table absent", r.stderr)
+        self.assertIn("no table absent", r.stderr)
         self.daemon.kill()
         r = self.check("--wait", "0.3")
         self.assertEqual(r.returncode, 1)

@@ -199,7 +199,7 @@ class Watch(unittest.TestCase):
         self.assertIn("is momentscoped running?", r.stderr)
         r = self.watch("--once", "--wait", "0.3", "--table", "nothing")
         self.assertEqual(r.returncode, 1)
-        self.assertIn("no such table", r.stderr)
+        self.assertIn("no table", r.stderr)
         r = self.watch("--once", "--wait", "0.3", "--table", "idle")
         self.assertEqual(r.returncode, 1)
         self.assertIn("no row of the table has moved yet", r.stderr)

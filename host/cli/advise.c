@@ -9,14 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cjson/cJSON.h>
 
 #include "diagnose/advice_words.h"
+#include "listen.h"
 #include "watch_view.h"
 
-enum { QUIET_MS = 300 };
 
 struct options {
     const char *telemetry, *replay, *table;
@@ -190,49 +189,17 @@ static int read_lines(const struct options *o, mscope_view *v)
 
 /* -- records from the daemon ------------------------------------------------------------------------------ */
 
-static double now_s(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static int wanted(const struct options *o, const mscope_message *m)
-{
-    const char *name = m->record.kind == MSCOPE_REC_BAND    ? m->record.u.band.table
-                       : m->record.kind == MSCOPE_REC_TABLE ? m->record.u.table.table
-                                                            : NULL;
-
-    return name != NULL && (o->table == NULL || strcmp(name, o->table) == 0);
-}
-
 static int read_daemon(const struct options *o, mscope_view *v)
 {
-    double start = now_s(), complete = 0;
+    const mscope_listen l = { "advise", o->table, o->telemetry, NULL };
     mscope_subscriber *s;
-    mscope_message m;
     int rc = mscope_subscribe(&s, o->telemetry, o->replay, "");
 
     if (rc != 0)
         return mscope_view_refused("advise", rc);
-    while (complete == 0 || now_s() - complete < QUIET_MS * 1e-3) {
-        if (mscope_subscriber_next(s, &m, 50) == 0 && wanted(o, &m) && mscope_view_take(v, &m) != 0)
-            break;
-        if (!mscope_view_complete(v))
-            complete = 0;
-        else if (complete == 0)
-            complete = now_s();
-        if (complete == 0 && now_s() - start > o->wait_s)
-            break;
-    }
+    rc = mscope_listen_full(&l, s, o->wait_s, v);
     mscope_subscriber_close(s);
-    if (complete == 0) {
-        fprintf(stderr, "momentscope advise: no full set of records%s%s within %.3g s: is momentscoped running, and has a row moved?\n",
-                o->table != NULL ? " of table " : "", o->table != NULL ? o->table : "", o->wait_s);
-        return MSCOPE_EXIT_FAILED;
-    }
-    return MSCOPE_EXIT_OK;
+    return rc;
 }
 
 /* -- the answer ------------------------------------------------------------------------------------------- */

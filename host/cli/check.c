@@ -15,10 +15,10 @@
 
 #include <zmq.h>
 
+#include "listen.h"
 #include "record_json.h"
 #include "watch_view.h"
 
-enum { QUIET_MS = 300 };
 
 /* Worst last; the exit code of a regime is its place here plus FIRST_CODE. */
 static const char *const severity[] = { "resonant", "sgd-like", "heavy-ball", "unknown", "near-instability", "unstable" };
@@ -150,26 +150,6 @@ static int read_options(int argc, char **argv, struct options *o)
     return -1;
 }
 
-static double now_s(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static int wanted(const struct options *o, const mscope_message *m)
-{
-    switch (m->record.kind) {
-    case MSCOPE_REC_BAND: return o->table == NULL || strcmp(m->record.u.band.table, o->table) == 0;
-    case MSCOPE_REC_TABLE: return o->table == NULL || strcmp(m->record.u.table.table, o->table) == 0;
-    case MSCOPE_REC_ACF: return o->table == NULL || strcmp(m->record.u.acf.table, o->table) == 0;
-    case MSCOPE_REC_DAEMON: return 1;
-    case MSCOPE_REC_ALERT: break;
-    }
-    return 0;
-}
-
 /* -- one band, the whole ----------------------------------------------------------------------------- */
 
 static void field(const char *name, double x)
@@ -268,36 +248,18 @@ static int conclude(const mscope_view *v, const struct options *o)
     return code;
 }
 
-static int nothing_came(const struct options *o, const mscope_view *v, double waited)
+static mscope_listen listening(const struct options *o)
 {
-    const char *what = v->tables > 0 ? "no full set of records" : v->have_daemon ? "no table" : "nothing";
-
-    fprintf(stderr, "momentscope check: %s from %s%s%s within %.3g s%s\n", what,
-            o->telemetry != NULL ? o->telemetry : "the default endpoint", o->table != NULL ? " for table " : "",
-            o->table != NULL ? o->table : "", waited, v->have_daemon ? "" : ": is momentscoped running?");
-    return MSCOPE_EXIT_FAILED;
+    return (mscope_listen){ "check", o->table, o->telemetry, &stop };
 }
 
-/* A full set, then a moment of silence, in which the autocorrelations come too. */
 static int check_once(const struct options *o, mscope_subscriber *s, mscope_view *v)
 {
-    double start = now_s(), complete = 0;
-    mscope_message m;
+    mscope_listen l = listening(o);
+    int code = mscope_listen_full(&l, s, o->wait_s, v);
 
-    while (!stop) {
-        if (mscope_subscriber_next(s, &m, 50) == 0 && wanted(o, &m) && mscope_view_take(v, &m) != 0)
-            return MSCOPE_EXIT_FAILED;
-        if (!mscope_view_complete(v))
-            complete = 0;
-        else if (complete == 0)
-            complete = now_s();
-        if (complete != 0 && now_s() - complete > QUIET_MS * 1e-3)
-            break;
-        if (complete == 0 && now_s() - start > o->wait_s)
-            return nothing_came(o, v, o->wait_s);
-    }
-    if (stop)
-        return MSCOPE_EXIT_FAILED;
+    if (code != MSCOPE_EXIT_OK)
+        return code;
     for (size_t i = 0; i < v->tables; i++)
         for (int b = 0; b < MSCOPE_BANDS; b++)
             if (v->table[i].have[b])
@@ -367,11 +329,12 @@ static const mscope_watched *find(const mscope_view *v, const mscope_rec_band *b
 /* A band nobody has judged yet counts as unknown, so its first known regime is a change. */
 static int follow(const struct options *o, mscope_subscriber *s, mscope_view *v, struct alerts *a)
 {
-    double start = now_s();
+    mscope_listen l = listening(o);
+    double start = mscope_listen_now_s();
     mscope_message m;
 
-    while (!stop && !ferror(stdout) && (o->for_s == 0 || now_s() - start < o->for_s)) {
-        if (mscope_subscriber_next(s, &m, 50) != 0 || !wanted(o, &m))
+    while (!stop && !ferror(stdout) && (o->for_s == 0 || mscope_listen_now_s() - start < o->for_s)) {
+        if (mscope_subscriber_next(s, &m, 50) != 0 || !mscope_listen_wants(&l, &m))
             continue;
         int judged = m.record.kind == MSCOPE_REC_BAND;
         const mscope_watched *w = judged ? find(v, &m.record.u.band) : NULL;
@@ -385,7 +348,7 @@ static int follow(const struct options *o, mscope_subscriber *s, mscope_view *v,
         fflush(stdout);
         publish(a, &m.record.u.band, &w->verdict[m.record.u.band.band], before);
     }
-    return v->tables == 0 ? nothing_came(o, v, now_s() - start) : conclude(v, o);
+    return v->tables == 0 ? mscope_listen_nothing(&l, v, mscope_listen_now_s() - start) : conclude(v, o);
 }
 
 int mscope_cmd_check(int argc, char **argv)

@@ -9,16 +9,16 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "listen.h"
 #include "record_json.h"
 #include "watch_summary.h"
 #include "watch_view.h"
 
-enum { DRAW_MS = 250, PLAIN_MS = 2000, QUIET_MS = 300 };
+enum { DRAW_MS = 250, PLAIN_MS = 2000 };
 
 static const double SECONDS_MAX = 1e6;
 
@@ -106,29 +106,6 @@ static int read_options(int argc, char **argv, struct options *o)
     return -1;
 }
 
-static double now_s(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static int wanted(const struct options *o, const mscope_message *m)
-{
-    const char *name = NULL;
-
-    switch (m->record.kind) {
-    case MSCOPE_REC_BAND: name = m->record.u.band.table; break;
-    case MSCOPE_REC_TABLE: name = m->record.u.table.table; break;
-    case MSCOPE_REC_ACF: name = m->record.u.acf.table; break;
-    case MSCOPE_REC_ALERT: name = m->record.u.alert.table; break;
-    case MSCOPE_REC_DAEMON: break;
-    }
-    return o->table == NULL || name == NULL || strcmp(name, o->table) == 0 ||
-           (m->record.kind == MSCOPE_REC_ALERT && name[0] == '\0');
-}
-
 /* -- the screen ------------------------------------------------------------------------------------- */
 
 static void screen_enter(void)
@@ -213,46 +190,18 @@ static void show(const mscope_view *v, mscope_subscriber *s, int in_place)
 
 /* -- the three ways to watch ------------------------------------------------------------------------- */
 
-static int nothing_came(const struct options *o, const mscope_view *v, double waited)
+static mscope_listen listening(const struct options *o)
 {
-    char where[256];
-
-    if (o->telemetry != NULL)
-        snprintf(where, sizeof where, "%s", o->telemetry);
-    else if (mscope_default_endpoint("telemetry", where, sizeof where) != 0)
-        snprintf(where, sizeof where, "the default endpoint");
-    if (v->tables > 0)
-        fprintf(stderr, "momentscope watch: no full set of records from %s within %.3g s: no row of the table has moved yet\n",
-                where, waited);
-    else if (v->have_daemon)
-        fprintf(stderr, "momentscope watch: the daemon at %s has no %s within %.3g s\n", where,
-                o->table != NULL ? "such table" : "table", waited);
-    else
-        fprintf(stderr, "momentscope watch: nothing came from %s within %.3g s: is momentscoped running?\n", where, waited);
-    return MSCOPE_EXIT_FAILED;
+    return (mscope_listen){ "watch", o->table, o->telemetry, &stop };
 }
 
-/* A late joiner is given the latest record of every topic: a full set, then a moment of silence. */
 static int watch_once(const struct options *o, mscope_subscriber *s, mscope_view *v)
 {
-    double start = now_s(), complete = 0;
-    mscope_message m;
+    mscope_listen l = listening(o);
+    int code = mscope_listen_full(&l, s, o->wait_s, v);
 
-    while (!stop) {
-        int rc = mscope_subscriber_next(s, &m, 50);
-        if (rc == 0 && wanted(o, &m) && mscope_view_take(v, &m) != 0)
-            return MSCOPE_EXIT_FAILED;
-        if (!mscope_view_complete(v))
-            complete = 0;
-        else if (complete == 0)
-            complete = now_s();
-        if (complete != 0 && now_s() - complete > QUIET_MS * 1e-3)
-            break;
-        if (complete == 0 && now_s() - start > o->wait_s)
-            return nothing_came(o, v, o->wait_s);
-    }
-    if (stop)
-        return MSCOPE_EXIT_FAILED;
+    if (code != MSCOPE_EXIT_OK)
+        return code;
     if (o->json) {
         mscope_view_json(v, stdout);
         return MSCOPE_EXIT_OK;
@@ -266,12 +215,13 @@ static int watch_once(const struct options *o, mscope_subscriber *s, mscope_view
 
 static int watch_json(const struct options *o, mscope_subscriber *s)
 {
-    double start = now_s();
+    mscope_listen l = listening(o);
+    double start = mscope_listen_now_s();
     mscope_message m;
     int any = 0;
 
-    while (!stop && !ferror(stdout) && (o->for_s == 0 || now_s() - start < o->for_s)) {
-        if (mscope_subscriber_next(s, &m, 100) == 0 && wanted(o, &m)) {
+    while (!stop && !ferror(stdout) && (o->for_s == 0 || mscope_listen_now_s() - start < o->for_s)) {
+        if (mscope_subscriber_next(s, &m, 100) == 0 && mscope_listen_wants(&l, &m)) {
             mscope_json_record(stdout, &m);
             fflush(stdout);
             any = 1;
@@ -283,30 +233,31 @@ static int watch_json(const struct options *o, mscope_subscriber *s)
 static int watch_live(const struct options *o, mscope_subscriber *s, mscope_view *v)
 {
     int in_place = isatty(STDOUT_FILENO), new_since = 0;
-    double start = now_s(), drawn = 0, every = o->every_s > 0 ? o->every_s : (in_place ? DRAW_MS : PLAIN_MS) * 1e-3;
+    mscope_listen l = listening(o);
+    double start = mscope_listen_now_s(), drawn = 0, every = o->every_s > 0 ? o->every_s : (in_place ? DRAW_MS : PLAIN_MS) * 1e-3;
     mscope_message m;
 
     if (in_place)
         screen_enter();
-    while (!stop && !ferror(stdout) && (o->for_s == 0 || now_s() - start < o->for_s)) {
-        if (mscope_subscriber_next(s, &m, 50) == 0 && wanted(o, &m)) {
+    while (!stop && !ferror(stdout) && (o->for_s == 0 || mscope_listen_now_s() - start < o->for_s)) {
+        if (mscope_subscriber_next(s, &m, 50) == 0 && mscope_listen_wants(&l, &m)) {
             if (mscope_view_take(v, &m) != 0)
                 break;
             new_since = 1;
         }
-        if (now_s() - drawn >= every && (in_place || (new_since && mscope_view_complete(v)))) {
+        if (mscope_listen_now_s() - drawn >= every && (in_place || (new_since && mscope_view_complete(v)))) {
             if (v->tables > 0 || v->have_daemon)
                 show(v, s, in_place);
             else if (in_place)
                 draw("waiting for momentscoped ...\n", window());
-            drawn = now_s();
+            drawn = mscope_listen_now_s();
             new_since = 0;
         }
     }
     if (in_place)
         screen_leave();
     if (v->tables == 0)
-        return nothing_came(o, v, now_s() - start);
+        return mscope_listen_nothing(&l, v, mscope_listen_now_s() - start);
     if (in_place || new_since)
         show(v, s, 0);
     return MSCOPE_EXIT_OK;
