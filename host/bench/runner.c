@@ -75,12 +75,28 @@ static long keys_of(int fd, char ***keys)
     return ftruncate(fd, whole) < 0 ? -1 : (long)n;
 }
 
+/* The workers of a killed sweep hold its lock for the moment that they outlive it. */
+static int lock(int fd)
+{
+    const struct timespec moment = { 0, 50 * 1000 * 1000 };
+
+    for (int i = 0; i < 60; i++) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+            return 0;
+        if (errno != EWOULDBLOCK)
+            return -1;
+        nanosleep(&moment, NULL);
+    }
+    errno = EWOULDBLOCK;
+    return -1;
+}
+
 /* Opens, locks and reads the file; drops runs that it has. Returns 0 or negative. */
 static int resume(struct sweep *s, const char *path, size_t runs)
 {
     char **keys, key[2048], *ask = key;
     s->fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-    if (s->fd < 0 || flock(s->fd, LOCK_EX | LOCK_NB) < 0) {
+    if (s->fd < 0 || lock(s->fd) < 0) {
         fprintf(stderr, "momentscope bench run: %s: %s\n", path,
                 errno == EWOULDBLOCK ? "another sweep is writing it" : strerror(errno));
         return -1;
