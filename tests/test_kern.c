@@ -23,6 +23,17 @@ static void fill(buffers *b)
     }
 }
 
+static void run_one(const mscope_kern *k, buffers *b, size_t d, size_t off, int with_idle, int with_kick, int with_ref,
+                    mscope_sums *sum)
+{
+    const uint32_t row = 0;
+    const void *g = b->g + off;
+    mscope_job job = { b->theta + off, b->m + off, with_ref ? b->ref + off : NULL, d, 1, 1, &row, with_kick ? &g : NULL,
+                       &idle, with_idle != 0, with_kick ? &kick : NULL, sum };
+
+    k->rows[MSCOPE_STATE_F32][MSCOPE_STATISTICS_DOUBLE](&job);
+}
+
 static int same_bits(const mscope_kern *k, size_t d, size_t off, int with_idle, int with_kick, int with_ref)
 {
     static buffers a, b;
@@ -38,9 +49,7 @@ static int same_bits(const mscope_kern *k, size_t d, size_t off, int with_idle, 
     memcpy(&a.m[off + d], &canary, 4);
     b = a;
     for (int i = 0; i < 2; i++)
-        kern[i]->row[MSCOPE_STATE_F32](both[i]->theta + off, both[i]->m + off, with_ref ? both[i]->ref + off : NULL,
-                                       with_kick ? both[i]->g + off : NULL, d, with_idle ? &idle : NULL,
-                                       with_kick ? &kick : NULL, sum[i]);
+        run_one(kern[i], both[i], d, off, with_idle, with_kick, with_ref, sum[i]);
     qa = mscope_kern_ref.sumsq[0](a.g + off, d);
     qb = k->sumsq[0](b.g + off, d);
     return memcmp(&a, &b, sizeof a) == 0 && memcmp(&sa, &sb, sizeof sa) == 0 && memcmp(&qa, &qb, sizeof qa) == 0 &&

@@ -95,11 +95,45 @@ double mscope_sumsq_f64_ref(const void *x, size_t d)
     return mscope_lanes_fold(lane);
 }
 
+static void rows_f32(const mscope_job *j)
+{
+    mscope_job_each(j, row_f32, 4, 4, 1);
+}
+
+static void rows_f32_bare(const mscope_job *j)
+{
+    mscope_job_each(j, row_f32, 4, 4, 0);
+}
+
+void mscope_rows_mixed_ref(const mscope_job *j)
+{
+    mscope_job_each(j, mscope_row_mixed_ref, 4, 8, 1);
+}
+
+void mscope_rows_mixed_bare_ref(const mscope_job *j)
+{
+    mscope_job_each(j, mscope_row_mixed_ref, 4, 8, 0);
+}
+
+void mscope_rows_f64_ref(const mscope_job *j)
+{
+    mscope_job_each(j, mscope_row_f64_ref, 8, 8, 1);
+}
+
+void mscope_rows_f64_bare_ref(const mscope_job *j)
+{
+    mscope_job_each(j, mscope_row_f64_ref, 8, 8, 0);
+}
+
 static int always(void)
 {
     return 1;
 }
 
 const mscope_kern mscope_kern_ref = {
-    "ref", always, { row_f32, mscope_row_mixed_ref, mscope_row_f64_ref }, { sumsq_f32, mscope_sumsq_f64_ref }
+    "ref", always,
+    { { rows_f32, rows_f32, rows_f32_bare },
+      { mscope_rows_mixed_ref, mscope_rows_mixed_ref, mscope_rows_mixed_bare_ref },
+      { mscope_rows_f64_ref, mscope_rows_f64_ref, mscope_rows_f64_bare_ref } },
+    { row_f32, mscope_row_mixed_ref, mscope_row_f64_ref }, { sumsq_f32, mscope_sumsq_f64_ref }
 };

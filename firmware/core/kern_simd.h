@@ -120,12 +120,26 @@ static double simd_sumsq_f32(const void *x, size_t d)
     return mscope_lanes_fold(lane);
 }
 
+static void simd_rows_f32(const mscope_job *j)
+{
+    mscope_job_each(j, simd_row_f32, 4, 4, 1);
+}
+
+static void simd_rows_f32_bare(const mscope_job *j)
+{
+    mscope_job_each(j, simd_row_f32, 4, 4, 0);
+}
+
 static int simd_usable(void)
 {
     return KERN_USABLE;
 }
 
 const mscope_kern KERN = {
-    KERN_NAME, simd_usable, { simd_row_f32, mscope_row_mixed_ref, mscope_row_f64_ref },
+    KERN_NAME, simd_usable,
+    { { simd_rows_f32, simd_rows_f32, simd_rows_f32_bare },
+      { mscope_rows_mixed_ref, mscope_rows_mixed_ref, mscope_rows_mixed_bare_ref },
+      { mscope_rows_f64_ref, mscope_rows_f64_ref, mscope_rows_f64_bare_ref } },
+    { simd_row_f32, mscope_row_mixed_ref, mscope_row_f64_ref },
     { simd_sumsq_f32, mscope_sumsq_f64_ref }
 };

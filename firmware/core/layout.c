@@ -23,6 +23,7 @@ static int in_range(const mscope_table_config *c)
 
     return c->rows >= 1 && c->rows <= (uint32_t)1 << 31 && c->dim >= 1 && c->dim <= 65536 && c->capacity >= 1 &&
            c->capacity <= (uint32_t)1 << 31 && c->state >= MSCOPE_STATE_F32 && c->state <= MSCOPE_STATE_F64 &&
+           c->statistics >= MSCOPE_STATISTICS_DOUBLE && c->statistics <= MSCOPE_STATISTICS_NONE &&
            (c->form == MSCOPE_FORM_EMA || c->form == MSCOPE_FORM_TORCH) && c->acf_rows <= 64 &&
            (c->nesterov == 0 || c->nesterov == 1) && (c->reference == 0 || c->reference == 1) &&
            (h == 0 || (h >= 16 && h <= (uint32_t)1 << 24 && (h & (h - 1)) == 0));

@@ -119,9 +119,10 @@ mscope_idle mscope_row_idle(const mscope_table *t, const mscope_row_record *row,
 void mscope_row_run(mscope_table *t, uint32_t row, const void *g, const mscope_idle *idle, const mscope_kick *kick,
                        mscope_sums *sums)
 {
-    t->kern->row[t->cfg.state](mscope_at(t->theta, row, t, t->theta_size), mscope_at(t->m, row, t, t->m_size),
-                               t->ref ? mscope_at(t->ref, row, t, t->theta_size) : NULL, g, t->cfg.dim, idle, kick,
-                               sums);
+    mscope_job job = { t->theta, t->m, t->ref, t->cfg.dim, 1, 1, &row, g ? &g : NULL, idle, idle != NULL, kick, sums };
+
+    *sums = (mscope_sums){ 0.0, 0.0, 0.0, 0.0 };     /* what is left without statistics */
+    t->kern->rows[t->cfg.state][t->cfg.statistics](&job);
 }
 
 void mscope_row_catch_up(mscope_table *t, uint32_t row)

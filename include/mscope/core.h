@@ -39,6 +39,13 @@ enum mscope_form {                 /* how m absorbs a gradient                  
                                       theta <- theta - eta g with m left alone (torch.optim.SGD) */
 };
 
+enum mscope_statistics {           /* how |theta-ref|^2, |m|^2, <theta-ref,m>, <g,m> of a row are summed */
+    MSCOPE_STATISTICS_DOUBLE = 0,  /* in float64: totals to 1e-9                                 */
+    MSCOPE_STATISTICS_FLOAT = 1,   /* in float32 lanes, folded to float64: about 1e-6, faster. State F32 only, the
+                                      others sum in float64                                      */
+    MSCOPE_STATISTICS_NONE = 2     /* not at all: the update alone                               */
+};
+
 typedef struct mscope_table mscope_table;   /* lives wholly in the caller's memory */
 
 typedef struct mscope_table_config {
@@ -53,6 +60,7 @@ typedef struct mscope_table_config {
     uint32_t acf_rows;       /* rows followed per band for the reference autocorrelation, 0 .. 64 */
     void *theta;             /* borrowed rows x dim array to work on in place, or NULL: inside mem */
     void *m;                 /* borrowed rows x dim array, or NULL: inside mem (both start at 0)  */
+    enum mscope_statistics statistics;   /* 0: in float64                                          */
     const char *kernel;      /* "ref", "v256", ...; NULL: the widest usable here                  */
 } mscope_table_config;
 
