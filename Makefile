@@ -32,7 +32,7 @@ PROTO_SRC  = protocol/endpoint.c protocol/fields.c protocol/ingest.c protocol/te
 CLIENT_SRC = host/client/queue.c host/client/link.c host/client/heal.c host/client/check.c host/client/attach.c \
              host/client/subscribe.c
 DAEMON_SRC = $(addprefix firmware/daemon/,main.c options.c log.c sockets.c ingest.c engine.c tables.c steps.c \
-             records.c ring.c publish.c replay.c store.c)
+             records.c slices.c ring.c publish.c replay.c store.c)
 THEORY_SRC = $(addprefix host/theory/,batch.c matrix.c maps.c clocks.c stability.c feedback.c vocabulary.c \
              atlas.c limits.c integrate.c gauss.c kl.c logistic.c floors.c lr_limits.c)
 DIAG_SRC   = host/diagnose/curvature.c host/diagnose/verdict.c host/diagnose/spectrum.c \

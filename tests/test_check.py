@@ -97,6 +97,8 @@ class Check(unittest.TestCase):
         self.assertAlmostEqual(band["H"], 35 / 38, places=5)
         self.assertGreater(band["confidence"], 0.9)
         self.assertIsNone(band["acf_omega"])
+        times = {k: whole.pop(k) for k in ("late_worst", "pause_worst", "message_worst")}
+        self.assertTrue(all(0 <= t < 10 for t in times.values()), times)
         self.assertEqual(whole, {"worst": "near-instability", "table": "words", "band": 0, "bands": 1, "exit": 7})
 
     def test_wrong_usage_and_silence(self):

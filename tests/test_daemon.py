@@ -973,6 +973,24 @@ class Restarts(Case):
         self.assertEqual(said.count(f"cannot write {path}.new: File too large"), 2, said)
         self.assertEqual([n for n in os.listdir(d.dir) if n.startswith("state")], [])
 
+    def test_it_times_itself(self):
+        d = self.daemon("--interval", "0.05")
+        sub = self.subscriber(d, "daemon")
+        calm = sub.until(lambda topic, r: r["publish_time"] > 0, "a second daemon record")
+        for of in ("late", "pause", "message", "slice"):
+            self.assertLessEqual(calm[of + "_max"], calm[of + "_worst"], of)
+        self.assertLess(calm["pause_worst"], 0.4)
+        self.assertEqual((calm["message_max"], calm["realtime"]), (0, "off"))
+        self.trainer(d).hello("t", 1000, 64)
+        sub.until(lambda topic, r: 0 < r["message_max"] <= r["pause_max"], "a HELLO took time, and so the engine")
+        d.signal(signal.SIGSTOP)
+        time.sleep(0.6)
+        d.signal(signal.SIGCONT)
+        stood = sub.until(lambda topic, r: r["pause_max"] > 0.4, "the pause of a stopped daemon")
+        self.assertGreater(stood["late_max"], 0.3)
+        after = sub.until(lambda topic, r: r["pause_max"] < 0.4, "a record after it")
+        self.assertEqual(after["pause_worst"], stood["pause_max"])
+
     def test_stopped_and_continued_loses_nothing(self):
         d = self.daemon(*self.FLAGS)
         sub, t = self.start(d)

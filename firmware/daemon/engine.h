@@ -4,7 +4,8 @@
  * into the ring. Time is handed in. Memory for a table is mapped when a HELLO creates it; nothing else is.
  *
  *   engine.c   sessions, sequence numbers, dispatch        steps.c    STEP, PROBE, REFERENCE, SYNC into the core
- *   tables.c   HELLO: tables come, stay, change hands      records.c  core to telemetry records                */
+ *   tables.c   HELLO: tables come, stay, change hands      records.c  core to telemetry records
+ *   slices.c   a publication in pieces between messages                                                        */
 #ifndef MSCOPE_DAEMON_ENGINE_H
 #define MSCOPE_DAEMON_ENGINE_H
 
@@ -25,6 +26,7 @@ typedef struct mscope_engine_config {
     double interval;                 /* seconds, for the daemon record                           */
     const char *kernel;              /* NULL: the widest                                         */
     int can_save;                    /* a state file was named                                   */
+    char realtime[192];              /* what --realtime did, for the daemon record               */
 } mscope_engine_config;
 
 typedef struct mscope_session {
@@ -63,6 +65,7 @@ typedef struct mscope_shadow {       /* the daemon's copy of one trainer's table
     /* publication */
     uint64_t published;              /* step of the last regular record                          */
     int changed;                     /* exact or attached moved since                            */
+    int due;                         /* in the publication under way: enum mscope_due            */
     double fisher[MSCOPE_BANDS], fisher_updates[MSCOPE_BANDS];
     mscope_meter meter;
 } mscope_shadow;
@@ -70,6 +73,15 @@ typedef struct mscope_shadow {       /* the daemon's copy of one trainer's table
 typedef struct mscope_counters {
     uint64_t frames_in, bytes_in, steps_applied, frames_refused, frames_duplicate, lost_frames, state_saves;
 } mscope_counters;
+
+typedef struct mscope_extreme {      /* the largest of some times, of this window and ever      */
+    uint64_t window_ns, ever_ns;
+} mscope_extreme;
+
+typedef struct mscope_timing {       /* the daemon about itself, for its record                  */
+    mscope_extreme late, pause, message, slice;
+    uint64_t publish_ns;             /* publication work of this window                          */
+} mscope_timing;
 
 typedef struct mscope_outside {      /* what other threads count, read for the daemon record     */
     _Atomic uint64_t records_out, replay_requests, replay_refused, unsent;
@@ -85,7 +97,9 @@ typedef struct mscope_engine {
     uint64_t bytes;                  /* mapped for tables                                        */
     mscope_counters count;
     mscope_meter meter;
-    double late_max;
+    mscope_timing timing;
+    int publishing;                  /* a publication is under way: some records are still due   */
+    uint64_t deadline_ns;            /* its deadline, 0: none                                    */
     int save_wanted;
 } mscope_engine;
 
@@ -120,10 +134,23 @@ void mscope_engine_message(mscope_engine *e, const mscope_frame *frames, size_t 
 void mscope_engine_slept(mscope_engine *e, uint64_t ns);
 
 enum mscope_publish { MSCOPE_PUBLISH_CHANGED, MSCOPE_PUBLISH_MOVED, MSCOPE_PUBLISH_ALL };
+enum mscope_due { MSCOPE_DUE_NOT, MSCOPE_DUE_REPEAT, MSCOPE_DUE_REGULAR };
 
-/* mscope_engine_publish - the daemon's record, and those of tables whose truth or owner changed; MOVED: regular
- * records of tables with new steps too; ALL: every table (SIGHUP, the end)                                     */
+/* mscope_publish_begin - open a publication: the daemon's record, and those of tables whose truth or owner changed;
+ * MOVED: regular records of tables with new steps too; ALL: every table (SIGHUP, the end). One under way grows.
+ * deadline_ns: when its last record should be out, for the lateness; 0: there is none                          */
+void mscope_publish_begin(mscope_engine *e, uint64_t now_ns, uint64_t deadline_ns, enum mscope_publish what);
+/* mscope_publish_slice - the records of one due table, or at the end the daemon's; messages may come between slices
+ * Returns  whether more is due                                                                                 */
+int mscope_publish_slice(mscope_engine *e, uint64_t now_ns);
+/* mscope_engine_publish - a publication from begin to end, without a look at anything else                     */
 void mscope_engine_publish(mscope_engine *e, uint64_t now_ns, enum mscope_publish what);
+
+static inline void mscope_extreme_note(mscope_extreme *x, uint64_t ns)
+{
+    x->window_ns = ns > x->window_ns ? ns : x->window_ns;
+    x->ever_ns = ns > x->ever_ns ? ns : x->ever_ns;
+}
 
 /* mscope_engine_alert - an alert record and a log line; s NULL: about the daemon */
 void mscope_engine_alert(mscope_engine *e, const mscope_shadow *s, const char *code, const char *format, ...)
@@ -162,6 +189,10 @@ MSCOPE_MUST_CHECK int mscope_sync_apply(mscope_engine *e, mscope_shadow *s, cons
 
 /* mscope_shadow_publish - records of one table; regular ones also close its window */
 void mscope_shadow_publish(mscope_engine *e, mscope_shadow *s, int regular);
+/* mscope_daemon_record - the daemon about itself; closes the window of its timing */
+void mscope_daemon_record(mscope_engine *e, uint64_t now_ns);
+/* mscope_shadow_moved - are there steps since the last regular record? */
+int mscope_shadow_moved(const mscope_shadow *s);
 /* mscope_shadow_publish_last - what is still unpublished, before the table goes or starts over */
 void mscope_shadow_publish_last(mscope_engine *e, mscope_shadow *s);
 

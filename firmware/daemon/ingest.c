@@ -9,6 +9,7 @@
 
 #include <sys/mman.h>
 #include <sys/signalfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <zmq.h>
@@ -87,6 +88,20 @@ static int one_message(mscope_ingest *in, uint64_t now)
     return 1;
 }
 
+/* One slice of the publication under way. */
+static uint64_t work(mscope_ingest *in, uint64_t now)
+{
+    mscope_timing *t = &in->engine->timing;
+    uint64_t end;
+
+    if (!mscope_publish_slice(in->engine, now))
+        wake(in);
+    end = mscope_clock_ns();
+    mscope_extreme_note(&t->slice, end - now);
+    t->publish_ns += end - now;
+    return end;
+}
+
 /* The daemon did not look for input between these times: nobody was silent meanwhile. */
 static void slept(const mscope_ingest *in, uint64_t from, uint64_t to)
 {
@@ -94,12 +109,20 @@ static void slept(const mscope_ingest *in, uint64_t from, uint64_t to)
         mscope_engine_slept(in->engine, to - from);
 }
 
-static int drain(mscope_ingest *in, uint64_t now)
+static int drain(mscope_ingest *in, uint64_t now, uint64_t deadline)
 {
+    mscope_timing *t = &in->engine->timing;
     int n = 0;
 
-    while (n < BATCH && one_message(in, now))
+    while (n < BATCH && (now < deadline || in->engine->publishing) && one_message(in, now)) {
+        uint64_t then = now;
         n++;
+        now = mscope_clock_ns();
+        mscope_extreme_note(&t->message, now - then);
+        if (in->engine->publishing)
+            now = work(in, now);
+        mscope_extreme_note(&t->pause, now - then);
+    }
     return n;
 }
 
@@ -159,8 +182,7 @@ static int on_signal(mscope_ingest *in)
                 (void)mscope_log_open(in->options->log, (enum mscope_level)in->options->log_level);
             mscope_log(MSCOPE_LOG_INFO, "main",
                        "SIGHUP: log opened anew, every record republished; options are read at start only");
-            mscope_engine_publish(in->engine, mscope_clock_ns(), MSCOPE_PUBLISH_ALL);
-            wake(in);
+            mscope_publish_begin(in->engine, mscope_clock_ns(), 0, MSCOPE_PUBLISH_ALL);
             break;
         case SIGUSR1:
             in->engine->save_wanted = in->saver->path != NULL;
@@ -182,7 +204,7 @@ static void finish(mscope_ingest *in)
     uint64_t start = mscope_clock_ns(), n = 0, now = start;
     int got;
 
-    while (now - start < LAST_NS && (got = drain(in, now)) > 0) {
+    while (now - start < LAST_NS && (got = drain(in, now, UINT64_MAX)) > 0) {
         n += (uint64_t)got;
         now = mscope_clock_ns();
     }
@@ -192,40 +214,57 @@ static void finish(mscope_ingest *in)
     wake(in);
 }
 
-/* Publish when it is time; returns the next deadline. */
+/* A publication begins when it is time; returns the next deadline, on the same grid. */
 static uint64_t tick(mscope_ingest *in, uint64_t deadline, uint64_t period, uint64_t now)
 {
-    double late = (double)(now - deadline) / 1e9;
+    mscope_publish_begin(in->engine, now, deadline,
+                         in->options->interval > 0 ? MSCOPE_PUBLISH_MOVED : MSCOPE_PUBLISH_CHANGED);
+    return deadline + ((now - deadline) / period + 1) * period;
+}
 
-    if (late > in->engine->late_max)
-        in->engine->late_max = late;
-    mscope_engine_publish(in->engine, now,
-                          in->options->interval > 0 ? MSCOPE_PUBLISH_MOVED : MSCOPE_PUBLISH_CHANGED);
-    wake(in);
-    return now - deadline < period ? deadline + period : now + period;
+/* Deadlines to the microsecond, where a poll knows only milliseconds; -1: the poll has to do. */
+static int alarm_every(uint64_t first, uint64_t period)
+{
+    const struct itimerspec at = { .it_value = { (time_t)(first / 1000000000u), (long)(first % 1000000000u) },
+                                   .it_interval = { (time_t)(period / 1000000000u), (long)(period % 1000000000u) } };
+    int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+
+    if (fd >= 0 && timerfd_settime(fd, TFD_TIMER_ABSTIME, &at, NULL) != 0) {
+        (void)close(fd);
+        fd = -1;
+    }
+    return fd;
 }
 
 void mscope_ingest_run(mscope_ingest *in)
 {
     uint64_t period = in->options->interval > 0 ? (uint64_t)(in->options->interval * 1e9) : 1000000000u;
-    uint64_t now = mscope_clock_ns(), deadline = now;
-    zmq_pollitem_t items[3] = { { .socket = in->router, .events = ZMQ_POLLIN },
+    uint64_t now = mscope_clock_ns(), deadline = now, due_times;
+    int timer = alarm_every(deadline, period);
+    zmq_pollitem_t items[4] = { { .socket = in->router, .events = ZMQ_POLLIN },
                                 { .fd = in->signal_fd, .events = ZMQ_POLLIN },
-                                { .fd = in->saver->done_fd, .events = ZMQ_POLLIN } };
+                                { .fd = in->saver->done_fd, .events = ZMQ_POLLIN },
+                                { .fd = timer, .events = ZMQ_POLLIN } };
 
     for (;;) {
-        long wait = deadline > now ? (long)((deadline - now + 999999) / 1000000) : 0;
+        long wait = deadline > now && !in->engine->publishing ? (long)((deadline - now + 999999) / 1000000) : 0;
         size_t head = atomic_load_explicit(&in->engine->ring->head, memory_order_relaxed);
-        uint64_t due;
+        uint64_t due, looked;
         if (wait > NAP_MS)
             wait = NAP_MS;
         due = now + (uint64_t)wait * 1000000u;
-        (void)zmq_poll(items, 3, wait);
+        (void)zmq_poll(items, timer < 0 ? 3 : 4, wait);
         now = mscope_clock_ns();
+        if (timer >= 0 && (items[3].revents & ZMQ_POLLIN) && read(timer, &due_times, sizeof due_times) < 0) {
+            /* the clock is looked at anyway */
+        }
         slept(in, due, now);
+        if (now > due)
+            mscope_extreme_note(&in->engine->timing.pause, now - due);
         if ((items[1].revents & ZMQ_POLLIN) && on_signal(in))
             break;
-        (void)drain(in, now);
+        (void)drain(in, now, deadline);
+        looked = mscope_clock_ns();
         if (in->saver->path != NULL) {
             end_save(in);
             start_save(in);
@@ -235,8 +274,13 @@ void mscope_ingest_run(mscope_ingest *in)
         slept(in, due, now);                 /* stopped, or busy, since the poll */
         if (now >= deadline)
             deadline = tick(in, deadline, period, now);
-        else if (atomic_load_explicit(&in->engine->ring->head, memory_order_relaxed) != head)
+        if (in->engine->publishing)
+            now = work(in, now);
+        mscope_extreme_note(&in->engine->timing.pause, now - looked);
+        if (atomic_load_explicit(&in->engine->ring->head, memory_order_relaxed) != head)
             wake(in);
     }
     finish(in);
+    if (timer >= 0)
+        (void)close(timer);
 }

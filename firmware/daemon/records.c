@@ -267,18 +267,32 @@ void mscope_shadow_publish(mscope_engine *e, mscope_shadow *s, int regular)
     mscope_table_window_reset(s->core);
 }
 
-static int moved(const mscope_shadow *s)
+int mscope_shadow_moved(const mscope_shadow *s)
 {
     return s->stepped && mscope_table_steps(s->core) != s->published;
 }
 
 void mscope_shadow_publish_last(mscope_engine *e, mscope_shadow *s)
 {
-    if (moved(s) || s->changed)
-        mscope_shadow_publish(e, s, moved(s));
+    if (mscope_shadow_moved(s) || s->changed)
+        mscope_shadow_publish(e, s, mscope_shadow_moved(s));
 }
 
-static void daemon_record(mscope_engine *e, uint64_t now_ns)
+static void set_timing(mscope_rec_daemon *r, mscope_timing *t)
+{
+    r->late_max = (double)t->late.window_ns / 1e9;
+    r->late_worst = (double)t->late.ever_ns / 1e9;
+    r->pause_max = (double)t->pause.window_ns / 1e9;
+    r->pause_worst = (double)t->pause.ever_ns / 1e9;
+    r->message_max = (double)t->message.window_ns / 1e9;
+    r->message_worst = (double)t->message.ever_ns / 1e9;
+    r->slice_max = (double)t->slice.window_ns / 1e9;
+    r->slice_worst = (double)t->slice.ever_ns / 1e9;
+    r->publish_time = (double)t->publish_ns / 1e9;
+    t->late.window_ns = t->pause.window_ns = t->message.window_ns = t->slice.window_ns = t->publish_ns = 0;
+}
+
+void mscope_daemon_record(mscope_engine *e, uint64_t now_ns)
 {
     mscope_record *rec = reserve(e, MSCOPE_REC_DAEMON);
     mscope_rec_daemon *r;
@@ -306,8 +320,8 @@ static void daemon_record(mscope_engine *e, uint64_t now_ns)
     r->replay_refused = atomic_load_explicit(&e->outside->replay_refused, memory_order_relaxed);
     r->state_saves = e->count.state_saves;
     r->interval = e->cfg.interval;
-    r->late_max = e->late_max;
-    e->late_max = 0.0;
+    set_timing(r, &e->timing);
+    set_text(r->realtime, e->cfg.realtime[0] != '\0' ? e->cfg.realtime : "off");
     mscope_ring_commit(e->ring);
 }
 
@@ -333,31 +347,4 @@ void mscope_engine_alert(mscope_engine *e, const mscope_shadow *s, const char *c
     (void)snprintf(rec->u.alert.code, sizeof rec->u.alert.code, "%s", code);
     (void)snprintf(rec->u.alert.text, sizeof rec->u.alert.text, "%s", text);
     mscope_ring_commit(e->ring);
-}
-
-/* Refusals since the last alert about them, at most one alert a second for each table. */
-static void tell_refusals(mscope_engine *e, const mscope_shadow *s, mscope_meter *m, uint64_t now_ns)
-{
-    if (m->count == 0 || (m->told_ns != 0 && now_ns - m->told_ns < 1000000000u))
-        return;
-    mscope_engine_alert(e, s, "refused", "%llu frames refused; last: %s is %s, expected %s",
-                        (unsigned long long)m->count, m->last.field, m->last.value, m->last.range);
-    m->count = 0;
-    m->told_ns = now_ns;
-}
-
-void mscope_engine_publish(mscope_engine *e, uint64_t now_ns, enum mscope_publish what)
-{
-    tell_refusals(e, NULL, &e->meter, now_ns);
-    for (uint32_t i = 0; i < e->cfg.max_tables; i++) {
-        mscope_shadow *s = &e->shadows[i];
-        if (!s->used)
-            continue;
-        tell_refusals(e, s, &s->meter, now_ns);
-        if (what != MSCOPE_PUBLISH_CHANGED && moved(s))
-            mscope_shadow_publish(e, s, 1);
-        else if (what == MSCOPE_PUBLISH_ALL || s->changed)
-            mscope_shadow_publish(e, s, 0);
-    }
-    daemon_record(e, now_ns);
 }

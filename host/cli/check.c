@@ -241,8 +241,16 @@ static int conclude(const mscope_view *v, const struct options *o)
         printf("{\"worst\":");
         mscope_json_string(stdout, regime);
         text("table", name);
-        printf(",\"band\":%d,\"bands\":%d,\"exit\":%d}\n", band, bands, code);
+        printf(",\"band\":%d,\"bands\":%d,\"exit\":%d", band, bands, code);
+        if (v->have_daemon) {
+            field("late_worst", v->daemon.record.u.daemon.late_worst);
+            field("pause_worst", v->daemon.record.u.daemon.pause_worst);
+            field("message_worst", v->daemon.record.u.daemon.message_worst);
+        }
+        printf("}\n");
     } else {
+        if (v->have_daemon)
+            mscope_view_timing(&v->daemon.record.u.daemon, stdout);
         printf("worst of %d bands: %s (%s band %d)\n", bands, regime, name, band);
     }
     return code;

@@ -267,6 +267,23 @@ static void print_table(const mscope_watched *w, int width, FILE *to)
     notes(to, w);
 }
 
+/* Seconds as a person reads them. */
+static const char *span(double s, char out[16])
+{
+    snprintf(out, 16, s >= 1 ? "%.3g s" : s >= 1e-3 ? "%.3g ms" : "%.3g us", s >= 1 ? s : s >= 1e-3 ? 1e3 * s : 1e6 * s);
+    return out;
+}
+
+void mscope_view_timing(const mscope_rec_daemon *d, FILE *to)
+{
+    char a[6][16];
+
+    fprintf(to, "now (worst since start): records %s (%s) late, sockets unwatched for %s (%s), a message took %s (%s)%s%s\n",
+            span(d->late_max, a[0]), span(d->late_worst, a[1]), span(d->pause_max, a[2]), span(d->pause_worst, a[3]),
+            span(d->message_max, a[4]), span(d->message_worst, a[5]), strcmp(d->realtime, "off") != 0 ? "; real time: " : "",
+            strcmp(d->realtime, "off") != 0 ? d->realtime : "");
+}
+
 void mscope_view_print(const mscope_view *v, const mscope_subscriber_stats *stats, int width, FILE *to)
 {
     if (v->have_daemon) {
@@ -274,6 +291,7 @@ void mscope_view_print(const mscope_view *v, const mscope_subscriber_stats *stat
         fprintf(to, "momentscoped %s, up %.0f s, %" PRIu64 " steps applied, %" PRIu64 " lost", d->version, d->uptime,
                 d->steps_applied, d->lost_frames);
         fprintf(to, "; here %" PRIu64 " records, %" PRIu64 " lost\n", stats->received, stats->lost);
+        mscope_view_timing(d, to);
     }
     if (v->alert[0] != '\0')
         fprintf(to, "latest: %s\n", v->alert);

@@ -35,6 +35,8 @@ int mscope_view_complete(const mscope_view *v);
 /* mscope_view_print - the tables and one sentence a band, plain text
  * width: columns of the window, some leave until the rest fits, never regime, H and zeta; 0: all of them */
 void mscope_view_print(const mscope_view *v, const mscope_subscriber_stats *stats, int width, FILE *to);
+/* mscope_view_timing - one line: how far the daemon was from its duties */
+void mscope_view_timing(const mscope_rec_daemon *d, FILE *to);
 void mscope_view_json(const mscope_view *v, FILE *to);
 void mscope_view_fini(mscope_view *v);
 /* mscope_view_refused - say which address mscope_subscribe just refused and why; returns the exit code for rc */
