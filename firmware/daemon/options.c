@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "listen.h"
 #include "mscope/wire.h"
 
 enum type { TEXT, ENDPOINT, REAL, COUNT, BYTES, POWER, FLAG, LEVEL };
@@ -152,47 +153,15 @@ static int set(const option *o, const char *value, mscope_options *out)
 
 /* -- endpoints -------------------------------------------------------------------------------- */
 
-static int starts(const char *s, const char *with)
-{
-    return strncmp(s, with, strlen(with)) == 0;
-}
-
-static int is_local(const char *e)
-{
-    return starts(e, "ipc://") || starts(e, "tcp://127.0.0.1:") || starts(e, "tcp://[::1]:") ||
-           starts(e, "tcp://localhost:");
-}
-
-/* ADDRESS:PORT; a port of 0 or *, drawn by the system, would be one nobody knows. */
-static int port_ok(const char *address)
-{
-    const char *colon = strrchr(address, ':');
-    unsigned long port;
-    char *end;
-
-    if (colon == NULL || colon == address || !isdigit((unsigned char)colon[1]) || strlen(colon + 1) > 5)
-        return 0;
-    port = strtoul(colon + 1, &end, 10);
-    return *end == '\0' && port >= 1 && port <= 65535;
-}
-
 static int check_endpoints(const mscope_options *o)
 {
     for (size_t i = 0; i < LEN(options); i++) {
         const char *e = (const char *)o + options[i].at;
         if (options[i].type != ENDPOINT)
             continue;
-        if (!starts(e, "ipc://") && !starts(e, "tcp://"))
-            return complain(&options[i], e, "ipc://PATH or tcp://ADDRESS:PORT");
-        if (strcmp(e, "ipc://") == 0 || strcmp(e, "ipc://*") == 0)
-            return complain(&options[i], e, "ipc:// and the path of a socket");
-        if (starts(e, "tcp://") && !port_ok(e + 6))
-            return complain(&options[i], e, "tcp://ADDRESS:PORT with a port of 1..65535");
-        if (starts(e, "ipc://") && strlen(e + 6) > 107)
-            return complain(&options[i], e, "a socket path of at most 107 bytes");
-        if (!o->allow_remote && !is_local(e))
-            return complain(&options[i], e, "ipc://... or tcp:// on 127.0.0.1, [::1] or localhost; --allow-remote "
-                                            "opens it to the network, unencrypted");
+        const char *range = mscope_listen_range(e, o->allow_remote);
+        if (range != NULL)
+            return complain(&options[i], e, range);
     }
     if (strcmp(o->ingest, o->telemetry) == 0 || strcmp(o->ingest, o->replay) == 0 ||
         strcmp(o->telemetry, o->replay) == 0) {
@@ -229,7 +198,7 @@ static int from_arguments(mscope_options *out, int argc, char **argv)
         const char *eq = strchr(argv[i], '='), *value;
         size_t n = eq ? (size_t)(eq - argv[i]) : strlen(argv[i]);
         for (size_t k = 0; k < LEN(options); k++)
-            if (n == strlen(options[k].name) + 2 && starts(argv[i], "--") &&
+            if (n == strlen(options[k].name) + 2 && strncmp(argv[i], "--", 2) == 0 &&
                 strncmp(argv[i] + 2, options[k].name, n - 2) == 0)
                 o = &options[k];
         if (o == NULL) {

@@ -2,16 +2,9 @@
 #ifndef MSCOPE_DAEMON_SOCKETS_H
 #define MSCOPE_DAEMON_SOCKETS_H
 
-#include <sys/types.h>
-
+#include "listen.h"
 #include "mscope/err.h"
 #include "options.h"
-
-typedef struct mscope_bound {           /* the socket file of one ipc endpoint                          */
-    const char *path;                   /* NULL: none of ours; else in the options                      */
-    dev_t dev;
-    ino_t ino;
-} mscope_bound;
 
 typedef struct mscope_sockets {
     void *context, *ingest, *telemetry, *replay;

@@ -1,0 +1,188 @@
+/* listen.c - see listen.h
+ *
+ * libzmq unlinks an ipc path before it binds, which would quietly take it from a living daemon, or anything else that is
+ * there; so we look and knock first. */
+#include "listen.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <zmq.h>
+
+static int starts(const char *s, const char *with)
+{
+    return strncmp(s, with, strlen(with)) == 0;
+}
+
+static int is_local(const char *e)
+{
+    return starts(e, "ipc://") || starts(e, "tcp://127.0.0.1:") || starts(e, "tcp://[::1]:") ||
+           starts(e, "tcp://localhost:");
+}
+
+/* ADDRESS:PORT; a port of 0 or *, drawn by the system, would be one nobody knows. */
+static int port_ok(const char *address)
+{
+    const char *colon = strrchr(address, ':');
+    unsigned long port;
+    char *end;
+
+    if (colon == NULL || colon == address || !isdigit((unsigned char)colon[1]) || strlen(colon + 1) > 5)
+        return 0;
+    port = strtoul(colon + 1, &end, 10);
+    return *end == '\0' && port >= 1 && port <= 65535;
+}
+
+const char *mscope_listen_range(const char *e, int allow_remote)
+{
+    if (!starts(e, "ipc://") && !starts(e, "tcp://"))
+        return "ipc://PATH or tcp://ADDRESS:PORT";
+    if (strcmp(e, "ipc://") == 0 || strcmp(e, "ipc://*") == 0)
+        return "ipc:// and the path of a socket";
+    if (starts(e, "tcp://") && !port_ok(e + 6))
+        return "tcp://ADDRESS:PORT with a port of 1..65535";
+    if (starts(e, "ipc://") && strlen(e + 6) > 107)
+        return "a socket path of at most 107 bytes";
+    if (!allow_remote && !is_local(e))
+        return "ipc://... or tcp:// on 127.0.0.1, [::1] or localhost; --allow-remote opens it to the network, unencrypted";
+    return NULL;
+}
+
+/* The directory of an ipc path: made private when missing; in a shared /tmp it must be ours and closed to others. */
+static int check_directory(const char *path, char *why)
+{
+    char dir[512];
+    char *slash;
+    struct stat st;
+
+    (void)snprintf(dir, sizeof dir, "%s", path);
+    slash = strrchr(dir, '/');
+    if (slash == NULL || slash == dir)
+        return 0;
+    *slash = '\0';
+    if (mkdir(dir, 0700) != 0 && errno != EEXIST) {
+        (void)snprintf(why, MSCOPE_LISTEN_WHY, "cannot make directory %s: %s", dir, strerror(errno));
+        return MSCOPE_EIO;
+    }
+    if (strncmp(dir, "/tmp/momentscope-", 17) != 0)
+        return 0;
+    if (lstat(dir, &st) != 0 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077) != 0) {
+        (void)snprintf(why, MSCOPE_LISTEN_WHY, "%s is not a directory of yours with mode 0700; remove it or give "
+                       "endpoints elsewhere", dir);
+        return MSCOPE_EIO;
+    }
+    return 0;
+}
+
+/* Does anybody accept connections there? A full queue of a stopped daemon counts as somebody. 0: nobody, or errno. */
+static int knock(const char *path)
+{
+    struct sockaddr_un a = { .sun_family = AF_UNIX };
+    int fd, status;
+
+    if (strlen(path) >= sizeof a.sun_path)
+        return 0;
+    memcpy(a.sun_path, path, strlen(path) + 1);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return 0;
+    status = connect(fd, (const struct sockaddr *)&a, sizeof a) == 0 ? EADDRINUSE : errno;
+    (void)close(fd);
+    if (status == EAGAIN || status == EINPROGRESS)
+        return EADDRINUSE;
+    return status == ECONNREFUSED || status == ENOENT || status == EPROTOTYPE ? 0 : status;
+}
+
+static const char *kind_of(mode_t mode)
+{
+    return S_ISREG(mode) ? "a regular file" : S_ISDIR(mode) ? "a directory" : S_ISLNK(mode) ? "a symbolic link"
+         : S_ISFIFO(mode) ? "a pipe" : "a device";
+}
+
+/* The file of an ipc endpoint, or NULL: tcp, or a name of the abstract space. */
+static const char *path_of(const char *endpoint)
+{
+    return strncmp(endpoint, "ipc://", 6) == 0 && endpoint[6] != '@' ? endpoint + 6 : NULL;
+}
+
+/* Nothing but a socket that nobody serves may be in the way: libzmq would remove a file as readily. */
+int mscope_listen_check(const char *what, const char *endpoint, char *why)
+{
+    const char *path = path_of(endpoint);
+    struct stat st;
+    int err;
+
+    if (path == NULL)
+        return 0;
+    err = check_directory(path, why);
+    if (err)
+        return err;
+    if (lstat(path, &st) != 0) {
+        if (errno == ENOENT)
+            return 0;
+        (void)snprintf(why, MSCOPE_LISTEN_WHY, "cannot look at %s (--%s): %s", path, what, strerror(errno));
+        return MSCOPE_EIO;
+    }
+    if (!S_ISSOCK(st.st_mode)) {
+        (void)snprintf(why, MSCOPE_LISTEN_WHY, "--%s is '%s', expected a path where nothing is, or a socket: it is %s",
+                       what, endpoint, kind_of(st.st_mode));
+        return MSCOPE_EINVAL;
+    }
+    err = knock(path);
+    if (err == EADDRINUSE) {
+        (void)snprintf(why, MSCOPE_LISTEN_WHY, "another momentscoped is listening on %s", endpoint);
+        return MSCOPE_EBUSY;
+    }
+    if (err) {
+        (void)snprintf(why, MSCOPE_LISTEN_WHY, "the socket %s (--%s) belongs to user %lu, and this is user %lu: %s", path,
+                       what, (unsigned long)st.st_uid, (unsigned long)geteuid(), strerror(err));
+        return MSCOPE_EIO;
+    }
+    return 0;
+}
+
+/* Why a bind failed, in words. */
+static int bind_failed(const char *what, const char *endpoint, int status, char *why)
+{
+    if (status == EADDRINUSE && path_of(endpoint) != NULL) {
+        (void)snprintf(why, MSCOPE_LISTEN_WHY, "nobody serves the socket %s (--%s), but it cannot be replaced: no "
+                       "permission to remove it from its directory", path_of(endpoint), what);
+        return MSCOPE_EIO;
+    }
+    if (status == EADDRINUSE) {
+        (void)snprintf(why, MSCOPE_LISTEN_WHY, "another momentscoped, or another program, is listening on %s",
+                       endpoint);
+        return MSCOPE_EBUSY;
+    }
+    (void)snprintf(why, MSCOPE_LISTEN_WHY, "cannot bind %s to %s: %s", what, endpoint, zmq_strerror(status));
+    return MSCOPE_EIO;
+}
+
+int mscope_listen_bind(void *socket, const char *what, const char *endpoint, mscope_bound *bound, char *why)
+{
+    struct stat st;
+
+    if (zmq_bind(socket, endpoint) != 0)
+        return bind_failed(what, endpoint, zmq_errno(), why);
+    if (path_of(endpoint) != NULL && lstat(path_of(endpoint), &st) == 0)
+        *bound = (mscope_bound){ path_of(endpoint), st.st_dev, st.st_ino };
+    (void)snprintf(why, MSCOPE_LISTEN_WHY, "%s on %s", what, endpoint);
+    return 0;
+}
+
+/* libzmq leaves the file behind. One that another process has put there since is not ours. */
+void mscope_listen_remove(const mscope_bound *b)
+{
+    struct stat st;
+
+    if (b->path != NULL && lstat(b->path, &st) == 0 && st.st_dev == b->dev && st.st_ino == b->ino)
+        (void)unlink(b->path);
+}
