@@ -50,8 +50,8 @@ static int same_bits(const mscope_kern *k, size_t d, size_t off, int with_idle, 
     b = a;
     for (int i = 0; i < 2; i++)
         run_one(kern[i], both[i], d, off, with_idle, with_kick, with_ref, sum[i]);
-    qa = mscope_kern_ref.sumsq[0](a.g + off, d);
-    qb = k->sumsq[0](b.g + off, d);
+    mscope_kern_ref.sumsq[0](a.g + off, d, 1, &qa);
+    k->sumsq[0](b.g + off, d, 1, &qb);
     return memcmp(&a, &b, sizeof a) == 0 && memcmp(&sa, &sb, sizeof sa) == 0 && memcmp(&qa, &qb, sizeof qa) == 0 &&
            memcmp(&a.theta[off + d], &canary, 4) == 0 && memcmp(&a.m[off + d], &canary, 4) == 0;
 }

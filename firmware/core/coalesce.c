@@ -48,7 +48,7 @@ int mscope_check_entries(mscope_table *t, const char *field, const void *entries
     if (n && entries == NULL)
         return mscope_refuse(t, MSCOPE_EINVAL, field, 0, 0, 1, 1);
     for (size_t i = 0; i < n; i++) {
-        t->scratch.norm[i] = sumsq(e + i * bytes, t->cfg.dim);
+        sumsq(e + i * bytes, t->cfg.dim, 1, &t->scratch.norm[i]);
         if (!(t->scratch.norm[i] <= 1e300)) {
             int err = mscope_check_finite(t, field, e + i * bytes, t->cfg.dim, t->g_size);
 

@@ -1,9 +1,19 @@
-/* kern.c - choose a row kernel once, at init: the widest usable, or the one named */
+/* kern.c - choose a row kernel once, at init: the best usable, or the one named */
 #include "core/kern.h"
 
 #include <string.h>
 
-static const mscope_kern *const kerns[] = { &mscope_kern_v256, &mscope_kern_v128, &mscope_kern_ref };
+/* Best first. Where 128 bits are what the processor has, wider twins are made of narrower vectors: they give the same bits,
+ * later; and where it has no vectors at all the reference is what a vector would be made of. */
+static const mscope_kern *const kerns[] = {
+#if defined(__x86_64__) || defined(__i386__)
+    &mscope_kern_v512, &mscope_kern_v256, &mscope_kern_v128, &mscope_kern_ref
+#elif defined(__aarch64__) || defined(__VEC__) || defined(__wasm_simd128__)
+    &mscope_kern_v128, &mscope_kern_v256, &mscope_kern_v512, &mscope_kern_ref
+#else
+    &mscope_kern_ref, &mscope_kern_v128, &mscope_kern_v256, &mscope_kern_v512
+#endif
+};
 
 const mscope_kern *mscope_kern_at(size_t i)
 {

@@ -1,12 +1,15 @@
 /* kern.h - the row kernel: catch up, inject, and sum, in one pass over each row of a job
  *
- *   (theta, m) <- idle (theta, m)                          if idle
- *   m <- b22 m + (mt theta + x22 m + mg g)                 if kick
+ *   (theta, m) <- idle (theta, m)                          if late
+ *   m <- b22 m + (mt theta + x22 m + mg g)                 if the row has a gradient
  *   theta <- theta + (x11 theta + tm m + tg g)
  *   v = |m|^2, r = |theta - ref|^2, c = <theta - ref, m> of the stored values; gm = <g, m before the injection>
  *
- * Every twin gives the same bits: products and sums in the same order, never contracted, reductions in eight
- * double lanes (coordinate i in lane i mod 8) folded 8 -> 4 -> 2 -> 1.                                       */
+ * Every twin gives the same bits: products and sums in the same order, never contracted, sums in lanes that do not
+ * depend on the width of a vector. MSCOPE_STATISTICS_DOUBLE: coordinate i in float64 lane i mod 8, folded
+ * 8 -> 4 -> 2 -> 1, lane l with lane l + half. MSCOPE_STATISTICS_FLOAT (float32 states): coordinate i in float32 lane
+ * i mod 16, folded 16 -> 8 -> 4 -> 2 -> 1, at the end of the row and of every MSCOPE_SEGMENT coordinates, and these added in
+ * float64: no lane adds more than 64 products. (A NaN's payload and sign are not part of the bits.)          */
 #ifndef MSCOPE_CORE_KERN_H
 #define MSCOPE_CORE_KERN_H
 
@@ -18,16 +21,17 @@ typedef struct mscope_sums {
     double v, r, c, gm;
 } mscope_sums;
 
-#define MSCOPE_LANES 8
+#define MSCOPE_LANES 8               /* of float64 */
+#define MSCOPE_FLOAT_LANES 16
+#define MSCOPE_SEGMENT 1024          /* coordinates; a multiple of both */
+
 typedef struct mscope_lanes {
     double v[MSCOPE_LANES], r[MSCOPE_LANES], c[MSCOPE_LANES], gm[MSCOPE_LANES];
 } mscope_lanes;
 
-/* theta, m, ref, g: rows of d elements of the state's types, any alignment of the element, apart from each other;
- * ref, idle may be NULL; g and kick are NULL together.                                                       */
-typedef void mscope_row_fn(void *theta, void *m, const void *ref, const void *g, size_t d, const mscope_idle *idle,
-                           const mscope_kick *kick, mscope_sums *out);
-typedef double mscope_sumsq_fn(const void *x, size_t d);
+typedef struct mscope_float_lanes {
+    float v[MSCOPE_FLOAT_LANES], r[MSCOPE_FLOAT_LANES], c[MSCOPE_FLOAT_LANES], gm[MSCOPE_FLOAT_LANES];
+} mscope_float_lanes;
 
 /* One job: up to 64 rows of a table. Rows are looked up by index, so that a kernel may fetch the next ones while it
  * works, and do several narrow rows at once.
@@ -50,40 +54,33 @@ typedef struct mscope_job {
 } mscope_job;
 typedef void mscope_rows_fn(const mscope_job *job);
 
+/* out[i] = |x_i|^2 of n rows of d elements each, in float64 lanes */
+typedef void mscope_sumsq_fn(const void *x, size_t d, size_t n, double *out);
+
 typedef struct mscope_kern {
     const char *name;
-    int (*usable)(void);
+    int (*usable)(void);             /* by this processor */
     mscope_rows_fn *rows[3][3];      /* by enum mscope_state and enum mscope_statistics */
-    mscope_row_fn *row[3];           /* by enum mscope_state */
     mscope_sumsq_fn *sumsq[2];       /* 0: float32, 1: float64 */
 } mscope_kern;
 
-/* Job rows through a function for one row. */
-static inline void mscope_job_each(const mscope_job *j, mscope_row_fn *row, size_t theta_size, size_t m_size,
-                                   int statistics)
-{
-    for (size_t i = 0; i < j->n; i++) {
-        size_t at = (size_t)j->row[i] * j->dim;
-        const void *g = j->g ? j->g[i] : NULL;
-        mscope_sums none;
-
-        row((unsigned char *)j->theta + at * theta_size, (unsigned char *)j->m + at * m_size,
-            j->ref ? (const unsigned char *)j->ref + at * theta_size : NULL, g, j->dim,
-            j->late >> i & 1 ? &j->idle[i] : NULL, g ? j->kick : NULL, statistics ? &j->out[i] : &none);
-    }
-}
-
-extern const mscope_kern mscope_kern_ref, mscope_kern_v128, mscope_kern_v256;
-const mscope_kern *mscope_kern_pick(const char *name);     /* NULL: the widest usable; NULL result: not usable here */
-const mscope_kern *mscope_kern_at(size_t i);               /* all of them, widest first; NULL past the end */
+extern const mscope_kern mscope_kern_ref, mscope_kern_v128, mscope_kern_v256, mscope_kern_v512;
+const mscope_kern *mscope_kern_pick(const char *name);     /* NULL: the best usable; NULL result: not usable here */
+const mscope_kern *mscope_kern_at(size_t i);               /* all of them, best first; NULL past the end */
 
 double mscope_lanes_fold(const double lane[MSCOPE_LANES]);
 
-/* The reference over coordinates i .. d-1, adding into lanes: whole rows, and the tails of the twins. */
-void mscope_row_part_f32(float *theta, float *m, const float *ref, const float *g, size_t i, size_t d,
-                         const mscope_idle *idle, const mscope_kick *kick, mscope_lanes *sum);
-mscope_row_fn mscope_row_mixed_ref, mscope_row_f64_ref;
-mscope_rows_fn mscope_rows_mixed_ref, mscope_rows_mixed_bare_ref, mscope_rows_f64_ref, mscope_rows_f64_bare_ref;
-mscope_sumsq_fn mscope_sumsq_f64_ref;
+/* -- for the twins: what the reference does for them ------------------------------------- */
+
+/* Coordinates i .. d-1 of a row or segment, added into lanes. */
+void mscope_part_f32(float *theta, float *m, const float *ref, const float *g, size_t i, size_t d,
+                     const mscope_idle *idle, const mscope_kick *kick, mscope_lanes *sum);
+void mscope_part_f32_float(float *theta, float *m, const float *ref, const float *g, size_t i, size_t d,
+                           const mscope_idle *idle, const mscope_kick *kick, mscope_float_lanes *sum);
+void mscope_part_f32_none(float *theta, float *m, const float *ref, const float *g, size_t i, size_t d,
+                          const mscope_idle *idle, const mscope_kick *kick);
+mscope_rows_fn mscope_rows_f32_ref, mscope_rows_f32_float_ref, mscope_rows_f32_none_ref;
+mscope_rows_fn mscope_rows_mixed_ref, mscope_rows_mixed_none_ref, mscope_rows_f64_ref, mscope_rows_f64_none_ref;
+mscope_sumsq_fn mscope_sumsq_f32_ref, mscope_sumsq_f64_ref;
 
 #endif

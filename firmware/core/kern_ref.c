@@ -1,37 +1,5 @@
 /* kern_ref.c - the scalar reference kernel for every state; the truth the twins are held to */
-#include "core/kern.h"
-
-#define PART mscope_row_part_f32
-#define THETA float
-#define M float
-#define G float
-#define WORK float
-#include "core/kern_row.inc"
-#undef PART
-#undef M
-#undef WORK
-
-#define PART row_part_mixed
-#define M double
-#define WORK double
-static void PART(THETA *theta, M *m, const THETA *ref, const G *g, size_t i, size_t d, const mscope_idle *idle,
-                 const mscope_kick *kick, mscope_lanes *sum);
-#include "core/kern_row.inc"
-#undef PART
-#undef THETA
-#undef G
-
-#define PART row_part_f64
-#define THETA double
-#define G double
-static void PART(THETA *theta, M *m, const THETA *ref, const G *g, size_t i, size_t d, const mscope_idle *idle,
-                 const mscope_kick *kick, mscope_lanes *sum);
-#include "core/kern_row.inc"
-#undef PART
-#undef THETA
-#undef M
-#undef G
-#undef WORK
+#include "core/kern_job.h"
 
 double mscope_lanes_fold(const double lane[MSCOPE_LANES])
 {
@@ -42,87 +10,161 @@ double mscope_lanes_fold(const double lane[MSCOPE_LANES])
     return (four[0] + four[2]) + (four[1] + four[3]);
 }
 
-static void fold(const mscope_lanes *lanes, mscope_sums *out)
+static inline double fold_float(const float lane[MSCOPE_FLOAT_LANES])
 {
-    *out = (mscope_sums){ mscope_lanes_fold(lanes->v), mscope_lanes_fold(lanes->r), mscope_lanes_fold(lanes->c),
-                          mscope_lanes_fold(lanes->gm) };
+    float eight[8], four[4];
+
+    for (size_t l = 0; l < 8; l++)
+        eight[l] = lane[l] + lane[l + 8];
+    for (size_t l = 0; l < 4; l++)
+        four[l] = eight[l] + eight[l + 4];
+    return (double)((four[0] + four[2]) + (four[1] + four[3]));
 }
 
-static void row_f32(void *theta, void *m, const void *ref, const void *g, size_t d, const mscope_idle *idle,
-                    const mscope_kick *kick, mscope_sums *out)
-{
-    mscope_lanes sum = { { 0 }, { 0 }, { 0 }, { 0 } };
+#define THETA float
+#define M float
+#define G float
+#define WORK float
+#define SUM double
+#define LANES MSCOPE_LANES
+#define LANES_T mscope_lanes
+#define PART part_f32
+#define ROWS rows_f32
+#include "core/kern_row.inc"
+#undef SUM
+#undef LANES
+#undef LANES_T
+#undef PART
+#undef ROWS
 
-    mscope_row_part_f32(theta, m, ref, g, 0, d, idle, kick, &sum);
-    fold(&sum, out);
+#define SUM float
+#define LANES MSCOPE_FLOAT_LANES
+#define LANES_T mscope_float_lanes
+#define PART part_f32_float
+#define ROWS rows_f32_float
+#include "core/kern_row.inc"
+#undef SUM
+#undef LANES
+#undef LANES_T
+#undef M
+#undef WORK
+#undef PART
+#undef ROWS
+
+#define M double
+#define WORK double
+#define SUM double
+#define LANES MSCOPE_LANES
+#define LANES_T mscope_lanes
+#define PART part_mixed
+#define ROWS rows_mixed
+#include "core/kern_row.inc"
+#undef THETA
+#undef G
+#undef PART
+#undef ROWS
+
+#define THETA double
+#define G double
+#define PART part_f64
+#define ROWS rows_f64
+#include "core/kern_row.inc"
+
+/* -- what the twins borrow --------------------------------------------------------------- */
+
+void mscope_part_f32(float *theta, float *m, const float *ref, const float *g, size_t i, size_t d,
+                     const mscope_idle *idle, const mscope_kick *kick, mscope_lanes *sum)
+{
+    part_f32(theta, m, ref, g, i, d, idle, kick, sum);
 }
 
-void mscope_row_mixed_ref(void *theta, void *m, const void *ref, const void *g, size_t d, const mscope_idle *idle,
-                          const mscope_kick *kick, mscope_sums *out)
+void mscope_part_f32_float(float *theta, float *m, const float *ref, const float *g, size_t i, size_t d,
+                           const mscope_idle *idle, const mscope_kick *kick, mscope_float_lanes *sum)
 {
-    mscope_lanes sum = { { 0 }, { 0 }, { 0 }, { 0 } };
-
-    row_part_mixed(theta, m, ref, g, 0, d, idle, kick, &sum);
-    fold(&sum, out);
+    part_f32_float(theta, m, ref, g, i, d, idle, kick, sum);
 }
 
-void mscope_row_f64_ref(void *theta, void *m, const void *ref, const void *g, size_t d, const mscope_idle *idle,
-                        const mscope_kick *kick, mscope_sums *out)
+void mscope_part_f32_none(float *theta, float *m, const float *ref, const float *g, size_t i, size_t d,
+                          const mscope_idle *idle, const mscope_kick *kick)
 {
-    mscope_lanes sum = { { 0 }, { 0 }, { 0 }, { 0 } };
-
-    row_part_f64(theta, m, ref, g, 0, d, idle, kick, &sum);
-    fold(&sum, out);
+    (void)ref;
+    part_f32(theta, m, NULL, g, i, d, idle, kick, NULL);
 }
 
-static double sumsq_f32(const void *x, size_t d)
-{
-    const float *f = x;
-    double lane[MSCOPE_LANES] = { 0 };
+/* Narrow rows get loops of their own: at widths 1, 2 and 4 the loop over coordinates would cost more than the row. */
+#define BY_WIDTH(rows, statistics)                                                                                \
+    do {                                                                                                         \
+        if (j->dim == 1)                                                                                         \
+            rows(j, 1, statistics);                                                                              \
+        else if (j->dim == 2)                                                                                    \
+            rows(j, 2, statistics);                                                                              \
+        else if (j->dim == 4)                                                                                    \
+            rows(j, 4, statistics);                                                                              \
+        else                                                                                                     \
+            rows(j, j->dim, statistics);                                                                         \
+    } while (0)
 
-    for (size_t i = 0; i < d; i++)
-        lane[i % MSCOPE_LANES] += (double)f[i] * (double)f[i];
-    return mscope_lanes_fold(lane);
+void mscope_rows_f32_ref(const mscope_job *j)
+{
+    BY_WIDTH(rows_f32, 1);
 }
 
-double mscope_sumsq_f64_ref(const void *x, size_t d)
+void mscope_rows_f32_float_ref(const mscope_job *j)
 {
-    const double *f = x;
-    double lane[MSCOPE_LANES] = { 0 };
-
-    for (size_t i = 0; i < d; i++)
-        lane[i % MSCOPE_LANES] += f[i] * f[i];
-    return mscope_lanes_fold(lane);
+    BY_WIDTH(rows_f32_float, 1);
 }
 
-static void rows_f32(const mscope_job *j)
+void mscope_rows_f32_none_ref(const mscope_job *j)
 {
-    mscope_job_each(j, row_f32, 4, 4, 1);
-}
-
-static void rows_f32_bare(const mscope_job *j)
-{
-    mscope_job_each(j, row_f32, 4, 4, 0);
+    BY_WIDTH(rows_f32, 0);
 }
 
 void mscope_rows_mixed_ref(const mscope_job *j)
 {
-    mscope_job_each(j, mscope_row_mixed_ref, 4, 8, 1);
+    rows_mixed(j, j->dim, 1);
 }
 
-void mscope_rows_mixed_bare_ref(const mscope_job *j)
+void mscope_rows_mixed_none_ref(const mscope_job *j)
 {
-    mscope_job_each(j, mscope_row_mixed_ref, 4, 8, 0);
+    rows_mixed(j, j->dim, 0);
 }
 
 void mscope_rows_f64_ref(const mscope_job *j)
 {
-    mscope_job_each(j, mscope_row_f64_ref, 8, 8, 1);
+    rows_f64(j, j->dim, 1);
 }
 
-void mscope_rows_f64_bare_ref(const mscope_job *j)
+void mscope_rows_f64_none_ref(const mscope_job *j)
 {
-    mscope_job_each(j, mscope_row_f64_ref, 8, 8, 0);
+    rows_f64(j, j->dim, 0);
+}
+
+/* -- squared norms ------------------------------------------------------------------------ */
+
+void mscope_sumsq_f32_ref(const void *x, size_t d, size_t n, double *out)
+{
+    const float *f = x;
+
+    for (size_t k = 0; k < n; k++, f += d) {
+        double lane[MSCOPE_LANES] = { 0 };
+
+        for (size_t i = 0; i < d; i++)
+            lane[i % MSCOPE_LANES] += (double)f[i] * (double)f[i];
+        out[k] = mscope_lanes_fold(lane);
+    }
+}
+
+void mscope_sumsq_f64_ref(const void *x, size_t d, size_t n, double *out)
+{
+    const double *f = x;
+
+    for (size_t k = 0; k < n; k++, f += d) {
+        double lane[MSCOPE_LANES] = { 0 };
+
+        for (size_t i = 0; i < d; i++)
+            lane[i % MSCOPE_LANES] += f[i] * f[i];
+        out[k] = mscope_lanes_fold(lane);
+    }
 }
 
 static int always(void)
@@ -132,8 +174,8 @@ static int always(void)
 
 const mscope_kern mscope_kern_ref = {
     "ref", always,
-    { { rows_f32, rows_f32, rows_f32_bare },
-      { mscope_rows_mixed_ref, mscope_rows_mixed_ref, mscope_rows_mixed_bare_ref },
-      { mscope_rows_f64_ref, mscope_rows_f64_ref, mscope_rows_f64_bare_ref } },
-    { row_f32, mscope_row_mixed_ref, mscope_row_f64_ref }, { sumsq_f32, mscope_sumsq_f64_ref }
+    { { mscope_rows_f32_ref, mscope_rows_f32_float_ref, mscope_rows_f32_none_ref },
+      { mscope_rows_mixed_ref, mscope_rows_mixed_ref, mscope_rows_mixed_none_ref },
+      { mscope_rows_f64_ref, mscope_rows_f64_ref, mscope_rows_f64_none_ref } },
+    { mscope_sumsq_f32_ref, mscope_sumsq_f64_ref }
 };

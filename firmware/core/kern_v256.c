@@ -6,4 +6,5 @@
 #endif
 #define KERN mscope_kern_v256
 #define KERN_NAME "v256"
+#define KERN_LANES 8
 #include "core/kern_simd.h"

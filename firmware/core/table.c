@@ -234,7 +234,9 @@ static occurrence gather(mscope_table *t, uint32_t first, const uint32_t *rows, 
     uint32_t entries;
 
     o.g = mscope_coalesce_sum(t, first, rows, grads, &entries);
-    o.g2 = entries == 1 ? s->norm[first] : t->kern->sumsq[t->g_size == 8](o.g, t->cfg.dim);
+    o.g2 = s->norm[first];
+    if (entries > 1)
+        t->kern->sumsq[t->g_size == 8](o.g, t->cfg.dim, 1, &o.g2);
     for (uint32_t i = first, k = 0; k < entries; i = s->next[i], k++) {
         o.n += counts ? (double)counts[i] : 1.0;
         o.s2 += s->norm[i];

@@ -1,0 +1,134 @@
+/* kern_vec.h - one set of names for vectors of 4, 8 or 16 floats, and of half as many doubles
+ *
+ * KERN_LANES says which. PARTS vectors make a block of 16 coordinates, and as many vectors of doubles hold its 8 lanes. */
+#ifndef MSCOPE_CORE_KERN_VEC_H
+#define MSCOPE_CORE_KERN_VEC_H
+
+#include <string.h>
+
+#if KERN_LANES == 16
+#include <simde/x86/avx512.h>
+typedef simde__m512 vf;
+typedef simde__m512d vd;
+#define VF(op) simde_mm512_##op##_ps
+#define VD(op) simde_mm512_##op##_pd
+#elif KERN_LANES == 8
+#include <simde/x86/avx2.h>
+typedef simde__m256 vf;
+typedef simde__m256d vd;
+#define VF(op) simde_mm256_##op##_ps
+#define VD(op) simde_mm256_##op##_pd
+#else
+#include <simde/x86/sse2.h>
+typedef simde__m128 vf;
+typedef simde__m128d vd;
+#define VF(op) simde_mm_##op##_ps
+#define VD(op) simde_mm_##op##_pd
+#endif
+
+#define BLOCK 16
+#define PARTS (BLOCK / KERN_LANES)
+#define HALF (KERN_LANES / 2)
+
+#define ADD(a, b) VF(add)(a, b)
+#define SUB(a, b) VF(sub)(a, b)
+#define MUL(a, b) VF(mul)(a, b)
+#define ADD_D(a, b) VD(add)(a, b)
+#define SUB_D(a, b) VD(sub)(a, b)
+#define MUL_D(a, b) VD(mul)(a, b)
+
+/* Lower and upper half of x as doubles, and back. */
+static inline vd low_d(vf x)
+{
+#if KERN_LANES == 16 && defined(SIMDE_X86_AVX512F_NATIVE)
+    return _mm512_cvtps_pd(_mm512_castps512_ps256(x));
+#elif KERN_LANES == 16
+    vd out;
+    simde__m256d half[2];
+    float f[16];
+
+    memcpy(f, &x, sizeof f);
+    for (int i = 0; i < 2; i++)
+        half[i] = simde_mm256_cvtps_pd(simde_mm_loadu_ps(f + 4 * i));
+    memcpy(&out, half, sizeof out);
+    return out;
+#elif KERN_LANES == 8
+    return simde_mm256_cvtps_pd(simde_mm256_castps256_ps128(x));
+#else
+    return simde_mm_cvtps_pd(x);
+#endif
+}
+
+static inline vd high_d(vf x)
+{
+#if KERN_LANES == 16 && defined(SIMDE_X86_AVX512F_NATIVE)
+    return _mm512_cvtps_pd(_mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(x), 1)));
+#elif KERN_LANES == 16
+    float f[16];
+
+    memcpy(f, &x, sizeof f);
+    memcpy(f, f + 8, sizeof f / 2);
+    memcpy(&x, f, sizeof f);
+    return low_d(x);
+#elif KERN_LANES == 8
+    return simde_mm256_cvtps_pd(simde_mm256_extractf128_ps(x, 1));
+#else
+    return simde_mm_cvtps_pd(simde_mm_movehl_ps(x, x));
+#endif
+}
+
+/* Four sums of 8 float64 lanes, folded as mscope_lanes_fold does, side by side. */
+static inline simde__m128d fold_to_two(const vd x[PARTS])
+{
+#if KERN_LANES == 16
+    simde__m256d four = simde_mm256_add_pd(simde_mm512_castpd512_pd256(x[0]), simde_mm512_extractf64x4_pd(x[0], 1));
+
+    return simde_mm_add_pd(simde_mm256_castpd256_pd128(four), simde_mm256_extractf128_pd(four, 1));
+#elif KERN_LANES == 8
+    simde__m256d four = simde_mm256_add_pd(x[0], x[1]);
+
+    return simde_mm_add_pd(simde_mm256_castpd256_pd128(four), simde_mm256_extractf128_pd(four, 1));
+#else
+    return simde_mm_add_pd(simde_mm_add_pd(x[0], x[2]), simde_mm_add_pd(x[1], x[3]));
+#endif
+}
+
+static inline void fold_pair(const vd a[PARTS], const vd b[PARTS], double out[2])
+{
+    simde__m128d x = fold_to_two(a), y = fold_to_two(b);
+
+    simde_mm_storeu_pd(out, simde_mm_add_pd(simde_mm_unpacklo_pd(x, y), simde_mm_unpackhi_pd(x, y)));
+}
+
+/* 16 float32 lanes, 16 -> 4. */
+static inline simde__m128 fold_to_four(const vf x[PARTS])
+{
+#if KERN_LANES == 16
+    simde__m512d d = simde_mm512_castps_pd(x[0]);
+    simde__m256 eight = simde_mm256_add_ps(simde_mm256_castpd_ps(simde_mm512_castpd512_pd256(d)),
+                                           simde_mm256_castpd_ps(simde_mm512_extractf64x4_pd(d, 1)));
+
+    return simde_mm_add_ps(simde_mm256_castps256_ps128(eight), simde_mm256_extractf128_ps(eight, 1));
+#elif KERN_LANES == 8
+    simde__m256 eight = simde_mm256_add_ps(x[0], x[1]);
+
+    return simde_mm_add_ps(simde_mm256_castps256_ps128(eight), simde_mm256_extractf128_ps(eight, 1));
+#else
+    return simde_mm_add_ps(simde_mm_add_ps(x[0], x[2]), simde_mm_add_ps(x[1], x[3]));
+#endif
+}
+
+/* Four such sums to their ends: out[k] += fold of the k-th. */
+static inline void fold_quad(const vf a[PARTS], const vf b[PARTS], const vf c[PARTS], const vf d[PARTS], double out[4])
+{
+    simde__m128 p = fold_to_four(a), q = fold_to_four(b), r = fold_to_four(c), s = fold_to_four(d);
+    simde__m128 pq = simde_mm_add_ps(simde_mm_movelh_ps(p, q), simde_mm_movehl_ps(q, p));
+    simde__m128 rs = simde_mm_add_ps(simde_mm_movelh_ps(r, s), simde_mm_movehl_ps(s, r));
+    simde__m128 all = simde_mm_add_ps(simde_mm_shuffle_ps(pq, rs, SIMDE_MM_SHUFFLE(2, 0, 2, 0)),
+                                      simde_mm_shuffle_ps(pq, rs, SIMDE_MM_SHUFFLE(3, 1, 3, 1)));
+
+    simde_mm_storeu_pd(out, simde_mm_add_pd(simde_mm_loadu_pd(out), simde_mm_cvtps_pd(all)));
+    simde_mm_storeu_pd(out + 2, simde_mm_add_pd(simde_mm_loadu_pd(out + 2), simde_mm_cvtps_pd(simde_mm_movehl_ps(all, all))));
+}
+
+#endif
