@@ -31,7 +31,7 @@ CORE_SRC   = $(addprefix firmware/core/,err.c schedule.c moments.c activity.c ke
 PROTO_SRC  = protocol/endpoint.c protocol/listen.c protocol/fields.c protocol/ingest.c protocol/telemetry.c
 CLIENT_SRC = host/client/queue.c host/client/link.c host/client/heal.c host/client/check.c host/client/attach.c \
              host/client/subscribe.c
-DAEMON_SRC = $(addprefix firmware/daemon/,main.c options.c log.c sockets.c ingest.c engine.c tables.c steps.c \
+DAEMON_SRC = $(addprefix firmware/daemon/,main.c options.c log.c sockets.c realtime.c ingest.c engine.c tables.c steps.c \
              records.c slices.c ring.c publish.c replay.c store.c)
 THEORY_SRC = $(addprefix host/theory/,batch.c matrix.c maps.c clocks.c stability.c feedback.c vocabulary.c \
              atlas.c limits.c integrate.c gauss.c kl.c logistic.c floors.c lr_limits.c)
@@ -45,7 +45,7 @@ BENCH_SRC  = $(addprefix host/bench/,registry.c rng.c rows.c schedules.c gated.c
 BENCH_SRC += $(addprefix host/bench/,models.c workload_uv.c workload_pca.c claims_001.c claims_003.c claims_003_pca.c)
 BENCH_SRC += $(addprefix host/bench/,workload_multi_index.c claims_004.c workload_gmm.c claims_003_mix.c)
 DEMO_SRC   = host/demo/trainer.c host/demo/model.c host/demo/text.c
-TESTS      = test_exact test_totals test_kern test_core test_wire test_engine test_client test_subscribe test_verdict test_spectrum test_theory test_logistic test_theory_vectors test_theory_mc test_conflict test_advice test_bench_models
+TESTS      = test_exact test_totals test_kern test_core test_wire test_engine test_realtime test_client test_subscribe test_verdict test_spectrum test_theory test_logistic test_theory_vectors test_theory_mc test_conflict test_advice test_bench_models
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_OBJ    = $(call obj,$(CORE_SRC) $(PROTO_SRC) $(CLIENT_SRC))
@@ -146,6 +146,13 @@ bench-advice: $(BUILD)/bench/advice ## advised settings against a sweep, by exac
 LINK_test_engine = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=mmap \
                    -Wl,--start-group $(BUILD)/libmscope_daemon.a $(BUILD)/libmomentscope.a -Wl,--end-group
 $(BUILD)/tests/test_engine: $(BUILD)/libmscope_daemon.a
+
+# This one sees whatever the engine's thread could wait for.
+comma := ,
+LINK_test_realtime = $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc mmap pthread_mutex_lock pthread_rwlock_rdlock \
+                     pthread_rwlock_wrlock pthread_spin_lock pthread_cond_wait pthread_join open fsync nanosleep) \
+                   -Wl,--start-group $(BUILD)/libmscope_daemon.a $(BUILD)/libmomentscope.a -Wl,--end-group
+$(BUILD)/tests/test_realtime: $(BUILD)/libmscope_daemon.a
 
 # Of the bench the linker takes what the registry names: workloads and claims.
 LINK_test_bench_models = $(BUILD)/libmscope_bench.a $(BUILD)/libmscope_host.a $(BUILD)/libmomentscope.a

@@ -1047,7 +1047,7 @@ class Program(Case):
         for flag, value, says in (("--interval", "-1", "0..3600"), ("--interval", "x", "0..3600"),
                                   ("--history", "17", "power of two"), ("--max-tables", "0", "1..1024"),
                                   ("--max-bytes", "1Q", "K, M, G"), ("--takeover", "nan", "0..86400"),
-                                  ("--kernel", "v9999", "ref"), ("--log-level", "loud", "debug"),
+                                  ("--kernel", "v9999", "ref"), ("--log-level", "loud", "debug"), ("--cpu", "1024", "0..1023"),
                                   ("--ingest", "tcp://0.0.0.0:5555", "--allow-remote"), ("--telemetry", "tcp://*:1", "127"),
                                   ("--replay", "udp://x", "ipc://"), ("--state", "", "bytes"),
                                   ("--interval-steps", "1.5", "whole"), ("--ingest", "inproc://x", "tcp://ADDRESS:PORT"),
@@ -1134,6 +1134,38 @@ class Program(Case):
             other.bind(d.endpoint("ingest")[6:])
             self.assertEqual(d.stop(), 0)
         self.assertEqual(files(), ["ingest.ipc", "moved.ipc"])      # another's now, and not where it was bound
+
+    def test_real_time_never_fails_the_start(self):
+        d = self.daemon("--realtime", "--cpu", "0")
+        said = self.subscriber(d, "daemon").until(lambda topic, r: True)["realtime"]
+        for step in ("memory", "faulted in", "SCHED_FIFO 10", "slack", "cpu 0"):
+            self.assertIn(step, said)
+            self.assertIn(step, d.said())
+        t = self.trainer(d)
+        self.assertEqual(t.hello("t", 1000, 8)[0], WELCOME)
+        self.assertEqual(d.stop(), 0)
+        d = self.daemon("--cpu", "1023")
+        said = self.subscriber(d, "daemon").until(lambda topic, r: True)["realtime"]
+        self.assertRegex(said, "^cpu 1023 refused: ")
+
+    @unittest.skipIf(os.geteuid() != 0, "needs root, to become somebody else")
+    def test_real_time_refused_is_said(self):
+        with tempfile.TemporaryDirectory() as dir_:
+            os.chmod(dir_, 0o777)
+            program = shutil.copy(os.path.join(raw.BUILD, "momentscoped"), dir_)
+            p = subprocess.Popen([program, "--realtime", *(f"--{n}=ipc://{dir_}/{n}" for n in ("ingest", "telemetry", "replay"))],
+                                 stderr=subprocess.PIPE, text=True, user=65534, group=65534, extra_groups=[],
+                                 preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_MEMLOCK, (65536, 65536)))
+            said = ""
+            while "is ready" not in said:
+                line = p.stderr.readline()
+                self.assertTrue(line, said)
+                said += line
+            p.send_signal(signal.SIGTERM)
+            self.assertEqual(p.wait(raw.PATIENCE), 0)
+            p.stderr.close()
+        self.assertIn("locking memory refused: ", said)
+        self.assertIn("CAP_SYS_NICE", said)
 
     @unittest.skipIf(os.geteuid() != 0, "needs root, to become somebody else")
     def test_no_permission_is_not_another_daemon(self):

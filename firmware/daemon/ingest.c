@@ -179,7 +179,7 @@ static int on_signal(mscope_ingest *in)
         switch (si.ssi_signo) {
         case SIGHUP:
             if (in->options->log[0] != '\0')
-                (void)mscope_log_open(in->options->log, (enum mscope_level)in->options->log_level);
+                mscope_log_reopen(in->options->log);
             mscope_log(MSCOPE_LOG_INFO, "main",
                        "SIGHUP: log opened anew, every record republished; options are read at start only");
             mscope_publish_begin(in->engine, mscope_clock_ns(), 0, MSCOPE_PUBLISH_ALL);

@@ -15,6 +15,7 @@
 
 static _Atomic int log_fd = STDERR_FILENO;
 static _Atomic int log_level = MSCOPE_LOG_INFO;
+static _Thread_local mscope_log_queue *handed;       /* the engine's thread: lines go there */
 
 int mscope_log_open(const char *path, enum mscope_level level)
 {
@@ -37,26 +38,17 @@ int mscope_log_open(const char *path, enum mscope_level level)
     return 0;
 }
 
-void mscope_log(enum mscope_level level, const char *area, const char *format, ...)
+static void write_line(enum mscope_level level, const char *area, struct timespec ts, const char *text)
 {
     static const char *const names[] = { "error", "warn ", "info ", "debug" };
     char line[1024];
-    struct timespec ts;
     struct tm tm;
     size_t used;
-    va_list ap;
     int n;
 
-    if ((int)level > atomic_load(&log_level))
-        return;
-    (void)clock_gettime(CLOCK_REALTIME, &ts);
     (void)gmtime_r(&ts.tv_sec, &tm);
     used = strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%S", &tm);
-    n = snprintf(line + used, sizeof line - used, ".%03ldZ %s %-7s ", ts.tv_nsec / 1000000, names[level], area);
-    used += n > 0 ? (size_t)n : 0;
-    va_start(ap, format);
-    n = vsnprintf(line + used, sizeof line - used - 1, format, ap);
-    va_end(ap);
+    n = snprintf(line + used, sizeof line - used - 1, ".%03ldZ %s %-7s %s", ts.tv_nsec / 1000000, names[level], area, text);
     used += n > 0 ? (size_t)n : 0;
     if (used > sizeof line - 2)
         used = sizeof line - 2;
@@ -64,4 +56,87 @@ void mscope_log(enum mscope_level level, const char *area, const char *format, .
     if (write(atomic_load(&log_fd), line, used) < 0) {
         /* nowhere left to say so */
     }
+}
+
+/* -- lines of a thread that may not wait ------------------------------------------------------ */
+
+static void wake_writer(const mscope_log_queue *q)
+{
+    const uint64_t one = 1;
+
+    if (write(q->wake_fd, &one, sizeof one) < 0) {
+        /* the counter is full: the writer is awake already */
+    }
+}
+
+static mscope_log_entry *reserve(mscope_log_queue *q)
+{
+    size_t head = atomic_load_explicit(&q->head, memory_order_relaxed);
+
+    if (head - atomic_load_explicit(&q->tail, memory_order_acquire) < MSCOPE_LOG_SLOTS)
+        return &q->at[head % MSCOPE_LOG_SLOTS];
+    atomic_fetch_add_explicit(&q->lost, 1, memory_order_relaxed);
+    return NULL;
+}
+
+static void commit(mscope_log_queue *q)
+{
+    atomic_store_explicit(&q->head, atomic_load_explicit(&q->head, memory_order_relaxed) + 1, memory_order_release);
+    wake_writer(q);
+}
+
+void mscope_log(enum mscope_level level, const char *area, const char *format, ...)
+{
+    mscope_log_entry direct, *e = handed != NULL ? NULL : &direct;
+    va_list ap;
+
+    if ((int)level > atomic_load(&log_level) || (e == NULL && (e = reserve(handed)) == NULL))
+        return;
+    *e = (mscope_log_entry){ .level = (int)level, .area = area };
+    (void)clock_gettime(CLOCK_REALTIME, &e->at);
+    va_start(ap, format);
+    (void)vsnprintf(e->text, sizeof e->text, format, ap);
+    va_end(ap);
+    if (e == &direct)
+        write_line(level, area, e->at, e->text);
+    else
+        commit(handed);
+}
+
+void mscope_log_reopen(const char *path)
+{
+    mscope_log_entry *e;
+
+    if (handed == NULL) {
+        (void)mscope_log_open(path, (enum mscope_level)atomic_load(&log_level));
+        return;
+    }
+    e = reserve(handed);
+    if (e == NULL)
+        return;
+    *e = (mscope_log_entry){ .level = -1, .area = path };
+    commit(handed);
+}
+
+void mscope_log_hand_over(mscope_log_queue *q)
+{
+    handed = q;
+}
+
+void mscope_log_drain(mscope_log_queue *q)
+{
+    size_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
+    uint64_t lost = atomic_exchange_explicit(&q->lost, 0, memory_order_relaxed);
+
+    for (; tail != atomic_load_explicit(&q->head, memory_order_acquire); tail++) {
+        const mscope_log_entry *e = &q->at[tail % MSCOPE_LOG_SLOTS];
+        if (e->level < 0)
+            (void)mscope_log_open(e->area, (enum mscope_level)atomic_load(&log_level));
+        else
+            write_line((enum mscope_level)e->level, e->area, e->at, e->text);
+        atomic_store_explicit(&q->tail, tail + 1, memory_order_release);
+    }
+    if (lost > 0)
+        mscope_log(MSCOPE_LOG_WARN, "log", "%llu lines were lost: the log could not be written fast enough",
+                   (unsigned long long)lost);
 }

@@ -1,8 +1,14 @@
 /* log.h - one line an event: time, level, area, sentence
  *
- * Threads  any; a line goes out in one write                                                    */
+ * Threads  any; a line goes out in one write, which waits for whoever reads it. A thread that may not wait hands its
+ * lines over to another one: no lock, no system call but the waking of the writer; a full queue loses lines, counted. */
 #ifndef MSCOPE_DAEMON_LOG_H
 #define MSCOPE_DAEMON_LOG_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
 
 enum mscope_level { MSCOPE_LOG_ERROR, MSCOPE_LOG_WARN, MSCOPE_LOG_INFO, MSCOPE_LOG_DEBUG };
 
@@ -12,5 +18,29 @@ int mscope_log_open(const char *path, enum mscope_level level);
 
 void mscope_log(enum mscope_level level, const char *area, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* mscope_log_reopen - SIGHUP: open path (NULL: stderr) anew, at the present level; path must stay   */
+void mscope_log_reopen(const char *path);
+
+#define MSCOPE_LOG_SLOTS 256
+
+typedef struct mscope_log_entry {
+    int level;                           /* -1: open the path `area` anew                        */
+    const char *area;
+    struct timespec at;
+    char text[960];
+} mscope_log_entry;
+
+typedef struct mscope_log_queue {        /* one producer, one consumer; zeroed at start          */
+    int wake_fd;                         /* eventfd of the consumer, non-blocking                */
+    _Atomic size_t head, tail;
+    _Atomic uint64_t lost;
+    mscope_log_entry at[MSCOPE_LOG_SLOTS];
+} mscope_log_queue;
+
+/* mscope_log_hand_over - from now on this thread's lines go into q; NULL: written by itself again */
+void mscope_log_hand_over(mscope_log_queue *q);
+/* mscope_log_drain - write what is in q; its consumer's thread only                             */
+void mscope_log_drain(mscope_log_queue *q);
 
 #endif

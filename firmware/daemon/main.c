@@ -19,6 +19,7 @@
 #include "log.h"
 #include "options.h"
 #include "publish.h"
+#include "realtime.h"
 #include "sockets.h"
 #include "store.h"
 
@@ -28,14 +29,16 @@ typedef struct daemon_memory {
     mscope_engine engine;
     mscope_publisher publisher;
     mscope_saver saver;
+    mscope_log_queue log;
     mscope_ring ring;
     mscope_outside outside;
     int lock;                        /* of the state file, or -1 */
 } daemon_memory;
 
-static void *map(size_t len)
+static void *map(size_t len, int present)
 {
-    void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *p = mmap(NULL, len, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | (present ? MAP_POPULATE : MAP_NORESERVE), -1, 0);
 
     return p == MAP_FAILED ? NULL : p;
 }
@@ -99,15 +102,15 @@ static int set_up(daemon_memory *d, const mscope_options *o)
     const mscope_engine_config cfg = engine_config(o);
     size_t records = power_above(o->max_tables * (2 * MSCOPE_BANDS + 1) + 64);
     struct timespec ts;
-    mscope_shadow *shadows = map(o->max_tables * sizeof *shadows);
+    mscope_shadow *shadows = map(o->max_tables * sizeof *shadows, o->realtime);
     mscope_record *slots;
-    uint8_t *replay = map(o->replay_bytes);
+    uint8_t *replay = map(o->replay_bytes, o->realtime);
 
     if (records > 65536)
         records = 65536;
-    slots = map(records * sizeof *slots);
+    slots = map(records * sizeof *slots, o->realtime);
     d->publisher.topic_slots = power_above(2 * (o->max_tables * (2 * MSCOPE_BANDS + 1) + 2));
-    d->publisher.topics = map(d->publisher.topic_slots * sizeof *d->publisher.topics);
+    d->publisher.topics = map(d->publisher.topic_slots * sizeof *d->publisher.topics, o->realtime);
     if (shadows == NULL || slots == NULL || replay == NULL || d->publisher.topics == NULL ||
         mscope_ring_init(&d->ring, slots, records) != 0)
         return MSCOPE_ENOMEM;
@@ -118,8 +121,9 @@ static int set_up(daemon_memory *d, const mscope_options *o)
     d->publisher.outside = &d->outside;
     mscope_replay_init(&d->publisher.replay, replay, o->replay_bytes, NULL);
     d->publisher.wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    d->saver.work_fd = eventfd(0, EFD_CLOEXEC);
+    d->saver.work_fd = d->log.wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     d->saver.done_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    d->saver.log = &d->log;
     d->saver.path = o->state[0] != '\0' ? o->state : NULL;
     return d->publisher.wake_fd < 0 || d->saver.work_fd < 0 || d->saver.done_fd < 0 ? MSCOPE_EIO : 0;
 }
@@ -201,9 +205,12 @@ static int run(daemon_memory *d, const mscope_options *o, mscope_sockets *socket
         stop_thread(publisher, &d->publisher.stop, d->publisher.wake_fd);
         return EXIT_FAILED;
     }
+    mscope_realtime_engine(o, d->engine.cfg.realtime);
     mscope_log(MSCOPE_LOG_INFO, "main", "momentscoped %s is ready, pid %ld, epoch %llu", MSCOPE_VERSION, (long)getpid(),
                (unsigned long long)d->engine.epoch);
+    mscope_log_hand_over(&d->log);
     mscope_ingest_run(&in);
+    mscope_log_hand_over(NULL);
     stop_thread(saver, &d->saver.stop, d->saver.work_fd);
     stop_thread(publisher, &d->publisher.stop, d->publisher.wake_fd);
     return save_last(d);
@@ -226,6 +233,8 @@ int main(int argc, char **argv)
     if (!(o.interval > 0) && o.interval_steps == 0)
         mscope_log(MSCOPE_LOG_WARN, "main", "--interval is 0 and --interval-steps is 0: no regular records; a table is "
                    "published when its truth or owner changes, on SIGHUP and at the end");
+    if (o.realtime)
+        mscope_realtime_heap();
     signal_fd = block_signals();
     if (signal_fd < 0 || set_up(&d, &o) != 0) {
         mscope_log(MSCOPE_LOG_ERROR, "main", "cannot start: %s", strerror(errno));

@@ -42,6 +42,8 @@ static const option options[] = {
     { "history", POWER, AT(history), 16, 16777216, "STEPS", "steps kept to catch silent rows up from; 0: 16384 (0)" },
     { "replay-bytes", BYTES, AT(replay_bytes), 65536, 1e11, "BYTES", "telemetry kept for replay (32M)" },
     { "allow-remote", FLAG, AT(allow_remote), 0, 0, NULL, "bind endpoints that other machines can reach (no encryption)" },
+    { "realtime", FLAG, AT(realtime), 0, 0, NULL, "lock memory, fault it in, SCHED_FIFO: what is allowed, the rest is said" },
+    { "cpu", COUNT, AT(cpu), 0, 1023, "N", "keep the engine's thread on this processor (any)" },
     { "log", TEXT, AT(log), 0, 0, "FILE", "log there, opened anew on SIGHUP (stderr)" },
     { "log-level", LEVEL, AT(log_level), 0, 3, "LEVEL", "error, warn, info or debug (info)" },
 };
@@ -222,7 +224,7 @@ int mscope_options_parse(mscope_options *out, int argc, char **argv)
 
     *out = (mscope_options){ .interval = 0.2, .takeover = 10, .max_tables = 64, .max_bytes = UINT64_C(4) << 30,
                              .max_frame = UINT64_C(256) << 20, .credit_frames = 64, .credit_bytes = UINT64_C(64) << 20,
-                             .replay_bytes = UINT64_C(32) << 20, .log_level = 2 };
+                             .replay_bytes = UINT64_C(32) << 20, .log_level = 2, .cpu = MSCOPE_ANY_CPU };
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
             return help();

@@ -4,12 +4,15 @@
 
 #include <stdint.h>
 
+#define MSCOPE_ANY_CPU UINT64_MAX
+
 typedef struct mscope_options {
     char ingest[256], telemetry[256], replay[256];
     double interval, takeover;               /* seconds                                         */
     uint64_t interval_steps, max_tables, max_bytes, max_frame, credit_frames, credit_bytes, history, replay_bytes;
     char state[1024], kernel[32], log[1024];
-    int discard_state, allow_remote, log_level;
+    uint64_t cpu;                            /* of the engine's thread; MSCOPE_ANY_CPU: any     */
+    int discard_state, allow_remote, log_level, realtime;
 } mscope_options;
 
 enum { MSCOPE_OPTIONS_RUN = 1 };

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -270,9 +271,17 @@ void *mscope_saver_run(void *saver)
     const uint64_t one = 1;
 
     for (;;) {
+        struct pollfd work = { .fd = s->work_fd, .events = POLLIN };
         uint64_t n;
-        if (read(s->work_fd, &n, sizeof n) < 0 && errno != EINTR)
+        int stop;
+        if (poll(&work, 1, -1) < 0 && errno != EINTR)
             return NULL;
+        stop = atomic_load_explicit(&s->stop, memory_order_acquire);     /* before the last look */
+        if (read(s->work_fd, &n, sizeof n) < 0) {
+            /* a signal ended the poll */
+        }
+        if (s->log != NULL)
+            mscope_log_drain(s->log);
         if (atomic_load_explicit(&s->state, memory_order_acquire) == MSCOPE_SAVER_WORK) {
             int err = mscope_store_write(s->path, s->image, s->len);
             (void)munmap(s->image, s->len);
@@ -280,7 +289,7 @@ void *mscope_saver_run(void *saver)
             if (write(s->done_fd, &one, sizeof one) < 0)
                 mscope_log(MSCOPE_LOG_WARN, "store", "cannot wake the engine: %s", strerror(errno));
         }
-        if (atomic_load_explicit(&s->stop, memory_order_acquire))
+        if (stop)
             return NULL;
     }
 }

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "engine.h"
+#include "log.h"
 
 enum mscope_saver_state { MSCOPE_SAVER_IDLE, MSCOPE_SAVER_WORK, MSCOPE_SAVER_DONE, MSCOPE_SAVER_FAILED };
 
@@ -17,7 +18,8 @@ typedef struct mscope_saver {
     uint8_t *image;                      /* mapped for one save                                  */
     size_t len;
     _Atomic int state;                   /* who may touch image and len: WORK the saver thread, else the engine */
-    int work_fd, done_fd;                /* eventfds                                             */
+    int work_fd, done_fd;                /* eventfds, non-blocking                               */
+    mscope_log_queue *log;               /* the engine's lines, written here; NULL: none         */
     _Atomic int stop;
 } mscope_saver;
 
@@ -41,7 +43,8 @@ void mscope_store_unlock(const char *path, int lock);        /* lock < 0: nothin
  *          then be set up again                                                                 */
 MSCOPE_MUST_CHECK int mscope_store_load(mscope_engine *e, const char *path, uint64_t now_ns);
 
-/* mscope_saver_run - thread body: writes what the engine hands over, so that the engine never waits for a disk */
+/* mscope_saver_run - thread body: writes what the engine hands over, state and log lines, so that the engine never
+ * waits for a disk or a terminal                                                                */
 void *mscope_saver_run(void *saver);
 
 #endif
