@@ -21,6 +21,12 @@ CLI_LIBS    = $(shell $(PKG) --libs cairo fontconfig)
 EXTRA_predict_plot = $(shell $(PKG) --cflags cairo fontconfig)
 EXTRA_plot  = $(EXTRA_predict_plot)
 EXTRA_canvas = $(EXTRA_predict_plot)
+# MPI is optional: MPI=no builds without it, so does a machine that has none. Only momentscope_mpi.so needs it.
+ifneq ($(MPI),no)
+MPI_PC     := $(firstword $(foreach p,ompi-c mpich,$(shell $(PKG) --exists $(p) 2>/dev/null && echo $(p))))
+MPI_LIBS   := $(if $(MPI_PC),$(shell $(PKG) --libs $(MPI_PC)),$(shell mpicc --showme:link 2>/dev/null))
+EXTRA_ranks_mpi := $(patsubst -I%,-isystem%,$(if $(MPI_PC),$(shell $(PKG) --cflags $(MPI_PC)),$(shell mpicc --showme:compile 2>/dev/null)))
+endif
 # The demo model and the powers of coupled maps are plain loop nests; nothing else is built for speed alone.
 EXTRA_model = -O3
 EXTRA_risk  = -O3
@@ -40,7 +46,7 @@ DIAG_SRC   = host/diagnose/curvature.c host/diagnose/verdict.c host/diagnose/spe
 CLI_SRC    = $(addprefix host/cli/,main.c watch.c watch_view.c watch_summary.c listen.c record_json.c check.c advise.c predict.c predict_json.c predict_ls.c predict_lr.c \
              predict_words.c predict_plot.c)
 BENCH_SRC  = $(addprefix host/bench/,registry.c rng.c rows.c schedules.c gated.c gated_advise.c workload_sparse_ls.c workload_vocab_ls.c \
-             workload_rare_lr.c workload_bigram.c pool.c grid.c execute.c runner.c list.c results.c canvas.c plot.c compare.c reproduce.c \
+             workload_rare_lr.c workload_bigram.c pool.c crew.c pool_ranks.c ranks.c grid.c execute.c runner.c list.c results.c canvas.c plot.c compare.c reproduce.c \
              claims_000.c claims_000_ls.c claims_000_lr.c claims_000_mc.c claims_semantics.c) host/cli/bench.c host/demo/model.c host/demo/text.c
 BENCH_SRC += $(addprefix host/bench/,models.c workload_uv.c workload_pca.c claims_001.c claims_003.c claims_003_pca.c)
 BENCH_SRC += $(addprefix host/bench/,workload_multi_index.c claims_004.c workload_gmm.c claims_003_mix.c)
@@ -50,7 +56,8 @@ TESTS      = test_exact test_totals test_kern test_core test_wire test_engine te
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_OBJ    = $(call obj,$(CORE_SRC) $(PROTO_SRC) $(CLIENT_SRC))
 HOST_OBJ   = $(call obj,$(THEORY_SRC) $(DIAG_SRC))
-PROGRAMS   = $(if $(DAEMON_SRC),$(BUILD)/momentscoped) $(if $(CLI_SRC),$(BUILD)/momentscope) $(if $(DEMO_SRC),$(BUILD)/demo_trainer)
+PROGRAMS   = $(if $(DAEMON_SRC),$(BUILD)/momentscoped) $(if $(CLI_SRC),$(BUILD)/momentscope) $(if $(DEMO_SRC),$(BUILD)/demo_trainer) \
+             $(if $(MPI_LIBS),$(BUILD)/momentscope_mpi.so)
 TEST_BIN   = $(addprefix $(BUILD)/tests/,$(TESTS))
 
 ifneq ($(V),1)
@@ -58,7 +65,7 @@ MAKEFLAGS += --no-print-directory
 Q = @echo '  $@';
 endif
 
-.PHONY: all core daemon host tests test check demo deps help clean headers asan tsan valgrind cppcheck reproduce bench-text bench-verdicts bench-conflict bench-advice bench-kernels
+.PHONY: all core daemon host tests test check demo deps deps-optional help clean headers asan tsan valgrind cppcheck reproduce bench-text bench-verdicts bench-conflict bench-advice bench-kernels
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/libmomentscope.a $(BUILD)/libmomentscope.so $(PROGRAMS) ## build everything
@@ -103,7 +110,10 @@ $(BUILD)/momentscoped: $(call obj,$(DAEMON_SRC)) $(BUILD)/libmomentscope.a
 	$(Q)$(CC) $(SAN) -o $@ $^ $(LDFLAGS) $(ZMQ_LIBS) -lm -pthread
 
 $(BUILD)/momentscope: $(call obj,$(CLI_SRC) $(BENCH_SRC)) $(BUILD)/libmscope_host.a $(BUILD)/libmomentscope.a
-	$(Q)$(CC) $(SAN) -o $@ $^ $(LDFLAGS) $(CLI_LIBS) $(HOST_LIBS) $(ZMQ_LIBS) -lm
+	$(Q)$(CC) $(SAN) -o $@ $^ $(LDFLAGS) $(CLI_LIBS) $(HOST_LIBS) $(ZMQ_LIBS) -lm -ldl
+
+$(BUILD)/momentscope_mpi.so: $(call obj,host/bench/ranks_mpi.c)
+	$(Q)$(CC) $(SAN) -shared -o $@ $^ $(LDFLAGS) $(MPI_LIBS)
 
 $(BUILD)/demo_trainer: $(call obj,$(DEMO_SRC)) $(BUILD)/libmomentscope.a
 	$(Q)$(CC) $(SAN) -o $@ $^ $(LDFLAGS) $(ZMQ_LIBS) -lm
@@ -178,6 +188,12 @@ PACKAGES = build-essential pkg-config libzmq3-dev libmsgpack-dev libsimde-dev li
            libgsl-dev libcjson-dev libcairo2-dev libcmocka-dev \
            python3-numpy python3-zmq python3-msgpack python3-torch
 
+# Tests that need these are skipped without them; nothing else changes.
+OPTIONAL = libopenmpi-dev openmpi-bin
+
+deps-optional: ## install what some tests want, if it can be had
+	@$(MAKE) deps PACKAGES="$(OPTIONAL)" || echo "going on without: $(OPTIONAL)"
+
 deps: ## install the Debian packages that are missing (root or sudo)
 	@missing=; for p in $(PACKAGES); do \
 	    dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
@@ -186,7 +202,7 @@ deps: ## install the Debian packages that are missing (root or sudo)
 	    $$SUDO apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 	    $$SUDO apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
 
-check: deps ## install what is missing, build, run every test
+check: deps deps-optional ## install what is missing, build, run every test
 	@$(MAKE) -j2 all tests
 	@$(MAKE) test
 

@@ -11,7 +11,10 @@
 #include "bench.h"
 #include "cli/cli.h"
 #include "pool.h"
+#include "ranks.h"
 #include "workload.h"
+
+#include "mscope/wire.h"
 
 enum { CLAIMS = 512 };
 
@@ -19,8 +22,8 @@ struct job {
     const mscope_claim *claim[CLAIMS];
     mscope_claim_result result[CLAIMS];
     double spent[CLAIMS];
-    int known[CLAIMS];
-    size_t n, shown;
+    int known[CLAIMS], missing[CLAIMS];            /* told; told that it could not be computed           */
+    size_t n, shown, uncomputed;
     uint64_t seed;
     int count[3], json;
 };
@@ -35,12 +38,13 @@ static char *work(size_t i, void *ctx)
     memset(&r, 0, sizeof r);
     r.ours = r.corrected = r.low = r.high = NAN;
     clock_gettime(CLOCK_MONOTONIC, &t0);
-    if (j->claim[i]->run(j->claim[i], j->seed, &r) < 0)
+    const int missing = j->claim[i]->run(j->claim[i], j->seed, &r) < 0;
+    if (missing)
         r.verdict = MSCOPE_CLAIM_FAIL;
     clock_gettime(CLOCK_MONOTONIC, &t1);
     char *text = malloc(512);
     if (text != NULL)
-        snprintf(text, 512, "%.17g %.17g %.17g %.17g %d %.3f %s", r.ours, r.corrected, r.low, r.high, (int)r.verdict,
+        snprintf(text, 512, "%.17g %.17g %.17g %.17g %d %d %.3f %s", r.ours, r.corrected, r.low, r.high, (int)r.verdict, missing,
                  (double)(t1.tv_sec - t0.tv_sec) + 1e-9 * (double)(t1.tv_nsec - t0.tv_nsec), r.note);
     return text;
 }
@@ -82,6 +86,7 @@ static void row_json(const struct job *j, size_t i)
     put(o, "low", r->low);
     put(o, "high", r->high);
     put(o, "corrected", r->corrected);
+    cJSON_AddBoolToObject(o, "computed", !j->missing[i]);
     cJSON_AddStringToObject(o, "note", r->note);
     put(o, "seconds", j->spent[i]);
     char *text = cJSON_PrintUnformatted(o);
@@ -97,11 +102,13 @@ static void done(size_t i, const char *text, void *ctx)
     mscope_claim_result *r = &j->result[i];
     int verdict = MSCOPE_CLAIM_FAIL, at = 0;
     r->ours = r->corrected = r->low = r->high = NAN;
-    if (text == NULL || sscanf(text, "%lf %lf %lf %lf %d %lf %n", &r->ours, &r->corrected, &r->low, &r->high, &verdict,
-                               &j->spent[i], &at) != 6)
+    if (text == NULL || sscanf(text, "%lf %lf %lf %lf %d %d %lf %n", &r->ours, &r->corrected, &r->low, &r->high, &verdict,
+                               &j->missing[i], &j->spent[i], &at) != 7) {
+        j->missing[i] = 1;
         snprintf(r->note, sizeof r->note, "could not be computed");
-    else
+    } else
         snprintf(r->note, sizeof r->note, "%.239s", text + at);
+    j->uncomputed += j->missing[i] != 0;
     r->verdict = (enum mscope_claim_verdict)verdict;
     j->known[i] = 1;
     j->count[verdict]++;
@@ -113,7 +120,7 @@ static void done(size_t i, const char *text, void *ctx)
 static void usage(FILE *to)
 {
     fprintf(to, "usage: momentscope bench reproduce [--paper 000] [--figure TEXT] [--seed N] [--jobs N] [--json]\n\n"
-                "Every claim of the papers: the paper's number, ours, and PASS, FAIL or CORRECTED.\n\n"
+                "Every claim of the papers: the paper's number, ours, and PASS, FAIL or CORRECTED. Under mpirun ranks above 0 compute.\n\n"
                 "example: momentscope bench reproduce --paper 000 --figure 'Figure 1' --jobs 2\n\n"
                 "exit codes: 0 nothing failed, 1 a claim failed or was not computed, 2 wrong usage\n");
 }
@@ -127,6 +134,16 @@ static void choose(struct job *j, const char *paper, const char *figure)
                 j->claim[j->n++] = c;
 }
 
+static uint64_t meaning(const struct job *j)
+{
+    char text[64];
+    snprintf(text, sizeof text, "%s seed %llu", MSCOPE_VERSION, (unsigned long long)j->seed);
+    uint64_t h = mscope_pool_mean(0, text);
+    for (size_t i = 0; i < j->n; i++)
+        h = mscope_pool_mean(mscope_pool_mean(h, j->claim[i]->figure), j->claim[i]->claim);
+    return h;
+}
+
 int mscope_bench_reproduce(int argc, char **argv)
 {
     static const struct option known[] = { { "paper", 1, NULL, 'p' }, { "figure", 1, NULL, 'f' },
@@ -136,6 +153,7 @@ int mscope_bench_reproduce(int argc, char **argv)
     static struct job j;
     const char *paper = NULL, *figure = NULL;
     char *end = NULL;
+    const int first = mscope_ranks_mine() == 0;
     long jobs = 1;
     int c;
     j.seed = 1;
@@ -148,21 +166,33 @@ int mscope_bench_reproduce(int argc, char **argv)
         case 's': j.seed = strtoull(optarg, &end, 10); break;
         case 'j': jobs = strtol(optarg, &end, 10); break;
         case 'J': j.json = 1; break;
-        case 'h': usage(stdout); return MSCOPE_EXIT_OK;
-        default: usage(stderr); return MSCOPE_EXIT_USAGE;
+        case 'h':
+        default:
+            if (first)
+                usage(c == 'h' ? stdout : stderr);
+            return c == 'h' ? MSCOPE_EXIT_OK : MSCOPE_EXIT_USAGE;
         }
         if ((end != NULL && (*end != '\0' || end == optarg)) || jobs < 1 || jobs > 256) {
-            fprintf(stderr, "momentscope bench reproduce: '%s': wanted a number (jobs: 1 to 256)\n", optarg);
+            if (first)
+                fprintf(stderr, "momentscope bench reproduce: '%s': wanted a number (jobs: 1 to 256)\n", optarg);
             return MSCOPE_EXIT_USAGE;
         }
     }
     choose(&j, paper, figure);
     if (j.n == 0 || optind < argc) {
-        fprintf(stderr, "momentscope bench reproduce: no such claim\n");
+        if (first)
+            fprintf(stderr, "momentscope bench reproduce: no such claim\n");
         return MSCOPE_EXIT_USAGE;
     }
-    const mscope_pool pool = { .n = j.n, .jobs = (int)jobs, .ctx = &j, .work = work, .done = done };
+    const mscope_pool pool = { .n = j.n, .meaning = meaning(&j), .jobs = (int)jobs, .ctx = &j, .work = work, .done = done };
     const int rc = mscope_pool_run(&pool);
-    fprintf(j.json ? stderr : stdout, "%d pass, %d fail, %d corrected, of %zu\n", j.count[0], j.count[1], j.count[2], j.n);
-    return rc != 0 || j.count[MSCOPE_CLAIM_FAIL] > 0 ? MSCOPE_EXIT_FAILED : MSCOPE_EXIT_OK;
+    if (rc == MSCOPE_POOL_SERVED)
+        return MSCOPE_EXIT_OK;
+    FILE *to = j.json ? stderr : stdout;
+    fprintf(to, "%d pass, %d fail, %d corrected, of %zu", j.count[0], j.count[1], j.count[2], j.n);
+    if (j.uncomputed > 0)
+        fprintf(to, "; %zu could not be computed", j.uncomputed);
+    fprintf(to, "\n");
+    return rc != MSCOPE_POOL_DONE || j.uncomputed > 0 || j.count[MSCOPE_CLAIM_FAIL] > 0 ? MSCOPE_EXIT_FAILED
+                                                                                                    : MSCOPE_EXIT_OK;
 }

@@ -20,10 +20,13 @@
 #include "cli/cli.h"
 #include "execute.h"
 #include "pool.h"
+#include "ranks.h"
+
+#include "mscope/wire.h"
 
 struct sweep {
     mscope_bench_run *run;
-    size_t *todo, n_todo, ended, failed;
+    size_t *todo, n_todo, ended, failed;           /* todo: indices of run                              */
     int fd, quiet;
     double started;
 };
@@ -119,7 +122,7 @@ static char *work(size_t i, void *ctx)
 {
     struct sweep *s = ctx;
     const char *why;
-    char *text = mscope_bench_execute(&s->run[s->todo[i]], &why);
+    char *text = mscope_bench_execute(&s->run[i], &why);
     if (text == NULL)
         fprintf(stderr, "\nmomentscope bench run: %s\n", why);
     return text;
@@ -141,7 +144,7 @@ static void done(size_t i, const char *text, void *ctx)
     s->ended++;
     if (text == NULL) {
         char key[2048];
-        mscope_run_key(&s->run[s->todo[i]], 1, key, sizeof key);
+        mscope_run_key(&s->run[i], 1, key, sizeof key);
         fprintf(stderr, "momentscope bench run: failed: %s\n", key);
         s->failed++;
         return;
@@ -162,14 +165,37 @@ static void done(size_t i, const char *text, void *ctx)
     progress(s);
 }
 
+/* Under mpirun the ranks must mean the same runs by the same indices. */
+static uint64_t meaning(const struct sweep *s, size_t runs)
+{
+    char key[2048];
+    uint64_t h = mscope_pool_mean(0, MSCOPE_VERSION);
+    for (size_t i = 0; i < runs; i++) {
+        mscope_run_key(&s->run[i], 1, key, sizeof key);
+        h = mscope_pool_mean(h, key);
+    }
+    return h;
+}
+
+static int refuse(const char *what, const char *name)
+{
+    if (mscope_ranks_mine() == 0)
+        fprintf(stderr, "momentscope bench run: %s%s\n", what, name);
+    return MSCOPE_EXIT_USAGE;
+}
+
+/* The file belongs to rank 0; the others compute what they are told. */
 static int sweep(const mscope_grid *g, const char *path, int jobs, int quiet)
 {
     struct sweep s = { .fd = STDOUT_FILENO, .quiet = quiet };
     const long runs = mscope_grid_expand(g, &s.run);
+    const int first = mscope_ranks_mine() == 0;
     if (runs < 0) {
-        fprintf(stderr, "momentscope bench run: more than %d runs in this grid\n", MSCOPE_GRID_RUNS);
-        return MSCOPE_EXIT_USAGE;
+        char many[32];
+        snprintf(many, sizeof many, "%d runs", MSCOPE_GRID_RUNS);
+        return refuse("this grid has more than ", many);
     }
+    path = first ? path : NULL;
     s.todo = calloc((size_t)runs + 1, sizeof *s.todo);
     if (s.todo == NULL || (path != NULL && resume(&s, path, (size_t)runs) < 0)) {
         free(s.todo);
@@ -178,19 +204,20 @@ static int sweep(const mscope_grid *g, const char *path, int jobs, int quiet)
     }
     for (; path == NULL && s.n_todo < (size_t)runs; s.n_todo++)
         s.todo[s.n_todo] = s.n_todo;
-    if (!quiet)
+    if (!quiet && first)
         fprintf(stderr, "%ld runs, %zu to do\n", runs, s.n_todo);
     s.started = seconds();
-    const mscope_pool pool = { .n = s.n_todo, .jobs = jobs, .ctx = &s, .work = work, .done = done };
+    const mscope_pool pool = { .n = s.n_todo, .which = s.todo, .meaning = meaning(&s, (size_t)runs), .jobs = jobs,
+                               .ctx = &s, .work = work, .done = done };
     const int rc = mscope_pool_run(&pool);
-    if (rc > 0)
+    if (rc == MSCOPE_POOL_INTERRUPTED)
         fprintf(stderr, "\nmomentscope bench run: interrupted after %zu of %zu runs; the same command goes on\n",
                 s.ended, s.n_todo);
     if (path != NULL)
         close(s.fd);
     free(s.todo);
     free(s.run);
-    return rc != 0 || s.failed > 0 ? MSCOPE_EXIT_FAILED : MSCOPE_EXIT_OK;
+    return rc == MSCOPE_POOL_SERVED || (rc == MSCOPE_POOL_DONE && s.failed == 0) ? MSCOPE_EXIT_OK : MSCOPE_EXIT_FAILED;
 }
 
 /* ---- the command line -------------------------------------------------------------------------------------------- */
@@ -207,11 +234,12 @@ static void usage(FILE *to)
             "  --steps N            length of a run (1000)\n"
             "  --every N            steps between two looks at the risk (steps/200)\n"
             "  --target F           share of the risk at the start that counts as learnt (0.05)\n"
-            "  --jobs N             processes (1); results do not depend on it\n"
+            "  --jobs N             processes (1), under mpirun of each rank; results do not depend on it\n"
             "  --out FILE           append JSON lines to FILE and skip runs it already has (default: standard output)\n"
             "  --quiet              no progress\n\n"
             "example: momentscope bench run vocab-ls --schedules sgd,constant --grid eta=1:16:x5 --grid beta=0.9,0.99 \\\n"
             "             --grid batch=64,1024 --seeds 4 --steps 2000 --jobs 2 --out vocab.jsonl\n\n"
+            "mpirun -n N momentscope bench run ... gives the same lines: rank 0 writes, the others compute.\n\n"
             "exit codes: 0 all runs done, 1 a run failed or the sweep was interrupted, 2 wrong usage\n");
 }
 
@@ -282,27 +310,21 @@ int mscope_bench_run_main(int argc, char **argv)
     char why[256];
     int c;
     if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
-        usage(stdout);
+        if (mscope_ranks_mine() == 0)
+            usage(stdout);
         return MSCOPE_EXIT_OK;
     }
     const mscope_workload *w = argc >= 2 ? mscope_workload_find(argv[1]) : NULL;
-    if (w == NULL) {
-        fprintf(stderr, "momentscope bench run: no workload '%s'; momentscope bench list tells them\n",
-                argc >= 2 ? argv[1] : "");
-        return MSCOPE_EXIT_USAGE;
-    }
+    if (w == NULL)
+        return refuse("momentscope bench list tells the workloads; there is none called ", argc >= 2 ? argv[1] : "''");
     mscope_grid_start(&o.grid, w);
     o.jobs = 1;
     opterr = 0;
     optind = 2;
     while ((c = getopt_long(argc, argv, "", known, NULL)) != -1)
-        if (option(&o, c, why) < 0) {
-            fprintf(stderr, "momentscope bench run: %s\n", why);
-            return MSCOPE_EXIT_USAGE;
-        }
-    if (optind < argc) {
-        fprintf(stderr, "momentscope bench run: '%s' is not an option\n", argv[optind]);
-        return MSCOPE_EXIT_USAGE;
-    }
+        if (option(&o, c, why) < 0)
+            return refuse(why, "");
+    if (optind < argc)
+        return refuse("not an option: ", argv[optind]);
     return sweep(&o.grid, o.path, o.jobs, o.quiet);
 }
