@@ -136,7 +136,7 @@ $(BUILD)/bench/%: $(BUILD)/obj/host/bench/%.o $(BUILD)/obj/host/bench/zipf.o $(B
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SAN) -o $@ $^ $(LDFLAGS) $(HOST_LIBS) -lm
 
-reproduce: all ## the papers' claims: their number, ours, PASS, FAIL or CORRECTED; minutes
+reproduce: all ## the papers' claims: their number, ours, PASS, FAIL or CORRECTED; minutes; fails if one cannot be computed
 	@$(BUILD)/momentscope bench reproduce --jobs 2
 
 $(BUILD)/bench/kernels: $(call obj,tests/bench/kernels.c) $(BUILD)/libmscope_core.a
