@@ -14,6 +14,7 @@ static void usage(FILE *to)
     fprintf(to, "usage: momentscope bench compare [--all] [--plot PREFIX] [--svg] FILE...\n\n"
                 "Steps to target, mean and 95 %% interval over seeds, for each band and the total. Of each workload, schedule,\n"
                 "semantics and batch the setting with the fewest steps to the total's target; --all shows every setting.\n"
+                "Where theory knows the risk at the end: runs, theory, and the 95 %% interval of their difference.\n"
                 "--plot writes PREFIX-risk-N.png (risk curves by band) and PREFIX-plane-N.png (bands in the plane of\n"
                 "frequency and momentum, with the resonance line) of each row, and PREFIX-heat.png (eta against eps).\n\n"
                 "example: momentscope bench compare --plot out/vocab vocab.jsonl\n\n"
@@ -58,6 +59,18 @@ static void cell(const mscope_result *r, size_t band)
     printf("  %-26s", text);
 }
 
+static void theory(const mscope_result *r)
+{
+    double mean, said, low, high;
+    const size_t n = mscope_result_theory(r, &mean, &said, &low, &high);
+    if (n == 0)
+        return;
+    printf("   risk at %-9.0f %.5g, theory %.5g", r->horizon, mean, said);
+    if (!isnan(low))
+        printf(", difference [%.2g, %.2g]", low, high);
+    printf(n < r->seeds ? "; %zu of %zu seeds\n" : "\n", n, r->seeds);
+}
+
 static void row(const mscope_result *r, size_t number)
 {
     printf("%2zu %s, %s, %s: eta %.4g", number, r->workload, r->schedule, r->semantics, r->eta);
@@ -69,6 +82,7 @@ static void row(const mscope_result *r, size_t number)
     printf("   %-11s", "all");
     cell(r, r->bands);
     printf("\n");
+    theory(r);
     for (size_t b = 0; r->bands > 1 && b < r->bands; b++) {
         printf("   p %-9.3g", r->p[b]);
         cell(r, b);

@@ -61,8 +61,9 @@ static void begin(const mscope_bench_run *r, void *self, struct tape *tape)
     for (size_t b = 0; b <= tape->now.bands; b++) {
         tape->course[b] = (struct course){ .reached = NAN, .last = band_of(&tape->now, b)->risk };
         tape->course[b].start = tape->course[b].last;
-        tape->target[b] = r->workload->target != NULL ? r->workload->target(self, b)
-                                                      : r->target * tape->course[b].start;
+        tape->target[b] = r->workload->target != NULL ? r->workload->target(self, b) : NAN;
+        if (isnan(tape->target[b]))
+            tape->target[b] = r->target * tape->course[b].start;
     }
     look(tape, 0, 1);
 }

@@ -40,6 +40,21 @@ static void curve(const mscope_canvas *c, const mscope_result *r, size_t b)
     cairo_stroke(c->cr);
 }
 
+/* Where theory expects the total at the end: a ring on the right edge. Returns 0 when it does not know. */
+static int expected(const mscope_canvas *c, const mscope_result *r)
+{
+    double mean, theory, low, high;
+    if (r->points == 0 || mscope_result_theory(r, &mean, &theory, &low, &high) == 0 || !(mean > 0) || !(theory > 0))
+        return 0;
+    cairo_set_source_rgb(c->cr, 0.80, 0.25, 0.20);
+    cairo_set_line_width(c->cr, 2);
+    cairo_new_sub_path(c->cr);
+    cairo_arc(c->cr, mscope_canvas_x(c, r->t[r->points - 1]), mscope_canvas_y(c, r->risk[r->bands][r->points - 1] * theory / mean),
+              5, 0, 6.2831853);
+    cairo_stroke(c->cr);
+    return 1;
+}
+
 void mscope_plot_end(void)
 {
     cairo_debug_reset_static_data();
@@ -76,6 +91,10 @@ int mscope_plot_risk(const mscope_result *r, const char *path)
     cairo_set_source_rgb(c.cr, 0, 0, 0);
     cairo_set_line_width(c.cr, 2.6);
     mscope_canvas_legend(&c, 0, "all");
+    if (expected(&c, r)) {
+        cairo_set_source_rgb(c.cr, 0.80, 0.25, 0.20);
+        mscope_canvas_legend(&c, r->bands > 1 ? 1 + (int)r->bands : 1, "ring: theory, at the end");
+    }
     cairo_set_line_width(c.cr, 1.8);
     for (size_t b = 0; b < r->bands && r->bands > 1; b++) {
         snprintf(label, sizeof label, "p = %.2g, %.0f row%s", r->p[b], r->rows[b], r->rows[b] > 1 ? "s" : "");

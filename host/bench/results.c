@@ -92,8 +92,14 @@ static int take(mscope_results *r, const cJSON *o)
     i = i < MSCOPE_RESULT_POINTS ? i : MSCOPE_RESULT_POINTS;
     g->points = g->seeds == 0 || i < g->points ? i : g->points;
     cJSON_ArrayForEach(x, bands) if (take_band(g, b++, x) < 0) return -1;
-    if (take_band(g, b, total) < 0)
+    double *end = realloc(g->end, (g->seeds + 1) * sizeof *end);
+    g->end = end != NULL ? end : g->end;
+    double *theory = realloc(g->theory, (g->seeds + 1) * sizeof *theory);
+    g->theory = theory != NULL ? theory : g->theory;
+    if (end == NULL || theory == NULL || take_band(g, b, total) < 0)
         return -1;
+    end[g->seeds] = num(total, "end", NAN);
+    theory[g->seeds] = num(total, "theory", NAN);
     g->seeds++;
     return 0;
 }
@@ -121,9 +127,40 @@ void mscope_results_free(mscope_results *r)
     for (size_t i = 0; i < r->n; i++) {
         for (size_t b = 0; b <= MSCOPE_BENCH_BANDS; b++)
             free(r->at[i].steps[b]);
+        free(r->at[i].end);
+        free(r->at[i].theory);
         free(r->at[i].key);
     }
     free(r->at);
+}
+
+/* Half width of the 95 % interval of a mean of n values with this sum of squared deviations; NaN for one value. */
+static double half_width(double squares, double n)
+{
+    return n > 1 ? gsl_cdf_tdist_Pinv(0.975, n - 1) * sqrt(squares / (n - 1) / n) : NAN;
+}
+
+size_t mscope_result_theory(const mscope_result *r, double *mean, double *theory, double *low, double *high)
+{
+    double runs = 0, said = 0, squares = 0;
+    size_t n = 0;
+    for (size_t i = 0; i < r->seeds; i++)
+        if (isfinite(r->theory[i]) && isfinite(r->end[i])) {
+            runs += r->end[i];
+            said += r->theory[i];
+            n++;
+        }
+    if (n == 0)
+        return 0;
+    *mean = runs / (double)n;
+    *theory = said / (double)n;
+    for (size_t i = 0; i < r->seeds; i++)
+        if (isfinite(r->theory[i]) && isfinite(r->end[i]))
+            squares += pow(r->end[i] - r->theory[i] - *mean + *theory, 2);
+    const double half = half_width(squares, (double)n);
+    *low = *mean - *theory - half;
+    *high = *mean - *theory + half;
+    return n;
 }
 
 void mscope_result_steps(const mscope_result *r, size_t band, double *mean, double *low, double *high)
@@ -140,7 +177,7 @@ void mscope_result_steps(const mscope_result *r, size_t band, double *mean, doub
         return;
     for (size_t i = 0; i < r->seeds; i++)
         squares += (r->steps[band][i] - sum) * (r->steps[band][i] - sum);
-    const double half = n > 1 ? gsl_cdf_tdist_Pinv(0.975, n - 1) * sqrt(squares / (n - 1) / n) : NAN;
+    const double half = half_width(squares, n);
     *low = sum - half;
     *high = sum + half;
 }

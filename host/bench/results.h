@@ -16,6 +16,8 @@ typedef struct mscope_result {
     size_t bands, seeds, diverged, points;
     double p[MSCOPE_BENCH_BANDS + 1], rows[MSCOPE_BENCH_BANDS + 1], horizon;
     double *steps[MSCOPE_BENCH_BANDS + 1];   /* one a seed; INFINITY: not reached                       */
+    double *end;                             /* risk of the total at the end, one a seed; NaN: diverged */
+    double *theory;                          /* its prediction; NaN where theory does not know          */
     double t[MSCOPE_RESULT_POINTS];
     double risk[MSCOPE_BENCH_BANDS + 1][MSCOPE_RESULT_POINTS];   /* mean over seeds, over the risk at the start */
 } mscope_result;
@@ -34,6 +36,11 @@ void mscope_results_free(mscope_results *r);
  *
  * A seed that did not get there makes mean and high infinite: they are beyond the horizon, and low is the least seen. */
 void mscope_result_steps(const mscope_result *r, size_t band, double *mean, double *low, double *high);
+
+/* mscope_result_theory - risk of the total at the end, over the seeds that theory predicts: mean of runs and of predictions,
+ * and the 95 % interval of their difference (Student; low and high NaN for one seed)
+ * Returns  how many seeds; 0: theory does not know, nothing is set                                     */
+size_t mscope_result_theory(const mscope_result *r, double *mean, double *theory, double *low, double *high);
 
 /* plot.c: PNG or SVG by the ending of prefix's format. Returns 0 or -1 with a message on stderr. */
 int mscope_plot_risk(const mscope_result *r, const char *path);

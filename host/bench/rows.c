@@ -38,14 +38,36 @@ void mscope_bench_rows_close(mscope_bench_rows *r)
     memset(r, 0, sizeof *r);
 }
 
-void mscope_bench_move(const mscope_bench_rates *a, size_t n, double *theta, double *m, const double *g)
+mscope_bench_linear mscope_bench_linear_of(const mscope_bench_rates *a)
 {
     const double beta = 1 - a->eps, ahead = a->nesterov ? beta : 1, now = a->nesterov ? a->eta * a->gain : 0;
+    return (mscope_bench_linear){ .keep = beta, .gain = a->gain, .pull = a->eta * ahead, .push = now + a->direct };
+}
+
+void mscope_bench_move(const mscope_bench_rates *a, size_t n, double *theta, double *m, const double *g)
+{
+    const mscope_bench_linear l = mscope_bench_linear_of(a);
     for (size_t i = 0; i < n; i++) {
         const double gi = g != NULL ? g[i] : 0;
-        m[i] = beta * m[i] + a->gain * gi;
-        theta[i] -= a->eta * ahead * m[i] + (now + a->direct) * gi;
+        m[i] = l.keep * m[i] + l.gain * gi;
+        theta[i] -= l.pull * m[i] + l.push * gi;
     }
+}
+
+const mscope_bench_rates *mscope_bench_only(const mscope_bench_step *step)
+{
+    return step->band != NULL ? &step->band[0] : &step->all;
+}
+
+void mscope_bench_single(mscope_bench_summary *out, double risk, const double *stat, size_t count)
+{
+    memset(out, 0, sizeof *out);
+    out->bands = 1;
+    out->total.p = 1;
+    out->total.rows = 1;
+    out->total.risk = risk;
+    memcpy(out->total.stat, stat, count * sizeof *stat);
+    out->band[0] = out->total;
 }
 
 /* A table a band, so that every band can have its own rates. Torch's form is m <- beta m + g, DANA's. */

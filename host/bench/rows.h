@@ -42,4 +42,21 @@ int mscope_bench_rows_settle(mscope_bench_rows *r);
 /* mscope_bench_move - one dense vector, one step; g NULL: a step without gradient */
 void mscope_bench_move(const mscope_bench_rates *a, size_t n, double *theta, double *m, const double *g);
 
+/* ---- a workload of one dense vector: one band, no gate ---------------------------------------------------- */
+
+/* mscope_bench_only - the rates of its one band */
+const mscope_bench_rates *mscope_bench_only(const mscope_bench_step *step);
+
+/* mscope_bench_single - a summary of one band with p = 1 and one row; stat: count values, the rest 0 */
+void mscope_bench_single(mscope_bench_summary *out, double risk, const double *stat, size_t count);
+
+/* The update as a linear map, for whoever predicts it:
+ *     m <- keep m + gain g;   theta <- theta - pull m - push g        (the new m)
+ * Plain momentum: pull = eta, push = 0; nesterov and direct terms are folded in.                             */
+typedef struct mscope_bench_linear {
+    double keep, gain, pull, push;
+} mscope_bench_linear;
+
+mscope_bench_linear mscope_bench_linear_of(const mscope_bench_rates *a);
+
 #endif

@@ -84,10 +84,12 @@ typedef struct mscope_workload {
     /* Returns 0, or negative when the state left the finite numbers: the run ends as diverged.              */
     int (*step)(void *self, const mscope_bench_step *step);
     void (*summary)(void *self, mscope_bench_summary *out);
-    /* Expectation of the summary after t steps of constant rates from the start. NULL: theory does not know.
+    /* Expectation of the summary after t steps of constant rates, from the state as it is now (asked before the first step;
+     * the state is as it was afterwards). Exact or a limit: the workload's header says which. NULL: theory does not know.
      * Returns 0, or negative where theory does not know.                                                    */
     int (*theory)(void *self, const mscope_bench_rates *rates, double t, mscope_bench_summary *out);
-    /* Risk at which band b (bands: the total) counts as learnt. NULL: --target times the risk at the start.    */
+    /* Risk at which band b (bands: the total) counts as learnt; 0: nothing to learn. NULL, or NaN: --target times
+     * the risk at the start.                                                                                */
     double (*target)(void *self, size_t b);
     /* Rates for each band by the exact maps, from one (eta, eps): beta_each 0 searches eta_i, 1 searches eps_i.
      * NULL: no advice. Returns 0, or negative where nothing was found.                                      */

@@ -8,20 +8,27 @@
  * of units for each cluster with sum v_i^2 = -logit(2 alpha) for gmm, -logit(4 alpha) for xor, which is then the
  * margin of every cluster; at the other fixed points some cluster has no unit, margin 0. success, as in figures 7 and 10:
  * every cluster has a unit with the signs of v and W that it needs; its margin may still be growing, slowly.
- * The risk is the cross-entropy at the centres of the clusters, without the penalty.                              */
+ * The risk is the cross-entropy at the centres of the clusters, without the penalty.
+ *
+ * Theory: the ballistic limit of Propositions 4.1 and 9.1 (mixture_flow.h) from the run's own start, at its lambda; up to 8 units,
+ * lambda >= 10. Momentum of fixed eps does not change the limit; theory does not know for eta/eps > 0.05. Runs
+ * scatter around it as N^(-1/2), and in xor from a random start the sign of each unit's first steps is the noise's as much as the
+ * start's (m is N^(-1/2) itself): there it is right in law over seeds, not run by run.                        */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "mixture_flow.h"
 #include "rows.h"
 
-enum { DIM, WIDTH, SNR, ALPHA };
+enum { DIM, WIDTH, SNR, ALPHA, RING, WIDEST = 64 };
 
 static const mscope_bench_param gmm_params[] = {
     { "n", 250, 2, 1e6, 1, "dimension N of the data" },
     { "width", 2, 1, 64, 1, "units K" },
     { "lambda", 1000, 1e-6, 1e12, 0, "signal-to-noise: variance of a cluster is 1/lambda" },
     { "alpha", 0.1, 0, 1, 0, "ridge penalty; clusters are learnt below 1/4" },
+    { "ring", 0, 0, 1, 1, "1: start on the unstable fixed points, all units on +mu, equal weights" },
     { NULL, 0, 0, 0, 0, NULL },
 };
 
@@ -30,6 +37,7 @@ static const mscope_bench_param xor_params[] = {
     { "width", 4, 1, 64, 1, "units K" },
     { "lambda", 1000, 1e-6, 1e12, 0, "signal-to-noise: variance of a cluster is 1/lambda" },
     { "alpha", 0.1, 0, 1, 0, "ridge penalty; clusters are learnt below 1/8" },
+    { "ring", 0, 0, 1, 1, "1: start on the unstable fixed points, half the units on +mu, half on -nu" },
     { NULL, 0, 0, 0, 0, NULL },
 };
 
@@ -51,6 +59,19 @@ static void fini(void *self)
     gsl_rng_free(w->rng);
     free(w->theta);
     free(w);
+}
+
+/* v = m on every unit, sum of v^2 over a cluster's units -logit(clusters alpha), nothing across. xor: the second half sees -nu
+ * with v = m.nu < 0, the other sign of the paper's own example. */
+static void on_ring(mixture *w)
+{
+    const double share = (double)w->clusters * w->alpha, groups = w->clusters == 2 ? 1 : 2;
+    const double a = sqrt(fmax(-log(share / (1 - share)), 0) / ((double)w->k / groups));
+    memset(w->theta, 0, w->k * (w->n + 1) * sizeof *w->theta);
+    for (size_t i = 0; i < w->k; i++) {
+        const int nu = w->clusters == 4 && 2 * i >= w->k;
+        w->theta[i * w->n + (size_t)nu] = w->theta[w->k * w->n + i] = nu ? -a : a;
+    }
 }
 
 static int init(void **self, const double *a, uint64_t seed, size_t clusters)
@@ -76,6 +97,8 @@ static int init(void **self, const double *a, uint64_t seed, size_t clusters)
     const double scale = (clusters == 2 ? w->sigma : 1) / sqrt(a[DIM]);
     for (size_t i = 0; i < held; i++)
         w->theta[i] = (i < w->k * w->n ? scale : 1) * mscope_bench_normal(w->rng);
+    if (a[RING] > 0)
+        on_ring(w);
     return 0;
 }
 
@@ -135,46 +158,97 @@ static int step(void *self, const mscope_bench_step *s)
         w->x[j] = w->sigma * mscope_bench_normal(w->rng);
     w->x[cluster / 2] += cluster % 2 == 0 ? 1 : -1;
     gradient(w, cluster);
-    mscope_bench_move(s->band != NULL ? &s->band[0] : &s->all, w->k * (w->n + 1), w->theta, w->m, w->g);
+    mscope_bench_move(mscope_bench_only(s), w->k * (w->n + 1), w->theta, w->m, w->g);
     return isfinite(w->theta[0]) && isfinite(w->theta[w->k * w->n]) ? 0 : -1;
 }
 
-static void summary(void *self, mscope_bench_summary *out)
+/* Of unit i: v, W.mu, W.nu, square of the rest. */
+typedef struct {
+    double v, m[2], perp2;
+} unit_state;
+
+static void describe(const mixture *w, const unit_state *of, mscope_bench_summary *out)
 {
-    const mixture *w = self;
-    const double *v = w->theta + w->k * w->n;
-    double least = INFINITY, loss = 0, *stat = out->total.stat;
+    double least = INFINITY, loss = 0, stat[MSCOPE_BENCH_STATS] = { 0 };
     size_t covered = 0;
-    memset(out, 0, sizeof *out);
     for (size_t c = 0; c < w->clusters; c++) {
         const double side = c % 2 == 0 ? 1 : -1, wanted = label(w, c) ? 1 : -1;
         double f = 0;
         int unit = 0;
         for (size_t i = 0; i < w->k; i++) {
-            const double h = fmax(w->theta[i * w->n + c / 2] * side, 0);
-            f += v[i] * wanted * h;
-            unit |= h > 0 && v[i] * wanted > 0;
+            const double h = fmax(of[i].m[c / 2] * side, 0);
+            f += of[i].v * wanted * h;
+            unit |= h > 0 && of[i].v * wanted > 0;
         }
         covered += (size_t)unit;
         least = fmin(least, f);
         loss += (f < 0 ? -f : 0) + log1p(exp(-fabs(f)));
     }
     for (size_t i = 0; i < w->k; i++) {
-        const double *row = w->theta + i * w->n, mu = row[0], nu = w->clusters == 4 ? row[1] : 0;
-        stat[2] += v[i] * v[i];
-        stat[3] += mu * mu;
-        stat[4] += nu * nu;
-        stat[5] += dot(row, row, w->n) - mu * mu - nu * nu;
+        stat[2] += of[i].v * of[i].v;
+        stat[3] += of[i].m[0] * of[i].m[0];
+        stat[4] += of[i].m[1] * of[i].m[1];
+        stat[5] += of[i].perp2;
     }
     stat[0] = covered == w->clusters;
     stat[1] = least;
-    stat[6] = v[0];
-    stat[7] = w->theta[0];
-    out->bands = 1;
-    out->total.p = 1;
-    out->total.rows = 1;
-    out->total.risk = loss / (double)w->clusters;
-    out->band[0] = out->total;
+    stat[6] = of[0].v;
+    stat[7] = of[0].m[0];
+    mscope_bench_single(out, loss / (double)w->clusters, stat, MSCOPE_BENCH_STATS);
+}
+
+static void summary(void *self, mscope_bench_summary *out)
+{
+    const mixture *w = self;
+    unit_state of[WIDEST];
+    for (size_t i = 0; i < w->k; i++) {
+        const double *row = w->theta + i * w->n, mu = row[0], nu = w->clusters == 4 ? row[1] : 0;
+        of[i] = (unit_state){ w->theta[w->k * w->n + i], { mu, nu }, dot(row, row, w->n) - mu * mu - nu * nu };
+    }
+    describe(w, of, out);
+}
+
+/* ---- theory -------------------------------------------------------------------------------------------------- */
+
+static int theory(void *self, const mscope_bench_rates *a, double t, mscope_bench_summary *out)
+{
+    const mixture *w = self;
+    const double lambda = 1 / (w->sigma * w->sigma), time = a->eta * floor(t);
+    const mscope_mixture m = { .clusters = w->clusters, .units = w->k, .lambda = lambda, .alpha = w->alpha,
+                               .c = a->eta * (double)w->n };
+    mscope_mixture_state s = { .v = { 0 } };
+    unit_state of[WIDEST];
+    if (w->k > MSCOPE_MIXTURE_UNITS || lambda < 10 || a->gain != a->eps || a->direct != 0 || a->eta / a->eps > 0.05 || time > 1000)
+        return -1;
+    for (size_t i = 0; i < w->k; i++) {
+        const double *row = w->theta + i * w->n;
+        s.v[i] = w->theta[w->k * w->n + i];
+        s.mu[i] = row[0];
+        s.nu[i] = w->clusters == 4 ? row[1] : 0;
+        for (size_t j = 0; j < w->k; j++) {
+            const double *other = w->theta + j * w->n;
+            s.R[i][j] = dot(row, other, w->n) - row[0] * other[0] - (w->clusters == 4 ? row[1] * other[1] : 0);
+        }
+    }
+    if (mscope_mixture_flow(&m, time, &s) < 0)
+        return -1;
+    for (size_t i = 0; i < w->k; i++)
+        of[i] = (unit_state){ s.v[i], { s.mu[i], s.nu[i] }, s.R[i][i] };
+    describe(w, of, out);
+    return isfinite(out->total.risk) ? 0 : -1;
+}
+
+/* Half way between all clusters learnt, margins M = -logit(clusters alpha), and all but one, whose margin is 0: only runs that
+ * end at stable fixed points get there. None is learnt from alpha = 1 / (2 clusters) on. */
+static double target(void *self, size_t b)
+{
+    const mixture *w = self;
+    const double clusters = (double)w->clusters, share = clusters * w->alpha;
+    (void)b;
+    if (!(share < 0.5))
+        return 0;
+    const double learnt = -log1p(-share), not_learnt = log(2);
+    return learnt + 0.5 * (not_learnt - learnt) / clusters;
 }
 
 const mscope_workload mscope_workload_gmm = {
@@ -185,6 +259,8 @@ const mscope_workload mscope_workload_gmm = {
     .init = init_gmm,
     .step = step,
     .summary = summary,
+    .theory = theory,
+    .target = target,
     .fini = fini,
 };
 
@@ -196,5 +272,7 @@ const mscope_workload mscope_workload_xor = {
     .init = init_xor,
     .step = step,
     .summary = summary,
+    .theory = theory,
+    .target = target,
     .fini = fini,
 };

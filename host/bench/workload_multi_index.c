@@ -11,14 +11,19 @@
  *     clocks 2   c_i = kappa/n + sqrt(kappa/n) N(0,1): the same two moments, the stochastic modified equation
  *
  * Linear (f(z) = z, l = e^2/2): mean and covariance of theta obey one closed equation for clocks 1 and 2, at any step.
- * Non-linear (f = tanh(2 z), l = Huber(e), knee 1): they do not. x is float32, n x d.                   */
+ * Non-linear (f = tanh(2 z), l = Huber(e), knee 1): they do not. x is float32, n x d.
+ *
+ * Theory: linear, d <= 256, given the run's samples and start, expected over its clocks (linear_moments.h): exactly where that
+ * takes under 4e9 operations, else in the limit of large d. Only w = sum_j theta_j / sqrt(K) moves, all theta_j
+ * alike. Target, linear: 95 % of the way from the start to least squares. Non-linear: the mean-field equations of the paper, driven
+ * by Poisson jumps, are not solved here; theory does not know.                                            */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <gsl/gsl_randist.h>
 
-#include "rows.h"
+#include "linear_moments.h"
 
 enum { SAMPLES, DIM, INDEX, NONLINEAR, KAPPA, EXPONENT, CLOCKS, NOISE, START };
 enum { SUBSET, POISSON, GAUSSIAN };
@@ -42,6 +47,8 @@ typedef struct {
     size_t n, d, k;
     int nonlinear, clocks;
     double share, epochs;            /* kappa / n                                                */
+    double target;                   /* NaN: not known; looked: found out                         */
+    int looked;
     gsl_rng *rng;
     float *x, *y, *now;              /* now: theta as the samples see it                         */
     double *theta, *m, *g, *star;    /* K x d                                                    */
@@ -127,6 +134,7 @@ static int init(void **self, const double *a, uint64_t seed, const char **why)
     w->k = (size_t)a[INDEX];
     w->nonlinear = a[NONLINEAR] > 0;
     w->clocks = (int)a[CLOCKS];
+    w->target = NAN;
     double batch = a[KAPPA] * pow(a[SAMPLES], a[EXPONENT]);
     if (w->clocks == SUBSET)
         batch = round(batch);
@@ -197,9 +205,15 @@ static int step(void *self, const mscope_bench_step *s)
         visit_subset(w);
     for (size_t i = 0; i < w->n && w->clocks == GAUSSIAN; i++)
         visit(w, i, w->share + sqrt(w->share) * mscope_bench_normal(w->rng));
-    mscope_bench_move(s->band != NULL ? &s->band[0] : &s->all, held, w->theta, w->m, none ? NULL : w->g);
+    mscope_bench_move(mscope_bench_only(s), held, w->theta, w->m, none ? NULL : w->g);
     w->epochs += w->share;
     return isfinite(w->theta[0]) ? 0 : -1;
+}
+
+static void describe(double overlap, double norm, double loss, double epochs, mscope_bench_summary *out)
+{
+    const double stat[] = { overlap, norm, loss, epochs };
+    mscope_bench_single(out, loss, stat, 4);
 }
 
 static void summary(void *self, mscope_bench_summary *out)
@@ -216,16 +230,65 @@ static void summary(void *self, mscope_bench_summary *out)
         const double e = output(w, w->x + i * w->d, z) - (double)w->y[i];
         loss += w->nonlinear && fabs(e) > 1 ? fabs(e) - 0.5 : 0.5 * e * e;
     }
-    memset(out, 0, sizeof *out);
-    out->bands = 1;
-    out->total.p = 1;
-    out->total.rows = 1;
-    out->total.risk = loss / (double)w->n;
-    out->total.stat[0] = overlap;
-    out->total.stat[1] = norm;
-    out->total.stat[2] = out->total.risk;
-    out->total.stat[3] = w->epochs;
-    out->band[0] = out->total;
+    describe(overlap, norm, loss / (double)w->n, w->epochs, out);
+}
+
+/* ---- theory ------------------------------------------------------------------------------------------------ */
+
+enum { WIDEST = 256 };             /* an eigenproblem of 0.2 s */
+
+/* Moments of w after t steps; *flat: what does not move of sum theta_j.star_j and sum |theta_j|^2. */
+static int expect(const multi *w, const mscope_bench_linear *a, double t, double flat[2], mscope_linear_moments *out)
+{
+    const double n = (double)w->n, d = (double)w->d, batch = w->share * n, root = sqrt((double)w->k);
+    double *start = calloc(2 * w->d, sizeof *start), *probe = start + w->d;
+    const int subset = w->clocks == SUBSET, exact = 2 * n * d * d * (t + 1) < 4e9;
+    if (start == NULL)
+        return -1;
+    flat[0] = flat[1] = 0;
+    for (size_t i = 0; i < w->k * w->d; i++) {
+        start[i % w->d] += w->theta[i] / root;
+        probe[i % w->d] += w->star[i] / root;
+        flat[0] += w->theta[i] * w->star[i];
+        flat[1] += w->theta[i] * w->theta[i];
+    }
+    for (size_t i = 0; i < w->d; i++) {
+        flat[0] -= start[i] * probe[i];
+        flat[1] -= start[i] * start[i];
+    }
+    const mscope_linear_problem p = { .n = w->n, .d = w->d, .x = w->x, .y = w->y, .start = start, .probe = probe, .share = w->share,
+                                      .var = subset ? batch * (n - batch) / (n * (n - 1)) : w->share,
+                                      .apart = subset ? batch * (n - batch) / (n * n * (n - 1)) : 0 };
+    const int rc = mscope_linear_expect(&p, a, t, exact, out);
+    free(start);
+    return rc;
+}
+
+static int theory(void *self, const mscope_bench_rates *rates, double t, mscope_bench_summary *out)
+{
+    const multi *w = self;
+    const mscope_bench_linear a = mscope_bench_linear_of(rates);
+    const double held = (double)(w->k * w->d);
+    mscope_linear_moments x;
+    double flat[2];
+    if (w->nonlinear || w->d > WIDEST || t > 1e7 || expect(w, &a, floor(t), flat, &x) < 0)
+        return -1;
+    describe((flat[0] + x.along) / held, (flat[1] + x.square) / held, x.train, w->share * floor(t), out);
+    return isfinite(x.train) ? 0 : -1;
+}
+
+/* Non-linear, or too wide: NaN, the share of the risk at the start. */
+static double target(void *self, size_t b)
+{
+    multi *w = self;
+    const mscope_bench_linear still = { .keep = 0 };
+    mscope_linear_moments x;
+    double flat[2];
+    (void)b;
+    if (!w->looked && !w->nonlinear && w->d <= WIDEST && expect(w, &still, 0, flat, &x) == 0)
+        w->target = 0.05 * x.train + 0.95 * x.least;
+    w->looked = 1;
+    return w->target;
 }
 
 const mscope_workload mscope_workload_multi_index = {
@@ -236,5 +299,7 @@ const mscope_workload mscope_workload_multi_index = {
     .init = init,
     .step = step,
     .summary = summary,
+    .theory = theory,
+    .target = target,
     .fini = fini,
 };

@@ -89,7 +89,7 @@ static int step(void *self, const mscope_bench_step *s)
     for (size_t i = 1; i < w->d; i++)
         w->g[i] = (w->g[i] + turn * w->theta[i]) / w->batch;
     w->g[0] = sum[0] / w->batch;
-    mscope_bench_move(s->band != NULL ? &s->band[0] : &s->all, w->d, w->theta, w->m, w->g);
+    mscope_bench_move(mscope_bench_only(s), w->d, w->theta, w->m, w->g);
     return isfinite(w->theta[0] + R) ? 0 : -1;
 }
 

@@ -8,7 +8,19 @@
  *     tau1 = (2/C) eta^-gamma,   tau2 = 2 n C^2 / (noise^2 / P) eta^(2 gamma - 2),   C = (noise^2 / (P n))^(1/3)
  *
  * with momentum pi <- beta pi + g, theta <- theta - eta pi, beta = 1 - C eta^gamma: gain 1 here. The risk is the trace of the
- * Hessian on the minima, E |grad f|^2. Linear: the P label noises enter by one number, which is what is drawn.   */
+ * Hessian on the minima, E |grad f|^2. Linear: the P label noises enter by one number, which is what is drawn.
+ *
+ * Theory, linear: p = (u+v)/sqrt 2 and q = (u-v)/sqrt 2 never turn, only their lengths move; momentum is h p and -h q. With
+ * k = sqrt(n) h, lambda = (|u|^2 + |v|^2)/n the trace of the Hessian, Q = |p||q|, f = (|p|^2 - |q|^2)/(2 sqrt n):
+ *
+ *     k <- beta k + gain (f - noise/sqrt(P) xi);   f <- f - eta lambda k          second moments followed; exact but for lambda
+ *     Z <- beta Z - 2 eta W;   Q <- Q - eta beta Z + eta^2 W;   W = -Q E k^2 / n     (Z = |q| h|p| - |p| h|q|), exact but for W
+ *     lambda = 2 sqrt(Q^2 + n E f^2) / n
+ *
+ * to first order in the slow drift. At fixed eps it is 1/tau2, doubled as a norm's square decays, d log Q = -eta_eff^2 noise^2/(P n),
+ * eta_eff = eta gain / eps; while eps is so small that k^2 is still growing, the plateau that claims_001.c found.
+ * Theory, tanh: Corollary 3.5 (white noise, eps fixed, eta small): descent of L + (eta_eff noise^2 / 4P) tr H without noise; loss
+ * then has (eta_eff noise^2 / 4P) tr H more. ReLU: Corollary 3.5 wants a smooth valley; theory does not know.      */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +46,7 @@ typedef struct {
     double noise;
     int activation;
     gsl_rng *rng;
-    double *theta, *m, *g;           /* u, then v                                                */
+    double *theta, *m, *g;           /* u, then v; m follows theta in memory                       */
     double *x, *error;
     double *phi, *slope;             /* samples x n                                              */
 } uv;
@@ -145,8 +157,14 @@ static int step(void *self, const mscope_bench_step *s)
         linear_gradient(w);
     else
         gradient(w);
-    mscope_bench_move(s->band != NULL ? &s->band[0] : &s->all, 2 * w->n, w->theta, w->m, w->g);
+    mscope_bench_move(mscope_bench_only(s), 2 * w->n, w->theta, w->m, w->g);
     return isfinite(w->theta[0]) ? 0 : -1;
+}
+
+static void describe(double trace, double norm2, double loss, mscope_bench_summary *out)
+{
+    const double stat[] = { norm2, loss };
+    mscope_bench_single(out, trace, stat, 2);
 }
 
 static void summary(void *self, mscope_bench_summary *out)
@@ -155,20 +173,87 @@ static void summary(void *self, mscope_bench_summary *out)
     double trace = 0, loss = 0;
     forward(w);
     for (size_t i = 0; i < w->samples; i++) {
-        loss += 0.5 * w->error[i] * w->error[i];
+        loss += 0.5 * w->error[i] * w->error[i] / (double)w->samples;
         for (size_t j = 0; j < w->n; j++) {
             const double in = w->theta[j] * w->slope[i * w->n + j] * w->x[i], out_ = w->phi[i * w->n + j];
             trace += in * in + out_ * out_;
         }
     }
-    memset(out, 0, sizeof *out);
-    out->bands = 1;
-    out->total.p = 1;
-    out->total.rows = 1;
-    out->total.risk = trace / (double)(w->n * w->samples);
-    out->total.stat[0] = dot(w->theta, w->theta, 2 * w->n);
-    out->total.stat[1] = loss / (double)w->samples;
-    out->band[0] = out->total;
+    describe(trace / (double)(w->n * w->samples), dot(w->theta, w->theta, 2 * w->n), loss, out);
+}
+
+/* ---- theory ---------------------------------------------------------------------------------------------------- */
+
+static int theory_linear(const uv *w, const mscope_bench_rates *a, double t, mscope_bench_summary *out)
+{
+    const double *u = w->theta, *v = u + w->n, n = (double)w->n, uu = dot(u, u, w->n), vv = dot(v, v, w->n);
+    const double f0 = dot(u, v, w->n) / sqrt(n), beta = 1 - a->eps, G = a->gain, eta = a->eta;
+    const double noise = w->noise * w->noise / (double)w->samples;
+    double F = f0 * f0, X = 0, K = 0, Z = 0, lambda = (uu + vv) / n;
+    double Q = sqrt(fmax((uu + vv) * (uu + vv) / 4 - n * F, 0));          /* 4 p^2 q^2 = (p^2 + q^2)^2 - (p^2 - q^2)^2 */
+    for (double i = 0; i < floor(t); i++) {
+        const double move = eta * lambda;
+        K = beta * beta * K + 2 * beta * G * X + G * G * (F + noise);
+        X = beta * X + G * F;                                             /* E f k, old f and new k */
+        F += move * move * K - 2 * move * X;
+        X -= move * K;
+        const double W = -Q * K / n;
+        Q += eta * (eta * W - beta * Z);
+        Z = beta * Z - 2 * eta * W;
+        lambda = 2 * sqrt(Q * Q + n * F) / n;
+    }
+    if (!(Q > 0 && isfinite(lambda)))
+        return -1;
+    describe(lambda, lambda * n, 0.5 * F, out);
+    return 0;
+}
+
+/* gradient of L without label noise, plus weight times that of tr H; returns tr H. */
+static double descend(uv *w, double weight)
+{
+    const double share = 1 / ((double)w->n * (double)w->samples), root = sqrt((double)w->n) * (double)w->samples;
+    double trace = 0;
+    forward(w);
+    memset(w->g, 0, 2 * w->n * sizeof *w->g);
+    for (size_t i = 0; i < w->samples; i++) {
+        const double e = w->error[i] / root, x = w->x[i];
+        for (size_t j = 0; j < w->n; j++) {
+            const double u = w->theta[j], phi = w->phi[i * w->n + j], d = w->slope[i * w->n + j];
+            trace += (u * u * d * d * x * x + phi * phi) * share;
+            w->g[j] += e * phi + weight * share * 2 * u * d * d * x * x;
+            w->g[w->n + j] += e * x * d * u + weight * share * (2 * phi * d * x - 4 * u * u * d * d * phi * x * x * x);
+        }
+    }
+    return trace;
+}
+
+/* On the run's own weights, which are put back. */
+static int theory_tanh(uv *w, const mscope_bench_rates *a, double t, mscope_bench_summary *out)
+{
+    const size_t held = 2 * w->n;
+    const double weight = a->eta * a->gain / a->eps * w->noise * w->noise / (4 * (double)w->samples);
+    double *keep = malloc(2 * held * sizeof *keep), trace = 0;
+    if (keep == NULL)
+        return -1;
+    memcpy(keep, w->theta, 2 * held * sizeof *keep);
+    for (double i = 0; i < floor(t); i++) {
+        descend(w, weight);
+        mscope_bench_move(a, held, w->theta, w->m, w->g);
+    }
+    summary(w, out);
+    trace = out->total.risk;
+    describe(trace, out->total.stat[0], out->total.stat[1] + weight * trace, out);
+    memcpy(w->theta, keep, 2 * held * sizeof *keep);
+    free(keep);
+    return isfinite(trace) ? 0 : -1;
+}
+
+static int theory(void *self, const mscope_bench_rates *a, double t, mscope_bench_summary *out)
+{
+    uv *w = self;
+    if (a->nesterov || a->direct != 0 || t > 1e8 || w->activation == RELU)
+        return -1;
+    return w->activation == LINEAR ? theory_linear(w, a, t, out) : theory_tanh(w, a, t, out);
 }
 
 const mscope_workload mscope_workload_uv = {
@@ -179,5 +264,6 @@ const mscope_workload mscope_workload_uv = {
     .init = init,
     .step = step,
     .summary = summary,
+    .theory = theory,
     .fini = fini,
 };
