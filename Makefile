@@ -33,7 +33,7 @@ EXTRA_risk  = -O3
 
 # -- sources, by the room they live in --------------------------------------------------
 CORE_SRC   = $(addprefix firmware/core/,err.c schedule.c moments.c activity.c kern.c kern_ref.c kern_v128.c \
-             kern_v256.c kern_v512.c layout.c coalesce.c row.c table.c totals.c rows.c probe.c acf.c snapshot.c)
+             kern_v256.c kern_v512.c layout.c coalesce.c row.c table.c apply.c totals.c rows.c probe.c acf.c snapshot.c)
 PROTO_SRC  = protocol/endpoint.c protocol/listen.c protocol/fields.c protocol/ingest.c protocol/telemetry.c
 CLIENT_SRC = host/client/queue.c host/client/link.c host/client/heal.c host/client/check.c host/client/attach.c \
              host/client/subscribe.c

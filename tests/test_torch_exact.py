@@ -20,7 +20,8 @@ ROWS, DIM, STEPS = 24, 3, 3000
 class Config(ct.Structure):
     _fields_ = [("rows", ct.c_uint32), ("dim", ct.c_uint32), ("state", ct.c_int), ("form", ct.c_int),
                 ("nesterov", ct.c_int), ("reference", ct.c_int), ("capacity", ct.c_uint32), ("history", ct.c_uint32),
-                ("acf_rows", ct.c_uint32), ("theta", ct.c_void_p), ("m", ct.c_void_p), ("kernel", ct.c_char_p)]
+                ("acf_rows", ct.c_uint32), ("theta", ct.c_void_p), ("m", ct.c_void_p), ("kernel", ct.c_char_p),
+                ("statistics", ct.c_int), ("zeroed", ct.c_int)]
 
 
 class Step(ct.Structure):
@@ -32,7 +33,7 @@ class Core:
 
     def __init__(self, lib, theta, nesterov):
         self.lib, self.theta, self.m = lib, theta.copy(), np.zeros_like(theta)
-        cfg = Config(ROWS, DIM, 2, 1, int(nesterov), 0, ROWS, 256, 0, self.theta.ctypes.data, self.m.ctypes.data, None)
+        cfg = Config(ROWS, DIM, 2, 1, int(nesterov), 0, ROWS, 256, 0, self.theta.ctypes.data, self.m.ctypes.data, None, 0, 0)
         lib.mscope_table_mem.restype = ct.c_size_t
         need = lib.mscope_table_mem(ct.byref(cfg))
         self.block = np.zeros(need + 64, np.uint8)

@@ -36,7 +36,7 @@ static double dot(const mscope_table *t, const mscope_acf_slot *s, uint32_t row)
 /* The stride that spreads 8/rho active updates over the stored lags, for this band now; 0: momentum never forgets. */
 static uint32_t wanted_stride(const mscope_table *t, unsigned band)
 {
-    const mscope_band_state *s = &t->band[band];
+    const mscope_account *s = &t->band[band + 1].live;
     double P = s->rows ? s->P / s->rows : 1.0, eps = t->step.eps, length;
 
     if (eps <= 0.0)
@@ -58,6 +58,7 @@ static void finish(mscope_table *t, unsigned band, mscope_acf_slot *s)
             a->a[j] += (s->lag[j] - a->a[j]) / a->references;
     }
     s->busy = 0;
+    t->acf_busy[band]--;
     t->row[s->row].flags &= (uint8_t)~ROW_FOLLOWED;
 }
 
@@ -79,51 +80,78 @@ static void start(mscope_table *t, unsigned band, mscope_acf_slot *s, uint32_t r
     s->filled = 1;
     s->started = t->row[row].active;
     s->busy = 1;
+    t->acf_busy[band]++;
     memcpy(t->slot_m + (size_t)(s - t->slot) * t->cfg.dim * t->m_size, mscope_at(t->m, row, t, t->m_size),
            t->cfg.dim * t->m_size);
     s->lag[0] = dot(t, s, row);
     t->row[row].flags |= ROW_FOLLOWED;
 }
 
+static mscope_acf_slot *search(mscope_table *t, uint32_t row, size_t from, size_t to)
+{
+    for (size_t k = from; k < to; k++)
+        if (t->slot[k].busy && t->slot[k].row == row)
+            return &t->slot[k];
+    return NULL;
+}
+
+/* The slot of a followed row: in its band, or in the one it has just left. */
+static mscope_acf_slot *slot_of(mscope_table *t, uint32_t row, unsigned *band)
+{
+    size_t n = t->cfg.acf_rows, own = mscope_row_band(&t->row[row]) * n;
+    mscope_acf_slot *s = search(t, row, own, own + n);
+
+    if (s == NULL)
+        s = search(t, row, 0, MSCOPE_BANDS * n);
+    if (s)
+        *band = (unsigned)((size_t)(s - t->slot) / n);
+    return s;
+}
+
+static mscope_acf_slot *free_slot(mscope_table *t, unsigned band)
+{
+    mscope_acf_slot *s = slots_of(t, band);
+
+    if (t->acf_busy[band] == t->cfg.acf_rows)
+        return NULL;
+    while (s->busy)
+        s++;
+    return s;
+}
+
 void mscope_acf_note(mscope_table *t, uint32_t row)
 {
     mscope_row_record *x = &t->row[row];
-    int followed = (x->flags & ROW_FOLLOWED) != 0;
-    mscope_acf_slot *s = slots_of(t, x->band), *free_slot = NULL;
+    unsigned band = mscope_row_band(x), held = MSCOPE_BANDS;
+    mscope_acf_slot *s = x->flags & ROW_FOLLOWED ? slot_of(t, row, &held) : NULL;
 
-    if (x->band >= MSCOPE_BANDS)
-        return;
-    for (uint32_t k = 0; k < t->cfg.acf_rows; k++, s++) {
-        uint64_t since = x->active - s->started;
-
-        if (!s->busy) {
-            free_slot = s;
-            if (!followed)
-                break;
-        } else if (s->row == row) {
-            if (since == (uint64_t)s->stride * s->filled)
-                s->lag[s->filled++] = dot(t, s, row);
-            if (s->filled == s->lags)
-                finish(t, x->band, s);
-            return;
-        }
+    if (s && held != band) {
+        mscope_acf_forget(t, row);
+        s = NULL;
     }
-    if (free_slot && !followed)
-        start(t, x->band, free_slot, row);
+    if (s) {
+        if (x->active - s->started == (uint64_t)s->stride * s->filled)
+            s->lag[s->filled++] = dot(t, s, row);
+        if (s->filled == s->lags)
+            finish(t, band, s);
+    } else if ((s = free_slot(t, band)) != NULL) {
+        start(t, band, s, row);
+    }
 }
 
 void mscope_acf_forget(mscope_table *t, uint32_t row)
 {
-    mscope_row_record *x = &t->row[row];
     mscope_acf_slot *s;
+    unsigned band;
 
-    if (!(x->flags & ROW_FOLLOWED) || x->band >= MSCOPE_BANDS)
+    if (!(t->row[row].flags & ROW_FOLLOWED))
         return;
-    x->flags &= (uint8_t)~ROW_FOLLOWED;
-    s = slots_of(t, x->band);
-    for (uint32_t k = 0; k < t->cfg.acf_rows; k++, s++)
-        if (s->busy && s->row == row)
-            s->busy = 0;
+    t->row[row].flags &= (uint8_t)~ROW_FOLLOWED;
+    s = slot_of(t, row, &band);
+    if (s) {
+        s->busy = 0;
+        t->acf_busy[band]--;
+    }
 }
 
 int mscope_table_acf(const mscope_table *t, unsigned b, mscope_acf *out)

@@ -6,6 +6,7 @@
 #include "core/activity.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "mscope/core.h"
 
@@ -24,15 +25,45 @@ void mscope_activity_note(mscope_activity *a, double gap_steps, double share, ui
     a->share = (float)((double)a->share + (share - (double)a->share) * weight);
 }
 
-mscope_rates mscope_activity_rates(const mscope_activity *a, double open_gap, uint64_t active)
+static double gap_now(const mscope_activity *a, double open_gap, uint64_t active)
 {
-    double gap = (double)a->gap, P;
+    double gap = (double)a->gap;
+
+    return open_gap > gap ? gap + (open_gap - gap) / memory(active + 1) : gap;
+}
+
+/* The stored factor is the upper half of a float32, less that of 1; 0 is no silence. */
+#define ONE 0x3f80u
+
+mscope_rates mscope_activity_counted(const mscope_activity *a, uint16_t silence, uint64_t active)
+{
+    uint32_t bits = (uint32_t)(silence + ONE) << 16;
+    float factor;
+    double P;
 
     if (active == 0)
         return (mscope_rates){ 0.0, 0.0 };
-    if (open_gap > gap)
-        gap += (open_gap - gap) / memory(active + 1);
-    P = 1.0 / gap;
+    memcpy(&factor, &bits, sizeof factor);
+    P = 1.0 / ((double)a->gap * (double)factor);
+    return (mscope_rates){ (double)a->share * P, P };
+}
+
+uint16_t mscope_activity_silence(const mscope_activity *a, double open_gap, uint64_t active)
+{
+    float factor = (float)(gap_now(a, open_gap, active) / (double)a->gap);
+    uint32_t bits;
+
+    memcpy(&bits, &factor, sizeof bits);
+    return (uint16_t)(((bits + 0x8000u) >> 16) - ONE);
+}
+
+mscope_rates mscope_activity_rates(const mscope_activity *a, double open_gap, uint64_t active)
+{
+    double P;
+
+    if (active == 0)
+        return (mscope_rates){ 0.0, 0.0 };
+    P = 1.0 / gap_now(a, open_gap, active);
     return (mscope_rates){ (double)a->share * P, P };
 }
 
@@ -44,8 +75,9 @@ unsigned mscope_activity_band(double p, unsigned band)
     if (p <= 0.0)
         return MSCOPE_BAND_SILENT;
     if (band < MSCOPE_BANDS) {
-        int above = band == 0 || p <= HYSTERESIS * ldexp(1.0, -(int)band);
-        int below = band == MSCOPE_BANDS - 1 || p > ldexp(1.0 / HYSTERESIS, -(int)band - 1);
+        double edge = 1.0 / (double)((uint64_t)1 << band);
+        int above = band == 0 || p <= HYSTERESIS * edge;
+        int below = band == MSCOPE_BANDS - 1 || p > 0.5 / HYSTERESIS * edge;
 
         if (above && below)
             return band;

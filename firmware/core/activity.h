@@ -22,6 +22,12 @@ typedef struct mscope_rates {
 /* Rates as of now, open_gap steps after the last activation: silence longer than the mean gap counts. */
 mscope_rates mscope_activity_rates(const mscope_activity *a, double open_gap, uint64_t active);
 
+/* Sums over rows must lose exactly what they gained, so what a row counts for is what its record says, not what the time
+ * says: rates by its own activations, and a factor for the
+ * silence that the last resum found, rounded to 8 bits; an activation sets it to 0, no silence. */
+mscope_rates mscope_activity_counted(const mscope_activity *a, uint16_t silence, uint64_t active);
+uint16_t mscope_activity_silence(const mscope_activity *a, double open_gap, uint64_t active);    /* active >= 1 */
+
 /* The band of occurrence rate p, 2^-(b+1) < p <= 2^-b; the row stays in `band` within a quarter of an octave. */
 unsigned mscope_activity_band(double p, unsigned band);
 

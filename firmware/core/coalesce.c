@@ -7,7 +7,6 @@
 
 #include "core/table.h"
 
-#define END UINT32_MAX
 #define RECORDS_AHEAD 16             /* row records fetched before they are needed */
 
 int mscope_check_rows(mscope_table *t, const uint32_t *rows, size_t n)
@@ -39,23 +38,45 @@ int mscope_check_finite(mscope_table *t, const char *field, const void *x, size_
     return MSCOPE_OK;
 }
 
+int mscope_check_counts(mscope_table *t, const uint32_t *counts, size_t n)
+{
+    for (size_t i = 0; counts && i < n; i++)
+        if (counts[i] == 0)
+            return mscope_refuse(t, MSCOPE_EINVAL, "count", i, 0.0, 1.0, 4294967295.0);
+    return MSCOPE_OK;
+}
+
+typedef struct norms {
+    mscope_table *t;
+    const unsigned char *entry;
+    size_t n, each;                  /* entries in all, in one piece of work */
+} norms;
+
+static void norms_of(void *arg, size_t piece)
+{
+    const norms *a = arg;
+    mscope_table *t = a->t;
+    size_t first = piece * a->each, n = a->n - first < a->each ? a->n - first : a->each;
+
+    t->kern->sumsq[t->g_size == 8](a->entry + first * t->cfg.dim * t->g_size, t->cfg.dim, n, t->scratch.norm + first);
+}
+
 int mscope_check_entries(mscope_table *t, const char *field, const void *entries, size_t n)
 {
-    mscope_sumsq_fn *sumsq = t->kern->sumsq[t->g_size == 8];
     size_t bytes = t->cfg.dim * t->g_size;
-    const unsigned char *e = entries;
+    norms a = { t, entries, n, (n + t->chunks - 1) / t->chunks };
 
     if (n && entries == NULL)
         return mscope_refuse(t, MSCOPE_EINVAL, field, 0, 0, 1, 1);
-    for (size_t i = 0; i < n; i++) {
-        sumsq(e + i * bytes, t->cfg.dim, 1, &t->scratch.norm[i]);
+    if (n)
+        mscope_run(t, norms_of, &a, (n + a.each - 1) / a.each);
+    for (size_t i = 0; i < n; i++)
         if (!(t->scratch.norm[i] <= 1e300)) {
-            int err = mscope_check_finite(t, field, e + i * bytes, t->cfg.dim, t->g_size);
+            int err = mscope_check_finite(t, field, a.entry + i * bytes, t->cfg.dim, t->g_size);
 
             t->fault.at += i * t->cfg.dim;
             return err ? err : refuse_value(t, field, i * t->cfg.dim, t->scratch.norm[i]);
         }
-    }
     return MSCOPE_OK;
 }
 
@@ -69,12 +90,13 @@ uint32_t mscope_coalesce(mscope_table *t, const uint32_t *rows, size_t n)
 
         if (i + RECORDS_AHEAD < n)
             __builtin_prefetch(&t->row[rows[i + RECORDS_AHEAD]], 1);
-        s->next[i] = END;
+        s->next[i] = MSCOPE_LAST;
         if (row->flags & ROW_MARKED) {
             s->next[s->tail[row->head]] = i;
         } else {
             row->flags |= ROW_MARKED;
             row->head = i;
+            s->row[groups] = rows[i];
             s->unique[groups++] = i;
         }
         s->tail[row->head] = i;
@@ -82,27 +104,31 @@ uint32_t mscope_coalesce(mscope_table *t, const uint32_t *rows, size_t n)
     return groups;
 }
 
-const void *mscope_coalesce_sum(mscope_table *t, uint32_t first, const uint32_t *rows, const void *entries,
-                                uint32_t *n)
+void mscope_coalesce_done(mscope_table *t, uint32_t groups)
 {
-    mscope_scratch *s = &t->scratch;
-    uint32_t dim = t->cfg.dim, count = 1;
-    const float *f = entries;
-    const double *d = entries;
+    for (uint32_t k = 0; k < groups; k++)
+        t->row[t->scratch.row[k]].flags &= (uint8_t)~ROW_MARKED;
+}
 
-    t->row[rows[first]].flags &= (uint8_t)~ROW_MARKED;
-    if (s->next[first] == END) {
-        *n = 1;
-        return (const unsigned char *)entries + (size_t)first * dim * t->g_size;
+void mscope_coalesce_sum(const mscope_table *t, uint32_t first, const void *entries, double *sum, void *out)
+{
+    size_t dim = t->cfg.dim;
+    float *f = out;
+
+    memset(sum, 0, dim * sizeof *sum);
+    for (uint32_t i = first; i != MSCOPE_LAST; i = t->scratch.next[i]) {
+        const float *in = (const float *)entries + i * dim;
+
+        if (t->g_size == 8)
+            for (size_t j = 0; j < dim; j++)
+                sum[j] += ((const double *)entries)[i * dim + j];
+        else
+            for (size_t j = 0; j < dim; j++)
+                sum[j] += (double)in[j];
     }
-    memset(s->sum, 0, dim * sizeof *s->sum);
-    for (uint32_t i = first; i != END; i = s->next[i], count++)
-        for (uint32_t j = 0; j < dim; j++)
-            s->sum[j] += t->g_size == 8 ? d[(size_t)i * dim + j] : (double)f[(size_t)i * dim + j];
-    *n = count - 1;
     if (t->g_size == 8)
-        return s->sum;
-    for (uint32_t j = 0; j < dim; j++)
-        ((float *)s->sum_g)[j] = (float)s->sum[j];
-    return s->sum_g;
+        memcpy(out, sum, dim * sizeof *sum);
+    else
+        for (size_t j = 0; j < dim; j++)
+            f[j] = (float)sum[j];
 }

@@ -5,6 +5,7 @@
 
 #define LINE 64u
 #define DEFAULT_HISTORY 16384u
+#define SUMMED 4096u                 /* coordinates summed ahead of one job, when rows come more than once */
 
 int mscope_refuse(mscope_table *t, int code, const char *field, size_t at, double value, double low, double high)
 {
@@ -25,7 +26,7 @@ static int in_range(const mscope_table_config *c)
            c->capacity <= (uint32_t)1 << 31 && c->state >= MSCOPE_STATE_F32 && c->state <= MSCOPE_STATE_F64 &&
            c->statistics >= MSCOPE_STATISTICS_DOUBLE && c->statistics <= MSCOPE_STATISTICS_NONE &&
            (c->form == MSCOPE_FORM_EMA || c->form == MSCOPE_FORM_TORCH) && c->acf_rows <= 64 &&
-           (c->nesterov == 0 || c->nesterov == 1) && (c->reference == 0 || c->reference == 1) &&
+           (c->nesterov == 0 || c->nesterov == 1) && (c->zeroed == 0 || c->zeroed == 1) && (c->reference == 0 || c->reference == 1) &&
            (h == 0 || (h >= 16 && h <= (uint32_t)1 << 24 && (h & (h - 1)) == 0));
 }
 
@@ -69,9 +70,18 @@ static void lay_out(mscope_table *t, carver *c)
     t->scratch.next = carve(c, g->capacity, sizeof(uint32_t));
     t->scratch.tail = carve(c, g->capacity, sizeof(uint32_t));
     t->scratch.unique = carve(c, g->capacity, sizeof(uint32_t));
+    t->scratch.row = carve(c, g->capacity, sizeof(uint32_t));
     t->scratch.norm = carve(c, g->capacity, sizeof(double));
-    t->scratch.sum = carve(c, g->dim, sizeof(double));
-    t->scratch.sum_g = carve(c, g->dim, sizeof(double));
+    t->chunk = carve(c, t->chunks, sizeof *t->chunk);
+    for (uint32_t i = 0; i < t->chunks; i++) {
+        unsigned char *summed = carve(c, (size_t)t->summed * g->dim, t->g_size);
+        double *sum = carve(c, g->dim, sizeof *sum);
+
+        if (c->base) {
+            t->chunk[i].summed = summed;
+            t->chunk[i].sum = sum;
+        }
+    }
     if (c->base)
         mscope_schedule_init(&t->schedule, g->history, nodes, memo);
 }
@@ -84,6 +94,12 @@ static void adopt(mscope_table *t, const mscope_table_config *cfg)
     t->theta_size = cfg->state == MSCOPE_STATE_F64 ? 8 : 4;
     t->m_size = cfg->state == MSCOPE_STATE_F32 ? 4 : 8;
     t->g_size = t->theta_size;
+    t->chunks = cfg->capacity / MSCOPE_CHUNK_ROWS;
+    t->chunks = t->chunks < 1 ? 1 : t->chunks > MSCOPE_CHUNKS ? MSCOPE_CHUNKS : t->chunks;
+    t->summed = SUMMED / cfg->dim;
+    t->summed = t->summed < 1 ? 1 : t->summed > MSCOPE_JOB_ROWS ? MSCOPE_JOB_ROWS : t->summed;
+    t->summing = mscope_summing_error(cfg->state == MSCOPE_STATE_F32 ? cfg->statistics : MSCOPE_STATISTICS_DOUBLE,
+                                      cfg->dim);
 }
 
 size_t mscope_table_mem(const mscope_table_config *cfg)
@@ -100,17 +116,19 @@ size_t mscope_table_mem(const mscope_table_config *cfg)
 }
 
 /* Moments of every row from borrowed theta and m, so that totals are right before the first step. */
-static void take_stock(mscope_table *t)
+static int take_stock(mscope_table *t)
 {
+    if (t->cfg.theta == NULL && t->cfg.m == NULL) {
+        t->band[MSCOPE_SILENT_TOTAL].live.rows = t->cfg.rows;
+        return MSCOPE_OK;
+    }
     for (uint32_t i = 0; i < t->cfg.rows; i++) {
         mscope_sums sums;
 
-        t->row[i].band = MSCOPE_BAND_SILENT;
-        if (t->cfg.theta == NULL && t->cfg.m == NULL)
-            continue;
-        mscope_row_run(t, i, NULL, NULL, NULL, &sums);
+        mscope_row_run(t, i, &sums);
         mscope_row_store(t, i, &sums);
     }
+    return mscope_table_resum(t);
 }
 
 int mscope_table_init(mscope_table **out, const mscope_table_config *cfg, void *mem, size_t mem_len)
@@ -127,20 +145,34 @@ int mscope_table_init(mscope_table **out, const mscope_table_config *cfg, void *
     kern = mscope_kern_pick(cfg->kernel);
     if (kern == NULL)
         return MSCOPE_ENOTSUP;
-    memset(mem, 0, need);
+    if (!cfg->zeroed)
+        memset(mem, 0, need);
     adopt(t, cfg);
     t->kern = kern;
     t->cfg.kernel = kern->name;
     lay_out(t, &c);
     t->fault.field = "";
-    take_stock(t);
     *out = t;
-    return mscope_table_resum(t);
+    return take_stock(t);
 }
 
 const char *mscope_table_kernel(const mscope_table *t)
 {
     return t->kern->name;
+}
+
+void mscope_table_parallel(mscope_table *t, const mscope_parallel *p)
+{
+    t->parallel = p ? *p : (mscope_parallel){ NULL, NULL };
+}
+
+void mscope_run(mscope_table *t, void (*work)(void *arg, size_t i), void *arg, size_t n)
+{
+    if (t->parallel.run && n > 1)
+        t->parallel.run(t->parallel.ctx, work, arg, n);
+    else
+        for (size_t i = 0; i < n; i++)
+            work(arg, i);
 }
 
 uint64_t mscope_table_steps(const mscope_table *t)

@@ -51,11 +51,17 @@ static void magnitudes(const mscope_map *a, const mscope_moments *x, double *e2,
     }
 }
 
-/* Each map product rounds an entry by 3u at most and an entry enters a term twice; 16 for the advance itself; the sums
- * over coordinates have dim/8 + 8 additions. */
-static double row_rounding(unsigned products, uint32_t dim)
+/* In double a lane makes dim/8 additions, and eight lanes are folded. A float32 lane adds at most 64 products and is
+ * folded four times: (64 + 4 + rounding of e and of the product) 2^-24 is 4.2e-6. */
+double mscope_summing_error(enum mscope_statistics statistics, uint32_t dim)
 {
-    return U * (6.0 * products + 24.0 + 0.125 * dim);
+    return statistics == MSCOPE_STATISTICS_FLOAT ? 5e-6 : U * (8.0 + 0.125 * dim);
+}
+
+/* Each map product rounds an entry by 3u at most and an entry enters a term twice; 16 for the advance itself. */
+static double row_rounding(unsigned products, double summing)
+{
+    return U * (6.0 * products + 16.0) + summing;
 }
 
 static mscope_row_error bound(double k, double e2, double m2, double s2)
@@ -70,18 +76,18 @@ static mscope_row_error bound(double k, double e2, double m2, double s2)
 }
 
 mscope_row_error mscope_moments_error(const mscope_map *a, const mscope_moments *before, unsigned products,
-                                      uint32_t dim)
+                                      double summing)
 {
     double e2, m2;
 
     magnitudes(a, before, &e2, &m2);
-    return bound(row_rounding(products, dim), e2, m2, before->ss);
+    return bound(row_rounding(products, summing), e2, m2, before->ss);
 }
 
 mscope_row_error mscope_moments_error_exact(const mscope_map *a, const mscope_moments *before,
-                                            const mscope_moments *after, unsigned products, uint32_t dim)
+                                            const mscope_moments *after, unsigned products, double summing)
 {
-    double k = row_rounding(products, dim), re = sqrt(after->r), rm = sqrt(after->v), e2, m2, e, m;
+    double k = row_rounding(products, summing), re = sqrt(after->r), rm = sqrt(after->v), e2, m2, e, m;
     mscope_row_error err;
 
     magnitudes(a, before, &e2, &m2);
@@ -121,14 +127,67 @@ void mscope_total_sub(mscope_total *t, const mscope_moments *x, const mscope_row
     combine(t, x, -1.0, err);
 }
 
-/* A sum over `rows` rows that was made elsewhere by as many additions. */
-void mscope_total_join(mscope_total *t, const mscope_moments *sum, const mscope_row_error *err, uint32_t rows)
+void mscope_tally_advanced(mscope_tally *y, const mscope_map *a, mscope_moments *x, unsigned products, double summing)
 {
-    double k = U * rows, e = sqrt(fabs(sum->r)), m = sqrt(fabs(sum->v)), s = sqrt(fabs(sum->ss));
-    mscope_row_error all = { err->r + k * sum->r, err->v + k * sum->v, err->c + k * e * m, err->q + k * e * s,
-                             err->h + k * m * s };
+    double k = row_rounding(products, summing), e2, m2;
 
-    combine(t, sum, 1.0, &all);
+    magnitudes(a, x, &e2, &m2);
+    y->e2 += k * e2;
+    y->m2 += k * m2;
+    y->s2 += k * x->ss;
+    mscope_moments_advance(a, x);
+    y->sum.r += x->r;
+    y->sum.v += x->v;
+    y->sum.c += x->c;
+    if (x->ss != 0.0) {
+        y->sum.q += x->q;
+        y->sum.h += x->h;
+        y->sum.ss += x->ss;
+    }
+    y->rows++;
+}
+
+void mscope_tally_fresh(mscope_tally *y, const mscope_moments *x, double summing)
+{
+    y->sum.r += x->r;
+    y->sum.v += x->v;
+    y->sum.c += x->c;
+    y->e2 += summing * x->r;
+    y->m2 += summing * x->v;
+    if (x->ss != 0.0) {
+        y->sum.q += x->q;
+        y->sum.h += x->h;
+        y->sum.ss += x->ss;
+        y->s2 += summing * x->ss;
+    }
+    y->rows++;
+}
+
+/* The tally itself was made by as many additions as it has rows. */
+static mscope_row_error tally_error(const mscope_tally *y)
+{
+    double k = U * y->rows, r = k * fabs(y->sum.r), v = k * fabs(y->sum.v), s = k * fabs(y->sum.ss);
+    mscope_row_error err = { y->e2 + r, y->m2 + v, sqrt(y->e2 * y->m2) + sqrt(r * v), 0.0, 0.0 };
+
+    if (s != 0.0) {
+        err.q = sqrt(y->e2 * y->s2) + sqrt(r * s);
+        err.h = sqrt(y->m2 * y->s2) + sqrt(v * s);
+    }
+    return err;
+}
+
+void mscope_total_join(mscope_total *t, const mscope_tally *y)
+{
+    mscope_row_error err = tally_error(y);
+
+    combine(t, &y->sum, 1.0, &err);
+}
+
+void mscope_total_leave(mscope_total *t, const mscope_tally *y)
+{
+    mscope_row_error err = tally_error(y);
+
+    combine(t, &y->sum, -1.0, &err);
 }
 
 void mscope_total_advance(mscope_total *t, const mscope_map *a)

@@ -22,22 +22,38 @@ typedef struct mscope_total {
 
 void mscope_moments_advance(const mscope_map *a, mscope_moments *x);
 
-/* Bound on the rounding of a row's moments after `products` map products and an advance, plus the sums over dim
- * coordinates they started from. */
+/* Relative rounding of a sum over dim coordinates in `statistics`, in units of the sum of absolute terms. */
+double mscope_summing_error(enum mscope_statistics statistics, uint32_t dim);
+
+/* Bound on the rounding of a row's moments after `products` map products and an advance, plus `summing`, that of the
+ * sums they started from. */
 typedef struct mscope_row_error {
     double r, v, c, q, h;
 } mscope_row_error;
 mscope_row_error mscope_moments_error(const mscope_map *a, const mscope_moments *before, unsigned products,
-                                      uint32_t dim);
+                                      double summing);
 
 /* The same when the row's vectors were advanced one by one (after: the moments that came out): cancellation between
  * theta - s and the drift then costs its digits once, not squared. */
 mscope_row_error mscope_moments_error_exact(const mscope_map *a, const mscope_moments *before,
-                                            const mscope_moments *after, unsigned products, uint32_t dim);
+                                            const mscope_moments *after, unsigned products, double summing);
+
+/* Many rows that enter or leave a total together. Their bounds add as squares of magnitudes: by Cauchy and Schwarz the
+ * sum of sqrt(x_i y_i) is at most sqrt(sum x_i sum y_i), so no row needs a square root. */
+typedef struct mscope_tally {
+    mscope_moments sum;
+    double e2, m2, s2;               /* sums of rounding x squared magnitude of e, m, s                     */
+    uint32_t rows;
+} mscope_tally;
+
+/* Add a row: x as of its clock, brought to now by the map a of `products` products, dim as above; x becomes as of now. */
+void mscope_tally_advanced(mscope_tally *y, const mscope_map *a, mscope_moments *x, unsigned products, double summing);
+void mscope_tally_fresh(mscope_tally *y, const mscope_moments *x, double summing);      /* x was just summed */
 
 void mscope_total_add(mscope_total *t, const mscope_moments *x, const mscope_row_error *err);
 void mscope_total_sub(mscope_total *t, const mscope_moments *x, const mscope_row_error *err);
-void mscope_total_join(mscope_total *t, const mscope_moments *sum, const mscope_row_error *err, uint32_t rows);
+void mscope_total_join(mscope_total *t, const mscope_tally *y);
+void mscope_total_leave(mscope_total *t, const mscope_tally *y);
 void mscope_total_advance(mscope_total *t, const mscope_map *a);
 void mscope_total_fresh(mscope_total *t);            /* the sums were just recomputed: remember their bounds */
 int mscope_total_stale(const mscope_total *t);       /* a bound passed 1e-9 and a resum would help */

@@ -44,17 +44,18 @@ int mscope_probe(mscope_table *t, const uint32_t *rows, const void *hm, size_t n
     if ((err = mscope_check_rows(t, rows, n)) || (err = mscope_check_entries(t, "probe", hm, n)))
         return err;
     groups = mscope_coalesce(t, rows, n);
+    mscope_coalesce_done(t, groups);
+    mscope_catch_up(t, t->scratch.row, 0, groups);
     for (uint32_t k = 0; k < groups; k++) {
-        uint32_t first = t->scratch.unique[k], row = rows[first], entries;
-        const void *sum = mscope_coalesce_sum(t, first, rows, hm, &entries);
+        uint32_t row = t->scratch.row[k];
         mscope_curvature *c;
         double v, mh, hh;
 
-        mscope_row_catch_up(t, row);
-        products(t, row, sum, &v, &mh, &hh);
+        mscope_coalesce_sum(t, t->scratch.unique[k], hm, t->chunk->sum, t->chunk->summed);
+        products(t, row, t->chunk->summed, &v, &mh, &hh);
         if (v <= 0.0)
             continue;
-        c = &t->band[mscope_total_of(&t->row[row])].curvature;
+        c = &t->band[t->row[row].total].curvature;
         c->samples = c->samples < MEMORY ? c->samples + 1.0 : MEMORY;
         note(mh / v, c->samples, &c->h1, &c->h1_var);
         note(hh / v, c->samples, &c->h2, &c->h2_var);

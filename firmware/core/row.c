@@ -22,7 +22,7 @@ mscope_row_error mscope_row_fresh_error(const mscope_table *t, const mscope_mome
 {
     static const mscope_map still = { 1.0, 0.0, 0.0, 1.0 };
 
-    return mscope_moments_error(&still, x, 0, t->cfg.dim);
+    return mscope_moments_error(&still, x, 0, t->summing);
 }
 
 mscope_moments mscope_row_moments_now(const mscope_table *t, uint32_t row, mscope_map *span, mscope_row_error *err)
@@ -35,9 +35,8 @@ mscope_moments mscope_row_moments_now(const mscope_table *t, uint32_t row, mscop
         *err = mscope_row_fresh_error(t, &x);
         return x;
     }
-    *span = t->open ? mscope_schedule_span(&t->schedule, t->schedule.now - age)
-                    : mscope_schedule_recall(&t->schedule, t->schedule.now - age);
-    *err = mscope_moments_error(span, &x, 2 * (64 - (unsigned)__builtin_clzll(age)), t->cfg.dim);
+    *span = mscope_schedule_recall(&t->schedule, t->schedule.now - age);
+    *err = mscope_moments_error(span, &x, mscope_span_products(age), t->summing);
     mscope_moments_advance(span, &x);
     return x;
 }
@@ -51,7 +50,7 @@ mscope_moments mscope_row_moments_exact(const mscope_table *t, uint32_t row, msc
 {
     uint64_t age = mscope_row_age(t, &t->row[row]);
     mscope_moments before = mscope_row_moments(t, row), x = { 0 };
-    mscope_map a = mscope_schedule_span(&t->schedule, t->schedule.now - age);
+    mscope_map a = mscope_schedule_recall(&t->schedule, t->schedule.now - age);
     double lane[5][MSCOPE_LANES] = { { 0 }, { 0 }, { 0 }, { 0 }, { 0 } };
     size_t base = (size_t)row * t->cfg.dim;
 
@@ -75,7 +74,8 @@ mscope_moments mscope_row_moments_exact(const mscope_table *t, uint32_t row, msc
         x.h = mscope_lanes_fold(lane[4]);
         x.ss = before.ss;
     }
-    *err = mscope_moments_error_exact(&a, &before, &x, 2 * (64 - (unsigned)__builtin_clzll(age | 1)), t->cfg.dim);
+    *err = mscope_moments_error_exact(&a, &before, &x, mscope_span_products(age),
+                                      mscope_summing_error(MSCOPE_STATISTICS_DOUBLE, t->cfg.dim));
     return x;
 }
 
@@ -103,51 +103,26 @@ void mscope_row_store(mscope_table *t, uint32_t row, const mscope_sums *sums)
         mscope_row_store_decay(t, row);
 }
 
-/* -- catching up ------------------------------------------------------------------------ */
+/* -- the kernel on one row, and what it needs ----------------------------------------------- */
 
 mscope_idle mscope_row_idle(const mscope_table *t, const mscope_row_record *row, const mscope_map *span)
 {
-    /* Below this mean square per coordinate momentum moves nothing any more and would only be denormal. */
-    double tiny = t->m_size == 8 ? 1e-280 : 1e-60;
     mscope_idle a = mscope_map_split(span);
+    double kept = span->a22 * span->a22;
 
-    if (a.a21 == 0.0 && span->a22 * span->a22 * row->v < tiny * t->cfg.dim)
+    /* Below this mean square per coordinate momentum moves nothing any more and would only be denormal. Without
+     * statistics |m| is not known: what is left of it, against what it has already done to theta, says the same. */
+    if (a.a21 == 0.0 && (t->cfg.statistics == MSCOPE_STATISTICS_NONE
+                             ? kept < 1e-60
+                             : kept * row->v < (t->m_size == 8 ? 1e-280 : 1e-60) * t->cfg.dim))
         a.b22 = a.x22 = 0.0;
     return a;
 }
 
-void mscope_row_run(mscope_table *t, uint32_t row, const void *g, const mscope_idle *idle, const mscope_kick *kick,
-                       mscope_sums *sums)
+void mscope_row_run(mscope_table *t, uint32_t row, mscope_sums *sums)
 {
-    mscope_job job = { t->theta, t->m, t->ref, t->cfg.dim, 1, 1, &row, g ? &g : NULL, idle, idle != NULL, kick, sums };
+    mscope_job job = { t->theta, t->m, t->ref, t->cfg.dim, 1, 1, &row, NULL, NULL, 0, NULL, sums };
 
     *sums = (mscope_sums){ 0.0, 0.0, 0.0, 0.0 };     /* what is left without statistics */
     t->kern->rows[t->cfg.state][t->cfg.statistics](&job);
-}
-
-void mscope_row_catch_up(mscope_table *t, uint32_t row)
-{
-    mscope_row_record *x = &t->row[row];
-    mscope_total *total = &t->band[mscope_total_of(x)].total;
-    mscope_row_error err;
-    mscope_moments now;
-    mscope_sums sums;
-    mscope_idle idle;
-    mscope_map span;
-
-    if (mscope_row_age(t, x) == 0)
-        return;
-    now = mscope_row_moments_now(t, row, &span, &err);
-    if (x->v == 0.0 && span.a11 == 1.0 && span.a21 == 0.0) {
-        x->clock = (uint32_t)t->schedule.now;
-        return;
-    }
-    mscope_total_sub(total, &now, &err);
-    idle = mscope_row_idle(t, x, &span);
-    mscope_row_run(t, row, NULL, &idle, NULL, &sums);
-    mscope_row_store(t, row, &sums);
-    x->clock = (uint32_t)t->schedule.now;
-    now = mscope_row_moments(t, row);
-    err = mscope_row_fresh_error(t, &now);
-    mscope_total_add(total, &now, &err);
 }

@@ -19,7 +19,7 @@ static void take_out(mscope_table *t, uint32_t row)
     mscope_map span;
     mscope_moments x = mscope_row_moments_now(t, row, &span, &err);
 
-    mscope_total_sub(&t->band[mscope_total_of(&t->row[row])].total, &x, &err);
+    mscope_account_change(t, row, -1.0, &x, &err);
 }
 
 /* Recompute the moments of a row whose vectors stand at now, and put it back into its total. */
@@ -30,11 +30,11 @@ static void put_back(mscope_table *t, uint32_t row)
     mscope_sums sums;
     mscope_map span;
 
-    mscope_row_run(t, row, NULL, NULL, NULL, &sums);
+    mscope_row_run(t, row, &sums);
     mscope_row_store(t, row, &sums);
-    t->row[row].clock = (uint32_t)t->schedule.now;
+    t->row[row].clock = mscope_now(t);
     x = mscope_row_moments_now(t, row, &span, &err);
-    mscope_total_add(&t->band[mscope_total_of(&t->row[row])].total, &x, &err);
+    mscope_account_change(t, row, 1.0, &x, &err);
 }
 
 int mscope_rows_set(mscope_table *t, uint32_t first, uint32_t n, const void *theta, const void *m)
@@ -78,10 +78,9 @@ int mscope_reference_set(mscope_table *t, uint32_t first, uint32_t n, const void
         err = mscope_check_finite(t, "reference", ref, cells, t->theta_size);
     if (err)
         return err;
-    for (uint32_t i = first; i < first + n; i++) {
-        mscope_row_catch_up(t, i);
+    mscope_catch_up(t, NULL, first, n);
+    for (uint32_t i = first; i < first + n; i++)
         take_out(t, i);
-    }
     memcpy(mscope_at(t->ref, first, t, t->theta_size), ref, cells * t->theta_size);
     for (uint32_t i = first; i < first + n; i++)
         put_back(t, i);

@@ -61,7 +61,14 @@ void mscope_schedule_push(mscope_schedule *s, const mscope_map_dd *idle);   /* s
 
 /* Product of steps from .. now-1 (0-based), that is: bring a row at clock `from` to now; now - from <= history. */
 mscope_map mscope_schedule_span(const mscope_schedule *s, uint64_t from);
-/* The same bits, remembered: for passes over all rows, many of which share a clock. */
+/* Most products in a span of `steps`, for rounding bounds. */
+static inline unsigned mscope_span_products(uint64_t steps)
+{
+    return 2 * (64 - (unsigned)__builtin_clzll(steps | 1));
+}
+
+/* The same bits, remembered: rows of one step share a few clocks. Writes the memo where the span is not in it yet, so
+ * threads must find it there. */
 mscope_map mscope_schedule_recall(const mscope_schedule *s, uint64_t from);
 
 mscope_map mscope_map_round(const mscope_map_dd *a);

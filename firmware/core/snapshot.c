@@ -11,7 +11,7 @@
 
 #include "core/table.h"
 
-#define SNAPSHOT_VERSION 1
+#define SNAPSHOT_VERSION 2
 
 typedef struct stream {
     mscope_sink sink;                /* one of the two is NULL */
@@ -105,23 +105,30 @@ static void flag(stream *s, int *x)
 
 static void row_record(stream *s, mscope_row_record *x)
 {
-    unsigned char small[4] = { x->band, (unsigned char)(x->flags & ROW_FOLLOWED), 0, 0 };
+    unsigned char small[2] = { x->total, (unsigned char)(x->flags & ROW_FOLLOWED) };
 
     words(s, &x->r, 3, 8);
     words(s, &x->active, 2, 8);
     words(s, &x->clock, 2, 4);
     words(s, &x->rate, 2, 4);
-    raw(s, small, 4);
-    x->band = small[0];
+    words(s, &x->silence, 1, 2);
+    raw(s, small, 2);
+    x->total = small[0];
     x->flags = small[1];
 }
 
-static void band_state(stream *s, mscope_band_state *x)
+static void account(stream *s, mscope_account *x)
 {
     words(s, &x->total, sizeof x->total / 8, 8);
     words(s, &x->updates, 1, 8);
     words(s, &x->rows, 2, 4);
     words(s, &x->p, 2, 8);
+}
+
+static void band_state(stream *s, mscope_band_state *x)
+{
+    account(s, &x->live);
+    account(s, &x->passed);
     words(s, &x->window, sizeof x->window / 8, 8);
     words(s, &x->curvature, sizeof x->curvature / 8, 8);
 }
@@ -151,6 +158,7 @@ static void state(stream *s, mscope_table *t)
     flag(s, &t->decays);
     words(s, &t->step, sizeof t->step / 8, 8);
     u32(s, &t->sweep);
+    u32(s, &t->passed);
     words(s, t->schedule.left, sizeof t->schedule.left / 8, 8);
     words(s, t->schedule.node[0], mscope_schedule_nodes(t->cfg.history) * sizeof(mscope_map) / 8, 8);
     for (uint32_t i = 0; i < t->cfg.rows && s->err == 0; i++)
@@ -219,7 +227,8 @@ int mscope_snapshot_write(mscope_table *t, mscope_sink sink, void *ctx)
 static int sound(const mscope_table *t)
 {
     for (uint32_t i = 0; i < t->cfg.rows; i++)
-        if ((t->row[i].band >= MSCOPE_BANDS && t->row[i].band != MSCOPE_BAND_SILENT) ||
+        if (t->row[i].total >= MSCOPE_TOTALS || (t->row[i].total == 0) != (t->row[i].active == 0) ||
+            ((t->row[i].flags & ROW_FOLLOWED) && (t->row[i].total == 0 || t->cfg.acf_rows == 0)) ||
             mscope_row_age(t, &t->row[i]) > t->cfg.history)
             return 0;
     for (size_t k = 0; k < (size_t)MSCOPE_BANDS * t->cfg.acf_rows; k++)
@@ -229,7 +238,7 @@ static int sound(const mscope_table *t)
     for (unsigned b = 0; b < MSCOPE_BANDS; b++)
         if (t->acf[b].lags > MSCOPE_ACF_LAGS)
             return 0;
-    return t->sweep < t->cfg.rows;
+    return t->sweep < t->cfg.rows && t->passed < t->cfg.rows && t->base <= t->schedule.now;
 }
 
 int mscope_snapshot_read(mscope_table *t, mscope_source source, void *ctx)
@@ -252,5 +261,7 @@ int mscope_snapshot_read(mscope_table *t, mscope_source source, void *ctx)
         return mscope_refuse(t, MSCOPE_EPROTO, "snapshot crc", 0, have, crc, crc);
     if (!sound(t))
         return mscope_refuse(t, MSCOPE_EPROTO, "snapshot contents", 0, 0, 0, 0);
+    for (size_t k = 0; k < (size_t)MSCOPE_BANDS * t->cfg.acf_rows; k++)
+        t->acf_busy[k / t->cfg.acf_rows] += t->slot[k].busy != 0;
     return MSCOPE_OK;
 }

@@ -3,9 +3,10 @@
  * Memory, in the order it is carved (each part on a 64-byte line):
  *
  *     [mscope_table][schedule nodes][span memo][row records][theta][m][reference][decay moments]
- *     [acf slots and references][coalescing scratch: next, tail, unique, norms][one summed gradient]
+ *     [acf slots and references][coalescing scratch: next, tail, unique, row, norms][chunks][their summed gradients]
  *
- * A row record is one cache line. Its moments (r, v, c) are those of the stored vectors, at the row's clock. */
+ * A row record is one cache line. Its moments (r, v, c) are those of the stored vectors, at the row's clock. All bytes 0
+ * is a valid row: at 0, never active, up to date with the step the table began at; so a fresh mapping needs no writing. */
 #ifndef MSCOPE_CORE_TABLE_H
 #define MSCOPE_CORE_TABLE_H
 
@@ -14,33 +15,40 @@
 #include "core/moments.h"
 #include "mscope/core.h"
 
-#define MSCOPE_TOTALS (MSCOPE_BANDS + 1)     /* the last one: rows never active */
-#define MSCOPE_SILENT_TOTAL MSCOPE_BANDS
+#define MSCOPE_TOTALS (MSCOPE_BANDS + 1)     /* total 0: rows never active; total b + 1: band b */
+#define MSCOPE_SILENT_TOTAL 0
+#define MSCOPE_CHUNKS 16                     /* most pieces of one apply; results depend on n, never on threads */
+#define MSCOPE_CHUNK_ROWS 256                /* fewest rows in a piece */
 
 enum { ROW_MARKED = 1, ROW_FOLLOWED = 2 };   /* in the coalescing list; has a reference copy of m */
 
 typedef struct mscope_row_record {
     double r, v, c;
     uint64_t active, occurrences;
-    uint32_t clock;                  /* low 32 bits of the step the row's vectors belong to; age < history    */
-    uint32_t last;                   /* low 32 bits of the step of the last activation; age < 2^31           */
+    uint32_t clock;                  /* low 32 bits of step - base, of the row's vectors; age < history       */
+    uint32_t last;                   /* the same of the last activation; age < 2^31                           */
     uint32_t head;                   /* first occurrence in the apply under way (while ROW_MARKED)            */
     mscope_activity rate;
-    uint8_t band, flags;
+    uint16_t silence;                /* see mscope_activity_counted                                           */
+    uint8_t total, flags;            /* total: where its account is, band + 1                                 */
 } mscope_row_record;
 
 typedef struct mscope_decay_record {         /* moments against the reference row, for weight decay */
     double q, h, ss;
 } mscope_decay_record;
 
-typedef struct mscope_band_state {
+typedef struct mscope_account {      /* what is known of a band's rows without looking at them */
     mscope_total total;
-    mscope_moments joined;           /* rows that enter at the end of the open step */
-    mscope_row_error joined_error;
-    uint32_t joining;                /* how many they are */
+    mscope_tally joined;             /* rows that enter the total at the end of the open step */
     uint64_t updates;
     uint32_t rows, idle;
-    double p, P;                     /* sums over rows */
+    double p, P;                     /* sums over rows of what mscope_activity_counted says */
+} mscope_account;
+
+/* A resum passes over the rows in slices while steps go on: what has been passed has an account of its own, which every
+ * change of such a row enters too, and which takes the place of the live one when the last row is passed. */
+typedef struct mscope_band_state {
+    mscope_account live, passed;
     mscope_window window;
     mscope_curvature curvature;
 } mscope_band_state;
@@ -52,12 +60,38 @@ typedef struct mscope_acf_slot {
     double lag[MSCOPE_ACF_LAGS];
 } mscope_acf_slot;
 
+#define MSCOPE_LAST UINT32_MAX       /* in next[]: no further entry of this row */
+
 typedef struct mscope_scratch {
-    uint32_t *next, *tail, *unique;
-    double *norm;
-    double *sum;                     /* one summed row in double ... */
-    void *sum_g;                     /* ... and in the gradient's type */
+    uint32_t *next, *tail;           /* of each entry: the next of its row; of each first one: the last */
+    uint32_t *unique, *row;          /* of each group: its first entry, its row */
+    double *norm;                    /* of each entry: |g|^2 */
 } mscope_scratch;
+
+typedef struct mscope_flow {         /* what active rows do to the account of one band */
+    mscope_tally left, joined;
+    int64_t rows, updates;
+    double p, P;
+} mscope_flow;
+
+typedef struct mscope_occurrence {   /* what one active row brought in this step */
+    double n, s2, g2;
+} mscope_occurrence;
+
+/* One piece of an apply: a share of the groups, and everything that a thread needs to itself. Flows and windows are zero
+ * between calls. */
+typedef struct mscope_chunk {
+    uint32_t first, end;             /* groups */
+    uint32_t followed;               /* groups listed in scratch.tail from `first` on, for the autocorrelation */
+    mscope_flow flow[2][MSCOPE_TOTALS];      /* [1]: rows that a running resum has passed */
+    mscope_window window[MSCOPE_TOTALS];
+    mscope_sums sums[MSCOPE_JOB_ROWS];
+    mscope_idle idle[MSCOPE_JOB_ROWS];
+    const void *g[MSCOPE_JOB_ROWS];
+    mscope_occurrence seen[MSCOPE_JOB_ROWS];
+    unsigned char *summed;           /* t->summed rows of gradients summed over their occurrences */
+    double *sum;                     /* one of them in double */
+} mscope_chunk;
 
 struct mscope_table {
     /* fixed by config */
@@ -70,11 +104,15 @@ struct mscope_table {
     mscope_acf_slot *slot;                   /* MSCOPE_BANDS x acf_rows */
     unsigned char *slot_m;
     mscope_scratch scratch;
+    mscope_chunk *chunk;
+    uint32_t chunks, summed;                 /* chunks carved; summed rows of each */
+    double summing;                          /* relative rounding of the sums of one row */
     mscope_schedule schedule;
 
     /* cleared at init */
     mscope_fault fault;
-    uint64_t base;                   /* step from which first gaps count */
+    mscope_parallel parallel;
+    uint64_t base;                   /* step the table began at; clocks count from here */
     int open, applied;               /* inside a step; apply was called in it */
     int made;                        /* torch form: the momentum buffer exists */
     int decays;                      /* weight decay was seen, so decay records are kept */
@@ -82,8 +120,10 @@ struct mscope_table {
     mscope_map_dd idle;
     mscope_kick kick;
     uint32_t sweep;                  /* next row the sweep looks at */
+    uint32_t passed;                 /* rows the running resum has passed; 0: none runs */
     mscope_band_state band[MSCOPE_TOTALS];
     mscope_acf acf[MSCOPE_BANDS];
+    uint32_t acf_busy[MSCOPE_BANDS]; /* slots in use */
 };
 
 /* -- shared by the files of the core ---------------------------------------------------- */
@@ -95,19 +135,24 @@ static inline void *mscope_at(unsigned char *base, uint32_t row, const mscope_ta
     return base + (size_t)row * t->cfg.dim * size;
 }
 
-static inline unsigned mscope_total_of(const mscope_row_record *row)
+static inline unsigned mscope_row_band(const mscope_row_record *row)
 {
-    return row->band < MSCOPE_BANDS ? row->band : MSCOPE_SILENT_TOTAL;
+    return row->total ? row->total - 1u : MSCOPE_BAND_SILENT;
+}
+
+static inline uint32_t mscope_now(const mscope_table *t)
+{
+    return (uint32_t)(t->schedule.now - t->base);
 }
 
 static inline uint64_t mscope_row_age(const mscope_table *t, const mscope_row_record *row)
 {
-    return (uint32_t)((uint32_t)t->schedule.now - row->clock);
+    return (uint32_t)(mscope_now(t) - row->clock);
 }
 
 static inline uint64_t mscope_row_open_gap(const mscope_table *t, const mscope_row_record *row)
 {
-    return (uint32_t)((uint32_t)t->schedule.now - row->last);
+    return (uint32_t)(mscope_now(t) - row->last);
 }
 
 /* The moments of a row as of its clock, and as of now with their rounding bound. */
@@ -119,31 +164,42 @@ mscope_moments mscope_row_moments_exact(const mscope_table *t, uint32_t row, msc
 
 mscope_row_error mscope_row_fresh_error(const mscope_table *t, const mscope_moments *x);    /* just summed */
 
-/* The kernel on a row: g and kick NULL to catch up only, idle NULL when it is up to date, both NULL to sum. */
-void mscope_row_run(mscope_table *t, uint32_t row, const void *g, const mscope_idle *idle, const mscope_kick *kick,
-                    mscope_sums *sums);
+/* Sum a row as it stands. */
+void mscope_row_run(mscope_table *t, uint32_t row, mscope_sums *sums);
 
 /* Store what the kernel summed, and the decay moments if they are kept. */
 void mscope_row_store_decay(mscope_table *t, uint32_t row);
 void mscope_row_store(mscope_table *t, uint32_t row, const mscope_sums *sums);
 
-/* Bring one row to now outside a step, totals included. */
-void mscope_row_catch_up(mscope_table *t, uint32_t row);
+/* Bring the n rows listed, or rows first .. first+n-1 where the list is NULL, to now outside a step, totals included. */
+void mscope_catch_up(mscope_table *t, const uint32_t *rows, uint32_t first, size_t n);
 
 /* The catch-up map in increment form; momentum that has decayed below anything it can do is flushed to 0. */
 mscope_idle mscope_row_idle(const mscope_table *t, const mscope_row_record *row, const mscope_map *span);
 
-/* Group n entries by row: unique[0 .. returned-1] are first occurrences, chained in order by next[]. Sets marks,
- * which mscope_coalesce_sum clears. */
+/* A row's moments leave (sign -1) or enter (+1) the accounts it is in. */
+void mscope_account_change(mscope_table *t, uint32_t row, double sign, const mscope_moments *x,
+                           const mscope_row_error *err);
+/* Enter what the rows of chunks 0 .. n-1 did, in this order, and clear them. Rows that enter a total wait for the end of
+ * the open step; outside a step they enter at once. */
+void mscope_accounts_settle(mscope_table *t, size_t chunks);
+
+/* Group n entries by row: unique[0 .. returned-1] are first occurrences, chained in order by next[], row[] their rows.
+ * Sets marks, which mscope_coalesce_done clears. */
 uint32_t mscope_coalesce(mscope_table *t, const uint32_t *rows, size_t n);
-/* The summed entry of the group that starts at `first`, in the gradient's type; *n gets the entries in it. */
-const void *mscope_coalesce_sum(mscope_table *t, uint32_t first, const uint32_t *rows, const void *entries,
-                                uint32_t *n);
+void mscope_coalesce_done(mscope_table *t, uint32_t groups);
+/* The entries of the group that starts at `first`, summed in order in double, into out in the gradient's type; sum holds one
+ * row in double. */
+void mscope_coalesce_sum(const mscope_table *t, uint32_t first, const void *entries, double *sum, void *out);
 
 /* Check n entries against rows and finiteness, leaving their squared norms in scratch. */
 int mscope_check_rows(mscope_table *t, const uint32_t *rows, size_t n);
 int mscope_check_entries(mscope_table *t, const char *field, const void *entries, size_t n);
+int mscope_check_counts(mscope_table *t, const uint32_t *counts, size_t n);
 int mscope_check_finite(mscope_table *t, const char *field, const void *x, size_t n, size_t size);
+
+/* Work(arg, i) for every i < n, on the caller's threads if there are any. */
+void mscope_run(mscope_table *t, void (*work)(void *arg, size_t i), void *arg, size_t n);
 
 void mscope_acf_note(mscope_table *t, uint32_t row);         /* the row just had an active update */
 void mscope_acf_forget(mscope_table *t, uint32_t row);       /* it leaves its band or is overwritten */

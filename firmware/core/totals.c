@@ -12,97 +12,226 @@ static int refuse_open(mscope_table *t, const char *what)
     return t->open ? mscope_refuse(t, MSCOPE_ESTATE, what, 0, 1, 0, 0) : MSCOPE_OK;
 }
 
-/* Rows that fell silent drift to rarer bands; the step that counts them active brings them back. */
-static void migrate(mscope_table *t, uint32_t row, double p)
-{
-    mscope_row_record *x = &t->row[row];
-    unsigned band = mscope_activity_band(p, x->band);
+/* -- entering and leaving --------------------------------------------------------------- */
 
-    if (band == x->band)
+static void change(mscope_total *t, double sign, const mscope_moments *x, const mscope_row_error *err)
+{
+    if (sign > 0.0)
+        mscope_total_add(t, x, err);
+    else
+        mscope_total_sub(t, x, err);
+}
+
+void mscope_account_change(mscope_table *t, uint32_t row, double sign, const mscope_moments *x,
+                           const mscope_row_error *err)
+{
+    mscope_band_state *b = &t->band[t->row[row].total];
+
+    change(&b->live.total, sign, x, err);
+    if (row < t->passed)
+        change(&b->passed.total, sign, x, err);
+}
+
+static void tally_add(mscope_tally *to, const mscope_tally *x)
+{
+    to->sum.r += x->sum.r;
+    to->sum.v += x->sum.v;
+    to->sum.c += x->sum.c;
+    to->sum.q += x->sum.q;
+    to->sum.h += x->sum.h;
+    to->sum.ss += x->sum.ss;
+    to->e2 += x->e2;
+    to->m2 += x->m2;
+    to->s2 += x->s2;
+    to->rows += x->rows;
+}
+
+static void enter_flow(mscope_account *a, const mscope_flow *f, int open)
+{
+    if (f->left.rows)
+        mscope_total_leave(&a->total, &f->left);
+    if (f->joined.rows && open)
+        tally_add(&a->joined, &f->joined);
+    else if (f->joined.rows)
+        mscope_total_join(&a->total, &f->joined);
+    a->rows += (uint32_t)f->rows;            /* modulo 2^32 and 2^64: the sums are right */
+    a->updates += (uint64_t)f->updates;
+    a->p += f->p;
+    a->P += f->P;
+}
+
+static void enter_window(mscope_window *to, const mscope_window *w)
+{
+    to->updates += w->updates;
+    to->occurrences += w->occurrences;
+    to->s2 += w->s2;
+    to->s2_updates += w->s2_updates;
+    to->s2_occurrences += w->s2_occurrences;
+    to->u += w->u;
+    to->u2 += w->u2;
+    to->u_updates += w->u_updates;
+    to->gm += w->gm;
+    to->gm2 += w->gm2;
+}
+
+void mscope_accounts_settle(mscope_table *t, size_t chunks)
+{
+    for (size_t k = 0; k < chunks; k++) {
+        mscope_chunk *c = &t->chunk[k];
+
+        for (unsigned b = 0; b < MSCOPE_TOTALS; b++) {
+            mscope_band_state *s = &t->band[b];
+
+            for (int passed = 0; passed < 2; passed++) {
+                mscope_flow *f = &c->flow[passed][b];
+
+                if (f->left.rows == 0 && f->joined.rows == 0)
+                    continue;
+                enter_flow(&s->live, f, t->open);
+                if (passed)
+                    enter_flow(&s->passed, f, t->open);
+                memset(f, 0, sizeof *f);
+            }
+            if (c->window[b].updates > 0.0) {
+                enter_window(&s->window, &c->window[b]);
+                memset(&c->window[b], 0, sizeof c->window[b]);
+            }
+        }
+    }
+}
+
+/* -- resum ------------------------------------------------------------------------------ */
+
+static void count(mscope_account *a, const mscope_row_record *x, int sign)
+{
+    mscope_rates rates = mscope_activity_counted(&x->rate, x->silence, x->active);
+
+    a->rows += (uint32_t)sign;
+    a->updates += (uint64_t)sign * x->active;
+    a->p += sign * rates.p;
+    a->P += sign * rates.P;
+}
+
+/* Rows that fell silent drift to rarer bands; the step that counts them active brings them back. */
+static void note_silence(mscope_table *t, uint32_t row, mscope_moments *x, const mscope_row_error *err)
+{
+    mscope_row_record *r = &t->row[row];
+    uint16_t silence = mscope_activity_silence(&r->rate, (double)mscope_row_open_gap(t, r), r->active);
+    double p = mscope_activity_counted(&r->rate, silence, r->active).p;
+    unsigned band = mscope_activity_band(p, mscope_row_band(r));
+    mscope_account *from = &t->band[r->total].live, *to = &t->band[band + 1].live;
+
+    if (silence == r->silence && from == to)
+        return;
+    count(from, r, -1);
+    r->silence = silence;
+    count(to, r, 1);
+    if (from == to)
         return;
     mscope_acf_forget(t, row);
-    x->band = (uint8_t)band;
+    mscope_total_sub(&from->total, x, err);
+    mscope_total_add(&to->total, x, err);
+    r->total = (uint8_t)(band + 1);
 }
 
-static void count_row(mscope_table *t, uint32_t row)
+static void pass(mscope_table *t, uint32_t row)
 {
-    mscope_row_record *x = &t->row[row];
-    double open = (double)mscope_row_open_gap(t, x);
-    mscope_rates rates = mscope_activity_rates(&x->rate, open, x->active);
-    mscope_band_state *s;
+    mscope_row_record *r = &t->row[row];
+    mscope_moments x = { 0.0, 0.0, 0.0, 0.0, 0.0, 0.0 };
+    mscope_row_error err = { 0.0, 0.0, 0.0, 0.0, 0.0 };
+    mscope_account *a;
 
-    if (x->active)
-        migrate(t, row, rates.p);
-    s = &t->band[mscope_total_of(x)];
-    s->rows++;
-    s->updates += x->active;
-    s->p += rates.p;
-    s->P += rates.P;
-    if (x->active && open > IDLE_GAPS * (double)x->rate.gap)
-        s->idle++;
+    if (r->r != 0.0 || r->v != 0.0 || t->decays) {
+        mscope_map span;
+
+        x = mscope_row_moments_now(t, row, &span, &err);
+        if (t->cfg.statistics == MSCOPE_STATISTICS_DOUBLE && (err.r > CANCELLED * x.r || err.v > CANCELLED * x.v))
+            x = mscope_row_moments_exact(t, row, &err);
+    }
+    if (r->active)
+        note_silence(t, row, &x, &err);
+    a = &t->band[r->total].passed;
+    count(a, r, 1);
+    if (r->active && (double)mscope_row_open_gap(t, r) > IDLE_GAPS * (double)r->rate.gap)
+        a->idle++;
+    if (x.r != 0.0 || x.v != 0.0 || x.ss != 0.0)
+        mscope_total_add(&a->total, &x, &err);
 }
 
-int mscope_table_resum(mscope_table *t)
+int mscope_table_resum_slice(mscope_table *t, uint32_t rows)
 {
+    uint32_t end = rows < t->cfg.rows - t->passed ? t->passed + rows : t->cfg.rows;
     int err = refuse_open(t, "resum inside a step");
 
     if (err)
         return err;
+    if (rows == 0)
+        return mscope_refuse(t, MSCOPE_EINVAL, "rows", 0, 0.0, 1.0, 4294967295.0);
+    if (t->passed == 0)
+        for (unsigned b = 0; b < MSCOPE_TOTALS; b++)
+            memset(&t->band[b].passed, 0, sizeof t->band[b].passed);
+    for (; t->passed < end; t->passed++)
+        pass(t, t->passed);
+    if (end < t->cfg.rows)
+        return 0;
     for (unsigned b = 0; b < MSCOPE_TOTALS; b++) {
-        mscope_band_state *s = &t->band[b];
-
-        memset(&s->total, 0, sizeof s->total);
-        s->rows = s->idle = 0;
-        s->updates = 0;
-        s->p = s->P = 0.0;
+        t->band[b].live = t->band[b].passed;
+        mscope_total_fresh(&t->band[b].live.total);
     }
-    for (uint32_t i = 0; i < t->cfg.rows; i++) {
-        mscope_row_error e;
-        mscope_moments x;
-        mscope_map span;
-
-        count_row(t, i);
-        if (t->row[i].r == 0.0 && t->row[i].v == 0.0 && !t->decays)
-            continue;
-        x = mscope_row_moments_now(t, i, &span, &e);
-        if (e.r > CANCELLED * x.r || e.v > CANCELLED * x.v)
-            x = mscope_row_moments_exact(t, i, &e);
-        if (x.r != 0.0 || x.v != 0.0 || x.ss != 0.0)
-            mscope_total_add(&t->band[mscope_total_of(&t->row[i])].total, &x, &e);
-    }
-    for (unsigned b = 0; b < MSCOPE_TOTALS; b++)
-        mscope_total_fresh(&t->band[b].total);
-    return MSCOPE_OK;
+    t->passed = 0;
+    return 1;
 }
+
+int mscope_table_resum(mscope_table *t)
+{
+    int done;
+
+    if (!t->open)
+        t->passed = 0;
+    done = mscope_table_resum_slice(t, t->cfg.rows);
+    return done < 0 ? done : MSCOPE_OK;
+}
+
+int mscope_table_stale(const mscope_table *t)
+{
+    for (unsigned b = 0; b < MSCOPE_TOTALS; b++)
+        if (mscope_total_stale(&t->band[b].live.total))
+            return 1;
+    return 0;
+}
+
+/* -- reading ---------------------------------------------------------------------------- */
 
 int mscope_table_band(mscope_table *t, unsigned b, mscope_band *out)
 {
-    unsigned at = b == MSCOPE_BAND_SILENT ? MSCOPE_SILENT_TOTAL : b;
-    mscope_band_state *s;
+    unsigned at = b == MSCOPE_BAND_SILENT ? MSCOPE_SILENT_TOTAL : b + 1;
+    const mscope_band_state *s;
+    const mscope_account *a;
     int err = refuse_open(t, "read inside a step");
 
     if (err)
         return err;
-    if (at >= MSCOPE_TOTALS || (b >= MSCOPE_BANDS && b != MSCOPE_BAND_SILENT))
+    if (b >= MSCOPE_BANDS && b != MSCOPE_BAND_SILENT)
         return mscope_refuse(t, MSCOPE_EINVAL, "band", 0, b, 0, MSCOPE_BANDS - 1);
     s = &t->band[at];
-    if (mscope_total_stale(&s->total) && (err = mscope_table_resum(t)) != 0)
-        return err;
+    a = &s->live;
     memset(out, 0, sizeof *out);
     out->step = t->schedule.now;
-    out->updates = s->updates;
-    out->rows = s->rows;
-    if (s->rows) {
-        out->p = s->p / s->rows;
-        out->P = s->P / s->rows;
-        out->idle_share = (double)s->idle / s->rows;
-        out->R = s->total.sum.r;
-        out->V = s->total.sum.v;
-        out->C = s->total.sum.c;
-        out->R_err = s->total.er;
-        out->V_err = s->total.ev;
-        out->C_err = s->total.ec;
+    out->updates = a->updates;
+    out->rows = a->rows;
+    if (a->rows) {
+        out->p = a->p / a->rows;
+        out->P = a->P / a->rows;
+        out->idle_share = (double)a->idle / a->rows;
+        out->R = a->total.sum.r;
+        out->V = a->total.sum.v;
+        out->C = a->total.sum.c;
+        out->R_err = a->total.er;
+        out->V_err = a->total.ev;
+        out->C_err = a->total.ec;
     }
+    if (t->cfg.statistics == MSCOPE_STATISTICS_NONE)
+        out->R = out->V = out->C = out->R_err = out->V_err = out->C_err = NAN;
     out->window = s->window;
     out->curvature = s->curvature;
     return MSCOPE_OK;
@@ -132,6 +261,6 @@ int mscope_table_row(const mscope_table *t, uint32_t row, mscope_row_info *out)
     out->clock = t->schedule.now - mscope_row_age(t, x);
     out->p = rates.p;
     out->P = rates.P;
-    out->band = x->band;
+    out->band = mscope_row_band(x);
     return MSCOPE_OK;
 }

@@ -48,6 +48,13 @@ enum mscope_statistics {           /* how |theta-ref|^2, |m|^2, <theta-ref,m>, <
 
 typedef struct mscope_table mscope_table;   /* lives wholly in the caller's memory */
 
+/* Threads lent by the caller: run calls work(arg, i) once for each i < n, on any threads, and returns when all have ended.
+ * Results never depend on how many threads there are, nor on whether there are any. */
+typedef struct mscope_parallel {
+    void (*run)(void *ctx, void (*work)(void *arg, size_t i), void *arg, size_t n);    /* NULL: none */
+    void *ctx;
+} mscope_parallel;
+
 typedef struct mscope_table_config {
     uint32_t rows;           /* 1 .. 2^31                                                        */
     uint32_t dim;            /* width of a row, 1 .. 65536; 1 gives every coordinate its own clock */
@@ -60,8 +67,9 @@ typedef struct mscope_table_config {
     uint32_t acf_rows;       /* rows followed per band for the reference autocorrelation, 0 .. 64 */
     void *theta;             /* borrowed rows x dim array to work on in place, or NULL: inside mem */
     void *m;                 /* borrowed rows x dim array, or NULL: inside mem (both start at 0)  */
-    enum mscope_statistics statistics;   /* 0: in float64                                          */
     const char *kernel;      /* "ref", "v256", ...; NULL: the widest usable here                  */
+    enum mscope_statistics statistics;       /* 0: in float64                                      */
+    int zeroed;              /* 1: mem is all zero bytes already (a fresh mapping), init need not write it */
 } mscope_table_config;
 
 /* One global step. eta and eps may change at every step. */
@@ -131,7 +139,7 @@ MSCOPE_MUST_CHECK size_t mscope_table_mem(const mscope_table_config *cfg);
  *          must outlive the table; borrowed theta and m are taken as they are
  * Errors   MSCOPE_EINVAL  cfg out of range, mem not aligned;  MSCOPE_ENOMEM  mem_len too small;
  *          MSCOPE_ENOTSUP cfg.kernel unknown or not usable on this processor; *out untouched in each case
- * Cost     O(rows dim): writes the block once                                                      */
+ * Cost     O(rows dim): writes the block once, and looks at borrowed rows; zeroed and nothing borrowed: O(1)  */
 MSCOPE_MUST_CHECK int mscope_table_init(mscope_table **out, const mscope_table_config *cfg, void *mem,
                                         size_t mem_len);
 
@@ -144,11 +152,16 @@ const char *mscope_table_kernel(const mscope_table *t);
 uint64_t mscope_table_steps(const mscope_table *t);               /* completed steps */
 const mscope_table_config *mscope_table_cfg(const mscope_table *t);
 
+/* mscope_table_parallel - threads for the applies to come; p is copied, NULL takes them away
+ *
+ * An apply of 512 rows or more is then up to 16 pieces of work in a row of two calls of run. Not saved in snapshots. */
+void mscope_table_parallel(mscope_table *t, const mscope_parallel *p);
+
 /* mscope_table_seek - declare that `steps` steps are already done (attaching to a run under way, or healing a hole)
  *
  * Rows keep their values as of now; torch form no longer takes its undamped first step when steps > 0.
  * Errors   MSCOPE_ESTATE inside a step;  MSCOPE_EINVAL steps below those done
- * Cost     O(rows dim): settles every row first                                                    */
+ * Cost     O(1) before the first step; later O(rows dim): settles every row first                  */
 MSCOPE_MUST_CHECK int mscope_table_seek(mscope_table *t, uint64_t steps);
 
 /* mscope_touch - bring rows to now, so that a forward pass may read them
@@ -181,7 +194,7 @@ MSCOPE_MUST_CHECK int mscope_apply(mscope_table *t, const uint32_t *rows, const 
 
 /* mscope_step_end - close the step: advance the schedule, the band totals and the sweep of long-silent rows
  *
- * Cost     O(bands + rows/history), apart from a resum of the rows when a band's error bound asks for it */
+ * Cost     O(bands + rows/history)                                                                */
 MSCOPE_MUST_CHECK int mscope_step_end(mscope_table *t);
 
 /* mscope_settle - bring every row to now (checkpoint, evaluation)
@@ -216,8 +229,19 @@ MSCOPE_MUST_CHECK int mscope_probe(mscope_table *t, const uint32_t *rows, const 
  * Cost     O(rows); rows that fell silent migrate to rarer bands here                               */
 MSCOPE_MUST_CHECK int mscope_table_resum(mscope_table *t);
 
-/* mscope_table_band - one band now; totals stream and are resummed first if their bound passed 1e-9
- * Shape    b < MSCOPE_BANDS, or MSCOPE_BAND_SILENT;  Errors MSCOPE_EINVAL b, MSCOPE_ESTATE inside a step */
+/* mscope_table_resum_slice - the same in slices of at most `rows` rows, steps going on in between
+ *
+ * The new totals take the place of the streamed ones when the last row is passed; the next slice begins a new pass.
+ * Errors   MSCOPE_ESTATE inside a step, MSCOPE_EINVAL rows 0
+ * Returns  1 when this slice finished a pass, else 0.    Cost O(rows) of the argument               */
+MSCOPE_MUST_CHECK int mscope_table_resum_slice(mscope_table *t, uint32_t rows);
+
+/* mscope_table_stale - 1: the bound of some band passed 1e-9 of its total, and a resum would lower it.  Cost O(bands) */
+int mscope_table_stale(const mscope_table *t);
+
+/* mscope_table_band - one band now. Totals are as streamed: R_err, V_err, C_err say how good they are. Rates of rows silent
+ * since the last pass of a resum are as of that pass. With MSCOPE_STATISTICS_NONE R, V, C and their bounds are NaN.
+ * Shape    b < MSCOPE_BANDS, or MSCOPE_BAND_SILENT;  Errors MSCOPE_EINVAL b, MSCOPE_ESTATE inside a step.  Cost O(1) */
 MSCOPE_MUST_CHECK int mscope_table_band(mscope_table *t, unsigned b, mscope_band *out);
 void mscope_table_window_reset(mscope_table *t);
 

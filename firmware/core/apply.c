@@ -1,0 +1,282 @@
+/* apply.c - bring active rows up to now, give them their gradients, and keep the accounts: in jobs of up to 64 rows
+ *
+ * Each job runs in three passes. The first reads the row records: moments as of now leave their totals, the catch-up map
+ * of the missed steps is looked up. The kernel then does the vectors. The third stores what it summed and notes the activity.
+ * Everything a job adds up goes into its chunk; chunks are entered in order at the end, so that threads change nothing. */
+#include <string.h>
+
+#include "core/table.h"
+
+/* -- rows of a job ---------------------------------------------------------------------- */
+
+/* The row's total as of now loses it; its catch-up map. Returns 1 when it is late. */
+static int leave(mscope_table *t, mscope_chunk *c, uint32_t row, mscope_idle *idle)
+{
+    static const mscope_map still = { 1.0, 0.0, 0.0, 1.0 };
+    mscope_row_record *x = &t->row[row];
+    mscope_tally *left = &c->flow[row < t->passed][x->total].left;
+    uint64_t age = mscope_row_age(t, x);
+    mscope_moments at = mscope_row_moments(t, row);
+    mscope_map span;
+
+    if (age == 0) {
+        mscope_tally_advanced(left, &still, &at, 0, t->summing);
+        return 0;
+    }
+    span = mscope_schedule_recall(&t->schedule, t->schedule.now - age);
+    *idle = mscope_row_idle(t, x, &span);
+    mscope_tally_advanced(left, &span, &at, mscope_span_products(age), t->summing);
+    return 1;
+}
+
+static void join(mscope_table *t, mscope_chunk *c, uint32_t row, const mscope_sums *sums, uint32_t clock)
+{
+    mscope_row_record *x = &t->row[row];
+    mscope_moments at;
+
+    mscope_row_store(t, row, sums);
+    x->clock = clock;
+    at = mscope_row_moments(t, row);
+    mscope_tally_fresh(&c->flow[row < t->passed][x->total].joined, &at, t->summing);
+}
+
+static void run_job(mscope_table *t, mscope_job *j)
+{
+    if (t->cfg.statistics == MSCOPE_STATISTICS_NONE)
+        memset(j->out, 0, j->n * sizeof *j->out);
+    t->kern->rows[t->cfg.state][t->cfg.statistics](j);
+}
+
+static mscope_job job_for(mscope_table *t, mscope_chunk *c)
+{
+    return (mscope_job){ .theta = t->theta, .m = t->m, .ref = t->ref, .dim = t->cfg.dim, .idle = c->idle, .out = c->sums };
+}
+
+/* -- catching up ------------------------------------------------------------------------ */
+
+/* A row that nothing moves needs only its clock. */
+static int stands_still(mscope_table *t, uint32_t row)
+{
+    mscope_row_record *x = &t->row[row];
+    uint64_t age = mscope_row_age(t, x);
+    mscope_map span;
+
+    if (age == 0)
+        return 1;
+    if (x->v != 0.0 || t->cfg.statistics == MSCOPE_STATISTICS_NONE)
+        return 0;
+    span = mscope_schedule_recall(&t->schedule, t->schedule.now - age);
+    if (span.a11 != 1.0 || span.a21 != 0.0)
+        return 0;
+    x->clock = mscope_now(t);
+    return 1;
+}
+
+void mscope_catch_up(mscope_table *t, const uint32_t *rows, uint32_t first, size_t n)
+{
+    mscope_chunk *c = t->chunk;
+    mscope_job job = job_for(t, c);
+    uint32_t late[MSCOPE_JOB_ROWS];
+
+    job.row = late;
+    for (size_t i = 0; i < n;) {
+        for (job.n = 0; i < n && job.n < MSCOPE_JOB_ROWS; i++) {
+            uint32_t row = rows ? rows[i] : first + (uint32_t)i;
+            mscope_row_record *x = &t->row[row];
+
+            if (rows && i + 16 < n)
+                __builtin_prefetch(&t->row[rows[i + 16]], 1);
+            if ((x->flags & ROW_MARKED) || stands_still(t, row))
+                continue;
+            x->flags |= ROW_MARKED;              /* a row listed twice is one row of the job */
+            leave(t, c, row, &c->idle[job.n]);
+            late[job.n++] = row;
+        }
+        if (job.n == 0)
+            continue;
+        job.known = job.n;
+        job.late = UINT64_MAX;
+        run_job(t, &job);
+        for (size_t k = 0; k < job.n; k++) {
+            t->row[late[k]].flags &= (uint8_t)~ROW_MARKED;
+            join(t, c, late[k], &c->sums[k], mscope_now(t));
+        }
+    }
+    mscope_accounts_settle(t, 1);
+}
+
+/* -- active rows ------------------------------------------------------------------------ */
+
+typedef struct stream {              /* the arguments of the apply under way */
+    mscope_table *t;
+    const unsigned char *grads;
+    const uint32_t *counts;
+} stream;
+
+static void note_window(mscope_window *w, const mscope_occurrence *o, double gm, int s2_known)
+{
+    double each = o->n == 1.0 ? gm : gm / o->n;
+
+    w->updates += 1.0;
+    w->occurrences += o->n;
+    w->gm += each;
+    w->gm2 += each * each;
+    if (!s2_known)
+        return;
+    w->s2 += o->s2;
+    w->s2_updates += 1.0;
+    w->s2_occurrences += o->n;
+    if (o->n >= 2.0) {
+        double u = (o->g2 - o->s2) / (o->n * (o->n - 1.0));
+
+        w->u += u;
+        w->u2 += u * u;
+        w->u_updates += 1.0;
+    }
+}
+
+/* Move the row's bookkeeping from its old band to the one its new rates ask for. */
+static void note_activity(mscope_table *t, mscope_chunk *c, uint32_t row, double n)
+{
+    mscope_row_record *x = &t->row[row];
+    uint32_t now = mscope_now(t) + 1;
+    mscope_flow *flow = c->flow[row < t->passed], *from = &flow[x->total], *to;
+    mscope_rates rates = mscope_activity_counted(&x->rate, x->silence, x->active);
+
+    from->p -= rates.p;
+    from->P -= rates.P;
+    from->rows--;
+    from->updates -= (int64_t)x->active;
+    x->active++;
+    x->occurrences += (uint64_t)n;
+    mscope_activity_note(&x->rate, (double)(uint32_t)(now - x->last), n / t->step.batch, x->active);
+    x->last = now;
+    x->silence = 0;
+    rates = mscope_activity_counted(&x->rate, 0, x->active);
+    x->total = (uint8_t)(mscope_activity_band(rates.p, mscope_row_band(x)) + 1);
+    to = &flow[x->total];
+    to->p += rates.p;
+    to->P += rates.P;
+    to->rows++;
+    to->updates += (int64_t)x->active;
+}
+
+/* The gradient of a group and what is counted of it; *summed rows of the chunk's buffer are used. */
+static const void *gather(const stream *a, mscope_chunk *c, uint32_t first, uint32_t *summed, mscope_occurrence *o)
+{
+    const mscope_table *t = a->t;
+    const mscope_scratch *s = &t->scratch;
+    size_t bytes = t->cfg.dim * t->g_size;
+    unsigned char *sum;
+
+    *o = (mscope_occurrence){ a->counts ? (double)a->counts[first] : 1.0, s->norm[first], s->norm[first] };
+    if (s->next[first] == MSCOPE_LAST)
+        return a->grads + first * bytes;
+    for (uint32_t i = s->next[first]; i != MSCOPE_LAST; i = s->next[i]) {
+        o->n += a->counts ? (double)a->counts[i] : 1.0;
+        o->s2 += s->norm[i];
+    }
+    sum = c->summed + (*summed)++ * bytes;
+    mscope_coalesce_sum(t, first, a->grads, c->sum, sum);
+    t->kern->sumsq[t->g_size == 8](sum, t->cfg.dim, 1, &o->g2);
+    return sum;
+}
+
+/* A row that is followed, or may be from now on, is looked at when the threads are done. */
+static int wants_following(const mscope_table *t, const mscope_row_record *x)
+{
+    return (x->flags & ROW_FOLLOWED) || t->acf_busy[x->total - 1] < t->cfg.acf_rows;
+}
+
+static void finish_row(const stream *a, mscope_chunk *c, uint32_t group, size_t i)
+{
+    mscope_table *t = a->t;
+    uint32_t row = t->scratch.row[group];
+    mscope_row_record *x = &t->row[row];
+
+    x->flags &= (uint8_t)~ROW_MARKED;
+    note_activity(t, c, row, c->seen[i].n);
+    note_window(&c->window[x->total], &c->seen[i], c->sums[i].gm, a->counts == NULL);
+    join(t, c, row, &c->sums[i], mscope_now(t) + 1);
+    if (t->cfg.acf_rows && wants_following(t, x))
+        t->scratch.tail[c->first + c->followed++] = row;
+}
+
+static void run_chunk(void *arg, size_t piece)
+{
+    const stream *a = arg;
+    mscope_table *t = a->t;
+    mscope_chunk *c = &t->chunk[piece];
+    mscope_job job = job_for(t, c);
+
+    job.row = t->scratch.row + c->first;
+    job.known = c->end - c->first;
+    job.g = c->g;
+    job.kick = &t->kick;
+    run_job(t, &job);                            /* n = 0: fetch the first rows */
+    c->followed = 0;
+    for (uint32_t k = c->first; k < c->end; k += (uint32_t)job.n) {
+        uint32_t summed = 0;
+
+        job.row = t->scratch.row + k;
+        job.known = c->end - k;
+        job.late = 0;
+        for (job.n = 0; job.n < MSCOPE_JOB_ROWS && k + job.n < c->end && summed < t->summed; job.n++) {
+            c->g[job.n] = gather(a, c, t->scratch.unique[k + job.n], &summed, &c->seen[job.n]);
+            job.late |= (uint64_t)leave(t, c, job.row[job.n], &c->idle[job.n]) << job.n;
+        }
+        run_job(t, &job);
+        for (uint32_t i = 0; i < job.n; i++)
+            finish_row(a, c, k + i, i);
+    }
+}
+
+/* Threads only read the memo of spans: put in it what they will look up. */
+static void look_up_spans(mscope_table *t, uint32_t groups)
+{
+    for (uint32_t k = 0; k < groups; k++) {
+        uint64_t age = mscope_row_age(t, &t->row[t->scratch.row[k]]);
+
+        if (age)
+            (void)mscope_schedule_recall(&t->schedule, t->schedule.now - age);
+    }
+}
+
+static size_t share_out(mscope_table *t, uint32_t groups)
+{
+    size_t n = groups / MSCOPE_CHUNK_ROWS;
+
+    n = n < 1 ? 1 : n > t->chunks ? t->chunks : n;
+    for (size_t i = 0; i < n; i++) {
+        t->chunk[i].first = (uint32_t)((uint64_t)groups * i / n);
+        t->chunk[i].end = (uint32_t)((uint64_t)groups * (i + 1) / n);
+    }
+    return n;
+}
+
+int mscope_apply(mscope_table *t, const uint32_t *rows, const void *grads, const uint32_t *counts, size_t n)
+{
+    stream a = { t, grads, counts };
+    uint32_t groups;
+    size_t chunks;
+    int err;
+
+    if (!t->open || t->applied)
+        return mscope_refuse(t, MSCOPE_ESTATE, "apply outside a step, or twice in it", 0, t->applied, 0, 0);
+    if ((err = mscope_check_rows(t, rows, n)) || (err = mscope_check_counts(t, counts, n)) ||
+        (err = mscope_check_entries(t, "gradient", grads, n)))
+        return err;
+    t->applied = 1;
+    groups = mscope_coalesce(t, rows, n);
+    if (groups == 0)
+        return MSCOPE_OK;
+    chunks = share_out(t, groups);
+    if (t->parallel.run && chunks > 1)
+        look_up_spans(t, groups);
+    mscope_run(t, run_chunk, &a, chunks);
+    mscope_accounts_settle(t, chunks);
+    for (size_t i = 0; i < chunks; i++)
+        for (uint32_t k = 0; k < t->chunk[i].followed; k++)
+            mscope_acf_note(t, t->scratch.tail[t->chunk[i].first + k]);
+    return MSCOPE_OK;
+}
