@@ -6,7 +6,6 @@
 #include "core/activity.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "mscope/core.h"
 
@@ -32,29 +31,19 @@ static double gap_now(const mscope_activity *a, double open_gap, uint64_t active
     return open_gap > gap ? gap + (open_gap - gap) / memory(active + 1) : gap;
 }
 
-/* The stored factor is the upper half of a float32, less that of 1; 0 is no silence. */
-#define ONE 0x3f80u
-
-mscope_rates mscope_activity_counted(const mscope_activity *a, uint16_t silence, uint64_t active)
+mscope_rates mscope_activity_counted(const mscope_activity *a, float counted, uint64_t active)
 {
-    uint32_t bits = (uint32_t)(silence + ONE) << 16;
-    float factor;
     double P;
 
     if (active == 0)
         return (mscope_rates){ 0.0, 0.0 };
-    memcpy(&factor, &bits, sizeof factor);
-    P = 1.0 / ((double)a->gap * (double)factor);
+    P = 1.0 / (double)counted;
     return (mscope_rates){ (double)a->share * P, P };
 }
 
-uint16_t mscope_activity_silence(const mscope_activity *a, double open_gap, uint64_t active)
+float mscope_activity_gap(const mscope_activity *a, double open_gap, uint64_t active)
 {
-    float factor = (float)(gap_now(a, open_gap, active) / (double)a->gap);
-    uint32_t bits;
-
-    memcpy(&bits, &factor, sizeof bits);
-    return (uint16_t)(((bits + 0x8000u) >> 16) - ONE);
+    return (float)gap_now(a, open_gap, active);
 }
 
 mscope_rates mscope_activity_rates(const mscope_activity *a, double open_gap, uint64_t active)

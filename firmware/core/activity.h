@@ -23,10 +23,10 @@ typedef struct mscope_rates {
 mscope_rates mscope_activity_rates(const mscope_activity *a, double open_gap, uint64_t active);
 
 /* Sums over rows must lose exactly what they gained, so what a row counts for is what its record says, not what the time
- * says: rates by its own activations, and a factor for the
- * silence that the last resum found, rounded to 8 bits; an activation sets it to 0, no silence. */
-mscope_rates mscope_activity_counted(const mscope_activity *a, uint16_t silence, uint64_t active);
-uint16_t mscope_activity_silence(const mscope_activity *a, double open_gap, uint64_t active);    /* active >= 1 */
+ * says: share, and the
+ * `counted` gap: its mean gap at its last activation, or with the silence that the last resum found. */
+mscope_rates mscope_activity_counted(const mscope_activity *a, float counted, uint64_t active);
+float mscope_activity_gap(const mscope_activity *a, double open_gap, uint64_t active);       /* with silence */
 
 /* The band of occurrence rate p, 2^-(b+1) < p <= 2^-b; the row stays in `band` within a quarter of an octave. */
 unsigned mscope_activity_band(double p, unsigned band);

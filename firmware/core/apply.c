@@ -136,12 +136,12 @@ static void note_window(mscope_window *w, const mscope_occurrence *o, double gm,
 }
 
 /* Move the row's bookkeeping from its old band to the one its new rates ask for. */
-static void note_activity(mscope_table *t, mscope_chunk *c, uint32_t row, double n)
+static void note_activity(mscope_table *t, mscope_chunk *c, uint32_t row, float counted, double n)
 {
     mscope_row_record *x = &t->row[row];
     uint32_t now = mscope_now(t) + 1;
     mscope_flow *flow = c->flow[row < t->passed], *from = &flow[x->total], *to;
-    mscope_rates rates = mscope_activity_counted(&x->rate, x->silence, x->active);
+    mscope_rates rates = mscope_activity_counted(&x->rate, counted, x->active);
 
     from->p -= rates.p;
     from->P -= rates.P;
@@ -151,8 +151,8 @@ static void note_activity(mscope_table *t, mscope_chunk *c, uint32_t row, double
     x->occurrences += (uint64_t)n;
     mscope_activity_note(&x->rate, (double)(uint32_t)(now - x->last), n / t->step.batch, x->active);
     x->last = now;
-    x->silence = 0;
-    rates = mscope_activity_counted(&x->rate, 0, x->active);
+    x->counted = x->rate.gap;
+    rates = mscope_activity_counted(&x->rate, x->counted, x->active);
     x->total = (uint8_t)(mscope_activity_band(rates.p, mscope_row_band(x)) + 1);
     to = &flow[x->total];
     to->p += rates.p;
@@ -195,7 +195,7 @@ static void finish_row(const stream *a, mscope_chunk *c, uint32_t group, size_t 
     mscope_row_record *x = &t->row[row];
 
     x->flags &= (uint8_t)~ROW_MARKED;
-    note_activity(t, c, row, c->seen[i].n);
+    note_activity(t, c, row, t->scratch.counted[group], c->seen[i].n);
     note_window(&c->window[x->total], &c->seen[i], c->sums[i].gm, a->counts == NULL);
     join(t, c, row, &c->sums[i], mscope_now(t) + 1);
     if (t->cfg.acf_rows && wants_following(t, x))

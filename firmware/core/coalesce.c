@@ -95,6 +95,7 @@ uint32_t mscope_coalesce(mscope_table *t, const uint32_t *rows, size_t n)
             s->next[s->tail[row->head]] = i;
         } else {
             row->flags |= ROW_MARKED;
+            s->counted[groups] = row->counted;
             row->head = i;
             s->row[groups] = rows[i];
             s->unique[groups++] = i;
@@ -106,8 +107,12 @@ uint32_t mscope_coalesce(mscope_table *t, const uint32_t *rows, size_t n)
 
 void mscope_coalesce_done(mscope_table *t, uint32_t groups)
 {
-    for (uint32_t k = 0; k < groups; k++)
-        t->row[t->scratch.row[k]].flags &= (uint8_t)~ROW_MARKED;
+    for (uint32_t k = 0; k < groups; k++) {
+        mscope_row_record *row = &t->row[t->scratch.row[k]];
+
+        row->flags &= (uint8_t)~ROW_MARKED;
+        row->counted = t->scratch.counted[k];
+    }
 }
 
 void mscope_coalesce_sum(const mscope_table *t, uint32_t first, const void *entries, double *sum, void *out)

@@ -71,6 +71,7 @@ static void lay_out(mscope_table *t, carver *c)
     t->scratch.tail = carve(c, g->capacity, sizeof(uint32_t));
     t->scratch.unique = carve(c, g->capacity, sizeof(uint32_t));
     t->scratch.row = carve(c, g->capacity, sizeof(uint32_t));
+    t->scratch.counted = carve(c, g->capacity, sizeof(float));
     t->scratch.norm = carve(c, g->capacity, sizeof(double));
     t->chunk = carve(c, t->chunks, sizeof *t->chunk);
     for (uint32_t i = 0; i < t->chunks; i++) {

@@ -105,14 +105,14 @@ static void flag(stream *s, int *x)
 
 static void row_record(stream *s, mscope_row_record *x)
 {
-    unsigned char small[2] = { x->total, (unsigned char)(x->flags & ROW_FOLLOWED) };
+    unsigned char small[4] = { x->total, (unsigned char)(x->flags & ROW_FOLLOWED), 0, 0 };
 
     words(s, &x->r, 3, 8);
     words(s, &x->active, 2, 8);
     words(s, &x->clock, 2, 4);
     words(s, &x->rate, 2, 4);
-    words(s, &x->silence, 1, 2);
-    raw(s, small, 2);
+    words(s, &x->counted, 1, 4);
+    raw(s, small, 4);
     x->total = small[0];
     x->flags = small[1];
 }

@@ -3,7 +3,7 @@
  * Memory, in the order it is carved (each part on a 64-byte line):
  *
  *     [mscope_table][schedule nodes][span memo][row records][theta][m][reference][decay moments]
- *     [acf slots and references][coalescing scratch: next, tail, unique, row, norms][chunks][their summed gradients]
+ *     [acf slots and references][coalescing scratch: next, tail, unique, row, counted, norms][chunks][their summed gradients]
  *
  * A row record is one cache line. Its moments (r, v, c) are those of the stored vectors, at the row's clock. All bytes 0
  * is a valid row: at 0, never active, up to date with the step the table began at; so a fresh mapping needs no writing. */
@@ -27,9 +27,11 @@ typedef struct mscope_row_record {
     uint64_t active, occurrences;
     uint32_t clock;                  /* low 32 bits of step - base, of the row's vectors; age < history       */
     uint32_t last;                   /* the same of the last activation; age < 2^31                           */
-    uint32_t head;                   /* first occurrence in the apply under way (while ROW_MARKED)            */
+    union {
+        float counted;               /* gap that its account counts it with, see mscope_activity_counted      */
+        uint32_t head;               /* while ROW_MARKED: first occurrence in the call under way              */
+    };
     mscope_activity rate;
-    uint16_t silence;                /* see mscope_activity_counted                                           */
     uint8_t total, flags;            /* total: where its account is, band + 1                                 */
 } mscope_row_record;
 
@@ -64,7 +66,8 @@ typedef struct mscope_acf_slot {
 
 typedef struct mscope_scratch {
     uint32_t *next, *tail;           /* of each entry: the next of its row; of each first one: the last */
-    uint32_t *unique, *row;          /* of each group: its first entry, its row */
+    uint32_t *unique, *row;          /* of each group: its first entry, its row ... */
+    float *counted;                  /* ... and what its record held where the mark is */
     double *norm;                    /* of each entry: |g|^2 */
 } mscope_scratch;
 

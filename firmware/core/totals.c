@@ -104,7 +104,7 @@ void mscope_accounts_settle(mscope_table *t, size_t chunks)
 
 static void count(mscope_account *a, const mscope_row_record *x, int sign)
 {
-    mscope_rates rates = mscope_activity_counted(&x->rate, x->silence, x->active);
+    mscope_rates rates = mscope_activity_counted(&x->rate, x->counted, x->active);
 
     a->rows += (uint32_t)sign;
     a->updates += (uint64_t)sign * x->active;
@@ -116,15 +116,15 @@ static void count(mscope_account *a, const mscope_row_record *x, int sign)
 static void note_silence(mscope_table *t, uint32_t row, mscope_moments *x, const mscope_row_error *err)
 {
     mscope_row_record *r = &t->row[row];
-    uint16_t silence = mscope_activity_silence(&r->rate, (double)mscope_row_open_gap(t, r), r->active);
-    double p = mscope_activity_counted(&r->rate, silence, r->active).p;
+    float gap = mscope_activity_gap(&r->rate, (double)mscope_row_open_gap(t, r), r->active);
+    double p = mscope_activity_counted(&r->rate, gap, r->active).p;
     unsigned band = mscope_activity_band(p, mscope_row_band(r));
     mscope_account *from = &t->band[r->total].live, *to = &t->band[band + 1].live;
 
-    if (silence == r->silence && from == to)
+    if (gap <= r->counted && from == to)
         return;
     count(from, r, -1);
-    r->silence = silence;
+    r->counted = gap;
     count(to, r, 1);
     if (from == to)
         return;

@@ -66,6 +66,7 @@ class Shadow:
         open_, gap = self.k - self.last[r], float(self.gap[r])
         if open_ > gap:
             gap += (open_ - gap) / min(self.active[r] + 1, 256)
+        gap = float(np.float32(gap))                # a record of 64 bytes keeps it so
         return float(self.share[r]) / gap, 1 / gap
 
     def bands(self, scale=1.0):
