@@ -34,8 +34,8 @@ EXTRA_risk  = -O3
 # -- sources, by the room they live in --------------------------------------------------
 CORE_SRC   = $(addprefix firmware/core/,err.c schedule.c moments.c activity.c kern.c kern_ref.c kern_v128.c \
              kern_v256.c kern_v512.c layout.c coalesce.c row.c table.c apply.c totals.c rows.c probe.c acf.c snapshot.c)
-PROTO_SRC  = protocol/endpoint.c protocol/listen.c protocol/fields.c protocol/ingest.c protocol/telemetry.c
-CLIENT_SRC = host/client/queue.c host/client/link.c host/client/heal.c host/client/check.c host/client/attach.c \
+PROTO_SRC  = protocol/endpoint.c protocol/bind.c protocol/fields.c protocol/ingest.c protocol/telemetry.c
+CLIENT_SRC = host/client/queue.c host/client/link.c host/client/heal.c host/client/check.c host/client/attach.c host/client/forward.c \
              host/client/subscribe.c
 DAEMON_SRC = $(addprefix firmware/daemon/,main.c options.c log.c sockets.c realtime.c ingest.c engine.c tables.c steps.c \
              records.c slices.c ring.c publish.c replay.c store.c)
@@ -43,7 +43,8 @@ THEORY_SRC = $(addprefix host/theory/,batch.c matrix.c maps.c clocks.c stability
              atlas.c limits.c integrate.c gauss.c kl.c logistic.c floors.c lr_limits.c)
 DIAG_SRC   = host/diagnose/curvature.c host/diagnose/verdict.c host/diagnose/spectrum.c \
              $(addprefix host/diagnose/,risk.c search.c conflict.c advice.c measured.c advice_words.c)
-CLI_SRC    = $(addprefix host/cli/,main.c watch.c watch_view.c watch_summary.c listen.c record_json.c check.c advise.c predict.c predict_json.c predict_ls.c predict_lr.c \
+RECORD_SRC = $(addprefix host/record/,tape_read.c tape_write.c contents.c relay.c relay_tape.c answer.c)
+CLI_SRC    = $(addprefix host/cli/,main.c record.c replay.c watch.c watch_view.c watch_summary.c listen.c record_json.c check.c advise.c predict.c predict_json.c predict_ls.c predict_lr.c \
              predict_words.c predict_plot.c)
 BENCH_SRC  = $(addprefix host/bench/,registry.c rng.c rows.c schedules.c gated.c gated_advise.c workload_sparse_ls.c workload_vocab_ls.c \
              workload_rare_lr.c workload_bigram.c pool.c crew.c pool_ranks.c ranks.c grid.c execute.c runner.c list.c results.c canvas.c plot.c compare.c reproduce.c \
@@ -52,10 +53,11 @@ BENCH_SRC += $(addprefix host/bench/,models.c linear_moments.c mixture_flow.c wo
 BENCH_SRC += $(addprefix host/bench/,workload_multi_index.c claims_004.c workload_gmm.c claims_003_mix.c)
 DEMO_SRC   = host/demo/trainer.c host/demo/model.c host/demo/text.c
 TESTS      = test_exact test_totals test_kern test_core test_wire test_engine test_realtime test_client test_subscribe test_verdict test_spectrum test_theory test_logistic test_theory_vectors test_theory_mc test_conflict test_advice test_bench_models
+TESTS     += test_tape
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_OBJ    = $(call obj,$(CORE_SRC) $(PROTO_SRC) $(CLIENT_SRC))
-HOST_OBJ   = $(call obj,$(THEORY_SRC) $(DIAG_SRC))
+HOST_OBJ   = $(call obj,$(THEORY_SRC) $(DIAG_SRC) $(RECORD_SRC))
 PROGRAMS   = $(if $(DAEMON_SRC),$(BUILD)/momentscoped) $(if $(CLI_SRC),$(BUILD)/momentscope) $(if $(DEMO_SRC),$(BUILD)/demo_trainer) \
              $(if $(MPI_LIBS),$(BUILD)/momentscope_mpi.so)
 TEST_BIN   = $(addprefix $(BUILD)/tests/,$(TESTS))

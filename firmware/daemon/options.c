@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "listen.h"
+#include "bind.h"
 #include "mscope/wire.h"
 
 enum type { TEXT, ENDPOINT, REAL, COUNT, BYTES, POWER, FLAG, LEVEL };
@@ -161,7 +161,7 @@ static int check_endpoints(const mscope_options *o)
         const char *e = (const char *)o + options[i].at;
         if (options[i].type != ENDPOINT)
             continue;
-        const char *range = mscope_listen_range(e, o->allow_remote);
+        const char *range = mscope_bind_range(e, o->allow_remote);
         if (range != NULL)
             return complain(&options[i], e, range);
     }

@@ -1,6 +1,6 @@
 /* sockets.c - see sockets.h
  *
- * Whether an endpoint may be bound is protocol/listen.c's to say. */
+ * Whether an endpoint may be bound is protocol/bind.c's to say. */
 #include "sockets.h"
 
 #include <string.h>
@@ -39,12 +39,12 @@ int mscope_sockets_open(mscope_sockets *s, const mscope_options *o)
 {
     static const char *const names[] = { "ingest", "telemetry", "replay" };
     const char *const endpoints[] = { o->ingest, o->telemetry, o->replay };
-    char why[MSCOPE_LISTEN_WHY];
+    char why[MSCOPE_BIND_WHY];
     int err = 0;
 
     memset(s, 0, sizeof *s);
     for (int i = 0; i < 3 && !err; i++)
-        err = mscope_listen_check(names[i], endpoints[i], why);
+        err = mscope_bind_check(names[i], endpoints[i], why);
     if (err) {
         mscope_log(MSCOPE_LOG_ERROR, "main", "%s", why);
         return err;
@@ -62,7 +62,7 @@ int mscope_sockets_open(mscope_sockets *s, const mscope_options *o)
         void *const sockets[] = { s->ingest, s->telemetry, s->replay };
         set_limits(s, o);
         for (int i = 0; i < 3 && !err; i++) {
-            err = mscope_listen_bind(sockets[i], names[i], endpoints[i], &s->bound[i], why);
+            err = mscope_bind_socket(sockets[i], names[i], endpoints[i], &s->bound[i], why);
             mscope_log(err ? MSCOPE_LOG_ERROR : MSCOPE_LOG_INFO, "main", "%s", why);
         }
     }
@@ -74,7 +74,7 @@ int mscope_sockets_open(mscope_sockets *s, const mscope_options *o)
 void mscope_sockets_close(mscope_sockets *s)
 {
     for (int i = 0; i < 3; i++)
-        mscope_listen_remove(&s->bound[i]);
+        mscope_bind_remove(&s->bound[i]);
     if (s->ingest != NULL)
         (void)zmq_close(s->ingest);
     if (s->telemetry != NULL)

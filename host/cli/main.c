@@ -16,6 +16,8 @@ static const struct command {
     { "bench", "schedules against workloads with known answers, band by band; the papers' claims", mscope_cmd_bench },
     { "predict", "what the theory says about a setting, in words or as JSON lines",
       mscope_cmd_predict },
+    { "record", "a training run into a file, between trainer and daemon or alone", mscope_cmd_record },
+    { "replay", "a recorded run into a daemon, or a list of what it holds", mscope_cmd_replay },
     { "watch", "what momentum does to each activity band, live from the daemon", mscope_cmd_watch },
 };
 

@@ -99,6 +99,16 @@ MSCOPE_MUST_CHECK int mscope_client_probe(mscope_client *c, int table, double de
 MSCOPE_MUST_CHECK int mscope_client_reference(mscope_client *c, int table, uint32_t first, uint32_t n, const void *ref,
                                               enum mscope_value value_type);
 
+/* mscope_client_forward - a message as another trainer sent it (STEP, PROBE, REFERENCE, SYNC), for replaying recordings
+ *
+ * The header's session, seq and table become this client's, everything else and the n frames behind it go out as they are;
+ * contents are the daemon's to judge. A table that is fed this way is attached without theta, m or read, and not pushed to.
+ * Shape    part[n], len[n], n <= 4; copied before return
+ * Returns  0 sent or buffered; 1 no room, after waiting block_ms: not taken, ask again;  Errors  MSCOPE_EINVAL kind, n,
+ *          handle;  MSCOPE_ENOMEM                                                                     */
+MSCOPE_MUST_CHECK int mscope_client_forward(mscope_client *c, int table, const mscope_header *header,
+                                            const uint8_t *const *part, const size_t *len, size_t n);
+
 /* mscope_client_resync - send every row again: the trainer changed rows otherwise than by a step */
 MSCOPE_MUST_CHECK int mscope_client_resync(mscope_client *c, int table);
 

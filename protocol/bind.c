@@ -1,8 +1,8 @@
-/* listen.c - see listen.h
+/* bind.c - see bind.h
  *
  * libzmq unlinks an ipc path before it binds, which would quietly take it from a living daemon, or anything else that is
  * there; so we look and knock first. */
-#include "listen.h"
+#include "bind.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -41,7 +41,7 @@ static int port_ok(const char *address)
     return *end == '\0' && port >= 1 && port <= 65535;
 }
 
-const char *mscope_listen_range(const char *e, int allow_remote)
+const char *mscope_bind_range(const char *e, int allow_remote)
 {
     if (!starts(e, "ipc://") && !starts(e, "tcp://"))
         return "ipc://PATH or tcp://ADDRESS:PORT";
@@ -69,13 +69,13 @@ static int check_directory(const char *path, char *why)
         return 0;
     *slash = '\0';
     if (mkdir(dir, 0700) != 0 && errno != EEXIST) {
-        (void)snprintf(why, MSCOPE_LISTEN_WHY, "cannot make directory %s: %s", dir, strerror(errno));
+        (void)snprintf(why, MSCOPE_BIND_WHY, "cannot make directory %s: %s", dir, strerror(errno));
         return MSCOPE_EIO;
     }
     if (strncmp(dir, "/tmp/momentscope-", 17) != 0)
         return 0;
     if (lstat(dir, &st) != 0 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077) != 0) {
-        (void)snprintf(why, MSCOPE_LISTEN_WHY, "%s is not a directory of yours with mode 0700; remove it or give "
+        (void)snprintf(why, MSCOPE_BIND_WHY, "%s is not a directory of yours with mode 0700; remove it or give "
                        "endpoints elsewhere", dir);
         return MSCOPE_EIO;
     }
@@ -114,7 +114,7 @@ static const char *path_of(const char *endpoint)
 }
 
 /* Nothing but a socket that nobody serves may be in the way: libzmq would remove a file as readily. */
-int mscope_listen_check(const char *what, const char *endpoint, char *why)
+int mscope_bind_check(const char *what, const char *endpoint, char *why)
 {
     const char *path = path_of(endpoint);
     struct stat st;
@@ -128,21 +128,21 @@ int mscope_listen_check(const char *what, const char *endpoint, char *why)
     if (lstat(path, &st) != 0) {
         if (errno == ENOENT)
             return 0;
-        (void)snprintf(why, MSCOPE_LISTEN_WHY, "cannot look at %s (--%s): %s", path, what, strerror(errno));
+        (void)snprintf(why, MSCOPE_BIND_WHY, "cannot look at %s (--%s): %s", path, what, strerror(errno));
         return MSCOPE_EIO;
     }
     if (!S_ISSOCK(st.st_mode)) {
-        (void)snprintf(why, MSCOPE_LISTEN_WHY, "--%s is '%s', expected a path where nothing is, or a socket: it is %s",
+        (void)snprintf(why, MSCOPE_BIND_WHY, "--%s is '%s', expected a path where nothing is, or a socket: it is %s",
                        what, endpoint, kind_of(st.st_mode));
         return MSCOPE_EINVAL;
     }
     err = knock(path);
     if (err == EADDRINUSE) {
-        (void)snprintf(why, MSCOPE_LISTEN_WHY, "another momentscoped is listening on %s", endpoint);
+        (void)snprintf(why, MSCOPE_BIND_WHY, "another momentscoped is listening on %s", endpoint);
         return MSCOPE_EBUSY;
     }
     if (err) {
-        (void)snprintf(why, MSCOPE_LISTEN_WHY, "the socket %s (--%s) belongs to user %lu, and this is user %lu: %s", path,
+        (void)snprintf(why, MSCOPE_BIND_WHY, "the socket %s (--%s) belongs to user %lu, and this is user %lu: %s", path,
                        what, (unsigned long)st.st_uid, (unsigned long)geteuid(), strerror(err));
         return MSCOPE_EIO;
     }
@@ -153,20 +153,20 @@ int mscope_listen_check(const char *what, const char *endpoint, char *why)
 static int bind_failed(const char *what, const char *endpoint, int status, char *why)
 {
     if (status == EADDRINUSE && path_of(endpoint) != NULL) {
-        (void)snprintf(why, MSCOPE_LISTEN_WHY, "nobody serves the socket %s (--%s), but it cannot be replaced: no "
+        (void)snprintf(why, MSCOPE_BIND_WHY, "nobody serves the socket %s (--%s), but it cannot be replaced: no "
                        "permission to remove it from its directory", path_of(endpoint), what);
         return MSCOPE_EIO;
     }
     if (status == EADDRINUSE) {
-        (void)snprintf(why, MSCOPE_LISTEN_WHY, "another momentscoped, or another program, is listening on %s",
+        (void)snprintf(why, MSCOPE_BIND_WHY, "another momentscoped, or another program, is listening on %s",
                        endpoint);
         return MSCOPE_EBUSY;
     }
-    (void)snprintf(why, MSCOPE_LISTEN_WHY, "cannot bind %s to %s: %s", what, endpoint, zmq_strerror(status));
+    (void)snprintf(why, MSCOPE_BIND_WHY, "cannot bind %s to %s: %s", what, endpoint, zmq_strerror(status));
     return MSCOPE_EIO;
 }
 
-int mscope_listen_bind(void *socket, const char *what, const char *endpoint, mscope_bound *bound, char *why)
+int mscope_bind_socket(void *socket, const char *what, const char *endpoint, mscope_bound *bound, char *why)
 {
     struct stat st;
 
@@ -174,12 +174,12 @@ int mscope_listen_bind(void *socket, const char *what, const char *endpoint, msc
         return bind_failed(what, endpoint, zmq_errno(), why);
     if (path_of(endpoint) != NULL && lstat(path_of(endpoint), &st) == 0)
         *bound = (mscope_bound){ path_of(endpoint), st.st_dev, st.st_ino };
-    (void)snprintf(why, MSCOPE_LISTEN_WHY, "%s on %s", what, endpoint);
+    (void)snprintf(why, MSCOPE_BIND_WHY, "%s on %s", what, endpoint);
     return 0;
 }
 
 /* libzmq leaves the file behind. One that another process has put there since is not ours. */
-void mscope_listen_remove(const mscope_bound *b)
+void mscope_bind_remove(const mscope_bound *b)
 {
     struct stat st;
 

@@ -1,0 +1,333 @@
+/* replay.c - momentscope replay FILE: a recorded run into a daemon, through the ordinary client
+ *
+ * One client for each recorded session, attached with the recorded HELLO; every other message is forwarded as it was. */
+#include <getopt.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli.h"
+#include "mscope/client.h"
+#include "record/contents.h"
+
+enum { BLOCK_MS = 200, PATIENCE_S = 10, SESSIONS = 256, TABLES = 64 };
+
+static void usage(FILE *to)
+{
+    fprintf(to, "usage: momentscope replay FILE [OPTION...]\n\n"
+                "Feeds a recording of momentscope record to a daemon as if its trainers ran, so that watch, check and advise can be\n"
+                "run on it again.\n\n"
+                "  --list             say what FILE holds and how much of it is whole; send nothing\n"
+                "  --ingest ENDPOINT  the daemon's (its usual place)\n"
+                "  --speed F          1: as fast as it was recorded, 10: ten times as fast; 0: as fast as the daemon takes it (0)\n"
+                "  --quiet            only errors\n\n"
+                "example: momentscoped & momentscope replay run.tape --speed 10 & momentscope watch\n\n"
+                "exit codes: 0 done, 1 the file cannot be read or the daemon did not take it, 2 wrong usage\n");
+}
+
+typedef struct player {
+    mscope_tape tape;
+    mscope_contents contents;
+    const char *endpoint;
+    double speed;
+    int quiet;
+    struct role {                      /* one recorded session                                     */
+        uint64_t session;
+        mscope_client *client;         /* NULL: it has left                                        */
+        uint32_t handle[TABLES];       /* recorded handle of our table i                           */
+        char name[TABLES][MSCOPE_NAME_MAX + 1];
+        int tables;
+    } role[SESSIONS];
+    int roles;
+    uint64_t steps, refused;
+} player;
+
+static double now_s(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int complain(const mscope_refusal *why, const char *file)
+{
+    fprintf(stderr, "momentscope replay: %s: %s is '%s', expected %s: %s\n", file, why->field, why->value, why->range,
+            why->text);
+    return MSCOPE_EXIT_FAILED;
+}
+
+/* -- the daemon's side ------------------------------------------------------------------------------------- */
+
+static uint64_t unacked(const player *p, int tables_too)
+{
+    uint64_t n = 0;
+
+    for (int i = 0; i < p->roles; i++)
+        if (p->role[i].client != NULL) {
+            mscope_client_stats s;
+            mscope_client_stats_get(p->role[i].client, &s);
+            n += s.frames_unacked + (tables_too && !s.connected);
+        }
+    return n;
+}
+
+static int not_taken(const player *p)
+{
+    mscope_client_stats s = { 0 };
+
+    for (int i = 0; i < p->roles && s.last_error.code == 0; i++)
+        if (p->role[i].client != NULL)
+            mscope_client_stats_get(p->role[i].client, &s);
+    fprintf(stderr, "momentscope replay: the daemon at %s has taken nothing for %d s%s%s%s%s\n", p->endpoint, PATIENCE_S,
+            s.last_error.code != 0 ? ": " : "", s.last_error.code != 0 ? s.last_error.field : "",
+            s.last_error.code != 0 ? " " : "", s.last_error.code != 0 ? s.last_error.text : "; is momentscoped running?");
+    return MSCOPE_EXIT_FAILED;
+}
+
+static void poll_all(player *p, int wait_ms)
+{
+    for (int i = 0; i < p->roles; i++)
+        if (p->role[i].client != NULL) {
+            (void)mscope_client_poll(p->role[i].client, wait_ms);
+            wait_ms = 0;
+        }
+}
+
+/* Until everything is acknowledged and every table welcomed. */
+static int drain(player *p)
+{
+    uint64_t left = unacked(p, 1);
+    double since = now_s();
+
+    while (left > 0) {
+        poll_all(p, 5);
+        const uint64_t now = unacked(p, 1);
+        if (now != left)
+            since = now_s();
+        left = now;
+        if (now_s() - since > PATIENCE_S)
+            return not_taken(p);
+    }
+    return MSCOPE_EXIT_OK;
+}
+
+static int leave(player *p, struct role *r)
+{
+    mscope_client_stats s;
+    const int rc = drain(p);
+
+    mscope_client_stats_get(r->client, &s);
+    p->refused += s.errors;
+    mscope_client_close(r->client, 1000 * PATIENCE_S);
+    r->client = NULL;
+    return rc;
+}
+
+/* -- messages ------------------------------------------------------------------------------------------------- */
+
+static struct role *role_of(player *p, uint64_t session)
+{
+    for (int i = 0; i < p->roles; i++)
+        if (p->role[i].session == session)
+            return &p->role[i];
+    return NULL;
+}
+
+/* Held by a recorded trainer that vanished without BYE: it makes room, as after the daemon's takeover time. */
+static int make_room(player *p, const struct role *own, const char *table)
+{
+    for (int i = 0; i < p->roles; i++)
+        for (int k = 0; p->role[i].client != NULL && &p->role[i] != own && k < p->role[i].tables; k++)
+            if (strcmp(p->role[i].name[k], table) == 0)
+                return leave(p, &p->role[i]);
+    return MSCOPE_EXIT_OK;
+}
+
+static int enter(player *p, uint64_t session, struct role **out)
+{
+    char name[MSCOPE_TEXT_MAX + 1] = "momentscope replay";
+    const mscope_client_options opt = { .endpoint = p->endpoint, .name = name, .block_ms = BLOCK_MS,
+                                        .buffer_bytes = 256ull << 20 };
+    mscope_refusal why;
+
+    if (p->roles == SESSIONS) {
+        fprintf(stderr, "momentscope replay: more than %d sessions\n", SESSIONS);
+        return MSCOPE_EXIT_FAILED;
+    }
+    struct role *r = &p->role[p->roles];
+    if (mscope_client_open(&r->client, &opt) != 0) {
+        mscope_client_fault(&why);
+        return complain(&why, p->endpoint);
+    }
+    r->session = session;
+    p->roles++;
+    *out = r;
+    return MSCOPE_EXIT_OK;
+}
+
+static int attach(player *p, const mscope_header *h)
+{
+    const mscope_recorded_table *t = mscope_contents_find(&p->contents, h->session, h->table);
+    struct role *r = role_of(p, h->session);
+    int rc = MSCOPE_EXIT_OK;
+
+    if (t == NULL || (r == NULL && (rc = enter(p, h->session, &r)) != MSCOPE_EXIT_OK))
+        return rc;
+    if (r->client == NULL || r->tables == TABLES)
+        return MSCOPE_EXIT_OK;
+    const mscope_hello *in = &t->hello;
+    if ((rc = make_room(p, r, in->table)) != MSCOPE_EXIT_OK)
+        return rc;
+    const mscope_attach_info info = { .table = in->table, .rows = in->rows, .dim = in->dim, .capacity = in->capacity,
+                                      .state = (enum mscope_state)in->state, .form = (enum mscope_form)in->form,
+                                      .nesterov = in->nesterov, .nll = in->nll, .acf_rows = in->acf_rows, .step = in->step,
+                                      .reference = in->reference, .fresh = in->fresh, .narrow = in->narrow };
+    if (mscope_client_attach(r->client, &info) != r->tables) {
+        mscope_refusal why;
+        mscope_client_fault(&why);
+        return complain(&why, in->table);
+    }
+    r->handle[r->tables] = h->table;
+    memcpy(r->name[r->tables++], in->table, sizeof in->table);
+    return MSCOPE_EXIT_OK;
+}
+
+static int forward(player *p, const mscope_entry *e)
+{
+    struct role *r = role_of(p, e->header.session);
+    double since = now_s();
+    int table = 0, rc;
+
+    if (r == NULL || r->client == NULL)
+        return MSCOPE_EXIT_OK;
+    if (e->header.kind == MSCOPE_BYE)
+        return leave(p, r);
+    while (table < r->tables && r->handle[table] != e->header.table)
+        table++;
+    if (table == r->tables || e->header.kind > MSCOPE_SYNC)
+        return MSCOPE_EXIT_OK;
+    uint64_t left = unacked(p, 0);
+    while ((rc = mscope_client_forward(r->client, table, &e->header, e->frame + 1, e->len + 1, e->frames - 1)) == 1) {
+        if (unacked(p, 0) != left)
+            since = now_s();
+        left = unacked(p, 0);
+        if (now_s() - since > PATIENCE_S)
+            return not_taken(p);
+    }
+    if (rc < 0) {
+        mscope_refusal why;
+        mscope_client_fault(&why);
+        return complain(&why, "message");
+    }
+    p->steps += e->header.kind == MSCOPE_STEP;
+    return MSCOPE_EXIT_OK;
+}
+
+static void keep_pace(player *p, double started, uint64_t time_ns)
+{
+    double left;
+
+    while (p->speed > 0 && (left = (double)time_ns * 1e-9 / p->speed - (now_s() - started)) > 0) {
+        const struct timespec nap = { 0, (long)(1e9 * fmin(left, 0.02)) };
+        poll_all(p, 0);
+        (void)nanosleep(&nap, NULL);
+    }
+}
+
+static int play(player *p, const char *file)
+{
+    const double started = now_s();
+    mscope_refusal why;
+    mscope_entry e;
+    int got, rc = MSCOPE_EXIT_OK;
+
+    while (rc == MSCOPE_EXIT_OK && (got = mscope_tape_next(&p->tape, &e, &why)) != 0) {
+        if (got < 0)
+            return complain(&why, file);
+        keep_pace(p, started, e.time_ns);
+        if (e.kind == MSCOPE_ENTRY_MESSAGE)
+            rc = e.header.kind == MSCOPE_HELLO ? attach(p, &e.header) : forward(p, &e);
+    }
+    if (rc == MSCOPE_EXIT_OK)
+        rc = drain(p);
+    for (int i = 0; i < p->roles; i++)
+        if (p->role[i].client != NULL && rc == MSCOPE_EXIT_OK)
+            rc = leave(p, &p->role[i]);
+        else if (p->role[i].client != NULL)
+            mscope_client_close(p->role[i].client, 0);
+    if (rc == MSCOPE_EXIT_OK && !p->quiet)
+        printf("%llu steps replayed into %s in %.3g s; %llu messages refused\n", (unsigned long long)p->steps, p->endpoint,
+               now_s() - started, (unsigned long long)p->refused);
+    return rc;
+}
+
+/* -- the command ------------------------------------------------------------------------------------------------ */
+
+static void list(const player *p, const char *file)
+{
+    const mscope_contents *c = &p->contents;
+    char when[64] = "";
+    const time_t t = (time_t)(p->tape.started_ns / 1000000000u);
+    struct tm tm;
+
+    if (localtime_r(&t, &tm) != NULL)
+        (void)strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", &tm);
+    printf("%s: recording %016llx of %s, %.4g s, %zu bytes, %llu messages, %llu lost; %s\n", file,
+           (unsigned long long)p->tape.id, when, c->seconds, p->tape.size, (unsigned long long)c->messages,
+           (unsigned long long)c->lost,
+           c->cut ? "cut off, whole up to here" : mscope_contents_whole(c) ? "whole" : "INCOMPLETE");
+    mscope_contents_print(c, stdout);
+}
+
+static int run(player *p, const char *file, int only_list)
+{
+    mscope_refusal why;
+    int rc = mscope_tape_open(&p->tape, file, &why);
+
+    if (rc == 0)
+        rc = mscope_contents_read(&p->contents, &p->tape, &why);
+    if (rc != 0)
+        rc = complain(&why, file);
+    else if (only_list || !p->quiet)
+        list(p, file);
+    if (rc == 0 && !only_list)
+        rc = play(p, file);
+    mscope_contents_free(&p->contents);
+    mscope_tape_close(&p->tape);
+    return rc;
+}
+
+int mscope_cmd_replay(int argc, char **argv)
+{
+    static const struct option known[] = { { "list", 0, NULL, 'l' },  { "ingest", 1, NULL, 'i' }, { "speed", 1, NULL, 's' },
+                                           { "quiet", 0, NULL, 'q' }, { "help", 0, NULL, 'h' },   { NULL, 0, NULL, 0 } };
+    static player p;
+    static char endpoint[256];
+    int c, only_list = 0;
+    char *end = NULL;
+
+    while ((c = getopt_long(argc, argv, "h", known, NULL)) != -1)
+        switch (c) {
+        case 'l': only_list = 1; break;
+        case 'i': p.endpoint = optarg; break;
+        case 'q': p.quiet = 1; break;
+        case 's':
+            p.speed = strtod(optarg, &end);
+            if (end != optarg && *end == '\0' && p.speed >= 0 && p.speed <= 1e6)
+                break;
+            fprintf(stderr, "momentscope replay: --speed is '%s', expected 0 to 1e6\n", optarg);
+            return MSCOPE_EXIT_USAGE;
+        case 'h': usage(stdout); return MSCOPE_EXIT_OK;
+        default: usage(stderr); return MSCOPE_EXIT_USAGE;
+        }
+    if (argc - optind != 1) {
+        usage(stderr);
+        return MSCOPE_EXIT_USAGE;
+    }
+    if (p.endpoint == NULL && mscope_default_endpoint("ingest", endpoint, sizeof endpoint) == 0)
+        p.endpoint = endpoint;
+    return run(&p, argv[optind], only_list);
+}

@@ -1,0 +1,392 @@
+/* relay.c - sockets of the recorder: a ROUTER for trainers, a DEALER for each of their sessions to the daemon
+ *
+ * A trainer is known by the session in its headers, whatever connection it comes by. Messages whose header cannot be read
+ * share one DEALER of their own, whose connection also tells whether the daemon is there.                            */
+#include "record/relay.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "bind.h"
+#include "record/answer.h"
+#include "record/relay_tape.h"
+
+enum { PARTS = 32, SESSIONS = 256, BATCH = 256 };
+#define SILENT_NS 10000000000u       /* the daemon's own takeover time: a trainer that crashed says no BYE */
+#define BYE_NS 1000000000u           /* a BYE that no daemon answers */
+
+typedef struct line {                /* one connection to the daemon                               */
+    void *sock, *mon;
+    int up, ups;
+    uint64_t session;                /* 0: the strays'                                             */
+    uint8_t peer[256];               /* where its trainer was heard last                           */
+    size_t peer_len;
+    int left;                        /* said BYE, and the answer has gone back                     */
+    uint64_t bye, heard_ns;          /* the BYE's sequence number, 0: none                         */
+} line;
+
+typedef struct relay {
+    const mscope_relay_config *cfg;
+    void *ctx, *front;
+    mscope_bound bound;
+    mscope_relay_tape tape;
+    mscope_answerer answer;
+    line at[1 + SESSIONS];           /* at[0]: strays                                              */
+    unsigned lines;
+    uint64_t strays;
+    int told_full;
+} relay;
+
+typedef struct message {
+    uint8_t peer[256];
+    size_t peer_len;
+    zmq_msg_t part[PARTS];
+    unsigned n;
+} message;
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void say(const relay *r, const char *text, const char *what)
+{
+    if (!r->cfg->quiet)
+        fprintf(stderr, "momentscope record: %s%s\n", text, what);
+}
+
+/* -- messages -------------------------------------------------------------------------------------------- */
+
+/* One whole message; parts beyond PARTS are let go, no message of the protocol has as many. Returns 0 when none waits. */
+static int receive(void *sock, int from_router, message *m)
+{
+    int more = 1, len;
+    size_t size = sizeof more;
+
+    m->n = 0;
+    m->peer_len = 0;
+    if (from_router) {
+        if ((len = zmq_recv(sock, m->peer, sizeof m->peer, ZMQ_DONTWAIT)) < 0)
+            return 0;
+        m->peer_len = (size_t)len < sizeof m->peer ? (size_t)len : sizeof m->peer;
+        (void)zmq_getsockopt(sock, ZMQ_RCVMORE, &more, &size);
+    }
+    while (more) {
+        zmq_msg_t rest, *p = m->n < PARTS ? &m->part[m->n] : &rest;
+        (void)zmq_msg_init(p);
+        if (zmq_msg_recv(p, sock, ZMQ_DONTWAIT) < 0) {
+            (void)zmq_msg_close(p);
+            break;
+        }
+        more = zmq_msg_more(p);
+        if (m->n < PARTS)
+            m->n++;
+        else
+            (void)zmq_msg_close(&rest);
+    }
+    return from_router || m->n > 0;
+}
+
+static void drop(message *m)
+{
+    for (unsigned i = 0; i < m->n; i++)
+        (void)zmq_msg_close(&m->part[i]);
+    m->n = 0;
+}
+
+/* Hands the parts over. What cannot go now is dropped: the trainer holds it until it is acknowledged. */
+static void pass(void *sock, message *m, const uint8_t *peer, size_t peer_len)
+{
+    int gone = sock == NULL || m->n == 0;
+
+    if (!gone && peer_len > 0)
+        gone = zmq_send(sock, peer, peer_len, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0;
+    for (unsigned i = 0; i < m->n; i++)
+        if (gone || zmq_msg_send(&m->part[i], sock, ZMQ_DONTWAIT | (i + 1 < m->n ? ZMQ_SNDMORE : 0)) < 0) {
+            gone |= i == 0;
+            (void)zmq_msg_close(&m->part[i]);
+        }
+    m->n = 0;
+}
+
+static void reply(relay *r, const line *to, const mscope_reply_message *a)
+{
+    if (zmq_send(r->front, to->peer, to->peer_len, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0 ||
+        zmq_send(r->front, a->header, sizeof a->header, (a->len > 0 ? ZMQ_SNDMORE : 0) | ZMQ_DONTWAIT) < 0)
+        return;                      /* it has gone; it will say HELLO again */
+    if (a->len > 0)
+        (void)zmq_send(r->front, a->body, a->len, ZMQ_DONTWAIT);
+}
+
+/* -- lines to the daemon ---------------------------------------------------------------------------------- */
+
+static void close_line(line *l)
+{
+    if (l->sock != NULL)
+        (void)zmq_close(l->sock);
+    if (l->mon != NULL)
+        (void)zmq_close(l->mon);
+    l->sock = l->mon = NULL;
+}
+
+/* What is sent before the connection stands goes out with it. A daemon that comes back refuses what waited for the old one, if
+ * it does not know the session, and the trainer sends it again. */
+static int open_line(relay *r, line *l)
+{
+    const int one = 1, none = 0, linger = 200, retry = 50, retry_max = 500;
+    char monitor[64];
+
+    l->sock = zmq_socket(r->ctx, ZMQ_DEALER);
+    l->mon = zmq_socket(r->ctx, ZMQ_PAIR);
+    if (l->sock == NULL || l->mon == NULL)
+        return -1;
+    (void)snprintf(monitor, sizeof monitor, "inproc://line-%u", (unsigned)(l - r->at));
+    (void)zmq_setsockopt(l->sock, ZMQ_IPV6, &one, sizeof one);
+    (void)zmq_setsockopt(l->sock, ZMQ_LINGER, &linger, sizeof linger);
+    (void)zmq_setsockopt(l->sock, ZMQ_SNDHWM, &none, sizeof none);     /* the daemon's credit bounds it */
+    (void)zmq_setsockopt(l->sock, ZMQ_RCVHWM, &none, sizeof none);
+    (void)zmq_setsockopt(l->sock, ZMQ_RECONNECT_IVL, &retry, sizeof retry);
+    (void)zmq_setsockopt(l->sock, ZMQ_RECONNECT_IVL_MAX, &retry_max, sizeof retry_max);
+    (void)zmq_setsockopt(l->mon, ZMQ_LINGER, &none, sizeof none);
+    return zmq_socket_monitor(l->sock, monitor, ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED) != 0 ||
+                   zmq_connect(l->mon, monitor) != 0 || zmq_connect(l->sock, r->cfg->forward) != 0
+               ? -1 : 0;
+}
+
+/* A daemon that came back has perhaps never heard of the session, and what was on its way to the old one is gone. The
+ * trainer cannot see that through us: it is told as the daemon would, and says HELLO again. */
+static void watch_line(relay *r, line *l)
+{
+    uint8_t event[6], address[256];
+
+    while (zmq_recv(l->mon, event, sizeof event, ZMQ_DONTWAIT) == (int)sizeof event) {
+        uint16_t what;
+        memcpy(&what, event, sizeof what);
+        (void)zmq_recv(l->mon, address, sizeof address, ZMQ_DONTWAIT);
+        const int up = what == ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
+        if (l->session == 0 && up != l->up)
+            say(r, up ? "the daemon is there: " : "the daemon has gone; trainers wait for it at ", r->cfg->forward);
+        l->up = up;
+        if (up && ++l->ups > 1 && l->session != 0) {
+            mscope_reply_message a;
+            mscope_answer_unknown(l->session, &a);
+            reply(r, l, &a);
+        }
+    }
+}
+
+static line *line_of(relay *r, uint64_t session)
+{
+    line *spare = NULL;
+
+    for (unsigned i = 1; i < r->lines; i++) {
+        if (r->at[i].session == session)
+            return &r->at[i];
+        if (r->at[i].left && spare == NULL)
+            spare = &r->at[i];
+    }
+    if (r->lines < 1 + SESSIONS)
+        spare = &r->at[r->lines++];
+    if (spare == NULL)
+        return NULL;
+    close_line(spare);
+    memset(spare, 0, sizeof *spare);
+    spare->session = session;
+    if (r->cfg->forward != NULL && open_line(r, spare) != 0)
+        close_line(spare);
+    return spare;
+}
+
+/* -- in both directions -------------------------------------------------------------------------------------- */
+
+static void from_trainer(relay *r, message *m)
+{
+    mscope_refusal why = { 0 };
+    mscope_header h = { 0 };
+    const int bad = m->n == 0 || mscope_header_decode(zmq_msg_data(&m->part[0]), zmq_msg_size(&m->part[0]), &h, &why) != 0;
+    line *l = bad || m->n > MSCOPE_TAPE_FRAMES ? NULL : line_of(r, h.session);
+
+    if (l == NULL) {
+        r->strays++;
+        l = &r->at[0];
+    }
+    memcpy(l->peer, m->peer, m->peer_len);
+    l->peer_len = m->peer_len;
+    l->heard_ns = now_ns();
+    if (l->session != 0) {
+        l->left = 0;
+        if (h.kind == MSCOPE_BYE)
+            l->bye = h.seq;
+        mscope_relay_tape_take(&r->tape, &h, m->part, m->n);
+    }
+    if (r->cfg->forward != NULL) {
+        pass(l->sock, m, NULL, 0);
+        return;
+    }
+    mscope_reply_message a;
+    if (l->session == 0 ? mscope_answer_stray(&why, &a) : mscope_answer(&r->answer, &r->tape, &h, &a))
+        reply(r, l, &a);
+    l->left = l->session != 0 && h.kind == MSCOPE_BYE;
+    drop(m);
+}
+
+static void from_daemon(relay *r, line *l, message *m)
+{
+    mscope_refusal why;
+    mscope_header h;
+
+    if (m->n > 0 && mscope_header_decode(zmq_msg_data(&m->part[0]), zmq_msg_size(&m->part[0]), &h, &why) == 0) {
+        if (h.kind == MSCOPE_WELCOME && m->n == 2)
+            mscope_answer_ask_rows(&r->tape, &h, &m->part[1]);
+        l->left |= h.kind == MSCOPE_ACK && l->bye != 0 && h.seq >= l->bye;
+    }
+    if (l->peer_len > 0)
+        pass(r->front, m, l->peer, l->peer_len);
+    drop(m);
+}
+
+/* One has left in order, and nobody else is there. */
+static int everybody_left(const relay *r)
+{
+    const uint64_t now = now_ns();
+    int some = 0;
+
+    for (unsigned i = 1; i < r->lines; i++) {
+        const line *l = &r->at[i];
+        const int left = l->left || (l->bye != 0 && now - l->heard_ns > BYE_NS);
+        if (!left && now - l->heard_ns < SILENT_NS)
+            return 0;
+        some |= left;
+    }
+    return some;
+}
+
+/* -- the loop ------------------------------------------------------------------------------------------------ */
+
+static int open_front(relay *r, mscope_refusal *why)
+{
+    const int one = 1, none = 0, linger = 200;
+    const int64_t largest = INT64_C(1) << 32;
+    char text[MSCOPE_BIND_WHY];
+    int rc = mscope_bind_check("ingest", r->cfg->ingest, text);
+
+    if (rc == 0) {
+        r->ctx = zmq_ctx_new();
+        r->front = r->ctx != NULL ? zmq_socket(r->ctx, ZMQ_ROUTER) : NULL;
+        if (r->front == NULL)
+            return mscope_relay_refuse(why, MSCOPE_EIO, "ZeroMQ", "a socket", zmq_strerror(errno), "none");
+        (void)zmq_setsockopt(r->front, ZMQ_LINGER, &linger, sizeof linger);
+        (void)zmq_setsockopt(r->front, ZMQ_IPV6, &one, sizeof one);
+        (void)zmq_setsockopt(r->front, ZMQ_SNDHWM, &none, sizeof none);
+        (void)zmq_setsockopt(r->front, ZMQ_MAXMSGSIZE, &largest, sizeof largest);
+        rc = mscope_bind_socket(r->front, "ingest", r->cfg->ingest, &r->bound, text);
+    }
+    return rc == 0 ? 0 : mscope_relay_refuse(why, rc, "ingest", "an endpoint that is free", text, r->cfg->ingest);
+}
+
+static int stop_asked(int fd)
+{
+    struct signalfd_siginfo si;
+
+    return read(fd, &si, sizeof si) == (ssize_t)sizeof si;
+}
+
+static void serve(relay *r, const zmq_pollitem_t *items, unsigned lines)
+{
+    message m;
+
+    if (items[1].revents & ZMQ_POLLIN)
+        for (int i = 0; i < BATCH && receive(r->front, 1, &m); i++)
+            from_trainer(r, &m);
+    for (unsigned i = 0; i < lines; i++) {
+        if (r->at[i].sock == NULL)
+            continue;
+        watch_line(r, &r->at[i]);
+        for (int k = 0; k < BATCH && receive(r->at[i].sock, 0, &m); k++)
+            from_daemon(r, &r->at[i], &m);
+    }
+}
+
+/* Alone, a full buffer is not filled further: what the trainer may send is bounded by its credit, and it waits for nobody. */
+static const char *loop(relay *r, int signal_fd)
+{
+    zmq_pollitem_t items[2 + 2 * (1 + SESSIONS)];
+
+    for (;;) {
+        const int listen = r->cfg->forward != NULL || mscope_relay_tape_room(&r->tape);
+        int n = 2;
+        items[0] = (zmq_pollitem_t){ NULL, signal_fd, ZMQ_POLLIN, 0 };
+        items[1] = (zmq_pollitem_t){ r->front, 0, listen ? ZMQ_POLLIN : 0, 0 };
+        const unsigned lines = r->cfg->forward != NULL ? r->lines : 0;
+        for (unsigned i = 0; i < lines; i++)
+            if (r->at[i].sock != NULL) {
+                items[n++] = (zmq_pollitem_t){ r->at[i].sock, 0, ZMQ_POLLIN, 0 };
+                items[n++] = (zmq_pollitem_t){ r->at[i].mon, 0, ZMQ_POLLIN, 0 };
+            }
+        (void)zmq_poll(items, n, listen ? 250 : 5);
+        if (stop_asked(signal_fd))
+            return "a signal";
+        serve(r, items, lines);
+        const char *limit = mscope_relay_tape_limit(&r->tape);
+        if (limit != NULL && r->cfg->forward == NULL)
+            return limit;
+        if (limit != NULL && !r->told_full) {
+            r->told_full = 1;
+            say(r, limit, "; the recording is closed, messages go on to the daemon");
+            mscope_relay_tape_close(&r->tape);
+        }
+        if (everybody_left(r) && !r->cfg->stay)
+            return limit != NULL ? limit : "every trainer has left";
+    }
+}
+
+static void close_all(relay *r)
+{
+    for (unsigned i = 0; i < r->lines; i++)
+        close_line(&r->at[i]);
+    if (r->front != NULL)
+        (void)zmq_close(r->front);
+    mscope_bind_remove(&r->bound);
+    if (r->ctx != NULL)
+        (void)zmq_ctx_term(r->ctx);
+}
+
+int mscope_relay_run(const mscope_relay_config *cfg, int signal_fd, mscope_relay_result *out, mscope_refusal *why)
+{
+    relay *r = calloc(1, sizeof *r);
+    int rc = 0;
+
+    memset(out, 0, sizeof *out);
+    if (r == NULL)
+        return mscope_relay_refuse(why, MSCOPE_ENOMEM, "memory", "enough", "for a recorder", "none");
+    r->cfg = cfg;
+    r->lines = 1;
+    mscope_answerer_init(&r->answer);
+    rc = open_front(r, why);
+    if (rc == 0 && cfg->forward != NULL && open_line(r, &r->at[0]) != 0)
+        rc = mscope_relay_refuse(why, MSCOPE_EINVAL, "forward", "ipc://PATH or tcp://HOST:PORT", zmq_strerror(errno),
+                                 cfg->forward);
+    if (rc == 0)
+        rc = mscope_relay_tape_open(&r->tape, cfg, why);
+    if (rc == 0) {
+        say(r, "trainers attach at ", cfg->ingest);
+        if (cfg->forward == NULL)
+            say(r, "no daemon behind it: nothing is monitored, trainers are answered here (--forward names a daemon)", "");
+        out->ended = loop(r, signal_fd);
+        out->strays = r->strays;
+        out->failed = mscope_relay_tape_finish(&r->tape, out);
+    }
+    close_all(r);
+    free(r);
+    return rc;
+}

@@ -1,0 +1,384 @@
+"""momentscope record and replay: every message once and byte for byte, the same telemetry again, cut and damaged files,
+and a trainer that never notices."""
+import os
+import random
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import zlib
+
+import numpy as np
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "e2e"))
+import raw
+from raw import BYE, ERROR, LAST, PROBE, REFERENCE, SAVE, STEP, SYNC, WELCOME
+
+SCOPE = os.path.join(raw.BUILD, "momentscope")
+TRAINER = os.path.join(raw.BUILD, "demo_trainer")
+ROWS, DIM = 40, 3
+
+
+def read(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
+def tape(path):
+    """The file by protocol/README.md alone: [(kind, body as frames or numbers)], and how it ended."""
+    data = read(path)
+    assert data[:8] == b"MSCPTAPE" and struct.unpack_from("<HHI", data, 8) == (1, 1, 0)
+    assert zlib.crc32(data[:60]) == struct.unpack_from("<I", data, 60)[0]
+    at, number, before, out = 64, 0, 0, []
+    while at + 32 <= len(data):
+        length, kind, frames, zero, n, when, body_crc, crc = struct.unpack_from("<IBBHQQII", data, at)
+        body = data[at + 32:at + 32 + length]
+        if len(body) < length:
+            break
+        assert zlib.crc32(data[at:at + 28]) == crc and zero == 0 and n == number + 1 and when >= before
+        assert zlib.crc32(body) == body_crc
+        at, number, before = at + 32 + length, n, when
+        if kind == 1:
+            lens, parts, here = struct.unpack_from(f"<{frames}I", body), [], 4 * frames
+            for k in lens:
+                parts.append(body[here:here + k])
+                here += k
+            assert here == length
+            out.append((1, parts))
+        else:
+            out.append((kind, struct.unpack(f"<{length // 8}Q", body)))
+    return out, data[at:]
+
+
+class Recorder:
+    """momentscope record in a directory of its own; looks like a daemon to raw.Trainer."""
+
+    def __init__(self, *options, dir=None, name="run.tape"):
+        self.dir = dir or tempfile.mkdtemp(prefix="mscope-rec-")
+        self.file = os.path.join(self.dir, name)
+        self.process = subprocess.Popen([SCOPE, "record", self.file, "--ingest", self.endpoint("ingest"), *options],
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        end = time.monotonic() + 10
+        while not os.path.exists(f"{self.dir}/front.ipc") and self.process.poll() is None and time.monotonic() < end:
+            time.sleep(0.005)
+
+    def endpoint(self, _):
+        return f"ipc://{self.dir}/front.ipc"
+
+    def ended(self):
+        out = self.process.communicate(timeout=20)[0]
+        return self.process.returncode, out
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.communicate()
+        self.process.stdout.close()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def scope(*args):
+    return subprocess.run([SCOPE, *args], capture_output=True, text=True, timeout=60)
+
+
+class Case(unittest.TestCase):
+    def daemon(self, *flags):
+        d = raw.Daemon("--interval", "0", "--interval-steps", "20", *flags)
+        self.addCleanup(d.close)
+        end = time.monotonic() + 10
+        while not os.path.exists(f"{d.dir}/replay.ipc") and time.monotonic() < end:
+            time.sleep(0.005)
+        return d
+
+    def recorder(self, *options, **more):
+        r = Recorder(*options, **more)
+        self.addCleanup(r.close)
+        return r
+
+    def trainer(self, where, session):
+        t = raw.Trainer(where, session)
+        self.addCleanup(t.close)
+        return t
+
+    def subscriber(self, daemon):
+        s = raw.Subscriber(daemon)
+        self.addCleanup(s.close)
+        s.until(lambda topic, r: topic == "daemon", "the first daemon record")
+        return s
+
+    def drive(self, t, steps=120, first=1, seed=3):
+        """Torch form, float64, moving schedule, counts and not, a probe now and then. Answers are read at the end."""
+        rng, sent = np.random.default_rng(seed), 0
+        for k in range(first, first + steps):
+            rows = np.minimum(rng.pareto(0.7, rng.integers(0, 20)).astype(int), ROWS - 1)
+            if k % 15 == 0 and len(rows):
+                t.send(PROBE, rows.astype("<u4").tobytes(), raw.encode(rng.standard_normal((len(rows), DIM)), "f8"), step=k,
+                       a=1e-3, count=len(rows), index_type=4, value_type=4)
+                sent += 1
+            t.step(k, rows, rng.standard_normal((len(rows), DIM)), 0.1 / (1 + 0.01 * k), 0.05, 16, "f4" if k % 3 else "f8",
+                   schedule=(0.01, 0.0, 0.1) if k % 2 else (0.01, 0.001, 0.1),
+                   counts=rng.integers(1, 4, len(rows)) if k % 4 == 0 and len(rows) else None)
+            sent += 1
+        for _ in range(sent):
+            t.ack()
+
+    def begin(self, t, **over):
+        kind, welcome = t.hello("t", ROWS, DIM, form="torch", reference="drawn", acf_rows=4, fresh=False, **over)
+        self.assertEqual(kind, WELCOME)
+        self.assertFalse(welcome["exact"])
+        rng = np.random.default_rng(9)
+        t.rows(SYNC, 0, 0, rng.standard_normal((ROWS, DIM)), rng.standard_normal((ROWS, DIM)), last=True)
+        t.rows(REFERENCE, 0, 0, rng.standard_normal((ROWS, DIM)), last=True)
+        t.ack(), t.ack()
+
+    def leave(self, t):
+        t.send(BYE)
+        t.ack()
+
+
+class Record(Case):
+    def run_behind(self, *options):
+        d = self.daemon()
+        sub = self.subscriber(d)
+        r = self.recorder("--forward", d.endpoint("ingest"), *options)
+        t = self.trainer(r, 5)
+        self.begin(t)
+        self.drive(t)
+        self.leave(t)
+        sub.table("t", 120)
+        return d, sub, r, t
+
+    @staticmethod
+    def published(sub):
+        """Every record that says something of the table, but for the daemon's epoch."""
+        return [(t, seq, {k: v for k, v in r.items() if k != "epoch"}) for t, seq, r, _ in sub.records
+                if t.split("/")[0] in ("band", "table", "acf") and r.get("attached", True)]
+
+    def test_a_replay_publishes_what_the_run_did(self):
+        d, sub, r, _ = self.run_behind()
+        code, said = r.ended()
+        self.assertEqual(code, 0, said)
+        self.assertIn("120 steps (1 to 120), 0 lost", said)
+        self.assertIn("every trainer has left", said)
+        first = self.published(sub)
+        self.assertGreater(len(first), 40)
+        again = self.daemon()
+        sub2 = self.subscriber(again)
+        got = scope("replay", r.file, "--ingest", again.endpoint("ingest"))
+        self.assertEqual(got.returncode, 0, got.stderr)
+        self.assertIn("120 steps replayed", got.stdout)
+        self.assertIn("0 messages refused", got.stdout)
+        sub2.table("t", 120)
+        self.assertEqual(self.published(sub2), first)
+
+    def test_the_tape_holds_every_message_once_as_it_was(self):
+        """Sent to a recorder with a daemon behind it and to one alone: the same messages, each as its sender made it."""
+        r = self.run_behind()[2]
+        r.ended()
+        alone = self.recorder()
+        t = self.trainer(alone, 5)
+        kept = []
+        send = t.raw
+        t.raw = lambda *frames: (kept.append(list(frames)), send(*frames))
+        self.begin(t)
+        self.drive(t)
+        t.raw(*kept[5]), t.raw(*kept[60])                     # resent: acknowledged again, not recorded again
+        t.ack(), t.ack()
+        kept = kept[:-2]
+        t.send(SAVE)
+        t.ack()
+        kept.pop()
+        self.leave(t)
+        code, said = alone.ended()
+        self.assertEqual(code, 0, said)
+        self.assertIn("no daemon behind it", said)
+        entries, rest = tape(alone.file)
+        self.assertEqual(rest, b"")
+        self.assertEqual([e[1] for e in entries if e[0] == 1], kept)
+        self.assertEqual(entries[-1], (3, (len(kept), 0)))
+        behind = [e[1] for e in tape(r.file)[0] if e[0] == 1]
+        self.assertEqual(behind[:-1], kept[:-1])              # BYE counts SAVE, which only one of them had
+        self.assertIn("132 messages", scope("replay", alone.file, "--list").stdout)
+
+    def test_refusals_and_gaps_alone(self):
+        r = self.recorder()
+        t = self.trainer(r, 8)
+        t.step(1, [1], np.ones((1, DIM)))
+        self.assertEqual(t.error(done=False)["field"], "session")
+        t.seq = 0
+        t.hello("t", ROWS, DIM)
+        t.step(1, [1], np.ones((1, DIM)))
+        t.ack()
+        t.step(3, [1], np.ones((1, DIM)), seq=9)
+        self.assertEqual(t.error(done=False)["range"], "2")
+        t.step(4, [1], np.ones((1, DIM)))                     # steps 2 and 3 were lost by the trainer: rows are asked for
+        self.assertEqual(t.ack()["flags"], raw.INEXACT)
+        t.raw(b"garbage of no length")
+        head, _ = t.answer()
+        self.assertEqual((head["kind"], head["session"]), (ERROR, 0))
+        self.leave(t)
+        code, said = r.ended()
+        self.assertEqual(code, 3, said)
+        self.assertIn("2 steps (1 to 4), 2 lost", said)
+        self.assertIn("INCOMPLETE", said)
+
+    def test_limits_and_tables(self):
+        r = self.recorder("--steps", "7")
+        t = self.trainer(r, 1)
+        t.hello("t", ROWS, DIM)
+        for k in range(1, 8):
+            t.step(k, [k], np.ones((1, DIM)))
+        code, said = r.ended()
+        self.assertEqual((code, "7 steps (1 to 7)" in said, "steps asked for" in said), (0, True, True), said)
+        r = self.recorder("--max-bytes", "4K")
+        t = self.trainer(r, 2)
+        t.hello("t", ROWS, DIM)
+        for k in range(1, 60):
+            t.step(k, [k % ROWS], np.ones((1, DIM)))
+        code, said = r.ended()
+        self.assertIn("bytes asked for", said)
+        self.assertLessEqual(os.path.getsize(r.file), 4096 + 48)
+        r = self.recorder("--tables", "b,c")
+        t = self.trainer(r, 3)
+        for handle, name in enumerate("abc"):
+            t.hello(name, ROWS, DIM, handle=handle)
+        for k in range(1, 4):
+            for handle in range(3):
+                t.step(k, [k], np.ones((1, DIM)), handle=handle)
+                t.ack()
+        self.leave(t)
+        said = r.ended()[1]
+        self.assertNotIn("table a ", said)
+        self.assertIn("table c ", said)
+        self.assertEqual(sum(e[0] == 1 and e[1][0][5] == STEP for e in tape(r.file)[0]), 6)
+
+    def test_a_daemon_that_comes_back_is_told_of_its_trainers(self):
+        d = self.daemon()
+        r = self.recorder("--forward", d.endpoint("ingest"))
+        t = self.trainer(r, 4)
+        t.hello("t", ROWS, DIM)
+        t.step(1, [1], np.ones((1, DIM)))
+        t.ack()
+        d.kill()
+        d.start()
+        head, body = t.answer()                               # nothing was asked
+        self.assertEqual((head["kind"], head["session"], body["field"]), (ERROR, 4, "session"))
+        self.assertEqual(t.hello("t", ROWS, DIM, step=1, seq=2)[1]["next_seq"], 2)
+        t.seq = 1
+        t.step(2, [1], np.ones((1, DIM)))
+        t.ack()
+        self.leave(t)
+        self.assertEqual(r.ended()[0], 0)
+        self.assertEqual(len(tape(r.file)[0]), 5)             # HELLO, two steps, BYE, END
+
+    def test_a_new_recorder_asks_for_the_rows_it_has_not_seen(self):
+        d = self.daemon()
+        r = self.recorder("--forward", d.endpoint("ingest"))
+        t = self.trainer(r, 6)
+        t.hello("t", ROWS, DIM)
+        t.step(1, [1], np.ones((1, DIM)))
+        t.ack()
+        r.process.send_signal(signal.SIGTERM)
+        self.assertEqual(r.ended()[0], 0)
+        second = self.recorder("--forward", d.endpoint("ingest"), dir=r.dir, name="second.tape")
+        u = self.trainer(second, 6)
+        u.seq = 1
+        self.assertFalse(u.hello("t", ROWS, DIM, step=1, seq=2, fresh=False)[1]["exact"])       # the daemon itself would say exact
+        u.rows(SYNC, 1, 0, np.ones((ROWS, DIM)), np.ones((ROWS, DIM)), last=True)
+        u.ack()
+        u.step(2, [1], np.ones((1, DIM)))
+        u.ack()
+        self.leave(u)
+        code, said = second.ended()
+        self.assertEqual(code, 0, said)
+        self.assertIn("1 steps (2 to 2), 0 lost", said)
+
+    def test_killed_in_the_middle(self):
+        r = self.recorder()
+        t = self.trainer(r, 2)
+        self.begin(t)
+        self.drive(t, 60)
+        r.process.kill()
+        r.process.communicate()
+        with open(r.file, "ab") as f:                         # the beginning of one more entry
+            f.write(read(r.file)[64:100])
+        entries, rest = tape(r.file)
+        self.assertEqual((len(entries), len(rest)), (67, 36))    # HELLO, SYNC, REFERENCE, 60 steps, 4 probes
+        got = scope("replay", r.file, "--list")
+        self.assertEqual(got.returncode, 0, got.stderr)
+        self.assertIn("cut off, whole up to here", got.stdout)
+        self.assertIn("60 steps (1 to 60), 0 lost", got.stdout)
+        d = self.daemon()
+        sub = self.subscriber(d)
+        self.assertEqual(scope("replay", r.file, "--ingest", d.endpoint("ingest"), "--speed", "100").returncode, 0)
+        sub.table("t", 60)
+
+    def test_what_is_refused(self):
+        dir = tempfile.mkdtemp(prefix="mscope-rec-")
+        self.addCleanup(shutil.rmtree, dir, True)
+        taken = os.path.join(dir, "taken")
+        with open(taken, "w") as f:
+            f.write("a text of mine")
+        ipc = f"ipc://{dir}/in"
+        for args, code, said in [
+            (["record", taken, "--ingest", ipc], 1, "never overwritten"), (["record", dir + "/no/such", "--ingest", ipc], 1, "/no/such"),
+            (["record"], 2, "usage"), (["record", dir + "/x", "--ingest", "udp://1"], 2, "udp://1"),
+            (["record", dir + "/x", "--ingest", "tcp://0.0.0.0:5555"], 2, "--allow-remote"),
+            (["record", dir + "/x", "--ingest", ipc, "--forward", ipc], 2, "another endpoint"),
+            (["record", dir + "/x", "--steps", "0"], 2, "'0'"), (["record", dir + "/x", "--max-bytes", "1Q"], 2, "'1Q'"),
+            (["record", dir + "/x", "--ingest", "ipc://" + taken], 1, "a regular file"),
+            (["replay", taken], 1, "not a recording"), (["replay", dir], 1, "not a regular file"),
+            (["replay", dir + "/none"], 1, "/none"), (["replay", taken, "--speed", "-1"], 2, "'-1'"), (["replay"], 2, "usage"),
+        ]:
+            got = scope(*args)
+            self.assertEqual(got.returncode, code, (args, got.stderr))
+            self.assertIn(said, got.stderr, args)
+        self.assertEqual(read(taken), b"a text of mine")
+        self.assertEqual(os.listdir(dir), ["taken"])
+
+    def test_the_trainer_does_not_notice(self):
+        """Weights after 300 steps: alone, recorded, and with the recorder stopped, killed and replaced on the way."""
+        dir = tempfile.mkdtemp(prefix="mscope-rec-")
+        self.addCleanup(shutil.rmtree, dir, True)
+        words = random.Random(5)
+        text = os.path.join(dir, "text")
+        names = ["".join(words.choice("abcdefgh") for _ in range(7)) for _ in range(6000)]
+        with open(text, "w") as f:
+            f.write(" ".join(names + [names[min(5999, int(words.paretovariate(0.5)) - 1)] for _ in range(50000)]))
+
+        def start(endpoint):
+            return subprocess.Popen([TRAINER, "--quiet", "--steps", "300", "--batch", "8", "--endpoint", endpoint, text],
+                                    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+        def last_line(p):
+            return p.communicate(timeout=60)[0].splitlines()[-1]
+
+        alone = start(f"ipc://{dir}/nobody")                  # it waits 5 s for an answer at its end
+        r = self.recorder("--quiet")
+        recorded = last_line(start(r.endpoint(0)))
+        self.assertEqual(r.ended()[0], 0)
+        self.assertIn("300 steps sent, 0 dropped", recorded)
+        r = self.recorder("--quiet", "--stay")
+        p = start(r.endpoint(0))
+        time.sleep(0.15)
+        r.process.send_signal(signal.SIGSTOP)
+        time.sleep(0.1)
+        r.process.send_signal(signal.SIGCONT)
+        time.sleep(0.05)
+        r.process.kill()
+        r.process.communicate()
+        again = self.recorder("--quiet", dir=r.dir, name="again.tape")
+        troubled = last_line(p)
+        weights = last_line(alone).split(";")[1]
+        self.assertEqual((recorded.split(";")[1], troubled.split(";")[1]), (weights, weights))
+        steps = [struct.unpack_from("<Q", e[1][0], 24)[0] for f in (r.file, again.file) if os.path.exists(f)
+                 for e in tape(f)[0] if e[0] == 1 and e[1][0][5] == STEP]
+        self.assertLessEqual(max(steps), 300)
+
+
+if __name__ == "__main__":
+    unittest.main()
