@@ -5,6 +5,9 @@
  *   theta <- theta + (x11 theta + tm m + tg g)
  *   v = |m|^2, r = |theta - ref|^2, c = <theta - ref, m> of the stored values; gm = <g, m before the injection>
  *
+ * Where both maps of a row are plain (idle b11 = 1, x11 = a21 = 0; kick mt = x11 = tg = 0) the terms with these zeros are left
+ * out, and theta is not multiplied by 1: half the arithmetic, and the same but for signs of zeros and 0 times infinity.
+ *
  * Every twin gives the same bits: products and sums in the same order, never contracted, sums in lanes that do not
  * depend on the width of a vector. MSCOPE_STATISTICS_DOUBLE: coordinate i in float64 lane i mod 8, folded
  * 8 -> 4 -> 2 -> 1, lane l with lane l + half. MSCOPE_STATISTICS_FLOAT (float32 states): coordinate i in float32 lane

@@ -7,6 +7,22 @@
 #define MSCOPE_INLINE static inline __attribute__((always_inline))
 #define MSCOPE_LINE 64u
 
+/* Whether a row's maps are those of momentum without decay or Nesterov's step ahead (kern.h). */
+MSCOPE_INLINE int mscope_plain_kick(const mscope_kick *k)
+{
+    return (k->mt == 0.0) & (k->x11 == 0.0) & (k->tg == 0.0);
+}
+
+MSCOPE_INLINE int mscope_plain_idle(const mscope_idle *a)
+{
+    return (a->b11 == 1.0) & (a->x11 == 0.0) & (a->a21 == 0.0);
+}
+
+MSCOPE_INLINE int mscope_plain(const mscope_idle *idle, const mscope_kick *kick)
+{
+    return (!kick || mscope_plain_kick(kick)) && (!idle || mscope_plain_idle(idle));
+}
+
 /* Where one segment of a row lies. */
 typedef struct mscope_place {
     unsigned char *theta, *m;
@@ -22,18 +38,23 @@ MSCOPE_INLINE mscope_place mscope_place_of(const mscope_job *j, uint32_t row, si
                            with_ref ? (const unsigned char *)j->ref + i * theta_size : NULL };
 }
 
-/* Rows of this many coordinates that are fetched ahead. */
+#ifdef MSCOPE_TUNE
+extern size_t mscope_tune;
+#define mscope_ahead(dim) ((void)(dim), mscope_tune)
+#else
+/* Rows of this many coordinates that are fetched ahead: 8 KB of theta and as much of m, 48 rows at most. */
 MSCOPE_INLINE size_t mscope_ahead(size_t dim)
 {
-    return dim <= 4 ? 32 : dim <= 16 ? 16 : dim <= 64 ? 8 : dim <= 256 ? 4 : 2;
+    return dim * 48 <= 2048 ? 48 : dim <= MSCOPE_SEGMENT ? 2048 / dim : 1;
 }
+#endif
 
 /* The place to fetch while segment `at` of the job's row i is worked on: the same segment some rows later or, when rows
  * have several segments, the next one. Past what is known: the place itself, which costs nothing.            */
 MSCOPE_INLINE mscope_place mscope_place_next(const mscope_job *j, size_t i, size_t ahead, size_t dim, size_t at,
-                                             size_t theta_size, size_t m_size, int with_ref)
+                                             int single, size_t theta_size, size_t m_size, int with_ref)
 {
-    if (dim > MSCOPE_SEGMENT) {
+    if (!single && dim > MSCOPE_SEGMENT) {
         at += MSCOPE_SEGMENT;
         ahead = 0;
         if (at >= dim) {
@@ -54,11 +75,17 @@ MSCOPE_INLINE void mscope_fetch(mscope_place p, size_t theta_at, size_t m_at, in
         __builtin_prefetch(p.ref + theta_at);
 }
 
-/* The last line of a segment that does not begin on a line; whole lines are fetched block by block. */
+/* Whether segments may begin within a line, so that fetching block by block leaves out their last line. */
+MSCOPE_INLINE int mscope_loose(const mscope_job *j, size_t dim, size_t theta_size, size_t m_size, int with_ref)
+{
+    uintptr_t at = (uintptr_t)j->theta | (uintptr_t)j->m | (with_ref ? (uintptr_t)j->ref : 0);
+
+    return (at | dim * theta_size | dim * m_size) % MSCOPE_LINE != 0;
+}
+
 MSCOPE_INLINE void mscope_fetch_last(mscope_place p, size_t d, size_t theta_size, size_t m_size, int with_ref)
 {
-    if (((uintptr_t)p.theta | (uintptr_t)p.m) % MSCOPE_LINE + d * theta_size % MSCOPE_LINE)
-        mscope_fetch(p, d * theta_size - 1, d * m_size - 1, with_ref);
+    mscope_fetch(p, d * theta_size - 1, d * m_size - 1, with_ref);
 }
 
 /* n = 0: the first rows of a sequence. */

@@ -29,12 +29,18 @@ typedef struct sums_f {              /* 16 float32 lanes each */
     vf v[PARTS], r[PARTS], c[PARTS], gm[PARTS];
 } sums_f;
 
+/* Rounded side by side, then spread from memory, which costs no more than a load. */
 static inline idle_f idle_spread(const mscope_idle *a)
 {
-#define SPREAD(x) VF(set1)((float)(x))
-    return (idle_f){ SPREAD(a->b11), SPREAD(a->x11), SPREAD(a->a12), SPREAD(a->a21), SPREAD(a->b22), SPREAD(a->x22) };
+    const double *x = (const double *)(const void *)a;       /* six doubles, in order of declaration */
+    float f[8];
+
+    simde_mm_storeu_ps(f, four_floats(x));
+    simde_mm_storeu_ps(f + 4, simde_mm_cvtpd_ps(simde_mm_loadu_pd(x + 4)));
+    return (idle_f){ VF(set1)(f[0]), VF(set1)(f[1]), VF(set1)(f[2]), VF(set1)(f[3]), VF(set1)(f[4]), VF(set1)(f[5]) };
 }
 
+#define SPREAD(x) VF(set1)((float)(x))
 static inline kick_f kick_spread(const mscope_kick *k)
 {
     return (kick_f){ SPREAD(k->b22), SPREAD(k->x22), SPREAD(k->mt), SPREAD(k->mg), SPREAD(k->x11), SPREAD(k->tm),
@@ -43,27 +49,35 @@ static inline kick_f kick_spread(const mscope_kick *k)
 }
 
 #if MASKED
+#define LOAD_LOW(p) (n == BLOCK ? _mm512_cvtps_pd(_mm256_loadu_ps(p)) : low_d(LOAD(p)))
+#define LOAD_HIGH(p) (n == BLOCK ? _mm512_cvtps_pd(_mm256_loadu_ps((p) + 8)) : high_d(LOAD(p)))
 #define LOAD(p) (n == BLOCK ? _mm512_loadu_ps(p) : _mm512_maskz_loadu_ps(mask, p))
 #define STORE(p, x) (n == BLOCK ? _mm512_storeu_ps(p, x) : _mm512_mask_storeu_ps(p, mask, x))
 #define INTO(acc, x) (n == BLOCK ? _mm512_add_ps(acc, x) : _mm512_mask_add_ps(acc, mask, acc, x))
+#define EXACT_LOW(acc, a, b)                                                                                      \
+    (n == BLOCK ? _mm512_fmadd_pd(a, b, acc) : _mm512_mask3_fmadd_pd(a, b, acc, (__mmask8)mask))
+#define EXACT_HIGH(acc, a, b)                                                                                     \
+    (n == BLOCK ? _mm512_fmadd_pd(a, b, acc) : _mm512_mask3_fmadd_pd(a, b, acc, (__mmask8)(mask >> 8)))
 #define INTO_LOW(acc, x) (n == BLOCK ? _mm512_add_pd(acc, x) : _mm512_mask_add_pd(acc, (__mmask8)mask, acc, x))
 #define INTO_HIGH(acc, x) (n == BLOCK ? _mm512_add_pd(acc, x) : _mm512_mask_add_pd(acc, (__mmask8)(mask >> 8), acc, x))
 #else
 #define LOAD(p) VF(loadu)(p)
+#define LOAD_LOW(p) low_d(LOAD(p))
+#define LOAD_HIGH(p) high_d(LOAD(p))
 #define STORE(p, x) VF(storeu)(p, x)
 #define INTO(acc, x) ADD(acc, x)
+#define EXACT_LOW(acc, a, b) ADD_D(acc, MUL_D(a, b))
+#define EXACT_HIGH(acc, a, b) ADD_D(acc, MUL_D(a, b))
 #define INTO_LOW(acc, x) ADD_D(acc, x)
 #define INTO_HIGH(acc, x) ADD_D(acc, x)
 #endif
 
-/* acc += a b, two roundings as the reference has; part k of a block falls into lanes k HALF.. and (k + 1/2).. of 8. */
-#define SUM_D(acc, k, a, b)                                                                                       \
-    ((acc)[2 * (k) % PARTS] = INTO_LOW((acc)[2 * (k) % PARTS], MUL_D(low_d(a), low_d(b))),                       \
-     (acc)[(2 * (k) + 1) % PARTS] = INTO_HIGH((acc)[(2 * (k) + 1) % PARTS], MUL_D(high_d(a), high_d(b))))
+/* Every product is rounded before it is added, as in the reference. Where that rounds nothing, because a product of two floats
+ * fits a double, fusing changes no bit (EXACT). */
 
-/* n coordinates, BLOCK of them or, with masks, fewer. idle, g, ref, d and f may be NULL; constants all in each call. */
-MSCOPE_INLINE void block(float *theta, float *m, const float *ref, const float *g, unsigned n, const idle_f *idle,
-                         const kick_f *kick, sums_d *d, sums_f *f)
+/* n coordinates, BLOCK of them or, with masks, fewer. idle, g, ref, d and f may be NULL; as plain constants in each call. */
+MSCOPE_INLINE void block(float *theta, float *m, const float *ref, const float *g, unsigned n, int plain,
+                         const idle_f *idle, const kick_f *kick, sums_d *d, sums_f *f)
 {
 #if MASKED
     const __mmask16 mask = (__mmask16)((1u << n) - 1u);
@@ -76,22 +90,35 @@ MSCOPE_INLINE void block(float *theta, float *m, const float *ref, const float *
     for (int k = 0; k < PARTS; k++) {
         size_t o = (size_t)k * KERN_LANES;
         vf t = LOAD(theta + o), p = LOAD(m + o);
+        const int l = 2 * k % PARTS, h = (2 * k + 1) % PARTS;   /* which vectors of the 8 float64 lanes */
 
         if (idle) {
             vf t0 = t;
 
-            t = ADD(MUL(idle->b11, t0), ADD(MUL(idle->x11, t0), MUL(idle->a12, p)));
-            p = ADD(MUL(idle->b22, p), ADD(MUL(idle->a21, t0), MUL(idle->x22, p)));
+            if (plain) {
+                t = ADD(t0, MUL(idle->a12, p));
+                p = ADD(MUL(idle->b22, p), MUL(idle->x22, p));
+            } else {
+                t = ADD(MUL(idle->b11, t0), ADD(MUL(idle->x11, t0), MUL(idle->a12, p)));
+                p = ADD(MUL(idle->b22, p), ADD(MUL(idle->a21, t0), MUL(idle->x22, p)));
+            }
         }
         if (g) {
             vf in = LOAD(g + o);
 
-            if (d)
-                SUM_D(d->gm, k, in, p);
+            if (d) {
+                d->gm[l] = EXACT_LOW(d->gm[l], LOAD_LOW(g + o), low_d(p));
+                d->gm[h] = EXACT_HIGH(d->gm[h], LOAD_HIGH(g + o), high_d(p));
+            }
             if (f)
                 f->gm[k] = INTO(f->gm[k], MUL(in, p));
-            p = ADD(MUL(kick->b22, p), ADD(ADD(MUL(kick->mt, t), MUL(kick->x22, p)), MUL(kick->mg, in)));
-            t = ADD(t, ADD(ADD(MUL(kick->x11, t), MUL(kick->tm, p)), MUL(kick->tg, in)));
+            if (plain) {
+                p = ADD(MUL(kick->b22, p), ADD(MUL(kick->x22, p), MUL(kick->mg, in)));
+                t = ADD(t, MUL(kick->tm, p));
+            } else {
+                p = ADD(MUL(kick->b22, p), ADD(ADD(MUL(kick->mt, t), MUL(kick->x22, p)), MUL(kick->mg, in)));
+                t = ADD(t, ADD(ADD(MUL(kick->x11, t), MUL(kick->tm, p)), MUL(kick->tg, in)));
+            }
         }
         STORE(theta + o, t);
         STORE(m + o, p);
@@ -104,20 +131,22 @@ MSCOPE_INLINE void block(float *theta, float *m, const float *ref, const float *
         }
         if (d) {
             vd ql = low_d(p), qh = high_d(p), el = low_d(t), eh = high_d(t);
-            const int l = 2 * k % PARTS, h = (2 * k + 1) % PARTS;
 
+            d->v[l] = EXACT_LOW(d->v[l], ql, ql);
+            d->v[h] = EXACT_HIGH(d->v[h], qh, qh);
             if (ref) {
-                vf s = LOAD(ref + o);
-
-                el = SUB_D(el, low_d(s));
-                eh = SUB_D(eh, high_d(s));
+                el = SUB_D(el, LOAD_LOW(ref + o));
+                eh = SUB_D(eh, LOAD_HIGH(ref + o));
+                d->r[l] = INTO_LOW(d->r[l], MUL_D(el, el));
+                d->r[h] = INTO_HIGH(d->r[h], MUL_D(eh, eh));
+                d->c[l] = INTO_LOW(d->c[l], MUL_D(el, ql));
+                d->c[h] = INTO_HIGH(d->c[h], MUL_D(eh, qh));
+            } else {
+                d->r[l] = EXACT_LOW(d->r[l], el, el);
+                d->r[h] = EXACT_HIGH(d->r[h], eh, eh);
+                d->c[l] = EXACT_LOW(d->c[l], el, ql);
+                d->c[h] = EXACT_HIGH(d->c[h], eh, qh);
             }
-            d->v[l] = INTO_LOW(d->v[l], MUL_D(ql, ql));
-            d->r[l] = INTO_LOW(d->r[l], MUL_D(el, el));
-            d->c[l] = INTO_LOW(d->c[l], MUL_D(el, ql));
-            d->v[h] = INTO_HIGH(d->v[h], MUL_D(qh, qh));
-            d->r[h] = INTO_HIGH(d->r[h], MUL_D(eh, eh));
-            d->c[h] = INTO_HIGH(d->c[h], MUL_D(eh, qh));
         }
     }
 }
@@ -145,23 +174,24 @@ static void tail_f(float *theta, float *m, const float *ref, const float *g, siz
 #endif
 
 /* One segment of a row, fetching the segment `next` meanwhile; idle, g, ref, d and f may be NULL. */
-MSCOPE_INLINE void segment(float *theta, float *m, const float *ref, const float *g, size_t n, const mscope_idle *late,
-                           const idle_f *idle, const mscope_kick *kick, const kick_f *kf, mscope_place next, sums_d *d,
-                           sums_f *f)
+MSCOPE_INLINE void segment(float *theta, float *m, const float *ref, const float *g, size_t n, int plain,
+                           const mscope_idle *late, const idle_f *idle, const mscope_kick *kick, const kick_f *kf,
+                           mscope_place next, int loose, sums_d *d, sums_f *f)
 {
     size_t i;
 
     for (i = 0; i + BLOCK <= n; i += BLOCK) {
         mscope_fetch(next, i * sizeof(float), i * sizeof(float), ref != NULL);
-        block(theta + i, m + i, ref ? ref + i : NULL, g ? g + i : NULL, BLOCK, idle, kf, d, f);
+        block(theta + i, m + i, ref ? ref + i : NULL, g ? g + i : NULL, BLOCK, plain, idle, kf, d, f);
     }
-    mscope_fetch_last(next, n, sizeof(float), sizeof(float), ref != NULL);
+    if (loose)
+        mscope_fetch_last(next, n, sizeof(float), sizeof(float), ref != NULL);
     if (i == n)
         return;
 #if MASKED
     (void)late;
     (void)kick;
-    block(theta + i, m + i, ref ? ref + i : NULL, g ? g + i : NULL, (unsigned)(n - i), idle, kf, d, f);
+    block(theta + i, m + i, ref ? ref + i : NULL, g ? g + i : NULL, (unsigned)(n - i), plain, idle, kf, d, f);
 #else
     if (d)
         tail_d(theta, m, ref, g, i, n, late, g ? kick : NULL, d);
@@ -186,10 +216,17 @@ static inline void zero_f(sums_f *f)
 
 enum { NONE, FLOAT, DOUBLE };
 
-/* One row; with_ref, how, late and g are constants or nearly so in each call. */
-MSCOPE_INLINE void row(const mscope_job *j, size_t i, size_t ahead, const kick_f *kf, const mscope_idle *late,
-                       const float *g, int how, int with_ref)
+/* What a job fixes for all its rows; how, with_ref and single are constants in each call. */
+typedef struct walk {
+    mscope_job j;                    /* a copy: nothing stored through theta or m can be thought to change it */
+    size_t dim, ahead;
+    int how, with_ref, single, loose;  /* single: rows of one segment */
+} walk;
+
+MSCOPE_INLINE void row(const walk *w, size_t i, const kick_f *kf, int plain, const mscope_idle *late, const float *g)
 {
+    const size_t dim = w->dim, whole = w->single ? dim : MSCOPE_SEGMENT;
+    const mscope_job *j = &w->j;
     double out[4] = { 0.0, 0.0, 0.0, 0.0 };
     idle_f idle;
     sums_d d;
@@ -197,48 +234,67 @@ MSCOPE_INLINE void row(const mscope_job *j, size_t i, size_t ahead, const kick_f
 
     if (late)
         idle = idle_spread(late);
-    if (how == DOUBLE)
+    if (w->how == DOUBLE)
         zero_d(&d);
-    for (size_t at = 0; at < j->dim; at += MSCOPE_SEGMENT) {
-        size_t n = j->dim - at < MSCOPE_SEGMENT ? j->dim - at : MSCOPE_SEGMENT;
-        mscope_place here = mscope_place_of(j, j->row[i], j->dim, at, sizeof(float), sizeof(float), with_ref);
-        mscope_place next = mscope_place_next(j, i, ahead, j->dim, at, sizeof(float), sizeof(float), with_ref);
+    for (size_t at = 0; at < dim; at += whole) {
+        size_t n = dim - at < whole ? dim - at : whole;
+        mscope_place here = mscope_place_of(j, j->row[i], dim, at, sizeof(float), sizeof(float), w->with_ref);
+        mscope_place next = mscope_place_next(j, i, w->ahead, dim, at, w->single, sizeof(float), sizeof(float),
+                                              w->with_ref);
 
-        if (how == FLOAT)
+        if (w->how == FLOAT)
             zero_f(&f);
         segment((float *)(void *)here.theta, (float *)(void *)here.m,
-                with_ref ? (const float *)(const void *)here.ref : NULL, g ? g + at : NULL, n, late, late ? &idle : NULL,
-                j->kick, kf, next, how == DOUBLE ? &d : NULL, how == FLOAT ? &f : NULL);
-        if (how == FLOAT)
-            fold_quad(f.v, f.r, f.c, f.gm, out);
+                w->with_ref ? (const float *)(const void *)here.ref : NULL, g ? g + at : NULL, n, plain, late,
+                late ? &idle : NULL, j->kick, kf, next, w->loose, w->how == DOUBLE ? &d : NULL,
+                w->how == FLOAT ? &f : NULL);
+        if (w->how == FLOAT)
+            fold_floats(f.v, f.r, f.c, f.gm, out);
+        if (w->single)
+            break;
     }
-    if (how == DOUBLE) {
-        fold_pair(d.v, d.r, out);
-        fold_pair(d.c, d.gm, out + 2);
-    }
-    if (how != NONE)
+    if (w->how == DOUBLE)
+        fold_doubles(d.v, d.r, d.c, d.gm, (double *)(void *)&j->out[i]);
+    if (w->how == FLOAT)
         j->out[i] = (mscope_sums){ out[0], out[1], out[2], out[3] };
 }
 
-MSCOPE_INLINE void rows(const mscope_job *j, int how, int with_ref)
+/* What is a constant in row() must be one here: each branch is a loop body of its own. */
+MSCOPE_INLINE void walk_rows(const mscope_job *job, size_t dim, int how, int with_ref)
 {
     static const mscope_kick still = { 1, 0, 0, 0, 0, 0, 0 };
-    const size_t ahead = mscope_ahead(j->dim);
-    const kick_f kf = kick_spread(j->kick ? j->kick : &still);
+    const walk w = { *job, dim, mscope_ahead(dim), how, with_ref, dim == BLOCK,
+                     mscope_loose(job, dim, sizeof(float), sizeof(float), with_ref) };
+    const kick_f kf = kick_spread(job->kick ? job->kick : &still);
+    const int plain_kick = !job->kick || mscope_plain_kick(job->kick);
 
+    for (size_t i = 0; i < w.j.n; i++) {
+        const mscope_idle *late = w.j.late >> i & 1 ? &w.j.idle[i] : NULL;
+        const float *g = w.j.g ? w.j.g[i] : NULL;
+        int plain_idle = !late || mscope_plain_idle(late);
+
+        if (!g && plain_idle)
+            row(&w, i, NULL, 1, late, NULL);
+        else if (!g)
+            row(&w, i, NULL, 0, late, NULL);
+        else if (!(plain_kick && plain_idle))
+            row(&w, i, &kf, 0, late, g);
+        else if (late)
+            row(&w, i, &kf, 1, late, g);
+        else
+            row(&w, i, &kf, 1, NULL, g);
+    }
+}
+
+/* The width that costs most beside its vectors has a loop of its own. */
+MSCOPE_INLINE void rows(const mscope_job *j, int how, int with_ref)
+{
     if (j->n == 0)
         mscope_fetch_first(j, sizeof(float), sizeof(float), with_ref);
-    for (size_t i = 0; i < j->n; i++) {
-        const mscope_idle *late = j->late >> i & 1 ? &j->idle[i] : NULL;
-        const float *g = j->g ? j->g[i] : NULL;
-
-        if (g && late)
-            row(j, i, ahead, &kf, late, g, how, with_ref);
-        else if (g)
-            row(j, i, ahead, &kf, NULL, g, how, with_ref);
-        else
-            row(j, i, ahead, NULL, late, NULL, how, with_ref);
-    }
+    else if (j->dim == BLOCK)
+        walk_rows(j, BLOCK, how, with_ref);
+    else
+        walk_rows(j, j->dim, how, with_ref);
 }
 
 static void rows_f32(const mscope_job *j)

@@ -77,6 +77,16 @@ static inline vd high_d(vf x)
 #endif
 }
 
+/* x[0 .. 3], rounded. */
+static inline simde__m128 four_floats(const double *x)
+{
+#if KERN_LANES >= 8
+    return simde_mm256_cvtpd_ps(simde_mm256_loadu_pd(x));
+#else
+    return simde_mm_movelh_ps(simde_mm_cvtpd_ps(simde_mm_loadu_pd(x)), simde_mm_cvtpd_ps(simde_mm_loadu_pd(x + 2)));
+#endif
+}
+
 /* Four sums of 8 float64 lanes, folded as mscope_lanes_fold does, side by side. */
 static inline simde__m128d fold_to_two(const vd x[PARTS])
 {
@@ -118,9 +128,37 @@ static inline simde__m128 fold_to_four(const vf x[PARTS])
 #endif
 }
 
-/* Four such sums to their ends: out[k] += fold of the k-th. */
-static inline void fold_quad(const vf a[PARTS], const vf b[PARTS], const vf c[PARTS], const vf d[PARTS], double out[4])
+/* out[k] = fold of the k-th of four sums of float64 lanes. */
+static inline void fold_doubles(const vd a[PARTS], const vd b[PARTS], const vd c[PARTS], const vd d[PARTS], double out[4])
 {
+#if KERN_LANES == 16 && defined(SIMDE_X86_AVX512F_NATIVE)
+    const __m512i even = _mm512_set_epi64(0, 0, 0, 0, 6, 4, 2, 0);
+    __m512d ab = _mm512_add_pd(_mm512_shuffle_f64x2(a[0], b[0], 0x44), _mm512_shuffle_f64x2(a[0], b[0], 0xee));
+    __m512d cd = _mm512_add_pd(_mm512_shuffle_f64x2(c[0], d[0], 0x44), _mm512_shuffle_f64x2(c[0], d[0], 0xee));
+    __m512d two = _mm512_add_pd(_mm512_shuffle_f64x2(ab, cd, 0x88), _mm512_shuffle_f64x2(ab, cd, 0xdd));
+    __m512d one = _mm512_add_pd(two, _mm512_permute_pd(two, 0x55));
+
+    _mm256_storeu_pd(out, _mm512_castpd512_pd256(_mm512_permutexvar_pd(even, one)));
+#else
+    fold_pair(a, b, out);
+    fold_pair(c, d, out + 2);
+#endif
+}
+
+/* out[k] += fold of the k-th of four sums of float32 lanes. */
+static inline void fold_floats(const vf a[PARTS], const vf b[PARTS], const vf c[PARTS], const vf d[PARTS], double out[4])
+{
+#if KERN_LANES == 16 && defined(SIMDE_X86_AVX512F_NATIVE)
+    const __m512i fourth = _mm512_set_epi32(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 12, 8, 4, 0);
+    __m512 ab = _mm512_add_ps(_mm512_shuffle_f32x4(a[0], b[0], 0x44), _mm512_shuffle_f32x4(a[0], b[0], 0xee));
+    __m512 cd = _mm512_add_ps(_mm512_shuffle_f32x4(c[0], d[0], 0x44), _mm512_shuffle_f32x4(c[0], d[0], 0xee));
+    __m512 four = _mm512_add_ps(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xdd));
+    __m512 two = _mm512_add_ps(four, _mm512_permute_ps(four, 0x4e));
+    __m512 one = _mm512_add_ps(two, _mm512_permute_ps(two, 0xb1));
+    __m128 all = _mm512_castps512_ps128(_mm512_permutexvar_ps(fourth, one));
+
+    _mm256_storeu_pd(out, _mm256_add_pd(_mm256_loadu_pd(out), _mm256_cvtps_pd(all)));
+#else
     simde__m128 p = fold_to_four(a), q = fold_to_four(b), r = fold_to_four(c), s = fold_to_four(d);
     simde__m128 pq = simde_mm_add_ps(simde_mm_movelh_ps(p, q), simde_mm_movehl_ps(q, p));
     simde__m128 rs = simde_mm_add_ps(simde_mm_movelh_ps(r, s), simde_mm_movehl_ps(s, r));
@@ -129,6 +167,7 @@ static inline void fold_quad(const vf a[PARTS], const vf b[PARTS], const vf c[PA
 
     simde_mm_storeu_pd(out, simde_mm_add_pd(simde_mm_loadu_pd(out), simde_mm_cvtps_pd(all)));
     simde_mm_storeu_pd(out + 2, simde_mm_add_pd(simde_mm_loadu_pd(out + 2), simde_mm_cvtps_pd(simde_mm_movehl_ps(all, all))));
+#endif
 }
 
 #endif
