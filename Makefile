@@ -41,10 +41,10 @@ DAEMON_SRC = $(addprefix firmware/daemon/,main.c options.c log.c sockets.c realt
              records.c slices.c ring.c publish.c replay.c store.c)
 THEORY_SRC = $(addprefix host/theory/,batch.c matrix.c maps.c clocks.c stability.c feedback.c vocabulary.c \
              atlas.c limits.c integrate.c gauss.c kl.c logistic.c floors.c lr_limits.c)
-DIAG_SRC   = host/diagnose/curvature.c host/diagnose/verdict.c host/diagnose/spectrum.c \
+DIAG_SRC   = host/diagnose/curvature.c host/diagnose/shards.c host/diagnose/verdict.c host/diagnose/spectrum.c \
              $(addprefix host/diagnose/,risk.c search.c conflict.c advice.c measured.c advice_words.c)
 RECORD_SRC = $(addprefix host/record/,tape_read.c tape_write.c contents.c relay.c relay_tape.c answer.c)
-CLI_SRC    = $(addprefix host/cli/,main.c record.c replay.c watch.c watch_view.c watch_summary.c listen.c record_json.c check.c advise.c predict.c predict_json.c predict_ls.c predict_lr.c \
+CLI_SRC    = $(addprefix host/cli/,main.c record.c replay.c watch.c watch_view.c watch_summary.c listen.c feed.c record_json.c check.c advise.c predict.c predict_json.c predict_ls.c predict_lr.c \
              predict_words.c predict_plot.c)
 BENCH_SRC  = $(addprefix host/bench/,registry.c rng.c rows.c schedules.c gated.c gated_advise.c workload_sparse_ls.c workload_vocab_ls.c \
              workload_rare_lr.c workload_bigram.c pool.c crew.c pool_ranks.c ranks.c grid.c execute.c runner.c list.c results.c canvas.c plot.c compare.c reproduce.c \

@@ -85,6 +85,8 @@ static void set_window(mscope_rec_band *r, const mscope_window *w, double scale)
     r->gm = ratio(w->gm, w->updates) * scale;
     r->gm_se = mean_se(w->gm, w->gm2, w->updates) * scale;
     r->window_updates = w->updates;
+    r->g2_occurrences = w->s2_occurrences;
+    r->U_updates = w->u_updates;
 }
 
 /* A probe, else the Fisher proxy H1 = batch mean(sum_i |g_i|^2)/d of this window or of the run, else nothing. */
@@ -109,6 +111,7 @@ static void set_curvature(mscope_rec_band *r, const mscope_shadow *s, const msco
     }
     if (s->hello.nll && updates > 0.0) {
         r->H1 = s->last.batch * s2 / updates / s->hello.dim;
+        r->h_updates = updates;
         set_text(r->h_source, "fisher");
         return;
     }

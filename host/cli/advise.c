@@ -18,7 +18,8 @@
 
 
 struct options {
-    const char *telemetry, *replay, *table;
+    mscope_feed_options from;
+    const char *table;
     double wait_s, fraction;
     mscope_measured_options measured;
     int jsonl, json, explain;
@@ -40,6 +41,7 @@ static void usage(FILE *to)
             "  --wait SECONDS    give up after this long (default 10)\n"
             "  --telemetry ADDR  where the daemon publishes (default $MOMENTSCOPE_TELEMETRY)\n"
             "  --replay ADDR     where it replays (default $MOMENTSCOPE_REPLAY); '' for none\n"
+            "  --shard ADDR      telemetry of one shard's daemon; repeat for each: their rows are shown as one table\n"
             "  --help            this text\n\n"
             "example: momentscope advise --table words --explain\n"
             "         momentscope watch --once --json | momentscope advise --jsonl\n\n"
@@ -65,6 +67,7 @@ static int read_options(int argc, char **argv, struct options *o)
         { "jsonl", no_argument, NULL, 'l' },         { "json", no_argument, NULL, 'j' },
         { "table", required_argument, NULL, 't' },   { "wait", required_argument, NULL, 'w' },
         { "telemetry", required_argument, NULL, 'T' }, { "replay", required_argument, NULL, 'R' },
+        { "shard", required_argument, NULL, 'S' },
         { "help", no_argument, NULL, 'h' },          { NULL, 0, NULL, 0 },
     };
     int c, ok = 1;
@@ -80,8 +83,9 @@ static int read_options(int argc, char **argv, struct options *o)
         case 'j': o->json = 1; break;
         case 't': o->table = optarg; break;
         case 'w': ok = number(optarg, 0, 1e6, &o->wait_s); break;
-        case 'T': o->telemetry = optarg; break;
-        case 'R': o->replay = optarg; break;
+        case 'T': o->from.telemetry = optarg; break;
+        case 'R': o->from.replay = optarg; break;
+        case 'S': ok &= mscope_feed_shard(&o->from, optarg) == 0; break;
         case 'h': usage(stdout); return MSCOPE_EXIT_OK;
         default: fprintf(stderr, "momentscope advise --help tells the options\n"); return MSCOPE_EXIT_USAGE;
         }
@@ -191,14 +195,15 @@ static int read_lines(const struct options *o, mscope_view *v)
 
 static int read_daemon(const struct options *o, mscope_view *v)
 {
-    const mscope_listen l = { "advise", o->table, o->telemetry, NULL };
-    mscope_subscriber *s;
-    int rc = mscope_subscribe(&s, o->telemetry, o->replay, "");
+    const mscope_listen l = { "advise", o->table, o->from.telemetry, NULL };
+    mscope_feed *s;
+    int rc = mscope_feed_open(&s, &o->from);
 
     if (rc != 0)
-        return mscope_view_refused("advise", rc);
+        return rc;
     rc = mscope_listen_full(&l, s, o->wait_s, v);
-    mscope_subscriber_close(s);
+    v->feed = NULL;
+    mscope_feed_close(s);
     return rc;
 }
 
@@ -229,7 +234,7 @@ static int answer(const struct options *o, const mscope_watched *w)
 
 int mscope_cmd_advise(int argc, char **argv)
 {
-    struct options o = { .wait_s = 10, .fraction = 0.1, .measured = { .spread = 1 } };
+    struct options o = { .wait_s = 10, .from.command = "advise", .fraction = 0.1, .measured = { .spread = 1 } };
     mscope_view v = { 0 };
     int code = read_options(argc, argv, &o);
 

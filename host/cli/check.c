@@ -25,7 +25,8 @@ static const char *const severity[] = { "resonant", "sgd-like", "heavy-ball", "u
 enum { REGIMES = sizeof severity / sizeof *severity, FIRST_CODE = 3 };
 
 struct options {
-    const char *telemetry, *replay, *table, *publish;
+    mscope_feed_options from;
+    const char *table, *publish;
     double wait_s, for_s;
     int json, follow, fails[REGIMES];
 };
@@ -57,6 +58,7 @@ static void usage(FILE *to)
             "  --publish ADDR    with --follow: also publish each change there, on topic alert, as the daemon would\n"
             "  --telemetry ADDR  where the daemon publishes (default $MOMENTSCOPE_TELEMETRY)\n"
             "  --replay ADDR     where it replays, to fill holes (default $MOMENTSCOPE_REPLAY); '' for none\n"
+            "  --shard ADDR      telemetry of one shard's daemon; repeat for each: their rows are shown as one table\n"
             "  --help            this text\n\n"
             "example: momentscope check --table words --fail-on near-instability,unstable || lower_eta\n\n"
             "exit codes: 0 no band is in a regime of --fail-on; else the worst that is there: 3 resonant, 4 sgd-like,\n"
@@ -114,8 +116,8 @@ static int read_options(int argc, char **argv, struct options *o)
         { "table", required_argument, NULL, 't' },     { "wait", required_argument, NULL, 'w' },
         { "for", required_argument, NULL, 'f' },       { "fail-on", required_argument, NULL, 'x' },
         { "publish", required_argument, NULL, 'p' },   { "telemetry", required_argument, NULL, 'T' },
-        { "replay", required_argument, NULL, 'R' },    { "help", no_argument, NULL, 'h' },
-        { NULL, 0, NULL, 0 },
+        { "replay", required_argument, NULL, 'R' }, { "shard", required_argument, NULL, 'S' },
+        { "help", no_argument, NULL, 'h' },         { NULL, 0, NULL, 0 },
     };
     int c, ok = 1;
 
@@ -129,8 +131,9 @@ static int read_options(int argc, char **argv, struct options *o)
         case 'f': ok = seconds("--for", optarg, &o->for_s); break;
         case 'x': ok = read_list(optarg, o->fails); break;
         case 'p': o->publish = optarg; break;
-        case 'T': o->telemetry = optarg; break;
-        case 'R': o->replay = optarg; break;
+        case 'T': o->from.telemetry = optarg; break;
+        case 'R': o->from.replay = optarg; break;
+        case 'S': ok &= mscope_feed_shard(&o->from, optarg) == 0; break;
         case 'h': usage(stdout); return MSCOPE_EXIT_OK;
         default: ok = 0;
         }
@@ -258,10 +261,10 @@ static int conclude(const mscope_view *v, const struct options *o)
 
 static mscope_listen listening(const struct options *o)
 {
-    return (mscope_listen){ "check", o->table, o->telemetry, &stop };
+    return (mscope_listen){ "check", o->table, o->from.telemetry, &stop };
 }
 
-static int check_once(const struct options *o, mscope_subscriber *s, mscope_view *v)
+static int check_once(const struct options *o, mscope_feed *s, mscope_view *v)
 {
     mscope_listen l = listening(o);
     int code = mscope_listen_full(&l, s, o->wait_s, v);
@@ -335,14 +338,14 @@ static const mscope_watched *find(const mscope_view *v, const mscope_rec_band *b
 }
 
 /* A band nobody has judged yet counts as unknown, so its first known regime is a change. */
-static int follow(const struct options *o, mscope_subscriber *s, mscope_view *v, struct alerts *a)
+static int follow(const struct options *o, mscope_feed *s, mscope_view *v, struct alerts *a)
 {
     mscope_listen l = listening(o);
     double start = mscope_listen_now_s();
     mscope_message m;
 
     while (!stop && !ferror(stdout) && (o->for_s == 0 || mscope_listen_now_s() - start < o->for_s)) {
-        if (mscope_subscriber_next(s, &m, 50) != 0 || !mscope_listen_wants(&l, &m))
+        if (mscope_feed_next(s, &m, 50) != 0 || !mscope_listen_wants(&l, &m))
             continue;
         int judged = m.record.kind == MSCOPE_REC_BAND;
         const mscope_watched *w = judged ? find(v, &m.record.u.band) : NULL;
@@ -361,10 +364,10 @@ static int follow(const struct options *o, mscope_subscriber *s, mscope_view *v,
 
 int mscope_cmd_check(int argc, char **argv)
 {
-    struct options o = { .wait_s = 10 };
+    struct options o = { .wait_s = 10, .from.command = "check" };
     struct sigaction act = { .sa_handler = on_signal };
     struct alerts a = { 0 };
-    mscope_subscriber *s;
+    mscope_feed *s;
     mscope_view v = { 0 };
 
     (void)read_list("unknown,near-instability,unstable", o.fails);
@@ -375,18 +378,19 @@ int mscope_cmd_check(int argc, char **argv)
         alerts_close(&a);
         return MSCOPE_EXIT_FAILED;
     }
-    int rc = mscope_subscribe(&s, o.telemetry, o.replay, "");
-    if (rc != 0) {
+    code = mscope_feed_open(&s, &o.from);
+    if (code != 0) {
         alerts_close(&a);
-        return mscope_view_refused("check", rc);
+        return code;
     }
+    v.feed = s;
     sigaction(SIGINT, &act, NULL);
     sigaction(SIGTERM, &act, NULL);
     sigaction(SIGHUP, &act, NULL);
     signal(SIGPIPE, SIG_IGN);                /* a closed pipe shows as ferror */
     code = o.follow ? follow(&o, s, &v, &a) : check_once(&o, s, &v);
     mscope_view_fini(&v);
-    mscope_subscriber_close(s);
+    mscope_feed_close(s);
     alerts_close(&a);
     return code;
 }

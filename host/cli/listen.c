@@ -34,8 +34,12 @@ int mscope_listen_wants(const mscope_listen *l, const mscope_message *m)
 
 int mscope_listen_nothing(const mscope_listen *l, const mscope_view *v, double waited)
 {
-    char where[256];
+    char where[256], why[400];
 
+    if (mscope_feed_lacks(v->feed, l->table, why, sizeof why)) {
+        fprintf(stderr, "momentscope %s: no full set of records within %.3g s: %s\n", l->command, waited, why);
+        return MSCOPE_EXIT_FAILED;
+    }
     if (l->telemetry != NULL)
         snprintf(where, sizeof where, "%s", l->telemetry);
     else if (mscope_default_endpoint("telemetry", where, sizeof where) != 0)
@@ -53,15 +57,17 @@ int mscope_listen_nothing(const mscope_listen *l, const mscope_view *v, double w
 }
 
 /* A late joiner is given the latest record of every topic: a full set, then a moment of silence. */
-int mscope_listen_full(const mscope_listen *l, mscope_subscriber *s, double wait_s, mscope_view *v)
+int mscope_listen_full(const mscope_listen *l, mscope_feed *s, double wait_s, mscope_view *v)
 {
     double start = mscope_listen_now_s(), complete = 0;
+    char why[400];
     mscope_message m;
 
+    v->feed = s;
     while (l->stop == NULL || !*l->stop) {
-        if (mscope_subscriber_next(s, &m, 50) == 0 && mscope_listen_wants(l, &m) && mscope_view_take(v, &m) != 0)
+        if (mscope_feed_next(s, &m, 50) == 0 && mscope_listen_wants(l, &m) && mscope_view_take(v, &m) != 0)
             return MSCOPE_EXIT_FAILED;
-        if (!mscope_view_complete(v))
+        if (!mscope_view_complete(v) || mscope_feed_lacks(s, l->table, why, sizeof why))
             complete = 0;
         else if (complete == 0)
             complete = mscope_listen_now_s();

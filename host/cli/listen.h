@@ -4,6 +4,7 @@
 
 #include <signal.h>
 
+#include "feed.h"
 #include "watch_view.h"
 
 typedef struct mscope_listen {
@@ -18,9 +19,10 @@ double mscope_listen_now_s(void);            /* monotonic */
 /* mscope_listen_wants - is this record of the table listened to? Records of the daemon itself always are. */
 int mscope_listen_wants(const mscope_listen *l, const mscope_message *m);
 
-/* mscope_listen_full - take records until every band that the tables name is there, and a moment of silence after it
+/* mscope_listen_full - take records until every band that the tables name is there, of every shard, and a moment of
+ * silence after it
  * Returns  an exit code of cli.h; on failure after wait_s the reason is on stderr                            */
-int mscope_listen_full(const mscope_listen *l, mscope_subscriber *s, double wait_s, mscope_view *v);
+int mscope_listen_full(const mscope_listen *l, mscope_feed *s, double wait_s, mscope_view *v);
 
 /* mscope_listen_nothing - say on stderr what is missing after waited seconds; returns MSCOPE_EXIT_FAILED */
 int mscope_listen_nothing(const mscope_listen *l, const mscope_view *v, double waited);

@@ -23,7 +23,8 @@ enum { DRAW_MS = 250, PLAIN_MS = 2000 };
 static const double SECONDS_MAX = 1e6;
 
 struct options {
-    const char *telemetry, *replay, *table;
+    mscope_feed_options from;
+    const char *table;
     double wait_s, for_s, every_s;
     int json, once;
 };
@@ -48,6 +49,7 @@ static void usage(FILE *to)
             "  --every SECONDS   between pictures, 0.01 to 1e6 (default 0.25 on a terminal, else 2)\n"
             "  --telemetry ADDR  where the daemon publishes (default $MOMENTSCOPE_TELEMETRY)\n"
             "  --replay ADDR     where it replays, to fill holes (default $MOMENTSCOPE_REPLAY); '' for none\n"
+            "  --shard ADDR      telemetry of one shard's daemon; repeat for each: their rows are shown as one table\n"
             "  --help            this text\n\n"
             "example: momentscope watch --once --table words\n\n"
             "columns: R, V, C sums over the band's rows of |theta - theta*|^2, |m|^2, <theta - theta*, m>; H1 curvature\n"
@@ -76,6 +78,7 @@ static int read_options(int argc, char **argv, struct options *o)
         { "table", required_argument, NULL, 't' },     { "wait", required_argument, NULL, 'w' },
         { "for", required_argument, NULL, 'f' },       { "every", required_argument, NULL, 'e' },
         { "telemetry", required_argument, NULL, 'T' }, { "replay", required_argument, NULL, 'R' },
+        { "shard", required_argument, NULL, 'S' },
         { "help", no_argument, NULL, 'h' },            { NULL, 0, NULL, 0 },
     };
     int c, ok = 1;
@@ -89,8 +92,9 @@ static int read_options(int argc, char **argv, struct options *o)
         case 'w': ok &= seconds("--wait", optarg, 0, &o->wait_s); break;
         case 'f': ok &= seconds("--for", optarg, 0.01, &o->for_s); break;
         case 'e': ok &= seconds("--every", optarg, 0.01, &o->every_s); break;
-        case 'T': o->telemetry = optarg; break;
-        case 'R': o->replay = optarg; break;
+        case 'T': o->from.telemetry = optarg; break;
+        case 'R': o->from.replay = optarg; break;
+        case 'S': ok &= mscope_feed_shard(&o->from, optarg) == 0; break;
         case 'h': usage(stdout); return MSCOPE_EXIT_OK;
         default: ok = 0;
         }
@@ -164,7 +168,7 @@ static void draw(const char *text, struct winsize w)
     fflush(stdout);
 }
 
-static void show(const mscope_view *v, mscope_subscriber *s, int in_place)
+static void show(const mscope_view *v, mscope_feed *s, int in_place)
 {
     const struct winsize w = window();
     mscope_subscriber_stats stats;
@@ -174,7 +178,7 @@ static void show(const mscope_view *v, mscope_subscriber *s, int in_place)
 
     if (to == NULL)
         return;
-    mscope_subscriber_stats_get(s, &stats);
+    mscope_feed_stats(s, &stats);
     mscope_view_print(v, &stats, in_place ? w.ws_col : 0, to);
     if (fclose(to) == 0) {
         if (in_place) {
@@ -192,10 +196,10 @@ static void show(const mscope_view *v, mscope_subscriber *s, int in_place)
 
 static mscope_listen listening(const struct options *o)
 {
-    return (mscope_listen){ "watch", o->table, o->telemetry, &stop };
+    return (mscope_listen){ "watch", o->table, o->from.telemetry, &stop };
 }
 
-static int watch_once(const struct options *o, mscope_subscriber *s, mscope_view *v)
+static int watch_once(const struct options *o, mscope_feed *s, mscope_view *v)
 {
     mscope_listen l = listening(o);
     int code = mscope_listen_full(&l, s, o->wait_s, v);
@@ -213,7 +217,7 @@ static int watch_once(const struct options *o, mscope_subscriber *s, mscope_view
     return MSCOPE_EXIT_OK;
 }
 
-static int watch_json(const struct options *o, mscope_subscriber *s)
+static int watch_json(const struct options *o, mscope_feed *s)
 {
     mscope_listen l = listening(o);
     double start = mscope_listen_now_s();
@@ -221,7 +225,7 @@ static int watch_json(const struct options *o, mscope_subscriber *s)
     int any = 0;
 
     while (!stop && !ferror(stdout) && (o->for_s == 0 || mscope_listen_now_s() - start < o->for_s)) {
-        if (mscope_subscriber_next(s, &m, 100) == 0 && mscope_listen_wants(&l, &m)) {
+        if (mscope_feed_next(s, &m, 100) == 0 && mscope_listen_wants(&l, &m)) {
             mscope_json_record(stdout, &m);
             fflush(stdout);
             any = 1;
@@ -230,7 +234,7 @@ static int watch_json(const struct options *o, mscope_subscriber *s)
     return any ? MSCOPE_EXIT_OK : MSCOPE_EXIT_FAILED;
 }
 
-static int watch_live(const struct options *o, mscope_subscriber *s, mscope_view *v)
+static int watch_live(const struct options *o, mscope_feed *s, mscope_view *v)
 {
     int in_place = isatty(STDOUT_FILENO), new_since = 0;
     mscope_listen l = listening(o);
@@ -240,7 +244,7 @@ static int watch_live(const struct options *o, mscope_subscriber *s, mscope_view
     if (in_place)
         screen_enter();
     while (!stop && !ferror(stdout) && (o->for_s == 0 || mscope_listen_now_s() - start < o->for_s)) {
-        if (mscope_subscriber_next(s, &m, 50) == 0 && mscope_listen_wants(&l, &m)) {
+        if (mscope_feed_next(s, &m, 50) == 0 && mscope_listen_wants(&l, &m)) {
             if (mscope_view_take(v, &m) != 0)
                 break;
             new_since = 1;
@@ -265,17 +269,18 @@ static int watch_live(const struct options *o, mscope_subscriber *s, mscope_view
 
 int mscope_cmd_watch(int argc, char **argv)
 {
-    struct options o = { .wait_s = 10 };
+    struct options o = { .wait_s = 10, .from.command = "watch" };
     struct sigaction act = { .sa_handler = on_signal };
-    mscope_subscriber *s;
+    mscope_feed *s;
     mscope_view v = { 0 };
     int code = read_options(argc, argv, &o);
 
     if (code >= 0)
         return code;
-    int rc = mscope_subscribe(&s, o.telemetry, o.replay, "");
-    if (rc != 0)
-        return mscope_view_refused("watch", rc);
+    code = mscope_feed_open(&s, &o.from);
+    if (code != 0)
+        return code;
+    v.feed = s;
     sigaction(SIGINT, &act, NULL);
     sigaction(SIGTERM, &act, NULL);
     sigaction(SIGHUP, &act, NULL);
@@ -285,6 +290,6 @@ int mscope_cmd_watch(int argc, char **argv)
     else
         code = o.json ? watch_json(&o, s) : watch_live(&o, s, &v);
     mscope_view_fini(&v);
-    mscope_subscriber_close(s);
+    mscope_feed_close(s);
     return code;
 }

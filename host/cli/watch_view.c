@@ -8,6 +8,7 @@
 
 #include "cli.h"
 #include "record_json.h"
+#include "feed.h"
 
 /* -- folding records in ----------------------------------------------------------------------------- */
 
@@ -248,13 +249,29 @@ static void notes(FILE *to, const mscope_watched *w)
         fprintf(to, "note: %" PRIu64 " of %" PRIu64 " rows were never active\n", t->silent, t->rows);
 }
 
-static void print_table(const mscope_watched *w, int width, FILE *to)
+/* Of a table in shards: who is missing, and how far apart they are. */
+static void shards(FILE *to, const mscope_feed *s, const char *table)
+{
+    uint64_t first, skew;
+    char why[400];
+
+    if (s == NULL || mscope_feed_shards(s) == 0)
+        return;
+    skew = mscope_feed_skew(s, table, &first);
+    if (mscope_feed_lacks(s, table, why, sizeof why))
+        fprintf(to, "INCOMPLETE: %s; sums are unknown, counts and means are of the others\n", why);
+    fprintf(to, "shards: %zu, the last at step %" PRIu64 ", the first %" PRIu64 " steps ahead of it\n",
+            mscope_feed_shards(s), first, skew);
+}
+
+static void print_table(const mscope_watched *w, const mscope_feed *source, int width, FILE *to)
 {
     const int gone = leaving(width);
     const mscope_rec_table *t = &w->table.record.u.table;
 
     fprintf(to, "table %s: step %" PRIu64 ", %" PRIu64 " rows x %" PRIu64 ", %s form; in EMA form eta %.4g, eps %.4g, batch %.4g\n",
             t->table, t->step, t->rows, t->d, t->form, t->eta, t->eps, t->batch);
+    shards(to, source, t->table);
     head(to, gone);
     for (int b = 0; b < MSCOPE_BANDS; b++) {
         if (!w->have[b])
@@ -299,8 +316,20 @@ void mscope_view_print(const mscope_view *v, const mscope_subscriber_stats *stat
         if (!v->table[i].have_table)
             continue;
         fputc('\n', to);
-        print_table(&v->table[i], width, to);
+        print_table(&v->table[i], v->feed, width, to);
     }
+}
+
+static void json_shards(FILE *to, const mscope_feed *s, const char *table)
+{
+    uint64_t first, skew = mscope_feed_skew(s, table, &first);
+    char why[400];
+    int lacks = mscope_feed_lacks(s, table, why, sizeof why);
+
+    fprintf(to, "{\"topic\":\"shards/%s\",\"shards\":%zu,\"complete\":%s,\"step\":%" PRIu64 ",\"skew\":%" PRIu64 ",\"missing\":",
+            table, mscope_feed_shards(s), lacks ? "false" : "true", first, skew);
+    mscope_json_string(to, why);
+    fputs("}\n", to);
 }
 
 void mscope_view_json(const mscope_view *v, FILE *to)
@@ -310,6 +339,8 @@ void mscope_view_json(const mscope_view *v, FILE *to)
     for (size_t i = 0; i < v->tables; i++) {
         if (v->table[i].have_table)
             mscope_json_record(to, &v->table[i].table);
+        if (v->table[i].have_table && v->feed != NULL && mscope_feed_shards(v->feed) > 0)
+            json_shards(to, v->feed, v->table[i].table.record.u.table.table);
         for (int b = 0; b < MSCOPE_BANDS; b++)
             if (v->table[i].have[b])
                 mscope_json_record(to, &v->table[i].band[b]);

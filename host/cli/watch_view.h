@@ -22,6 +22,7 @@ typedef struct mscope_view {
     mscope_message daemon;
     int have_daemon;
     char alert[MSCOPE_TEXT_MAX + 1];     /* the latest one                                        */
+    const struct mscope_feed *feed;    /* where records come from, for what is said of shards; may be NULL */
 } mscope_view;
 
 /* mscope_view_take - fold one record in; ENOMEM */

@@ -1,0 +1,309 @@
+/* shards.c - see shards.h */
+#include "diagnose/shards.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct pool {                /* means of samples put together                               */
+    double n, sum, sum2;
+} pool;
+
+/* A part's n samples from their mean and its standard error se^2 = (sum2/n - mean^2)/(n - 1); of one sample se is unknown
+ * and needless. */
+static void pool_in(pool *p, double n, double mean, double se)
+{
+    double spread = n >= 2.0 && se > 0.0 ? se * se * (n - 1.0) : 0.0;
+
+    if (!(n > 0.0) || isnan(mean))
+        return;
+    p->n += n;
+    p->sum += n * mean;
+    p->sum2 += n * (spread + mean * mean);
+}
+
+static double pool_mean(const pool *p)
+{
+    return p->n > 0.0 ? p->sum / p->n : NAN;
+}
+
+/* divisor: n - 1 for a window's means, n for the probe's (its variance is that of the samples). */
+static double pool_se(const pool *p, double divisor)
+{
+    double mean = pool_mean(p), var = p->sum2 / p->n - mean * mean;
+
+    return p->n < 2.0 ? NAN : sqrt((var > 0.0 ? var : 0.0) / divisor);
+}
+
+static double weighted(double sum, double weights)
+{
+    return weights > 0.0 ? sum / weights : NAN;
+}
+
+static void add(double *sum, double x)
+{
+    *sum = isnan(*sum) || isnan(x) ? NAN : *sum + x;
+}
+
+/* -- band ------------------------------------------------------------------------------------- */
+
+static void band_windows(const mscope_rec_band *const *part, size_t n, mscope_rec_band *out)
+{
+    pool u = { 0 }, gm = { 0 };
+    double g2 = 0.0;
+
+    for (size_t i = 0; i < n; i++) {
+        const mscope_rec_band *b = part[i];
+        if (b->g2_occurrences > 0.0) {
+            g2 += b->g2 * b->g2_occurrences;
+            out->g2_occurrences += b->g2_occurrences;
+        }
+        pool_in(&u, b->U_updates, b->U, b->U_se);
+        pool_in(&gm, b->window_updates, b->gm, b->gm_se);
+    }
+    out->g2 = weighted(g2, out->g2_occurrences);
+    out->U = pool_mean(&u);
+    out->U_se = pool_se(&u, u.n - 1.0);
+    out->U_updates = u.n;
+    out->gm = pool_mean(&gm);
+    out->gm_se = pool_se(&gm, gm.n - 1.0);
+    out->window_updates = gm.n;
+}
+
+/* The probe's variances divide by n where the windows' divide by n - 1; one sample's is not published, and is 0. */
+static void probe_in(pool *p, double n, double mean, double se)
+{
+    double var = n >= 2.0 && se > 0.0 ? se * se * n : 0.0;
+
+    p->n += n;
+    p->sum += n * mean;
+    p->sum2 += n * (var + mean * mean);
+}
+
+static void band_curvature(const mscope_rec_band *const *part, size_t n, mscope_rec_band *out)
+{
+    pool h1 = { 0 }, h2 = { 0 };
+    double fisher = 0.0, updates = 0.0;
+
+    out->H1 = out->H1_se = out->H2 = out->H2_se = NAN;
+    for (size_t i = 0; i < n; i++) {
+        const mscope_rec_band *b = part[i];
+        if (b->h_samples > 0.0) {
+            probe_in(&h1, b->h_samples, b->H1, b->H1_se);
+            probe_in(&h2, b->h_samples, b->H2, b->H2_se);
+            memcpy(out->h_source, b->h_source, sizeof out->h_source);
+        } else if (b->h_updates > 0.0) {
+            fisher += b->H1 * b->h_updates;
+            updates += b->h_updates;
+        }
+    }
+    out->h_samples = h1.n;
+    if (h1.n > 0.0) {
+        out->H1 = pool_mean(&h1);
+        out->H2 = pool_mean(&h2);
+        out->H1_se = pool_se(&h1, h1.n);
+        out->H2_se = pool_se(&h2, h2.n);
+        return;
+    }
+    out->h_updates = updates;
+    out->H1 = weighted(fisher, updates);
+    for (size_t i = 0; i < n && (i == 0 || updates > 0.0); i++)
+        if (i == 0 || part[i]->h_updates > 0.0)
+            memcpy(out->h_source, part[i]->h_source, sizeof out->h_source);
+}
+
+static void set_missing(char out[192])
+{
+    (void)snprintf(out, 192, "none: a shard of the table is missing");
+}
+
+static void set_source(char out[192], const char *first, const char *next)
+{
+    if (strncmp(out, "none", 4) == 0 || strcmp(first, next) == 0)
+        return;
+    if (strncmp(next, "none", 4) == 0)
+        (void)snprintf(out, 192, "%s", next);
+    else
+        (void)snprintf(out, 192, "%.90s; elsewhere %.80s", first, next);
+}
+
+static double bound_of(const mscope_rec_band *b)
+{
+    return b->R == 0.0 ? 0.0 : b->r_bound * b->R;
+}
+
+void mscope_shards_band(const mscope_rec_band *const *part, size_t n, int whole, mscope_rec_band *out)
+{
+    const mscope_rec_band *ahead = part[0];
+    double p = 0.0, P = 0.0, idle = 0.0, rows = 0.0, bound = 0.0;
+
+    memset(out, 0, sizeof *out);
+    memcpy(out->table, part[0]->table, sizeof out->table);
+    memcpy(out->r_source, part[0]->r_source, sizeof out->r_source);
+    out->band = part[0]->band;
+    out->d = part[0]->d;
+    out->step = part[0]->step;
+    out->exact = whole;
+    for (size_t i = 0; i < n; i++) {
+        const mscope_rec_band *b = part[i];
+        ahead = b->step > ahead->step ? b : ahead;
+        out->step = b->step < out->step ? b->step : out->step;
+        out->epoch += b->epoch;              /* another one as soon as one daemon is another one */
+        out->rows += b->rows;
+        out->updates += b->updates;
+        out->lost_frames += b->lost_frames;
+        out->exact &= b->exact;
+        rows += (double)b->rows;
+        p += b->p * (double)b->rows;
+        P += b->P * (double)b->rows;
+        idle += b->idle_share * (double)b->rows;
+        add(&out->R, b->R);
+        add(&out->V, b->V);
+        add(&out->C, b->C);
+        add(&bound, bound_of(b));
+        set_source(out->r_source, part[0]->r_source, b->r_source);
+    }
+    out->batch = ahead->batch;
+    out->eta = ahead->eta;
+    out->eps = ahead->eps;
+    out->p = weighted(p, rows);
+    out->P = weighted(P, rows);
+    out->idle_share = weighted(idle, rows);
+    out->r_bound = out->R > 0.0 ? bound / out->R : out->R == 0.0 && bound == 0.0 ? 0.0 : NAN;
+    band_windows(part, n, out);
+    band_curvature(part, n, out);
+    out->retention = out->eps > 0.0 ? (out->P + (1.0 - out->P) * out->eps) / out->eps : NAN;
+    out->learning = out->eta * out->H1 > 0.0 ? 1.0 / (out->eta * out->H1) : NAN;
+    out->delta = out->retention / out->learning;
+    if (!whole) {
+        out->R = out->V = out->C = out->r_bound = NAN;
+        set_missing(out->r_source);
+    }
+}
+
+/* -- table, autocorrelation, daemon ----------------------------------------------------------- */
+
+static void union_in(mscope_list *into, const mscope_list *more)
+{
+    for (uint32_t i = 0; i < more->n; i++) {
+        uint32_t at = 0;
+        while (at < into->n && into->at[at] < more->at[i])
+            at++;
+        if ((at < into->n && into->at[at] == more->at[i]) || into->n == MSCOPE_ACF_LAGS)
+            continue;
+        memmove(&into->at[at + 1], &into->at[at], (into->n - at) * sizeof into->at[0]);
+        into->at[at] = more->at[i];
+        into->n++;
+    }
+}
+
+void mscope_shards_table(const mscope_rec_table *const *part, size_t n, int whole, mscope_rec_table *out,
+                         uint64_t *skew)
+{
+    const mscope_rec_table *ahead = part[0], *behind = part[0];
+
+    for (size_t i = 1; i < n; i++) {
+        ahead = part[i]->step > ahead->step ? part[i] : ahead;
+        behind = part[i]->step < behind->step ? part[i] : behind;
+    }
+    *skew = ahead->step - behind->step;
+    *out = *ahead;                           /* schedule, form, state and kernel */
+    memcpy(out->r_source, part[0]->r_source, sizeof out->r_source);
+    out->step = behind->step;
+    out->R = out->V = out->C = 0.0;
+    out->epoch = out->rows = out->silent = out->lost_frames = out->refused_frames = out->syncs = 0;
+    out->bands.n = 0;
+    out->attached = 1;
+    out->exact = whole;
+    for (size_t i = 0; i < n; i++) {
+        const mscope_rec_table *t = part[i];
+        out->epoch += t->epoch;
+        out->rows += t->rows;
+        out->silent += t->silent;
+        out->lost_frames += t->lost_frames;
+        out->refused_frames += t->refused_frames;
+        out->syncs += t->syncs;
+        out->attached &= t->attached;
+        out->exact &= t->exact;
+        add(&out->R, t->R);
+        add(&out->V, t->V);
+        add(&out->C, t->C);
+        union_in(&out->bands, &t->bands);
+        set_source(out->r_source, part[0]->r_source, t->r_source);
+    }
+    if (!whole) {
+        out->R = out->V = out->C = NAN;
+        set_missing(out->r_source);
+    }
+}
+
+void mscope_shards_acf(const mscope_rec_acf *const *part, size_t n, mscope_rec_acf *out)
+{
+    uint64_t most = 0, stride = part[0]->stride;
+
+    for (size_t i = 0; i < n; i++) {
+        uint64_t references = 0;
+        for (size_t k = 0; k < n; k++)
+            references += part[k]->stride == part[i]->stride ? part[k]->references : 0;
+        if (references > most) {
+            most = references;
+            stride = part[i]->stride;
+        }
+    }
+    *out = *part[0];
+    out->stride = stride;
+    out->epoch = out->references = 0;
+    out->a.n = MSCOPE_ACF_LAGS;
+    memset(out->a.at, 0, sizeof out->a.at);
+    for (size_t i = 0; i < n; i++) {
+        const mscope_rec_acf *a = part[i];
+        out->epoch += a->epoch;
+        out->step = a->step < out->step ? a->step : out->step;
+        if (a->stride != stride)
+            continue;
+        out->references += a->references;
+        out->a.n = a->a.n < out->a.n ? a->a.n : out->a.n;
+        for (uint32_t k = 0; k < a->a.n; k++)
+            out->a.at[k] += (double)a->references * a->a.at[k];
+    }
+    for (uint32_t k = 0; k < out->a.n; k++)
+        out->a.at[k] = weighted(out->a.at[k], (double)out->references);
+}
+
+static void most_of(double *most, double x)
+{
+    *most = x > *most ? x : *most;
+}
+
+void mscope_shards_daemon(const mscope_rec_daemon *const *part, size_t n, mscope_rec_daemon *out)
+{
+    *out = *part[0];
+    for (size_t i = 1; i < n; i++) {
+        const mscope_rec_daemon *d = part[i];
+        out->epoch += d->epoch;
+        out->uptime = d->uptime < out->uptime ? d->uptime : out->uptime;
+        out->tables = d->tables > out->tables ? d->tables : out->tables;
+        out->sessions += d->sessions;
+        out->frames_in += d->frames_in;
+        out->bytes_in += d->bytes_in;
+        out->steps_applied += d->steps_applied;
+        out->frames_refused += d->frames_refused;
+        out->frames_duplicate += d->frames_duplicate;
+        out->lost_frames += d->lost_frames;
+        out->records_out += d->records_out;
+        out->records_dropped += d->records_dropped;
+        out->replay_requests += d->replay_requests;
+        out->replay_refused += d->replay_refused;
+        out->state_saves += d->state_saves;
+        most_of(&out->interval, d->interval);
+        most_of(&out->late_max, d->late_max);
+        most_of(&out->late_worst, d->late_worst);
+        most_of(&out->pause_max, d->pause_max);
+        most_of(&out->pause_worst, d->pause_worst);
+        most_of(&out->message_max, d->message_max);
+        most_of(&out->message_worst, d->message_worst);
+        most_of(&out->slice_max, d->slice_max);
+        most_of(&out->slice_worst, d->slice_worst);
+        out->publish_time += d->publish_time;
+    }
+}

@@ -1,0 +1,30 @@
+/* shards.h - records of the shards of one table, as the records one daemon over all its rows would publish
+ *
+ * Shards hold different rows of a table and see the same batches. Sums add; means are weighted by what they are means of:
+ * p and P by rows, g2 by occurrences, U and gm by row updates with the standard errors of the pooled samples, probe
+ * curvature by samples, Fisher curvature by updates, an autocorrelation by completed references; bounds add; retention,
+ * learning and delta are computed anew. Nothing is estimated: with every shard at the same step the result is that of one
+ * daemon to rounding, but for probe samples of rows that entered a band of a shard and left it empty between two records. Schedule values are those of the shard furthest ahead; step is that of the one furthest behind.
+ * Pure functions. Threads any.                                                                                */
+#ifndef MSCOPE_SHARDS_H
+#define MSCOPE_SHARDS_H
+
+#include <stddef.h>
+
+#include "mscope/wire.h"
+
+/* mscope_shards_band - one band from n >= 1 parts; a shard without rows in the band has no part
+ * whole: 0 when a shard of the table is missing: its sums are then unknown, not smaller             Cost O(n) */
+void mscope_shards_band(const mscope_rec_band *const *part, size_t n, int whole, mscope_rec_band *out);
+
+/* mscope_shards_table - the table from n >= 1 parts, and in *skew the steps between the first and the last of them */
+void mscope_shards_table(const mscope_rec_table *const *part, size_t n, int whole, mscope_rec_table *out,
+                         uint64_t *skew);
+
+/* mscope_shards_acf - from n >= 1 parts; parts whose stride is not that of the most references are left out */
+void mscope_shards_acf(const mscope_rec_acf *const *part, size_t n, mscope_rec_acf *out);
+
+/* mscope_shards_daemon - counters added, extremes compared */
+void mscope_shards_daemon(const mscope_rec_daemon *const *part, size_t n, mscope_rec_daemon *out);
+
+#endif
