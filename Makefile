@@ -34,6 +34,7 @@ EXTRA_risk  = -O3
 # -- sources, by the room they live in --------------------------------------------------
 CORE_SRC   = $(addprefix firmware/core/,err.c schedule.c moments.c activity.c kern.c kern_ref.c kern_v128.c \
              kern_v256.c kern_v512.c layout.c coalesce.c row.c table.c apply.c totals.c rows.c probe.c acf.c snapshot.c)
+THREADS_SRC = firmware/threads/workers.c
 PROTO_SRC  = protocol/endpoint.c protocol/bind.c protocol/fields.c protocol/ingest.c protocol/telemetry.c
 CLIENT_SRC = host/client/queue.c host/client/link.c host/client/heal.c host/client/check.c host/client/attach.c host/client/forward.c \
              host/client/subscribe.c
@@ -52,11 +53,11 @@ BENCH_SRC  = $(addprefix host/bench/,registry.c rng.c rows.c schedules.c gated.c
 BENCH_SRC += $(addprefix host/bench/,models.c linear_moments.c mixture_flow.c workload_uv.c workload_pca.c claims_001.c claims_003.c claims_003_pca.c)
 BENCH_SRC += $(addprefix host/bench/,workload_multi_index.c claims_004.c workload_gmm.c claims_003_mix.c)
 DEMO_SRC   = host/demo/trainer.c host/demo/model.c host/demo/text.c
-TESTS      = test_exact test_totals test_kern test_core test_wire test_engine test_realtime test_client test_subscribe test_verdict test_spectrum test_theory test_logistic test_theory_vectors test_theory_mc test_conflict test_advice test_bench_models
+TESTS      = test_exact test_totals test_kern test_core test_parallel test_wire test_engine test_realtime test_client test_subscribe test_verdict test_spectrum test_theory test_logistic test_theory_vectors test_theory_mc test_conflict test_advice test_bench_models
 TESTS     += test_tape
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
-LIB_OBJ    = $(call obj,$(CORE_SRC) $(PROTO_SRC) $(CLIENT_SRC))
+LIB_OBJ    = $(call obj,$(CORE_SRC) $(THREADS_SRC) $(PROTO_SRC) $(CLIENT_SRC))
 HOST_OBJ   = $(call obj,$(THEORY_SRC) $(DIAG_SRC) $(RECORD_SRC))
 PROGRAMS   = $(if $(DAEMON_SRC),$(BUILD)/momentscoped) $(if $(CLI_SRC),$(BUILD)/momentscope) $(if $(DEMO_SRC),$(BUILD)/demo_trainer) \
              $(if $(MPI_LIBS),$(BUILD)/momentscope_mpi.so)
@@ -103,7 +104,7 @@ $(BUILD)/libmomentscope.a: $(LIB_OBJ)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 $(BUILD)/libmomentscope.so: $(LIB_OBJ)
-	$(Q)$(CC) $(SAN) -shared -o $@ $^ $(LDFLAGS) $(ZMQ_LIBS) -lm
+	$(Q)$(CC) $(SAN) -shared -o $@ $^ $(LDFLAGS) $(ZMQ_LIBS) -lm -pthread
 
 $(BUILD)/libmscope_host.a: $(HOST_OBJ)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
@@ -226,7 +227,7 @@ asan: ## compiled tests and the daemon's under AddressSanitizer and UBSan
 tsan: ## what has threads under ThreadSanitizer
 	@$(MAKE) -j2 all tests BUILD=$(BUILD)/tsan OPT="-O1 -g" SAN="-fsanitize=thread"
 	@TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp halt_on_error=1" MOMENTSCOPE_SANITIZED=1 BUILD=$(BUILD)/tsan \
-	    PYTHON=$(PYTHON) tests/run test_daemon test_engine test_client
+	    PYTHON=$(PYTHON) tests/run test_daemon test_engine test_client test_parallel
 
 valgrind: all tests ## memory errors and leaks
 	@MOMENTSCOPE_SANITIZED=1 BUILD=$(BUILD) PYTHON=$(PYTHON) \
