@@ -113,9 +113,24 @@ static void log_ticks(const mscope_canvas *c, int vertical, double lo, double hi
         }
 }
 
+/* The caller's own values, at most eight of them. */
+static void own_ticks(const mscope_canvas *c, int vertical, const double *at, size_t n)
+{
+    const int in_logs = vertical ? c->log_y : c->log_x;
+    for (size_t i = 0; i < n; i += (n + 7) / 8) {
+        char label[32];
+        snprintf(label, sizeof label, "%.3g", at[i]);
+        tick(c, vertical, in_logs ? log10(at[i]) : at[i], label);
+    }
+}
+
 static void ticks(const mscope_canvas *c, int vertical)
 {
     const double lo = vertical ? c->y0 : c->x0, hi = vertical ? c->y1 : c->x1, by = tick_step(lo, hi);
+    if (vertical ? c->n_own_y > 0 : c->n_own_x > 0) {
+        own_ticks(c, vertical, vertical ? c->own_y : c->own_x, vertical ? c->n_own_y : c->n_own_x);
+        return;
+    }
     if (vertical ? c->log_y : c->log_x) {
         log_ticks(c, vertical, lo, hi);
         return;
@@ -156,6 +171,15 @@ void mscope_canvas_legend(const mscope_canvas *c, int line, const char *label)
     const double y = TOP + 12 + 19 * line;
     cairo_move_to(c->cr, LEFT + PLOT_W + 16, y - 4);
     cairo_line_to(c->cr, LEFT + PLOT_W + 40, y - 4);
+    cairo_stroke(c->cr);
+    mscope_canvas_text(c, LEFT + PLOT_W + 48, y, 0, 12, label);
+}
+
+void mscope_canvas_legend_ring(const mscope_canvas *c, int line, const char *label)
+{
+    const double y = TOP + 12 + 19 * line;
+    cairo_new_sub_path(c->cr);
+    cairo_arc(c->cr, LEFT + PLOT_W + 28, y - 4, 5, 0, 6.2831853);
     cairo_stroke(c->cr);
     mscope_canvas_text(c, LEFT + PLOT_W + 48, y, 0, 12, label);
 }

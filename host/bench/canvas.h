@@ -2,6 +2,8 @@
 #ifndef MSCOPE_BENCH_CANVAS_H
 #define MSCOPE_BENCH_CANVAS_H
 
+#include <stddef.h>
+
 #include <cairo.h>
 
 enum { MSCOPE_CANVAS_LEFT = 86, MSCOPE_CANVAS_TOP = 50, MSCOPE_CANVAS_W = 560, MSCOPE_CANVAS_H = 420 };
@@ -13,6 +15,8 @@ typedef struct mscope_canvas {
     const char *path;
     double x0, x1, y0, y1;
     int log_x, log_y, svg;
+    const double *own_x, *own_y;     /* values to mark instead of round numbers, ascending; NULL: none */
+    size_t n_own_x, n_own_y;
 } mscope_canvas;
 
 /* PNG, or SVG by the ending of path. close draws no more and writes the file. Both return 0, or -1 with a message. */
@@ -30,7 +34,8 @@ void mscope_canvas_text(const mscope_canvas *c, double x, double y, double align
 void mscope_canvas_frame(const mscope_canvas *c, const char *title, const char *x_label, const char *y_label);
 /* Until cairo_restore nothing is drawn outside the frame. */
 void mscope_canvas_clip(const mscope_canvas *c);
-/* A stroke in the present colour and width, and what it stands for, beside the frame. */
+/* A stroke in the present colour and width (or a ring), and what it stands for, beside the frame. */
 void mscope_canvas_legend(const mscope_canvas *c, int line, const char *label);
+void mscope_canvas_legend_ring(const mscope_canvas *c, int line, const char *label);
 
 #endif

@@ -1,7 +1,8 @@
 /* claims_000.c - what arXiv 2605.28961 says in numbers, and the tolerance that each gets
  *
  * Main against limit: the paper calls the two indistinguishable to plotting accuracy at d = 1e4; a deviation passes when it
- * is under 3 % of the curve's height there and falls from d = 1e2 to 1e4. Figures 8 and 9 are drawn at d = 1e3.     */
+ * is under 3 % of the curve's height there and falls from d = 1e2 to 1e4. Figures 8 and 9 are drawn at d = 1e3. Figure 24, whose
+ * clocks part as d^0.2 only, is judged by that exponent instead.                                             */
 #include <math.h>
 
 #include "claims_000.h"
@@ -37,7 +38,7 @@ const mscope_claim mscope_claims_000[] = {
     { "000", "Figure 21", MAIN_LIMIT, 0, 0.03, 21, 0.1, mscope_000_ls_limit },
     { "000", "Figure 22", MAIN_LIMIT, 0, 0.03, 22, 5, mscope_000_lr_limit },
     { "000", "Figure 23", MAIN_LIMIT, 0, 0.03, 23, 5, mscope_000_lr_limit },
-    { "000", "Figure 24", MAIN_LIMIT, 0, 0.03, 24, 5, mscope_000_lr_limit },
+    { "000", "Figure 24", "main against limit: exponent of the deviation in d", -0.2, 0.02, 24, 5, mscope_000_lr_trend },
     { "000", "Figure 24", "s* of the floor", -0.059, 5e-4, 0, 0.1, mscope_000_lr_floor },
     { "000", "Figure 24", "R* of the floor", 0.291, 5e-4, 1, 0.1, mscope_000_lr_floor },
     { "000", "Figure 24", "alpha* of the floor", 1.030, 5e-4, 2, 0.1, mscope_000_lr_floor },

@@ -15,5 +15,11 @@ const mscope_claim mscope_claims_003[] = {
     { "003", "Figure 10", "XOR, K = 4: probability of success", 0.09375, 0, 4, 90, mscope_003_mixture },
     { "003", "Sec. 9.4", "XOR, K = 4: the same by margins at 300 N steps", 0.09375, 0, 4, 110, mscope_003_mixture_grown },
     { "003", "(5.2)", "XOR, K = 6: probability of success", 0.38085938, 0, 6, 120, mscope_003_mixture },
+    { "003", "Prop. 4.3", "GMM ring: noise across it, variance per time", 0.07687248, 0.0077, 2, 2, mscope_003_ring_noise },
+    { "003", "Prop. 4.3", "GMM ring: variance across it at time 5", 1.41915, 0.14, 2, 10, mscope_003_ring_later },
+    { "003", "Prop. 4.3", "GMM ring: variance along it over across (rank 1)", 0, 1e-6, 2, 10, mscope_003_ring_rank },
+    { "003", "Prop. 5.1", "XOR rings: noise across one, variance per time", 0.01972823, 0.002, 4, 2, mscope_003_ring_noise },
+    { "003", "Prop. 5.1", "XOR rings: variance across one at time 10", 0.333735, 0.033, 4, 20, mscope_003_ring_later },
+    { "003", "Prop. 5.1", "XOR rings: correlation of the two", -1.0 / 3, 0, 4, 20, mscope_003_ring_rank },
     { NULL, NULL, NULL, 0, 0, 0, 0, NULL },
 };

@@ -63,7 +63,7 @@ void mscope_plot_end(void)
 
 int mscope_plot_risk(const mscope_result *r, const char *path)
 {
-    mscope_canvas c = { .log_y = 1, .x1 = fmax(r->horizon, 1) };
+    mscope_canvas c = { .x1 = fmax(r->horizon, 1) };
     char title[256], label[64];
     double lo = 1, hi = 1;
     if (mscope_canvas_open(&c, path) < 0)
@@ -74,8 +74,11 @@ int mscope_plot_risk(const mscope_result *r, const char *path)
                 lo = b == r->bands ? fmin(lo, r->risk[b][i]) : lo;
                 hi = fmax(hi, r->risk[b][i]);
             }
-    c.y0 = log10(fmax(lo, 1e-12)) - 1.5;         /* the total and what is above it; fast bands may leave the frame */
-    c.y1 = log10(fmin(hi, 1e6)) + 0.1;
+    c.log_y = hi / lo > 4;
+    const double margin = c.log_y ? 0.1 : 0.05 * fmax(hi - lo, 1e-3);
+    const double below = r->bands > 1 ? 1.5 : margin;   /* the total and what is above it; fast bands may leave the frame */
+    c.y0 = c.log_y ? log10(fmax(lo, 1e-12)) - below : lo - margin;
+    c.y1 = c.log_y ? log10(fmin(hi, 1e6)) + margin : hi + margin;
     name_of(r, title, sizeof title);
     mscope_canvas_frame(&c, title, "step", "risk over risk at the start");
     mscope_canvas_clip(&c);
@@ -93,7 +96,7 @@ int mscope_plot_risk(const mscope_result *r, const char *path)
     mscope_canvas_legend(&c, 0, "all");
     if (expected(&c, r)) {
         cairo_set_source_rgb(c.cr, 0.80, 0.25, 0.20);
-        mscope_canvas_legend(&c, r->bands > 1 ? 1 + (int)r->bands : 1, "ring: theory, at the end");
+        mscope_canvas_legend_ring(&c, r->bands > 1 ? 1 + (int)r->bands : 1, "theory, at the end");
     }
     cairo_set_line_width(c.cr, 1.8);
     for (size_t b = 0; b < r->bands && r->bands > 1; b++) {
@@ -302,7 +305,12 @@ int mscope_plot_heat(const mscope_results *all, const char *path)
     c.x1 = ex[nx];
     c.y0 = ey[0];
     c.y1 = ey[ny];
-    snprintf(title, sizeof title, "%s, %s, %s, B %.6g: steps to target", like->workload, like->schedule, like->semantics,
+    c.own_x = vx;
+    c.n_own_x = nx;
+    c.own_y = vy;
+    c.n_own_y = ny;
+    const int len = snprintf(title, sizeof title, "%s, %s, %s", like->workload, like->schedule, like->semantics);
+    snprintf(title + len, sizeof title - (size_t)len, isnan(like->batch) ? ": steps to target" : ", B %.6g: steps to target",
              like->batch);
     mscope_canvas_frame(&c, title, "eta", "eps = 1 - beta");
     mscope_canvas_clip(&c);

@@ -28,7 +28,7 @@ static const mscope_bench_param gmm_params[] = {
     { "width", 2, 1, 64, 1, "units K" },
     { "lambda", 1000, 1e-6, 1e12, 0, "signal-to-noise: variance of a cluster is 1/lambda" },
     { "alpha", 0.1, 0, 1, 0, "ridge penalty; clusters are learnt below 1/4" },
-    { "ring", 0, 0, 1, 1, "1: start on the unstable fixed points, all units on +mu, equal weights" },
+    { "ring", 0, 0, 1, 0, "0: random start; else on the unstable ring, all units on +mu: share of sum v^2 in the first" },
     { NULL, 0, 0, 0, 0, NULL },
 };
 
@@ -37,7 +37,7 @@ static const mscope_bench_param xor_params[] = {
     { "width", 4, 1, 64, 1, "units K" },
     { "lambda", 1000, 1e-6, 1e12, 0, "signal-to-noise: variance of a cluster is 1/lambda" },
     { "alpha", 0.1, 0, 1, 0, "ridge penalty; clusters are learnt below 1/8" },
-    { "ring", 0, 0, 1, 1, "1: start on the unstable fixed points, half the units on +mu, half on -nu" },
+    { "ring", 0, 0, 1, 0, "0: random start; else half the units on +mu, half on -nu: share of a half's sum v^2 in its first" },
     { NULL, 0, 0, 0, 0, NULL },
 };
 
@@ -61,16 +61,17 @@ static void fini(void *self)
     free(w);
 }
 
-/* v = m on every unit, sum of v^2 over a cluster's units -logit(clusters alpha), nothing across. xor: the second half sees -nu
- * with v = m.nu < 0, the other sign of the paper's own example. */
-static void on_ring(mixture *w)
+/* Propositions 4.3 and 5.1: v = m on every unit, sum of v^2 over a group's units -logit(clusters alpha), nothing across. xor: the
+ * second half has v = m.nu < 0. The others of a group share what its first leaves. */
+static void on_ring(mixture *w, double first)
 {
-    const double share = (double)w->clusters * w->alpha, groups = w->clusters == 2 ? 1 : 2;
-    const double a = sqrt(fmax(-log(share / (1 - share)), 0) / ((double)w->k / groups));
+    const double share = (double)w->clusters * w->alpha, square = fmax(-log(share / (1 - share)), 0);
+    const size_t half = w->clusters == 4 ? (w->k + 1) / 2 : w->k;
     memset(w->theta, 0, w->k * (w->n + 1) * sizeof *w->theta);
     for (size_t i = 0; i < w->k; i++) {
-        const int nu = w->clusters == 4 && 2 * i >= w->k;
-        w->theta[i * w->n + (size_t)nu] = w->theta[w->k * w->n + i] = nu ? -a : a;
+        const size_t nu = i >= half, units = nu ? w->k - half : half, leads = i == 0 || i == half;
+        const double part = units == 1 ? 1 : leads ? first : (1 - first) / ((double)units - 1);
+        w->theta[i * w->n + nu] = w->theta[w->k * w->n + i] = (nu ? -1 : 1) * sqrt(part * square);
     }
 }
 
@@ -98,7 +99,7 @@ static int init(void **self, const double *a, uint64_t seed, size_t clusters)
     for (size_t i = 0; i < held; i++)
         w->theta[i] = (i < w->k * w->n ? scale : 1) * mscope_bench_normal(w->rng);
     if (a[RING] > 0)
-        on_ring(w);
+        on_ring(w, a[RING]);
     return 0;
 }
 
