@@ -54,7 +54,7 @@ BENCH_SRC += $(addprefix host/bench/,models.c linear_moments.c mixture_flow.c wo
 BENCH_SRC += $(addprefix host/bench/,workload_multi_index.c claims_004.c workload_gmm.c claims_003_mix.c claims_003_ring.c)
 DEMO_SRC   = host/demo/trainer.c host/demo/model.c host/demo/text.c
 TESTS      = test_exact test_totals test_kern test_core test_parallel test_wire test_engine test_realtime test_client test_subscribe test_verdict test_spectrum test_theory test_logistic test_theory_vectors test_theory_mc test_conflict test_advice test_bench_models
-TESTS     += test_tape
+TESTS     += test_tape test_reproduce
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_OBJ    = $(call obj,$(CORE_SRC) $(THREADS_SRC) $(PROTO_SRC) $(CLIENT_SRC))
@@ -166,6 +166,10 @@ LINK_test_realtime = $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc mmap p
                      pthread_rwlock_wrlock pthread_spin_lock pthread_cond_wait pthread_join open fsync nanosleep) \
                    -Wl,--start-group $(BUILD)/libmscope_daemon.a $(BUILD)/libmomentscope.a -Wl,--end-group
 $(BUILD)/tests/test_realtime: $(BUILD)/libmscope_daemon.a
+
+# Its own table of claims, so not the registry: nothing else of the bench is named.
+LINK_test_reproduce = $(BUILD)/libmscope_bench.a $(BUILD)/libmscope_host.a $(BUILD)/libmomentscope.a
+$(BUILD)/tests/test_reproduce: $(BUILD)/libmscope_bench.a
 
 # Of the bench the linker takes what the registry names: workloads and claims.
 LINK_test_bench_models = $(BUILD)/libmscope_bench.a $(BUILD)/libmscope_host.a $(BUILD)/libmomentscope.a

@@ -3,6 +3,7 @@
 
 #include "bench/linear_moments.h"
 #include "bench/models.h"
+#include "bench/schedules.h"
 
 #define SEED 7
 
@@ -380,6 +381,50 @@ static void test_targets(void **state)
     }
 }
 
+/* Rules at points where the sources' formulas give plain numbers. */
+static void test_schedules_are_their_sources(void **state)
+{
+    static const struct {
+        const char *rule;
+        double t, eta, eps, gain, direct;
+    } cases[] = {
+        { "sgd", 7, 2, 1, 1, 0 },
+        { "constant", 7, 2, 0.1, 0.1, 0 },
+        { "warmup", 24, 1, 0.1, 0.1, 0 },          /* 25 of 50 */
+        { "cosine", 525, 1, 0.1, 0.1, 0 },         /* half of what is left after 50 */
+        { "step", 300, 0.5, 0.1, 0.1, 0 },         /* 2^-2 */
+        { "inv-t", 500, 2.0 / 11, 0.1, 0.1, 0 },
+        { "wsd", 900, 1, 0.1, 0.1, 0 },
+        { "wsd-sqrt", 850, 1, 0.1, 0.1, 0 },       /* 1 - sqrt(1/4) */
+        { "dim-adapted", 0, 2, 1.0 / 40, 1.0 / 40, 0 },
+        /* delta = 4 + 3/2, g2 = min(1, 8/16); g3 = g2/80, or (g2/2) (1+t)^-1/2 */
+        { "dana-constant", 5.5, 0.5 / 80, 0.5, 1, 0.5 },
+        { "dana-decaying", 8, 0.25 / 3, 5.5 / 13.5, 1, 0.5 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < LEN(cases); i++) {
+        mscope_bench_schedule s = { .rule = mscope_bench_rule_find(cases[i].rule), .steps = 1000, .dim = 40, .batch = 8 };
+        mscope_bench_rates a;
+        assert_true(s.rule != NULL && s.rule->source != NULL);
+        for (int k = 0; k < MSCOPE_RULE_PARAMS; k++)
+            s.param[k] = mscope_bench_rule_params[k].value;
+        s.param[MSCOPE_RULE_ETA] = 2;
+        s.param[MSCOPE_RULE_TRACE] = 16;
+        mscope_bench_rates_at(&s, cases[i].t, &a);
+        CHECK(fabs(a.eta - cases[i].eta) < 1e-12 && fabs(a.eps - cases[i].eps) < 1e-12 && fabs(a.gain - cases[i].gain) < 1e-12 &&
+              fabs(a.direct - cases[i].direct) < 1e-12, "%s at %g: eta %g eps %g gain %g direct %g", cases[i].rule, cases[i].t, a.eta,
+              a.eps, a.gain, a.direct);
+    }
+    /* eps = C (eta eps)^(2/3), implicit in our eta */
+    mscope_bench_schedule s = { .rule = mscope_bench_rule_find("two-thirds"), .steps = 1000 };
+    mscope_bench_rates a;
+    s.param[MSCOPE_RULE_ETA] = 3;
+    s.param[MSCOPE_RULE_C23] = 0.17;
+    mscope_bench_rates_at(&s, 0, &a);
+    CHECK(fabs(a.eps / (0.17 * pow(a.eta * a.eps, 2.0 / 3)) - 1) < 1e-12, "two-thirds: eps %g", a.eps);
+}
+
 static void test_intervals_and_slopes(void **state)
 {
     const double x[] = { 1, 2, 3, 4 }, y[] = { 3, 5, 7, 9 };
@@ -406,6 +451,7 @@ int main(void)
         cmocka_unit_test(test_multi_index_limit_of_large_d),
         cmocka_unit_test(test_theory_says_when_it_does_not_know),
         cmocka_unit_test(test_targets),
+        cmocka_unit_test(test_schedules_are_their_sources),
         cmocka_unit_test(test_intervals_and_slopes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

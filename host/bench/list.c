@@ -25,7 +25,7 @@ int mscope_bench_list(int argc, char **argv)
     printf("workloads, with parameter, default, meaning and range:\n");
     for (size_t i = 0; mscope_workloads[i] != NULL; i++) {
         const mscope_workload *w = mscope_workloads[i];
-        printf("\n  %-12s %s%s\n", w->name, w->help, w->theory != NULL ? " [theory]" : "");
+        printf("\n  %-12s %s%s\n", w->name, w->help, w->theory == NULL ? "" : w->advise == NULL ? " [theory]" : " [theory, advice]");
         params(w->params);
     }
     printf("\nschedules, with the parameters they read:\n\n");
@@ -34,8 +34,9 @@ int mscope_bench_list(int argc, char **argv)
         for (int k = 0; k < MSCOPE_RULE_PARAMS; k++)
             if (r->reads >> k & 1)
                 printf(" %s", mscope_bench_rule_params[k].name);
-        printf("\n");
+        printf("\n      from: %s\n", r->source);
     }
+    printf("\n  not here: adana, dana-star: they need a running mean of g^2 a coordinate, which neither the core nor a workload keeps\n");
     printf("\nparameters of schedules:\n");
     params(mscope_bench_rule_params);
     printf("\nsemantics of rows without a gradient: catchup dense frozen row-clock\n");

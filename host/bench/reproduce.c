@@ -160,6 +160,7 @@ int mscope_bench_reproduce(int argc, char **argv)
     const int first = mscope_ranks_mine() == 0;
     long jobs = 1;
     int c, strict = 0;
+    memset(&j, 0, sizeof j);
     j.seed = 1;
     optind = 1;
     while ((c = getopt_long(argc, argv, "h", known, NULL)) != -1) {

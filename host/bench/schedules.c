@@ -133,6 +133,9 @@ static void dana_decaying(const mscope_bench_schedule *s, double t, mscope_bench
     dana(s, t, 0.5 * pow(1 + t, -1 / (2 * par(s, MSCOPE_RULE_ALPHA))), out);
 }
 
+#define BIGRAM "bigram_momentum.py of the authors of 2605.28961"
+#define DANA_CODE "dana_plrf.py of the authors of 2505.16098; set trace, alpha, zeta by the workload"
+
 enum {
     ETA = 1 << MSCOPE_RULE_ETA,
     EPS = 1 << MSCOPE_RULE_EPS,
@@ -142,22 +145,37 @@ enum {
 };
 
 const mscope_bench_rule mscope_bench_rules[] = {
-    { "sgd", "no momentum", ETA, 0, 1, sgd },
-    { "constant", "one eta, one beta", ETA | EPS, 0, 1, constant },
-    { "nesterov", "the same with look-ahead", ETA | EPS, 0, 1, nesterov },
-    { "warmup", "eta rises linearly, then stays", ETA | EPS | WARM, 0, 0, warmup },
-    { "cosine", "warm-up, then half a cosine to 0", ETA | EPS | WARM, 0, 0, cosine },
-    { "step", "eta halves every eighth of the run", ETA | EPS, 0, 0, step_decay },
-    { "inv-t", "eta/(1 + 20 t/T)", ETA | EPS, 0, 0, inv_t },
-    { "wsd", "warm-up, constant, linear to 0", ETA | EPS | WARM | FROM, 0, 0, wsd },
-    { "wsd-sqrt", "warm-up, constant, 1 - sqrt to 0", ETA | EPS | WARM | FROM, 0, 0, wsd_sqrt },
-    { "two-thirds", "1 - beta = C eta_hb^(2/3)", ETA | 1 << MSCOPE_RULE_C23, 0, 1, two_thirds },
-    { "dim-adapted", "1 - beta = c/d", ETA | 1 << MSCOPE_RULE_C_DIM, 0, 1, dim_adapted },
-    { "dana-constant", "DANA, constant g3 = g2/(2d)", ETA | DANA, 0, 0, dana_constant },
-    { "dana-decaying", "DANA, g3 falls as (1+t)^(-1/(2 alpha))", ETA | DANA, 0, 0, dana_decaying },
-    { "per-band-eta", "an eta a band by the exact maps, one beta", ETA | EPS, 1, 1, constant },
-    { "per-band-eps", "a beta a band by the exact maps, one eta", ETA | EPS, 2, 1, constant },
-    { NULL, NULL, 0, 0, 0, NULL },
+    { "sgd", "no momentum",
+      "definition", ETA, 0, 1, sgd },
+    { "constant", "one eta, one beta",
+      "definition", ETA | EPS, 0, 1, constant },
+    { "nesterov", "the same with look-ahead",
+      "torch.optim.SGD(nesterov=True), in EMA form", ETA | EPS, 0, 1, nesterov },
+    { "warmup", "eta rises linearly, then stays",
+      BIGRAM "; default warmup is ours", ETA | EPS | WARM, 0, 0, warmup },
+    { "cosine", "warm-up, then half a cosine to 0",
+      BIGRAM " without warm-up; that it waits for the warm-up is a convention", ETA | EPS | WARM, 0, 0, cosine },
+    { "step", "eta halves every eighth of the run",
+      BIGRAM, ETA | EPS, 0, 0, step_decay },
+    { "inv-t", "eta/(1 + 20 t/T)",
+      BIGRAM, ETA | EPS, 0, 0, inv_t },
+    { "wsd", "warm-up, constant, linear to 0",
+      BIGRAM, ETA | EPS | WARM | FROM, 0, 0, wsd },
+    { "wsd-sqrt", "warm-up, constant, 1 - sqrt to 0",
+      BIGRAM, ETA | EPS | WARM | FROM, 0, 0, wsd_sqrt },
+    { "two-thirds", "1 - beta = C eta_hb^(2/3)",
+      "2210.16400 (10); C = 0.17 is fitted to its toy model", ETA | 1 << MSCOPE_RULE_C23, 0, 1, two_thirds },
+    { "dim-adapted", "1 - beta = c/d",
+      "shape of SDAHB (2106.03696, as told in 2605.28961); c = 1 is a convention", ETA | 1 << MSCOPE_RULE_C_DIM, 0, 1, dim_adapted },
+    { "dana-constant", "DANA, constant g3 = g2/(2d)",
+      DANA_CODE, ETA | DANA, 0, 0, dana_constant },
+    { "dana-decaying", "DANA, g3 falls as (1+t)^(-1/(2 alpha))",
+      DANA_CODE, ETA | DANA, 0, 0, dana_decaying },
+    { "per-band-eta", "an eta a band by the exact maps, one beta",
+      "search over the exact maps, here", ETA | EPS, 1, 1, constant },
+    { "per-band-eps", "a beta a band by the exact maps, one eta",
+      "search over the exact maps, here", ETA | EPS, 2, 1, constant },
+    { NULL, NULL, NULL, 0, 0, 0, NULL },
 };
 
 const mscope_bench_rule *mscope_bench_rule_find(const char *name)

@@ -254,7 +254,7 @@ static double target(void *self, size_t b)
 
 const mscope_workload mscope_workload_gmm = {
     .name = "gmm",
-    .help = "two-layer ReLU network on two Gaussian clusters, a fresh sample a step; half of all starts succeed",
+    .help = "two-layer ReLU network on two Gaussian clusters, a fresh sample a step; half of all starts succeed; theory to 8 units",
     .params = gmm_params,
     .stats = stats,
     .init = init_gmm,
@@ -267,7 +267,7 @@ const mscope_workload mscope_workload_gmm = {
 
 const mscope_workload mscope_workload_xor = {
     .name = "xor",
-    .help = "two-layer ReLU network on four clusters in XOR position; 3/32 of all starts succeed at width 4",
+    .help = "two-layer ReLU network on four clusters in XOR position; 3/32 of all starts succeed at width 4; theory to 8 units",
     .params = xor_params,
     .stats = stats,
     .init = init_xor,

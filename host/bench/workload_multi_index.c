@@ -293,7 +293,7 @@ static double target(void *self, size_t b)
 
 const mscope_workload mscope_workload_multi_index = {
     .name = "multi-index",
-    .help = "multi-pass SGD, linear or tanh with Huber loss: subsets, Poisson clocks, or the Gaussian SME; eta is one visit's",
+    .help = "multi-pass SGD, linear or tanh with Huber loss: subsets, Poisson clocks, or the Gaussian SME; eta is one visit's; theory if linear, d <= 256",
     .params = params,
     .stats = stats,
     .init = init,

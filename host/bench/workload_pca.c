@@ -232,7 +232,7 @@ static double target(void *self, size_t b)
 
 const mscope_workload mscope_workload_pca = {
     .name = "pca",
-    .help = "spiked matrix or tensor PCA, a fresh sample a step; exact in law at any dimension",
+    .help = "spiked matrix or tensor PCA, a fresh sample a step; exact in law at any dimension; theory away from chance",
     .params = params,
     .stats = stats,
     .init = init,

@@ -258,7 +258,7 @@ static int theory(void *self, const mscope_bench_rates *a, double t, mscope_benc
 
 const mscope_workload mscope_workload_uv = {
     .name = "uv",
-    .help = "two-layer linear, tanh or ReLU network with label noise; risk is the trace of the Hessian",
+    .help = "two-layer linear, tanh or ReLU network with label noise; risk is the trace of the Hessian; theory but for ReLU",
     .params = params,
     .stats = stats,
     .init = init,
