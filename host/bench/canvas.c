@@ -97,11 +97,12 @@ static void tick(const mscope_canvas *c, int vertical, double at, const char *la
     }
 }
 
-/* Powers of ten, thinned out over many decades and filled in with 2 and 5 over few. */
+/* Powers of ten, thinned out over many decades and filled in over few. */
 static void log_ticks(const mscope_canvas *c, int vertical, double lo, double hi)
 {
-    static const double part[] = { 1, 2, 5 };
-    const int parts = hi - lo < 2.6 ? 3 : 1;
+    static const double some[] = { 1, 2, 5 }, many[] = { 1, 1.5, 2, 3, 4, 5, 6, 7, 8 };
+    const double *part = hi - lo < 0.8 ? many : some;
+    const int parts = hi - lo < 0.8 ? 9 : hi - lo < 2.6 ? 3 : 1;
     const double by = fmax(1, ceil((hi - lo) / 8));
     for (double at = floor(lo / by) * by; at <= hi; at += by)
         for (int k = 0; k < parts; k++) {

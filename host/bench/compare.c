@@ -95,7 +95,7 @@ static int plots(const mscope_result *r, const char *prefix, const char *ending,
     char path[512];
     snprintf(path, sizeof path, "%s-risk-%zu.%s", prefix, number, ending);
     int rc = mscope_plot_risk(r, path);
-    if (!isnan(r->eps) && !isnan(r->batch)) {
+    if (!isnan(r->eps) && r->batch > 0) {
         snprintf(path, sizeof path, "%s-plane-%zu.%s", prefix, number, ending);
         rc |= mscope_plot_plane(r, path);
     }

@@ -17,8 +17,24 @@ static void name_of(const mscope_result *r, char *out, size_t len)
     size_t n = (size_t)snprintf(out, len, "%s, %s, %s: eta %.4g", r->workload, r->schedule, r->semantics, r->eta);
     if (!isnan(r->eps) && n < len)
         n += (size_t)snprintf(out + n, len - n, ", eps %.4g", r->eps);
-    if (!isnan(r->batch) && n < len)
+    if (r->batch > 0 && n < len)
         snprintf(out + n, len - n, ", B %.6g", r->batch);
+    else if (!isnan(r->batch) && n < len)
+        snprintf(out + n, len - n, ", all data at once");
+}
+
+static const double dash[] = { 7, 5 };
+
+/* Dark where rows are frequent; by place where bands do not differ in frequency. */
+static void band_ink(const mscope_canvas *c, const mscope_result *r, size_t b)
+{
+    double lo = INFINITY, hi = 0;
+    for (size_t k = 0; k < r->bands; k++) {
+        lo = fmin(lo, r->p[k]);
+        hi = fmax(hi, r->p[k]);
+    }
+    const double place = r->bands > 1 ? (double)b / (double)(r->bands - 1) : 0;
+    mscope_canvas_ink(c->cr, 0.93 * (lo > 0 && hi > 1.01 * lo ? log(hi / r->p[b]) / log(hi / lo) : place));
 }
 
 /* ---- risk curves ------------------------------------------------------------------------------------------- */
@@ -65,44 +81,58 @@ int mscope_plot_risk(const mscope_result *r, const char *path)
 {
     mscope_canvas c = { .x1 = fmax(r->horizon, 1) };
     char title[256], label[64];
-    double lo = 1, hi = 1;
+    double lo = 1, hi = 1, least = r->target > 0 ? fmin(r->target, 1) : 1;
     if (mscope_canvas_open(&c, path) < 0)
         return mscope_canvas_close(&c);
     for (size_t b = 0; b <= r->bands; b++)
         for (size_t i = 0; i < r->points; i++)
             if (r->risk[b][i] > 0 && isfinite(r->risk[b][i])) {
                 lo = b == r->bands ? fmin(lo, r->risk[b][i]) : lo;
+                least = fmin(least, r->risk[b][i]);
                 hi = fmax(hi, r->risk[b][i]);
             }
-    c.log_y = hi / lo > 4;
-    const double margin = c.log_y ? 0.1 : 0.05 * fmax(hi - lo, 1e-3);
-    const double below = r->bands > 1 ? 1.5 : margin;   /* the total and what is above it; fast bands may leave the frame */
-    c.y0 = c.log_y ? log10(fmax(lo, 1e-12)) - below : lo - margin;
+    c.log_y = hi / least > 4;
+    const double margin = c.log_y ? 0.1 : 0.05 * fmax(hi - least, 1e-3);
+    /* The total and what is above it; fast bands may leave the frame. */
+    c.y0 = c.log_y ? fmax(log10(fmax(lo, 1e-12)) - 1.5, log10(fmax(least, 1e-14)) - margin) : least - margin;
     c.y1 = c.log_y ? log10(fmin(hi, 1e6)) + margin : hi + margin;
     name_of(r, title, sizeof title);
     mscope_canvas_frame(&c, title, "step", "risk over risk at the start");
     mscope_canvas_clip(&c);
     cairo_set_line_width(c.cr, 1.8);
     for (size_t b = 0; b < r->bands && r->bands > 1; b++) {
-        mscope_canvas_ink(c.cr, 0.93 * (double)b / (double)(r->bands - 1));
+        band_ink(&c, r, b);
         curve(&c, r, b);
     }
     cairo_set_source_rgb(c.cr, 0, 0, 0);
     cairo_set_line_width(c.cr, 2.6);
     curve(&c, r, r->bands);
+    cairo_set_line_width(c.cr, 1.2);
+    cairo_set_dash(c.cr, dash, 2, 0);
+    if (r->target > 0) {
+        cairo_move_to(c.cr, mscope_canvas_x(&c, 0), mscope_canvas_y(&c, r->target));
+        cairo_line_to(c.cr, mscope_canvas_x(&c, c.x1), mscope_canvas_y(&c, r->target));
+        cairo_stroke(c.cr);
+    }
     cairo_restore(c.cr);
     cairo_set_source_rgb(c.cr, 0, 0, 0);
     cairo_set_line_width(c.cr, 2.6);
     mscope_canvas_legend(&c, 0, "all");
     if (expected(&c, r)) {
         cairo_set_source_rgb(c.cr, 0.80, 0.25, 0.20);
-        mscope_canvas_legend_ring(&c, r->bands > 1 ? 1 + (int)r->bands : 1, "theory, at the end");
+        mscope_canvas_legend_ring(&c, r->bands > 1 ? 2 + (int)r->bands : 2, "theory, at the end");
     }
+    cairo_set_source_rgb(c.cr, 0, 0, 0);
+    cairo_set_line_width(c.cr, 1.2);
+    cairo_set_dash(c.cr, dash, 2, 0);
+    if (r->target > 0)
+        mscope_canvas_legend(&c, 1, "target of all");
+    cairo_set_dash(c.cr, NULL, 0, 0);
     cairo_set_line_width(c.cr, 1.8);
     for (size_t b = 0; b < r->bands && r->bands > 1; b++) {
         snprintf(label, sizeof label, "p = %.2g, %.0f row%s", r->p[b], r->rows[b], r->rows[b] > 1 ? "s" : "");
-        mscope_canvas_ink(c.cr, 0.93 * (double)b / (double)(r->bands - 1));
-        mscope_canvas_legend(&c, 1 + (int)b, label);
+        band_ink(&c, r, b);
+        mscope_canvas_legend(&c, 2 + (int)b, label);
     }
     return mscope_canvas_close(&c);
 }
@@ -116,8 +146,6 @@ static void line_through(const mscope_canvas *c, double slope)     /* eps = slop
     cairo_line_to(c->cr, mscope_canvas_x(c, b), mscope_canvas_y(c, slope * b));
     cairo_stroke(c->cr);
 }
-
-static const double dash[] = { 7, 5 };
 
 static void plane_legend(const mscope_canvas *c, double d)
 {
@@ -167,7 +195,7 @@ int mscope_plot_plane(const mscope_result *r, const char *path)
     cairo_line_to(c.cr, mscope_canvas_x(&c, hi), mscope_canvas_y(&c, r->eps));
     cairo_stroke(c.cr);
     for (size_t b = 0; b < r->bands; b++) {
-        mscope_canvas_ink(c.cr, r->bands > 1 ? 0.93 * (double)b / (double)(r->bands - 1) : 0);
+        band_ink(&c, r, b);
         cairo_arc(c.cr, mscope_canvas_x(&c, r->p[b]), mscope_canvas_y(&c, r->eps), 4 + 1.2 * log10(fmax(r->rows[b], 1)), 0, 6.2831853);
         cairo_fill(c.cr);
     }
@@ -237,12 +265,15 @@ static void draw_cells(const mscope_canvas *c, const mscope_results *all, const 
             cairo_set_source_rgb(c->cr, 0.85, 0.85, 0.85);
         else
             mscope_canvas_ink(c->cr, 1 - log(mean / lo) / fmax(log(hi / lo), 1e-9));
-        cairo_rectangle(c->cr, x, y, w + 0.5, h + 0.5);
-        cairo_fill(c->cr);
-        snprintf(label, sizeof label, "%.4g", mean);
-        if (isfinite(mean) && r->diverged == 0 && w > 38) {
+        cairo_rectangle(c->cr, x, y, w, h);
+        cairo_fill_preserve(c->cr);
+        cairo_set_source_rgb(c->cr, 1, 1, 1);         /* a thin border covers the seams that renderers leave */
+        cairo_set_line_width(c->cr, 1);
+        cairo_stroke(c->cr);
+        snprintf(label, sizeof label, isfinite(mean) ? "%.4g" : ">%.0f", isfinite(mean) ? mean : r->horizon);
+        if (r->diverged == 0 && w > 46) {
             cairo_set_source_rgba(c->cr, 1, 1, 1, 0.75);
-            cairo_rectangle(c->cr, x + w / 2 - 18, y + h / 2 - 8, 36, 16);
+            cairo_rectangle(c->cr, x + w / 2 - 22, y + h / 2 - 8, 44, 16);
             cairo_fill(c->cr);
             mscope_canvas_text(c, x + w / 2, y + h / 2 + 4, 0.5, 11, label);
         }
@@ -310,8 +341,12 @@ int mscope_plot_heat(const mscope_results *all, const char *path)
     c.own_y = vy;
     c.n_own_y = ny;
     const int len = snprintf(title, sizeof title, "%s, %s, %s", like->workload, like->schedule, like->semantics);
-    snprintf(title + len, sizeof title - (size_t)len, isnan(like->batch) ? ": steps to target" : ", B %.6g: steps to target",
-             like->batch);
+    if (isnan(like->batch))
+        snprintf(title + len, sizeof title - (size_t)len, ": steps to target");
+    else if (like->batch > 0)
+        snprintf(title + len, sizeof title - (size_t)len, ", B %.6g: steps to target", like->batch);
+    else
+        snprintf(title + len, sizeof title - (size_t)len, ", all data at once: steps to target");
     mscope_canvas_frame(&c, title, "eta", "eps = 1 - beta");
     mscope_canvas_clip(&c);
     draw_cells(&c, all, like, vx, nx, ex, vy, ny, ey, lo, hi);

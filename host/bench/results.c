@@ -100,6 +100,7 @@ static int take(mscope_results *r, const cJSON *o)
         return -1;
     end[g->seeds] = num(total, "end", NAN);
     theory[g->seeds] = num(total, "theory", NAN);
+    g->target = num(total, "target", NAN) / num(total, "start", NAN);
     g->seeds++;
     return 0;
 }

@@ -15,6 +15,7 @@ typedef struct mscope_result {
     double eta, eps, batch, d;               /* NaN where the schedule or workload has none             */
     size_t bands, seeds, diverged, points;
     double p[MSCOPE_BENCH_BANDS + 1], rows[MSCOPE_BENCH_BANDS + 1], horizon;
+    double target;                           /* of the total, over its risk at the start; the last seed's */
     double *steps[MSCOPE_BENCH_BANDS + 1];   /* one a seed; INFINITY: not reached                       */
     double *end;                             /* risk of the total at the end, one a seed; NaN: diverged */
     double *theory;                          /* its prediction; NaN where theory does not know          */
