@@ -27,8 +27,9 @@ MPI_PC     := $(firstword $(foreach p,ompi-c mpich,$(shell $(PKG) --exists $(p) 
 MPI_LIBS   := $(if $(MPI_PC),$(shell $(PKG) --libs $(MPI_PC)),$(shell mpicc --showme:link 2>/dev/null))
 EXTRA_ranks_mpi := $(patsubst -I%,-isystem%,$(if $(MPI_PC),$(shell $(PKG) --cflags $(MPI_PC)),$(shell mpicc --showme:compile 2>/dev/null)))
 endif
-# The demo model and the powers of coupled maps are plain loop nests; nothing else is built for speed alone.
+# The models on text and the powers of coupled maps are plain loop nests; nothing else is built for speed alone.
 EXTRA_model = -O3
+EXTRA_workload_bigram = -O3
 EXTRA_risk  = -O3
 
 # -- sources, by the room they live in --------------------------------------------------
@@ -48,7 +49,7 @@ RECORD_SRC = $(addprefix host/record/,tape_read.c tape_write.c contents.c relay.
 CLI_SRC    = $(addprefix host/cli/,main.c record.c replay.c watch.c watch_view.c watch_summary.c listen.c feed.c record_json.c check.c advise.c predict.c predict_json.c predict_ls.c predict_lr.c \
              predict_words.c predict_plot.c)
 BENCH_SRC  = $(addprefix host/bench/,registry.c rng.c rows.c schedules.c gated.c gated_advise.c workload_sparse_ls.c workload_vocab_ls.c \
-             workload_rare_lr.c workload_bigram.c pool.c crew.c pool_ranks.c ranks.c grid.c execute.c runner.c list.c results.c canvas.c plot.c compare.c reproduce.c \
+             workload_rare_lr.c workload_bigram.c bigram_counts.c pool.c crew.c pool_ranks.c ranks.c grid.c execute.c runner.c list.c results.c canvas.c plot.c compare.c reproduce.c \
              claims_000.c claims_000_ls.c claims_000_lr.c claims_000_mc.c claims_semantics.c) host/cli/bench.c host/demo/model.c host/demo/text.c
 BENCH_SRC += $(addprefix host/bench/,models.c linear_moments.c mixture_flow.c workload_uv.c workload_pca.c claims_001.c claims_003.c claims_003_pca.c)
 BENCH_SRC += $(addprefix host/bench/,workload_multi_index.c claims_004.c workload_gmm.c claims_003_mix.c claims_003_ring.c)
@@ -68,7 +69,7 @@ MAKEFLAGS += --no-print-directory
 Q = @echo '  $@';
 endif
 
-.PHONY: all core daemon host tests test check demo deps deps-optional help clean headers asan tsan valgrind cppcheck reproduce bench-text bench-verdicts bench-conflict bench-advice bench-kernels
+.PHONY: all core daemon host tests test check demo deps deps-optional help clean headers asan tsan valgrind cppcheck reproduce bench-bigram bench-text bench-verdicts bench-conflict bench-advice bench-kernels
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/libmomentscope.a $(BUILD)/libmomentscope.so $(PROGRAMS) ## build everything
@@ -148,6 +149,9 @@ $(BUILD)/bench/kernels: $(call obj,tests/bench/kernels.c) $(BUILD)/libmscope_cor
 
 bench-kernels: $(BUILD)/bench/kernels ## row kernels against a loop that only moves their bytes, a minute; JSON
 	@$(BUILD)/bench/kernels
+
+bench-bigram: all ## the full-size bigram protocol on real text, resumable; host/bench/bigram.sh has its settings
+	@BUILD=$(BUILD) host/bench/bigram.sh
 
 bench-conflict: $(BUILD)/bench/conflict ## C* against the true gain of a beta for each band, 96 vocabularies, two minutes
 	@$(BUILD)/bench/conflict

@@ -1,5 +1,5 @@
 """momentscope bench: same seed for any --jobs, killed sweeps resume, bad grids are refused, frozen is not dense."""
-import json, os, signal, subprocess, sys, tempfile, time, unittest
+import json, math, os, signal, subprocess, sys, tempfile, time, unittest
 
 SCOPE = os.path.join(os.environ.get("BUILD", "build"), "momentscope")
 SMALL = ["vocab-ls", "--grid", "rows=64", "--grid", "d=8", "--grid", "batch=16", "--quiet"]
@@ -50,13 +50,37 @@ class Bench(unittest.TestCase):
             rare = len(risk["dense"]) - 1
             self.assertGreater(abs(risk["frozen"][rare] / risk["dense"][rare] - 1), 1e-3, schedule)
 
-    def test_bigram_on_a_text_of_ours(self):
+    def text(self):
         import random
         r = random.Random(5)
         names = ["".join(r.choice("abcdefgh") for _ in range(6)) for _ in range(200)]
         path = os.path.join(self.dir.name, "text.txt")
         with open(path, "w") as f:
             f.write(" ".join(names[min(199, int(r.paretovariate(0.6)) - 1)] for _ in range(30000)))
+        return path
+
+    def test_the_bigram_protocol_goes_on_where_it_was(self):
+        env = dict(os.environ, MOMENTSCOPE_TEXT=self.text(), OUT=self.dir.name, SIZE="--grid words=64 --grid d=8",
+                   BATCHES="64", ETAS="1,4", REFERENCE_ETAS="4,1e6", REFERENCE_STEPS="60", SEEDS="1")
+        first, again = (subprocess.run(["host/bench/bigram.sh"], capture_output=True, text=True, env=env, timeout=60)
+                        for _ in range(2))
+        self.assertEqual((first.returncode, again.returncode), (0, 0), first.stderr + again.stderr)
+        self.assertIn("6 runs, 6 to do", first.stderr)
+        self.assertIn("6 runs, 0 to do", again.stderr)
+        self.assertEqual(first.stdout, again.stdout)
+        found = runs(read(self.out))
+        nats = min(r["total"]["end"] for r in runs(read(os.path.join(self.dir.name, "reference.jsonl"))).values()
+                   if r["total"]["end"] is not None)
+        for run in found.values():
+            uniform = math.log(64)
+            self.assertAlmostEqual(run["total"]["target"], uniform - 0.92 * (uniform - nats), delta=1e-6)
+        self.assertTrue(any(r["total"]["steps_to_target"] for r in found.values()))
+        for name in ("plot-risk-1", "plot-heat"):
+            for ending in ("png", "svg"):
+                self.assertGreater(os.path.getsize(os.path.join(self.dir.name, f"{name}.{ending}")), 4000)
+
+    def test_bigram_on_a_text_of_ours(self):
+        path = self.text()
         got = runs(bench("run", "bigram", "--grid", "words=64", "--grid", "d=8", "--grid", "eta=2", "--grid", "eps=0.05",
                          "--semantics", "catchup,dense,frozen", "--steps", "150", "--quiet",
                          env=dict(os.environ, MOMENTSCOPE_TEXT=path)).stdout)
@@ -64,6 +88,13 @@ class Bench(unittest.TestCase):
         self.assertAlmostEqual(end["catchup"], end["dense"], delta=1e-6)
         self.assertGreater(abs(end["frozen"] - end["dense"]), 1e-4)
         self.assertLess(end["dense"], got[next(iter(got))]["total"]["start"])
+        whole = runs(bench("run", "bigram", "--grid", "words=64", "--grid", "d=8", "--grid", "eta=1", "--grid", "eps=0.3",
+                           "--grid", "batch=0,16384", "--steps", "40", "--quiet",
+                           env=dict(os.environ, MOMENTSCOPE_TEXT=path)).stdout)
+        text, sampled = (r["total"] for r in sorted(whole.values(), key=lambda r: r["params"]["batch"]))
+        self.assertLess(text["end"], 0.95 * text["start"])
+        for a, b in zip(text["risk"], sampled["risk"]):            # the whole text is what large batches come close to
+            self.assertAlmostEqual(a / b, 1, delta=0.002)
         missing = bench("run", "bigram", "--steps", "5", env=dict(os.environ, MOMENTSCOPE_TEXT="/nowhere/at/all"))
         self.assertEqual(missing.returncode, 1)
 

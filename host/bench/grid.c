@@ -220,6 +220,8 @@ static void unroll(const mscope_grid *g, const mscope_bench_rule *rule, size_t i
     r->schedule.steps = (double)g->steps;
     r->schedule.dim = of_workload(r, "d");
     r->schedule.batch = of_workload(r, "batch");
+    if (r->schedule.batch <= 0)
+        r->schedule.batch = INFINITY;                /* the whole of the data: nothing is sampled  */
 }
 
 long mscope_grid_expand(const mscope_grid *g, mscope_bench_run **out)

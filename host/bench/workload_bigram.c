@@ -1,7 +1,7 @@
 /* workload_bigram.c - softmax bigram model on real text: embedding and readout under one schedule
  *
  * logits = W theta_word + bias; the embedding's rows are sparse, W and bias get a gradient at every step. Batches are
- * uniform positions of the text. Losses are means over a fixed sample of positions from each band, weighted by the band's
+ * uniform positions of the text, or the whole text. Losses are means over a fixed sample of positions from each band, weighted by the band's
  * share of the text. The target closes a share of the gap between ln V and a reference: --grid reference=NATS, or by default
  * an interpolated count model (0.7 bigram + 0.3 unigram, of the same text), which sees all counts but does not generalise.
  * The text: files in MOMENTSCOPE_TEXT (separated by colons), or prose found on the machine (host/demo/text.c).          */
@@ -11,16 +11,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bigram_counts.h"
 #include "demo/model.h"
 #include "demo/text.h"
 
 enum { WORDS, DIM, BATCH, READOUT, REFERENCE, GAP };
-enum { CHUNK = 256, SAMPLE = 96 };
+enum { CHUNK = 256, SAMPLE = 96, BLOCK = 512 };
 
 static const mscope_bench_param params[] = {
     { "words", 512, 64, 65536, 1, "vocabulary: the most frequent words, the last stands for all rarer ones" },
     { "d", 16, 1, 1024, 1, "width of embedding and readout" },
-    { "batch", 64, 1, 65536, 1, "samples a step" },
+    { "batch", 64, 0, 65536, 1, "samples a step; 0: the whole text, its expectation" },
     { "readout", 1, 0, 1, 1, "1: the readout learns under the same rates; 0: it stays as drawn" },
     { "reference", 0, 0, 20, 0, "nats of a full-batch run; 0: an interpolated count model" },
     { "gap", 0.92, 0.01, 1, 0, "share of the gap between ln V and the reference that counts as learnt" },
@@ -31,12 +32,13 @@ static const char *const stats[] = { "loss", "theta2", "m2", NULL };
 
 typedef struct bigram {
     text text;
+    mscope_bigram_counts counts;
     model model;
-    uint32_t words, dim, batch;
+    uint32_t words, dim, batch;                   /* batch 0: the whole text                    */
     int readout;
     gsl_rng *rng;
     mscope_bench_rows rows;                       /* the embedding                              */
-    double *p, share[MSCOPE_BENCH_BANDS];
+    double share[MSCOPE_BENCH_BANDS];
     double *w, *wm, *wg;                          /* readout then bias: values, momentum, gradient */
     uint32_t *at, *in, *out, *row;                /* a batch, sorted by its input words          */
     float *theta, *grad;                          /* of one chunk                                */
@@ -65,20 +67,19 @@ static int read_text(text *t, uint32_t words)
 
 static int allocate(bigram *g)
 {
-    const size_t dense = (size_t)g->words * (g->dim + 1);
-    g->p = calloc(g->words, sizeof *g->p);
+    const size_t dense = (size_t)g->words * (g->dim + 1), rows = g->batch > 0 ? g->batch : g->words;
     g->w = calloc(3 * dense, sizeof *g->w);
-    g->at = malloc(4 * (size_t)g->batch * sizeof *g->at);
+    g->at = malloc(4 * rows * sizeof *g->at);
     g->theta = malloc(2 * CHUNK * (size_t)g->dim * sizeof *g->theta);
-    g->sum = malloc((size_t)g->batch * g->dim * sizeof *g->sum);
+    g->sum = malloc(rows * g->dim * sizeof *g->sum);
     g->eval = malloc(MSCOPE_BENCH_BANDS * SAMPLE * sizeof *g->eval);
-    if (!g->p || !g->w || !g->at || !g->theta || !g->sum || !g->eval || !g->rng)
+    if (!g->w || !g->at || !g->theta || !g->sum || !g->eval || !g->rng)
         return -1;
     g->wm = g->w + dense;
     g->wg = g->wm + dense;
-    g->in = g->at + g->batch;
-    g->out = g->in + g->batch;
-    g->row = g->out + g->batch;
+    g->in = g->at + rows;
+    g->out = g->in + rows;
+    g->row = g->out + rows;
     g->grad = g->theta + CHUNK * (size_t)g->dim;
     return 0;
 }
@@ -87,11 +88,10 @@ static int open_rows(bigram *g)
 {
     uint32_t first[MSCOPE_BENCH_BANDS + 1] = { 0 };
     size_t bands = 0;
-    for (size_t i = 0; i + 1 < g->text.length; i++)
-        g->p[g->text.word[i]] += 1 / (double)(g->text.length - 1);
+    const double *p = g->counts.p;
     /* Words come by frequency; the last one, standing for all the rest, is frequent again: a band of its own. */
     for (uint32_t j = 1; j + 1 < g->words; j++)
-        if (floor(-log2(g->p[j])) > floor(-log2(g->p[first[bands]])) && bands + 2 < MSCOPE_BENCH_BANDS)
+        if (floor(-log2(p[j])) > floor(-log2(p[first[bands]])) && bands + 2 < MSCOPE_BENCH_BANDS)
             first[++bands] = j;
     first[++bands] = g->words - 1;
     first[++bands] = g->words;
@@ -99,7 +99,7 @@ static int open_rows(bigram *g)
         return -1;
     for (size_t b = 0; b < bands; b++)
         for (uint32_t j = first[b]; j < first[b + 1]; j++)
-            g->share[b] += g->p[j];
+            g->share[b] += p[j];
     for (size_t i = 0; i < (size_t)g->words * g->dim; i++)
         g->rows.theta[i] = 0.1 * mscope_bench_normal(g->rng);
     return 0;
@@ -134,40 +134,16 @@ static int draw_sample(bigram *g)
     return full == g->rows.bands ? 0 : -1;
 }
 
-static int by_number(const void *a, const void *b)
+/* Loss of 0.7 count(a,b)/count(a) + 0.3 p(b) at the sampled positions. */
+static void count_model(bigram *g)
 {
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
-/* Loss of 0.7 count(a,b)/count(a) + 0.3 p(b) at the sampled positions: their pairs are counted in one pass. */
-static int count_model(bigram *g)
-{
-    const size_t n = g->rows.bands * SAMPLE;
-    uint64_t *pair = malloc(n * sizeof *pair);
-    double *count = calloc(n, sizeof *count);
-    if (pair != NULL && count != NULL) {
-        for (size_t i = 0; i < n; i++)
-            pair[i] = (uint64_t)g->text.word[g->eval[i]] << 32 | g->text.word[g->eval[i] + 1];
-        qsort(pair, n, sizeof *pair, by_number);
-        for (size_t i = 0; i + 1 < g->text.length; i++) {
-            const uint64_t k = (uint64_t)g->text.word[i] << 32 | g->text.word[i + 1];
-            const uint64_t *hit = bsearch(&k, pair, n, sizeof *pair, by_number);
-            if (hit != NULL)
-                count[hit - pair]++;
-        }
-        for (size_t i = 0; i < n; i++) {
-            const uint32_t a = g->text.word[g->eval[i]], b = g->text.word[g->eval[i] + 1];
-            const uint64_t k = (uint64_t)a << 32 | b, *hit = bsearch(&k, pair, n, sizeof *pair, by_number);
-            const double c = hit != NULL ? count[hit - pair] : 0, all = g->p[a] * (double)(g->text.length - 1);
-            g->reference[i / SAMPLE] -= log(0.7 * c / all + 0.3 * g->p[b]) / SAMPLE;
-        }
-        for (size_t b = 0; b < g->rows.bands; b++)
-            g->reference[g->rows.bands] += g->share[b] * g->reference[b];
+    for (size_t i = 0; i < g->rows.bands * SAMPLE; i++) {
+        const uint32_t a = g->text.word[g->eval[i]], b = g->text.word[g->eval[i] + 1];
+        const double pair = mscope_bigram_counts_share(&g->counts, a, b);
+        g->reference[i / SAMPLE] -= log(0.7 * pair / g->counts.p[a] + 0.3 * g->counts.p[b]) / SAMPLE;
     }
-    free(count);
-    free(pair);
-    return pair != NULL && count != NULL ? 0 : -1;
+    for (size_t b = 0; b < g->rows.bands; b++)
+        g->reference[g->rows.bands] += g->share[b] * g->reference[b];
 }
 
 static void read_back(bigram *g)
@@ -196,9 +172,12 @@ static int init(void **self, const double *a, uint64_t seed, const char **why)
         *why = "no text, or too little of it: name files in MOMENTSCOPE_TEXT";
         return -1;
     }
-    if (allocate(g) < 0 || open_rows(g) < 0 || draw_sample(g) < 0 || count_model(g) < 0 ||
+    if (allocate(g) < 0 || mscope_bigram_counts_open(&g->counts, &g->text) < 0 || open_rows(g) < 0 || draw_sample(g) < 0 ||
         model_init(&g->model, g->words, g->dim, CHUNK, seed) < 0)
         return -1;
+    count_model(g);
+    for (uint32_t i = 0; g->batch == 0 && i < g->words; i++)
+        g->row[i] = i;
     for (size_t b = 0; a[REFERENCE] > 0 && b <= g->rows.bands; b++)
         g->reference[b] *= a[REFERENCE] / (b < g->rows.bands ? g->reference[g->rows.bands] : g->reference[b]);
     for (size_t i = 0; i < (size_t)g->words * g->dim; i++)
@@ -212,7 +191,7 @@ static void fini(void *self)
     text_free(&g->text);
     model_free(&g->model);
     mscope_bench_rows_close(&g->rows);
-    free(g->p);
+    mscope_bigram_counts_free(&g->counts);
     free(g->w);
     free(g->at);
     free(g->theta);
@@ -259,32 +238,59 @@ static void look_up(const bigram *g, const uint32_t *word, uint32_t n, float *th
             theta[(size_t)i * g->dim + j] = (float)g->rows.theta[(size_t)word[i] * g->dim + j];
 }
 
-/* Gradient of W and bias of one chunk: outer products of what model_gradient left in logit. */
+/* Gradient of W and bias of one chunk: outer products of what the model left in logit. In blocks of words that stay in
+ * cache, four samples at a time, each word's sum in the order of the samples.                                        */
+static void outer(const bigram *g, const float *y, const float *x, uint32_t words, double scale, double *restrict to)
+{
+    const size_t next = g->words;
+    const double a = scale * (double)x[0], b = scale * (double)x[g->dim], c = scale * (double)x[2 * (size_t)g->dim],
+                 d = scale * (double)x[3 * (size_t)g->dim];
+    for (uint32_t v = 0; v < words; v++)
+        to[v] = to[v] + a * (double)y[v] + b * (double)y[v + next] + c * (double)y[v + 2 * next] + d * (double)y[v + 3 * next];
+}
+
 static void readout_gradient(bigram *g, uint32_t n, double scale)
 {
     double *bias = g->wg + (size_t)g->words * g->dim;
-    for (uint32_t b = 0; b < n; b++) {
-        const float *restrict y = g->model.logit + (size_t)b * g->words;
-        for (uint32_t v = 0; v < g->words; v++)
-            bias[v] += scale * (double)y[v];
-        for (uint32_t j = 0; j < g->dim; j++) {
-            const double x = scale * (double)g->theta[(size_t)b * g->dim + j];
-            double *restrict to = g->wg + (size_t)j * g->words;
-            for (uint32_t v = 0; v < g->words; v++)
-                to[v] += x * (double)y[v];
-        }
+    for (uint32_t at = 0; at < g->words; at += BLOCK) {
+        const uint32_t words = g->words - at < BLOCK ? g->words - at : BLOCK;
+        for (uint32_t b = 0; b < n; b++)
+            for (uint32_t v = at; v < at + words; v++)
+                bias[v] += scale * (double)g->model.logit[(size_t)b * g->words + v];
+        for (uint32_t b = 0; b < n; b += 4)
+            for (uint32_t j = 0; j < g->dim; j++) {
+                double *restrict to = g->wg + (size_t)j * g->words + at;
+                const float *y = g->model.logit + (size_t)b * g->words + at, *x = g->theta + (size_t)b * g->dim + j;
+                if (b + 4 <= n)
+                    outer(g, y, x, words, scale, to);
+                else
+                    for (uint32_t k = 0; k < n - b; k++)
+                        for (uint32_t v = 0; v < words; v++)
+                            to[v] += scale * (double)x[(size_t)k * g->dim] * (double)y[(size_t)k * g->words + v];
+            }
     }
 }
 
-static int step(void *self, const mscope_bench_step *s)
+/* Gradients of all rows in expectation over the text, a chunk of words at a time. */
+static void whole_text(bigram *g)
 {
-    bigram *g = self;
-    const size_t rows = draw_batch(g), dense = (size_t)g->words * (g->dim + 1);
+    for (uint32_t at = 0; at < g->words; at += CHUNK) {
+        const uint32_t n = g->words - at < CHUNK ? g->words - at : CHUNK;
+        const model_pairs next = { g->counts.first + at, g->counts.word, g->counts.share };
+        g->model.batch = n;
+        look_up(g, g->row + at, n, g->theta);
+        model_expected(&g->model, g->theta, g->counts.p + at, &next, g->grad);
+        for (size_t i = 0; i < (size_t)n * g->dim; i++)
+            g->sum[(size_t)at * g->dim + i] = (double)g->grad[i];
+        if (g->readout)
+            readout_gradient(g, n, 1);
+    }
+}
+
+/* Gradients of the batch's distinct rows. Returns negative when they left the finite numbers. */
+static int of_batch(bigram *g)
+{
     size_t k = 0;
-    if (rows == 0 || mscope_bench_rows_touch(&g->rows, g->row, rows) < 0)
-        return -1;
-    memset(g->sum, 0, rows * g->dim * sizeof *g->sum);
-    memset(g->wg, 0, dense * sizeof *g->wg);
     for (uint32_t at = 0; at < g->batch; at += CHUNK) {
         const uint32_t n = g->batch - at < CHUNK ? g->batch - at : CHUNK;
         const double scale = (double)n / g->batch;          /* the model divides by its own batch */
@@ -300,6 +306,21 @@ static int step(void *self, const mscope_bench_step *s)
         if (g->readout)
             readout_gradient(g, n, scale);
     }
+    return 0;
+}
+
+static int step(void *self, const mscope_bench_step *s)
+{
+    bigram *g = self;
+    const size_t rows = g->batch > 0 ? draw_batch(g) : g->words, dense = (size_t)g->words * (g->dim + 1);
+    if (rows == 0 || mscope_bench_rows_touch(&g->rows, g->row, rows) < 0)
+        return -1;
+    memset(g->sum, 0, rows * g->dim * sizeof *g->sum);
+    memset(g->wg, 0, dense * sizeof *g->wg);
+    if (g->batch == 0)
+        whole_text(g);
+    else if (of_batch(g) < 0)
+        return -1;
     if (g->readout) {
         mscope_bench_move(&s->all, dense, g->w, g->wm, g->wg);
         read_back(g);
@@ -318,7 +339,7 @@ static double band_loss(bigram *g, size_t b)
     }
     g->model.batch = SAMPLE;
     look_up(g, in, SAMPLE, g->theta);
-    return model_gradient(&g->model, g->theta, out, g->grad);
+    return model_loss(&g->model, g->theta, out);
 }
 
 static void summary(void *self, mscope_bench_summary *out)
@@ -358,7 +379,7 @@ static double target(void *self, size_t b)
 mscope_bench_rows *mscope_bigram_rows(void *self, const double **p)
 {
     bigram *g = self;
-    *p = g->p;
+    *p = g->counts.p;
     return mscope_bench_rows_settle(&g->rows) < 0 ? NULL : &g->rows;
 }
 

@@ -23,6 +23,21 @@ void model_free(model *m);
  * Shape  theta[batch][width]: the rows already looked up; next[batch]; out grad[batch][width]; returns mean loss */
 double model_gradient(model *m, const float *theta, const uint32_t *next, float *grad);
 
+/* model_loss - the same loss without the gradient */
+double model_loss(model *m, const float *theta, const uint32_t *next);
+
+/* What follows each word of a batch: pairs first[b] .. first[b+1]-1 say that word[i] does, with share[i] of the whole. */
+typedef struct model_pairs {
+    const size_t *first;
+    const uint32_t *word;
+    const double *share;
+} model_pairs;
+
+/* model_expected - gradient of each row in expectation over a text: row b is met with probability weight[b], which its
+ * shares sum to; in place of the 1/batch of model_gradient
+ * Shape  theta[batch][width], weight[batch]; out grad[batch][width] and m->logit                                */
+void model_expected(model *m, const float *theta, const double *weight, const model_pairs *next, float *grad);
+
 /* model_step - move W and bias along the gradient that model_gradient left in m->logit */
 void model_step(model *m, const float *theta, float rate);
 
