@@ -12,21 +12,16 @@
 /* The row's total as of now loses it; its catch-up map. Returns 1 when it is late. */
 static int leave(mscope_table *t, mscope_chunk *c, uint32_t row, mscope_idle *idle)
 {
-    static const mscope_map still = { 1.0, 0.0, 0.0, 1.0 };
     mscope_row_record *x = &t->row[row];
-    mscope_tally *left = &c->flow[row < t->passed][x->total].left;
-    uint64_t age = mscope_row_age(t, x);
     mscope_moments at = mscope_row_moments(t, row);
     mscope_map span;
+    int late = mscope_row_span(t, x, &span);
+    mscope_gross gross = mscope_moments_bring(&span, &at, late ? mscope_span_products(mscope_row_age(t, x)) : 0, t->summing);
 
-    if (age == 0) {
-        mscope_tally_advanced(left, &still, &at, 0, t->summing);
-        return 0;
-    }
-    span = mscope_schedule_recall(&t->schedule, t->schedule.now - age);
-    *idle = mscope_row_idle(t, x, &span);
-    mscope_tally_advanced(left, &span, &at, mscope_span_products(age), t->summing);
-    return 1;
+    mscope_tally_add(&c->flow[row < t->passed][x->total].left, &at, &gross);
+    if (late)
+        *idle = mscope_row_idle(t, x, &span);
+    return late;
 }
 
 static void join(mscope_table *t, mscope_chunk *c, uint32_t row, const mscope_sums *sums, uint32_t clock)

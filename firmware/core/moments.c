@@ -127,40 +127,40 @@ void mscope_total_sub(mscope_total *t, const mscope_moments *x, const mscope_row
     combine(t, x, -1.0, err);
 }
 
-void mscope_tally_advanced(mscope_tally *y, const mscope_map *a, mscope_moments *x, unsigned products, double summing)
+mscope_gross mscope_moments_bring(const mscope_map *a, mscope_moments *x, unsigned products, double summing)
 {
-    double k = row_rounding(products, summing), e2, m2;
+    double k = row_rounding(products, summing);
+    mscope_gross gross;
 
-    magnitudes(a, x, &e2, &m2);
-    y->e2 += k * e2;
-    y->m2 += k * m2;
-    y->s2 += k * x->ss;
+    magnitudes(a, x, &gross.e2, &gross.m2);
+    gross.e2 *= k;
+    gross.m2 *= k;
+    gross.s2 = k * x->ss;
     mscope_moments_advance(a, x);
+    return gross;
+}
+
+void mscope_tally_add(mscope_tally *y, const mscope_moments *x, const mscope_gross *gross)
+{
     y->sum.r += x->r;
     y->sum.v += x->v;
     y->sum.c += x->c;
+    y->e2 += gross->e2;
+    y->m2 += gross->m2;
     if (x->ss != 0.0) {
         y->sum.q += x->q;
         y->sum.h += x->h;
         y->sum.ss += x->ss;
+        y->s2 += gross->s2;
     }
     y->rows++;
 }
 
 void mscope_tally_fresh(mscope_tally *y, const mscope_moments *x, double summing)
 {
-    y->sum.r += x->r;
-    y->sum.v += x->v;
-    y->sum.c += x->c;
-    y->e2 += summing * x->r;
-    y->m2 += summing * x->v;
-    if (x->ss != 0.0) {
-        y->sum.q += x->q;
-        y->sum.h += x->h;
-        y->sum.ss += x->ss;
-        y->s2 += summing * x->ss;
-    }
-    y->rows++;
+    const mscope_gross gross = { summing * x->r, summing * x->v, summing * x->ss };
+
+    mscope_tally_add(y, x, &gross);
 }
 
 /* The tally itself was made by as many additions as it has rows. */

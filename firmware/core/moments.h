@@ -46,8 +46,12 @@ typedef struct mscope_tally {
     uint32_t rows;
 } mscope_tally;
 
-/* Add a row: x as of its clock, brought to now by the map a of `products` products, dim as above; x becomes as of now. */
-void mscope_tally_advanced(mscope_tally *y, const mscope_map *a, mscope_moments *x, unsigned products, double summing);
+typedef struct mscope_gross {        /* rounding x squared magnitude of e, m, s of one row                  */
+    double e2, m2, s2;
+} mscope_gross;
+/* Bring x from its clock to now by the map a of `products` products; what bounds it then. */
+mscope_gross mscope_moments_bring(const mscope_map *a, mscope_moments *x, unsigned products, double summing);
+void mscope_tally_add(mscope_tally *y, const mscope_moments *x, const mscope_gross *gross);
 void mscope_tally_fresh(mscope_tally *y, const mscope_moments *x, double summing);      /* x was just summed */
 
 void mscope_total_add(mscope_total *t, const mscope_moments *x, const mscope_row_error *err);

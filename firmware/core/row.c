@@ -18,26 +18,15 @@ mscope_moments mscope_row_moments(const mscope_table *t, uint32_t row)
     return o;
 }
 
-mscope_row_error mscope_row_fresh_error(const mscope_table *t, const mscope_moments *x)
+mscope_moments mscope_row_moments_now(const mscope_table *t, uint32_t row, mscope_row_error *err)
 {
-    static const mscope_map still = { 1.0, 0.0, 0.0, 1.0 };
-
-    return mscope_moments_error(&still, x, 0, t->summing);
-}
-
-mscope_moments mscope_row_moments_now(const mscope_table *t, uint32_t row, mscope_map *span, mscope_row_error *err)
-{
-    uint64_t age = mscope_row_age(t, &t->row[row]);
     mscope_moments x = mscope_row_moments(t, row);
+    mscope_map span;
+    int late = mscope_row_span(t, &t->row[row], &span);
 
-    if (age == 0) {
-        *span = (mscope_map){ 1.0, 0.0, 0.0, 1.0 };
-        *err = mscope_row_fresh_error(t, &x);
-        return x;
-    }
-    *span = mscope_schedule_recall(&t->schedule, t->schedule.now - age);
-    *err = mscope_moments_error(span, &x, mscope_span_products(age), t->summing);
-    mscope_moments_advance(span, &x);
+    *err = mscope_moments_error(&span, &x, late ? mscope_span_products(mscope_row_age(t, &t->row[row])) : 0, t->summing);
+    if (late)
+        mscope_moments_advance(&span, &x);
     return x;
 }
 

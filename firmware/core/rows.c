@@ -16,8 +16,7 @@ static int check_range(mscope_table *t, const char *what, uint32_t first, uint32
 static void take_out(mscope_table *t, uint32_t row)
 {
     mscope_row_error err;
-    mscope_map span;
-    mscope_moments x = mscope_row_moments_now(t, row, &span, &err);
+    mscope_moments x = mscope_row_moments_now(t, row, &err);
 
     mscope_account_change(t, row, -1.0, &x, &err);
 }
@@ -28,12 +27,11 @@ static void put_back(mscope_table *t, uint32_t row)
     mscope_row_error err;
     mscope_moments x;
     mscope_sums sums;
-    mscope_map span;
 
     mscope_row_run(t, row, &sums);
     mscope_row_store(t, row, &sums);
     t->row[row].clock = mscope_now(t);
-    x = mscope_row_moments_now(t, row, &span, &err);
+    x = mscope_row_moments_now(t, row, &err);
     mscope_account_change(t, row, 1.0, &x, &err);
 }
 

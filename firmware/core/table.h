@@ -158,14 +158,21 @@ static inline uint64_t mscope_row_open_gap(const mscope_table *t, const mscope_r
     return (uint32_t)(mscope_now(t) - row->last);
 }
 
+/* The idle maps a row missed, multiplied. Returns 1 when there are any. */
+static inline int mscope_row_span(const mscope_table *t, const mscope_row_record *row, mscope_map *span)
+{
+    uint64_t age = mscope_row_age(t, row);
+
+    *span = age ? mscope_schedule_recall(&t->schedule, t->schedule.now - age) : (mscope_map){ 1.0, 0.0, 0.0, 1.0 };
+    return age != 0;
+}
+
 /* The moments of a row as of its clock, and as of now with their rounding bound. */
 mscope_moments mscope_row_moments(const mscope_table *t, uint32_t row);
-mscope_moments mscope_row_moments_now(const mscope_table *t, uint32_t row, mscope_map *span, mscope_row_error *err);
+mscope_moments mscope_row_moments_now(const mscope_table *t, uint32_t row, mscope_row_error *err);
 
 /* As moments_now, but from the vectors, read only: O(dim), for rows whose closed form cancels. */
 mscope_moments mscope_row_moments_exact(const mscope_table *t, uint32_t row, mscope_row_error *err);
-
-mscope_row_error mscope_row_fresh_error(const mscope_table *t, const mscope_moments *x);    /* just summed */
 
 /* Sum a row as it stands. */
 void mscope_row_run(mscope_table *t, uint32_t row, mscope_sums *sums);

@@ -102,60 +102,87 @@ void mscope_accounts_settle(mscope_table *t, size_t chunks)
 
 /* -- resum ------------------------------------------------------------------------------ */
 
-static void count(mscope_account *a, const mscope_row_record *x, int sign)
+static void count(mscope_account *a, const mscope_row_record *x, mscope_rates rates, int sign)
 {
-    mscope_rates rates = mscope_activity_counted(&x->rate, x->counted, x->active);
-
     a->rows += (uint32_t)sign;
     a->updates += (uint64_t)sign * x->active;
     a->p += sign * rates.p;
     a->P += sign * rates.P;
 }
 
-/* Rows that fell silent drift to rarer bands; the step that counts them active brings them back. */
-static void note_silence(mscope_table *t, uint32_t row, mscope_moments *x, const mscope_row_error *err)
+/* Rows that fell silent count for less, and drift to rarer bands; the step that counts them active brings them back.
+ * Returns what the row counts for. */
+static mscope_rates note_silence(mscope_table *t, uint32_t row)
 {
     mscope_row_record *r = &t->row[row];
     float gap = mscope_activity_gap(&r->rate, (double)mscope_row_open_gap(t, r), r->active);
-    double p = mscope_activity_counted(&r->rate, gap, r->active).p;
-    unsigned band = mscope_activity_band(p, mscope_row_band(r));
-    mscope_account *from = &t->band[r->total].live, *to = &t->band[band + 1].live;
+    mscope_rates before = mscope_activity_counted(&r->rate, r->counted, r->active), now;
+    unsigned band, total;
 
-    if (gap <= r->counted && from == to)
-        return;
-    count(from, r, -1);
+    if (r->active == 0 || gap <= r->counted)
+        return before;
+    now = mscope_activity_counted(&r->rate, gap, r->active);
+    band = mscope_activity_band(now.p, mscope_row_band(r));
+    total = band + 1;
+    count(&t->band[r->total].live, r, before, -1);
+    count(&t->band[total].live, r, now, 1);
     r->counted = gap;
-    count(to, r, 1);
-    if (from == to)
+    if (total != r->total) {
+        mscope_row_error err;
+        mscope_moments x = mscope_row_moments_now(t, row, &err);
+
+        mscope_acf_forget(t, row);
+        mscope_total_sub(&t->band[r->total].live.total, &x, &err);
+        mscope_total_add(&t->band[total].live.total, &x, &err);
+        r->total = (uint8_t)total;
+    }
+    return now;
+}
+
+/* Sums of a slice go to tallies first: they are chunk 0's, free between calls. */
+static void sum_row(mscope_table *t, uint32_t row)
+{
+    mscope_row_record *r = &t->row[row];
+    mscope_moments x = mscope_row_moments(t, row);
+    mscope_gross gross;
+    mscope_map span;
+    int late = mscope_row_span(t, r, &span);
+
+    gross = mscope_moments_bring(&span, &x, late ? mscope_span_products(mscope_row_age(t, r)) : 0, t->summing);
+    if ((gross.e2 > CANCELLED * x.r || gross.m2 > CANCELLED * x.v) && t->cfg.statistics == MSCOPE_STATISTICS_DOUBLE) {
+        mscope_row_error err;
+
+        x = mscope_row_moments_exact(t, row, &err);
+        mscope_total_add(&t->band[r->total].passed.total, &x, &err);
         return;
-    mscope_acf_forget(t, row);
-    mscope_total_sub(&from->total, x, err);
-    mscope_total_add(&to->total, x, err);
-    r->total = (uint8_t)(band + 1);
+    }
+    if (x.r != 0.0 || x.v != 0.0 || x.ss != 0.0)
+        mscope_tally_add(&t->chunk->flow[0][r->total].joined, &x, &gross);
 }
 
 static void pass(mscope_table *t, uint32_t row)
 {
     mscope_row_record *r = &t->row[row];
-    mscope_moments x = { 0.0, 0.0, 0.0, 0.0, 0.0, 0.0 };
-    mscope_row_error err = { 0.0, 0.0, 0.0, 0.0, 0.0 };
-    mscope_account *a;
+    mscope_rates rates = note_silence(t, row);
+    mscope_account *a = &t->band[r->total].passed;
 
-    if (r->r != 0.0 || r->v != 0.0 || t->decays) {
-        mscope_map span;
-
-        x = mscope_row_moments_now(t, row, &span, &err);
-        if (t->cfg.statistics == MSCOPE_STATISTICS_DOUBLE && (err.r > CANCELLED * x.r || err.v > CANCELLED * x.v))
-            x = mscope_row_moments_exact(t, row, &err);
-    }
-    if (r->active)
-        note_silence(t, row, &x, &err);
-    a = &t->band[r->total].passed;
-    count(a, r, 1);
+    count(a, r, rates, 1);
     if (r->active && (double)mscope_row_open_gap(t, r) > IDLE_GAPS * (double)r->rate.gap)
         a->idle++;
-    if (x.r != 0.0 || x.v != 0.0 || x.ss != 0.0)
-        mscope_total_add(&a->total, &x, &err);
+    if (r->r != 0.0 || r->v != 0.0 || t->decays)
+        sum_row(t, row);
+}
+
+static void enter_slice(mscope_table *t)
+{
+    for (unsigned b = 0; b < MSCOPE_TOTALS; b++) {
+        mscope_tally *y = &t->chunk->flow[0][b].joined;
+
+        if (y->rows == 0)
+            continue;
+        mscope_total_join(&t->band[b].passed.total, y);
+        memset(y, 0, sizeof *y);
+    }
 }
 
 int mscope_table_resum_slice(mscope_table *t, uint32_t rows)
@@ -172,6 +199,7 @@ int mscope_table_resum_slice(mscope_table *t, uint32_t rows)
             memset(&t->band[b].passed, 0, sizeof t->band[b].passed);
     for (; t->passed < end; t->passed++)
         pass(t, t->passed);
+    enter_slice(t);
     if (end < t->cfg.rows)
         return 0;
     for (unsigned b = 0; b < MSCOPE_TOTALS; b++) {
