@@ -69,7 +69,7 @@ MAKEFLAGS += --no-print-directory
 Q = @echo '  $@';
 endif
 
-.PHONY: all core daemon host tests test check demo deps deps-optional help clean headers asan tsan valgrind cppcheck reproduce bench-bigram bench-text bench-verdicts bench-conflict bench-advice bench-kernels
+.PHONY: all core daemon host tests test check demo deps deps-optional help clean headers asan tsan valgrind cppcheck reproduce bench-bigram bench-text bench-publish bench-soak bench-verdicts bench-conflict bench-advice bench-kernels
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/libmomentscope.a $(BUILD)/libmomentscope.so $(PROGRAMS) ## build everything
@@ -152,6 +152,21 @@ bench-kernels: $(BUILD)/bench/kernels ## row kernels against a loop that only mo
 
 bench-bigram: all ## the full-size bigram protocol on real text, resumable; host/bench/bigram.sh has its settings
 	@BUILD=$(BUILD) host/bench/bigram.sh
+
+$(BUILD)/bench/publish: $(call obj,tests/bench/publish.c) $(BUILD)/libmscope_daemon.a $(BUILD)/libmomentscope.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SAN) -o $@ $(filter %.o,$^) $(LDFLAGS) -Wl,--start-group $(BUILD)/libmscope_daemon.a $(BUILD)/libmomentscope.a -Wl,--end-group $(ZMQ_LIBS) -lm -pthread
+
+bench-publish: $(BUILD)/bench/publish ## what a publication of 64 bands over 1 M rows costs, and its longest piece
+	@$(BUILD)/bench/publish
+
+$(BUILD)/bench/soak: $(call obj,tests/bench/soak.c) $(BUILD)/libmomentscope.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SAN) -o $@ $^ $(LDFLAGS) $(ZMQ_LIBS) -lm -pthread
+
+SOAK ?= --steps 1000000 --rows 1024 --dim 4 --active 16 -- --log-level warn --max-tables 1 --replay-bytes 64K
+bench-soak: $(BUILD)/bench/soak $(BUILD)/momentscoped ## a daemon's memory over a million steps, and its idle cost (SOAK=options)
+	@BUILD=$(BUILD) $(BUILD)/bench/soak $(SOAK)
 
 bench-conflict: $(BUILD)/bench/conflict ## C* against the true gain of a beta for each band, 96 vocabularies, two minutes
 	@$(BUILD)/bench/conflict

@@ -120,9 +120,9 @@ static const mscope_reply *say(const mscope_header *h, const mscope_frame *f, si
     return &answer.at[0];
 }
 
-static void hello(uint32_t handle, int table_state, int form)
+static void hello_rows(uint32_t handle, int table_state, int form, uint32_t table_rows)
 {
-    mscope_hello v = { .client = "test", .reference = "zero", .rows = 64, .dim = 5, .capacity = 16, .acf_rows = 4,
+    mscope_hello v = { .client = "test", .reference = "zero", .rows = table_rows, .dim = 5, .capacity = 16, .acf_rows = 4,
                        .state = table_state, .form = form, .fresh = 1, .nll = 1 };
     mscope_header h = { .kind = MSCOPE_HELLO, .session = 9, .seq = next_seq, .table = handle };
     uint8_t body[MSCOPE_HELLO_MAX];
@@ -136,6 +136,11 @@ static void hello(uint32_t handle, int table_state, int form)
     assert_int_equal(say(&h, &f, 1)->header.kind, MSCOPE_WELCOME);
 }
 
+static void hello(uint32_t handle, int table_state, int form)
+{
+    hello_rows(handle, table_state, form, 64);
+}
+
 static uint32_t idx[16];
 static float values[64 * 5], momenta[64 * 5];
 
@@ -146,7 +151,7 @@ static int step(uint32_t handle, uint64_t number, uint32_t n)
     mscope_frame f[2] = { { (const uint8_t *)idx, 4 * n }, { (const uint8_t *)values, 20 * (size_t)n } };
 
     for (uint32_t i = 0; i < n; i++)
-        idx[i] = (uint32_t)(rnd() % (i % 2 ? 64 : 8));
+        idx[i] = (uint32_t)(rnd() % (i % 2 ? shadows[handle].hello.rows : 8));
     for (uint32_t i = 0; i < 5 * n; i++)
         values[i] = (float)(int64_t)rnd() * 0x1p-63f;
     return say(&h, f, n ? 2 : 0)->header.kind;
@@ -397,6 +402,68 @@ static void test_state_image_round_trips(void **state)
     assert_int_equal(mscope_store_load(&engine, path, 0), 1);
 }
 
+/* Totals of the last table record, and of all rows now. */
+static void published_and_true(double *published, double *truth)
+{
+    const mscope_record *r;
+    mscope_band b;
+
+    for (; (r = mscope_ring_peek(&ring)) != NULL; mscope_ring_release(&ring))
+        if (r->kind == MSCOPE_REC_TABLE)
+            *published = r->u.table.V;
+    *truth = 0.0;
+    assert_int_equal(mscope_table_resum(shadows[0].core), 0);
+    for (unsigned i = 0; i < MSCOPE_BANDS; i++) {
+        assert_int_equal(mscope_table_band(shadows[0].core, i, &b), 0);
+        *truth += b.V;
+    }
+}
+
+/* A large table is published as it stands, and gone over in slices afterwards, steps in between. */
+static void test_a_large_table_is_resummed_in_slices(void **state)
+{
+    const uint32_t many = 10 * MSCOPE_AT_ONCE;
+    double published = 0, truth = 0;
+    unsigned slices = 0;
+    uint64_t k = 0;
+    (void)state;
+
+    hello_rows(0, MSCOPE_STATE_F64, MSCOPE_FORM_EMA, many);
+    while (k < 9)                            /* by steps the engine publishes at 10, see set_up */
+        assert_int_equal(step(0, ++k, 16), MSCOPE_ACK);
+    assert_false(mscope_resum_wanted(&engine));
+    mscope_publish_begin(&engine, 5000, 4000, MSCOPE_PUBLISH_MOVED);
+    assert_true(mscope_publish_slice(&engine, 5000));
+    assert_false(mscope_publish_slice(&engine, 6000));
+    assert_int_equal(engine.timing.late.ever_ns, 2000);
+    assert_true(mscope_resum_wanted(&engine) && shadows[0].passing);
+    for (; shadows[0].passing; slices++) {
+        assert_int_equal(step(0, ++k, 16), MSCOPE_ACK);
+        mscope_resum_slice(&engine);
+        mscope_resum_took(&engine, MSCOPE_SLICE_NS);
+        (void)take_records();
+        assert_true(slices < 1000);
+    }
+    assert_int_equal(slices, 10);
+    assert_int_equal(step(0, ++k, 16), MSCOPE_ACK);
+    mscope_publish_begin(&engine, 7000, 0, MSCOPE_PUBLISH_MOVED);
+    while (mscope_publish_slice(&engine, 7000)) {
+        /* the table, then the daemon */
+    }
+    published_and_true(&published, &truth);
+    assert_true(truth > 0.0 && fabs(published - truth) <= 1e-12 * truth);
+    /* What a publication grants is used up however many rows there are. */
+    engine.slice_rows = 256;
+    shadows[0].passing = 1;
+    engine.resum_ns = MSCOPE_RESUM_NS;
+    for (slices = 0; mscope_resum_wanted(&engine); slices++) {
+        mscope_resum_slice(&engine);
+        mscope_resum_took(&engine, 40 * MSCOPE_SLICE_NS);
+    }
+    assert_int_equal(slices, 2);
+    assert_true(shadows[0].passing);
+}
+
 static void test_full_ring_drops_the_new_record_and_counts(void **state)
 {
     mscope_record four[4];
@@ -468,6 +535,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_loop_allocates_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damaged_messages_are_answered, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_state_image_round_trips, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_large_table_is_resummed_in_slices, set_up, tear_down),
         cmocka_unit_test(test_full_ring_drops_the_new_record_and_counts),
         cmocka_unit_test(test_ring_between_two_threads),
     };

@@ -22,6 +22,7 @@ void mscope_engine_init(mscope_engine *e, const mscope_engine_config *cfg, mscop
     e->outside = outside;
     e->epoch = epoch;
     e->start_ns = now_ns;
+    e->slice_rows = MSCOPE_AT_ONCE;
 }
 
 void mscope_engine_fini(mscope_engine *e)
@@ -275,7 +276,7 @@ static void on_sequenced(mscope_engine *e, const mscope_header *h, int bad, cons
     answer_ack(e, ses, s, h, out);
     if (!err && h->kind == MSCOPE_STEP && e->cfg.interval_steps > 0 &&
         mscope_table_steps(s->core) - s->published >= e->cfg.interval_steps)
-        mscope_shadow_publish(e, s, 1);
+        mscope_publish_table(e, s, 1);
 }
 
 void mscope_engine_message(mscope_engine *e, const mscope_frame *frames, size_t n, uint64_t now_ns, mscope_answer *out)

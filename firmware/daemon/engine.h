@@ -66,6 +66,7 @@ typedef struct mscope_shadow {       /* the daemon's copy of one trainer's table
     uint64_t published;              /* step of the last regular record                          */
     int changed;                     /* exact or attached moved since                            */
     int due;                         /* in the publication under way: enum mscope_due            */
+    int passing;                     /* a resum goes over its rows in slices                     */
     double fisher[MSCOPE_BANDS], fisher_updates[MSCOPE_BANDS];
     mscope_meter meter;
 } mscope_shadow;
@@ -100,6 +101,10 @@ typedef struct mscope_engine {
     mscope_timing timing;
     int publishing;                  /* a publication is under way: some records are still due   */
     uint64_t deadline_ns;            /* its deadline, 0: none                                    */
+    int64_t resum_ns;                /* time that slices of resums may still take; <= 0: wait for the next publication */
+    uint32_t slice_rows;             /* rows of a slice, so that it takes MSCOPE_SLICE_NS        */
+    uint32_t turn;                   /* the table whose slice was last                           */
+    int slice_full;                  /* it did not end at the table's last row                   */
     int save_wanted;
 } mscope_engine;
 
@@ -143,7 +148,20 @@ void mscope_publish_begin(mscope_engine *e, uint64_t now_ns, uint64_t deadline_n
 /* mscope_publish_slice - the records of one due table, or at the end the daemon's; messages may come between slices
  * Returns  whether more is due                                                                                 */
 int mscope_publish_slice(mscope_engine *e, uint64_t now_ns);
-/* mscope_engine_publish - a publication from begin to end, without a look at anything else                     */
+/* mscope_publish_table - records of one table now: one of few rows is resummed at once, of a larger one the totals as
+ * streamed go out with their bounds, and a resum in slices is asked for                                         */
+void mscope_publish_table(mscope_engine *e, mscope_shadow *s, int regular);
+
+#define MSCOPE_AT_ONCE 2048          /* rows that are resummed in one go                         */
+#define MSCOPE_SLICE_NS 80000        /* of work between two looks at the sockets                 */
+#define MSCOPE_RESUM_NS 4000000      /* of resums in slices, for each publication                */
+
+/* mscope_resum_wanted - is a slice of a resum to be done, messages apart? */
+int mscope_resum_wanted(const mscope_engine *e);
+/* mscope_resum_slice - do one; the caller measures what it took and says so to mscope_resum_took               */
+void mscope_resum_slice(mscope_engine *e);
+void mscope_resum_took(mscope_engine *e, uint64_t ns);
+/* mscope_engine_publish - a publication from begin to end with every table resummed, without a look at anything else */
 void mscope_engine_publish(mscope_engine *e, uint64_t now_ns, enum mscope_publish what);
 
 static inline void mscope_extreme_note(mscope_extreme *x, uint64_t ns)
@@ -187,7 +205,7 @@ MSCOPE_MUST_CHECK int mscope_reference_apply(mscope_shadow *s, const mscope_head
 MSCOPE_MUST_CHECK int mscope_sync_apply(mscope_engine *e, mscope_shadow *s, const mscope_header *h,
                                         const mscope_frame *f, size_t n, mscope_refusal *why);
 
-/* mscope_shadow_publish - records of one table; regular ones also close its window */
+/* mscope_shadow_publish - records of one table, of its totals as they stand; regular ones also close its window */
 void mscope_shadow_publish(mscope_engine *e, mscope_shadow *s, int regular);
 /* mscope_daemon_record - the daemon about itself; closes the window of its timing */
 void mscope_daemon_record(mscope_engine *e, uint64_t now_ns);

@@ -88,15 +88,26 @@ static int one_message(mscope_ingest *in, uint64_t now)
     return 1;
 }
 
-/* One slice of the publication under way. */
+static int work_waits(const mscope_ingest *in)
+{
+    return in->engine->publishing || mscope_resum_wanted(in->engine);
+}
+
+/* One slice of the publication under way, else of a resum. */
 static uint64_t work(mscope_ingest *in, uint64_t now)
 {
     mscope_timing *t = &in->engine->timing;
     uint64_t end;
 
-    if (!mscope_publish_slice(in->engine, now))
-        wake(in);
-    end = mscope_clock_ns();
+    if (!in->engine->publishing) {
+        mscope_resum_slice(in->engine);
+        end = mscope_clock_ns();
+        mscope_resum_took(in->engine, end - now);
+    } else {
+        if (!mscope_publish_slice(in->engine, now))
+            wake(in);
+        end = mscope_clock_ns();
+    }
     mscope_extreme_note(&t->slice, end - now);
     t->publish_ns += end - now;
     return end;
@@ -119,7 +130,7 @@ static int drain(mscope_ingest *in, uint64_t now, uint64_t deadline)
         n++;
         now = mscope_clock_ns();
         mscope_extreme_note(&t->message, now - then);
-        if (in->engine->publishing)
+        if (work_waits(in))
             now = work(in, now);
         mscope_extreme_note(&t->pause, now - then);
     }
@@ -247,7 +258,7 @@ void mscope_ingest_run(mscope_ingest *in)
                                 { .fd = timer, .events = ZMQ_POLLIN } };
 
     for (;;) {
-        long wait = deadline > now && !in->engine->publishing ? (long)((deadline - now + 999999) / 1000000) : 0;
+        long wait = deadline > now && !work_waits(in) ? (long)((deadline - now + 999999) / 1000000) : 0;
         size_t head = atomic_load_explicit(&in->engine->ring->head, memory_order_relaxed);
         uint64_t due, looked;
         if (wait > NAP_MS)
@@ -274,7 +285,7 @@ void mscope_ingest_run(mscope_ingest *in)
         slept(in, due, now);                 /* stopped, or busy, since the poll */
         if (now >= deadline)
             deadline = tick(in, deadline, period, now);
-        if (in->engine->publishing)
+        if (work_waits(in))
             now = work(in, now);
         mscope_extreme_note(&in->engine->timing.pause, now - looked);
         if (atomic_load_explicit(&in->engine->ring->head, memory_order_relaxed) != head)

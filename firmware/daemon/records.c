@@ -242,8 +242,6 @@ void mscope_shadow_publish(mscope_engine *e, mscope_shadow *s, int regular)
     totals t = { 0 };
     mscope_band b;
 
-    if (mscope_table_resum(s->core) != 0)
-        return;
     for (unsigned i = 0; i < MSCOPE_BANDS; i++) {
         if (mscope_table_band(s->core, i, &b) != 0)
             continue;
@@ -277,7 +275,7 @@ int mscope_shadow_moved(const mscope_shadow *s)
 
 void mscope_shadow_publish_last(mscope_engine *e, mscope_shadow *s)
 {
-    if (mscope_shadow_moved(s) || s->changed)
+    if ((mscope_shadow_moved(s) || s->changed) && mscope_table_resum(s->core) == 0)
         mscope_shadow_publish(e, s, mscope_shadow_moved(s));
 }
 

@@ -1,7 +1,70 @@
 /* slices.c - a publication in pieces, so that no message waits for all of it
  *
- * The records of one table are one piece: they describe one step. The daemon's own record closes a publication. */
+ * The records of one table are one piece: they describe one step. The daemon's own record closes a publication.
+ *
+ * What costs is not the records but going over the rows: totals stream with a bound on their error, and a resum brings
+ * the bound down, moves rows that fell silent to rarer bands and counts their rates anew. A table of few rows is
+ * resummed just before its records. A larger one has a pass over its rows under way all the time, some slices after each
+ * publication, and is published as it stands: what a publication costs does not depend on the rows.             */
 #include "engine.h"
+
+/* -- resums in slices ------------------------------------------------------------------------- */
+
+static int at_once(const mscope_shadow *s)
+{
+    return s->hello.rows <= MSCOPE_AT_ONCE;
+}
+
+int mscope_resum_wanted(const mscope_engine *e)
+{
+    return e->resum_ns > 0;
+}
+
+void mscope_resum_slice(mscope_engine *e)
+{
+    for (uint32_t i = 0; i < e->cfg.max_tables; i++) {
+        mscope_shadow *s;
+        e->turn = (e->turn + 1) % e->cfg.max_tables;
+        s = &e->shadows[e->turn];
+        if (!s->used || !s->passing)
+            continue;
+        s->passing = mscope_table_resum_slice(s->core, e->slice_rows) == 0;
+        e->slice_full = s->passing;
+        return;
+    }
+    e->resum_ns = 0;
+    e->slice_full = 0;
+}
+
+/* The next slice is as long as the last one would have been in MSCOPE_SLICE_NS, growing slowly: rows cost unequally. A slice
+ * that was interrupted says little about its rows, so it never falls below a fourth at once. */
+void mscope_resum_took(mscope_engine *e, uint64_t ns)
+{
+    double fit = (double)e->slice_rows * MSCOPE_SLICE_NS / (double)(ns > 0 ? ns : 1);
+
+    e->resum_ns -= (int64_t)ns;
+    if (!e->slice_full)
+        return;
+    if (fit > 1.125 * e->slice_rows)
+        fit = 1.125 * e->slice_rows;
+    if (fit < 0.25 * e->slice_rows)
+        fit = 0.25 * e->slice_rows;
+    e->slice_rows = fit < 256.0 ? 256 : fit > 1048576.0 ? 1048576 : (uint32_t)fit;
+}
+
+/* -- publications ----------------------------------------------------------------------------- */
+
+void mscope_publish_table(mscope_engine *e, mscope_shadow *s, int regular)
+{
+    if (at_once(s)) {
+        if (mscope_table_resum(s->core) != 0)
+            return;
+    } else if (regular) {
+        s->passing = 1;
+        e->resum_ns = MSCOPE_RESUM_NS;
+    }
+    mscope_shadow_publish(e, s, regular);
+}
 
 /* Refusals since the last alert about them, at most one alert a second for each table. */
 static void tell_refusals(mscope_engine *e, const mscope_shadow *s, mscope_meter *m, uint64_t now_ns)
@@ -38,7 +101,8 @@ int mscope_publish_slice(mscope_engine *e, uint64_t now_ns)
         mscope_shadow *s = &e->shadows[i];
         if (!s->used || s->due == MSCOPE_DUE_NOT)
             continue;
-        mscope_shadow_publish(e, s, s->due == MSCOPE_DUE_REGULAR);
+        if (s->due == MSCOPE_DUE_REPEAT || mscope_shadow_moved(s) || s->changed)
+            mscope_publish_table(e, s, s->due == MSCOPE_DUE_REGULAR && mscope_shadow_moved(s));
         s->due = MSCOPE_DUE_NOT;
         return 1;
     }
@@ -52,6 +116,9 @@ int mscope_publish_slice(mscope_engine *e, uint64_t now_ns)
 
 void mscope_engine_publish(mscope_engine *e, uint64_t now_ns, enum mscope_publish what)
 {
+    for (uint32_t i = 0; i < e->cfg.max_tables; i++)
+        if (e->shadows[i].used && !at_once(&e->shadows[i]) && mscope_table_resum(e->shadows[i].core) != 0)
+            return;
     mscope_publish_begin(e, now_ns, 0, what);
     while (mscope_publish_slice(e, now_ns)) {
         /* the next table */
