@@ -61,15 +61,16 @@ static float float_of(uint32_t u)
     return x;
 }
 
-/* CRC-16/XMODEM bit by bit: 62 bytes a message do not repay a table. */
+/* CRC-16/XMODEM, four bits at a time: entry i is the remainder of i x^16. */
 static uint16_t crc16(const uint8_t *p, size_t n)
 {
+    static const uint16_t of[16] = { 0x0000, 0x1021, 0x2042, 0x3063, 0x4084, 0x50a5, 0x60c6, 0x70e7,
+                                     0x8108, 0x9129, 0xa14a, 0xb16b, 0xc18c, 0xd1ad, 0xe1ce, 0xf1ef };
     unsigned crc = 0;
 
     for (size_t i = 0; i < n; i++) {
-        crc ^= (unsigned)p[i] << 8;
-        for (int b = 0; b < 8; b++)
-            crc = (crc << 1) ^ (crc & 0x8000u ? 0x1021u : 0u);
+        crc = (crc << 4 & 0xffffu) ^ of[crc >> 12 ^ p[i] >> 4];
+        crc = (crc << 4 & 0xffffu) ^ of[crc >> 12 ^ (p[i] & 15u)];
     }
     return (uint16_t)crc;
 }
@@ -112,7 +113,9 @@ static unsigned flags_of(unsigned kind)
 {
     switch (kind) {
     case MSCOPE_STEP:
-        return MSCOPE_FLAG_COUNTS | MSCOPE_FLAG_SCHEDULE;
+        return MSCOPE_FLAG_COUNTS | MSCOPE_FLAG_SCHEDULE | MSCOPE_FLAG_LANE;
+    case MSCOPE_PROBE:
+        return MSCOPE_FLAG_LANE;
     case MSCOPE_SYNC:
     case MSCOPE_REFERENCE:
         return MSCOPE_FLAG_LAST;
@@ -133,6 +136,8 @@ static int check_types(const mscope_header *h, mscope_refusal *why)
     int rows = h->kind == MSCOPE_STEP || h->kind == MSCOPE_PROBE;
     int values = rows || h->kind == MSCOPE_SYNC || h->kind == MSCOPE_REFERENCE;
 
+    if ((h->flags & MSCOPE_FLAG_LANE) && rows && h->count == 0)
+        return refuse_u64(why, "flags", h->flags, "LANE only with count > 0", "nothing lies in the lane");
     if (rows && h->count > 0) {
         if (h->index_type != MSCOPE_U32 && h->index_type != MSCOPE_U64)
             return refuse_u64(why, "index_type", h->index_type, "4 (u32) or 8 (u64)", "unknown index type");
@@ -356,6 +361,7 @@ static const mscope_field welcome_fields[] = {
     FIELD(mscope_welcome, u64, epoch, 0, 0),         FIELD(mscope_welcome, u64, next_seq, 0, 0),
     FIELD(mscope_welcome, u64, step, 0, 0),          FIELD(mscope_welcome, bool, exact, 0, 0),
     FIELD(mscope_welcome, u64, credit_frames, 0, 0), FIELD(mscope_welcome, u64, credit_bytes, 0, 0),
+    FIELD(mscope_welcome, flag, lane, 0, 0),
 };
 
 static const mscope_field refusal_fields[] = {

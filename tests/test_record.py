@@ -112,19 +112,16 @@ class Case(unittest.TestCase):
 
     def drive(self, t, steps=120, first=1, seed=3):
         """Torch form, float64, moving schedule, counts and not, a probe now and then. Answers are read at the end."""
-        rng, sent = np.random.default_rng(seed), 0
+        rng = np.random.default_rng(seed)
         for k in range(first, first + steps):
             rows = np.minimum(rng.pareto(0.7, rng.integers(0, 20)).astype(int), ROWS - 1)
             if k % 15 == 0 and len(rows):
                 t.send(PROBE, rows.astype("<u4").tobytes(), raw.encode(rng.standard_normal((len(rows), DIM)), "f8"), step=k,
                        a=1e-3, count=len(rows), index_type=4, value_type=4)
-                sent += 1
             t.step(k, rows, rng.standard_normal((len(rows), DIM)), 0.1 / (1 + 0.01 * k), 0.05, 16, "f4" if k % 3 else "f8",
                    schedule=(0.01, 0.0, 0.1) if k % 2 else (0.01, 0.001, 0.1),
                    counts=rng.integers(1, 4, len(rows)) if k % 4 == 0 and len(rows) else None)
-            sent += 1
-        for _ in range(sent):
-            t.ack()
+        t.acked()
 
     def begin(self, t, **over):
         kind, welcome = t.hello("t", ROWS, DIM, form="torch", reference="drawn", acf_rows=4, fresh=False, **over)
@@ -133,7 +130,7 @@ class Case(unittest.TestCase):
         rng = np.random.default_rng(9)
         t.rows(SYNC, 0, 0, rng.standard_normal((ROWS, DIM)), rng.standard_normal((ROWS, DIM)), last=True)
         t.rows(REFERENCE, 0, 0, rng.standard_normal((ROWS, DIM)), last=True)
-        t.ack(), t.ack()
+        t.acked()
 
     def leave(self, t):
         t.send(BYE)
@@ -187,7 +184,7 @@ class Record(Case):
         self.begin(t)
         self.drive(t)
         t.raw(*kept[5]), t.raw(*kept[60])                     # resent: acknowledged again, not recorded again
-        t.ack(), t.ack()
+        t.acked()
         kept = kept[:-2]
         t.send(SAVE)
         t.ack()

@@ -118,7 +118,10 @@ static void test_header_names_each_wrong_field(void **state)
         BAD("kind", MSCOPE_EINVAL, step, .kind = 67),
         BAD("kind", MSCOPE_EINVAL, step, .kind = 255),
         BAD("flags", MSCOPE_EINVAL, step, .kind = 2, .flags = 4),
-        BAD("flags", MSCOPE_EINVAL, step, .kind = 2, .flags = 16),
+        BAD("flags", MSCOPE_EINVAL, step, .kind = 2, .flags = 32),
+        BAD("flags", MSCOPE_EINVAL, step, .kind = 2, .flags = 16, .session = 1, .seq = 1, .extra = 1),
+        BAD("flags", MSCOPE_EINVAL, probe, .kind = 3, .flags = 16, .session = 1, .seq = 1, .a = 1),
+        BAD("flags", MSCOPE_EINVAL, sync_, .kind = 5, .flags = 16),
         BAD("flags", MSCOPE_EINVAL, step, .kind = 2, .flags = 0x8000),
         BAD("flags", MSCOPE_EINVAL, probe, .kind = 3, .flags = 1),
         BAD("flags", MSCOPE_EINVAL, sync_, .kind = 5, .flags = 2),
@@ -264,7 +267,7 @@ static void test_indices_stop_at_the_first_one_out_of_range(void **state)
 static const mscope_hello hello = { .table = "embed.weight", .client = "trainer 42", .reference = "zero", .rows = 4096,
                                     .dim = 32, .capacity = 512, .acf_rows = 8, .state = MSCOPE_STATE_MIXED,
                                     .form = MSCOPE_FORM_TORCH, .nesterov = 1, .fresh = 1, .narrow = 1 };
-static const mscope_welcome welcome = { .epoch = (UINT64_C(1) << 63) + 5, .next_seq = 7, .step = 300, .exact = 1,
+static const mscope_welcome welcome = { .epoch = (UINT64_C(1) << 63) + 5, .next_seq = 7, .step = 300, .exact = 1, .lane = 1,
                                         .credit_frames = 64, .credit_bytes = 67108864 };
 static const mscope_refusal refusal = { .code = -1, .field = "b (eps)", .value = "1.5", .range = "0..1",
                                         .text = "out of range" };

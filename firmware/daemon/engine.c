@@ -10,6 +10,7 @@
 
 #include "fields.h"
 #include "header.h"
+#include "lane.h"
 #include "log.h"
 
 void mscope_engine_init(mscope_engine *e, const mscope_engine_config *cfg, mscope_shadow *shadows, mscope_ring *ring,
@@ -128,7 +129,7 @@ static void answer_welcome(mscope_engine *e, const mscope_session *ses, const ms
 {
     mscope_welcome w = { .epoch = e->epoch, .next_seq = ses->next, .step = mscope_table_steps(s->core),
                          .exact = s->exact, .credit_frames = e->cfg.credit_frames,
-                         .credit_bytes = e->cfg.credit_bytes };
+                         .credit_bytes = e->cfg.credit_bytes, .lane = e->cfg.lane };
     mscope_reply *r = &out->at[out->n++];
     int len = mscope_welcome_encode(&w, r->body, sizeof r->body);
 
@@ -249,15 +250,55 @@ static int check_session(const mscope_header *h, const mscope_session *ses, msco
                               "%llu", (unsigned long long)h->seq);
 }
 
+/* -- lanes ------------------------------------------------------------------------------------ */
+
+/* A lane that is not there, like a session that is not, leaves the message undone: the client sends it another way. */
+static int find_lane(const mscope_engine *e, const mscope_header *h, const mscope_lane_where *w, const mscope_lane **out,
+                     mscope_refusal *why)
+{
+    for (unsigned i = 0; i < MSCOPE_LANES; i++) {
+        *out = &e->lanes[i];
+        if ((*out)->at != NULL && (*out)->session == h->session && (*out)->id == w->lane)
+            return 0;
+    }
+    return mscope_refusal_set(why, MSCOPE_ESTATE, "lane", "a lane this session has open",
+                              "this daemon does not have the lane: send the bodies themselves", "%llu",
+                              (unsigned long long)w->lane);
+}
+
+/* The bodies in the lane stand in for the frames they would have been. */
+static int from_lane(mscope_engine *e, const mscope_lane *lane, const mscope_lane_where *w,
+                     mscope_frame f[MSCOPE_LANE_PARTS], mscope_refusal *why)
+{
+    int err = mscope_lane_where_check(w, lane->len, why);
+
+    for (unsigned i = 0; i < w->parts && !err; i++) {
+        f[i] = (mscope_frame){ lane->at + w->part[i].offset, w->part[i].len };
+        e->count.bytes_in += w->part[i].len;
+    }
+    return err;
+}
+
 static void on_sequenced(mscope_engine *e, const mscope_header *h, int bad, const mscope_frame *f, size_t n,
                          uint64_t now_ns, mscope_refusal *why, mscope_answer *out)
 {
     mscope_session *ses = mscope_session_find(e, h->session);
     mscope_shadow *s = mscope_shadow_find(e, h->session, h->table);
+    const int lane = !bad && (h->flags & MSCOPE_FLAG_LANE) != 0;
+    const mscope_lane *from = NULL;
+    mscope_lane_where where = { 0 };
+    mscope_frame bodies[MSCOPE_LANE_PARTS];
     int err = check_session(h, ses, why);
 
     if (ses != NULL)
         ses->heard_ns = now_ns;
+    if (!err && lane && h->seq == ses->next) {
+        bad = n == 1 ? mscope_lane_where_decode(f[0].at, f[0].len, &where, why)
+                     : mscope_refusal_set(why, MSCOPE_EPROTO, "frames", "1 after the header",
+                                          "a message through a lane is a header and a descriptor", "%zu", n);
+        if (!bad)
+            err = find_lane(e, h, &where, &from, why);
+    }
     if (err) {
         answer_error(e, s, h, why, out);
         return;
@@ -269,7 +310,11 @@ static void on_sequenced(mscope_engine *e, const mscope_header *h, int bad, cons
     }
     if (s != NULL)
         s->heard_ns = now_ns;
-    err = bad ? bad : dispatch(e, ses, s, h, f, n, why);
+    if (lane && !bad)
+        bad = from_lane(e, from, &where, bodies, why);
+    err = bad ? bad : dispatch(e, ses, s, h, lane ? bodies : f, lane ? where.parts : n, why);
+    if (s != NULL && !err && h->count > 0 && (h->kind == MSCOPE_STEP || h->kind == MSCOPE_PROBE))
+        s->lane = lane ? 2 : 1;
     ses->next++;
     if (err)
         answer_error(e, s, h, why, out);

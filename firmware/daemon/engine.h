@@ -14,6 +14,7 @@
 #include "ring.h"
 
 #define MSCOPE_SESSIONS 256
+#define MSCOPE_LANES 64
 #define MSCOPE_FRAMES 8              /* most frames of a message that are looked at              */
 
 typedef struct mscope_engine_config {
@@ -26,6 +27,7 @@ typedef struct mscope_engine_config {
     double interval;                 /* seconds, for the daemon record                           */
     const char *kernel;              /* NULL: the widest                                         */
     int can_save;                    /* a state file was named                                   */
+    int lane;                        /* lanes are offered: WELCOME says so                       */
     char realtime[192];              /* what --realtime did, for the daemon record               */
 } mscope_engine_config;
 
@@ -61,6 +63,7 @@ typedef struct mscope_shadow {       /* the daemon's copy of one trainer's table
     uint32_t referenced;             /* rows 0 .. referenced-1 have their reference              */
     mscope_step last;                /* schedule of the last STEP                                */
     int stepped, probed;             /* a STEP, a PROBE was taken                                */
+    int lane;                        /* how the last of them came: 0 none, 1 ZeroMQ, 2 shared memory */
     uint64_t lost, refused, syncs;
     /* publication */
     uint64_t published;              /* step of the last regular record                          */
@@ -70,6 +73,13 @@ typedef struct mscope_shadow {       /* the daemon's copy of one trainer's table
     double fisher[MSCOPE_BANDS], fisher_updates[MSCOPE_BANDS];
     mscope_meter meter;
 } mscope_shadow;
+
+typedef struct mscope_lane {         /* a trainer's ring, mapped for reading; lanes.c fills it    */
+    int used, fd;                    /* the connection it came over                              */
+    uint64_t session, id, since_ns;
+    const uint8_t *at;               /* NULL: no offer was taken yet. The trainer writes there whenever it likes */
+    size_t len;
+} mscope_lane;
 
 typedef struct mscope_counters {
     uint64_t frames_in, bytes_in, steps_applied, frames_refused, frames_duplicate, lost_frames, state_saves;
@@ -94,6 +104,7 @@ typedef struct mscope_engine {
     mscope_outside *outside;
     uint64_t epoch, start_ns;
     mscope_session sessions[MSCOPE_SESSIONS];
+    mscope_lane lanes[MSCOPE_LANES];
     mscope_shadow *shadows;          /* cfg.max_tables                                           */
     uint64_t bytes;                  /* mapped for tables                                        */
     mscope_counters count;

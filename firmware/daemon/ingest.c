@@ -38,56 +38,6 @@ static void wake(const mscope_ingest *in)
     }
 }
 
-/* -- messages --------------------------------------------------------------------------------- */
-
-typedef struct peer {
-    uint8_t id[256];
-    size_t len;
-} peer;
-
-static void send_reply(void *router, const peer *to, const mscope_reply *r)
-{
-    uint8_t header[MSCOPE_HEADER_LEN];
-
-    mscope_header_encode(&r->header, header);
-    if (zmq_send(router, to->id, to->len, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0 ||
-        zmq_send(router, header, sizeof header, (r->body_len ? ZMQ_SNDMORE : 0) | ZMQ_DONTWAIT) < 0)
-        return;                      /* the peer left or does not read; it will ask again by HELLO */
-    if (r->body_len)
-        (void)zmq_send(router, r->body, r->body_len, ZMQ_DONTWAIT);
-}
-
-/* One multipart message; 0 when none waits. Frames beyond MSCOPE_FRAMES are counted and let go. */
-static int one_message(mscope_ingest *in, uint64_t now)
-{
-    zmq_msg_t msg[MSCOPE_FRAMES], more_than;
-    mscope_frame frames[MSCOPE_FRAMES] = { { NULL, 0 } };
-    mscope_answer answer;
-    peer from;
-    size_t n = 0, size = sizeof(int);
-    int more = 0, len = zmq_recv(in->router, from.id, sizeof from.id, ZMQ_DONTWAIT);
-
-    if (len < 0)
-        return 0;
-    from.len = (size_t)len < sizeof from.id ? (size_t)len : sizeof from.id;
-    while (zmq_getsockopt(in->router, ZMQ_RCVMORE, &more, &size) == 0 && more) {
-        zmq_msg_t *m = n < MSCOPE_FRAMES ? &msg[n] : &more_than;
-        (void)zmq_msg_init(m);
-        (void)zmq_msg_recv(m, in->router, ZMQ_DONTWAIT);
-        if (m == &more_than)
-            (void)zmq_msg_close(m);
-        else
-            frames[n] = (mscope_frame){ zmq_msg_data(m), zmq_msg_size(m) };
-        n++;
-    }
-    mscope_engine_message(in->engine, frames, n, now, &answer);
-    for (unsigned i = 0; i < answer.n; i++)
-        send_reply(in->router, &from, &answer.at[i]);
-    for (size_t i = 0; i < n && i < MSCOPE_FRAMES; i++)
-        (void)zmq_msg_close(&msg[i]);
-    return 1;
-}
-
 static int work_waits(const mscope_ingest *in)
 {
     return in->engine->publishing || mscope_resum_wanted(in->engine);
@@ -125,7 +75,7 @@ static int drain(mscope_ingest *in, uint64_t now, uint64_t deadline)
     mscope_timing *t = &in->engine->timing;
     int n = 0;
 
-    while (n < BATCH && (now < deadline || in->engine->publishing) && one_message(in, now)) {
+    while (n < BATCH && (now < deadline || in->engine->publishing) && mscope_inbox_one(in->inbox, now)) {
         uint64_t then = now;
         n++;
         now = mscope_clock_ns();
@@ -134,6 +84,7 @@ static int drain(mscope_ingest *in, uint64_t now, uint64_t deadline)
             now = work(in, now);
         mscope_extreme_note(&t->pause, now - then);
     }
+    mscope_inbox_release(in->inbox);
     return n;
 }
 
@@ -230,6 +181,7 @@ static uint64_t tick(mscope_ingest *in, uint64_t deadline, uint64_t period, uint
 {
     mscope_publish_begin(in->engine, now, deadline,
                          in->options->interval > 0 ? MSCOPE_PUBLISH_MOVED : MSCOPE_PUBLISH_CHANGED);
+    mscope_lanes_sweep(in->lanes);
     return deadline + ((now - deadline) / period + 1) * period;
 }
 
@@ -252,9 +204,10 @@ void mscope_ingest_run(mscope_ingest *in)
     uint64_t period = in->options->interval > 0 ? (uint64_t)(in->options->interval * 1e9) : 1000000000u;
     uint64_t now = mscope_clock_ns(), deadline = now, due_times;
     int timer = alarm_every(deadline, period);
-    zmq_pollitem_t items[4] = { { .socket = in->router, .events = ZMQ_POLLIN },
+    zmq_pollitem_t items[5] = { { .socket = in->inbox->router, .events = ZMQ_POLLIN },
                                 { .fd = in->signal_fd, .events = ZMQ_POLLIN },
                                 { .fd = in->saver->done_fd, .events = ZMQ_POLLIN },
+                                { .fd = in->lanes->epoll, .events = ZMQ_POLLIN },
                                 { .fd = timer, .events = ZMQ_POLLIN } };
 
     for (;;) {
@@ -264,9 +217,9 @@ void mscope_ingest_run(mscope_ingest *in)
         if (wait > NAP_MS)
             wait = NAP_MS;
         due = now + (uint64_t)wait * 1000000u;
-        (void)zmq_poll(items, timer < 0 ? 3 : 4, wait);
+        (void)zmq_poll(items, timer < 0 ? 4 : 5, wait);    /* an fd of -1 is passed over */
         now = mscope_clock_ns();
-        if (timer >= 0 && (items[3].revents & ZMQ_POLLIN) && read(timer, &due_times, sizeof due_times) < 0) {
+        if (timer >= 0 && (items[4].revents & ZMQ_POLLIN) && read(timer, &due_times, sizeof due_times) < 0) {
             /* the clock is looked at anyway */
         }
         slept(in, due, now);
@@ -275,6 +228,8 @@ void mscope_ingest_run(mscope_ingest *in)
         if ((items[1].revents & ZMQ_POLLIN) && on_signal(in))
             break;
         (void)drain(in, now, deadline);
+        if (items[3].revents & ZMQ_POLLIN)   /* after what a leaving trainer has sent */
+            mscope_lanes_serve(in->lanes, now);
         looked = mscope_clock_ns();
         if (in->saver->path != NULL) {
             end_save(in);

@@ -3,6 +3,8 @@
 #define MSCOPE_DAEMON_INGEST_H
 
 #include "engine.h"
+#include "inbox.h"
+#include "lanes.h"
 #include "options.h"
 #include "store.h"
 
@@ -10,7 +12,8 @@ typedef struct mscope_ingest {
     mscope_engine *engine;
     mscope_saver *saver;             /* path NULL: no state file                    */
     const mscope_options *options;
-    void *router;
+    mscope_inbox *inbox;
+    mscope_lanes *lanes;
     int signal_fd;
     int wake_fd;                     /* eventfd of the publisher                    */
 } mscope_ingest;

@@ -30,6 +30,8 @@ typedef struct daemon_memory {
     mscope_publisher publisher;
     mscope_saver saver;
     mscope_log_queue log;
+    mscope_inbox inbox;
+    mscope_lanes lanes;
     mscope_ring ring;
     mscope_outside outside;
     int lock;                        /* of the state file, or -1 */
@@ -194,9 +196,12 @@ static void stop_thread(pthread_t thread, _Atomic int *stop, int fd)
 
 static int run(daemon_memory *d, const mscope_options *o, mscope_sockets *sockets, int signal_fd)
 {
-    mscope_ingest in = { &d->engine, &d->saver, o, sockets->ingest, signal_fd, d->publisher.wake_fd };
+    mscope_ingest in = { &d->engine, &d->saver, o, &d->inbox, &d->lanes, signal_fd, d->publisher.wake_fd };
     pthread_t publisher, saver;
 
+    mscope_inbox_init(&d->inbox, &d->engine, sockets->ingest);
+    if (mscope_lanes_init(&d->lanes, &d->engine, sockets->lane) != 0)
+        mscope_log(MSCOPE_LOG_WARN, "main", "no shared memory with trainers: %s", strerror(errno));
     d->publisher.xpub = sockets->telemetry;
     d->publisher.replay.socket = sockets->replay;
     if (pthread_create(&publisher, NULL, mscope_publisher_run, &d->publisher) != 0)
@@ -211,6 +216,7 @@ static int run(daemon_memory *d, const mscope_options *o, mscope_sockets *socket
     mscope_log_hand_over(&d->log);
     mscope_ingest_run(&in);
     mscope_log_hand_over(NULL);
+    mscope_lanes_fini(&d->lanes);
     stop_thread(saver, &d->saver.stop, d->saver.work_fd);
     stop_thread(publisher, &d->publisher.stop, d->publisher.wake_fd);
     return save_last(d);

@@ -211,6 +211,7 @@ static void table_record(mscope_engine *e, const mscope_shadow *s, const totals 
     (void)snprintf(r->form, sizeof r->form, "%s", s->hello.form == MSCOPE_FORM_EMA ? "ema" : "torch");
     (void)snprintf(r->state, sizeof r->state, "%s", states[s->hello.state]);
     (void)snprintf(r->kernel, sizeof r->kernel, "%s", mscope_table_kernel(s->core));
+    (void)snprintf(r->lane, sizeof r->lane, "%s", s->lane == 0 ? "none yet" : s->lane == 1 ? "zmq" : "shm");
     r->batch = s->stepped ? s->last.batch : NAN;
     r->eta = k.eta;
     r->eps = s->stepped ? s->last.eps : NAN;

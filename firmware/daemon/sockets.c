@@ -3,10 +3,17 @@
  * Whether an endpoint may be bound is protocol/bind.c's to say. */
 #include "sockets.h"
 
+#include <errno.h>
 #include <string.h>
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <zmq.h>
 
+#include "lane.h"
 #include "log.h"
 
 static void *make(void *context, int type, int linger_ms)
@@ -20,6 +27,31 @@ static void *make(void *context, int type, int linger_ms)
     (void)zmq_setsockopt(s, ZMQ_IPV6, &one, sizeof one);
     (void)zmq_setsockopt(s, ZMQ_SNDHWM, &hwm, sizeof hwm);
     return s;
+}
+
+/* The lane's socket lies beside the ingest path, which is ours by now, so whatever socket is left there is stale. */
+static void open_lane(mscope_sockets *s, const mscope_options *o)
+{
+    struct sockaddr_un a = { .sun_family = AF_UNIX };
+    struct stat st;
+
+    if (mscope_lane_path(o->ingest, s->lane_path, sizeof a.sun_path) != 0) {
+        mscope_log(MSCOPE_LOG_DEBUG, "main", "no shared memory with trainers: %s has no path, or too long a one", o->ingest);
+        return;
+    }
+    memcpy(a.sun_path, s->lane_path, strlen(s->lane_path) + 1);
+    if (lstat(s->lane_path, &st) == 0 && S_ISSOCK(st.st_mode))
+        (void)unlink(s->lane_path);
+    s->lane = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (s->lane >= 0 && bind(s->lane, (const struct sockaddr *)&a, sizeof a) == 0 && listen(s->lane, 64) == 0 &&
+        lstat(s->lane_path, &st) == 0) {
+        s->bound[3] = (mscope_bound){ s->lane_path, st.st_dev, st.st_ino };
+        return;
+    }
+    mscope_log(MSCOPE_LOG_WARN, "main", "no shared memory with trainers: %s: %s", s->lane_path, strerror(errno));
+    if (s->lane >= 0)
+        (void)close(s->lane);
+    s->lane = -1;
 }
 
 /* Each limit ends the connection of a peer that passes it; protocol/README.md has them. */
@@ -43,6 +75,7 @@ int mscope_sockets_open(mscope_sockets *s, const mscope_options *o)
     int err = 0;
 
     memset(s, 0, sizeof *s);
+    s->lane = -1;
     for (int i = 0; i < 3 && !err; i++)
         err = mscope_bind_check(names[i], endpoints[i], why);
     if (err) {
@@ -68,13 +101,17 @@ int mscope_sockets_open(mscope_sockets *s, const mscope_options *o)
     }
     if (err)
         mscope_sockets_close(s);
+    else
+        open_lane(s, o);
     return err;
 }
 
 void mscope_sockets_close(mscope_sockets *s)
 {
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++)
         mscope_bind_remove(&s->bound[i]);
+    if (s->lane >= 0)
+        (void)close(s->lane);
     if (s->ingest != NULL)
         (void)zmq_close(s->ingest);
     if (s->telemetry != NULL)
@@ -84,4 +121,5 @@ void mscope_sockets_close(mscope_sockets *s)
     if (s->context != NULL)
         (void)zmq_ctx_term(s->context);
     memset(s, 0, sizeof *s);
+    s->lane = -1;
 }

@@ -8,10 +8,13 @@
 
 typedef struct mscope_sockets {
     void *context, *ingest, *telemetry, *replay;
-    mscope_bound bound[3];
+    int lane;                           /* listening for shared memory beside an ipc ingest path, or -1 */
+    char lane_path[112];
+    mscope_bound bound[4];
 } mscope_sockets;
 
-/* mscope_sockets_open - bind ingest (ROUTER), telemetry (XPUB) and replay (ROUTER)
+/* mscope_sockets_open - bind ingest (ROUTER), telemetry (XPUB), replay (ROUTER) and the lane's socket; without the last,
+ * which is logged, trainers send everything through ZeroMQ
  * Owns     o must outlive it
  * Errors   MSCOPE_EBUSY somebody listens there already;  MSCOPE_EINVAL something else than a socket is there;
  *          MSCOPE_EIO anything else; logged with the endpoint                                          */

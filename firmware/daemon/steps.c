@@ -1,95 +1,15 @@
 /* steps.c - STEP, PROBE, REFERENCE and SYNC: frames checked whole, then handed to the core
  *
  * The core cannot take a step back once it is open, so everything it could refuse is checked before anything
- * moves: lengths, indices, counts, and every value against MAGNITUDE, tighter than the core's own bound.       */
-#include "engine.h"
+ * moves: lengths, indices, counts, and every value against MAGNITUDE, tighter than the core's own bound (entries.c). */
+#include "entries.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "fields.h"
 
-#define MAGNITUDE 1e145              /* 65536 squares of it still sum below the core's 1e300   */
 #define SILENT_MAX 65536             /* a longer gap of lost steps is jumped over              */
-
-/* -- frames ----------------------------------------------------------------------------------- */
-
-typedef struct cursor {
-    const mscope_frame *f;
-    size_t n, used;
-    mscope_refusal *why;
-} cursor;
-
-static int take(cursor *c, const char *field, uint64_t want, const uint8_t **at)
-{
-    char range[64];
-
-    (void)snprintf(range, sizeof range, "%llu bytes", (unsigned long long)want);
-    if (c->used == c->n)
-        return mscope_refusal_set(c->why, MSCOPE_EPROTO, field, range, "the message has too few frames",
-                                  "missing frame");
-    if (c->f[c->used].len != want)
-        return mscope_refusal_set(c->why, MSCOPE_EPROTO, field, range, "a frame of another length than the header says",
-                                  "%zu bytes", c->f[c->used].len);
-    *at = c->f[c->used++].at;
-    return 0;
-}
-
-static int take_end(const cursor *c)
-{
-    char range[64];
-
-    if (c->used == c->n)
-        return 0;
-    (void)snprintf(range, sizeof range, "%zu after the header", c->used);
-    return mscope_refusal_set(c->why, MSCOPE_EPROTO, "frames", range, "the message has too many frames", "%zu", c->n);
-}
-
-static int check_type(const mscope_shadow *s, const mscope_header *h, mscope_refusal *why)
-{
-    if (h->value_type != MSCOPE_F64 || s->hello.state == MSCOPE_STATE_F64)
-        return 0;
-    return mscope_refusal_set(why, MSCOPE_EINVAL, "value_type", "1 f32, 2 f16, 3 bf16", "this table keeps float32",
-                              "4 (float64)");
-}
-
-/* Branch-free over all of them, so the compiler may use its lanes: an exponent of all ones is a NaN or an infinity. */
-static int any_bad(const void *x, size_t n, int f64)
-{
-    const double *d = x;
-    const float *f = x;
-    uint32_t bad = 0;
-
-    if (f64) {
-        for (size_t i = 0; i < n; i++)
-            bad |= !(fabs(d[i]) <= MAGNITUDE);
-        return bad != 0;
-    }
-    for (size_t i = 0; i < n; i++) {
-        uint32_t u;
-        memcpy(&u, &f[i], sizeof u);
-        bad |= ((u & 0x7f800000u) + 0x00800000u) & 0x80000000u;
-    }
-    return bad != 0;
-}
-
-/* Decode n values and refuse the first that is not finite or too large to square; `first` counts those before. */
-static int values_in(const mscope_shadow *s, const mscope_header *h, const char *field, const uint8_t *in,
-                     size_t first, size_t n, void *out, int f64, mscope_refusal *why)
-{
-    size_t i = 0;
-
-    mscope_values_decode(in + first * mscope_value_size(h->value_type), h->value_type, n, out, f64);
-    if (!any_bad(out, n, f64))
-        return 0;
-    while (f64 ? fabs(((const double *)out)[i]) <= MAGNITUDE : isfinite(((const float *)out)[i]))
-        i++;
-    return mscope_refusal_set(why, MSCOPE_ENONFINITE, field, f64 ? "finite, |x| <= 1e145" : "finite",
-                              "a value that no sum can take", "%g at entry %zu, column %zu",
-                              f64 ? ((const double *)out)[i] : (double)((const float *)out)[i],
-                              (first + i) / s->hello.dim, (first + i) % s->hello.dim);
-}
 
 static int core_refusal(const mscope_shadow *s, int code, mscope_refusal *why)
 {
@@ -99,76 +19,6 @@ static int core_refusal(const mscope_shadow *s, int code, mscope_refusal *why)
     (void)snprintf(range, sizeof range, "%.9g..%.9g", f->low, f->high);
     return mscope_refusal_set(why, code, f->field != NULL ? f->field : "step", range, mscope_strerror(code),
                               "%.17g at %zu", f->value, f->at);
-}
-
-static int entries_in(mscope_shadow *s, const mscope_header *h, cursor *c)
-{
-    const uint8_t *idx, *val;
-    char range[64];
-    size_t n = h->count, at;
-    int err;
-
-    if (n > s->hello.capacity) {
-        (void)snprintf(range, sizeof range, "0..%u", s->hello.capacity);
-        return mscope_refusal_set(c->why, MSCOPE_EINVAL, "count", range, "more entries than HELLO's capacity", "%zu", n);
-    }
-    if (n == 0)
-        return 0;
-    err = check_type(s, h, c->why);
-    if (!err)
-        err = take(c, "indices", (uint64_t)n * h->index_type, &idx);
-    if (!err)
-        err = take(c, "values", (uint64_t)n * s->hello.dim * mscope_value_size(h->value_type), &val);
-    if (err)
-        return err;
-    at = mscope_indices_decode(idx, h->index_type, n, s->hello.rows, s->rows);
-    if (at < n) {
-        uint64_t v = 0;
-        for (unsigned b = 0; b < h->index_type; b++)
-            v |= (uint64_t)idx[at * h->index_type + b] << (8 * b);
-        (void)snprintf(range, sizeof range, "0..%u", s->hello.rows - 1);
-        return mscope_refusal_set(c->why, MSCOPE_EINDEX, "indices", range, "an index outside the table",
-                                  "%llu at entry %zu", (unsigned long long)v, at);
-    }
-    return values_in(s, h, "values", val, 0, n * s->hello.dim, s->values, s->hello.state == MSCOPE_STATE_F64, c->why);
-}
-
-static int counts_in(mscope_shadow *s, const mscope_header *h, cursor *c)
-{
-    const uint8_t *at;
-    int err;
-
-    if (!(h->flags & MSCOPE_FLAG_COUNTS))
-        return 0;
-    err = take(c, "counts", (uint64_t)h->count * 4, &at);
-    if (err)
-        return err;
-    (void)mscope_indices_decode(at, MSCOPE_U32, h->count, UINT32_MAX, s->counts);
-    for (uint32_t i = 0; i < h->count; i++)
-        if (at[4 * (size_t)i] == 0 && at[4 * (size_t)i + 1] == 0 && at[4 * (size_t)i + 2] == 0 &&
-            at[4 * (size_t)i + 3] == 0)
-            return mscope_refusal_set(c->why, MSCOPE_EINVAL, "counts", "1..4294967294",
-                                      "an entry that stands for no occurrence", "0 at entry %u", i);
-    return 0;
-}
-
-static int schedule_in(const mscope_header *h, cursor *c, mscope_step *step)
-{
-    const uint8_t *at;
-    double v[3];
-    int err;
-
-    *step = (mscope_step){ .eta = h->a, .eps = h->b, .batch = (double)h->extra };
-    if (!(h->flags & MSCOPE_FLAG_SCHEDULE))
-        return 0;
-    err = take(c, "schedule", sizeof v, &at);
-    if (err)
-        return err;
-    mscope_values_decode(at, MSCOPE_F64, 3, v, 1);
-    step->weight_decay = v[0];
-    step->decoupled_decay = v[1];
-    step->dampening = v[2];
-    return 0;
 }
 
 /* -- steps ------------------------------------------------------------------------------------ */
@@ -212,16 +62,17 @@ int mscope_step_apply(mscope_engine *e, mscope_shadow *s, const mscope_header *h
                       mscope_refusal *why)
 {
     uint64_t done = mscope_table_steps(s->core);
-    cursor c = { f, n, 0, why };
+    mscope_cursor c = { f, n, 0, why };
     mscope_step step;
-    int err = entries_in(s, h, &c);
+    mscope_entries in;
+    int err = mscope_entries_in(s, h, &c, &in);
 
     if (!err)
-        err = counts_in(s, h, &c);
+        err = mscope_counts_in(s, h, &c, &in);
     if (!err)
-        err = schedule_in(h, &c, &step);
+        err = mscope_schedule_in(h, &c, &step);
     if (!err)
-        err = take_end(&c);
+        err = mscope_take_end(&c);
     if (!err && h->step <= done)
         err = step_refusal(why, h->step, done + 1, "a step that is already completed");
     if (!err)
@@ -237,7 +88,7 @@ int mscope_step_apply(mscope_engine *e, mscope_shadow *s, const mscope_header *h
     err = mscope_step_begin(s->core, &step);
     if (err)
         return core_refusal(s, err, why);
-    err = mscope_apply(s->core, s->rows, s->values, h->flags & MSCOPE_FLAG_COUNTS ? s->counts : NULL, h->count);
+    err = mscope_apply(s->core, in.rows, in.values, in.counts, h->count);
     if (err) {                               /* checked above, so this is a fault of ours: say so, stay in step */
         err = core_refusal(s, err, why);
         mscope_shadow_inexact(e, s, 1);
@@ -253,16 +104,17 @@ int mscope_step_apply(mscope_engine *e, mscope_shadow *s, const mscope_header *h
 int mscope_probe_apply(mscope_shadow *s, const mscope_header *h, const mscope_frame *f, size_t n, mscope_refusal *why)
 {
     uint64_t done = mscope_table_steps(s->core);
-    cursor c = { f, n, 0, why };
-    int err = entries_in(s, h, &c);
+    mscope_cursor c = { f, n, 0, why };
+    mscope_entries in;
+    int err = mscope_entries_in(s, h, &c, &in);
 
     if (!err)
-        err = take_end(&c);
+        err = mscope_take_end(&c);
     if (!err && h->step != done + 1)
         err = step_refusal(why, h->step, done + 1, "a probe belongs to the step that comes next");
     if (err)
         return err;
-    err = mscope_probe(s->core, s->rows, s->values, h->count);
+    err = mscope_probe(s->core, in.rows, in.values, h->count);
     if (err < 0)
         return core_refusal(s, err, why);
     s->probed = 1;
@@ -286,7 +138,7 @@ static int check_chunk(const mscope_shadow *s, const mscope_header *h, mscope_re
         return mscope_refusal_set(why, MSCOPE_EINVAL, "flags", range, "a last chunk that does not end the table",
                                   "%u + %u", h->extra, h->count);
     }
-    return check_type(s, h, why);
+    return mscope_check_type(s, h, why);
 }
 
 /* Two passes over a chunk: look at every value, then store, so that a bad one changes nothing. */
@@ -298,9 +150,9 @@ static int rows_in(mscope_shadow *s, const mscope_header *h, const uint8_t *thet
 
     for (uint32_t i = 0, k; i < h->count && !err; i += k) {
         k = h->count - i < s->chunk ? h->count - i : s->chunk;
-        err = values_in(s, h, m ? "theta" : "values", theta, i * dim, k * dim, s->values, f64, why);
+        err = mscope_values_in(s, h, m ? "theta" : "values", theta, i * dim, k * dim, s->values, f64, why);
         if (!err && m != NULL)
-            err = values_in(s, h, "m", m, i * dim, k * dim, s->momenta, m64, why);
+            err = mscope_values_in(s, h, "m", m, i * dim, k * dim, s->momenta, m64, why);
         if (err || !store)
             continue;
         err = m != NULL ? mscope_rows_set(s->core, h->extra + i, k, s->values, s->momenta)
@@ -326,7 +178,7 @@ int mscope_reference_apply(mscope_shadow *s, const mscope_header *h, const mscop
                            mscope_refusal *why)
 {
     uint64_t done = mscope_table_steps(s->core);
-    cursor c = { f, n, 0, why };
+    mscope_cursor c = { f, n, 0, why };
     const uint8_t *values = NULL;
     int err = 0;
 
@@ -335,9 +187,9 @@ int mscope_reference_apply(mscope_shadow *s, const mscope_header *h, const mscop
                                   "HELLO announced no reference", "none");
     err = check_chunk(s, h, why);
     if (!err)
-        err = take(&c, "values", (uint64_t)h->count * s->hello.dim * mscope_value_size(h->value_type), &values);
+        err = mscope_take(&c, "values", (uint64_t)h->count * s->hello.dim * mscope_value_size(h->value_type), &values);
     if (!err)
-        err = take_end(&c);
+        err = mscope_take_end(&c);
     if (!err && h->step != done)
         err = step_refusal(why, h->step, done, "reference rows belong to the completed step");
     if (!err)
@@ -355,17 +207,17 @@ int mscope_sync_apply(mscope_engine *e, mscope_shadow *s, const mscope_header *h
                       mscope_refusal *why)
 {
     uint64_t done = mscope_table_steps(s->core), bytes;
-    cursor c = { f, n, 0, why };
+    mscope_cursor c = { f, n, 0, why };
     const uint8_t *theta = NULL, *m = NULL;
     int err = check_chunk(s, h, why);
 
     bytes = (uint64_t)h->count * s->hello.dim * mscope_value_size(h->value_type);
     if (!err)
-        err = take(&c, "theta", bytes, &theta);
+        err = mscope_take(&c, "theta", bytes, &theta);
     if (!err)
-        err = take(&c, "m", bytes, &m);
+        err = mscope_take(&c, "m", bytes, &m);
     if (!err)
-        err = take_end(&c);
+        err = mscope_take_end(&c);
     if (!err && h->step < done)
         err = step_refusal(why, h->step, done, "rows of a step that is long past");
     if (!err)

@@ -18,7 +18,7 @@
 
 #define MS ((uint64_t)1000000)
 
-enum { HELLO_FIRST_MS = 100, HELLO_LAST_MS = 2000, REFUSED_MS = 1000, REFUSED_LAST_MS = 30000, ALONE_MS = 10000,
+enum { HELLO_FIRST_MS = 100, HELLO_LAST_MS = 2000, REFUSED_MS = 1000, REFUSED_LAST_MS = 30000, ALONE_MS = 10000, LANE_LOST_MS = 1000,
        ANSWER_MAX = 65536 };
 
 uint64_t mscope_now_ns(void)
@@ -197,6 +197,7 @@ static void take_welcome(mscope_client *c, uint32_t handle, const mscope_welcome
     t->hello_wait = HELLO_FIRST_MS * MS;
     c->credit_frames = w->credit_frames;
     c->credit_bytes = w->credit_bytes;
+    c->lane.offered = w->lane;
     if (w->next_seq > 0)
         mscope_queue_done(&c->queue, w->next_seq - 1);
     if (!c->established) {                   /* a table that was refused for a while does not rewind the others */
@@ -251,8 +252,11 @@ static void take_error(mscope_client *c, const mscope_header *h, const mscope_re
 {
     mscope_ctable *t = h->table < c->tables ? &c->table[h->table] : NULL;
     const mscope_frame *f = mscope_queue_find(&c->queue, h->seq);
-    int sequence = strcmp(why->field, "session") == 0 || (why->code == MSCOPE_EGAP && strcmp(why->field, "seq") == 0);
+    int lane = why->code == MSCOPE_ESTATE && strcmp(why->field, "lane") == 0;
+    int sequence = lane || strcmp(why->field, "session") == 0 || (why->code == MSCOPE_EGAP && strcmp(why->field, "seq") == 0);
 
+    if (lane)
+        mscope_lane_down(&c->lane, now + LANE_LOST_MS * MS);
     if (sequence) {
         if (c->established)                  /* otherwise an echo of frames sent before the HELLO under way */
             doubt(c);
@@ -341,6 +345,8 @@ static void watch_connection(mscope_client *c)
         memcpy(&what, event, sizeof what);   /* the monitor speaks host order */
         (void)zmq_recv(c->mon, address, sizeof address, ZMQ_DONTWAIT);
         c->up = what == ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
+        c->lane.offered = 0;
+        mscope_lane_down(&c->lane, 0);
         doubt(c);
         if (c->up && ++c->connections > 1)
             c->stats.reconnects++;
@@ -349,11 +355,45 @@ static void watch_connection(mscope_client *c)
 
 /* -- sending ---------------------------------------------------------------------------------------- */
 
+/* Through the lane go a header and where the bodies lie. */
+static int send_where(mscope_client *c, mscope_frame *f)
+{
+    uint8_t head[MSCOPE_HEADER_LEN], body[MSCOPE_LANE_WHERE_MAX];
+    mscope_lane_where w = { .lane = f->lane->id, .parts = f->parts };
+    mscope_header h;
+
+    if (mscope_header_decode(f->header, sizeof f->header, &h, NULL) != 0)
+        return 0;
+    h.flags |= MSCOPE_FLAG_LANE;
+    mscope_header_encode(&h, head);
+    memcpy(w.part, f->body, sizeof w.part);
+    return zmq_send(c->sock, head, sizeof head, ZMQ_DONTWAIT | ZMQ_SNDMORE) >= 0 &&
+           zmq_send(c->sock, body, mscope_lane_where_encode(&w, body), ZMQ_DONTWAIT) >= 0;
+}
+
+/* Made for a lane that is gone: ZeroMQ gets copies, because a frame acknowledged over another connection is freed while
+ * its socket may still hold this one. */
+static int send_copies(mscope_client *c, mscope_frame *f)
+{
+    int whole = 1;
+
+    if (zmq_send(c->sock, f->header, sizeof f->header, ZMQ_DONTWAIT | ZMQ_SNDMORE) < 0)
+        return 0;
+    for (unsigned i = 0; i < f->parts; i++)
+        whole &= zmq_send(c->sock, f->lane->at + f->body[i].offset, f->body[i].len,
+                          ZMQ_DONTWAIT | (i + 1 < f->parts ? ZMQ_SNDMORE : 0)) >= 0;
+    return whole;
+}
+
 /* A message whose pipe dies half way stays open inside libzmq until its last part has been handed over, so the
  * rest is handed over whatever happens; the frame then counts as unsent and HELLO will ask for it. */
 static int send_frame(mscope_client *c, mscope_frame *f)
 {
     int whole = 1;
+
+    if (f->lane != NULL)
+        return f->lane->state == MSCOPE_LANE_UP ? send_where(c, f)
+             : f->lane->mode == MSCOPE_LANE_SHM ? 0 : send_copies(c, f);
 
     if (zmq_send(c->sock, f->header, sizeof f->header, ZMQ_DONTWAIT | (f->parts > 0 ? ZMQ_SNDMORE : 0)) < 0)
         return 0;
@@ -414,15 +454,17 @@ void mscope_link_pump(mscope_client *c)
     if (!c->up)
         return;
     say_hello(c, mscope_now_ns());
+    mscope_lane_pump(c);
     if (c->established)
         send_queue(c);
 }
 
 void mscope_link_wait(mscope_client *c, int wait_ms)
 {
-    zmq_pollitem_t item[2] = { { c->sock, 0, ZMQ_POLLIN, 0 }, { c->mon, 0, ZMQ_POLLIN, 0 } };
+    zmq_pollitem_t item[3] = { { c->sock, 0, ZMQ_POLLIN, 0 }, { c->mon, 0, ZMQ_POLLIN, 0 },
+                               { NULL, c->lane.socket, ZMQ_POLLIN, 0 } };
 
     if (wait_ms > 10 && c->up && !c->established)
         wait_ms = 10;                        /* a HELLO may be due, or its pipe not there yet */
-    (void)zmq_poll(item, 2, wait_ms);
+    (void)zmq_poll(item, c->lane.state == MSCOPE_LANE_ASKED ? 3 : 2, wait_ms);
 }

@@ -1,9 +1,11 @@
 /* private.h - inside of the trainer's side: frames held until acknowledged, tables, one socket
  *
- *   attach.c  the public calls: build frames, count
+ *   attach.c  the public calls: open, attach, poll, flush, close
+ *   push.c    the public calls that carry rows: build frames, count
  *   check.c   what the calls are given, and refusals in words
  *   queue.c   frames in sequence order, held until acknowledged
  *   link.c    the socket: connect, HELLO, send within credit, take in answers
+ *   lane.c    shared memory to a daemon on this machine
  *   heal.c    SYNC and REFERENCE from the trainer's own rows
  *
  * Everything runs on the caller's thread and returns without waiting, unless a function says wait_ms. */
@@ -15,7 +17,33 @@
 #include <sys/types.h>
 #include <zmq.h>
 
+#include "lane.h"
+
 enum { MSCOPE_PARTS = 4 };
+
+/* -- lane ------------------------------------------------------------------------------------------- */
+
+enum { MSCOPE_LANE_DOWN, MSCOPE_LANE_ASKED, MSCOPE_LANE_UP };
+
+/* Positions count bytes for ever; position p lies at p % len. */
+typedef struct mscope_lane {
+    int mode, state, offered;            /* enum mscope_lane_mode; above; the daemon's WELCOME offers one */
+    int memory, socket;                  /* the memfd and the connection it was handed over on, or -1  */
+    uint8_t *at;
+    uint64_t len, head, tail;            /* head: next free; tail: oldest in use                       */
+    uint64_t id, retry_at;
+    size_t fitted;                       /* tables the ring was made for                               */
+} mscope_lane;
+
+void mscope_lane_init(mscope_lane *l, int mode);
+void mscope_lane_fini(mscope_lane *l);
+/* mscope_lane_reserve - one piece of the ring; 0, or 1: no room now. release: of the oldest or the newest piece */
+MSCOPE_MUST_CHECK int mscope_lane_reserve(mscope_lane *l, uint64_t bytes, uint64_t *begin, uint64_t *end);
+void mscope_lane_release(mscope_lane *l, uint64_t begin, uint64_t end);
+/* mscope_lane_room - would a piece of so many bytes fit now, or never? */
+int mscope_lane_room(const mscope_lane *l, uint64_t bytes);
+/* mscope_lane_down - the daemon no longer has the ring, or never had it; ask again from retry_at (ns) */
+void mscope_lane_down(mscope_lane *l, uint64_t retry_at);
 
 /* -- queue ------------------------------------------------------------------------------------------ */
 
@@ -25,7 +53,10 @@ typedef struct mscope_frame {
     uint32_t table;
     uint8_t kind, parts;
     uint8_t header[MSCOPE_HEADER_LEN];
-    zmq_msg_t part[MSCOPE_PARTS];        /* bodies, shared with the socket by reference count          */
+    zmq_msg_t part[MSCOPE_PARTS];        /* bodies, shared with the socket by reference count; or, ..  */
+    mscope_lane *lane;                   /* .. not NULL: in this ring, between begin and end           */
+    uint64_t begin, end, used;           /* used: position behind the last body                        */
+    mscope_lane_part body[MSCOPE_PARTS];
 } mscope_frame;
 
 /* Frame i of the queue has sequence number head->seq + i; the first `sent` are on the wire, unacknowledged. */
@@ -39,6 +70,9 @@ typedef struct mscope_queue {
 /* mscope_frame_new - a frame of a kind without bodies, or NULL; mscope_frame_body adds one of len bytes
  * Returns body: where to write the bytes, or NULL without memory                                      */
 mscope_frame *mscope_frame_new(uint8_t kind);
+/* mscope_frame_in_lane - put the bodies, so many bytes with each rounded up to MSCOPE_LANE_ALIGN, into the ring; 0, or
+ * 1: no room there and *f as it was */
+MSCOPE_MUST_CHECK int mscope_frame_in_lane(mscope_frame *f, mscope_lane *l, uint64_t bytes);
 void *mscope_frame_body(mscope_frame *f, size_t len);
 int mscope_frame_share(mscope_frame *f, zmq_msg_t *body);     /* one more body, by reference            */
 void mscope_frame_free(mscope_frame *f);
@@ -96,6 +130,11 @@ struct mscope_client {
     uint64_t credit_frames, credit_bytes;
     uint64_t resent_below;               /* sequence numbers below were sent before                    */
     mscope_queue queue;
+    mscope_lane lane;
+    mscope_frame *slot;                  /* handed out by mscope_client_reserve, not yet committed     */
+    mscope_slot slot_is;
+    int slot_table;
+    unsigned slot_type;
     mscope_ctable *table;
     size_t tables;
     char warned[8][32];                  /* fields already told on stderr                              */
@@ -127,6 +166,12 @@ MSCOPE_MUST_CHECK int mscope_endpoint_connect(const mscope_endpoint *e, void *so
 /* mscope_link_open, _close - the socket; open connects in the background */
 MSCOPE_MUST_CHECK int mscope_link_open(mscope_client *c);
 void mscope_link_close(mscope_client *c);
+/* mscope_lane_fit - make the ring, or a larger one for a larger table when nothing lies in it */
+void mscope_lane_fit(mscope_client *c);
+/* mscope_lane_choose - the mode given, or $MOMENTSCOPE_LANE ("auto", "zmq", "shm"), else auto */
+MSCOPE_MUST_CHECK int mscope_lane_choose(int *mode, enum mscope_lane_mode given, const char *endpoint);
+/* mscope_lane_pump - offer the ring, take in the answer; never waits */
+void mscope_lane_pump(mscope_client *c);
 /* mscope_link_pump - take in answers, say HELLO, send what credit allows; never waits */
 void mscope_link_pump(mscope_client *c);
 /* mscope_link_wait - sleep until something can be done, at most wait_ms */

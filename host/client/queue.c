@@ -17,11 +17,36 @@ mscope_frame *mscope_frame_new(uint8_t kind)
     return f;
 }
 
+int mscope_frame_in_lane(mscope_frame *f, mscope_lane *l, uint64_t bytes)
+{
+    if (mscope_lane_reserve(l, bytes, &f->begin, &f->end) != 0)
+        return 1;
+    f->lane = l;
+    f->used = f->end - (bytes + MSCOPE_LANE_ALIGN - 1) / MSCOPE_LANE_ALIGN * MSCOPE_LANE_ALIGN;
+    return 0;
+}
+
+static void *body_in_lane(mscope_frame *f, size_t len)
+{
+    uint64_t at = f->used % f->lane->len, whole = (len + MSCOPE_LANE_ALIGN - 1) / MSCOPE_LANE_ALIGN * MSCOPE_LANE_ALIGN;
+
+    if (whole > f->end - f->used)
+        return NULL;
+    f->body[f->parts++] = (mscope_lane_part){ at, len };
+    f->used += whole;
+    f->wire += len;
+    return f->lane->at + at;
+}
+
 void *mscope_frame_body(mscope_frame *f, size_t len)
 {
     zmq_msg_t *m = &f->part[f->parts];
 
-    if (f->parts == MSCOPE_PARTS || zmq_msg_init_size(m, len) != 0)
+    if (f->parts == MSCOPE_PARTS)
+        return NULL;
+    if (f->lane != NULL)
+        return body_in_lane(f, len);
+    if (zmq_msg_init_size(m, len) != 0)
         return NULL;
     f->parts++;
     f->wire += len;
@@ -46,8 +71,10 @@ void mscope_frame_free(mscope_frame *f)
 {
     if (f == NULL)
         return;
-    for (unsigned i = 0; i < f->parts; i++)
+    for (unsigned i = 0; i < f->parts && f->lane == NULL; i++)
         zmq_msg_close(&f->part[i]);
+    if (f->lane != NULL)
+        mscope_lane_release(f->lane, f->begin, f->end);
     free(f);
 }
 

@@ -16,6 +16,14 @@ extern "C" {
 typedef struct mscope_client mscope_client;         /* one connection, any number of tables */
 typedef struct mscope_subscriber mscope_subscriber;
 
+/* How gradients travel. Everything else always goes through ZeroMQ. */
+enum mscope_lane_mode {
+    MSCOPE_LANE_AUTO = 0,      /* $MOMENTSCOPE_LANE (auto, zmq, shm), else: shared memory when the daemon offers it, and
+                                * ZeroMQ where it does not or the ring is full                        */
+    MSCOPE_LANE_ZMQ = 1,       /* never shared memory                                                 */
+    MSCOPE_LANE_SHM = 2        /* nothing else: steps wait in the ring for such a daemon, then are dropped and counted */
+};
+
 typedef struct mscope_client_options {
     const char *endpoint;      /* NULL: $MOMENTSCOPE_INGEST, else the daemon's default ipc endpoint    */
     const char *name;          /* who this is, for logs; NULL: program name and pid                   */
@@ -23,6 +31,7 @@ typedef struct mscope_client_options {
     uint64_t sync_bytes;       /* most bytes of healing sent per push; 0: 1 MiB                       */
     int block_ms;              /* 0: never wait, drop instead; > 0: wait at most this long for room   */
     int quiet;                 /* 0: the first error of each kind, and no answer for 10 s, is one line on stderr */
+    enum mscope_lane_mode lane;
 } mscope_client_options;
 
 /* What a table is, and where its rows live. theta and m, or read, let the client heal the shadow by itself; they
@@ -52,7 +61,9 @@ typedef struct mscope_attach_info {
 typedef struct mscope_client_stats {
     uint64_t steps_sent, steps_dropped, frames_resent, frames_unacked, bytes_unacked, syncs, errors, reconnects;
     uint64_t epoch;            /* of the daemon, 0 before the first WELCOME                           */
+    uint64_t steps_lane;       /* of steps_sent: put into shared memory                               */
     int connected, exact;      /* all tables welcomed; all shadows exact                              */
+    int lane;                  /* the daemon has the ring mapped                                      */
     mscope_refusal last_error; /* code 0: none                                                        */
 } mscope_client_stats;
 
@@ -86,6 +97,27 @@ MSCOPE_MUST_CHECK int mscope_client_push64(mscope_client *c, int table, const ms
 /* A dense gradient [rows][dim]: rows with mask[i] != 0 were active (mask NULL: all). */
 MSCOPE_MUST_CHECK int mscope_client_push_dense(mscope_client *c, int table, const mscope_step *step,
                                                const void *grads, enum mscope_value value_type, const uint8_t *mask);
+
+/* mscope_client_reserve, _commit, _abandon - a step whose entries the trainer writes where the daemon will read them
+ *
+ * reserve hands out room for n rows, their values of value_type [n][dim] and, if asked for, counts: in the ring of the
+ * shared-memory lane, or in memory to be sent where there is none. Fill it, then commit it as one finished step, or
+ * abandon it, which is no step. One slot at a time; other pushes meanwhile go through ZeroMQ. Not to be touched any
+ * more after commit: the daemon reads it when it comes to it.
+ * Owns     the slot is the client's and valid until commit, abandon or close
+ * Returns  reserve 0, 1 no room now (no step; push or skip instead); commit as push
+ * Errors   reserve MSCOPE_EINVAL handle, n, value_type, out;  MSCOPE_ESTATE a slot is out already, or none to commit
+ * Cost     no copy at all through the lane                                                           */
+typedef struct mscope_slot {
+    uint32_t *rows;
+    void *values;              /* 64-byte aligned in the lane, 8 otherwise                            */
+    uint32_t *counts;          /* NULL unless asked for                                               */
+    size_t n;
+} mscope_slot;
+MSCOPE_MUST_CHECK int mscope_client_reserve(mscope_client *c, int table, size_t n, enum mscope_value value_type,
+                                            int counts, mscope_slot *out);
+MSCOPE_MUST_CHECK int mscope_client_commit(mscope_client *c, const mscope_step *step);
+void mscope_client_abandon(mscope_client *c);
 
 /* mscope_client_skip - a step whose gradients the caller does not have: counted as dropped, healed by SYNC */
 MSCOPE_MUST_CHECK int mscope_client_skip(mscope_client *c, int table);

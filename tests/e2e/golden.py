@@ -29,7 +29,7 @@ HELLO = {"table": "embed.weight", "client": "trainer 42", "rows": 4096, "dim": 3
          "state": "mixed", "form": "torch", "nesterov": True, "reference": "zero", "fresh": True, "nll": False,
          "acf_rows": 8, "narrow": True}
 WELCOME = {"epoch": 2**63 + 5, "next_seq": 7, "step": 300, "exact": True, "credit_frames": 64,
-           "credit_bytes": 67108864}
+           "credit_bytes": 67108864, "lane": True}
 ERROR = {"code": -1, "field": "b (eps)", "value": "1.5", "range": "0..1", "text": "out of range"}
 
 

@@ -112,6 +112,13 @@ class Trainer:
         assert head["kind"] == ACK, (head, body)
         return head
 
+    def acked(self):
+        """Everything sent so far, by as many ACKs as the daemon likes: they are cumulative."""
+        head = self.ack()
+        while head["seq"] < self.seq:
+            head = self.ack()
+        return head
+
     def error(self, done=True):
         """The ERROR map; `done`: the message counts as handled, so an ACK follows."""
         head, body = self.answer()

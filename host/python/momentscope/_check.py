@@ -47,3 +47,10 @@ def text(field, value, allowed="text", optional=False):
     if "\0" in value:
         raise refuse(ValueError, field, value, allowed, "it has a NUL in it")
     return value.encode(errors="backslashreplace")
+
+
+def one_of(field, value, names):
+    """The place of the word among names."""
+    if value not in names:
+        raise refuse(ValueError, field, value, ", ".join(names[:-1]) + " or " + names[-1])
+    return names.index(value)

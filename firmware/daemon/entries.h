@@ -1,0 +1,37 @@
+/* entries.h - the frames of a message, looked at once: lengths, indices, counts, values (private to engine and steps) */
+#ifndef MSCOPE_DAEMON_ENTRIES_H
+#define MSCOPE_DAEMON_ENTRIES_H
+
+#include "engine.h"
+
+typedef struct mscope_cursor {       /* frames of a message, taken in order                       */
+    const mscope_frame *f;
+    size_t n, used;
+    mscope_refusal *why;
+} mscope_cursor;
+
+/* What mscope_apply is handed: in the message, valid as long as it, or in the shadow's scratch. */
+typedef struct mscope_entries {
+    const uint32_t *rows;
+    const void *values;
+    const uint32_t *counts;          /* NULL: each entry is one occurrence                        */
+} mscope_entries;
+
+/* Each returns 0, or a code with *why filled and the table as it was. Cost O(bytes), no allocation.
+ * mscope_take      the next frame, which must be `want` bytes long
+ * mscope_take_end  no frame is left
+ * mscope_entries_in  indices and values of STEP or PROBE: in range, finite and at most 1e145 in size
+ * mscope_values_in   n values from position `first` of a SYNC or REFERENCE frame, decoded to float64 or float32    */
+MSCOPE_MUST_CHECK int mscope_take(mscope_cursor *c, const char *field, uint64_t want, const uint8_t **at);
+MSCOPE_MUST_CHECK int mscope_take_end(const mscope_cursor *c);
+MSCOPE_MUST_CHECK int mscope_check_type(const mscope_shadow *s, const mscope_header *h, mscope_refusal *why);
+MSCOPE_MUST_CHECK int mscope_values_in(const mscope_shadow *s, const mscope_header *h, const char *field,
+                                       const uint8_t *in, size_t first, size_t n, void *out, int f64,
+                                       mscope_refusal *why);
+MSCOPE_MUST_CHECK int mscope_entries_in(mscope_shadow *s, const mscope_header *h, mscope_cursor *c,
+                                        mscope_entries *out);
+MSCOPE_MUST_CHECK int mscope_counts_in(mscope_shadow *s, const mscope_header *h, mscope_cursor *c,
+                                       mscope_entries *out);
+MSCOPE_MUST_CHECK int mscope_schedule_in(const mscope_header *h, mscope_cursor *c, mscope_step *step);
+
+#endif

@@ -1,0 +1,134 @@
+/* inbox.c - see inbox.h; the rules of messages are engine.c's */
+#include "inbox.h"
+
+#include <malloc.h>
+#include <string.h>
+#include <time.h>
+
+#include <zmq.h>
+
+enum {
+    HOLD_FRAMES = 16,                /* most frames one ACK stands for, ..                        */
+    HOLD_BYTES = 1 << 20,            /* .. and bytes, so that a trainer's credit does not run dry */
+    HOLD_NS = 1000000                /* longest an ACK waits while messages are being applied     */
+};
+
+/* Messages come by the megabyte and are freed on the engine's thread: their memory is kept for the next ones rather than
+ * unmapped and mapped anew, page by page. */
+static void keep_memory(void)
+{
+#ifdef __GLIBC__
+    (void)mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    (void)mallopt(M_TRIM_THRESHOLD, 128 << 20);
+#endif
+}
+
+void mscope_inbox_init(mscope_inbox *in, mscope_engine *engine, void *router)
+{
+    keep_memory();
+    memset(in, 0, sizeof *in);
+    in->engine = engine;
+    in->router = router;
+}
+
+static uint64_t clock_ns(void)
+{
+    struct timespec ts;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/* -- answers ---------------------------------------------------------------------------------- */
+
+/* A peer that left or does not read asks again by HELLO. */
+static void send_reply(const mscope_inbox *in, const mscope_peer *to, const mscope_header *h, const uint8_t *body,
+                       size_t len)
+{
+    uint8_t header[MSCOPE_HEADER_LEN];
+
+    mscope_header_encode(h, header);
+    if (zmq_send(in->router, to->id, to->len, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0 ||
+        zmq_send(in->router, header, sizeof header, (len ? ZMQ_SNDMORE : 0) | ZMQ_DONTWAIT) < 0)
+        return;
+    if (len)
+        (void)zmq_send(in->router, body, len, ZMQ_DONTWAIT);
+}
+
+void mscope_inbox_release(mscope_inbox *in)
+{
+    for (unsigned i = 0; i < in->holds; i++)
+        send_reply(in, &in->held[i].to, &in->held[i].ack, NULL, 0);
+    in->holds = 0;
+    in->held_frames = in->held_bytes = 0;
+}
+
+static void hold(mscope_inbox *in, const mscope_peer *to, const mscope_header *ack, uint64_t bytes)
+{
+    unsigned i = 0;
+
+    while (i < in->holds && !(in->held[i].ack.table == ack->table && in->held[i].to.len == to->len &&
+                              memcmp(in->held[i].to.id, to->id, to->len) == 0))
+        i++;
+    if (i == MSCOPE_INBOX_HELD) {
+        mscope_inbox_release(in);
+        i = 0;
+    }
+    if (in->holds == 0)
+        in->held_ns = clock_ns();
+    if (i == in->holds) {
+        in->held[i].to.len = to->len;
+        memcpy(in->held[i].to.id, to->id, to->len);
+        in->holds++;
+    }
+    in->held[i].ack = *ack;
+    in->held_frames++;
+    in->held_bytes += bytes;
+    if (in->held_frames >= HOLD_FRAMES || in->held_bytes >= HOLD_BYTES || clock_ns() - in->held_ns >= HOLD_NS)
+        mscope_inbox_release(in);
+}
+
+static void reply(mscope_inbox *in, const mscope_peer *to, const mscope_answer *a, uint64_t bytes)
+{
+    if (a->n == 1 && a->at[0].header.kind == MSCOPE_ACK) {
+        hold(in, to, &a->at[0].header, bytes);
+        return;
+    }
+    mscope_inbox_release(in);
+    for (unsigned i = 0; i < a->n; i++)
+        send_reply(in, to, &a->at[i].header, a->at[i].body, a->at[i].body_len);
+}
+
+/* -- messages --------------------------------------------------------------------------------- */
+
+/* One multipart message; 0 when none waits. Frames beyond MSCOPE_FRAMES are counted and let go. The bodies are handed
+ * on where ZeroMQ put them, and freed when the engine is done with them. */
+int mscope_inbox_one(mscope_inbox *in, uint64_t now_ns)
+{
+    zmq_msg_t msg[MSCOPE_FRAMES], more_than;
+    mscope_frame frames[MSCOPE_FRAMES] = { { NULL, 0 } };
+    mscope_answer answer;
+    mscope_peer from;
+    uint64_t bytes = in->engine->count.bytes_in;
+    size_t n = 0, size = sizeof(int);
+    int more = 0, len = zmq_recv(in->router, from.id, sizeof from.id, ZMQ_DONTWAIT);
+
+    if (len < 0)
+        return 0;
+    from.len = (size_t)len < sizeof from.id ? (size_t)len : sizeof from.id;
+    while (zmq_getsockopt(in->router, ZMQ_RCVMORE, &more, &size) == 0 && more) {
+        zmq_msg_t *m = n < MSCOPE_FRAMES ? &msg[n] : &more_than;
+        (void)zmq_msg_init(m);
+        (void)zmq_msg_recv(m, in->router, ZMQ_DONTWAIT);
+        if (m == &more_than)
+            (void)zmq_msg_close(m);
+        else
+            frames[n] = (mscope_frame){ zmq_msg_data(m), zmq_msg_size(m) };
+        n++;
+    }
+    mscope_engine_message(in->engine, frames, n, now_ns, &answer);
+    reply(in, &from, &answer, in->engine->count.bytes_in - bytes);
+    for (size_t i = 0; i < n && i < MSCOPE_FRAMES; i++)
+        (void)zmq_msg_close(&msg[i]);
+    return 1;
+}

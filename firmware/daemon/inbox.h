@@ -1,0 +1,34 @@
+/* inbox.h - trainers' messages off the ROUTER, through the engine, and their answers back
+ *
+ * ACKs are cumulative, so while more messages wait only the last one of each table is sent; everything else an answer
+ * can be goes out at once, behind the ACKs held until then. One thread.                                        */
+#ifndef MSCOPE_DAEMON_INBOX_H
+#define MSCOPE_DAEMON_INBOX_H
+
+#include "engine.h"
+
+enum { MSCOPE_INBOX_HELD = 8 };
+
+typedef struct mscope_peer {
+    uint8_t id[256];                 /* ZeroMQ's name of the connection                           */
+    size_t len;
+} mscope_peer;
+
+typedef struct mscope_inbox {
+    mscope_engine *engine;
+    void *router;
+    struct {
+        mscope_peer to;
+        mscope_header ack;
+    } held[MSCOPE_INBOX_HELD];       /* ACKs not sent yet, oldest first                           */
+    unsigned holds;
+    uint64_t held_frames, held_bytes, held_ns;   /* what they acknowledge, and since when         */
+} mscope_inbox;
+
+void mscope_inbox_init(mscope_inbox *in, mscope_engine *engine, void *router);
+
+/* mscope_inbox_one - take one message that has arrived; 0: none has. What is held goes out with mscope_inbox_release */
+int mscope_inbox_one(mscope_inbox *in, uint64_t now_ns);
+void mscope_inbox_release(mscope_inbox *in);
+
+#endif

@@ -1,0 +1,247 @@
+/* lanes.c - see lanes.h; the bytes are protocol/README.md's, "The lane"
+ *
+ * A mapping must never be able to raise SIGBUS, whatever its owner does: only a memfd of tmpfs is taken, sealed against
+ * shrinking. It is mapped for reading. Only processes of this user are listened to.                            */
+#include "lanes.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "fields.h"
+#include "lane.h"
+#include "log.h"
+
+#define TMPFS 0x01021994             /* statfs: memfd without huge pages of its own            */
+enum { LISTENER = MSCOPE_LANES, EVENTS = 16, FILES = 4 };
+
+int mscope_lanes_init(mscope_lanes *l, mscope_engine *engine, int listener)
+{
+    struct epoll_event e = { .events = EPOLLIN, .data.u32 = LISTENER };
+
+    *l = (mscope_lanes){ engine, listener, -1 };
+    engine->cfg.lane = 0;
+    if (listener < 0)
+        return 0;
+    l->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (l->epoll < 0 || epoll_ctl(l->epoll, EPOLL_CTL_ADD, listener, &e) != 0) {
+        mscope_lanes_fini(l);
+        return MSCOPE_EIO;
+    }
+    engine->cfg.lane = 1;
+    return 0;
+}
+
+static void let_go(mscope_lane *x)
+{
+    if (x->at != NULL)
+        (void)munmap((void *)(uintptr_t)x->at, x->len);
+    if (x->used)
+        (void)close(x->fd);
+    memset(x, 0, sizeof *x);
+}
+
+void mscope_lanes_fini(mscope_lanes *l)
+{
+    for (unsigned i = 0; i < MSCOPE_LANES; i++)
+        let_go(&l->engine->lanes[i]);
+    if (l->epoll >= 0)
+        (void)close(l->epoll);
+    l->epoll = -1;
+}
+
+void mscope_lanes_sweep(mscope_lanes *l)
+{
+    for (unsigned i = 0; i < MSCOPE_LANES; i++) {
+        mscope_lane *x = &l->engine->lanes[i];
+        const mscope_session *ses = x->at != NULL ? mscope_session_find(l->engine, x->session) : NULL;
+        if (x->at != NULL && (ses == NULL || ses->left))
+            let_go(x);
+    }
+}
+
+/* -- connections ------------------------------------------------------------------------------ */
+
+static int same_user(int fd)
+{
+    struct ucred who;
+    socklen_t len = sizeof who;
+
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0 && who.uid == geteuid();
+}
+
+/* A free place, or that of a connection that has not made its offer: whoever connects and stays silent waits last. */
+static mscope_lane *place(mscope_engine *e)
+{
+    mscope_lane *oldest = NULL;
+
+    for (unsigned i = 0; i < MSCOPE_LANES; i++) {
+        mscope_lane *x = &e->lanes[i];
+        if (!x->used)
+            return x;
+        if (x->at == NULL && (oldest == NULL || x->since_ns < oldest->since_ns))
+            oldest = x;
+    }
+    if (oldest != NULL)
+        let_go(oldest);
+    return oldest;
+}
+
+static void welcome(mscope_lanes *l, uint64_t now_ns)
+{
+    int fd = accept4(l->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    mscope_lane *x;
+    struct epoll_event e = { .events = EPOLLIN };
+
+    if (fd < 0)
+        return;
+    if (!same_user(fd) || (x = place(l->engine)) == NULL) {
+        mscope_log(MSCOPE_LOG_WARN, "lane", "a connection of another user, or one too many (at most %d): closed",
+                   MSCOPE_LANES);
+        (void)close(fd);
+        return;
+    }
+    e.data.u32 = (uint32_t)(x - l->engine->lanes);
+    if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &e) != 0) {
+        (void)close(fd);
+        return;
+    }
+    *x = (mscope_lane){ .used = 1, .fd = fd, .since_ns = now_ns };
+}
+
+/* -- offers ----------------------------------------------------------------------------------- */
+
+/* One packet and the files that came with it; every file beyond the first is closed. Returns its bytes, <= 0: gone. */
+static ssize_t receive(int from, uint8_t *packet, size_t cap, int *file, unsigned *files)
+{
+    union {
+        struct cmsghdr align;
+        char room[CMSG_SPACE(FILES * sizeof(int))];
+    } control;
+    struct iovec io = { packet, cap };
+    struct msghdr m = { .msg_iov = &io, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
+    ssize_t n = recvmsg(from, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | MSG_TRUNC);
+
+    *file = -1;
+    *files = 0;
+    for (struct cmsghdr *c = n >= 0 ? CMSG_FIRSTHDR(&m) : NULL; c != NULL; c = CMSG_NXTHDR(&m, c)) {
+        size_t bytes = c->cmsg_len - CMSG_LEN(0);
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        for (size_t i = 0; i < bytes / sizeof(int); i++) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
+            if ((*files)++ == 0)
+                *file = fd;
+            else
+                (void)close(fd);
+        }
+    }
+    return n;
+}
+
+static int check_file(int file, unsigned files, const mscope_lane_offer *o, mscope_refusal *why)
+{
+    struct stat st;
+    struct statfs fs;
+    int seals = file >= 0 ? fcntl(file, F_GET_SEALS) : -1;
+
+    if (files != 1)
+        return mscope_refusal_set(why, MSCOPE_EPROTO, "files", "1", "the ring's file comes with the offer", "%u", files);
+    if (fstat(file, &st) != 0 || !S_ISREG(st.st_mode) || fstatfs(file, &fs) != 0 || fs.f_type != TMPFS || seals < 0)
+        return mscope_refusal_set(why, MSCOPE_EINVAL, "file", "a memfd on ordinary pages", "not such a file", "%s",
+                                  "another file");
+    if (!(seals & F_SEAL_SHRINK))
+        return mscope_refusal_set(why, MSCOPE_EINVAL, "seals", "F_SEAL_SHRINK among them",
+                                  "a file that can shrink could kill its readers", "0x%x", (unsigned)seals);
+    if ((uint64_t)st.st_size != o->bytes)
+        return mscope_refusal_set(why, MSCOPE_EINVAL, "bytes", "the size of the file", "the offer says another size",
+                                  "%llu, the file has %llu", (unsigned long long)o->bytes,
+                                  (unsigned long long)st.st_size);
+    return 0;
+}
+
+static int check_session(mscope_engine *e, const mscope_lane_offer *o, mscope_refusal *why)
+{
+    const mscope_session *ses = o->session != 0 ? mscope_session_find(e, o->session) : NULL;
+
+    if (o->epoch != e->epoch)
+        return mscope_refusal_set(why, MSCOPE_ESTATE, "epoch", "that of this daemon's WELCOME", "another daemon is meant",
+                                  "%llu", (unsigned long long)o->epoch);
+    if (ses == NULL || ses->left)
+        return mscope_refusal_set(why, MSCOPE_ESTATE, "session", "a session that said HELLO", "say HELLO first", "%llu",
+                                  (unsigned long long)o->session);
+    return 0;
+}
+
+static int accept_offer(mscope_engine *e, mscope_lane *x, const uint8_t *packet, size_t len, int file, unsigned files,
+                        mscope_refusal *why)
+{
+    mscope_lane_offer o;
+    void *at;
+    int err = mscope_lane_offer_decode(packet, len, &o, why);
+
+    if (!err)
+        err = check_session(e, &o, why);
+    if (!err)
+        err = check_file(file, files, &o, why);
+    if (err)
+        return err;
+    at = mmap(NULL, o.bytes, PROT_READ, MAP_SHARED, file, 0);
+    if (at == MAP_FAILED)
+        return mscope_refusal_set(why, MSCOPE_ENOMEM, "bytes", "memory the system can map", strerror(errno), "%llu",
+                                  (unsigned long long)o.bytes);
+    for (unsigned i = 0; i < MSCOPE_LANES; i++)      /* a session has one lane: its last */
+        if (e->lanes[i].at != NULL && e->lanes[i].session == o.session)
+            let_go(&e->lanes[i]);
+    x->session = o.session;
+    x->id = o.lane;
+    x->at = at;
+    x->len = o.bytes;
+    return 0;
+}
+
+static void on_packet(mscope_lanes *l, mscope_lane *x)
+{
+    uint8_t packet[MSCOPE_LANE_OFFER_LEN + 8], answer[MSCOPE_HELLO_MAX];
+    mscope_refusal why = { 0 };
+    unsigned files;
+    int file, open = x->at != NULL;
+    ssize_t n = receive(x->fd, packet, sizeof packet, &file, &files);
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0 || open) {                            /* it left; an open lane has nothing more to say */
+        if (file >= 0)
+            (void)close(file);
+        let_go(x);
+        return;
+    }
+    (void)accept_offer(l->engine, x, packet, (size_t)n, file, files, &why);
+    if (file >= 0)
+        (void)close(file);
+    mscope_log(MSCOPE_LOG_DEBUG, "lane", "offer of %zd bytes: %s%s %s", n, why.code ? "refused, " : "taken", why.field,
+               why.value);
+    if (send(x->fd, answer, mscope_lane_answer_encode(&why, answer), MSG_DONTWAIT | MSG_NOSIGNAL) < 0 || why.code != 0)
+        let_go(x);
+}
+
+void mscope_lanes_serve(mscope_lanes *l, uint64_t now_ns)
+{
+    struct epoll_event e[EVENTS];
+    int n = l->epoll >= 0 ? epoll_wait(l->epoll, e, EVENTS, 0) : 0;
+
+    for (int i = 0; i < n; i++) {
+        if (e[i].data.u32 == LISTENER)
+            welcome(l, now_ns);
+        else if (l->engine->lanes[e[i].data.u32].used)
+            on_packet(l, &l->engine->lanes[e[i].data.u32]);
+    }
+}

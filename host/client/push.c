@@ -1,0 +1,443 @@
+/* push.c - steps, probes and references into frames: in the shared-memory lane when it is there, else in memory of ours
+ *
+ * Each call has its arguments checked (check.c), builds one frame (one copy of the gradients, or none when the caller
+ * wrote them in place), queues it and pumps the socket. */
+#include "private.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "fields.h"
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "gradients go out as they lie in memory, little-endian");
+
+#define MS ((uint64_t)1000000)
+
+/* -- frames ----------------------------------------------------------------------------------------- */
+
+int mscope_enqueue(mscope_client *c, mscope_frame *f, mscope_header *h)
+{
+    h->session = c->session;
+    if (c->queue.bytes + mscope_frame_held(f) > c->buffer_bytes || mscope_queue_push(&c->queue, f, h) != 0) {
+        mscope_frame_free(f);
+        return 1;
+    }
+    return 0;
+}
+
+static int use_lane(const mscope_client *c)
+{
+    return c->lane.at != NULL && c->slot == NULL &&
+           (c->lane.state == MSCOPE_LANE_UP || c->lane.mode == MSCOPE_LANE_SHM);
+}
+
+/* With block_ms the trainer asked to be slowed down rather than lose steps. */
+static void wait_for_room(mscope_client *c, uint64_t bytes, uint64_t in_lane)
+{
+    uint64_t until = mscope_now_ns() + (uint64_t)c->block_ms * MS;
+
+    while ((c->queue.bytes + bytes > c->buffer_bytes || (use_lane(c) && !mscope_lane_room(&c->lane, in_lane))) &&
+           mscope_now_ns() < until) {
+        mscope_link_wait(c, 1);
+        mscope_link_pump(c);
+    }
+}
+
+static int drop_step(mscope_client *c, mscope_ctable *t, int rc)
+{
+    t->step++;
+    c->stats.steps_dropped++;
+    mscope_heal_start(t);                            /* a running SYNC no longer covers what it has sent */
+    mscope_link_pump(c);
+    return rc;
+}
+
+/* Such a step is dropped whenever it comes, however fast the daemon is. */
+static void tell_too_large(mscope_client *c, uint64_t bytes)
+{
+    char range[64];
+    mscope_refusal why;
+
+    snprintf(range, sizeof range, "at least %llu for this step", (unsigned long long)bytes);
+    mscope_refusal_set(&why, MSCOPE_ENOMEM, "buffer_bytes", range, "a step larger than the buffer is dropped", "%llu",
+                       (unsigned long long)c->buffer_bytes);
+    mscope_link_note(c, "cannot send with", &why);
+}
+
+/* What the three forms of push have in common: `fill` writes count indices and values. */
+struct gradient {
+    const uint32_t *rows32;
+    const int64_t *rows64;
+    const uint8_t *mask;
+    const void *values;
+    unsigned value_type;
+    const uint32_t *counts;
+    size_t n;
+};
+
+static int fill_rows(uint32_t *out, const struct gradient *g, const mscope_ctable *t)
+{
+    const uint32_t rows = t->info.rows;
+
+    if (g->rows32 != NULL) {
+        for (size_t i = 0; i < g->n; i++)
+            if ((out[i] = g->rows32[i]) >= rows)
+                return mscope_why_row(t, g->rows32[i]);
+    } else if (g->rows64 != NULL) {
+        for (size_t i = 0; i < g->n; i++) {
+            if ((uint64_t)g->rows64[i] >= rows)
+                return mscope_why_row(t, g->rows64[i]);
+            out[i] = (uint32_t)g->rows64[i];
+        }
+    } else {
+        for (uint32_t i = 0, k = 0; i < rows; i++)
+            if (g->mask == NULL || g->mask[i])
+                out[k++] = i;
+    }
+    return 0;
+}
+
+static void fill_values(char *out, const struct gradient *g, uint32_t rows, size_t row_bytes)
+{
+    const char *in = g->values;
+
+    if (g->mask == NULL) {
+        memcpy(out, in, g->n * row_bytes);
+        return;
+    }
+    for (uint32_t i = 0; i < rows; i++) {
+        if (g->mask[i]) {
+            memcpy(out, in + i * row_bytes, row_bytes);
+            out += row_bytes;
+        }
+    }
+}
+
+/* Room in the ring for every body such a frame can have. */
+static uint64_t lane_bytes(const mscope_ctable *t, size_t n, unsigned value_type, int counts)
+{
+    const uint64_t list = n * sizeof(uint32_t), values = n * t->info.dim * (uint64_t)mscope_value_size(value_type);
+
+    return (counts ? 2 : 1) * (list + MSCOPE_LANE_ALIGN) + values + 2 * MSCOPE_LANE_ALIGN;
+}
+
+/* An empty frame in the lane, or in memory of its own when the lane is not there or full; NULL: neither. */
+static mscope_frame *frame_for(mscope_client *c, const mscope_ctable *t, uint8_t kind, size_t n, unsigned value_type,
+                               int counts)
+{
+    mscope_frame *f = mscope_frame_new(kind);
+
+    if (f != NULL && n > 0 && use_lane(c) && mscope_frame_in_lane(f, &c->lane, lane_bytes(t, n, value_type, counts)) == 0)
+        return f;
+    if (f != NULL && n > 0 && c->lane.mode == MSCOPE_LANE_SHM) {
+        mscope_frame_free(f);
+        return NULL;
+    }
+    return f;
+}
+
+/* Index and value bodies; *rc tells memory from a bad index. */
+static mscope_frame *gradient_frame(mscope_client *c, const mscope_ctable *t, uint8_t kind, const struct gradient *g,
+                                    int *rc)
+{
+    size_t row = t->info.dim * mscope_value_size(g->value_type);
+    mscope_frame *f = frame_for(c, t, kind, g->n, g->value_type, g->counts != NULL);
+    void *p = f;
+
+    *rc = 0;
+    if (p != NULL && g->n > 0) {
+        if ((p = mscope_frame_body(f, g->n * sizeof(uint32_t))) != NULL)
+            *rc = fill_rows(p, g, t);
+        if (p != NULL && *rc == 0 && (p = mscope_frame_body(f, g->n * row)) != NULL)
+            fill_values(p, g, t->info.rows, row);
+    }
+    if (p == NULL)
+        *rc = MSCOPE_ENOMEM;
+    if (*rc == 0)
+        return f;
+    mscope_frame_free(f);
+    return NULL;
+}
+
+static int add_counts(mscope_frame *f, mscope_header *h, const uint32_t *counts, size_t n)
+{
+    void *p = mscope_frame_body(f, n * sizeof *counts);
+
+    if (p == NULL)
+        return MSCOPE_ENOMEM;
+    memcpy(p, counts, n * sizeof *counts);
+    h->flags |= MSCOPE_FLAG_COUNTS;
+    return 0;
+}
+
+static int add_schedule(mscope_frame *f, mscope_header *h, const mscope_step *step)
+{
+    const double schedule[3] = { step->weight_decay, step->decoupled_decay, step->dampening };
+    void *p;
+
+    if (schedule[0] == 0 && schedule[1] == 0 && schedule[2] == 0)
+        return 0;
+    if ((p = mscope_frame_body(f, sizeof schedule)) == NULL)
+        return MSCOPE_ENOMEM;
+    memcpy(p, schedule, sizeof schedule);
+    h->flags |= MSCOPE_FLAG_SCHEDULE;
+    return 0;
+}
+
+static mscope_header step_header(const mscope_ctable *t, int table, const mscope_step *step, size_t n,
+                                 unsigned value_type)
+{
+    return (mscope_header){ .step = t->step + 1, .a = step->eta, .b = step->eps, .table = (uint32_t)table,
+                            .count = (uint32_t)n, .extra = (uint32_t)lround(step->batch),
+                            .index_type = n > 0 ? MSCOPE_U32 : 0, .value_type = (uint8_t)(n > 0 ? value_type : 0) };
+}
+
+/* The frame is whole but for its schedule: number it, send it, heal a little. */
+static int finish_step(mscope_client *c, int table, mscope_frame *f, mscope_header *h, const mscope_step *step)
+{
+    mscope_ctable *t = &c->table[table];
+    const int lane = f->lane != NULL;
+
+    if (add_schedule(f, h, step) != 0) {
+        mscope_frame_free(f);
+        return drop_step(c, t, 1);
+    }
+    if (mscope_enqueue(c, f, h) != 0)
+        return drop_step(c, t, 1);
+    t->queued = ++t->step;
+    c->stats.steps_sent++;
+    c->stats.steps_lane += (uint64_t)lane;
+    mscope_link_pump(c);
+    if (t->syncing || t->ref_next < t->nrefs) {
+        mscope_heal_some(c, (uint32_t)table, 0);
+        mscope_link_pump(c);
+    }
+    return 0;
+}
+
+/* Room for a step of n entries: waited for if the caller asked for that. 0, or 1: none. */
+static int find_room(mscope_client *c, const mscope_ctable *t, size_t n, unsigned value_type, int counts)
+{
+    uint64_t bytes = sizeof(mscope_frame) + MSCOPE_HEADER_LEN + 24 +
+                     n * (2 * sizeof(uint32_t) + t->info.dim * mscope_value_size(value_type));
+
+    if (c->block_ms > 0)
+        wait_for_room(c, bytes, lane_bytes(t, n, value_type, counts));
+    if (c->queue.bytes + bytes > c->buffer_bytes)
+        mscope_link_pump(c);                         /* answers may have made room */
+    if (bytes > c->buffer_bytes)
+        tell_too_large(c, bytes);
+    return c->queue.bytes + bytes > c->buffer_bytes;
+}
+
+static int push(mscope_client *c, int table, const mscope_step *step, const struct gradient *g)
+{
+    int rc = mscope_check_table(c, table);
+
+    if (rc != 0)
+        return rc;
+    mscope_ctable *t = &c->table[table];
+    if ((rc = mscope_check_step(t, step)) != 0 ||
+        (rc = mscope_check_gradient(t, g->values, g->value_type, g->counts, g->n)) != 0)
+        return drop_step(c, t, rc);
+
+    if (find_room(c, t, g->n, g->value_type, g->counts != NULL) != 0)
+        return drop_step(c, t, 1);
+    mscope_frame *f = gradient_frame(c, t, MSCOPE_STEP, g, &rc);
+    if (rc != 0)
+        return drop_step(c, t, rc == MSCOPE_ENOMEM ? 1 : rc);
+    mscope_header h = step_header(t, table, step, g->n, g->value_type);
+    if (g->counts != NULL && g->n > 0 && add_counts(f, &h, g->counts, g->n) != 0) {
+        mscope_frame_free(f);
+        return drop_step(c, t, 1);
+    }
+    return finish_step(c, table, f, &h, step);
+}
+
+/* -- the public forms ------------------------------------------------------------------------------- */
+
+int mscope_client_push(mscope_client *c, int table, const mscope_step *step, const uint32_t *rows, const void *grads,
+                       enum mscope_value value_type, const uint32_t *counts, size_t n)
+{
+    const struct gradient g = { .rows32 = rows, .values = rows != NULL ? grads : NULL, .value_type = value_type,
+                                .counts = counts, .n = n };
+    return push(c, table, step, &g);
+}
+
+int mscope_client_push64(mscope_client *c, int table, const mscope_step *step, const int64_t *rows, const void *grads,
+                         enum mscope_value value_type, const uint32_t *counts, size_t n)
+{
+    const struct gradient g = { .rows64 = rows, .values = rows != NULL ? grads : NULL, .value_type = value_type,
+                                .counts = counts, .n = n };
+    return push(c, table, step, &g);
+}
+
+int mscope_client_push_dense(mscope_client *c, int table, const mscope_step *step, const void *grads,
+                             enum mscope_value value_type, const uint8_t *mask)
+{
+    struct gradient g = { .mask = mask, .values = grads, .value_type = value_type };
+
+    int rc = mscope_check_table(c, table);
+    if (rc != 0)
+        return rc;
+    for (uint32_t i = 0; i < c->table[table].info.rows; i++)
+        g.n += mask == NULL || mask[i];
+    return push(c, table, step, &g);
+}
+
+/* -- in place --------------------------------------------------------------------------------------- */
+
+static void give_up_slot(mscope_client *c)
+{
+    mscope_frame_free(c->slot);
+    c->slot = NULL;
+}
+
+int mscope_client_reserve(mscope_client *c, int table, size_t n, enum mscope_value value_type, int counts,
+                          mscope_slot *out)
+{
+    int rc = mscope_check_table(c, table);
+
+    if (rc != 0)
+        return rc;
+    mscope_ctable *t = &c->table[table];
+    if (out == NULL || c->slot != NULL)
+        return mscope_refusal_set(mscope_why(), out == NULL ? MSCOPE_EINVAL : MSCOPE_ESTATE, "out",
+                                  "one slot at a time", "commit or abandon the one before", "%s",
+                                  out == NULL ? "NULL" : "a second one");
+    if ((rc = mscope_check_gradient(t, "", value_type, NULL, n)) != 0)
+        return rc;
+    if (n == 0)
+        return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "n", "1 or more", "push a step without entries", "%d", 0);
+    if (find_room(c, t, n, value_type, counts) != 0)
+        return 1;
+    mscope_frame *f = frame_for(c, t, MSCOPE_STEP, n, value_type, counts);
+    *out = (mscope_slot){ .n = n };
+    if (f != NULL && (out->rows = mscope_frame_body(f, n * sizeof *out->rows)) != NULL)
+        out->values = mscope_frame_body(f, n * t->info.dim * mscope_value_size(value_type));
+    if (out->values != NULL && counts)
+        out->counts = mscope_frame_body(f, n * sizeof *out->counts);
+    if (out->values == NULL || (counts && out->counts == NULL)) {
+        mscope_frame_free(f);
+        return 1;
+    }
+    c->slot = f;
+    c->slot_is = *out;
+    c->slot_table = table;
+    c->slot_type = value_type;
+    return 0;
+}
+
+int mscope_client_commit(mscope_client *c, const mscope_step *step)
+{
+    int rc = mscope_check_client(c);
+
+    if (rc != 0)
+        return rc;
+    if (c->slot == NULL)
+        return mscope_refusal_set(mscope_why(), MSCOPE_ESTATE, "slot", "reserved before", "nothing to commit", "%s",
+                                  "none");
+    mscope_ctable *t = &c->table[c->slot_table];
+    const mscope_slot *s = &c->slot_is;
+    rc = mscope_check_step(t, step);
+    if (rc == 0)
+        rc = mscope_check_gradient(t, s->values, c->slot_type, s->counts, s->n);
+    for (size_t i = 0; rc == 0 && i < s->n; i++)
+        if (s->rows[i] >= t->info.rows)
+            rc = mscope_why_row(t, s->rows[i]);
+    if (rc != 0) {
+        give_up_slot(c);
+        return drop_step(c, t, rc);
+    }
+    mscope_header h = step_header(t, c->slot_table, step, s->n, c->slot_type);
+    h.flags |= s->counts != NULL ? MSCOPE_FLAG_COUNTS : 0;
+    mscope_frame *f = c->slot;
+    c->slot = NULL;
+    return finish_step(c, c->slot_table, f, &h, step);
+}
+
+void mscope_client_abandon(mscope_client *c)
+{
+    if (mscope_check_client(c) == 0)
+        give_up_slot(c);
+}
+
+/* -- without gradients ------------------------------------------------------------------------------ */
+
+int mscope_client_skip(mscope_client *c, int table)
+{
+    int rc = mscope_check_table(c, table);
+
+    return rc != 0 ? rc : drop_step(c, &c->table[table], 1);
+}
+
+int mscope_client_resync(mscope_client *c, int table)
+{
+    int rc = mscope_check_table(c, table);
+
+    if (rc != 0)
+        return rc;
+    if (!mscope_heal_able(&c->table[table]))
+        return mscope_refusal_set(mscope_why(), MSCOPE_ENOTSUP, "theta, m, read", "given at attach",
+                                  "rows cannot be sent again without them", "%s", "NULL");
+    mscope_heal_forgive(&c->table[table]);
+    mscope_heal_start(&c->table[table]);
+    return 0;
+}
+
+int mscope_client_probe(mscope_client *c, int table, double delta, const int64_t *rows, const void *hm,
+                        enum mscope_value value_type, size_t n)
+{
+    const struct gradient g = { .rows64 = rows, .values = rows != NULL ? hm : NULL, .value_type = value_type, .n = n };
+    int rc = mscope_check_table(c, table);
+
+    if (rc != 0)
+        return rc;
+    if (!isfinite(delta) || delta <= 0)
+        return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "delta", "finite, above 0", "the length of the probe", "%g",
+                                  delta);
+    mscope_ctable *t = &c->table[table];
+    if ((rc = mscope_check_gradient(t, g.values, g.value_type, NULL, n)) != 0)
+        return rc;
+    if (t->queued != t->step || n == 0)
+        return 1;                                    /* behind a hole the daemon could not place it */
+    mscope_frame *f = gradient_frame(c, t, MSCOPE_PROBE, &g, &rc);
+    if (f == NULL)
+        return rc == MSCOPE_ENOMEM ? 1 : rc;
+    mscope_header h = { .step = t->step + 1, .a = delta, .table = (uint32_t)table, .count = (uint32_t)n,
+                        .index_type = MSCOPE_U32, .value_type = (uint8_t)value_type };
+    rc = mscope_enqueue(c, f, &h);
+    mscope_link_pump(c);
+    return rc;
+}
+
+int mscope_client_reference(mscope_client *c, int table, uint32_t first, uint32_t n, const void *ref,
+                            enum mscope_value value_type)
+{
+    int rc = mscope_check_table(c, table);
+
+    if (rc != 0)
+        return rc;
+    mscope_ctable *t = &c->table[table];
+    if ((rc = mscope_check_values(t, value_type)) != 0)
+        return rc;
+    if (ref == NULL || t->reference[0] == '\0')
+        return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, ref == NULL ? "ref" : "reference",
+                                  "values, and words for them at attach", "attach did not announce one", "%s",
+                                  ref == NULL ? "NULL" : "none");
+    if (n == 0)
+        return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "n", "1 or more", "rows of the reference", "%d", 0);
+    if (first >= t->info.rows || n > t->info.rows - first)
+        return mscope_why_row(t, (int64_t)first + n - 1);
+    uint32_t chunk = (uint32_t)(c->sync_bytes / (t->info.dim * mscope_value_size(value_type)));
+    for (uint32_t done = 0, k; done < n; done += k) {
+        k = n - done < chunk ? n - done : chunk > 0 ? chunk : 1;
+        const char *p = (const char *)ref + (size_t)done * t->info.dim * mscope_value_size(value_type);
+        if (mscope_heal_keep(t, first + done, k, p, (uint8_t)value_type) != 0)
+            return mscope_why_memory("reference");
+    }
+    mscope_link_pump(c);
+    mscope_heal_some(c, (uint32_t)table, 0);
+    return 0;
+}

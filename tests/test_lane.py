@@ -1,0 +1,424 @@
+"""The shared-memory lane: used when it is there, equal bit for bit to ZeroMQ, never missed when it is not, and nothing
+acknowledged lost whoever dies."""
+import array
+import ctypes as C
+import fcntl
+import os
+import random
+import signal
+import socket
+import struct
+import sys
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "e2e"))
+try:
+    import client_support as support
+    import numpy as np
+    from momentscope import _lib
+    from momentscope._client import Client
+    missing = None
+except ImportError as e:
+    missing = str(e)
+
+ROWS, DIM, CAPACITY = 500, 16, 64
+SEALS = 1033 + 1, 1033                       # F_GET_SEALS, F_ADD_SEALS
+F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW = 1, 2, 4
+
+
+def setUpModule():
+    if missing:
+        raise unittest.SkipTest(missing)
+
+
+def batches(seed, steps, most=CAPACITY):
+    rng = np.random.default_rng(seed)
+    for _ in range(steps):
+        n = int(rng.integers(0, most + 1))
+        yield rng.integers(0, ROWS, n), rng.standard_normal((n, DIM)).astype(np.float32), bool(rng.integers(0, 2))
+
+
+def push(client, table, batch, eps=0.1):
+    rows, grads, counted = batch
+    step = _lib.Step(0.05, eps, 0.0, 1e-3 if counted else 0.0, 0.0, 32.0)
+    counts = np.arange(1, len(rows) + 1, dtype=np.uint32) if counted and len(rows) else None
+    return client.push(table, step, rows.ctypes.data, grads.ctypes.data, 1, len(rows),
+                       None if counts is None else counts.ctypes.data_as(C.POINTER(C.c_uint32)))
+
+
+def attach(client, **options):
+    options.setdefault("fresh", True)
+    return client.attach("t", ROWS, DIM, CAPACITY, form=_lib.FORM_EMA, **options)
+
+
+def until(test, what, seconds=10.0, poll=lambda: None):
+    end = time.monotonic() + seconds
+    while not test():
+        if time.monotonic() > end:
+            raise AssertionError(what)
+        poll()
+        time.sleep(0.005)
+
+
+def maps(pid):
+    with open(f"/proc/{pid}/maps") as f:
+        return f.read().count("memfd:momentscope")
+
+
+def files(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+class Lane(unittest.TestCase):
+    def run_with(self, mode, steps=300, **more):
+        """The table's and bands' last records of a run, without what depends on time."""
+        with support.Daemon("--interval", "0", "--interval-steps", "50") as d:     # publishing moves silent rows' bands
+            listener = support.Listener(d)
+            client = Client(d.ingest, lane=mode, block_ms=5000, **more)
+            table = attach(client)
+            if mode != "zmq":
+                until(lambda: client.stats()["lane"] == "shm", "no lane", poll=client.poll)
+            for b in batches(1, steps):
+                self.assertEqual(push(client, table, b), 0)
+            self.assertTrue(client.flush(10))
+            record = listener.table("t", steps)
+            listener.pump(0.3)
+            stats = client.stats()
+            client.close()
+            out = {k: {f: v for f, v in r.items() if f not in ("epoch", "lane")} for k, r in listener.latest.items()
+                   if k.startswith(("band/", "table/")) and r["step"] == steps}
+            self.assertGreater(len(out), 3)
+            for r in out.values():
+                r.pop("attached", None)
+            listener.close()
+            return out, stats, record
+
+    def test_equal_bit_for_bit_and_told(self):
+        through, stats, record = self.run_with("auto")
+        without, plain, other = self.run_with("zmq")
+        self.assertEqual(through, without)
+        self.assertEqual((stats["lane"], plain["lane"]), ("shm", "zmq"))
+        self.assertGreater(stats["steps_lane"], 280)          # all but those without a row
+        self.assertEqual((plain["steps_lane"], stats["steps_dropped"], stats["errors"]), (0, 0, 0))
+        self.assertEqual((record["lane"], other["lane"]), ("shm", "zmq"))
+
+    def test_forced_lane_and_a_ring_that_is_always_full(self):
+        through, stats, _ = self.run_with("shm", buffer_bytes=24 << 10)
+        without, _, _ = self.run_with("zmq")
+        self.assertEqual(through, without)
+        self.assertEqual((stats["steps_dropped"], stats["errors"]), (0, 0))
+        self.assertEqual(stats["steps_lane"] + sum(len(b[0]) == 0 for b in batches(1, 300)), 300)
+
+    def test_falls_back_by_itself(self):
+        without, _, _ = self.run_with("zmq", steps=50)
+        for name, break_it in (("no socket", lambda d: os.unlink(f"{d.dir}/ingest.lane")),
+                               ("deaf", lambda d: None)):
+            with self.subTest(name), support.Daemon() as d:
+                break_it(d)
+                deaf = None
+                if name == "deaf":
+                    os.unlink(f"{d.dir}/ingest.lane")
+                    deaf = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+                    deaf.bind(f"{d.dir}/ingest.lane")
+                    deaf.listen(1)
+                listener, client = support.Listener(d), Client(d.ingest, block_ms=5000)
+                table = attach(client)
+                for b in batches(1, 50):
+                    self.assertEqual(push(client, table, b), 0)
+                self.assertTrue(client.flush(10))
+                self.assertEqual(listener.table("t", 50)["V"], without["table/t"]["V"])
+                self.assertEqual((client.stats()["steps_lane"], client.stats()["steps_dropped"]), (0, 0))
+                client.close()
+                listener.close()
+                if deaf:
+                    deaf.close()
+
+    def test_modes_are_checked_in_words(self):
+        with self.assertRaisesRegex(ValueError, "lane = 'mpi' .auto, zmq or shm."):
+            Client("ipc:///tmp/nobody", lane="mpi")
+        with self.assertRaisesRegex(ValueError, "lane = shm .auto or zmq with this endpoint"):
+            Client("tcp://127.0.0.1:1", lane="shm")
+        os.environ["MOMENTSCOPE_LANE"] = "pigeon"
+        try:
+            with self.assertRaisesRegex(ValueError, "MOMENTSCOPE_LANE = pigeon"):
+                Client("ipc:///tmp/nobody")
+        finally:
+            del os.environ["MOMENTSCOPE_LANE"]
+
+    def test_slots_are_written_in_place(self):
+        lib = _lib.lib()
+
+        class Slot(C.Structure):
+            _fields_ = [("rows", C.c_void_p), ("values", C.c_void_p), ("counts", C.c_void_p), ("n", C.c_size_t)]
+
+        results = []
+        for mode in ("auto", "zmq"):
+            with support.Daemon() as d:
+                listener, client = support.Listener(d), Client(d.ingest, lane=mode, block_ms=5000)
+                table, slot = attach(client), Slot()
+                if mode == "auto":
+                    until(lambda: client.stats()["lane"] == "shm", "no lane", poll=client.poll)
+                self.assertLess(lib.mscope_client_commit(client._c, C.byref(_lib.Step(0.05, 0.1, 0, 0, 0, 32))), 0)
+                done = 0
+                for i, (rows, grads, _) in enumerate(b for b in batches(2, 40) if len(b[0])):
+                    step = _lib.Step(0.05, 0.1, 0.0, 1e-3 * (i % 2), 0.0, 32.0)
+                    self.assertEqual(lib.mscope_client_reserve(client._c, table, C.c_size_t(len(rows)), 1, i % 3 == 0,
+                                                               C.byref(slot)), 0)
+                    C.memmove(slot.rows, rows.astype(np.uint32).ctypes.data, 4 * len(rows))
+                    C.memmove(slot.values, grads.ctypes.data, grads.nbytes)
+                    if slot.counts:
+                        C.memmove(slot.counts, np.full(len(rows), 3, np.uint32).ctypes.data, 4 * len(rows))
+                    if i % 7 == 3:
+                        lib.mscope_client_abandon(client._c)
+                        continue
+                    if i % 7 == 5:           # another push while the slot is out comes first
+                        push(client, table, (rows, grads, False))
+                        done += 1
+                    self.assertEqual(lib.mscope_client_commit(client._c, C.byref(step)), 0)
+                    done += 1
+                self.assertTrue(client.flush(10))
+                results.append(listener.table("t", done)["V"])
+                self.assertEqual(client.stats()["steps_dropped"], 0)
+                client.close()
+                listener.close()
+        self.assertEqual(results[0], results[1])
+
+
+class Deaths(unittest.TestCase):
+    """Exactly once, and nothing acknowledged lost, with the lane active."""
+
+    def test_daemon_killed_at_random(self):
+        rng = random.Random(5)
+        theta, m = np.zeros((ROWS, DIM), np.float32), np.zeros((ROWS, DIM), np.float32)
+
+        def read(first, n, to_theta, to_m):
+            C.memmove(to_theta, theta[first:].ctypes.data, n * DIM * 4)
+            C.memmove(to_m, m[first:].ctypes.data, n * DIM * 4)
+
+        with support.Daemon() as d:
+            client = Client(d.ingest, block_ms=2000, quiet=True)
+            table = client.attach("t", ROWS, DIM, CAPACITY, form=_lib.FORM_EMA, fresh=True, read=read)
+            steps, epoch = 0, 0
+            for life in range(6):
+                until(lambda: client.stats()["lane"] == "shm" and client.stats()["epoch"] != epoch,
+                      f"no lane in life {life}", poll=lambda: client.poll(0.01))
+                epoch = client.stats()["epoch"]
+                for rows, grads, _ in batches(10 + life, rng.randrange(20, 120)):
+                    rows = np.unique(rows)   # the model below does not count occurrences
+                    grads = grads[:len(rows)]
+                    m *= np.float32(0.9)
+                    m[rows] += np.float32(0.1) * grads
+                    theta -= np.float32(0.05) * m
+                    step = _lib.Step(0.05, 0.1, 0.0, 0.0, 0.0, 32.0)
+                    self.assertEqual(client.push(table, step, rows.ctypes.data, np.ascontiguousarray(grads).ctypes.data,
+                                                 1, len(rows)), 0)
+                    steps += 1
+                d.process.send_signal(signal.SIGKILL)
+                d.process.wait()
+                d.start() if rng.random() < 0.5 else (d.kill(), d.start())
+            listener = support.Listener(d)
+            self.assertTrue(client.flush(20), client.stats())
+            record = listener.table("t", steps)
+            self.assertAlmostEqual(record["V"] / float((m.astype(float) ** 2).sum()), 1, delta=1e-5)
+            stats = client.stats()
+            self.assertGreater(stats["steps_lane"], 100)
+            self.assertGreaterEqual(stats["reconnects"], 5)
+            client.close()
+            listener.close()
+
+    def test_connection_lost_resends_once(self):
+        """SIGSTOP of the daemon with a full ring, then on: every step once, in order, none lost."""
+        with support.Daemon() as d:
+            listener, client = support.Listener(d), Client(d.ingest, block_ms=5000)
+            table = attach(client)
+            until(lambda: client.stats()["lane"] == "shm", "no lane", poll=client.poll)
+            done = 0
+            for round_ in range(5):
+                d.signal(signal.SIGSTOP)
+                for b in batches(round_, 40):
+                    push(client, table, b)
+                    done += 1
+                d.signal(signal.SIGCONT)
+                self.assertTrue(client.flush(10))
+            record = listener.table("t", done)
+            self.assertEqual((record["lost_frames"], record["refused_frames"]), (0, 0))
+            client.close()
+            listener.close()
+
+    def test_trainer_killed_at_random(self):
+        """What was acknowledged is there; the daemon lives, unmaps the ring, and takes the next trainer."""
+        rng = random.Random(6)
+        with support.Daemon("--takeover", "0.2") as d:
+            listener = support.Listener(d)
+            files_before = None
+            for life in range(8):
+                out, into = os.pipe()
+                pid = os.fork()
+                if pid == 0:
+                    try:
+                        client = Client(d.ingest, block_ms=2000, quiet=True)
+                        table = client.attach(f"t{life}", ROWS, DIM, CAPACITY, form=_lib.FORM_EMA, fresh=True)
+                        until(lambda: client.stats()["lane"] == "shm", "no lane", poll=lambda: client.poll(0.01))
+                        k = 0
+                        for b in batches(life, 1000000):
+                            push(client, table, b)
+                            k += 1
+                            os.write(into, struct.pack("<QQ", k, client.stats()["frames_unacked"]))
+                    finally:
+                        os._exit(1)
+                os.close(into)
+                time.sleep(0.2 + 0.3 * rng.random())
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+                said = b""
+                while chunk := os.read(out, 1 << 16):
+                    said += chunk
+                os.close(out)
+                pushed, unacked = struct.unpack_from("<QQ", said, len(said) // 16 * 16 - 16)
+                until(lambda: maps(d.process.pid) == 0, "the ring of a dead trainer stays mapped")
+                listener.until(lambda r: r.get(f"table/t{life}", {"step": 0})["step"] >= pushed - unacked, 3)
+                record = listener.latest[f"table/t{life}"]
+                self.assertGreaterEqual(record["step"], pushed - unacked)
+                self.assertLessEqual(record["step"], pushed + 1)
+                self.assertEqual((record["lane"], record["lost_frames"]), ("shm", 0))
+                if life == 1:
+                    files_before = files(d.process.pid)
+            until(lambda: files(d.process.pid) <= files_before, "files leak")
+            self.assertIsNone(d.process.poll())
+            listener.close()
+
+    def test_a_thousand_attachments_leave_nothing(self):
+        with support.Daemon("--max-tables", "4") as d:
+            for i in range(1000):
+                client = Client(d.ingest, quiet=True)
+                table = attach(client)
+                until(lambda: client.stats()["lane"] == "shm", f"no lane, attachment {i}", poll=lambda: client.poll(0.01))
+                push(client, table, next(batches(i, 1)))
+                client.flush(5)
+                client.close()
+                if i == 20:
+                    until(lambda: maps(d.process.pid) == 0, "mapped after close")
+                    time.sleep(0.3)
+                    before, mine = files(d.process.pid), files(os.getpid())
+            until(lambda: maps(d.process.pid) == 0, "mapped after close")
+            until(lambda: files(d.process.pid) <= before + 1, f"daemon: {files(d.process.pid)} files, {before} before")
+            self.assertEqual(maps(os.getpid()), 0)
+            self.assertLessEqual(files(os.getpid()), mine + 1)
+
+
+class Offers(unittest.TestCase):
+    """What is not a ring is refused with field, value and range, and nothing is kept of it."""
+
+    def offer(self, d, packet, fds):
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        s.settimeout(5)
+        s.connect(f"{d.dir}/ingest.lane")
+        s.sendmsg([packet], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else [])
+        said = s.recv(4096)
+        closed = s.recv(1) == b"" if struct.unpack_from("<q", said, 8)[0] else False
+        s.close()
+        import msgpack
+        return struct.unpack_from("<q", said, 8)[0], msgpack.unpackb(said[16:]) if len(said) > 16 else None, closed
+
+    def test_each_wrong_offer(self):
+        import msgpack
+        import zmq
+        import raw
+        with support.Daemon() as d:
+            context = zmq.Context()
+            dealer = context.socket(zmq.DEALER)
+            dealer.connect(d.ingest)
+            hello = {"table": "t", "client": "raw", "rows": 8, "dim": 2, "capacity": 8, "step": 0, "state": "f32",
+                     "form": "ema", "nesterov": False, "reference": "", "fresh": True, "nll": False, "acf_rows": 0}
+            dealer.send_multipart([raw.header(raw.HELLO, session=77, seq=1, table=0), msgpack.packb(hello)])
+            welcome = msgpack.unpackb(dealer.recv_multipart()[1])
+            self.assertIs(welcome["lane"], True)
+
+            def ring(size=8192, seals=F_SEAL_SHRINK | F_SEAL_GROW):
+                fd = os.memfd_create("momentscope", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+                os.ftruncate(fd, size)
+                if seals:
+                    fcntl.fcntl(fd, SEALS[1], seals)
+                return fd
+
+            def packet(session=77, epoch=welcome["epoch"], lane=5, size=8192, magic=b"MSCL", version=1, zero=0):
+                return struct.pack("<4sB3xQQQQ", magic, version, session, epoch, lane, size)[:5] + bytes([zero, 0, 0]) + \
+                    struct.pack("<QQQQ", session, epoch, lane, size)
+
+            good, small, open_, huge = ring(), ring(4096), ring(seals=0), ring(2 << 30)
+            plain = os.open(f"{d.dir}/plain", os.O_RDWR | os.O_CREAT)
+            os.ftruncate(plain, 8192)
+            pipe = os.pipe()
+            before = files(d.process.pid)
+            for field, p, fds in (
+                    ("offer", packet()[:39], [good]), ("offer", packet() + b"\0", [good]), ("offer", b"x", []),
+                    ("magic", packet(magic=b"MSCP"), [good]), ("version", packet(version=2), [good]),
+                    ("reserved", packet(zero=1), [good]), ("lane", packet(lane=0), [good]),
+                    ("bytes", packet(size=0), [good]), ("bytes", packet(size=8193), [good]),
+                    ("bytes", packet(size=2 << 30), [huge]), ("bytes", packet(size=2**64 - 64), [good]),
+                    ("bytes", packet(size=4096), [good]), ("bytes", packet(), [small]),
+                    ("epoch", packet(epoch=1), [good]), ("session", packet(session=78), [good]),
+                    ("session", packet(session=0), [good]), ("files", packet(), []), ("files", packet(), [good, good]),
+                    ("files", packet(), [good] * 9), ("file", packet(), [plain]), ("file", packet(), [pipe[0]]),
+                    ("seals", packet(), [open_])):
+                with self.subTest(field=field, fds=len(fds), packet=p[:8]):
+                    code, why, closed = self.offer(d, p, fds)
+                    self.assertLess(code, 0)
+                    self.assertEqual((why["field"], closed), (field, True))
+                    self.assertTrue(why["value"] and why["range"] and why["text"])
+            until(lambda: files(d.process.pid) <= before, "files of refused offers are kept")
+            self.assertEqual(maps(d.process.pid), 0)
+
+            # a good one, then descriptors of every wrong kind: each refused by name, nothing changed
+            s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            s.connect(f"{d.dir}/ingest.lane")
+            s.sendmsg([packet()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [good]))])
+            self.assertEqual(struct.unpack_from("<q", s.recv(4096), 8)[0], 0)
+            os.pwrite(good, struct.pack("<2I", 1, 7), 64)
+            os.pwrite(good, struct.pack("<4f", 1, 2, 3, 4), 128)
+            os.pwrite(good, struct.pack("<2I", 1, 8), 192)
+            os.pwrite(good, struct.pack("<4f", 1, 2, float("nan"), 4), 256)
+            seq, step = 1, 1
+
+            def say(body, *extra, flags=16):
+                nonlocal seq
+                dealer.send_multipart([raw.header(raw.STEP, session=77, seq=seq, table=0, step=step, flags=flags, a=0.1,
+                                                  b=0.1, count=2, extra=1, index_type=4, value_type=1), body, *extra])
+                seq += 1
+                answer = dealer.recv_multipart()
+                if len(answer) == 1:
+                    return None
+                why = msgpack.unpackb(answer[1])
+                if why["field"] != "lane":
+                    dealer.recv_multipart()                       # its ACK
+                return why["field"]
+
+            where = lambda *parts, lane=5: struct.pack("<Q", lane) + b"".join(struct.pack("<QQ", *p) for p in parts)
+            for want, body in (("descriptor", b""), ("descriptor", b"\5" * 8), ("descriptor", where((64, 8), (128, 16)) + b"x"),
+                               ("descriptor", where(*[(64, 8)] * 5)),
+                               ("offset", where((65, 8), (128, 16))), ("offset", where((64, 8), (8256, 16))),
+                               ("offset", where((2**64 - 64, 8), (128, 16))),
+                               ("length", where((8192, 8), (128, 16))), ("length", where((64, 2**64 - 1), (128, 16))),
+                               ("length", where((64, 8), (8128, 128))),
+                               ("indices", where((64, 4), (128, 16))), ("values", where((64, 8), (128, 12))),
+                               ("values", where((64, 8))), ("frames", where((64, 8), (128, 16), (0, 4))),
+                               ("indices", where((192, 8), (128, 16))), ("values", where((64, 8), (256, 16)))):
+                with self.subTest(want=want, body=body):
+                    self.assertEqual(say(body), want)
+            self.assertEqual(say(where((64, 8), (128, 16)), b"more"), "frames")
+            self.assertIsNone(say(where((64, 8), (128, 16))))
+            step += 1
+            self.assertEqual(say(where((64, 8), (128, 16), lane=6)), "lane")          # not consumed:
+            seq -= 1
+            self.assertIsNone(say(where((64, 8), (128, 16))))
+            s.close()
+            until(lambda: maps(d.process.pid) == 0, "still mapped")
+            step += 1
+            self.assertEqual(say(where((64, 8), (128, 16))), "lane")
+            dealer.close(0)
+            context.term()
+
+
+if __name__ == "__main__":
+    unittest.main()
