@@ -54,7 +54,8 @@ BENCH_SRC += $(addprefix host/bench/,models.c linear_moments.c mixture_flow.c wo
 BENCH_SRC += $(addprefix host/bench/,workload_multi_index.c claims_004.c workload_gmm.c claims_003_mix.c claims_003_ring.c)
 DEMO_SRC   = host/demo/trainer.c host/demo/model.c host/demo/text.c
 TESTS      = test_exact test_totals test_kern test_core test_parallel test_wire test_engine test_realtime test_client test_subscribe test_verdict test_spectrum test_theory test_logistic test_theory_vectors test_theory_mc test_conflict test_advice test_bench_models
-TESTS     += test_tape test_reproduce
+TESTS     += test_tape test_trace test_reproduce
+BENCH_SRC += $(addprefix host/bench/,workload_trace.c trace_load.c trace_fit.c trace_play.c)
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_OBJ    = $(call obj,$(CORE_SRC) $(THREADS_SRC) $(PROTO_SRC) $(CLIENT_SRC))
@@ -191,7 +192,8 @@ $(BUILD)/tests/test_reproduce: $(BUILD)/libmscope_bench.a
 
 # Of the bench the linker takes what the registry names: workloads and claims.
 LINK_test_bench_models = $(BUILD)/libmscope_bench.a $(BUILD)/libmscope_host.a $(BUILD)/libmomentscope.a
-$(BUILD)/tests/test_bench_models: $(BUILD)/libmscope_bench.a
+LINK_test_trace = $(LINK_test_bench_models)
+$(BUILD)/tests/test_bench_models $(BUILD)/tests/test_trace: $(BUILD)/libmscope_bench.a
 
 $(BUILD)/libmscope_bench.a: $(call obj,$(filter-out host/cli/%,$(BENCH_SRC)))
 	$(Q)rm -f $@ && $(AR) rcs $@ $^

@@ -1,5 +1,6 @@
 """momentscope record and replay: every message once and byte for byte, the same telemetry again, cut and damaged files,
 and a trainer that never notices."""
+import json
 import os
 import random
 import shutil
@@ -83,6 +84,15 @@ class Recorder:
 
 def scope(*args):
     return subprocess.run([SCOPE, *args], capture_output=True, text=True, timeout=60)
+
+
+def words_in(dir):
+    """A text of our own for the demo's trainer: 6,000 words, Zipf."""
+    words, path = random.Random(5), os.path.join(dir, "text")
+    names = ["".join(words.choice("abcdefgh") for _ in range(7)) for _ in range(6000)]
+    with open(path, "w") as f:
+        f.write(" ".join(names + [names[min(5999, int(words.paretovariate(0.5)) - 1)] for _ in range(50000)]))
+    return path
 
 
 class Case(unittest.TestCase):
@@ -341,11 +351,7 @@ class Record(Case):
         """Weights after 300 steps: alone, recorded, and with the recorder stopped, killed and replaced on the way."""
         dir = tempfile.mkdtemp(prefix="mscope-rec-")
         self.addCleanup(shutil.rmtree, dir, True)
-        words = random.Random(5)
-        text = os.path.join(dir, "text")
-        names = ["".join(words.choice("abcdefgh") for _ in range(7)) for _ in range(6000)]
-        with open(text, "w") as f:
-            f.write(" ".join(names + [names[min(5999, int(words.paretovariate(0.5)) - 1)] for _ in range(50000)]))
+        text = words_in(dir)
 
         def start(endpoint):
             return subprocess.Popen([TRAINER, "--quiet", "--steps", "300", "--batch", "8", "--endpoint", endpoint, text],
@@ -375,6 +381,99 @@ class Record(Case):
         steps = [struct.unpack_from("<Q", e[1][0], 24)[0] for f in (r.file, again.file) if os.path.exists(f)
                  for e in tape(f)[0] if e[0] == 1 and e[1][0][5] == STEP]
         self.assertLessEqual(max(steps), 300)
+
+
+class Trace(Case):
+    """The workload on the demo's trainer: its core's own numbers, every rule, bad files."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.dir = tempfile.mkdtemp(prefix="mscope-rec-")
+        cls.addClassCleanup(shutil.rmtree, cls.dir, True)
+        d = raw.Daemon("--interval", "0", "--interval-steps", "300")
+        try:
+            sub = raw.Subscriber(d)
+            sub.until(lambda topic, r: topic == "daemon", "the first daemon record")
+            r = Recorder("--forward", d.endpoint("ingest"), "--quiet", dir=cls.dir)
+            subprocess.run([TRAINER, "--quiet", "--steps", "300", "--batch", "16", "--probe-every", "10", "--endpoint",
+                            r.endpoint(0), words_in(cls.dir)], check=True, stdout=subprocess.DEVNULL, timeout=60)
+            code, said = r.ended()
+            r.process.stdout.close()
+            assert code == 0, said
+            cls.table = sub.table("embedding", 300)
+            sub.close()
+        finally:
+            d.close()
+        cls.file = r.file
+
+    def bench(self, *args, workload="trace", file=None):
+        got = scope("bench", "run", workload, *(["--file", file or self.file] if workload == "trace" else []), *args)
+        return got, [json.loads(line) for line in got.stdout.splitlines()]
+
+    def test_recorded_schedule_is_the_daemon_s_own_run(self):
+        got, runs = self.bench("--schedules", "recorded", "--semantics", "catchup,dense")
+        self.assertEqual(got.returncode, 0, got.stderr)
+        self.assertIn("30 probes", got.stderr)
+        self.assertEqual({r["steps"] for r in runs}, {300})
+        for r in runs:
+            total = r["total"]
+            # float32 rows against float64: 300 roundings of 6e-8
+            self.assertAlmostEqual(total["m2"] * total["rows"] / self.table["V"], 1, delta=1e-5)
+            self.assertLess(total["apart2"], 1e-25)
+            self.assertLess(total["end"], total["start"])
+        self.assertEqual([r["total"]["apart2"] for r in runs if r["semantics"] == "catchup"], [0])
+
+    def test_every_rule_and_semantics(self):
+        rules = "recorded,sgd,constant,nesterov,warmup,cosine,step,inv-t,wsd,dana-constant,dana-decaying,two-thirds,dim-adapted"
+        sweep = ["--schedules", rules, "--grid", "eta=2", "--grid", "eps=0.05", "--semantics", "catchup,dense,frozen,row-clock",
+                 "--every", "100", "--quiet"]
+        one, two = (self.bench(*sweep, "--jobs", jobs)[1] for jobs in ("1", "2"))
+        key = lambda r: r["key"]
+        for r in one + two:
+            r.pop("seconds")
+        self.assertEqual(sorted(one, key=key), sorted(two, key=key))
+        self.assertEqual(len(one), 13 * 4)
+        ends = {(r["schedule"], r["semantics"]): r["total"]["end"] for r in one}
+        for rule in rules.split(","):
+            self.assertAlmostEqual(ends[rule, "catchup"] / ends[rule, "dense"], 1, delta=1e-9, msg=rule)
+        for rule in ("recorded", "constant", "cosine"):
+            self.assertGreater(abs(ends[rule, "frozen"] / ends[rule, "dense"] - 1), 1e-3, rule)
+
+    def test_rates_for_each_band_are_no_worse_than_one(self):
+        _, runs = self.bench("--schedules", "constant,per-band-eta", "--grid", "eta=1:16:x3", "--grid", "eps=0.2", "--every", "100",
+                             "--quiet")
+        end = {(r["schedule"], r["rates"]["eta"]): r["total"]["end"] for r in runs}
+        self.assertEqual(len(end), 6)
+        for eta in (1, 4, 16):
+            self.assertLessEqual(end["per-band-eta", eta], min(end["constant", e] for e in (1, 4, 16)) * (1 + 1e-9), eta)
+
+    def test_compare_says_what_the_numbers_are(self):
+        out = os.path.join(self.dir, "runs.jsonl")
+        self.bench("--schedules", "recorded,constant", "--grid", "eta=1,4", "--grid", "eps=0.1", "--every", "10", "--out", out, "--quiet")
+        got = scope("bench", "compare", out, "--plot", os.path.join(self.dir, "plot"))
+        self.assertEqual(got.returncode, 0, got.stderr)
+        for words in ("note: ", "open loop", "trace, recorded, catchup"):
+            self.assertIn(words, got.stdout)
+        self.assertGreater(os.path.getsize(os.path.join(self.dir, "plot-risk-1.png")), 4000)
+
+    def test_bad_files_are_refused_by_value(self):
+        damaged = os.path.join(self.dir, "damaged.tape")
+        data = bytearray(read(self.file))
+        data[len(data) // 2] ^= 4
+        with open(damaged, "wb") as f:
+            f.write(data)
+        text = os.path.join(self.dir, "text")
+        for args, said in [
+            (dict(file="/nowhere/run.tape"), "/nowhere/run.tape"), (dict(file=text), "not a recording"), (dict(file=damaged), "is damaged"),
+            (dict(more=["--table", "nosuch"]), "embedding"), (dict(more=["--steps", "301"]), "'301'"),
+            (dict(more=["--grid", "gap=0"]), "'0'"), (dict(workload="vocab-ls", more=["--file", text]), "takes none"),
+            (dict(workload="vocab-ls", more=["--schedules", "recorded"]), "not made from a recording"),
+        ]:
+            more = args.pop("more", [])
+            got, runs = self.bench(*more, **args)
+            self.assertEqual((got.returncode, runs), (2, []), (args, more))
+            self.assertIn(said, got.stderr)
+        self.assertEqual(scope("bench", "run", "trace").returncode, 2)
 
 
 if __name__ == "__main__":

@@ -50,7 +50,9 @@ static void cell(const mscope_result *r, size_t band)
     double mean, low, high;
     char text[48];
     mscope_result_steps(r, band, &mean, &low, &high);
-    if (!isfinite(mean))
+    if (isnan(mean))
+        snprintf(text, sizeof text, "no target");
+    else if (!isfinite(mean))
         snprintf(text, sizeof text, ">%.0f", r->horizon);
     else if (isnan(low))
         snprintf(text, sizeof text, "%.4g", mean);
@@ -102,11 +104,23 @@ static int plots(const mscope_result *r, const char *prefix, const char *ending,
     return rc;
 }
 
+static void notes(const mscope_results *all)
+{
+    for (size_t i = 0; i < all->n; i++) {
+        size_t k = 0;
+        while (k < i && strcmp(all->at[k].note, all->at[i].note) != 0)
+            k++;
+        if (k == i && all->at[i].note[0] != '\0')
+            printf("note: %s\n\n", all->at[i].note);
+    }
+}
+
 static int show(const mscope_results *all, int every, const char *prefix, const char *ending)
 {
     size_t number = 0;
     int rc = 0;
     printf("steps to target, mean [95 %% interval] over seeds\n\n");
+    notes(all);
     for (size_t i = 0; i < all->n; i++)
         if (every || is_best(all, i)) {
             row(&all->at[i], ++number);

@@ -3,7 +3,7 @@
  *   {"key","workload","schedule","semantics","seed","steps","every","target","params":{},"rates":{},"diverged",
  *    "bands":[{"p","rows","start","end","target","steps_to_target","theory","risk":[]}],"total":{..},"t":[],"seconds"}
  *
- * risk[i] is the risk at step t[i]; steps_to_target is null when the target was not reached; theory is the expected risk
+ * and "from","note" where the workload comes from a file. risk[i] is the risk at step t[i]; steps_to_target is null when the target was not reached; theory is the expected risk
  * at the end where it is known. "seconds" is the time in steps alone, the only field that differs from run to run. */
 #include "execute.h"
 
@@ -158,6 +158,12 @@ static char *line(const mscope_bench_run *r, const struct tape *tape)
     for (size_t k = 0; k < MSCOPE_RULE_PARAMS; k++)
         if (r->schedule.rule->reads >> k & 1)
             put(rates, mscope_bench_rule_params[k].name, r->schedule.param[k]);
+    if (r->origin != NULL) {
+        mscope_bench_facts facts;
+        r->workload->origin->facts(r->origin, &facts);
+        cJSON_AddStringToObject(o, "from", facts.key);
+        cJSON_AddStringToObject(o, "note", facts.note);
+    }
     cJSON_AddItemToObject(o, "params", params);
     cJSON_AddItemToObject(o, "rates", rates);
     cJSON_AddBoolToObject(o, "diverged", tape->diverged);
@@ -190,7 +196,7 @@ char *mscope_bench_execute(const mscope_bench_run *r, const char **why)
     struct tape *tape = calloc(1, sizeof *tape);
     mscope_bench_rates band[MSCOPE_BENCH_BANDS], now;
     const mscope_bench_rates *each = NULL;
-    void *self = NULL;
+    void *self = (void *)(uintptr_t)r->origin;
     char *text = NULL;
     *why = "out of memory";
     if (tape == NULL)

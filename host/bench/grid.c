@@ -29,8 +29,37 @@ void mscope_grid_start(mscope_grid *g, const mscope_workload *w)
     g->rules = g->n_semantics = 1;
     g->semantics[0] = MSCOPE_BENCH_CATCHUP;
     g->seed_first = g->seeds = 1;
-    g->steps = 1000;
     g->target = 0.05;
+}
+
+int mscope_grid_open(mscope_grid *g, const char *const *text, char why[512])
+{
+    const mscope_bench_origin *from = g->workload->origin;
+    for (size_t i = 0; from == NULL && i < g->rules; i++)
+        if (strcmp(g->rule[i]->name, "recorded") == 0) {
+            snprintf(why, 512, "schedule 'recorded': %s is not made from a recording", g->workload->name);
+            return -1;
+        }
+    if (from != NULL) {
+        if (from->open(&g->origin, text, why) < 0)
+            return -1;
+        from->facts(g->origin, &g->facts);
+        if ((double)g->steps > g->facts.steps) {
+            snprintf(why, 512, "--steps '%llu': at most %.0f, the length of the recording", (unsigned long long)g->steps,
+                     g->facts.steps);
+            return -1;
+        }
+    }
+    if (g->steps == 0)
+        g->steps = from != NULL ? (uint64_t)g->facts.steps : 1000;
+    return 0;
+}
+
+void mscope_grid_close(mscope_grid *g)
+{
+    if (g->origin != NULL)
+        g->workload->origin->close(g->origin);
+    g->origin = NULL;
 }
 
 /* The next piece of a comma list; NULL at the end. */
@@ -197,10 +226,10 @@ static size_t combinations(const mscope_grid *g, const mscope_bench_rule *r)
     return n > MSCOPE_GRID_RUNS ? MSCOPE_GRID_RUNS + 1 : (size_t)n;
 }
 
-static double of_workload(const mscope_bench_run *r, const char *name)
+static double of_workload(const mscope_bench_run *r, const char *name, double otherwise)
 {
     const int i = mscope_bench_param_index(r->workload->params, name);
-    return i >= 0 ? r->param[i] : 1;
+    return i >= 0 ? r->param[i] : otherwise > 0 ? otherwise : 1;
 }
 
 static void unroll(const mscope_grid *g, const mscope_bench_rule *rule, size_t i, mscope_bench_run *r)
@@ -218,10 +247,12 @@ static void unroll(const mscope_grid *g, const mscope_bench_rule *rule, size_t i
     r->every = g->every > 0 ? g->every : g->steps / 200 + 1;
     r->target = g->target;
     r->schedule.steps = (double)g->steps;
-    r->schedule.dim = of_workload(r, "d");
-    r->schedule.batch = of_workload(r, "batch");
+    r->schedule.dim = of_workload(r, "d", g->facts.d);
+    r->schedule.batch = of_workload(r, "batch", g->facts.batch);
     if (r->schedule.batch <= 0)
         r->schedule.batch = INFINITY;                /* the whole of the data: nothing is sampled  */
+    r->schedule.from = g->workload->origin;
+    r->schedule.origin = r->origin = g->origin;
 }
 
 long mscope_grid_expand(const mscope_grid *g, mscope_bench_run **out)
@@ -251,6 +282,11 @@ void mscope_run_key(const mscope_bench_run *r, int with_seed, char *key, size_t 
                                    r->schedule.param[k]);
     for (size_t k = 0; r->workload->params[k].name != NULL && at < len; k++)
         at += (size_t)snprintf(key + at, len - at, " %s=%.12g", r->workload->params[k].name, r->param[k]);
+    if (r->origin != NULL && at < len) {
+        mscope_bench_facts facts;
+        r->workload->origin->facts(r->origin, &facts);
+        at += (size_t)snprintf(key + at, len - at, " from=%s", facts.key);
+    }
     if (at < len)
         at += (size_t)snprintf(key + at, len - at, " steps=%llu every=%llu target=%.12g",
                                (unsigned long long)r->steps, (unsigned long long)r->every, r->target);

@@ -13,6 +13,7 @@ typedef struct mscope_bench_run {
     enum mscope_bench_semantics semantics;
     uint64_t seed, steps, every;
     double target;                                   /* share of the risk at the start                */
+    const void *origin;                              /* NULL where the workload has none; borrowed     */
 } mscope_bench_run;
 
 typedef struct mscope_grid {
@@ -25,9 +26,11 @@ typedef struct mscope_grid {
     size_t n_semantics;
     uint64_t seed_first, seeds, steps, every;
     double target;
+    void *origin;                                    /* opened; freed by mscope_grid_close            */
+    mscope_bench_facts facts;
 } mscope_grid;
 
-/* mscope_grid_start - every parameter at its default, schedule constant, catch-up, seed 1 */
+/* mscope_grid_start - every parameter at its default, schedule constant, catch-up, seed 1, steps not yet known */
 void mscope_grid_start(mscope_grid *g, const mscope_workload *w);
 
 /* Each takes one option's text. Returns 0, or -1 with the offending value named in why[256].
@@ -36,6 +39,11 @@ int mscope_grid_set(mscope_grid *g, const char *text, char why[256]);
 int mscope_grid_rules(mscope_grid *g, const char *text, char why[256]);
 int mscope_grid_semantics(mscope_grid *g, const char *text, char why[256]);
 int mscope_grid_seeds(mscope_grid *g, const char *text, char why[256]);   /* N, or FIRST:LAST */
+
+/* mscope_grid_open - the workload's origin, when the options are read: opens it, checks steps and rules against it; steps 0
+ * become its length, or 1000.  Returns 0, or -1 with the offending value in why                      */
+int mscope_grid_open(mscope_grid *g, const char *const *text, char why[512]);
+void mscope_grid_close(mscope_grid *g);
 
 const char *mscope_semantics_name(enum mscope_bench_semantics s);
 

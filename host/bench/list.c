@@ -26,6 +26,8 @@ int mscope_bench_list(int argc, char **argv)
     for (size_t i = 0; mscope_workloads[i] != NULL; i++) {
         const mscope_workload *w = mscope_workloads[i];
         printf("\n  %-12s %s%s\n", w->name, w->help, w->theory == NULL ? "" : w->advise == NULL ? " [theory]" : " [theory, advice]");
+        for (const mscope_bench_text *t = w->origin != NULL ? w->origin->texts : NULL; t != NULL && t->name != NULL; t++)
+            printf("      --%-17s %s\n", t->name, t->help);
         params(w->params);
     }
     printf("\nschedules, with the parameters they read:\n\n");

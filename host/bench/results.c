@@ -47,7 +47,7 @@ static int take_band(mscope_result *g, size_t b, const cJSON *o)
     if (wider == NULL)
         return -1;
     g->steps[b] = wider;
-    g->steps[b][g->seeds] = num(o, "steps_to_target", INFINITY);
+    g->steps[b][g->seeds] = num(o, "target", 0) < 0 ? NAN : num(o, "steps_to_target", INFINITY);
     g->p[b] = num(o, "p", 1);
     g->rows[b] = num(o, "rows", 1);
     cJSON_ArrayForEach(x, curve)
@@ -76,6 +76,7 @@ static int take(mscope_results *r, const cJSON *o)
     text(o, "workload", g->workload, sizeof g->workload);
     text(o, "schedule", g->schedule, sizeof g->schedule);
     text(o, "semantics", g->semantics, sizeof g->semantics);
+    text(o, "note", g->note, sizeof g->note);
     g->bands = (size_t)n;
     g->eta = num(rates, "eta", NAN);
     g->eps = num(rates, "eps", strcmp(g->schedule, "sgd") == 0 ? 1 : NAN);

@@ -11,12 +11,13 @@ enum { MSCOPE_RESULT_POINTS = 80, MSCOPE_RESULT_SEEDS = 1024 };
 /* Runs that differ in nothing but the seed. Band index bands is the total. */
 typedef struct mscope_result {
     char *key;                               /* settings without seed                                  */
+    char note[900];                          /* what is to be known of the workload's origin, or ""     */
     char workload[32], schedule[32], semantics[16];
     double eta, eps, batch, d;               /* NaN where the schedule or workload has none             */
     size_t bands, seeds, diverged, points;
     double p[MSCOPE_BENCH_BANDS + 1], rows[MSCOPE_BENCH_BANDS + 1], horizon;
     double target;                           /* of the total, over its risk at the start; the last seed's */
-    double *steps[MSCOPE_BENCH_BANDS + 1];   /* one a seed; INFINITY: not reached                       */
+    double *steps[MSCOPE_BENCH_BANDS + 1];   /* one a seed; INFINITY: not reached; NaN: no target       */
     double *end;                             /* risk of the total at the end, one a seed; NaN: diverged */
     double *theory;                          /* its prediction; NaN where theory does not know          */
     double t[MSCOPE_RESULT_POINTS];

@@ -48,9 +48,9 @@ void mscope_bench_move(const mscope_bench_rates *a, size_t n, double *theta, dou
 {
     const mscope_bench_linear l = mscope_bench_linear_of(a);
     for (size_t i = 0; i < n; i++) {
-        const double gi = g != NULL ? g[i] : 0;
+        const double gi = (g != NULL ? g[i] : 0) + a->coupled * theta[i];
         m[i] = l.keep * m[i] + l.gain * gi;
-        theta[i] -= l.pull * m[i] + l.push * gi;
+        theta[i] -= a->shrink * theta[i] + l.pull * m[i] + l.push * gi;
     }
 }
 
@@ -70,10 +70,11 @@ void mscope_bench_single(mscope_bench_summary *out, double risk, const double *s
     out->band[0] = out->total;
 }
 
-/* A table a band, so that every band can have its own rates. Torch's form is m <- beta m + g, DANA's. */
+/* A table a band, so that every band can have its own rates. Torch's form is m <- beta m + gain g, DANA's with gain 1. The
+ * rates say all: a table that seems to have begun does not take torch's undamped first step by itself. */
 static int open_tables(mscope_bench_rows *r, const mscope_bench_rates *a)
 {
-    r->form = a->gain != a->eps ? MSCOPE_FORM_TORCH : MSCOPE_FORM_EMA;
+    r->form = r->torch || a->gain != a->eps ? MSCOPE_FORM_TORCH : MSCOPE_FORM_EMA;
     for (size_t b = 0; b < r->bands; b++) {
         const uint32_t n = r->first[b + 1] - r->first[b];
         const mscope_table_config cfg = { .rows = n,
@@ -87,7 +88,8 @@ static int open_tables(mscope_bench_rows *r, const mscope_bench_rates *a)
                                           .m = r->m + (size_t)r->first[b] * r->dim };
         const size_t len = mscope_table_mem(&cfg);
         r->mem[b] = len > 0 ? aligned_alloc(64, (len + 63) / 64 * 64) : NULL;
-        if (r->mem[b] == NULL || mscope_table_init(&r->table[b], &cfg, r->mem[b], len) < 0)
+        if (r->mem[b] == NULL || mscope_table_init(&r->table[b], &cfg, r->mem[b], len) < 0 ||
+            (r->form == MSCOPE_FORM_TORCH && mscope_table_seek(r->table[b], 1) < 0))
             return -1;
     }
     r->opened = 1;
@@ -134,9 +136,37 @@ int mscope_bench_rows_settle(mscope_bench_rows *r)
     return 0;
 }
 
+int mscope_bench_rows_set(mscope_bench_rows *r, uint32_t row, const double *theta, const double *m)
+{
+    size_t b = 0;
+    if (!r->opened) {
+        memcpy(r->theta + (size_t)row * r->dim, theta, r->dim * sizeof *theta);
+        memcpy(r->m + (size_t)row * r->dim, m, r->dim * sizeof *m);
+        return 0;
+    }
+    while (row >= r->first[b + 1])
+        b++;
+    return mscope_rows_set(r->table[b], row - r->first[b], 1, theta, m) < 0 ? -1 : 0;
+}
+
 static const mscope_bench_rates *rates_of(const mscope_bench_step *s, size_t b)
 {
     return s->band != NULL ? &s->band[b] : &s->all;
+}
+
+/* Torch with momentum 0 steps along the gradient and leaves its buffer alone: eta, gain and eps 0, all of it direct. */
+static int past_buffer(const mscope_bench_rows *r, const mscope_bench_rates *a)
+{
+    return r->form == MSCOPE_FORM_TORCH && a->eta <= 0 && a->gain <= 0;
+}
+
+static mscope_step core_step(const mscope_bench_rows *r, const mscope_bench_rates *a)
+{
+    const int past = past_buffer(r, a);
+    const double eta = past ? a->direct : a->eta;
+    return (mscope_step){ .eta = eta, .eps = past ? 1 : a->eps, .batch = 1, .weight_decay = a->coupled,
+                          .dampening = r->form == MSCOPE_FORM_TORCH && !past ? 1 - a->gain : 0,
+                          .decoupled_decay = eta > 0 ? a->shrink / eta : 0 };
 }
 
 static int catch_up(mscope_bench_rows *r, const mscope_bench_step *s, const uint32_t *row, const double *g, size_t n)
@@ -145,12 +175,13 @@ static int catch_up(mscope_bench_rows *r, const mscope_bench_step *s, const uint
     for (size_t b = 0; b < r->bands; b++) {
         const mscope_bench_rates *a = rates_of(s, b);
         const size_t k = in_band(r, b, row, at, n);
-        const mscope_step step = { .eta = a->eta, .eps = a->eps, .batch = 1 };
+        const mscope_step step = core_step(r, a);
+        const double direct = past_buffer(r, a) ? 0 : a->direct;
         if (k > 0 && mscope_touch(r->table[b], r->slot, k) < 0)
             return -1;
-        for (size_t i = at; a->direct != 0 && i < at + k; i++)
+        for (size_t i = at; direct != 0 && i < at + k; i++)
             for (size_t j = 0; j < r->dim; j++)
-                r->theta[(size_t)row[i] * r->dim + j] -= a->direct * g[i * r->dim + j];
+                r->theta[(size_t)row[i] * r->dim + j] -= direct * g[i * r->dim + j];
         if (mscope_step_begin(r->table[b], &step) < 0 ||
             (k > 0 && mscope_apply(r->table[b], r->slot, g + at * r->dim, NULL, k) < 0) ||
             mscope_step_end(r->table[b]) < 0)

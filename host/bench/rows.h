@@ -19,6 +19,7 @@ typedef struct mscope_bench_rows {
     uint32_t *slot;                                    /* row numbers within their band       */
     void *mem[MSCOPE_BENCH_BANDS];
     struct mscope_table *table[MSCOPE_BENCH_BANDS];    /* made at the first catch-up step     */
+    int torch;                                         /* set before the first step: catch up in torch's form whatever gain is */
     int opened, form;
     double seconds;                                    /* spent in touch and step, for comparisons of speed */
 } mscope_bench_rows;
@@ -35,6 +36,9 @@ int mscope_bench_rows_touch(mscope_bench_rows *r, const uint32_t *row, size_t n)
  * Returns  negative when a gradient is not finite                                                             */
 int mscope_bench_rows_step(mscope_bench_rows *r, const mscope_bench_step *step, const uint32_t *row, const double *g,
                            size_t n);
+
+/* mscope_bench_rows_set - give a row other values, as of now, at any time before or between steps */
+int mscope_bench_rows_set(mscope_bench_rows *r, uint32_t row, const double *theta, const double *m);
 
 /* mscope_bench_rows_settle - make every row current */
 int mscope_bench_rows_settle(mscope_bench_rows *r);

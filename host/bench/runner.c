@@ -204,6 +204,8 @@ static int sweep(const mscope_grid *g, const char *path, int jobs, int quiet)
     }
     for (; path == NULL && s.n_todo < (size_t)runs; s.n_todo++)
         s.todo[s.n_todo] = s.n_todo;
+    if (!quiet && first && g->facts.note[0] != '\0')
+        fprintf(stderr, "%s\n", g->facts.note);
     if (!quiet && first)
         fprintf(stderr, "%ld runs, %zu to do\n", runs, s.n_todo);
     s.started = seconds();
@@ -231,7 +233,8 @@ static void usage(FILE *to)
             "  --grid NAME=VALUES   a,b,c | LOW:HIGH:xN (geometric) | LOW:HIGH:+N (linear); any number of times;\n"
             "                       parameters of the workload, and eta, eps (or beta) and what a rule reads\n"
             "  --seeds N | A:B      (1)\n"
-            "  --steps N            length of a run (1000)\n"
+            "  --file FILE          trace: the recording (momentscope record); --table NAME: which of its tables\n"
+            "  --steps N            length of a run (1000; trace: that of the recording)\n"
             "  --every N            steps between two looks at the risk (steps/200)\n"
             "  --target F           share of the risk at the start that counts as learnt (0.05)\n"
             "  --jobs N             processes (1), under mpirun of each rank; results do not depend on it\n"
@@ -255,11 +258,27 @@ static int whole(const char *name, const char *text, double low, double high, do
     return 0;
 }
 
+enum { TEXTS = 8 };
+
 struct options {
     mscope_grid grid;
+    const char *text[TEXTS];
     const char *path;
     int jobs, quiet;
 };
+
+/* --NAME TEXT of the workload's origin. */
+static int text_option(struct options *o, const char *name, char why[256])
+{
+    const mscope_bench_origin *from = o->grid.workload->origin;
+    for (int i = 0; from != NULL && from->texts[i].name != NULL; i++)
+        if (strcmp(from->texts[i].name, name) == 0) {
+            o->text[i] = optarg;
+            return 0;
+        }
+    snprintf(why, 256, "--%s '%.100s': %s takes none", name, optarg, o->grid.workload->name);
+    return -1;
+}
 
 static int option(struct options *o, int c, char why[256])
 {
@@ -272,6 +291,8 @@ static int option(struct options *o, int c, char why[256])
     case 'S': return mscope_grid_seeds(&o->grid, optarg, why);
     case 'o': o->path = optarg; return 0;
     case 'q': o->quiet = 1; return 0;
+    case 'F': return text_option(o, "file", why);
+    case 'T': return text_option(o, "table", why);
     case 'n':
         if (whole("--steps", optarg, 1, 1e9, &x, why) < 0)
             return -1;
@@ -304,10 +325,11 @@ int mscope_bench_run_main(int argc, char **argv)
         { "schedules", 1, NULL, 's' }, { "schedule", 1, NULL, 's' }, { "semantics", 1, NULL, 'm' },
         { "grid", 1, NULL, 'g' },      { "seeds", 1, NULL, 'S' },    { "steps", 1, NULL, 'n' },
         { "every", 1, NULL, 'e' },     { "target", 1, NULL, 't' },   { "jobs", 1, NULL, 'j' },
-        { "out", 1, NULL, 'o' },       { "quiet", 0, NULL, 'q' },    { NULL, 0, NULL, 0 },
+        { "out", 1, NULL, 'o' },       { "quiet", 0, NULL, 'q' },    { "file", 1, NULL, 'F' },
+        { "table", 1, NULL, 'T' },     { NULL, 0, NULL, 0 },
     };
     static struct options o;
-    char why[256];
+    char why[512];
     int c;
     if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
         if (mscope_ranks_mine() == 0)
@@ -326,5 +348,7 @@ int mscope_bench_run_main(int argc, char **argv)
             return refuse(why, "");
     if (optind < argc)
         return refuse("not an option: ", argv[optind]);
-    return sweep(&o.grid, o.path, o.jobs, o.quiet);
+    const int rc = mscope_grid_open(&o.grid, o.text, why) < 0 ? refuse(why, "") : sweep(&o.grid, o.path, o.jobs, o.quiet);
+    mscope_grid_close(&o.grid);
+    return rc;
 }

@@ -14,6 +14,7 @@ const mscope_bench_param mscope_bench_rule_params[] = {
     { "trace", 1, 1e-9, 1e12, 0, "DANA: trace of the data covariance" },
     { "alpha", 1, 0.01, 100, 0, "DANA: exponent of the spectrum" },
     { "zeta", 0.5, 0, 100, 0, "DANA: exponent of the target (the authors' beta)" },
+    { "times", 1, 0, 1e6, 0, "recorded: times the eta of the recording" },
     { NULL, 0, 0, 0, 0, NULL },
 };
 
@@ -133,6 +134,19 @@ static void dana_decaying(const mscope_bench_schedule *s, double t, mscope_bench
     dana(s, t, 0.5 * pow(1 + t, -1 / (2 * par(s, MSCOPE_RULE_ALPHA))), out);
 }
 
+/* Without a recording nothing moves; the command line refuses that before it runs. */
+static void recorded(const mscope_bench_schedule *s, double t, mscope_bench_rates *out)
+{
+    const double times = par(s, MSCOPE_RULE_TIMES);
+    *out = (mscope_bench_rates){ .eps = 1 };
+    if (s->from == NULL)
+        return;
+    s->from->rates(s->origin, t, out);
+    out->eta *= times;
+    out->direct *= times;
+    out->shrink *= times;
+}
+
 #define BIGRAM "bigram_momentum.py of the authors of 2605.28961"
 #define DANA_CODE "dana_plrf.py of the authors of 2505.16098; set trace, alpha, zeta by the workload"
 
@@ -175,6 +189,8 @@ const mscope_bench_rule mscope_bench_rules[] = {
       "search over the exact maps, here", ETA | EPS, 1, 1, constant },
     { "per-band-eps", "a beta a band by the exact maps, one eta",
       "search over the exact maps, here", ETA | EPS, 2, 1, constant },
+    { "recorded", "what the recording was trained with",
+      "the recording itself: trace alone", 1 << MSCOPE_RULE_TIMES, 0, 0, recorded },
     { NULL, NULL, NULL, 0, 0, 0, NULL },
 };
 

@@ -26,6 +26,7 @@
  *                  there for one dense power-law spectrum; alpha = 1, zeta = 0.5, trace = 1 are ours: set them by the workload
  *   per-band-eta, per-band-eps                      an eta (eps) for each band, searched by the exact maps of the workload
  *                  so that the steps to the target are fewest; constant in time
+ *   recorded       what the recording of `trace` was trained with, decay included; its eta times a factor
  *
  * (a): bigram_model/bigram_momentum.py of the authors of 2605.28961 (mlexpos/sparse-sgd), function schedule_factors. Its "co" mode,
  * 1 - beta falling with eta, is not here.
@@ -39,7 +40,7 @@
 
 enum mscope_bench_rule_param {
     MSCOPE_RULE_ETA, MSCOPE_RULE_EPS, MSCOPE_RULE_WARMUP, MSCOPE_RULE_WSD_FROM, MSCOPE_RULE_C23, MSCOPE_RULE_C_DIM,
-    MSCOPE_RULE_TRACE, MSCOPE_RULE_ALPHA, MSCOPE_RULE_ZETA, MSCOPE_RULE_PARAMS
+    MSCOPE_RULE_TRACE, MSCOPE_RULE_ALPHA, MSCOPE_RULE_ZETA, MSCOPE_RULE_TIMES, MSCOPE_RULE_PARAMS
 };
 
 extern const mscope_bench_param mscope_bench_rule_params[];    /* closed by a NULL name */
@@ -60,6 +61,8 @@ struct mscope_bench_schedule {
     double param[MSCOPE_RULE_PARAMS];
     double steps;                     /* T                                                      */
     double dim, batch;                /* the workload's, 1 where it has none                    */
+    const mscope_bench_origin *from;  /* for the rule `recorded`                                */
+    const void *origin;
 };
 
 extern const mscope_bench_rule mscope_bench_rules[];           /* closed by a NULL name */

@@ -34,10 +34,12 @@ typedef struct mscope_bench_param {
 
 /* m <- beta m + gain g;  theta <- theta - eta m - direct g       EMA form: gain = eps = 1 - beta; DANA: gain = 1
  * nesterov: theta <- theta - eta (beta m + gain g) with the new m, the look-ahead of torch.
+ * Decay, of every row at every step: g <- g + coupled theta;  theta <- (1 - shrink) theta first. Recordings have it, rules do not.
  * A workload without silent rows need not read this: mscope_bench_move (rows.h) moves a dense vector.        */
 typedef struct mscope_bench_rates {
     double eta, eps, gain, direct;
     int nesterov;
+    double coupled, shrink;
 } mscope_bench_rates;
 
 enum mscope_bench_semantics {         /* what a step does to rows that got no gradient            */
@@ -72,13 +74,40 @@ typedef struct mscope_bench_summary {
     mscope_bench_band total;
 } mscope_bench_summary;
 
+/* ---- where a workload comes from, if not from its parameters and the seed alone -------------------------------- */
+
+typedef struct mscope_bench_text {    /* an option --NAME TEXT of bench run                      */
+    const char *name, *help;          /* name NULL closes a table                                */
+} mscope_bench_text;
+
+typedef struct mscope_bench_facts {
+    char key[160];                    /* tells it from others, in the key of a run: no blanks     */
+    char note[900];                   /* what a reader of the results must know                  */
+    double steps;                     /* longest run there can be, and the length by default     */
+    double d, batch;                  /* for schedules that read them                            */
+} mscope_bench_facts;
+
+/* Opened once before the first run, then read only and shared by all of them. */
+typedef struct mscope_bench_origin {
+    const mscope_bench_text *texts;   /* at most 8                                               */
+    /* text[i]: what --NAME of texts[i] said, or NULL. Returns 0, or negative with the offending value in why. */
+    int (*open)(void **origin, const char *const *text, char why[512]);
+    void (*facts)(const void *origin, mscope_bench_facts *out);
+    /* The rates it was made with at step t, for the rule `recorded`.                                         */
+    void (*rates)(const void *origin, double t, mscope_bench_rates *out);
+    void (*close)(void *origin);
+} mscope_bench_origin;
+
 typedef struct mscope_workload {
     const char *name;                 /* "sparse-ls"                                             */
     const char *help;                 /* one line                                                */
     const mscope_bench_param *params; /* closed by a NULL name                                    */
     const char *const *stats;         /* names of stat[0..], closed by NULL; NULL: none          */
 
-    /* *self: the run's state, allocated here, freed by fini. params: values in the table's order, already in range.
+    const mscope_bench_origin *origin; /* NULL: none                                             */
+
+    /* *self: the run's state, allocated here, freed by fini; NULL before, or what origin->open made, which is not the run's
+     * to change. params: values in the table's order, already in range.
      * Returns 0, or negative with *why (static text): values that do not go together, or a file missing.     */
     int (*init)(void **self, const double *params, uint64_t seed, const char **why);
     /* Returns 0, or negative when the state left the finite numbers: the run ends as diverged.              */

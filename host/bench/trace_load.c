@@ -1,0 +1,358 @@
+/* trace_load.c - one table's messages out of a recording, judged as the daemon judges them */
+#include "trace.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- which table ------------------------------------------------------------------------------------------------- */
+
+enum { LOST_MOST = 65536 };               /* what the daemon itself would run as silent steps in one gap */
+
+/* By name, or the only name there is; of sessions with a table of that name, the longest. */
+static const mscope_recorded_table *choose(const mscope_contents *c, const char *table, char why[512])
+{
+    const mscope_recorded_table *best = NULL;
+    size_t several = 0;
+    for (size_t i = 0; i < c->tables; i++) {
+        const mscope_recorded_table *x = &c->table[i];
+        several += strcmp(x->hello.table, c->table[0].hello.table) != 0;
+        if (table != NULL && strcmp(x->hello.table, table) != 0)
+            continue;
+        if (best == NULL || x->steps > best->steps)
+            best = x;
+    }
+    if (best != NULL && (table != NULL || !several) && best->steps > 0 && best->lost <= LOST_MOST + best->steps)
+        return best;
+    size_t at = (size_t)snprintf(why, 512, "--table '%.63s': ", table != NULL ? table : "");
+    if (best != NULL && (table != NULL || !several))
+        (void)snprintf(why + at, 512 - at, "%llu steps recorded and %llu lost of table %s: nothing to replay",
+                       (unsigned long long)best->steps, (unsigned long long)best->lost, best->hello.table);
+    else
+        at += (size_t)snprintf(why + at, 512 - at, "expected one of the recording's tables:");
+    for (size_t i = 0; (best == NULL || (table == NULL && several)) && i < c->tables && at < 440; i++)
+        at += (size_t)snprintf(why + at, 512 - at, " %s", c->table[i].hello.table);
+    return NULL;
+}
+
+/* ---- messages ------------------------------------------------------------------------------------------------------ */
+
+static int frames_fit(const mscope_trace *t, const mscope_header *h, const mscope_entry *e)
+{
+    const size_t row = t->dim * mscope_value_size(h->value_type), n = h->count;
+    const int rows = h->kind == MSCOPE_SYNC;
+    size_t want[4];
+    unsigned frames = 0;
+    if (rows) {
+        want[frames++] = n * row;
+        want[frames++] = n * row;
+    } else {
+        if (n > 0) {
+            want[frames++] = n * h->index_type;
+            want[frames++] = n * row;
+        }
+        if (h->flags & MSCOPE_FLAG_COUNTS)
+            want[frames++] = 4 * n;
+        if (h->flags & MSCOPE_FLAG_SCHEDULE)
+            want[frames++] = 24;
+    }
+    if (e->frames != frames + 1 || (rows && (uint64_t)h->extra + n > t->hello.rows) || (!rows && n > t->hello.capacity))
+        return 0;
+    for (unsigned i = 0; i < frames; i++)
+        if (e->len[1 + i] != want[i])
+            return 0;
+    return h->value_type != MSCOPE_F64 || t->hello.state == MSCOPE_STATE_F64;
+}
+
+/* All finite, and every index within the table. */
+static int contents_fit(const mscope_trace *t, const mscope_header *h, const mscope_entry *e, double *scratch)
+{
+    const unsigned first = h->kind == MSCOPE_SYNC ? 1 : 2, last = 2;      /* frames with values */
+    uint32_t row;
+    if (h->count == 0)
+        return 1;
+    for (size_t i = 0; first == 2 && i < h->count; i++)
+        if (mscope_indices_decode(e->frame[1] + i * h->index_type, h->index_type, 1, t->hello.rows, &row) < 1)
+            return 0;
+    for (unsigned f = first; f <= last; f++)
+        for (size_t i = 0; i < h->count; i++) {
+            mscope_values_decode(e->frame[f] + i * t->dim * mscope_value_size(h->value_type), h->value_type, t->dim, scratch, 1);
+            for (size_t j = 0; j < t->dim; j++)
+                if (!(fabs(scratch[j]) <= 1e145))
+                    return 0;
+        }
+    return 1;
+}
+
+static int keep(mscope_trace *t, const mscope_entry *e, size_t *room)
+{
+    if (t->messages == *room) {
+        mscope_trace_message *more = realloc(t->message, (*room = 2 * *room + 256) * sizeof *more);
+        if (more == NULL)
+            return -1;
+        t->message = more;
+    }
+    mscope_trace_message *m = &t->message[t->messages++];
+    m->header = e->header;
+    for (unsigned i = 0; i + 1 < e->frames && i < 4; i++)
+        m->frame[i] = e->frame[i + 1];
+    t->entries = e->header.count > t->entries && e->header.kind != MSCOPE_SYNC ? e->header.count : t->entries;
+    return 0;
+}
+
+/* STEP, PROBE and SYNC of the table, in their order; what the daemon would refuse is left out. */
+static int collect(mscope_trace *t, const mscope_recorded_table *of)
+{
+    double *scratch = malloc(t->dim * sizeof *scratch);
+    mscope_refusal why;
+    mscope_entry e;
+    size_t room = 0;
+    int rc = scratch == NULL ? -1 : 0;
+    while (rc == 0 && mscope_tape_next(&t->tape, &e, &why) > 0) {
+        const mscope_header *h = &e.header;
+        if (e.kind != MSCOPE_ENTRY_MESSAGE || h->session != of->session || h->table != of->handle ||
+            (h->kind != MSCOPE_STEP && h->kind != MSCOPE_PROBE && h->kind != MSCOPE_SYNC))
+            continue;
+        if (frames_fit(t, h, &e) && contents_fit(t, h, &e, scratch))
+            rc = keep(t, &e, &room);
+        else
+            t->refused++;
+    }
+    free(scratch);
+    return rc;
+}
+
+/* ---- steps ---------------------------------------------------------------------------------------------------------- */
+
+/* A step has at most one STEP and anything before it; what a hole passed over goes before the next. */
+static int line_up(mscope_trace *t, uint64_t first, uint64_t last)
+{
+    t->steps = last - first;
+    t->at = calloc(t->steps + 1, sizeof *t->at);
+    t->rates = calloc(t->steps + 1, sizeof *t->rates);
+    if (t->at == NULL || t->rates == NULL)
+        return -1;
+    uint64_t done = 0;
+    for (uint32_t i = 0; i < t->messages; i++) {
+        const mscope_header *h = &t->message[i].header;
+        if (h->kind == MSCOPE_STEP) {
+            if (h->step <= first + done || h->step > last) {
+                t->refused++;
+                continue;
+            }
+            t->at[h->step - first - 1].message = i + 1;
+            done = h->step - first;
+            continue;
+        }
+        if (h->kind == MSCOPE_SYNC && h->step > first + done)
+            done = h->step - first;
+        mscope_trace_at *at = &t->at[done];
+        if (at->n_before == 0)
+            at->before = i;
+        at->n_before = i + 1 - at->before;
+    }
+    return 0;
+}
+
+/* Torch's buffer is made by its first step with momentum, undamped; past it a step with momentum 0 is all direct. */
+static mscope_bench_rates rates_of(const mscope_trace *t, const mscope_trace_message *m, int *made)
+{
+    const mscope_header *h = &m->header;
+    double s[3] = { 0, 0, 0 };
+    if (h->flags & MSCOPE_FLAG_SCHEDULE)
+        mscope_values_decode(m->frame[(h->count > 0 ? 2 : 0) + ((h->flags & MSCOPE_FLAG_COUNTS) != 0)], MSCOPE_F64, 3, s, 1);
+    mscope_bench_rates r = { .eta = h->a, .eps = h->b, .gain = h->b, .nesterov = t->hello.nesterov, .coupled = s[0],
+                             .shrink = h->a * s[1] };
+    if (t->hello.form != MSCOPE_FORM_TORCH)
+        return r;
+    if (h->b >= 1) {
+        r.direct = r.eta;
+        r.eta = r.eps = r.gain = 0;
+        return r;
+    }
+    r.gain = *made ? 1 - s[2] : 1;
+    *made = 1;
+    return r;
+}
+
+/* Lost steps were run with the schedule of the next one that came. */
+static void schedule(mscope_trace *t, int made)
+{
+    mscope_bench_rates last = { .eps = 1, .gain = 1 };
+    uint64_t from = 0;
+    for (uint64_t k = 0; k < t->steps; k++)
+        if (t->at[k].message != 0)
+            for (; from <= k; from++)
+                t->rates[from] = last = rates_of(t, &t->message[t->at[k].message - 1], &made);
+    for (; from <= t->steps; from++)
+        t->rates[from] = last;
+    for (uint64_t k = 0; k < t->steps; k++)
+        t->lost += t->at[k].message == 0;
+}
+
+/* ---- rows ------------------------------------------------------------------------------------------------------------ */
+
+static uint32_t index_of(const mscope_trace_message *m, size_t i)
+{
+    uint32_t row = 0;
+    (void)mscope_indices_decode(m->frame[0] + i * m->header.index_type, m->header.index_type, 1, UINT32_MAX, &row);
+    return row;
+}
+
+static uint32_t count_of(const mscope_trace_message *m, size_t i)
+{
+    uint32_t n = 1;
+    if (m->header.flags & MSCOPE_FLAG_COUNTS)
+        (void)mscope_indices_decode(m->frame[2] + 4 * i, MSCOPE_U32, 1, UINT32_MAX, &n);
+    return n;
+}
+
+struct ranked {
+    double count;
+    uint32_t id;
+};
+
+static int by_count(const void *a, const void *b)
+{
+    const struct ranked *x = a, *y = b;
+    return x->count != y->count ? (x->count < y->count ? 1 : -1) : (x->id > y->id) - (x->id < y->id);
+}
+
+static unsigned octave(double p)
+{
+    return (unsigned)fmin(31, fmax(0, floor(-log2(p))));
+}
+
+static int rank_rows(mscope_trace *t)
+{
+    struct ranked *all = calloc(t->hello.rows, sizeof *all);
+    double samples = 0;
+    uint64_t told = 0;
+    t->rank = malloc(t->hello.rows * sizeof *t->rank);
+    if (all == NULL || t->rank == NULL) {
+        free(all);
+        return -1;
+    }
+    for (uint32_t i = 0; i < t->hello.rows; i++)
+        all[i].id = i;
+    for (uint64_t k = 0; k < t->steps; k++) {
+        if (t->at[k].message == 0)
+            continue;
+        const mscope_trace_message *m = &t->message[t->at[k].message - 1];
+        samples += m->header.extra;
+        told++;
+        for (size_t i = 0; i < m->header.count; i++)
+            all[index_of(m, i)].count += count_of(m, i);
+    }
+    qsort(all, t->hello.rows, sizeof *all, by_count);
+    while (t->rows < t->hello.rows && all[t->rows].count > 0)
+        t->rows++;
+    t->batch = told > 0 ? samples / (double)told : 1;
+    t->id = malloc((t->rows + 1) * sizeof *t->id);
+    t->p = malloc((t->rows + 1) * sizeof *t->p);
+    t->count = malloc((t->rows + 1) * sizeof *t->count);
+    for (uint32_t i = 0; i < t->hello.rows && t->id && t->p && t->count; i++) {
+        t->rank[all[i].id] = i < t->rows ? i : UINT32_MAX;
+        if (i >= t->rows)
+            continue;
+        t->id[i] = all[i].id;
+        t->count[i] = all[i].count;
+        t->p[i] = all[i].count / samples;
+        t->occurrences += all[i].count;
+        if (i > 0 && octave(t->p[i]) != octave(t->p[i - 1]) && t->bands + 1 < MSCOPE_BENCH_BANDS)
+            t->first[++t->bands] = i;
+    }
+    t->first[++t->bands] = t->rows;
+    free(all);
+    return t->id && t->p && t->count ? 0 : -1;
+}
+
+struct place {
+    uint32_t rank, at;
+};
+
+static int by_rank(const void *a, const void *b)
+{
+    const struct place *x = a, *y = b;
+    return x->rank != y->rank ? (x->rank > y->rank) - (x->rank < y->rank) : (x->at > y->at) - (x->at < y->at);
+}
+
+static int order_entries(mscope_trace *t)
+{
+    struct place *p = malloc((t->entries + 1) * sizeof *p);
+    size_t n = 0;
+    for (uint64_t k = 0; k < t->steps; k++) {
+        t->at[k].order = n;
+        n += t->at[k].message != 0 ? t->message[t->at[k].message - 1].header.count : 0;
+    }
+    t->order = malloc((n + 1) * sizeof *t->order);
+    for (uint64_t k = 0; k < t->steps && p != NULL && t->order != NULL; k++) {
+        if (t->at[k].message == 0)
+            continue;
+        const mscope_trace_message *m = &t->message[t->at[k].message - 1];
+        for (uint32_t i = 0; i < m->header.count; i++)
+            p[i] = (struct place){ t->rank[index_of(m, i)], i };
+        qsort(p, m->header.count, sizeof *p, by_rank);
+        for (uint32_t i = 0; i < m->header.count; i++)
+            t->order[t->at[k].order + i] = p[i].at;
+    }
+    free(p);
+    return p != NULL && t->order != NULL ? 0 : -1;
+}
+
+/* ---- all of it -------------------------------------------------------------------------------------------------------- */
+
+static int load(mscope_trace *t, const mscope_recorded_table *of)
+{
+    t->hello = of->hello;
+    t->dim = of->hello.dim;
+    const uint64_t first = of->hello.step + of->before;
+    if (collect(t, of) < 0 || line_up(t, first, of->step) < 0)
+        return -1;
+    schedule(t, first > 0);
+    return rank_rows(t) < 0 || order_entries(t) < 0 ? -1 : 0;
+}
+
+int mscope_trace_open(mscope_trace **out, const char *file, const char *table, char why[512])
+{
+    mscope_trace *t = calloc(1, sizeof *t);
+    mscope_contents c = { .tables = 0 };
+    mscope_refusal no;
+    *out = NULL;
+    snprintf(why, 512, "--file '%.200s': out of memory", file);
+    if (t == NULL)
+        return -1;
+    snprintf(t->file, sizeof t->file, "%s", file);
+    const mscope_recorded_table *of = NULL;
+    if (mscope_tape_open(&t->tape, file, &no) != 0 || mscope_contents_read(&c, &t->tape, &no) != 0)
+        snprintf(why, 512, "--file '%.200s': %s is '%s', expected %s: %.120s", file, no.field, no.value, no.range, no.text);
+    else if ((of = choose(&c, table, why)) != NULL) {
+        snprintf(why, 512, "--file '%.200s': out of memory", file);
+        if (load(t, of) == 0 && t->rows == 0)
+            snprintf(why, 512, "--file '%.200s': table %.63s has no step with an active row in it", file, of->hello.table);
+        else if (t->rows > 0 && mscope_trace_fit(t) == 0)
+            *out = t;
+    }
+    mscope_contents_free(&c);
+    if (*out != NULL)
+        return 0;
+    mscope_trace_close(t);
+    return -1;
+}
+
+void mscope_trace_close(mscope_trace *t)
+{
+    mscope_tape_close(&t->tape);
+    free(t->message);
+    free(t->at);
+    free(t->order);
+    free(t->rank);
+    free(t->id);
+    free(t->rates);
+    free(t->p);
+    free(t->count);
+    free(t->h);
+    free(t->best);
+    free(t);
+}
