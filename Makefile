@@ -69,7 +69,7 @@ MAKEFLAGS += --no-print-directory
 Q = @echo '  $@';
 endif
 
-.PHONY: all core daemon host tests test check demo deps deps-optional help clean headers asan tsan valgrind cppcheck reproduce bench-bigram bench-text bench-publish bench-soak bench-verdicts bench-conflict bench-advice bench-kernels
+.PHONY: all core daemon host tests test check demo deps deps-optional help clean headers asan tsan valgrind cppcheck reproduce bench bench-bigram bench-text bench-publish bench-soak bench-verdicts bench-conflict bench-advice bench-kernels bench-step
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/libmomentscope.a $(BUILD)/libmomentscope.so $(PROGRAMS) ## build everything
@@ -142,6 +142,21 @@ $(BUILD)/bench/%: $(BUILD)/obj/host/bench/%.o $(BUILD)/obj/host/bench/zipf.o $(B
 
 reproduce: all ## the papers' claims: their number, ours, PASS, FAIL or CORRECTED; minutes; fails if one cannot be computed
 	@$(BUILD)/momentscope bench reproduce --jobs 2
+
+# Speed: every bench of tests/bench that is in the tree (B=name filters), those of C listed here.
+SPEED = $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard $(addprefix tests/bench/,kernels.c step.c path.c publish.c)))
+
+bench: ## every speed bench in one table, ratios of one run, JSON beside it; up to ten minutes on an idle machine (B=name filters)
+	@$(MAKE) deps || echo "going on without what could not be installed"
+	@$(MAKE) -j2 all $(SPEED)
+	@BUILD=$(BUILD) PYTHON=$(PYTHON) $(PYTHON) tests/bench/run $(B)
+
+$(BUILD)/bench/step: $(call obj,tests/bench/step.c) $(BUILD)/libmomentscope.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SAN) -o $@ $^ $(LDFLAGS) -lcmocka -lm -pthread
+
+bench-step: $(BUILD)/bench/step ## the core's own costs: bookkeeping of a row, of a step, two threads, memory, resum; JSON
+	@$(BUILD)/bench/step
 
 $(BUILD)/bench/kernels: $(call obj,tests/bench/kernels.c) $(BUILD)/libmscope_core.a
 	@mkdir -p $(@D)
