@@ -169,6 +169,7 @@ class Record(Case):
         d, sub, r, _ = self.run_behind()
         code, said = r.ended()
         self.assertEqual(code, 0, said)
+        self.assertIn(f"132 messages, 0 lost, {os.path.getsize(r.file)} bytes", said)
         self.assertIn("120 steps (1 to 120), 0 lost", said)
         self.assertIn("every trainer has left", said)
         first = self.published(sub)
@@ -286,7 +287,7 @@ class Record(Case):
         d = self.daemon()
         r = self.recorder("--forward", d.endpoint("ingest"))
         t = self.trainer(r, 6)
-        t.hello("t", ROWS, DIM)
+        self.assertFalse(t.hello("t", ROWS, DIM)[1]["lane"])      # gradients in shared memory would pass the recorder by
         t.step(1, [1], np.ones((1, DIM)))
         t.ack()
         r.process.send_signal(signal.SIGTERM)

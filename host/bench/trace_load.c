@@ -57,7 +57,7 @@ static int frames_fit(const mscope_trace *t, const mscope_header *h, const mscop
         if (h->flags & MSCOPE_FLAG_SCHEDULE)
             want[frames++] = 24;
     }
-    if (e->frames != frames + 1 || (rows && (uint64_t)h->extra + n > t->hello.rows) || (!rows && n > t->hello.capacity))
+    if (h->flags & MSCOPE_FLAG_LANE || e->frames != frames + 1 || (rows && (uint64_t)h->extra + n > t->hello.rows) || (!rows && n > t->hello.capacity))
         return 0;
     for (unsigned i = 0; i < frames; i++)
         if (e->len[1 + i] != want[i])

@@ -96,17 +96,18 @@ int mscope_answer(const mscope_answerer *a, const mscope_relay_tape *t, const ms
     return 1;
 }
 
-void mscope_answer_ask_rows(const mscope_relay_tape *t, const mscope_header *h, zmq_msg_t *body)
+void mscope_answer_amend(const mscope_relay_tape *t, const mscope_header *h, zmq_msg_t *body)
 {
     const mscope_recorded_table *x = mscope_contents_find(&t->kept, h->session, h->table);
+    const int ask = t->writer != NULL && t->limit == NULL && x != NULL && !x->known;
     mscope_refusal why;
     mscope_welcome w;
     uint8_t out[MSCOPE_HELLO_MAX];
 
-    if (t->writer == NULL || t->limit != NULL || x == NULL || x->known ||
-        mscope_welcome_decode(zmq_msg_data(body), zmq_msg_size(body), &w, &why) != 0 || !w.exact)
+    if (mscope_welcome_decode(zmq_msg_data(body), zmq_msg_size(body), &w, &why) != 0 || !(w.lane || (w.exact && ask)))
         return;
-    w.exact = 0;
+    w.lane = 0;
+    w.exact &= !ask;
     const int len = mscope_welcome_encode(&w, out, sizeof out);
     zmq_msg_t changed;
     if (len < 0 || zmq_msg_init_size(&changed, (size_t)len) != 0)

@@ -25,7 +25,8 @@ int mscope_answer_stray(const mscope_refusal *why, mscope_reply_message *out);
 /* mscope_answer_unknown - ERROR, field session: say HELLO again */
 void mscope_answer_unknown(uint64_t session, mscope_reply_message *out);
 
-/* mscope_answer_ask_rows - a daemon's WELCOME calls a table exact whose rows the tape does not hold: ask for them */
-void mscope_answer_ask_rows(const mscope_relay_tape *t, const mscope_header *h, zmq_msg_t *body);
+/* mscope_answer_amend - a daemon's WELCOME: ask for rows that the tape does not hold though the daemon does, and offer no
+ * shared memory, which would pass us by */
+void mscope_answer_amend(const mscope_relay_tape *t, const mscope_header *h, zmq_msg_t *body);
 
 #endif

@@ -247,7 +247,7 @@ static void from_daemon(relay *r, line *l, message *m)
 
     if (m->n > 0 && mscope_header_decode(zmq_msg_data(&m->part[0]), zmq_msg_size(&m->part[0]), &h, &why) == 0) {
         if (h.kind == MSCOPE_WELCOME && m->n == 2)
-            mscope_answer_ask_rows(&r->tape, &h, &m->part[1]);
+            mscope_answer_amend(&r->tape, &h, &m->part[1]);
         l->left |= h.kind == MSCOPE_ACK && l->bye != 0 && h.seq >= l->bye;
     }
     if (l->peer_len > 0)

@@ -5,8 +5,8 @@
  * once. It waits for no disk: what finds no room is passed on all the same and noted as lost (with a daemon), or not taken
  * from the socket until there is room (alone: the trainer's own buffer holds it, and the trainer does not wait either).
  *
- * One liberty: a WELCOME that calls a table exact is passed on as inexact while the tape does not hold the table's rows, so
- * that the trainer sends them (SYNC).                                                                              */
+ * Two liberties: a WELCOME that calls a table exact is passed on as inexact while the tape does not hold the table's rows, so
+ * that the trainer sends them (SYNC), and without the offer of a lane, so that gradients come by this way.                                                                              */
 #ifndef MSCOPE_RECORD_RELAY_H
 #define MSCOPE_RECORD_RELAY_H
 

@@ -145,6 +145,10 @@ static void keep(mscope_relay_tape *t, const mscope_header *h, zmq_msg_t *part, 
         return;
     }
     note_hole(t);
+    if (h->flags & MSCOPE_FLAG_LANE) {       /* its gradients are in memory of another process */
+        hole(t, h->session, h->seq, h->seq);
+        return;
+    }
     const int rc = t->hole_first != 0 ? MSCOPE_EAGAIN : mscope_tape_append(t->writer, part, n);
     if (rc == MSCOPE_EIO) {
         t->limit = "the file cannot be written any more";

@@ -200,19 +200,21 @@ int mscope_tape_create(mscope_tape_writer **out, const char *path, uint64_t buff
 /* Takes the item over. It is as late as the clock says, so entries rise in time. */
 static int queue(mscope_tape_writer *w, item *it, int always)
 {
+    const uint64_t size = it->size;          /* the thread may have freed the item by the time it is counted */
+
     it->time_ns = clock_ns(CLOCK_MONOTONIC) - w->started;
     (void)pthread_mutex_lock(&w->lock);
     int rc = w->failed ? MSCOPE_EIO
-                       : !always && w->held > 0 && w->held + it->size > w->buffer_bytes ? MSCOPE_EAGAIN : 0;
+                       : !always && w->held > 0 && w->held + size > w->buffer_bytes ? MSCOPE_EAGAIN : 0;
     if (rc == 0) {
-        w->held += it->size;
+        w->held += size;
         *w->tail = it;
         w->tail = &it->next;
         (void)pthread_cond_signal(&w->wake);
     }
     (void)pthread_mutex_unlock(&w->lock);
     if (rc == 0)
-        w->bytes += it->size;
+        w->bytes += size;
     else
         free_item(it);
     return rc;
