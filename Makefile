@@ -51,7 +51,7 @@ BENCH_SRC  = $(addprefix host/bench/,registry.c rng.c rows.c schedules.c gated.c
              workload_rare_lr.c workload_bigram.c bigram_counts.c pool.c crew.c pool_ranks.c ranks.c grid.c execute.c runner.c list.c results.c canvas.c plot.c compare.c reproduce.c \
              claims_000.c claims_000_ls.c claims_000_lr.c claims_000_mc.c claims_semantics.c) host/cli/bench.c host/demo/model.c host/demo/text.c
 BENCH_SRC += $(addprefix host/bench/,models.c linear_moments.c mixture_flow.c workload_uv.c workload_pca.c claims_001.c claims_003.c claims_003_pca.c)
-BENCH_SRC += $(addprefix host/bench/,workload_multi_index.c claims_004.c workload_gmm.c claims_003_mix.c claims_003_ring.c)
+BENCH_SRC += $(addprefix host/bench/,workload_multi_index.c claims_004.c workload_gmm.c claims_003_mix.c claims_003_ring.c claims_003_flow.c)
 DEMO_SRC   = host/demo/trainer.c host/demo/model.c host/demo/text.c
 TESTS      = test_exact test_totals test_kern test_core test_parallel test_wire test_engine test_realtime test_client test_subscribe test_verdict test_spectrum test_theory test_logistic test_theory_vectors test_theory_mc test_conflict test_advice test_bench_models
 TESTS     += test_tape test_trace test_reproduce

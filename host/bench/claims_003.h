@@ -9,6 +9,7 @@ typedef int mscope_003_fn(const mscope_claim *claim, uint64_t seed, mscope_claim
 mscope_003_fn mscope_003_pca_drift, mscope_003_pca_critical, mscope_003_pca_fixed_point, mscope_003_pca_variance,
     mscope_003_pca_radius, mscope_003_pca_tensor;                        /* claims_003_pca.c */
 mscope_003_fn mscope_003_mixture, mscope_003_mixture_grown, mscope_003_mixture_level; /* claims_003_mix.c */
+mscope_003_fn mscope_003_flow;                          /* claims_003_flow.c; argument: 1 pca, 2 gmm, 3 xor */
 mscope_003_fn mscope_003_ring_later, mscope_003_ring_noise, mscope_003_ring_rank;     /* claims_003_ring.c; argument: clusters */
 
 #endif

@@ -8,10 +8,11 @@
 #include <gsl/gsl_cdf.h>
 #include <gsl/gsl_qrng.h>
 
-enum { PAIRS = 64, MOST = MSCOPE_MIXTURE_UNITS, PLANE = 2 };
+enum { PAIRS = 1024, MOST = MSCOPE_MIXTURE_UNITS, PLANE = 2 };
 
 typedef struct {
     const mscope_mixture *m;
+    size_t pairs;
     double point[PAIRS][MOST + PLANE];
 } flow;
 
@@ -63,11 +64,11 @@ static void sample(const mscope_mixture *m, const mscope_mixture_state *s, doubl
 static void drift(const flow *f, const mscope_mixture_state *s, mscope_mixture_state *to)
 {
     const mscope_mixture *m = f->m;
-    const double sigma = 1 / sqrt(m->lambda), weight = 1 / (2.0 * PAIRS * (double)m->clusters);
+    const double sigma = 1 / sqrt(m->lambda), weight = 1 / (2 * (double)f->pairs * (double)m->clusters);
     double L[MOST][MOST], rest[MOST];
     cholesky(s, m->units, L);
     memset(to, 0, sizeof *to);
-    for (size_t k = 0; k < 2 * PAIRS; k++) {
+    for (size_t k = 0; k < 2 * f->pairs; k++) {
         const double *p = f->point[k / 2], sign = k % 2 == 0 ? sigma : -sigma;
         for (size_t i = 0; i < m->units; i++) {
             rest[i] = 0;
@@ -105,12 +106,12 @@ static mscope_mixture_state along(const mscope_mixture_state *a, double h, const
 
 int mscope_mixture_flow(const mscope_mixture *m, double time, mscope_mixture_state *s)
 {
-    flow f = { .m = m };
+    flow f = { .m = m, .pairs = (size_t)fmin(fmax(64 * sqrt(1000 / m->lambda), 64), PAIRS) };
     gsl_qrng *q = gsl_qrng_alloc(gsl_qrng_sobol, (unsigned)m->units + PLANE);
     const double steps = fmax(1, ceil(time / 0.1)), h = time / steps;
     if (q == NULL)
         return -1;
-    for (size_t k = 0; k < PAIRS; k++) {
+    for (size_t k = 0; k < f.pairs; k++) {
         gsl_qrng_get(q, f.point[k]);
         for (size_t i = 0; i < m->units + PLANE; i++)
             f.point[k][i] = gsl_cdf_ugaussian_Pinv(f.point[k][i]);
