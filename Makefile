@@ -54,7 +54,7 @@ BENCH_SRC += $(addprefix host/bench/,models.c linear_moments.c mixture_flow.c wo
 BENCH_SRC += $(addprefix host/bench/,workload_multi_index.c claims_004.c workload_gmm.c claims_003_mix.c claims_003_ring.c claims_003_flow.c)
 DEMO_SRC   = host/demo/trainer.c host/demo/model.c host/demo/text.c
 TESTS      = test_exact test_totals test_kern test_core test_parallel test_wire test_engine test_realtime test_client test_subscribe test_verdict test_spectrum test_theory test_logistic test_theory_vectors test_theory_mc test_conflict test_advice test_bench_models
-TESTS     += test_tape test_trace test_reproduce
+TESTS     += test_tape test_trace test_reproduce test_bench_theory
 BENCH_SRC += $(addprefix host/bench/,workload_trace.c trace_load.c trace_fit.c trace_play.c)
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
@@ -208,7 +208,8 @@ $(BUILD)/tests/test_reproduce: $(BUILD)/libmscope_bench.a
 # Of the bench the linker takes what the registry names: workloads and claims.
 LINK_test_bench_models = $(BUILD)/libmscope_bench.a $(BUILD)/libmscope_host.a $(BUILD)/libmomentscope.a
 LINK_test_trace = $(LINK_test_bench_models)
-$(BUILD)/tests/test_bench_models $(BUILD)/tests/test_trace: $(BUILD)/libmscope_bench.a
+LINK_test_bench_theory = $(LINK_test_bench_models)
+$(BUILD)/tests/test_bench_models $(BUILD)/tests/test_trace $(BUILD)/tests/test_bench_theory: $(BUILD)/libmscope_bench.a
 
 $(BUILD)/libmscope_bench.a: $(call obj,$(filter-out host/cli/%,$(BENCH_SRC)))
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
@@ -261,7 +262,7 @@ headers: ## every public header compiles alone, as C and as C++
 
 asan: ## compiled tests and the daemon's under AddressSanitizer and UBSan
 	@$(MAKE) -j2 all tests BUILD=$(BUILD)/asan OPT="-O1 -g" SAN="-fsanitize=address,undefined -fno-sanitize-recover=all"
-	@MOMENTSCOPE_SANITIZED=1 BUILD=$(BUILD)/asan PYTHON=$(PYTHON) tests/run test_advice test_verdict test_spectrum test_bench_models test_c test_k test_t test_wire test_engine test_daemon -check -torch -exact -_mc
+	@MOMENTSCOPE_SANITIZED=1 BUILD=$(BUILD)/asan PYTHON=$(PYTHON) tests/run test_advice test_verdict test_spectrum test_bench_models test_bench_theory test_c test_k test_t test_wire test_engine test_daemon -check -torch -exact -_mc
 
 tsan: ## what has threads under ThreadSanitizer
 	@$(MAKE) -j2 all tests BUILD=$(BUILD)/tsan OPT="-O1 -g" SAN="-fsanitize=thread"
