@@ -1,16 +1,18 @@
 /* kern_simd.h - the SIMDe twin of the reference kernel, built once for each width
  *
  * Include after defining KERN (the exported object), KERN_NAME, KERN_LANES (floats in a vector: 4, 8, 16) and
- * KERN_USABLE. Rows narrower than a block go to the reference, whose loops for them hold no vector either.
- * Blocks of 16 coordinates; what is left of a row is done under a mask where the processor has masks, by the reference
- * elsewhere.                                                                                                   */
+ * KERN_USABLE. Rows go by in blocks of 16 coordinates; what is left of one is a block with masked sums where the processor has
+ * masks, and goes to the reference elsewhere. Rows of 1, 2 and 4 coordinates are packed (kern_narrow.h). The states with
+ * float64 in them use the reference.                                                                           */
 #include "core/kern_job.h"
 #include "core/kern_vec.h"
 
 #if KERN_LANES == 16 && defined(SIMDE_X86_AVX512F_NATIVE)
 #define MASKED 1
+#define LEAST 4                      /* narrower rows go to the reference, unless packed */
 #else
 #define MASKED 0
+#define LEAST BLOCK
 #endif
 
 typedef struct idle_f {
@@ -49,10 +51,52 @@ static inline kick_f kick_spread(const mscope_kick *k)
 }
 
 #if MASKED
+/* n < 16 of x and no byte beyond: a load under a mask fetches the next line as well when it reaches there, and that is often
+ * another row's, which nobody needs. */
+static inline vf load_some(const float *p, unsigned n)
+{
+    __m128 quad[4] = { _mm_setzero_ps(), _mm_setzero_ps(), _mm_setzero_ps(), _mm_setzero_ps() };
+    unsigned whole = n / 4, rest = n % 4;
+    __m512 x;
+
+    for (unsigned i = 0; i < 3; i++)
+        if (i < whole)
+            quad[i] = _mm_loadu_ps(p + 4 * i);
+    if (rest) {
+        const float *q = p + 4 * whole;
+        __m128 last = rest == 1 ? _mm_load_ss(q) : _mm_castpd_ps(_mm_load_sd((const double *)(const void *)q));
+
+        if (rest == 3)
+            last = _mm_movelh_ps(last, _mm_load_ss(q + 2));
+        for (unsigned i = 0; i < 4; i++)
+            if (i == whole)
+                quad[i] = last;
+    }
+    x = _mm512_zextps128_ps512(quad[0]);
+    if (n > 4)
+        x = _mm512_insertf32x4(x, quad[1], 1);
+    if (n > 8)
+        x = _mm512_insertf32x4(x, quad[2], 2);
+    return n > 12 ? _mm512_insertf32x4(x, quad[3], 3) : x;
+}
+
+static inline void store_some(float *p, vf x, unsigned n)
+{
+    float all[BLOCK], *from = all;
+
+    _mm512_storeu_ps(all, x);
+    for (unsigned piece = BLOCK / 2; piece > 0; piece /= 2)
+        if (n & piece) {
+            memcpy(p, from, piece * sizeof *p);
+            p += piece;
+            from += piece;
+        }
+}
+
 #define LOAD_LOW(p) (n == BLOCK ? _mm512_cvtps_pd(_mm256_loadu_ps(p)) : low_d(LOAD(p)))
 #define LOAD_HIGH(p) (n == BLOCK ? _mm512_cvtps_pd(_mm256_loadu_ps((p) + 8)) : high_d(LOAD(p)))
-#define LOAD(p) (n == BLOCK ? _mm512_loadu_ps(p) : _mm512_maskz_loadu_ps(mask, p))
-#define STORE(p, x) (n == BLOCK ? _mm512_storeu_ps(p, x) : _mm512_mask_storeu_ps(p, mask, x))
+#define LOAD(p) (n == BLOCK ? _mm512_loadu_ps(p) : load_some(p, n))
+#define STORE(p, x) (n == BLOCK ? _mm512_storeu_ps(p, x) : store_some(p, x, n))
 #define INTO(acc, x) (n == BLOCK ? _mm512_add_ps(acc, x) : _mm512_mask_add_ps(acc, mask, acc, x))
 #define EXACT_LOW(acc, a, b)                                                                                      \
     (n == BLOCK ? _mm512_fmadd_pd(a, b, acc) : _mm512_mask3_fmadd_pd(a, b, acc, (__mmask8)mask))
@@ -297,32 +341,40 @@ MSCOPE_INLINE void rows(const mscope_job *j, int how, int with_ref)
         walk_rows(j, j->dim, how, with_ref);
 }
 
+#include "core/kern_narrow.h"
+
+/* By width, and by whether there is a reference. Narrow rows without statistics are so little work that packing them costs more. */
+#define DISPATCH(how, reference)                                                                                  \
+    do {                                                                                                         \
+        if (how != NONE && j->dim == 1)                                                                          \
+            NARROW(1, how, reference);                                                                           \
+        else if (how != NONE && j->dim == 2)                                                                     \
+            NARROW(2, how, reference);                                                                           \
+        else if (how != NONE && j->dim == 4)                                                                     \
+            NARROW(4, how, reference);                                                                           \
+        else if (j->dim < LEAST)                                                                                 \
+            reference(j);                                                                                        \
+        else if (how != NONE && j->ref)                                                                          \
+            rows(j, how, 1);                                                                                     \
+        else                                                                                                     \
+            rows(j, how, 0);                                                                                     \
+    } while (0)
+#define NARROW(dim, how, reference)                                                                               \
+    (j->ref ? narrow(j, dim, how, 1, reference) : narrow(j, dim, how, 0, reference))
+
 static void rows_f32(const mscope_job *j)
 {
-    if (j->dim < BLOCK)
-        mscope_rows_f32_ref(j);
-    else if (j->ref)
-        rows(j, DOUBLE, 1);
-    else
-        rows(j, DOUBLE, 0);
+    DISPATCH(DOUBLE, mscope_rows_f32_ref);
 }
 
 static void rows_f32_float(const mscope_job *j)
 {
-    if (j->dim < BLOCK)
-        mscope_rows_f32_float_ref(j);
-    else if (j->ref)
-        rows(j, FLOAT, 1);
-    else
-        rows(j, FLOAT, 0);
+    DISPATCH(FLOAT, mscope_rows_f32_float_ref);
 }
 
 static void rows_f32_none(const mscope_job *j)
 {
-    if (j->dim < BLOCK)
-        mscope_rows_f32_none_ref(j);
-    else
-        rows(j, NONE, 0);
+    DISPATCH(NONE, mscope_rows_f32_none_ref);
 }
 
 static void sumsq_f32(const void *x, size_t d, size_t n, double *out)

@@ -77,6 +77,28 @@ static inline vd high_d(vf x)
 #endif
 }
 
+/* Lower and upper half rounded to floats. */
+static inline vf join_f(vd low, vd high)
+{
+#if KERN_LANES == 16 && defined(SIMDE_X86_AVX512F_NATIVE)
+    return _mm512_castpd_ps(_mm512_insertf64x4(_mm512_castpd256_pd512(_mm256_castps_pd(_mm512_cvtpd_ps(low))),
+                                               _mm256_castps_pd(_mm512_cvtpd_ps(high)), 1));
+#elif KERN_LANES == 16
+    double d[16];
+    float f[16];
+
+    memcpy(d, &low, sizeof low);
+    memcpy(d + 8, &high, sizeof high);
+    for (int i = 0; i < 16; i++)
+        f[i] = (float)d[i];
+    return simde_mm512_loadu_ps(f);
+#elif KERN_LANES == 8
+    return simde_mm256_insertf128_ps(simde_mm256_castps128_ps256(simde_mm256_cvtpd_ps(low)), simde_mm256_cvtpd_ps(high), 1);
+#else
+    return simde_mm_movelh_ps(simde_mm_cvtpd_ps(low), simde_mm_cvtpd_ps(high));
+#endif
+}
+
 /* x[0 .. 3], rounded. */
 static inline simde__m128 four_floats(const double *x)
 {
@@ -108,6 +130,35 @@ static inline void fold_pair(const vd a[PARTS], const vd b[PARTS], double out[2]
     simde__m128d x = fold_to_two(a), y = fold_to_two(b);
 
     simde_mm_storeu_pd(out, simde_mm_add_pd(simde_mm_unpacklo_pd(x, y), simde_mm_unpackhi_pd(x, y)));
+}
+
+/* HALF rows' sums, one kind in each vector, stored row by row: v r c gm, v r c gm, ... */
+static inline void store_sums(vd v, vd r, vd c, vd gm, double *out)
+{
+#if KERN_LANES == 16 && defined(SIMDE_X86_AVX512F_NATIVE)
+    const __m512i first = _mm512_set_epi64(11, 10, 3, 2, 9, 8, 1, 0), second = _mm512_set_epi64(15, 14, 7, 6, 13, 12, 5, 4);
+    __m512d vr[2] = { _mm512_unpacklo_pd(v, r), _mm512_unpackhi_pd(v, r) };
+    __m512d cg[2] = { _mm512_unpacklo_pd(c, gm), _mm512_unpackhi_pd(c, gm) };
+
+    for (int odd = 0; odd < 2; odd++) {
+        __m512d a = _mm512_permutex2var_pd(vr[odd], first, cg[odd]), b = _mm512_permutex2var_pd(vr[odd], second, cg[odd]);
+
+        _mm256_storeu_pd(out + 4 * odd, _mm512_castpd512_pd256(a));
+        _mm256_storeu_pd(out + 4 * odd + 8, _mm512_extractf64x4_pd(a, 1));
+        _mm256_storeu_pd(out + 4 * odd + 16, _mm512_castpd512_pd256(b));
+        _mm256_storeu_pd(out + 4 * odd + 24, _mm512_extractf64x4_pd(b, 1));
+    }
+#else
+    double x[4][HALF];
+
+    memcpy(x[0], &v, sizeof v);
+    memcpy(x[1], &r, sizeof r);
+    memcpy(x[2], &c, sizeof c);
+    memcpy(x[3], &gm, sizeof gm);
+    for (int i = 0; i < HALF; i++)
+        for (int k = 0; k < 4; k++)
+            out[4 * i + k] = x[k][i];
+#endif
 }
 
 /* 16 float32 lanes, 16 -> 4. */
