@@ -53,7 +53,7 @@ static inline kick_f kick_spread(const mscope_kick *k)
 #if MASKED
 /* n < 16 of x and no byte beyond: a load under a mask fetches the next line as well when it reaches there, and that is often
  * another row's, which nobody needs. */
-static inline vf load_some(const float *p, unsigned n)
+static __attribute__((noinline)) vf load_some(const float *p, unsigned n)
 {
     __m128 quad[4] = { _mm_setzero_ps(), _mm_setzero_ps(), _mm_setzero_ps(), _mm_setzero_ps() };
     unsigned whole = n / 4, rest = n % 4;
@@ -80,7 +80,7 @@ static inline vf load_some(const float *p, unsigned n)
     return n > 12 ? _mm512_insertf32x4(x, quad[3], 3) : x;
 }
 
-static inline void store_some(float *p, vf x, unsigned n)
+static __attribute__((noinline)) void store_some(float *p, vf x, unsigned n)
 {
     float all[BLOCK], *from = all;
 
