@@ -2,55 +2,18 @@
 
 The core is called directly through ctypes; torch runs dense, so silent rows decay and move as its documentation says.
 """
-import ctypes as ct
-import os
 import unittest
 
 import numpy as np
+
+import core_support
 
 try:
     import torch
 except ImportError:
     torch = None
 
-BUILD = os.environ.get("BUILD", "build")
 ROWS, DIM, STEPS = 24, 3, 3000
-
-
-class Config(ct.Structure):
-    _fields_ = [("rows", ct.c_uint32), ("dim", ct.c_uint32), ("state", ct.c_int), ("form", ct.c_int),
-                ("nesterov", ct.c_int), ("reference", ct.c_int), ("capacity", ct.c_uint32), ("history", ct.c_uint32),
-                ("acf_rows", ct.c_uint32), ("theta", ct.c_void_p), ("m", ct.c_void_p), ("kernel", ct.c_char_p),
-                ("statistics", ct.c_int), ("zeroed", ct.c_int)]
-
-
-class Step(ct.Structure):
-    _fields_ = [(n, ct.c_double) for n in ("eta", "eps", "dampening", "weight_decay", "decoupled_decay", "batch")]
-
-
-class Core:
-    """One float64 table in torch form, starting from theta."""
-
-    def __init__(self, lib, theta, nesterov):
-        self.lib, self.theta, self.m = lib, theta.copy(), np.zeros_like(theta)
-        cfg = Config(ROWS, DIM, 2, 1, int(nesterov), 0, ROWS, 256, 0, self.theta.ctypes.data, self.m.ctypes.data, None, 0, 0)
-        lib.mscope_table_mem.restype = ct.c_size_t
-        need = lib.mscope_table_mem(ct.byref(cfg))
-        self.block = np.zeros(need + 64, np.uint8)
-        at = (self.block.ctypes.data + 63) & ~63
-        self.t = ct.c_void_p()
-        assert lib.mscope_table_init(ct.byref(self.t), ct.byref(cfg), ct.c_void_p(at), ct.c_size_t(need)) == 0
-
-    def step(self, rows, grads, **schedule):
-        rows, grads = np.ascontiguousarray(rows, np.uint32), np.ascontiguousarray(grads, np.float64)
-        p = Step(batch=1.0, **schedule)
-        assert self.lib.mscope_step_begin(self.t, ct.byref(p)) == 0
-        assert self.lib.mscope_apply(self.t, rows.ctypes.data_as(ct.c_void_p), grads.ctypes.data_as(ct.c_void_p), None,
-                                     ct.c_size_t(len(rows))) == 0
-        assert self.lib.mscope_step_end(self.t) == 0
-
-    def settle(self):
-        assert self.lib.mscope_settle(self.t) == 0
 
 
 def schedule_constant(k):
@@ -71,7 +34,7 @@ def schedule_momentum_off(k):
 class TorchExact(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.lib = ct.CDLL(os.path.join(BUILD, "libmomentscope.so"))
+        cls.lib = core_support.load()
 
     def run_case(self, schedule, **options):
         rng = np.random.default_rng(5)
@@ -79,7 +42,7 @@ class TorchExact(unittest.TestCase):
         activity = 0.9 * (1.0 + np.arange(ROWS)) ** -1.5
         param = torch.nn.Parameter(torch.tensor(start, dtype=torch.float64))
         opt = torch.optim.SGD([param], lr=0.1, **dict({"momentum": 0.9}, **options))
-        core = Core(self.lib, start, options.get("nesterov", False))
+        core = core_support.Core(self.lib, start, options.get("nesterov", False))
         for k in range(STEPS):
             lr, mu = schedule(k)
             rows = np.flatnonzero(rng.random(ROWS) < activity)
