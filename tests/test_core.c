@@ -496,6 +496,48 @@ static void test_snapshot_continues_bit_for_bit(void **state)
     free(c.bytes);
 }
 
+/* The block of one table, at another address, is that table; the first one's memory is gone by then. */
+static void test_adopted_block_continues_bit_for_bit(void **state)
+{
+    mscope_table_config cfg = { .rows = 40, .dim = 6, .capacity = 8, .reference = 1, .acf_rows = 4, .history = 128 }, other = cfg;
+    table x = make(cfg), y = make(cfg);
+    size_t need = mscope_table_mem(&cfg);
+    void *moved = aligned_block(need);
+    tape b = { 0 }, c = { 0 };
+    mscope_table *t = NULL;
+    uint64_t rng;
+
+    (void)state;
+    rng_seed(41);
+    rng = rng_state;
+    random_steps(x.t, 700, 0.0);
+    assert_int_equal(mscope_table_resum_slice(x.t, 17), 0);
+    rng_state = rng;
+    random_steps(y.t, 700, 0.0);
+    assert_int_equal(mscope_table_resum_slice(y.t, 17), 0);
+    rng = rng_state;
+    memcpy(moved, x.mem, need);
+    memset(x.mem, 0xff, need);
+    other.dim = 7;
+    assert_int_equal(mscope_table_adopt(&t, &other, moved, need), MSCOPE_ENOMEM);
+    other.dim = 5;
+    assert_int_equal(mscope_table_adopt(&t, &other, moved, need), MSCOPE_ESTATE);
+    assert_int_equal(mscope_table_adopt(&t, &cfg, moved, need - 1), MSCOPE_ENOMEM);
+    assert_int_equal(mscope_table_adopt(&t, &cfg, moved, need), MSCOPE_OK);
+    random_steps(t, 500, 1e-3);
+    rng_state = rng;
+    random_steps(y.t, 500, 1e-3);
+    assert_int_equal(mscope_snapshot_write(t, sink, &b), MSCOPE_OK);
+    assert_int_equal(mscope_snapshot_write(y.t, sink, &c), MSCOPE_OK);
+    assert_int_equal(b.len, c.len);
+    assert_memory_equal(b.bytes, c.bytes, b.len);
+    free(moved);
+    free(x.mem);
+    free(y.mem);
+    free(b.bytes);
+    free(c.bytes);
+}
+
 static void test_damaged_snapshot_is_refused(void **state)
 {
     mscope_table_config cfg = { .rows = 9, .dim = 2, .capacity = 8, .history = 16 }, other = cfg;
@@ -588,6 +630,7 @@ int main(void)
         cmocka_unit_test(test_probe_measures_curvature),
         cmocka_unit_test(test_acf_follows_the_modes),
         cmocka_unit_test(test_snapshot_continues_bit_for_bit),
+        cmocka_unit_test(test_adopted_block_continues_bit_for_bit),
         cmocka_unit_test(test_damaged_snapshot_is_refused),
         cmocka_unit_test(test_core_is_freestanding),
     };

@@ -1036,6 +1036,124 @@ class Restarts(Case):
         self.assertLessEqual(abs(record["R"] - model.totals()[0]), 1e-5 * model.totals()[0])
 
 
+class Mapped(Case):
+    """Tables that live as files in --map-dir."""
+    ROWS, DIM = 30000, 4
+
+    def mapped(self, *flags):
+        maps = tempfile.mkdtemp(prefix="mscope-maps-")
+        self.addCleanup(shutil.rmtree, maps, ignore_errors=True)
+        return maps, self.daemon("--interval-steps", "10", "--map-dir", maps, "--map-above", "3M", *flags)
+
+    def feed(self, trainers, first, last):
+        for k in range(first, last + 1):
+            rng = np.random.default_rng(k)
+            batch = zipf_batch(rng, self.ROWS, self.DIM, 20)
+            for t in trainers:
+                t.step(k, *batch)
+                t.ack()
+
+    def test_stopped_in_order_goes_on_where_it_was(self):
+        maps, d = self.mapped()
+        plain = self.daemon("--interval-steps", "10")
+        t, u = self.trainer(d), self.trainer(plain)
+        for one in (t, u):
+            one.hello("big", self.ROWS, self.DIM, acf_rows=2)
+            one.hello("small", 8, 1, handle=1)
+        self.feed((t, u), 1, 30)
+        self.assertEqual(os.listdir(maps).count("big.table"), 1)
+        self.assertNotIn("small.table", os.listdir(maps))
+        self.assertEqual(d.stop(), 0)
+        d.start()
+        t.close()
+        t.connect()
+        kind, said = t.hello("big", self.ROWS, self.DIM, acf_rows=2, step=30, fresh=False)
+        self.assertEqual((kind, said["exact"], said["step"], said["next_seq"]), (WELCOME, True, 30, t.seq + 1))
+        self.feed((t, u), 31, 60)
+        got, want = self.subscriber(d, "table/big"), self.subscriber(plain, "table/big")
+        got, want = got.table("big", 60), want.table("big", 60)
+        self.assertTrue(got["exact"])
+        for name in ("V", "bands", "rows", "silent"):
+            (self.near if name == "V" else self.assertEqual)(got[name], want[name], name)
+        again = subprocess.run([os.path.join(raw.BUILD, "momentscoped"), "--map-dir", maps,
+                                *(f"--{n}=ipc://{plain.dir}/2{n}" for n in ("ingest", "telemetry", "replay"))],
+                               capture_output=True, text=True, timeout=20)
+        self.assertEqual(again.returncode, 3)
+        self.assertIn("no other momentscoped is using", again.stderr)
+
+    def test_killed_in_the_middle_is_never_taken_for_whole(self):
+        maps, d = self.mapped()
+        t = self.trainer(d)
+        t.hello("big", self.ROWS, self.DIM)
+        self.feed((t,), 1, 15)
+        d.kill()
+        d.start()
+        sub = self.subscriber(d)
+        sub.alert("dropped")
+        self.assertNotIn("big.table", os.listdir(maps))
+        t.close()
+        t.connect()
+        kind, said = t.hello("big", self.ROWS, self.DIM, step=15, fresh=False)
+        self.assertEqual((kind, said["exact"], said["step"]), (WELCOME, False, 15))
+        zeros = np.zeros((self.ROWS, self.DIM))
+        t.rows(SYNC, 15, 0, zeros, zeros, last=True)
+        self.assertEqual(t.ack()["flags"], 0)
+        sub.alert("exact", "big")
+
+    def test_a_full_disk_is_refused_in_words(self):
+        maps, d = self.mapped()
+        resource.prlimit(d.process.pid, resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+        t = self.trainer(d)
+        t.send(HELLO, msgpack.packb({"table": "big", "client": "raw", "rows": 100000, "dim": 4, "capacity": 64, "step": 0,
+                                     "state": "f64", "form": "ema", "nesterov": False, "reference": "", "fresh": True,
+                                     "nll": False, "acf_rows": 0}))
+        got = t.error(done=False)
+        self.assertEqual((got["code"], got["field"]), (ENOMEM, "rows"))
+        self.assertIn("--map-dir", got["range"])
+        self.assertEqual([n for n in os.listdir(maps) if n.startswith("big")], [])
+        t.seq -= 1
+        self.assertEqual(t.hello("small", 8, 1)[0], WELCOME)
+
+    def test_what_is_not_ours_or_damaged_stops_the_start(self):
+        maps, d = self.mapped()
+        t = self.trainer(d)
+        t.hello("big", self.ROWS, self.DIM)
+        self.feed((t,), 1, 5)
+        self.assertEqual(d.stop(), 0)
+        path = os.path.join(maps, "big.table")
+        with open(path, "r+b") as f:
+            whole = f.read(4096)
+            for at, says in ((0, "not a table"), (12, "damaged"), (24, "damaged"), (100, "damaged")):
+                f.seek(0)
+                f.write(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1:])
+                f.flush()
+                r = subprocess.run(d.command(), capture_output=True, text=True, timeout=20)
+                self.assertEqual(r.returncode, 3, r.stderr)
+                self.assertIn(says, r.stderr)
+            f.seek(0)
+            f.write(whole)
+            f.flush()
+            f.truncate(os.path.getsize(path) - 1)
+        r = subprocess.run(d.command(), capture_output=True, text=True, timeout=20)
+        self.assertEqual(r.returncode, 3)
+        self.assertIn("cut or grown", r.stderr)
+        d.flags.append("--discard-state")
+        d.start()
+        self.assertEqual(self.trainer(d, 2).hello("big", self.ROWS, self.DIM)[0], WELCOME)
+
+    def test_a_table_that_starts_over_has_a_new_file(self):
+        maps, d = self.mapped()
+        t = self.trainer(d)
+        t.hello("big", self.ROWS, self.DIM)
+        self.feed((t,), 1, 5)
+        before = os.stat(os.path.join(maps, "big.table"))
+        self.assertEqual(t.hello("big", 2 * self.ROWS, self.DIM)[0], WELCOME)
+        after = os.stat(os.path.join(maps, "big.table"))
+        self.assertNotEqual((before.st_ino, before.st_size), (after.st_ino, after.st_size))
+        self.assertEqual(t.hello("big", 8, 1)[0], WELCOME)
+        self.assertNotIn("big.table", os.listdir(maps))
+
+
 class Program(Case):
     def run_(self, *flags, **env):
         return subprocess.run([os.path.join(raw.BUILD, "momentscoped"), *flags], env=dict(os.environ, **env),

@@ -103,7 +103,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    mscope_engine_fini(&engine);
+    (void)mscope_engine_fini(&engine);
     return 0;
 }
 

@@ -222,7 +222,7 @@ static void stop_daemon(void)
     end_thread(d.saver_thread, &d.saver.stop, d.saver.work_fd);
     end_thread(d.publisher_thread, &d.publisher.stop, d.publisher.wake_fd);
     mscope_sockets_close(&d.sockets);
-    mscope_engine_fini(&d.engine);
+    (void)mscope_engine_fini(&d.engine);
     (void)rmdir(d.dir);
 }
 

@@ -84,7 +84,7 @@ static void lay_out(mscope_table *t, carver *c)
         }
     }
     if (c->base)
-        mscope_schedule_init(&t->schedule, g->history, nodes, memo);
+        mscope_schedule_place(&t->schedule, g->history, nodes, memo);
 }
 
 static void adopt(mscope_table *t, const mscope_table_config *cfg)
@@ -152,9 +152,58 @@ int mscope_table_init(mscope_table **out, const mscope_table_config *cfg, void *
     t->kern = kern;
     t->cfg.kernel = kern->name;
     lay_out(t, &c);
+    mscope_schedule_init(&t->schedule, t->cfg.history, t->schedule.node[0], t->schedule.memo);
     t->fault.field = "";
     *out = t;
     return take_stock(t);
+}
+
+uint64_t mscope_table_layout(void)
+{
+    const size_t part[] = { sizeof(mscope_table), sizeof(mscope_row_record), sizeof(mscope_decay_record), sizeof(mscope_acf_slot),
+                            sizeof(mscope_chunk), sizeof(mscope_map), sizeof(mscope_memo), sizeof(void *),
+                            offsetof(mscope_table, schedule), offsetof(mscope_table, band), offsetof(mscope_table, acf),
+                            offsetof(mscope_row_record, rate), offsetof(mscope_row_record, total), MSCOPE_BANDS };
+    const uint16_t order = 1;
+    uint64_t h = 1469598103934665603u + *(const unsigned char *)&order;
+
+    for (size_t i = 0; i < sizeof part / sizeof *part; i++)
+        h = (h ^ part[i]) * 1099511628211u;
+    return h;
+}
+
+static int same_shape(const mscope_table_config *x, const mscope_table_config *y)
+{
+    return x->rows == y->rows && x->dim == y->dim && x->state == y->state && x->form == y->form &&
+           x->nesterov == y->nesterov && x->reference == y->reference && x->capacity == y->capacity &&
+           x->history == (y->history ? y->history : DEFAULT_HISTORY) && x->acf_rows == y->acf_rows &&
+           x->statistics == y->statistics && x->theta == NULL && y->theta == NULL && x->m == NULL && y->m == NULL;
+}
+
+int mscope_table_adopt(mscope_table **out, const mscope_table_config *cfg, void *mem, size_t mem_len)
+{
+    size_t need = mscope_table_mem(cfg);
+    const mscope_kern *kern;
+    mscope_table *t = mem;
+    carver c = { mem, 0, 0 };
+
+    if (out == NULL || need == 0 || mem == NULL || (uintptr_t)mem % LINE != 0)
+        return MSCOPE_EINVAL;
+    if (mem_len < need)
+        return MSCOPE_ENOMEM;
+    kern = mscope_kern_pick(cfg->kernel);
+    if (kern == NULL)
+        return MSCOPE_ENOTSUP;
+    if (!same_shape(&t->cfg, cfg) || t->open)
+        return MSCOPE_ESTATE;
+    adopt(t, cfg);
+    t->kern = kern;
+    t->cfg.kernel = kern->name;
+    lay_out(t, &c);
+    t->fault = (mscope_fault){ "", 0, 0.0, 0.0, 0.0 };
+    mscope_table_parallel(t, NULL);
+    *out = t;
+    return MSCOPE_OK;
 }
 
 const char *mscope_table_kernel(const mscope_table *t)

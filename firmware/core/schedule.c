@@ -143,16 +143,22 @@ size_t mscope_schedule_nodes(uint32_t history)
     return 2 * (size_t)history;
 }
 
-void mscope_schedule_init(mscope_schedule *s, uint32_t history, mscope_map *nodes, mscope_memo *memo)
+void mscope_schedule_place(mscope_schedule *s, uint32_t history, mscope_map *nodes, mscope_memo *memo)
 {
-    memset(s, 0, sizeof *s);
-    memset(memo, 0, history * sizeof *memo);         /* now = 0 has no spans: no entry is valid */
     s->history = history;
+    s->levels = 0;
     s->memo = memo;
     for (uint32_t h = history; h > 1; h >>= 1) {
         s->node[s->levels++] = nodes;
         nodes += h;
     }
+}
+
+void mscope_schedule_init(mscope_schedule *s, uint32_t history, mscope_map *nodes, mscope_memo *memo)
+{
+    memset(s, 0, sizeof *s);
+    memset(memo, 0, history * sizeof *memo);         /* now = 0 has no spans: no entry is valid */
+    mscope_schedule_place(s, history, nodes, memo);
     memset(s->node[0], 0, mscope_schedule_nodes(history) * sizeof *nodes);
     mscope_schedule_seek(s, 0);
 }

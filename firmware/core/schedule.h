@@ -50,6 +50,7 @@ typedef struct mscope_schedule {
 } mscope_schedule;
 
 size_t mscope_schedule_nodes(uint32_t history);                 /* maps needed by all levels */
+void mscope_schedule_place(mscope_schedule *s, uint32_t history, mscope_map *nodes, mscope_memo *memo);   /* pointers alone */
 void mscope_schedule_init(mscope_schedule *s, uint32_t history, mscope_map *nodes, mscope_memo *memo);
 void mscope_schedule_seek(mscope_schedule *s, uint64_t now);    /* spans before now must not be asked for again */
 

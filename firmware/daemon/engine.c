@@ -12,6 +12,7 @@
 #include "header.h"
 #include "lane.h"
 #include "log.h"
+#include "mapped.h"
 
 void mscope_engine_init(mscope_engine *e, const mscope_engine_config *cfg, mscope_shadow *shadows, mscope_ring *ring,
                         mscope_outside *outside, uint64_t epoch, uint64_t now_ns)
@@ -26,10 +27,16 @@ void mscope_engine_init(mscope_engine *e, const mscope_engine_config *cfg, mscop
     e->slice_rows = MSCOPE_AT_ONCE;
 }
 
-void mscope_engine_fini(mscope_engine *e)
+int mscope_engine_fini(mscope_engine *e)
 {
+    int err = 0;
+
     for (uint32_t i = 0; i < e->cfg.max_tables; i++)
-        mscope_shadow_close(e, &e->shadows[i]);
+        if (e->shadows[i].used && e->shadows[i].map.fd > 0)
+            err |= mscope_mapped_leave(e, &e->shadows[i]);
+        else
+            mscope_shadow_close(e, &e->shadows[i]);
+    return err ? MSCOPE_EIO : 0;
 }
 
 mscope_session *mscope_session_find(mscope_engine *e, uint64_t id)

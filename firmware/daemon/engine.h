@@ -28,6 +28,9 @@ typedef struct mscope_engine_config {
     const char *kernel;              /* NULL: the widest                                         */
     int can_save;                    /* a state file was named                                   */
     int lane;                        /* lanes are offered: WELCOME says so                       */
+    int prefault;                    /* write a new table once, so that no step meets a missing page */
+    const char *map_dir;             /* where tables above map_above bytes live as files; NULL: nowhere */
+    uint64_t map_above;
     char realtime[192];              /* what --realtime did, for the daemon record               */
 } mscope_engine_config;
 
@@ -43,6 +46,12 @@ typedef struct mscope_meter {        /* refusals since the last alert that told 
     mscope_refusal last;
 } mscope_meter;
 
+typedef struct mscope_map_file {     /* a table's memory that is a file, mapped.h                */
+    int fd;                          /* 0: it is not                                             */
+    size_t len;                      /* of the mapping, head included                            */
+    void *base;
+} mscope_map_file;
+
 typedef struct mscope_shadow {       /* the daemon's copy of one trainer's table                 */
     int used;
     mscope_hello hello;
@@ -53,6 +62,7 @@ typedef struct mscope_shadow {       /* the daemon's copy of one trainer's table
     /* memory, mapped once: the core's block, then scratch for decoded frames */
     void *mem;
     size_t mem_len;
+    mscope_map_file map;
     mscope_table *core;
     uint32_t *rows, *counts;         /* capacity each                                            */
     void *values, *momenta;          /* chunk rows of theta or g, and of m                       */
@@ -138,7 +148,8 @@ typedef struct mscope_answer {
 /* mscope_engine_init - shadows[cfg->max_tables] zeroed, the caller's, as are ring and outside */
 void mscope_engine_init(mscope_engine *e, const mscope_engine_config *cfg, mscope_shadow *shadows, mscope_ring *ring,
                         mscope_outside *outside, uint64_t epoch, uint64_t now_ns);
-void mscope_engine_fini(mscope_engine *e);
+/* mscope_engine_fini - let go of every table; those in files are left in order. 0, or MSCOPE_EIO, logged */
+int mscope_engine_fini(mscope_engine *e);
 
 /* mscope_engine_message - one multipart message in, none to two answers out
  * Shape    frames[n]; n counts every frame of the message, of which min(n, MSCOPE_FRAMES) are given
@@ -192,6 +203,9 @@ void mscope_engine_alert(mscope_engine *e, const mscope_shadow *s, const char *c
 MSCOPE_MUST_CHECK int mscope_shadow_open(mscope_engine *e, mscope_shadow *s, const mscope_hello *hello,
                                          uint64_t credit, mscope_refusal *why);
 void mscope_shadow_close(mscope_engine *e, mscope_shadow *s);
+/* mscope_shadow_adopt - s->core and the parts of its memory from a block that an earlier daemon left, see mapped.h */
+MSCOPE_MUST_CHECK int mscope_shadow_adopt(mscope_engine *e, mscope_shadow *s, const mscope_hello *hello, void *mem,
+                                          size_t mem_len);
 /* The table a session attached under this handle, or NULL. */
 mscope_shadow *mscope_shadow_find(mscope_engine *e, uint64_t session, uint32_t handle);
 mscope_session *mscope_session_find(mscope_engine *e, uint64_t id);

@@ -17,6 +17,7 @@
 
 #include "ingest.h"
 #include "log.h"
+#include "mapped.h"
 #include "options.h"
 #include "publish.h"
 #include "realtime.h"
@@ -34,7 +35,7 @@ typedef struct daemon_memory {
     mscope_lanes lanes;
     mscope_ring ring;
     mscope_outside outside;
-    int lock;                        /* of the state file, or -1 */
+    int lock, map_lock;              /* of the state file and of --map-dir, or -1 */
 } daemon_memory;
 
 static void *map(size_t len, int present)
@@ -96,6 +97,9 @@ static mscope_engine_config engine_config(const mscope_options *o)
         .interval = o->interval,
         .kernel = o->kernel[0] != '\0' ? o->kernel : NULL,
         .can_save = o->state[0] != '\0',
+        .prefault = o->realtime,
+        .map_dir = o->map_dir[0] != '\0' ? o->map_dir : NULL,
+        .map_above = o->map_above,
     };
 }
 
@@ -153,7 +157,7 @@ static int restore(daemon_memory *d, const mscope_options *o)
         mscope_engine_alert(e, NULL, "restored", "%u tables from %.120s", tables, o->state);
         return 0;
     }
-    mscope_engine_fini(e);
+    (void)mscope_engine_fini(e);
     memset(e->sessions, 0, sizeof e->sessions);
     (void)snprintf(aside, sizeof aside, "%s.bad", o->state);
     if (!o->discard_state || rename(o->state, aside) != 0) {
@@ -226,6 +230,7 @@ int main(int argc, char **argv)
 {
     static daemon_memory d;
     static mscope_options o;
+    char tables[1100];
     mscope_sockets sockets = { 0 };
     int signal_fd, err, status = mscope_options_parse(&o, argc, argv);
 
@@ -246,16 +251,21 @@ int main(int argc, char **argv)
         mscope_log(MSCOPE_LOG_ERROR, "main", "cannot start: %s", strerror(errno));
         return EXIT_FAILED;
     }
-    d.lock = -1;
+    d.lock = d.map_lock = -1;
     err = mscope_sockets_open(&sockets, &o);
     if (err)
         return EXIT_ENDPOINT;
     status = restore(&d, &o);
+    if (!status && d.engine.cfg.map_dir != NULL && mscope_mapped_load(&d.engine, o.discard_state, mscope_clock_ns(), &d.map_lock))
+        status = EXIT_STATE;
     if (!status)
         status = run(&d, &o, &sockets, signal_fd);
     mscope_sockets_close(&sockets);
+    if (mscope_engine_fini(&d.engine) != 0 && !status)
+        status = EXIT_FAILED;
     mscope_store_unlock(o.state, d.lock);
-    mscope_engine_fini(&d.engine);
+    (void)snprintf(tables, sizeof tables, "%s/tables", o.map_dir);
+    mscope_store_unlock(tables, d.map_lock);
     if (!status)
         mscope_log(MSCOPE_LOG_INFO, "main", "stopped");
     return status;

@@ -32,6 +32,8 @@ static const option options[] = {
     { "interval-steps", COUNT, AT(interval_steps), 0, 1e9, "N", "publish a table every N steps too; 0: no (0)" },
     { "state", TEXT, AT(state), 0, 0, "FILE", "load at start, write at exit, on SAVE and on SIGUSR1" },
     { "discard-state", FLAG, AT(discard_state), 0, 0, NULL, "move a state file that cannot be read aside and start" },
+    { "map-dir", TEXT, AT(map_dir), 0, 0, "DIR", "keep large tables as files there, mapped; they survive a restart" },
+    { "map-above", BYTES, AT(map_above), 0, 1e15, "BYTES", "with --map-dir: tables above this are large (256M)" },
     { "kernel", TEXT, AT(kernel), 0, 0, "NAME", "compute kernel: ref, v128, v256 (the widest usable)" },
     { "max-tables", COUNT, AT(max_tables), 1, 1024, "N", "most tables at once (64)" },
     { "max-bytes", BYTES, AT(max_bytes), 1048576, 1e15, "BYTES", "memory for all tables (4G)" },
@@ -224,7 +226,7 @@ int mscope_options_parse(mscope_options *out, int argc, char **argv)
 
     *out = (mscope_options){ .interval = 0.2, .takeover = 10, .max_tables = 64, .max_bytes = UINT64_C(4) << 30,
                              .max_frame = UINT64_C(256) << 20, .credit_frames = 64, .credit_bytes = UINT64_C(64) << 20,
-                             .replay_bytes = UINT64_C(32) << 20, .log_level = 2, .cpu = MSCOPE_ANY_CPU };
+                             .replay_bytes = UINT64_C(32) << 20, .log_level = 2, .map_above = UINT64_C(256) << 20, .cpu = MSCOPE_ANY_CPU };
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
             return help();

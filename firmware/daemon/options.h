@@ -10,6 +10,8 @@ typedef struct mscope_options {
     char ingest[256], telemetry[256], replay[256];
     double interval, takeover;               /* seconds                                         */
     uint64_t interval_steps, max_tables, max_bytes, max_frame, credit_frames, credit_bytes, history, replay_bytes;
+    uint64_t map_above;
+    char map_dir[1024];
     char state[1024], kernel[32], log[1024];
     uint64_t cpu;                            /* of the engine's thread; MSCOPE_ANY_CPU: any     */
     int discard_state, allow_remote, log_level, realtime;

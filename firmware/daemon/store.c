@@ -15,60 +15,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bytes.h"
 #include "log.h"
 
 #define STORE_VERSION 1
 static const char magic[8] = { 'M', 'S', 'C', 'P', 'S', 'T', 'A', 'T' };
 
-static uint32_t crc32_of(const uint8_t *p, size_t n)
-{
-    static const uint32_t nibble[16] = { 0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4,
-                                         0x4db26158, 0x5005713c, 0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
-                                         0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c };
-    uint32_t crc = ~0u;
-
-    for (size_t i = 0; i < n; i++) {
-        crc = nibble[(crc ^ p[i]) & 15] ^ crc >> 4;
-        crc = nibble[(crc ^ (uint32_t)p[i] >> 4) & 15] ^ crc >> 4;
-    }
-    return ~crc;
-}
-
 /* -- writing ---------------------------------------------------------------------------------- */
 
-typedef struct writer {
-    uint8_t *at;                         /* NULL: only count */
-    size_t len;
-} writer;
-
-static int put_bytes(void *ctx, const void *bytes, size_t len)
-{
-    writer *w = ctx;
-
-    if (w->at != NULL)
-        memcpy(w->at + w->len, bytes, len);
-    w->len += len;
-    return 0;
-}
-
-static void put(writer *w, uint64_t v, int bytes)
-{
-    uint8_t le[8];
-
-    for (int i = 0; i < bytes; i++)
-        le[i] = (uint8_t)(v >> (8 * i));
-    (void)put_bytes(w, le, (size_t)bytes);
-}
-
-static void put_f64(writer *w, double x)
-{
-    uint64_t u;
-
-    memcpy(&u, &x, sizeof u);
-    put(w, u, 8);
-}
-
-static int put_table(mscope_engine *e, mscope_shadow *s, writer *w)
+int mscope_store_put_shadow(const mscope_engine *e, const mscope_shadow *s, struct writer *w)
 {
     uint8_t hello[MSCOPE_HELLO_MAX];
     const double last[] = { s->last.eta, s->last.eps, s->last.dampening, s->last.weight_decay, s->last.decoupled_decay,
@@ -91,7 +46,14 @@ static int put_table(mscope_engine *e, mscope_shadow *s, writer *w)
         put_f64(w, s->fisher[b]);
         put_f64(w, s->fisher_updates[b]);
     }
-    return mscope_snapshot_write(s->core, put_bytes, w);
+    return 0;
+}
+
+static int put_table(const mscope_engine *e, mscope_shadow *s, writer *w)
+{
+    int err = mscope_store_put_shadow(e, s, w);
+
+    return err ? err : mscope_snapshot_write(s->core, put_bytes, w);
 }
 
 static int put_state(mscope_engine *e, writer *w)
@@ -102,7 +64,7 @@ static int put_state(mscope_engine *e, writer *w)
     for (unsigned i = 0; i < MSCOPE_SESSIONS; i++)
         sessions += e->sessions[i].id != 0;
     for (uint32_t i = 0; i < e->cfg.max_tables; i++)
-        tables += e->shadows[i].used != 0;
+        tables += e->shadows[i].used && e->shadows[i].map.fd <= 0;
     (void)put_bytes(w, magic, sizeof magic);
     put(w, STORE_VERSION, 4);
     put(w, sessions, 4);
@@ -115,7 +77,7 @@ static int put_state(mscope_engine *e, writer *w)
         put(w, (uint64_t)e->sessions[i].left, 4);
     }
     for (uint32_t i = 0; i < e->cfg.max_tables && !err; i++)
-        if (e->shadows[i].used)
+        if (e->shadows[i].used && e->shadows[i].map.fd <= 0)
             err = put_table(e, &e->shadows[i], w);
     return err;
 }
@@ -296,65 +258,61 @@ void *mscope_saver_run(void *saver)
 
 /* -- reading ---------------------------------------------------------------------------------- */
 
-typedef struct source {
-    const uint8_t *at;
-    size_t left;
-    int cut;                             /* something was read past the end */
-} source;
-
-static int get_bytes(void *ctx, void *bytes, size_t len)
+int mscope_store_get_hello(struct source *src, mscope_hello *hello, uint32_t *history)
 {
-    source *s = ctx;
+    uint8_t bytes[MSCOPE_HELLO_MAX];
+    mscope_refusal why = { .text = "cut short" };
+    uint64_t n = get(src, 4);
 
-    if (len > s->left) {
-        s->cut = 1;
-        memset(bytes, 0, len);
+    if (n > sizeof bytes || get_bytes(src, bytes, n) || mscope_hello_decode(bytes, n, hello, &why))
         return MSCOPE_EPROTO;
-    }
-    memcpy(bytes, s->at, len);
-    s->at += len;
-    s->left -= len;
+    *history = (uint32_t)get(src, 4);
     return 0;
 }
 
-static uint64_t get(source *s, int bytes)
+void mscope_store_get_shadow(struct source *src, mscope_shadow *s, uint64_t now_ns)
 {
-    uint8_t le[8] = { 0 };
-    uint64_t v = 0;
+    uint64_t words[11];
 
-    (void)get_bytes(s, le, (size_t)bytes);
-    for (int i = 0; i < bytes; i++)
-        v |= (uint64_t)le[i] << (8 * i);
-    return v;
-}
-
-static double get_f64(source *s)
-{
-    uint64_t u = get(s, 8);
-    double x;
-
-    memcpy(&x, &u, sizeof x);
-    return x;
+    for (unsigned i = 0; i < 11; i++)
+        words[i] = get(src, 8);
+    s->session = words[0];
+    s->handle = (uint32_t)words[1];
+    s->attached = words[2] != 0;
+    s->exact = words[3] != 0;
+    s->healed = (uint32_t)words[4];
+    s->referenced = (uint32_t)words[5];
+    s->stepped = (int)(words[6] & 1);
+    s->probed = (int)(words[6] >> 1 & 1);
+    s->lost = words[7];
+    s->refused = words[8];
+    s->syncs = words[9];
+    s->published = words[10];
+    s->last.eta = get_f64(src);
+    s->last.eps = get_f64(src);
+    s->last.dampening = get_f64(src);
+    s->last.weight_decay = get_f64(src);
+    s->last.decoupled_decay = get_f64(src);
+    s->last.batch = get_f64(src);
+    for (unsigned b = 0; b < MSCOPE_BANDS; b++) {
+        s->fisher[b] = get_f64(src);
+        s->fisher_updates[b] = get_f64(src);
+    }
+    s->heard_ns = now_ns;
+    s->changed = 1;
 }
 
 static int get_table(mscope_engine *e, mscope_shadow *at, source *src, uint64_t now_ns)
 {
-    uint8_t bytes[MSCOPE_HELLO_MAX];
-    uint64_t words[11], attached_at, n = get(src, 4);
     uint32_t history, configured = e->cfg.history;
     mscope_refusal why = { .text = "cut short" };
+    uint64_t attached_at;
     mscope_hello hello;
     mscope_shadow s;
-    int err;
+    int err = mscope_store_get_hello(src, &hello, &history);
 
-    if (n > sizeof bytes || get_bytes(src, bytes, n))
-        return MSCOPE_EPROTO;
-    err = mscope_hello_decode(bytes, n, &hello, &why);
     if (err)
-        return MSCOPE_EPROTO;
-    history = (uint32_t)get(src, 4);
-    for (unsigned i = 0; i < 11; i++)
-        words[i] = get(src, 8);
+        return err;
     attached_at = hello.step;
     hello.step = 0;                          /* the snapshot knows the step */
     if (history != configured && history != 0 && configured != 0)
@@ -367,30 +325,7 @@ static int get_table(mscope_engine *e, mscope_shadow *at, source *src, uint64_t 
                    why.value, why.range);
         return err;
     }
-    s.session = words[0];
-    s.handle = (uint32_t)words[1];
-    s.attached = words[2] != 0;
-    s.exact = words[3] != 0;
-    s.healed = (uint32_t)words[4];
-    s.referenced = (uint32_t)words[5];
-    s.stepped = (int)(words[6] & 1);
-    s.probed = (int)(words[6] >> 1 & 1);
-    s.lost = words[7];
-    s.refused = words[8];
-    s.syncs = words[9];
-    s.published = words[10];
-    s.last.eta = get_f64(src);
-    s.last.eps = get_f64(src);
-    s.last.dampening = get_f64(src);
-    s.last.weight_decay = get_f64(src);
-    s.last.decoupled_decay = get_f64(src);
-    s.last.batch = get_f64(src);
-    for (unsigned b = 0; b < MSCOPE_BANDS; b++) {
-        s.fisher[b] = get_f64(src);
-        s.fisher_updates[b] = get_f64(src);
-    }
-    s.heard_ns = now_ns;
-    s.changed = 1;
+    mscope_store_get_shadow(src, &s, now_ns);
     s.hello.step = attached_at;
     *at = s;
     err = mscope_snapshot_read(s.core, get_bytes, src);

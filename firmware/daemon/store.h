@@ -43,6 +43,13 @@ void mscope_store_unlock(const char *path, int lock);        /* lock < 0: nothin
  *          then be set up again                                                                 */
 MSCOPE_MUST_CHECK int mscope_store_load(mscope_engine *e, const char *path, uint64_t now_ns);
 
+/* One table without its rows, into and out of bytes.h's memory; also the head of a mapped table's file (mapped.c). */
+struct writer;
+struct source;
+MSCOPE_MUST_CHECK int mscope_store_put_shadow(const mscope_engine *e, const mscope_shadow *s, struct writer *w);
+MSCOPE_MUST_CHECK int mscope_store_get_hello(struct source *src, mscope_hello *hello, uint32_t *history);
+void mscope_store_get_shadow(struct source *src, mscope_shadow *s, uint64_t now_ns);
+
 /* mscope_saver_run - thread body: writes what the engine hands over, state and log lines, so that the engine never
  * waits for a disk or a terminal                                                                */
 void *mscope_saver_run(void *saver);

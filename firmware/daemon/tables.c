@@ -8,6 +8,7 @@
 
 #include "fields.h"
 #include "log.h"
+#include "mapped.h"
 
 static const char *const states[] = { "f32", "mixed", "f64" };
 static const char *const forms[] = { "ema", "torch" };
@@ -110,11 +111,59 @@ static int place(const mscope_engine *e, const mscope_hello *h, uint64_t credit,
                               "%u rows, %zu bytes", h->rows, l->len);
 }
 
+/* Memory for a new table, all zeros: a file where that is wanted, else anonymous. */
+static void *map_table(const mscope_engine *e, const mscope_hello *hello, size_t len, mscope_map_file *file, mscope_refusal *why)
+{
+    void *mem;
+
+    if (e->cfg.map_dir != NULL && len > e->cfg.map_above)
+        return mscope_mapped_open(e, hello, len, file, why) == 0 ? (char *)file->base + (file->len - len) : NULL;
+    mem = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mem == MAP_FAILED) {
+        (void)mscope_refusal_set(why, MSCOPE_ENOMEM, "rows", "memory the system can give", "out of memory", "%u rows, %zu bytes",
+                                 hello->rows, len);
+        return NULL;
+    }
+    (void)madvise(mem, len, MADV_HUGEPAGE);          /* rows are visited at random: fewer page walks; a wish, not a need */
+    return mem;
+}
+
+static void set_parts(mscope_shadow *s, char *mem, const layout *l)
+{
+    s->mem = mem;
+    s->mem_len = l->len;
+    s->rows = (uint32_t *)(void *)(mem + l->rows);
+    s->counts = (uint32_t *)(void *)(mem + l->counts);
+    s->values = mem + l->values;
+    s->momenta = mem + l->momenta;
+    s->chunk = l->chunk;
+}
+
+int mscope_shadow_adopt(mscope_engine *e, mscope_shadow *s, const mscope_hello *hello, void *mem, size_t mem_len)
+{
+    mscope_table_config cfg = config_of(e, hello);
+    mscope_refusal why;
+    layout l = { 0 };
+    int err = place(e, hello, 0, &l, &why);
+
+    if (!err && l.len != mem_len)
+        err = MSCOPE_EPROTO;
+    if (!err)
+        err = mscope_table_adopt(&s->core, &cfg, mem, l.rows);
+    if (err)
+        return err;
+    s->used = 1;
+    s->hello = *hello;
+    set_parts(s, mem, &l);
+    return 0;
+}
+
 int mscope_shadow_open(mscope_engine *e, mscope_shadow *s, const mscope_hello *hello, uint64_t credit,
                        mscope_refusal *why)
 {
     mscope_table_config cfg = config_of(e, hello);
     mscope_table *core = NULL;
+    mscope_map_file file = { 0 };
     layout l = { 0 };
     char *mem;
     int err = check_frame(e, hello, why);
@@ -123,29 +172,27 @@ int mscope_shadow_open(mscope_engine *e, mscope_shadow *s, const mscope_hello *h
         err = place(e, hello, credit, &l, why);
     if (err)
         return err;
-    mem = mmap(NULL, l.len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (mem == MAP_FAILED)
-        return mscope_refusal_set(why, MSCOPE_ENOMEM, "rows", "memory the system can give", "out of memory",
-                                  "%u rows, %zu bytes", hello->rows, l.len);
-    (void)madvise(mem, l.len, MADV_HUGEPAGE);        /* rows are visited at random: fewer page walks; a wish, not a need */
+    mem = map_table(e, hello, l.len, &file, why);
+    if (mem == NULL)
+        return why->code;
+    cfg.zeroed = file.fd > 0 || !e->cfg.prefault;
     err = mscope_table_init(&core, &cfg, mem, l.rows);
     if (!err && hello->step > 0)
         err = mscope_table_seek(core, hello->step);
     if (err) {
-        (void)munmap(mem, l.len);
+        mscope_shadow gone = { .hello = *hello, .map = file };
+        if (file.fd > 0)
+            mscope_mapped_drop(e, &gone);
+        else
+            (void)munmap(mem, l.len);
         return mscope_refusal_set(why, err, "table", "a shape the core takes", mscope_strerror(err), "%s", hello->table);
     }
     memset(s, 0, sizeof *s);
     s->used = 1;
     s->hello = *hello;
-    s->mem = mem;
-    s->mem_len = l.len;
     s->core = core;
-    s->rows = (uint32_t *)(void *)(mem + l.rows);
-    s->counts = (uint32_t *)(void *)(mem + l.counts);
-    s->values = mem + l.values;
-    s->momenta = mem + l.momenta;
-    s->chunk = l.chunk;
+    s->map = file;
+    set_parts(s, mem, &l);
     s->exact = hello->fresh;
     s->published = hello->step;
     e->bytes += l.len;
@@ -157,7 +204,10 @@ void mscope_shadow_close(mscope_engine *e, mscope_shadow *s)
     if (!s->used)
         return;
     e->bytes -= s->mem_len;
-    (void)munmap(s->mem, s->mem_len);
+    if (s->map.fd > 0)
+        mscope_mapped_drop(e, s);
+    else
+        (void)munmap(s->mem, s->mem_len);
     memset(s, 0, sizeof *s);
 }
 

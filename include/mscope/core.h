@@ -143,6 +143,18 @@ MSCOPE_MUST_CHECK size_t mscope_table_mem(const mscope_table_config *cfg);
 MSCOPE_MUST_CHECK int mscope_table_init(mscope_table **out, const mscope_table_config *cfg, void *mem,
                                         size_t mem_len);
 
+/* mscope_table_adopt - go on with a table in a block that mscope_table_init and the calls after it left, at another address
+ * or in another process (a mapped file); bit for bit, nothing is copied
+ *
+ * The bytes are trusted: the caller knows that they are whole, and by mscope_table_layout that this build made them.
+ * Owns     as mscope_table_init; tables with borrowed theta or m cannot be adopted
+ * Errors   as mscope_table_init; MSCOPE_ESTATE another shape, or left inside a step; the block untouched
+ * Cost     O(1)                                                                                    */
+MSCOPE_MUST_CHECK int mscope_table_adopt(mscope_table **out, const mscope_table_config *cfg, void *mem, size_t mem_len);
+
+/* mscope_table_layout - a number that changes with the way this build lays a table out in memory */
+uint64_t mscope_table_layout(void);
+
 /* mscope_table_fault - what the last refused call on this table refused */
 const mscope_fault *mscope_table_fault(const mscope_table *t);
 

@@ -256,6 +256,6 @@ int main(int argc, char **argv)
     row("records of 64 bands and 2 tables", records, n, 200 * TABLES, "us", checked);
     printf("# published totals against a resum of every row: worst %.1e; that resum takes %.3g ms; longest piece by the clock, "
            "interruptions included: %.3g ms\n", worst, full[0], (double)longest_wall / 1e6);
-    mscope_engine_fini(&engine);
+    (void)mscope_engine_fini(&engine);
     return checked ? 0 : 1;
 }
