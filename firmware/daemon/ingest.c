@@ -70,19 +70,21 @@ static void slept(const mscope_ingest *in, uint64_t from, uint64_t to)
         mscope_engine_slept(in->engine, to - from);
 }
 
-static int drain(mscope_ingest *in, uint64_t now, uint64_t deadline)
+/* Each message is judged by a clock that a stop before it has not moved: what was silent meanwhile is made up for first. */
+static int drain(mscope_ingest *in, uint64_t *now, uint64_t deadline)
 {
     mscope_timing *t = &in->engine->timing;
     int n = 0;
 
-    while (n < BATCH && (now < deadline || in->engine->publishing) && mscope_inbox_one(in->inbox, now)) {
-        uint64_t then = now;
+    while (n < BATCH && (*now < deadline || in->engine->publishing) && mscope_inbox_one(in->inbox, *now)) {
+        uint64_t then = *now;
         n++;
-        now = mscope_clock_ns();
-        mscope_extreme_note(&t->message, now - then);
+        *now = mscope_clock_ns();
+        slept(in, then, *now);
+        mscope_extreme_note(&t->message, *now - then);
         if (work_waits(in))
-            now = work(in, now);
-        mscope_extreme_note(&t->pause, now - then);
+            *now = work(in, *now);
+        mscope_extreme_note(&t->pause, *now - then);
     }
     mscope_inbox_release(in->inbox);
     return n;
@@ -166,7 +168,7 @@ static void finish(mscope_ingest *in)
     uint64_t start = mscope_clock_ns(), n = 0, now = start;
     int got;
 
-    while (now - start < LAST_NS && (got = drain(in, now, UINT64_MAX)) > 0) {
+    while (now - start < LAST_NS && (got = drain(in, &now, UINT64_MAX)) > 0) {
         n += (uint64_t)got;
         now = mscope_clock_ns();
     }
@@ -227,7 +229,7 @@ void mscope_ingest_run(mscope_ingest *in)
             mscope_extreme_note(&in->engine->timing.pause, now - due);
         if ((items[1].revents & ZMQ_POLLIN) && on_signal(in))
             break;
-        (void)drain(in, now, deadline);
+        (void)drain(in, &now, deadline);
         if (items[3].revents & ZMQ_POLLIN)   /* after what a leaving trainer has sent */
             mscope_lanes_serve(in->lanes, now);
         looked = mscope_clock_ns();
