@@ -75,9 +75,13 @@ static inline vf choose(uint32_t bits, vf yes, vf no)
 #define OVER(add, zero, x)                                                                                        \
     add(dim == 1 ? (x)[0] : dim == 2 ? add((x)[0], (x)[1]) : add(add((x)[0], (x)[2]), add((x)[1], (x)[3])), zero)
 
-typedef struct columns {             /* what a batch sums, coordinate by coordinate */
-    vd v[2][4], r[2][4], c[2][4], gm[2][4];
-    vf vf_[4], rf[4], cf[4], gmf[4];
+typedef union columns {              /* what a batch sums, coordinate by coordinate; d by halves of the batch */
+    struct {
+        vd v[2][4], r[2][4], c[2][4], gm[2][4];
+    } d;
+    struct {
+        vf v[4], r[4], c[4], gm[4];
+    } f;
 } columns;
 
 MSCOPE_INLINE void sum_column(columns *s, int c, int how, int with_ref, vf t, vf p, vf ref)
@@ -85,9 +89,9 @@ MSCOPE_INLINE void sum_column(columns *s, int c, int how, int with_ref, vf t, vf
     if (how == FLOAT) {
         vf e = with_ref ? SUB(t, ref) : t;
 
-        s->vf_[c] = MUL(p, p);
-        s->rf[c] = MUL(e, e);
-        s->cf[c] = MUL(e, p);
+        s->f.v[c] = MUL(p, p);
+        s->f.r[c] = MUL(e, e);
+        s->f.c[c] = MUL(e, p);
     }
     if (how == DOUBLE)
         for (int h = 0; h < 2; h++) {
@@ -95,9 +99,9 @@ MSCOPE_INLINE void sum_column(columns *s, int c, int how, int with_ref, vf t, vf
 
             if (with_ref)
                 e = SUB_D(e, h ? high_d(ref) : low_d(ref));
-            s->v[h][c] = MUL_D(q, q);
-            s->r[h][c] = MUL_D(e, e);
-            s->c[h][c] = MUL_D(e, q);
+            s->d.v[h][c] = MUL_D(q, q);
+            s->d.r[h][c] = MUL_D(e, e);
+            s->d.c[h][c] = MUL_D(e, q);
         }
 }
 
@@ -107,15 +111,15 @@ MSCOPE_INLINE void store_columns(const columns *s, size_t dim, int how, mscope_s
 
     if (how == FLOAT) {
         const vf zero = VF(setzero)();
-        vf v = OVER(ADD, zero, s->vf_), r = OVER(ADD, zero, s->rf), c = OVER(ADD, zero, s->cf);
-        vf gm = OVER(ADD, zero, s->gmf);
+        vf v = OVER(ADD, zero, s->f.v), r = OVER(ADD, zero, s->f.r), c = OVER(ADD, zero, s->f.c);
+        vf gm = OVER(ADD, zero, s->f.gm);
 
         store_sums(low_d(v), low_d(r), low_d(c), low_d(gm), (double *)(void *)out);
         store_sums(high_d(v), high_d(r), high_d(c), high_d(gm), (double *)(void *)(out + HALF));
     } else {
         for (int h = 0; h < 2; h++)
-            store_sums(OVER(ADD_D, none, s->v[h]), OVER(ADD_D, none, s->r[h]), OVER(ADD_D, none, s->c[h]),
-                       OVER(ADD_D, none, s->gm[h]), (double *)(void *)(out + h * HALF));
+            store_sums(OVER(ADD_D, none, s->d.v[h]), OVER(ADD_D, none, s->d.r[h]), OVER(ADD_D, none, s->d.c[h]),
+                       OVER(ADD_D, none, s->d.gm[h]), (double *)(void *)(out + h * HALF));
     }
 }
 
@@ -173,8 +177,10 @@ MSCOPE_INLINE void do_batch(const batch *b, const mscope_job *j, const kick_f *k
             t = b->late == b->all ? t1 : choose(b->late, t1, t);
             p = b->late == b->all ? p1 : choose(b->late, p1, p);
         }
-        s.gmf[c] = none;
-        s.gm[0][c] = s.gm[1][c] = VD(setzero)();
+        if (how == FLOAT)
+            s.f.gm[c] = none;
+        else
+            s.d.gm[0][c] = s.d.gm[1][c] = VD(setzero)();
         if (b->with_g) {
             vf in;
 
@@ -182,10 +188,10 @@ MSCOPE_INLINE void do_batch(const batch *b, const mscope_job *j, const kick_f *k
             in = EACH(AT);
 #undef AT
             if (how == FLOAT)
-                s.gmf[c] = MUL(in, p);
+                s.f.gm[c] = MUL(in, p);
             if (how == DOUBLE) {
-                s.gm[0][c] = MUL_D(low_d(in), low_d(p));
-                s.gm[1][c] = MUL_D(high_d(in), high_d(p));
+                s.d.gm[0][c] = MUL_D(low_d(in), low_d(p));
+                s.d.gm[1][c] = MUL_D(high_d(in), high_d(p));
             }
             if (b->plain) {
                 p = ADD(MUL(kick->b22, p), ADD(MUL(kick->x22, p), MUL(kick->mg, in)));

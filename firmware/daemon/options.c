@@ -34,7 +34,7 @@ static const option options[] = {
     { "discard-state", FLAG, AT(discard_state), 0, 0, NULL, "move a state file that cannot be read aside and start" },
     { "map-dir", TEXT, AT(map_dir), 0, 0, "DIR", "keep large tables as files there, mapped; they survive a restart" },
     { "map-above", BYTES, AT(map_above), 0, 1e15, "BYTES", "with --map-dir: tables above this are large (256M)" },
-    { "kernel", TEXT, AT(kernel), 0, 0, "NAME", "compute kernel: ref, v128, v256 (the widest usable)" },
+    { "kernel", TEXT, AT(kernel), 0, 0, "NAME", "compute kernel: ref, v128, v256, v512 (the best usable)" },
     { "max-tables", COUNT, AT(max_tables), 1, 1024, "N", "most tables at once (64)" },
     { "max-bytes", BYTES, AT(max_bytes), 1048576, 1e15, "BYTES", "memory for all tables (4G)" },
     { "max-frame", BYTES, AT(max_frame), 4096, 4294967296.0, "BYTES", "largest frame taken from a trainer (256M)" },

@@ -54,9 +54,7 @@ static double now_ns(void)
 /* -- the peer ------------------------------------------------------------------------------ */
 
 #if defined(__x86_64__)
-#define WIDE __attribute__((target("avx512f,prefer-vector-width=512")))
-#else
-#define WIDE
+#define WIDE __attribute__((target("avx512f")))
 #endif
 typedef float v16 __attribute__((vector_size(64), aligned(4), may_alias));
 typedef float v8 __attribute__((vector_size(32), aligned(4), may_alias));
