@@ -61,7 +61,8 @@ class Bench(unittest.TestCase):
 
     def test_the_bigram_protocol_goes_on_where_it_was(self):
         env = dict(os.environ, MOMENTSCOPE_TEXT=self.text(), OUT=self.dir.name, SIZE="--grid words=64 --grid d=8",
-                   BATCHES="64", ETAS="1,4", REFERENCE_ETAS="4,1e6", REFERENCE_STEPS="60", SEEDS="1")
+                   BATCHES="64", ETAS="1,4", REFERENCE_ETAS="4,1e6", REFERENCE_STEPS="60", SEEDS="1",
+                   SCHEDULES="sgd,constant,cosine", STEPS="600")
         first, again = (subprocess.run(["host/bench/bigram.sh"], capture_output=True, text=True, env=env, timeout=60)
                         for _ in range(2))
         self.assertEqual((first.returncode, again.returncode), (0, 0), first.stderr + again.stderr)

@@ -12,8 +12,8 @@ out=${OUT:-$build/bigram}
 run=${RUN:-}                       # in front of every sweep: "mpirun -n 9", "nice -n 15"
 jobs=${JOBS:-2}
 seeds=${SEEDS:-2}
-batches=${BATCHES:-16 128 1024}    # the protocol goes from 1 to 16384
-etas=${ETAS:-10,40,160}            # in the EMA form m <- beta m + (1 - beta) g; theta <- theta - eta m
+batches=${BATCHES:-128 1024}       # the protocol goes from 1 to 16384
+etas=${ETAS:-}                     # default: around what is stable at the batch size; see below
 eps=${EPS:-0.1}                    # 1 - beta
 schedules=${SCHEDULES:-sgd,constant,cosine}
 size=${SIZE:---grid words=4096 --grid d=64}
@@ -35,10 +35,12 @@ nats=$(sed -n 's/.*"total":{[^}]*"end":\([0-9.]*\),.*/\1/p' "$out/reference.json
 echo "reference $nats nats"
 
 for batch in $batches; do
-    # Long enough for the better half of the grid: what does not get there is told as '>steps'.
-    steps=$(awk -v b="$batch" 'BEGIN { printf "%d", 6000 / b ^ 0.56 + 0.5 }')
-    echo "batch $batch, $steps steps:"
-    bench runs.jsonl --grid batch="$batch" --grid reference="$nats" --schedules "$schedules" --grid eta="$etas" \
+    # What does not get there in these steps is told as '>steps': at constant rates the noise of small batches can hold the
+    # loss above the target. Larger batches bear a larger eta (EMA form: m <- beta m + (1 - beta) g; theta <- theta - eta m).
+    steps=${STEPS:-$(awk -v b="$batch" 'BEGIN { printf "%d", 200 + 250000 / b }')}
+    some=${etas:-$(awk -v b="$batch" 'BEGIN { x = (b / 16) ^ (1 / 3); printf "%.4g,%.4g,%.4g", 5 * x, 10 * x, 20 * x }')}
+    echo "batch $batch, $steps steps, eta $some:"
+    bench runs.jsonl --grid batch="$batch" --grid reference="$nats" --schedules "$schedules" --grid eta="$some" \
         --grid eps="$eps" --seeds "$seeds" --steps "$steps" --every $((steps / 30 + 1))
 done
 

@@ -180,6 +180,6 @@ void mscope_result_steps(const mscope_result *r, size_t band, double *mean, doub
     for (size_t i = 0; i < r->seeds; i++)
         squares += (r->steps[band][i] - sum) * (r->steps[band][i] - sum);
     const double half = half_width(squares, n);
-    *low = sum - half;
+    *low = fmax(sum - half, 0);                   /* steps; few seeds make wide intervals */
     *high = sum + half;
 }
