@@ -175,7 +175,7 @@ int mscope_publish_slice(mscope_engine *e, uint64_t now_ns);
 void mscope_publish_table(mscope_engine *e, mscope_shadow *s, int regular);
 
 #define MSCOPE_AT_ONCE 2048          /* rows that are resummed in one go                         */
-#define MSCOPE_SLICE_NS 80000        /* of work between two looks at the sockets                 */
+#define MSCOPE_SLICE_NS 60000        /* of work between two looks at the sockets                 */
 #define MSCOPE_RESUM_NS 4000000      /* of resums in slices, for each publication                */
 
 /* mscope_resum_wanted - is a slice of a resum to be done, messages apart? */

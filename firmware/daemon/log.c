@@ -87,12 +87,15 @@ static void commit(mscope_log_queue *q)
 
 void mscope_log(enum mscope_level level, const char *area, const char *format, ...)
 {
-    mscope_log_entry direct, *e = handed != NULL ? NULL : &direct;
+    mscope_log_entry direct = { .level = (int)level, .area = area }, *e = &direct;
     va_list ap;
 
-    if ((int)level > atomic_load(&log_level) || (e == NULL && (e = reserve(handed)) == NULL))
+    if ((int)level > atomic_load(&log_level))
         return;
-    *e = (mscope_log_entry){ .level = (int)level, .area = area };
+    if (handed != NULL && (e = reserve(handed)) == NULL)
+        return;
+    if (e != &direct)
+        *e = (mscope_log_entry){ .level = (int)level, .area = area };
     (void)clock_gettime(CLOCK_REALTIME, &e->at);
     va_start(ap, format);
     (void)vsnprintf(e->text, sizeof e->text, format, ap);

@@ -201,7 +201,7 @@ int main(int argc, char **argv)
     double rss[LOOKS], file[LOOKS], began, trained, idle, restart_s = 0, stop_s = 0, attach_s;
     mscope_rec_daemon d = { 0 };
     mscope_client_stats st;
-    mscope_client *c;
+    mscope_client *c = NULL;
     int64_t *rows;
     float *g;
     int checked;
