@@ -38,12 +38,14 @@ static inline double fold_float(const float lane[MSCOPE_FLOAT_LANES])
 #undef ROWS
 
 #define SUM float
+#define FLOAT_SUMS
 #define LANES MSCOPE_FLOAT_LANES
 #define LANES_T mscope_float_lanes
 #define PART part_f32_float
 #define ROWS rows_f32_float
 #include "core/kern_row.inc"
 #undef SUM
+#undef FLOAT_SUMS
 #undef LANES
 #undef LANES_T
 #undef M

@@ -64,12 +64,11 @@ static inline vd high_d(vf x)
 #if KERN_LANES == 16 && defined(SIMDE_X86_AVX512F_NATIVE)
     return _mm512_cvtps_pd(_mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(x), 1)));
 #elif KERN_LANES == 16
-    float f[16];
+    float f[16], upper[16] = { 0 };
 
     memcpy(f, &x, sizeof f);
-    memcpy(f, f + 8, sizeof f / 2);
-    memcpy(&x, f, sizeof f);
-    return low_d(x);
+    memcpy(upper, f + 8, sizeof f / 2);
+    return low_d(simde_mm512_loadu_ps(upper));
 #elif KERN_LANES == 8
     return simde_mm256_cvtps_pd(simde_mm256_extractf128_ps(x, 1));
 #else
