@@ -16,9 +16,18 @@
 #ifndef MSCOPE_CORE_KERN_H
 #define MSCOPE_CORE_KERN_H
 
+#include <float.h>
 #include <stddef.h>
 
 #include "core/schedule.h"
+
+/* Bits are part of the contract: float32 must be computed in float32. x87 and some default modes do not. */
+#if FLT_EVAL_METHOD != 0 && FLT_EVAL_METHOD != 16
+#error "float is computed wider than stored here: on x86 build with -msse2 -mfpmath=sse, elsewhere with -fexcess-precision=fast"
+#endif
+#ifdef __FAST_MATH__
+#error "fast-math changes the bits of the core"
+#endif
 
 typedef struct mscope_sums {
     double v, r, c, gm;

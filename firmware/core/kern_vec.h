@@ -6,6 +6,9 @@
 
 #include <string.h>
 
+#if defined(__ARM_NEON) && !defined(__aarch64__)
+#define SIMDE_NO_NATIVE              /* NEON of ARMv7 flushes denormals to zero: SIMDe's plain C on VFP keeps the bits */
+#endif
 #if KERN_LANES == 16
 #include <simde/x86/avx512.h>
 typedef simde__m512 vf;

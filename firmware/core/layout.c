@@ -18,14 +18,21 @@ const mscope_fault *mscope_table_fault(const mscope_table *t)
     return &t->fault;
 }
 
+/* As int, because an enum may be as narrow as a byte, signed or not. */
+static int among(int x, int last)
+{
+    return x >= 0 && x <= last;
+}
+
 static int in_range(const mscope_table_config *c)
 {
     uint32_t h = c->history;
 
+    if (c->dim >= 1 && c->rows > SIZE_MAX / 16 / c->dim)     /* more cells than a 32-bit processor can count in bytes */
+        return 0;
     return c->rows >= 1 && c->rows <= (uint32_t)1 << 31 && c->dim >= 1 && c->dim <= 65536 && c->capacity >= 1 &&
-           c->capacity <= (uint32_t)1 << 31 && c->state >= MSCOPE_STATE_F32 && c->state <= MSCOPE_STATE_F64 &&
-           c->statistics >= MSCOPE_STATISTICS_DOUBLE && c->statistics <= MSCOPE_STATISTICS_NONE &&
-           (c->form == MSCOPE_FORM_EMA || c->form == MSCOPE_FORM_TORCH) && c->acf_rows <= 64 &&
+           c->capacity <= (uint32_t)1 << 31 && among((int)c->state, MSCOPE_STATE_F64) &&
+           among((int)c->statistics, MSCOPE_STATISTICS_NONE) && among((int)c->form, MSCOPE_FORM_TORCH) && c->acf_rows <= 64 &&
            (c->nesterov == 0 || c->nesterov == 1) && (c->zeroed == 0 || c->zeroed == 1) && (c->reference == 0 || c->reference == 1) &&
            (h == 0 || (h >= 16 && h <= (uint32_t)1 << 24 && (h & (h - 1)) == 0));
 }
@@ -50,69 +57,93 @@ static void *carve(carver *c, size_t n, size_t size)
     return c->base && bytes ? c->base + at : NULL;
 }
 
-static void lay_out(mscope_table *t, carver *c)
+/* The fixed part of a table, apart from pointers. A whole table is some 20 KiB: too much for a small processor's stack. */
+typedef struct shape {
+    mscope_table_config cfg;
+    size_t theta_size, m_size, g_size;
+    uint32_t chunks, summed;
+} shape;
+
+static shape shape_of(const mscope_table_config *cfg)
 {
-    const mscope_table_config *g = &t->cfg;
+    shape s = { .cfg = *cfg };
+
+    if (s.cfg.history == 0)
+        s.cfg.history = DEFAULT_HISTORY;
+    s.theta_size = cfg->state == MSCOPE_STATE_F64 ? 8 : 4;
+    s.m_size = cfg->state == MSCOPE_STATE_F32 ? 4 : 8;
+    s.g_size = s.theta_size;
+    s.chunks = cfg->capacity / MSCOPE_CHUNK_ROWS;
+    s.chunks = s.chunks < 1 ? 1 : s.chunks > MSCOPE_CHUNKS ? MSCOPE_CHUNKS : s.chunks;
+    s.summed = SUMMED / cfg->dim;
+    s.summed = s.summed < 1 ? 1 : s.summed > MSCOPE_JOB_ROWS ? MSCOPE_JOB_ROWS : s.summed;
+    return s;
+}
+
+/* The parts of a block in order; t NULL: only measured. */
+static void lay_out(mscope_table *t, const shape *s, carver *c)
+{
+    const mscope_table_config *g = &s->cfg;
     size_t cells = (size_t)g->rows * g->dim, slots = (size_t)MSCOPE_BANDS * g->acf_rows;
     mscope_map *nodes;
     mscope_memo *memo;
 
+#define PART(field, n, size)                   \
+    do {                                       \
+        void *part = carve(c, n, size);        \
+        if (t)                                 \
+            t->field = part;                   \
+    } while (0)
     carve(c, 1, sizeof *t);
     nodes = carve(c, mscope_schedule_nodes(g->history), sizeof *nodes);
     memo = carve(c, g->history, sizeof *memo);
-    t->row = carve(c, g->rows, sizeof *t->row);
-    t->theta = g->theta ? g->theta : carve(c, cells, t->theta_size);
-    t->m = g->m ? g->m : carve(c, cells, t->m_size);
-    t->ref = g->reference ? carve(c, cells, t->theta_size) : NULL;
-    t->decay = g->reference ? carve(c, g->rows, sizeof *t->decay) : NULL;
-    t->slot = carve(c, slots, sizeof *t->slot);
-    t->slot_m = carve(c, slots * g->dim, t->m_size);
-    t->scratch.next = carve(c, g->capacity, sizeof(uint32_t));
-    t->scratch.tail = carve(c, g->capacity, sizeof(uint32_t));
-    t->scratch.unique = carve(c, g->capacity, sizeof(uint32_t));
-    t->scratch.row = carve(c, g->capacity, sizeof(uint32_t));
-    t->scratch.counted = carve(c, g->capacity, sizeof(float));
-    t->scratch.norm = carve(c, g->capacity, sizeof(double));
-    t->chunk = carve(c, t->chunks, sizeof *t->chunk);
-    for (uint32_t i = 0; i < t->chunks; i++) {
-        unsigned char *summed = carve(c, (size_t)t->summed * g->dim, t->g_size);
-        double *sum = carve(c, g->dim, sizeof *sum);
-
-        if (c->base) {
-            t->chunk[i].summed = summed;
-            t->chunk[i].sum = sum;
-        }
+    PART(row, g->rows, sizeof *t->row);
+    PART(theta, g->theta ? 0 : cells, s->theta_size);
+    PART(m, g->m ? 0 : cells, s->m_size);
+    PART(ref, g->reference ? cells : 0, s->theta_size);
+    PART(decay, g->reference ? g->rows : 0, sizeof *t->decay);
+    PART(slot, slots, sizeof *t->slot);
+    PART(slot_m, slots * g->dim, s->m_size);
+    PART(scratch.next, g->capacity, sizeof(uint32_t));
+    PART(scratch.tail, g->capacity, sizeof(uint32_t));
+    PART(scratch.unique, g->capacity, sizeof(uint32_t));
+    PART(scratch.row, g->capacity, sizeof(uint32_t));
+    PART(scratch.counted, g->capacity, sizeof(float));
+    PART(scratch.norm, g->capacity, sizeof(double));
+    PART(chunk, s->chunks, sizeof *t->chunk);
+    for (uint32_t i = 0; i < s->chunks; i++) {
+        PART(chunk[i].summed, (size_t)s->summed * g->dim, s->g_size);
+        PART(chunk[i].sum, g->dim, sizeof(double));
     }
-    if (c->base)
-        mscope_schedule_place(&t->schedule, g->history, nodes, memo);
+#undef PART
+    if (t == NULL)
+        return;
+    t->theta = g->theta ? g->theta : t->theta;
+    t->m = g->m ? g->m : t->m;
+    mscope_schedule_place(&t->schedule, g->history, nodes, memo);
 }
 
-static void adopt(mscope_table *t, const mscope_table_config *cfg)
+static void adopt(mscope_table *t, const shape *s)
 {
-    t->cfg = *cfg;
-    if (t->cfg.history == 0)
-        t->cfg.history = DEFAULT_HISTORY;
-    t->theta_size = cfg->state == MSCOPE_STATE_F64 ? 8 : 4;
-    t->m_size = cfg->state == MSCOPE_STATE_F32 ? 4 : 8;
-    t->g_size = t->theta_size;
-    t->chunks = cfg->capacity / MSCOPE_CHUNK_ROWS;
-    t->chunks = t->chunks < 1 ? 1 : t->chunks > MSCOPE_CHUNKS ? MSCOPE_CHUNKS : t->chunks;
-    t->summed = SUMMED / cfg->dim;
-    t->summed = t->summed < 1 ? 1 : t->summed > MSCOPE_JOB_ROWS ? MSCOPE_JOB_ROWS : t->summed;
-    t->summing = mscope_summing_error(cfg->state == MSCOPE_STATE_F32 ? cfg->statistics : MSCOPE_STATISTICS_DOUBLE,
-                                      cfg->dim);
+    t->cfg = s->cfg;
+    t->theta_size = s->theta_size;
+    t->m_size = s->m_size;
+    t->g_size = s->g_size;
+    t->chunks = s->chunks;
+    t->summed = s->summed;
+    t->summing = mscope_summing_error(s->cfg.state == MSCOPE_STATE_F32 ? s->cfg.statistics : MSCOPE_STATISTICS_DOUBLE,
+                                      s->cfg.dim);
 }
 
 size_t mscope_table_mem(const mscope_table_config *cfg)
 {
-    mscope_table probe;
     carver c = { NULL, 0, 0 };
+    shape s;
 
     if (cfg == NULL || !in_range(cfg))
         return 0;
-    memset(&probe, 0, sizeof probe);
-    adopt(&probe, cfg);
-    lay_out(&probe, &c);
+    s = shape_of(cfg);
+    lay_out(NULL, &s, &c);
     return c.overflow ? 0 : c.used;
 }
 
@@ -138,6 +169,7 @@ int mscope_table_init(mscope_table **out, const mscope_table_config *cfg, void *
     const mscope_kern *kern;
     mscope_table *t = mem;
     carver c = { mem, 0, 0 };
+    shape s;
 
     if (out == NULL || need == 0 || mem == NULL || (uintptr_t)mem % LINE != 0)
         return MSCOPE_EINVAL;
@@ -148,10 +180,11 @@ int mscope_table_init(mscope_table **out, const mscope_table_config *cfg, void *
         return MSCOPE_ENOTSUP;
     if (!cfg->zeroed)
         memset(mem, 0, need);
-    adopt(t, cfg);
+    s = shape_of(cfg);
+    adopt(t, &s);
     t->kern = kern;
     t->cfg.kernel = kern->name;
-    lay_out(t, &c);
+    lay_out(t, &s, &c);
     mscope_schedule_init(&t->schedule, t->cfg.history, t->schedule.node[0], t->schedule.memo);
     t->fault.field = "";
     *out = t;
@@ -186,6 +219,7 @@ int mscope_table_adopt(mscope_table **out, const mscope_table_config *cfg, void 
     const mscope_kern *kern;
     mscope_table *t = mem;
     carver c = { mem, 0, 0 };
+    shape s;
 
     if (out == NULL || need == 0 || mem == NULL || (uintptr_t)mem % LINE != 0)
         return MSCOPE_EINVAL;
@@ -196,10 +230,11 @@ int mscope_table_adopt(mscope_table **out, const mscope_table_config *cfg, void 
         return MSCOPE_ENOTSUP;
     if (!same_shape(&t->cfg, cfg) || t->open)
         return MSCOPE_ESTATE;
-    adopt(t, cfg);
+    s = shape_of(cfg);
+    adopt(t, &s);
     t->kern = kern;
     t->cfg.kernel = kern->name;
-    lay_out(t, &c);
+    lay_out(t, &s, &c);
     t->fault = (mscope_fault){ "", 0, 0.0, 0.0, 0.0 };
     mscope_table_parallel(t, NULL);
     *out = t;

@@ -98,7 +98,7 @@ static void stay_on(saying *s, uint64_t cpu)
     int err;
 
     CPU_ZERO(&one);
-    CPU_SET(cpu, &one);
+    CPU_SET((size_t)cpu, &one);
     err = pthread_setaffinity_np(pthread_self(), sizeof one, &one);
     say(s, err, "the processors this process may use: taskset -p", "cpu %u", (unsigned)cpu);
 }

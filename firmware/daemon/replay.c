@@ -57,7 +57,7 @@ static void append(mscope_replay *r, entry e, const uint8_t *body)
 
 void mscope_replay_store(mscope_replay *r, uint32_t topic_slot, uint64_t seq, const uint8_t *body, size_t len)
 {
-    size_t rest = r->cap - r->end % r->cap;
+    size_t rest = r->cap - (size_t)(r->end % r->cap);
 
     if (rest < size_of((uint32_t)len))
         append(r, (entry){ (uint32_t)(rest - HEAD), PAD, 0 }, NULL);
