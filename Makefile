@@ -11,8 +11,14 @@ ifeq ($(WERROR),1)
 WARN    += -Werror
 endif
 ARCH    := $(shell $(CC) -dumpmachine | cut -d- -f1)
+# float must be computed as float. The x87 unit does not, and gcc for s390x not in standard C.
+ifneq ($(filter i%86,$(ARCH)),)
+FPU      = -msse2 -mfpmath=sse
+else ifeq ($(ARCH),s390x)
+FPU      = -fexcess-precision=fast
+endif
 # SIMDe is a system header tree: its own warnings are not ours.
-BASE     = $(CSTD) $(OPT) $(WARN) $(SAN) -ffp-contract=off -fPIC -MMD -MP -Iinclude -Ifirmware -Iprotocol -Ihost $(CFLAGS)
+BASE     = $(CSTD) $(OPT) $(WARN) $(SAN) $(FPU) -ffp-contract=off -fPIC -MMD -MP -Iinclude -Ifirmware -Iprotocol -Ihost $(CFLAGS)
 PKG      = pkg-config
 ZMQ_CFLAGS := $(shell $(PKG) --cflags libzmq 2>/dev/null)
 ZMQ_LIBS    = $(shell $(PKG) --libs libzmq) -lmsgpackc
@@ -56,6 +62,10 @@ DEMO_SRC   = host/demo/trainer.c host/demo/model.c host/demo/text.c
 TESTS      = test_exact test_totals test_kern test_core test_parallel test_wire test_engine test_realtime test_client test_subscribe test_verdict test_spectrum test_theory test_logistic test_theory_vectors test_theory_mc test_conflict test_advice test_bench_models
 TESTS     += test_tape test_trace test_reproduce test_bench_theory
 BENCH_SRC += $(addprefix host/bench/,workload_trace.c trace_load.c trace_fit.c trace_play.c)
+ifeq ($(ONLY_REF),1)  # for processors without vector units: the scalar kernel is all, and SIMDe is not needed
+CORE_SRC  := $(filter-out %v128.c %v256.c %v512.c,$(CORE_SRC))
+FPU       += -DMSCOPE_ONLY_REF
+endif
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_OBJ    = $(call obj,$(CORE_SRC) $(THREADS_SRC) $(PROTO_SRC) $(CLIENT_SRC))
@@ -69,7 +79,7 @@ MAKEFLAGS += --no-print-directory
 Q = @echo '  $@';
 endif
 
-.PHONY: all core daemon host tests test check demo deps deps-optional help clean headers asan tsan valgrind cppcheck reproduce bench bench-bigram bench-text bench-publish bench-soak bench-verdicts bench-conflict bench-advice bench-kernels bench-step
+.PHONY: all check-arch arch-build core daemon host tests test check demo deps deps-optional help clean headers asan tsan valgrind cppcheck reproduce bench bench-bigram bench-text bench-publish bench-soak bench-verdicts bench-conflict bench-advice bench-kernels bench-step
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/libmomentscope.a $(BUILD)/libmomentscope.so $(PROGRAMS) ## build everything
@@ -84,16 +94,20 @@ $(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(BASE) $(EXTRA_$(notdir $*)) $(ZMQ_CFLAGS) -c $< -o $@
 
-# On x86 the wider twins need their instructions enabled, each for its one file; elsewhere SIMDe maps them. -O3 unrolls the
-# few vectors of a block and moves what does not change out of the loops; bits do not depend on it.
+# On x86 the wider twins need their instructions enabled, each for its one file (WIDE=0: do without); elsewhere SIMDe maps
+# them. -O3 unrolls the few vectors of a block and moves what does not change out of the loops; bits do not depend on it, and
+# where a width is made of plain C it would take the compiler minutes.
+WIDE ?= 1
+ifneq ($(ONLY_REF),1)
 EXTRA_kern_ref  = -O3
-EXTRA_kern_v128 = -O3
-EXTRA_kern_v256 = -O3
-EXTRA_kern_v512 = -O3
+endif
+EXTRA_kern_v128 = $(if $(filter x86_64 i%86 aarch64,$(ARCH)),-O3,-O1)
+EXTRA_kern_v256 = -O1
+EXTRA_kern_v512 = -O1
 ifneq ($(filter x86_64 i%86,$(ARCH)),)
 EXTRA_kern_v128 += -Wno-psabi
-EXTRA_kern_v256 += -mavx2
-EXTRA_kern_v512 += -mavx512f
+EXTRA_kern_v256  = $(if $(filter 1,$(WIDE)),-O3 -mavx2,-O1 -Wno-psabi)
+EXTRA_kern_v512  = $(if $(filter 1,$(WIDE)),-O3 -mavx512f,-O1 -Wno-psabi)
 endif
 
 $(BUILD)/libmscope_core.a: $(call obj,$(CORE_SRC))
@@ -190,7 +204,8 @@ bench-advice: $(BUILD)/bench/advice ## advised settings against a sweep, by exac
 	@$(BUILD)/bench/advice
 
 # The engine's test sees every allocation of ours.
-LINK_test_engine = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=mmap \
+WRAP_test_engine = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=mmap
+LINK_test_engine = $(WRAP_test_engine) \
                    -Wl,--start-group $(BUILD)/libmscope_daemon.a $(BUILD)/libmomentscope.a -Wl,--end-group
 $(BUILD)/tests/test_engine: $(BUILD)/libmscope_daemon.a
 
@@ -276,6 +291,33 @@ valgrind: all tests ## memory errors and leaks
 cppcheck: ## static analysis
 	cppcheck -q -j2 --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
 	    -Iinclude -Ifirmware -Iprotocol -Ihost --suppress=missingIncludeSystem firmware protocol host
+
+# -- other processors ---------------------------------------------------------------------
+ARCH_PACKAGES = gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross \
+           gcc-riscv64-linux-gnu libc6-dev-riscv64-cross gcc-i686-linux-gnu libc6-dev-i386-cross \
+           gcc-s390x-linux-gnu libc6-dev-s390x-cross qemu-user gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm
+
+check-arch: deps ## other processors, emulated: aarch64, armhf, i686, riscv64, s390x, Cortex-M7; the same bits (installs cross compilers)
+	@$(MAKE) deps PACKAGES="$(ARCH_PACKAGES)" || echo "going on without some of: $(ARCH_PACKAGES)"
+	@BUILD=$(BUILD) CC="$(CC)" tests/arch/run
+
+# One build for another processor; tests/arch/run gives CC, CFLAGS and BUILD. Linked with nothing but its libc: the headers
+# of SIMDe, msgpack-c and ZeroMQ serve every processor, cmocka has a stand-in, and no test here opens a socket.
+ARCH_TESTS = test_kern test_core test_totals test_wire test_engine
+ARCH_LINK  = -static -Wl,--unresolved-symbols=ignore-in-object-files
+arch-build: $(addprefix $(BUILD)/arch/,$(ARCH_TESTS) digest)
+
+$(BUILD)/arch/digest: $(call obj,tests/arch/digest.c tests/arch/cases.c) $(BUILD)/libmscope_core.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) -static -o $@ $^ -lm
+
+$(BUILD)/arch/test_%: $(BUILD)/obj/tests/test_%.o $(call obj,$(PROTO_SRC) $(THREADS_SRC)) $(BUILD)/libmscope_daemon.a $(BUILD)/libmscope_core.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ARCH_LINK) $(WRAP_test_$*) -o $@ $^ -lm -pthread
+
+$(BUILD)/arch/m7.elf: $(call obj,tests/arch/m7/start.c tests/arch/m7/main.c tests/arch/cases.c) $(BUILD)/libmscope_core.a tests/arch/m7/m7.ld
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) -nostartfiles -T tests/arch/m7/m7.ld -Wl,--gc-sections -o $@ $(filter-out %.ld,$^) -lm
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | sort | awk -F'\t' '{printf "  %-10s %s\n", $$1, $$2}'
