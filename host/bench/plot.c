@@ -14,7 +14,8 @@ enum { LEFT = MSCOPE_CANVAS_LEFT, TOP = MSCOPE_CANVAS_TOP, PLOT_W = MSCOPE_CANVA
 
 static void name_of(const mscope_result *r, char *out, size_t len)
 {
-    size_t n = (size_t)snprintf(out, len, "%s, %s, %s: eta %.4g", r->workload, r->schedule, r->semantics, r->eta);
+    size_t n = (size_t)snprintf(out, len, "%s, %s, %s: %s %.4g", r->workload, r->schedule, r->semantics,
+                                isnan(r->eta) ? "eta times" : "eta", isnan(r->eta) ? r->times : r->eta);
     if (!isnan(r->eps) && n < len)
         n += (size_t)snprintf(out + n, len - n, ", eps %.4g", r->eps);
     if (r->batch > 0 && n < len)

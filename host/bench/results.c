@@ -79,6 +79,7 @@ static int take(mscope_results *r, const cJSON *o)
     text(o, "note", g->note, sizeof g->note);
     g->bands = (size_t)n;
     g->eta = num(rates, "eta", NAN);
+    g->times = num(rates, "times", NAN);
     g->eps = num(rates, "eps", strcmp(g->schedule, "sgd") == 0 ? 1 : NAN);
     g->batch = num(cJSON_GetObjectItemCaseSensitive(o, "params"), "batch", NAN);
     g->d = num(cJSON_GetObjectItemCaseSensitive(o, "params"), "d", NAN);

@@ -13,6 +13,7 @@ typedef struct mscope_result {
     char *key;                               /* settings without seed                                  */
     char note[900];                          /* what is to be known of the workload's origin, or ""     */
     char workload[32], schedule[32], semantics[16];
+    double times;                            /* of a recording's own eta; NaN: another rule            */
     double eta, eps, batch, d;               /* NaN where the schedule or workload has none             */
     size_t bands, seeds, diverged, points;
     double p[MSCOPE_BENCH_BANDS + 1], rows[MSCOPE_BENCH_BANDS + 1], horizon;

@@ -18,7 +18,8 @@
  * an identity, not an approximation, within the model; the end of the recorded run, the other candidate for a centre, is wherever its
  * schedule happened to stop. What it cannot say: it is in-sample (the gradients that train also judge); curvature across the
  * momentum, and how noise grows with distance, are not in it, so no largest stable rate may be read off it; and a row far from where
- * it was recorded meets gradients that are not those of the model that was trained.
+ * it was recorded meets gradients that are not those of the model that was trained. And best is one point for the whole
+ * recording: where the rest of the model moved on (the demo's readout does), rows that follow it leave best again and their risk rises.
  *
  *   trace_load.c   the messages of one table: rows by falling p, order of every step, recorded rates
  *   trace_fit.c    curvature, best, risks of the recorded run
