@@ -79,7 +79,7 @@ MAKEFLAGS += --no-print-directory
 Q = @echo '  $@';
 endif
 
-.PHONY: all check-arch arch-build core daemon host tests test check demo deps deps-optional help clean headers asan tsan valgrind cppcheck reproduce bench bench-bigram bench-text bench-publish bench-soak bench-verdicts bench-conflict bench-advice bench-kernels bench-step
+.PHONY: all check-arch arch-build core daemon host tests test check demo deps deps-optional help clean headers asan tsan valgrind cppcheck reproduce bench bench-bigram bench-text bench-publish bench-soak bench-verdicts bench-conflict bench-advice bench-kernels bench-step bench-path
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/libmomentscope.a $(BUILD)/libmomentscope.so $(PROGRAMS) ## build everything
@@ -181,6 +181,13 @@ bench-kernels: $(BUILD)/bench/kernels ## row kernels against a loop that only mo
 
 bench-bigram: all ## the full-size bigram protocol on real text, resumable; host/bench/bigram.sh has its settings
 	@BUILD=$(BUILD) host/bench/bigram.sh
+
+$(BUILD)/bench/path: $(call obj,$(addprefix tests/bench/,path.c path_daemon.c path_latency.c)) $(BUILD)/libmscope_daemon.a $(BUILD)/libmomentscope.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SAN) -o $@ $(filter %.o,$^) $(LDFLAGS) -Wl,--wrap=mscope_engine_message -Wl,--start-group $(BUILD)/libmscope_daemon.a $(BUILD)/libmomentscope.a -Wl,--end-group $(ZMQ_LIBS) -lm -pthread
+
+bench-path: $(BUILD)/bench/path ## from trainer to applied row and published record, against raw libzmq in the same run; JSON
+	@$(BUILD)/bench/path
 
 $(BUILD)/bench/publish: $(call obj,tests/bench/publish.c) $(BUILD)/libmscope_daemon.a $(BUILD)/libmomentscope.a
 	@mkdir -p $(@D)

@@ -74,11 +74,16 @@ static void slept(const mscope_ingest *in, uint64_t from, uint64_t to)
 static int drain(mscope_ingest *in, uint64_t *now, uint64_t deadline)
 {
     mscope_timing *t = &in->engine->timing;
+    size_t head = atomic_load_explicit(&in->engine->ring->head, memory_order_relaxed), was;
     int n = 0;
 
     while (n < BATCH && (*now < deadline || in->engine->publishing) && mscope_inbox_one(in->inbox, *now)) {
         uint64_t then = *now;
         n++;
+        was = head;
+        head = atomic_load_explicit(&in->engine->ring->head, memory_order_relaxed);
+        if (head != was)                     /* a message made records: out with them, the ACK may follow */
+            wake(in);
         *now = mscope_clock_ns();
         slept(in, then, *now);
         mscope_extreme_note(&t->message, *now - then);
