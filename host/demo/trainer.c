@@ -4,7 +4,7 @@
  * gradients go to the daemon, which follows in its own copy and publishes. Every few hundred steps a probe sends the
  * curvature along the momentum: one more pass over the same batch.
  *
- *     demo_trainer [--steps N] [--batch N] [--rate ETA] [--eps E] [--probe-every N] [--endpoint E] [--quiet] [FILE ...]
+ *     demo_trainer [--steps N] [--batch N] [--rate ETA] [--eps E] [--probe-every N] [--endpoint E | --alone] [--quiet] [FILE ...]
  */
 #include <errno.h>
 #include <getopt.h>
@@ -26,15 +26,15 @@
 
 static const char usage[] =
     "usage: demo_trainer [--steps N] [--batch N] [--rate ETA] [--eps E] [--readout-rate E]\n"
-    "                    [--probe-every N] [--endpoint E] [--quiet] [FILE ...]\n"
-    "Train a next-word model on FILEs, or on prose found on the machine, with momentscope attached.\n"
+    "                    [--probe-every N] [--endpoint E | --alone] [--quiet] [FILE ...]\n"
+    "Train a next-word model on FILEs, or on prose found on the machine, with momentscope attached (--alone: without).\n"
     "exit codes: 0 trained, 1 no text or no table, 2 wrong usage\n";
 
 typedef struct options {
     uint32_t steps, batch, probe_every;
     double eta, eps, readout;
     const char *endpoint;
-    int quiet;
+    int quiet, alone;
 } options;
 
 typedef struct run {
@@ -84,7 +84,7 @@ static int parse(options *o, int argc, char **argv)
     static const struct option known[] = {
         { "steps", 1, NULL, 's' },       { "batch", 1, NULL, 'b' },    { "rate", 1, NULL, 'r' },
         { "eps", 1, NULL, 'e' },         { "probe-every", 1, NULL, 'p' }, { "endpoint", 1, NULL, 'c' },
-        { "readout-rate", 1, NULL, 'w' }, { "quiet", 0, NULL, 'q' },   { "help", 0, NULL, 'h' },
+        { "readout-rate", 1, NULL, 'w' }, { "quiet", 0, NULL, 'q' },   { "alone", 0, NULL, 'a' },    { "help", 0, NULL, 'h' },
         { NULL, 0, NULL, 0 },
     };
     double x = 0;
@@ -119,6 +119,9 @@ static int parse(options *o, int argc, char **argv)
             break;
         case 'q':
             o->quiet = 1;
+            break;
+        case 'a':
+            o->alone = 1;
             break;
         case 'h':
             printf("%s", usage);
@@ -247,7 +250,7 @@ static int train(run *r)
         if (mscope_touch(r->table, r->now, r->opt.batch) != 0)
             return -1;
         look_up(r);
-        if (r->opt.probe_every && k % r->opt.probe_every == 0) {
+        if (r->client && r->opt.probe_every && k % r->opt.probe_every == 0) {
             model_gradient(&r->net, r->theta, r->next, r->grad);
             if (probe(r) < 0)
                 return -1;
@@ -258,7 +261,7 @@ static int train(run *r)
         if (mscope_step_begin(r->table, &step) != 0 ||
             mscope_apply(r->table, r->now, r->grad, NULL, r->opt.batch) != 0 || mscope_step_end(r->table) != 0)
             return -1;
-        if (mscope_client_push(r->client, r->handle, &step, r->now, r->grad, MSCOPE_F32, NULL, r->opt.batch) < 0)
+        if (r->client && mscope_client_push(r->client, r->handle, &step, r->now, r->grad, MSCOPE_F32, NULL, r->opt.batch) < 0)
             return -1;
         if (!r->opt.quiet && (k % 500 == 0 || k == r->opt.steps)) {
             printf("step %6u  loss %.3f  %5.1f s\n", k, shown / shown_steps, now_s() - started);
@@ -272,12 +275,13 @@ static int train(run *r)
 
 static void report(run *r)
 {
-    mscope_client_stats s;
+    mscope_client_stats s = { 0 };
     double V = 0;
 
-    if (mscope_client_flush(r->client, 5000) != 0)
+    if (r->client && mscope_client_flush(r->client, 5000) != 0)
         printf("the daemon did not acknowledge everything in 5 s\n");
-    mscope_client_stats_get(r->client, &s);
+    if (r->client)
+        mscope_client_stats_get(r->client, &s);
     for (unsigned b = 0; b <= MSCOPE_BANDS; b++) {
         mscope_band band;
 
@@ -294,7 +298,7 @@ int main(int argc, char **argv)
 
     if (parse(&r.opt, argc, argv) != 0)
         return 2;
-    if (start_client(&r) != 0)
+    if (!r.opt.alone && start_client(&r) != 0)
         return 2;
     if (text_read(&r.words, argv + optind, VOCABULARY) != 0)
         return 1;
@@ -312,7 +316,8 @@ int main(int argc, char **argv)
         return 1;
     }
     report(&r);
-    mscope_client_close(r.client, 1000);
+    if (r.client)
+        mscope_client_close(r.client, 1000);
     model_free(&r.net);
     text_free(&r.words);
     free(r.block);

@@ -1,0 +1,202 @@
+#!/usr/bin/python3
+"""trainer.py - what being watched costs a training loop, with a real daemon: JSON rows (see tests/bench/run)
+
+A small language model in PyTorch: an embedding of 16384 x 128 looked up 1024 or 6144 times a step, two dense layers sized to
+the same work, one thread. Sparse gradients go with momentum 0 (torch's own buffer of sparse gradients grows without end),
+dense ones with momentum 0.9. Three copies of the model take every step in turn: two alone (the noise of the
+method itself: A/A) and one attached.
+
+    inside our calls    processor time of the trainer's thread within momentscope, a step (wall time beside it in the JSON)
+    share               the same of that step's processor time
+    wall, thread        the attached copy's step against a lone copy's; target: the upper quartile of A/A in the same turns
+    probe               one probe against the two extra passes that it consists of
+    demo trainer        the C trainer, processor time of its process attached against --alone
+
+Checked: weights bit for bit those of the lone copy, nothing dropped, and R as the daemon publishes it against the weights.
+"""
+import os
+import re
+import resource
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..")]
+import measure
+
+try:
+    import numpy as np
+    import torch
+    import client_support
+except ImportError as e:
+    measure.cannot(f"{e.name} is not installed (python3-torch, python3-zmq, python3-msgpack)")
+import momentscope
+
+VOCABULARY, WIDTH, WARM, STEPS = 16384, 128, 6, 40
+# name, look-ups, hidden width and classes (what makes a step some 60 ms with the BLAS of the distribution), sparse gradients
+CASES = [("1024 rows, sparse", 1024, 128, 512, True), ("6144 rows, sparse", 6144, 64, 80, True), ("6144 rows, dense", 6144, 64, 80, False)]
+
+
+class Trainer:
+    """One copy of the model."""
+
+    def __init__(self, hidden, classes, sparse):
+        torch.manual_seed(1)
+        self.words = torch.nn.Embedding(VOCABULARY, WIDTH, sparse=sparse)
+        self.body = torch.nn.Sequential(torch.nn.Linear(WIDTH, hidden), torch.nn.ReLU(), torch.nn.Linear(hidden, classes))
+        self.model = torch.nn.ModuleDict({"words": self.words, "body": self.body})
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.1, momentum=0.0 if sparse else 0.9)
+        self.scope, self.inside, self.batch = None, [0, 0], None
+
+    def loss(self):
+        return torch.nn.functional.cross_entropy(self.body(self.words(self.batch[0])), self.batch[1])
+
+    def attach(self, daemon, **options):
+        self.scope = momentscope.attach(self.model, self.optimizer, endpoint=daemon.ingest, closure=self.loss,
+                                        reference="initial", **options)
+        guard = self.scope._guard            # everything momentscope does in a step goes through it, but the hook that
+                                             # notes dense look-ups
+
+        def timed(work, *args):
+            wall, cpu = time.perf_counter_ns(), time.thread_time_ns()
+            try:
+                return guard(work, *args)
+            finally:
+                self.inside[0] += time.thread_time_ns() - cpu
+                self.inside[1] += time.perf_counter_ns() - wall
+        self.scope._guard = timed
+        for t in self.scope.tables:
+            self._time_hook(t)
+
+    def _time_hook(self, table):
+        for hook in table.hooks:
+            hook.remove()
+
+        def timed(*args):
+            wall, cpu = time.perf_counter_ns(), time.thread_time_ns()
+            table._looked_up(*args)
+            self.inside[0] += time.thread_time_ns() - cpu
+            self.inside[1] += time.perf_counter_ns() - wall
+        table.hooks = [self.words.register_forward_hook(timed)]
+
+    def step(self, batch):
+        """(wall, thread's processor time, of it inside our calls, wall inside them) in ms"""
+        self.batch, self.inside = batch, [0, 0]
+        wall, cpu = time.perf_counter_ns(), time.thread_time_ns()
+        self.optimizer.zero_grad()
+        self.loss().backward()
+        self.optimizer.step()
+        if self.scope:
+            self.scope.step()
+        return [1e-6 * x for x in (time.perf_counter_ns() - wall, time.thread_time_ns() - cpu, *self.inside)]
+
+
+def same_weights(a, b):
+    return all(torch.equal(x, y) for x, y in zip(a.model.parameters(), b.model.parameters()))
+
+
+def shadow_right(trainer, ear, initial, step):
+    """The daemon's R is |theta - initial|^2 of the weights; float32 steps round alike here and there, sums to 1e-5."""
+    if not trainer.scope.flush(20):
+        return False
+    record = ear.table("words.weight", step)
+    truth = float(((trainer.words.weight.detach().double() - initial.double()) ** 2).sum())
+    return abs(record["R"] - truth) <= 1e-5 * truth and trainer.scope.stats()["steps_dropped"] == 0
+
+
+def bench_case(name, n, hidden, classes, sparse):
+    with client_support.Daemon() as daemon:
+        lone, again, ours = (Trainer(hidden, classes, sparse) for _ in range(3))
+        initial, ear = ours.words.weight.detach().clone(), client_support.Listener(daemon)
+        ours.attach(daemon)
+        generator = torch.Generator().manual_seed(2)
+        seen = {lone: [], again: [], ours: []}
+        for i in range(WARM + STEPS):
+            batch = (torch.randint(VOCABULARY, (n,), generator=generator), torch.randint(classes, (n,), generator=generator))
+            for k in range(3):
+                who = (lone, again, ours)[(i + k) % 3]
+                seen[who].append(who.step(batch))
+        checked = same_weights(lone, ours) and shadow_right(ours, ear, initial, WARM + STEPS)
+        ear.close()
+        ours.scope.close()
+    a, aa, b = (np.array(seen[who][WARM:]).T for who in (lone, again, ours))
+    measure.value("trainer", f"{name}: inside our calls", "ms", b[2], 0.15, checked, wall=float(np.median(b[3])))
+    measure.value("trainer", f"{name}: share of the step", "%", 100 * b[2] / b[1], 0.5, checked)
+    for k, what in ((0, "wall time"), (1, "thread's processor time")):
+        noise = float(np.percentile(aa[k] / a[k], 75))
+        measure.versus("trainer", f"{name}: {what} of a step, A/A", "ms", aa[k], a[k], "alone", aa[k] / a[k], None, "lower", checked)
+        measure.versus("trainer", f"{name}: {what} of a step, attached", "ms", b[k], a[k], "alone", b[k] / a[k], noise, "lower",
+                       checked)
+
+
+def bench_probe():
+    name, n, hidden, classes, sparse = CASES[0]
+    with client_support.Daemon() as daemon:
+        lone, ours = Trainer(hidden, classes, sparse), Trainer(hidden, classes, sparse)
+        initial, ear = ours.words.weight.detach().clone(), client_support.Listener(daemon)
+        ours.attach(daemon, probe_every=2)
+        generator, probes, passes, ratio = torch.Generator().manual_seed(2), [], [], []
+        for i in range(1, 41):
+            batch = (torch.randint(VOCABULARY, (n,), generator=generator), torch.randint(classes, (n,), generator=generator))
+            lone.step(batch)
+            before = ours.scope.probes
+            inside = ours.step(batch)[2]
+            if ours.scope.probes == before:
+                continue
+            cpu = time.thread_time_ns()
+            for _ in range(2):
+                lone.optimizer.zero_grad()
+                lone.loss().backward()
+            passes.append(1e-6 * (time.thread_time_ns() - cpu))
+            probes.append(inside)
+            ratio.append(probes[-1] / passes[-1])
+        checked = same_weights(lone, ours) and shadow_right(ours, ear, initial, 40)
+        ear.close()
+        ours.scope.close()
+    measure.versus("trainer", f"{name}: a step's calls with a probe", "ms", probes, passes, "two passes more", np.array(ratio), None,
+                   "lower", checked)
+
+
+def demo(daemon, *options):
+    """Processor seconds of the process, and what it says about itself."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    endpoint = ["--endpoint", daemon.ingest] if daemon else ["--alone"]
+    r = subprocess.run([os.path.join(client_support.BUILD, "demo_trainer"), "--quiet", "--steps", "1500", "--probe-every", "0",
+                        *endpoint, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    momentum = re.search(r"(\d+) dropped.*trainer (\S+)$", r.stdout, re.M)
+    return (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, momentum.groups() if momentum else None,
+            r.stderr or r.stdout)
+
+
+def bench_demo():
+    ours, peer, right = [], [], True
+    with client_support.Daemon() as daemon:
+        for i in range(8):
+            pair = {}
+            for attached in ((True, False) if i % 2 else (False, True)):
+                pair[attached], said, text = demo(daemon if attached else None)
+                if said is None:
+                    print("no demo trainer: " + text.strip(), file=sys.stderr)
+                    return
+                right &= said[0] == "0"
+                pair[attached, "said"] = said
+            right &= pair[True, "said"] == pair[False, "said"]
+            ours.append(pair[True])
+            peer.append(pair[False])
+    ours, peer = np.array(ours), np.array(peer)
+    measure.versus("trainer", "C demo trainer, processor time of 1500 steps", "s", ours, peer, "--alone", ours / peer, 1.01, "lower",
+                   right)
+
+
+def main():
+    torch.set_num_threads(1)
+    for case in CASES:
+        bench_case(*case)
+    bench_probe()
+    bench_demo()
+
+
+if __name__ == "__main__":
+    main()
