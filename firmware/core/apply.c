@@ -217,6 +217,8 @@ static void run_chunk(void *arg, size_t piece)
         job.known = c->end - k;
         job.late = 0;
         for (job.n = 0; job.n < MSCOPE_JOB_ROWS && k + job.n < c->end && summed < t->summed; job.n++) {
+            if (k + job.n + 32 < c->end)         /* since they were grouped, their records may have left the cache */
+                __builtin_prefetch(&t->row[t->scratch.row[k + job.n + 32]], 1);
             c->g[job.n] = gather(a, c, t->scratch.unique[k + job.n], &summed, &c->seen[job.n]);
             job.late |= (uint64_t)leave(t, c, job.row[job.n], &c->idle[job.n]) << job.n;
         }

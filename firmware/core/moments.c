@@ -190,10 +190,10 @@ void mscope_total_leave(mscope_total *t, const mscope_tally *y)
     combine(t, &y->sum, -1.0, &err);
 }
 
-void mscope_total_advance(mscope_total *t, const mscope_map *a)
+void mscope_total_advance(mscope_total *t, const mscope_map *a, unsigned products)
 {
     double e11 = fabs(a->a11), e12 = fabs(a->a12), e21 = fabs(a->a21), e22 = fabs(a->a22);
-    double er = t->er, ev = t->ev, ec = t->ec, step = 24.0 * U, e2, m2;
+    double er = t->er, ev = t->ev, ec = t->ec, step = U * (6.0 * products + 24.0), e2, m2;
 
     /* A total may stand a little below what its error allows: take magnitudes of sum plus bound. */
     mscope_moments top = t->sum;

@@ -58,7 +58,7 @@ void mscope_total_add(mscope_total *t, const mscope_moments *x, const mscope_row
 void mscope_total_sub(mscope_total *t, const mscope_moments *x, const mscope_row_error *err);
 void mscope_total_join(mscope_total *t, const mscope_tally *y);
 void mscope_total_leave(mscope_total *t, const mscope_tally *y);
-void mscope_total_advance(mscope_total *t, const mscope_map *a);
+void mscope_total_advance(mscope_total *t, const mscope_map *a, unsigned products);
 void mscope_total_fresh(mscope_total *t);            /* the sums were just recomputed: remember their bounds */
 int mscope_total_stale(const mscope_total *t);       /* a bound passed 1e-9 and a resum would help */
 

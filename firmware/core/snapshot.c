@@ -215,6 +215,7 @@ int mscope_snapshot_write(mscope_table *t, mscope_sink sink, void *ctx)
 
     if (t->open)
         return mscope_refuse(t, MSCOPE_ESTATE, "snapshot inside a step", 0, 1, 0, 0);
+    mscope_accounts_bring(t);
     crc_init(&s);
     s.err = head(&s, t);
     state(&s, t);
@@ -261,6 +262,7 @@ int mscope_snapshot_read(mscope_table *t, mscope_source source, void *ctx)
         return mscope_refuse(t, MSCOPE_EPROTO, "snapshot crc", 0, have, crc, crc);
     if (!sound(t))
         return mscope_refuse(t, MSCOPE_EPROTO, "snapshot contents", 0, 0, 0, 0);
+    mscope_accounts_stamp(t);                    /* they were written as of then */
     for (size_t k = 0; k < (size_t)MSCOPE_BANDS * t->cfg.acf_rows; k++)
         t->acf_busy[k / t->cfg.acf_rows] += t->slot[k].busy != 0;
     return MSCOPE_OK;

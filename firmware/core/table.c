@@ -41,10 +41,13 @@ int mscope_table_seek(mscope_table *t, uint64_t steps)
     if (t->base == t->schedule.now) {            /* no step yet: every clock stands at the base */
         t->base = steps;
         mscope_schedule_seek(&t->schedule, steps);
+        mscope_accounts_stamp(t);
         return MSCOPE_OK;
     }
     mscope_catch_up(t, NULL, 0, t->cfg.rows);
+    mscope_accounts_bring(t);
     mscope_schedule_seek(&t->schedule, steps);
+    mscope_accounts_stamp(t);
     for (uint32_t i = 0; i < t->cfg.rows; i++)
         t->row[i].clock = mscope_now(t);
     return MSCOPE_OK;
@@ -99,44 +102,25 @@ int mscope_step_begin(mscope_table *t, const mscope_step *step)
         if (err)
             return err;
     }
-    t->step = *step;
-    t->idle = mscope_step_idle(step, t->cfg.form, t->cfg.nesterov, t->made);
-    t->kick = mscope_step_kick(step, t->cfg.form, t->cfg.nesterov, t->made);
+    if (t->idle_of != t->made + 1 || memcmp(&t->step, step, sizeof *step) != 0) {
+        t->step = *step;
+        t->idle = mscope_step_idle(step, t->cfg.form, t->cfg.nesterov, t->made);
+        t->kick = mscope_step_kick(step, t->cfg.form, t->cfg.nesterov, t->made);
+        t->idle_of = t->made + 1;
+    }
     t->open = 1;
     t->applied = 0;
     return MSCOPE_OK;
 }
 
-/* Advance every total through the step, then let the active rows back in. */
-static void advance(mscope_account *a, const mscope_map *idle)
-{
-    mscope_total *total = &a->total;
-
-    if (total->sum.r != 0.0 || total->sum.v != 0.0 || total->sum.ss != 0.0 || total->er != 0.0)
-        mscope_total_advance(total, idle);
-    if (a->joined.rows == 0)
-        return;
-    mscope_total_join(total, &a->joined);
-    memset(&a->joined, 0, sizeof a->joined);
-}
-
-static void advance_totals(mscope_table *t)
-{
-    mscope_map idle = mscope_map_round(&t->idle);
-
-    for (unsigned b = 0; b < MSCOPE_TOTALS; b++) {
-        advance(&t->band[b].live, &idle);
-        if (t->passed)
-            advance(&t->band[b].passed, &idle);
-    }
-}
-
 /* Every row is looked at once in history/2 steps, and brought along when it is older than that: so no clock is
- * ever older than the history, and a row silent for ever costs one visit in history/2 steps. */
+ * ever older than the history, and a row silent for ever costs one visit in history/2 steps. Totals as well. */
 static void sweep(mscope_table *t)
 {
     uint32_t half = t->schedule.history / 2, visits = (t->cfg.rows + half - 1) / half;
 
+    if ((mscope_now(t) & (half - 1)) == 0)
+        mscope_accounts_bring(t);
     for (uint32_t k = 0; k < visits; k++) {
         mscope_row_record *x = &t->row[t->sweep];
 
@@ -153,8 +137,8 @@ int mscope_step_end(mscope_table *t)
 {
     if (!t->open)
         return mscope_refuse(t, MSCOPE_ESTATE, "end outside a step", 0, 0, 1, 1);
-    advance_totals(t);
     mscope_schedule_push(&t->schedule, &t->idle);
+    mscope_accounts_join(t);
     if (t->step.eps < 1.0)
         t->made = 1;
     t->open = 0;

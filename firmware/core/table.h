@@ -41,6 +41,7 @@ typedef struct mscope_decay_record {         /* moments against the reference ro
 
 typedef struct mscope_account {      /* what is known of a band's rows without looking at them */
     mscope_total total;
+    uint64_t at;                     /* step the total stands at: it follows when it is next needed */
     mscope_tally joined;             /* rows that enter the total at the end of the open step */
     uint64_t updates;
     uint32_t rows, idle;
@@ -122,6 +123,8 @@ struct mscope_table {
     mscope_step step;                /* the open or last step */
     mscope_map_dd idle;
     mscope_kick kick;
+    int idle_of;                     /* idle and kick are those of `step` with made = idle_of - 1; 0: of none */
+    uint64_t joining;                /* bit b: rows wait to join band[b] */
     uint32_t sweep;                  /* next row the sweep looks at */
     uint32_t passed;                 /* rows the running resum has passed; 0: none runs */
     mscope_band_state band[MSCOPE_TOTALS];
@@ -186,6 +189,12 @@ void mscope_catch_up(mscope_table *t, const uint32_t *rows, uint32_t first, size
 
 /* The catch-up map in increment form; momentum that has decayed below anything it can do is flushed to 0. */
 mscope_idle mscope_row_idle(const mscope_table *t, const mscope_row_record *row, const mscope_map *span);
+
+/* Bring an account's total, or all of them, to now; let the rows in that wait for the end of the step. */
+void mscope_account_bring(const mscope_table *t, mscope_account *a);
+void mscope_accounts_bring(mscope_table *t);
+void mscope_accounts_join(mscope_table *t);
+void mscope_accounts_stamp(mscope_table *t);         /* they stand at now, which was moved */
 
 /* A row's moments leave (sign -1) or enter (+1) the accounts it is in. */
 void mscope_account_change(mscope_table *t, uint32_t row, double sign, const mscope_moments *x,

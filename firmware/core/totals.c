@@ -14,12 +14,61 @@ static int refuse_open(mscope_table *t, const char *what)
 
 /* -- entering and leaving --------------------------------------------------------------- */
 
-static void change(mscope_total *t, double sign, const mscope_moments *x, const mscope_row_error *err)
+void mscope_account_bring(const mscope_table *t, mscope_account *a)
 {
+    const mscope_moments *sum = &a->total.sum;
+
+    if (a->at == t->schedule.now)
+        return;
+    if (sum->r != 0.0 || sum->v != 0.0 || sum->ss != 0.0 || a->total.er != 0.0) {
+        mscope_map span = mscope_schedule_recall(&t->schedule, a->at);
+
+        mscope_total_advance(&a->total, &span, mscope_span_products(t->schedule.now - a->at));
+    }
+    a->at = t->schedule.now;
+}
+
+void mscope_accounts_bring(mscope_table *t)
+{
+    for (unsigned b = 0; b < MSCOPE_TOTALS; b++) {
+        mscope_account_bring(t, &t->band[b].live);
+        if (t->passed)
+            mscope_account_bring(t, &t->band[b].passed);
+    }
+}
+
+void mscope_accounts_stamp(mscope_table *t)
+{
+    for (unsigned b = 0; b < MSCOPE_TOTALS; b++)
+        t->band[b].live.at = t->band[b].passed.at = t->schedule.now;
+}
+
+static void let_in(const mscope_table *t, mscope_account *a)
+{
+    if (a->joined.rows == 0)
+        return;
+    mscope_account_bring(t, a);
+    mscope_total_join(&a->total, &a->joined);
+    memset(&a->joined, 0, sizeof a->joined);
+}
+
+void mscope_accounts_join(mscope_table *t)
+{
+    for (; t->joining; t->joining &= t->joining - 1) {
+        mscope_band_state *b = &t->band[__builtin_ctzll(t->joining)];
+
+        let_in(t, &b->live);
+        let_in(t, &b->passed);
+    }
+}
+
+static void change(const mscope_table *t, mscope_account *a, double sign, const mscope_moments *x, const mscope_row_error *err)
+{
+    mscope_account_bring(t, a);
     if (sign > 0.0)
-        mscope_total_add(t, x, err);
+        mscope_total_add(&a->total, x, err);
     else
-        mscope_total_sub(t, x, err);
+        mscope_total_sub(&a->total, x, err);
 }
 
 void mscope_account_change(mscope_table *t, uint32_t row, double sign, const mscope_moments *x,
@@ -27,9 +76,9 @@ void mscope_account_change(mscope_table *t, uint32_t row, double sign, const msc
 {
     mscope_band_state *b = &t->band[t->row[row].total];
 
-    change(&b->live.total, sign, x, err);
+    change(t, &b->live, sign, x, err);
     if (row < t->passed)
-        change(&b->passed.total, sign, x, err);
+        change(t, &b->passed, sign, x, err);
 }
 
 static void tally_add(mscope_tally *to, const mscope_tally *x)
@@ -46,11 +95,12 @@ static void tally_add(mscope_tally *to, const mscope_tally *x)
     to->rows += x->rows;
 }
 
-static void enter_flow(mscope_account *a, const mscope_flow *f, int open)
+static void enter_flow(const mscope_table *t, mscope_account *a, const mscope_flow *f)
 {
+    mscope_account_bring(t, a);
     if (f->left.rows)
         mscope_total_leave(&a->total, &f->left);
-    if (f->joined.rows && open)
+    if (f->joined.rows && t->open)
         tally_add(&a->joined, &f->joined);
     else if (f->joined.rows)
         mscope_total_join(&a->total, &f->joined);
@@ -87,9 +137,11 @@ void mscope_accounts_settle(mscope_table *t, size_t chunks)
 
                 if (f->left.rows == 0 && f->joined.rows == 0)
                     continue;
-                enter_flow(&s->live, f, t->open);
+                enter_flow(t, &s->live, f);
                 if (passed)
-                    enter_flow(&s->passed, f, t->open);
+                    enter_flow(t, &s->passed, f);
+                if (t->open)
+                    t->joining |= (uint64_t)1 << b;
                 memset(f, 0, sizeof *f);
             }
             if (c->window[b].updates > 0.0) {
@@ -132,8 +184,8 @@ static mscope_rates note_silence(mscope_table *t, uint32_t row)
         mscope_moments x = mscope_row_moments_now(t, row, &err);
 
         mscope_acf_forget(t, row);
-        mscope_total_sub(&t->band[r->total].live.total, &x, &err);
-        mscope_total_add(&t->band[total].live.total, &x, &err);
+        change(t, &t->band[r->total].live, -1.0, &x, &err);
+        change(t, &t->band[total].live, 1.0, &x, &err);
         r->total = (uint8_t)total;
     }
     return now;
@@ -197,6 +249,8 @@ int mscope_table_resum_slice(mscope_table *t, uint32_t rows)
     if (t->passed == 0)
         for (unsigned b = 0; b < MSCOPE_TOTALS; b++)
             memset(&t->band[b].passed, 0, sizeof t->band[b].passed);
+    for (unsigned b = 0; b < MSCOPE_TOTALS; b++)
+        mscope_account_bring(t, &t->band[b].passed);
     for (; t->passed < end; t->passed++)
         pass(t, t->passed);
     enter_slice(t);
@@ -220,8 +274,9 @@ int mscope_table_resum(mscope_table *t)
     return done < 0 ? done : MSCOPE_OK;
 }
 
-int mscope_table_stale(const mscope_table *t)
+int mscope_table_stale(mscope_table *t)
 {
+    mscope_accounts_bring(t);
     for (unsigned b = 0; b < MSCOPE_TOTALS; b++)
         if (mscope_total_stale(&t->band[b].live.total))
             return 1;
@@ -233,8 +288,8 @@ int mscope_table_stale(const mscope_table *t)
 int mscope_table_band(mscope_table *t, unsigned b, mscope_band *out)
 {
     unsigned at = b == MSCOPE_BAND_SILENT ? MSCOPE_SILENT_TOTAL : b + 1;
-    const mscope_band_state *s;
-    const mscope_account *a;
+    mscope_band_state *s;
+    mscope_account *a;
     int err = refuse_open(t, "read inside a step");
 
     if (err)
@@ -243,6 +298,7 @@ int mscope_table_band(mscope_table *t, unsigned b, mscope_band *out)
         return mscope_refuse(t, MSCOPE_EINVAL, "band", 0, b, 0, MSCOPE_BANDS - 1);
     s = &t->band[at];
     a = &s->live;
+    mscope_account_bring(t, a);
     memset(out, 0, sizeof *out);
     out->step = t->schedule.now;
     out->updates = a->updates;

@@ -249,7 +249,7 @@ MSCOPE_MUST_CHECK int mscope_table_resum(mscope_table *t);
 MSCOPE_MUST_CHECK int mscope_table_resum_slice(mscope_table *t, uint32_t rows);
 
 /* mscope_table_stale - 1: the bound of some band passed 1e-9 of its total, and a resum would lower it.  Cost O(bands) */
-int mscope_table_stale(const mscope_table *t);
+int mscope_table_stale(mscope_table *t);
 
 /* mscope_table_band - one band now. Totals are as streamed: R_err, V_err, C_err say how good they are. Rates of rows silent
  * since the last pass of a resum are as of that pass. With MSCOPE_STATISTICS_NONE R, V, C and their bounds are NaN.
