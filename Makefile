@@ -96,18 +96,19 @@ $(BUILD)/obj/%.o: %.c Makefile
 
 # On x86 the wider twins need their instructions enabled, each for its one file (WIDE=0: do without); elsewhere SIMDe maps
 # them. -O3 unrolls the few vectors of a block and moves what does not change out of the loops; bits do not depend on it, and
-# where a width is made of plain C it would take the compiler minutes.
+# where a width is made of plain C, or instrumented, it would take the compiler minutes.
 WIDE ?= 1
+UNROLL = $(if $(SAN),-O0,-O3)
 ifneq ($(ONLY_REF),1)
-EXTRA_kern_ref  = -O3
+EXTRA_kern_ref  = $(UNROLL)
 endif
-EXTRA_kern_v128 = $(if $(filter x86_64 i%86 aarch64,$(ARCH)),-O3,-O1)
+EXTRA_kern_v128 = $(if $(filter x86_64 i%86 aarch64,$(ARCH)),$(UNROLL),-O1)
 EXTRA_kern_v256 = -O1
 EXTRA_kern_v512 = -O1
 ifneq ($(filter x86_64 i%86,$(ARCH)),)
 EXTRA_kern_v128 += -Wno-psabi
-EXTRA_kern_v256  = $(if $(filter 1,$(WIDE)),-O3 -mavx2,-O1 -Wno-psabi)
-EXTRA_kern_v512  = $(if $(filter 1,$(WIDE)),-O3 -mavx512f,-O1 -Wno-psabi)
+EXTRA_kern_v256  = $(if $(filter 1,$(WIDE)),$(UNROLL) -mavx2,-O1 -Wno-psabi)
+EXTRA_kern_v512  = $(if $(filter 1,$(WIDE)),$(UNROLL) -mavx512f,-O1 -Wno-psabi)
 endif
 
 $(BUILD)/libmscope_core.a: $(call obj,$(CORE_SRC))

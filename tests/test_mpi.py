@@ -10,7 +10,7 @@ WHY_NOT = None if MPIRUN and os.path.exists(os.path.join(BUILD, "momentscope_mpi
 ENV = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", OMPI_MCA_rmaps_base_oversubscribe="1",
            OMPI_MCA_btl_vader_single_copy_mechanism="none", OMPI_MCA_plm_rsh_agent="false")
 SMALL = ["vocab-ls", "--grid", "rows=64", "--grid", "d=8", "--grid", "batch=16"]
-SWEEP = ["run", *SMALL, "--grid", "eta=0.2:1:x6", "--seeds", "4", "--steps", "3000"]
+SWEEP = ["run", *SMALL, "--grid", "eta=0.2:1:x6", "--seeds", "4", "--steps", "15000"]
 
 
 def ranks(n, *args, scope=SCOPE):

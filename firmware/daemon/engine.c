@@ -263,7 +263,7 @@ static int check_session(const mscope_header *h, const mscope_session *ses, msco
 static int find_lane(const mscope_engine *e, const mscope_header *h, const mscope_lane_where *w, const mscope_lane **out,
                      mscope_refusal *why)
 {
-    for (unsigned i = 0; i < MSCOPE_LANES; i++) {
+    for (unsigned i = 0; i < MSCOPE_LANE_PLACES; i++) {
         *out = &e->lanes[i];
         if ((*out)->at != NULL && (*out)->session == h->session && (*out)->id == w->lane)
             return 0;
@@ -280,7 +280,7 @@ static int from_lane(mscope_engine *e, const mscope_lane *lane, const mscope_lan
     int err = mscope_lane_where_check(w, lane->len, why);
 
     for (unsigned i = 0; i < w->parts && !err; i++) {
-        f[i] = (mscope_frame){ lane->at + w->part[i].offset, w->part[i].len };
+        f[i] = (mscope_frame){ lane->at + w->part[i].offset, (size_t)w->part[i].len };
         e->count.bytes_in += w->part[i].len;
     }
     return err;

@@ -14,7 +14,7 @@
 #include "ring.h"
 
 #define MSCOPE_SESSIONS 256
-#define MSCOPE_LANES 64
+#define MSCOPE_LANE_PLACES 64
 #define MSCOPE_FRAMES 8              /* most frames of a message that are looked at              */
 
 typedef struct mscope_engine_config {
@@ -114,7 +114,7 @@ typedef struct mscope_engine {
     mscope_outside *outside;
     uint64_t epoch, start_ns;
     mscope_session sessions[MSCOPE_SESSIONS];
-    mscope_lane lanes[MSCOPE_LANES];
+    mscope_lane lanes[MSCOPE_LANE_PLACES];
     mscope_shadow *shadows;          /* cfg.max_tables                                           */
     uint64_t bytes;                  /* mapped for tables                                        */
     mscope_counters count;

@@ -20,7 +20,7 @@
 #include "log.h"
 
 #define TMPFS 0x01021994             /* statfs: memfd without huge pages of its own            */
-enum { LISTENER = MSCOPE_LANES, EVENTS = 16, FILES = 4 };
+enum { LISTENER = MSCOPE_LANE_PLACES, EVENTS = 16, FILES = 4 };
 
 int mscope_lanes_init(mscope_lanes *l, mscope_engine *engine, int listener)
 {
@@ -50,7 +50,7 @@ static void let_go(mscope_lane *x)
 
 void mscope_lanes_fini(mscope_lanes *l)
 {
-    for (unsigned i = 0; i < MSCOPE_LANES; i++)
+    for (unsigned i = 0; i < MSCOPE_LANE_PLACES; i++)
         let_go(&l->engine->lanes[i]);
     if (l->epoll >= 0)
         (void)close(l->epoll);
@@ -59,7 +59,7 @@ void mscope_lanes_fini(mscope_lanes *l)
 
 void mscope_lanes_sweep(mscope_lanes *l)
 {
-    for (unsigned i = 0; i < MSCOPE_LANES; i++) {
+    for (unsigned i = 0; i < MSCOPE_LANE_PLACES; i++) {
         mscope_lane *x = &l->engine->lanes[i];
         const mscope_session *ses = x->at != NULL ? mscope_session_find(l->engine, x->session) : NULL;
         if (x->at != NULL && (ses == NULL || ses->left))
@@ -82,7 +82,7 @@ static mscope_lane *place(mscope_engine *e)
 {
     mscope_lane *oldest = NULL;
 
-    for (unsigned i = 0; i < MSCOPE_LANES; i++) {
+    for (unsigned i = 0; i < MSCOPE_LANE_PLACES; i++) {
         mscope_lane *x = &e->lanes[i];
         if (!x->used)
             return x;
@@ -104,7 +104,7 @@ static void welcome(mscope_lanes *l, uint64_t now_ns)
         return;
     if (!same_user(fd) || (x = place(l->engine)) == NULL) {
         mscope_log(MSCOPE_LOG_WARN, "lane", "a connection of another user, or one too many (at most %d): closed",
-                   MSCOPE_LANES);
+                   MSCOPE_LANE_PLACES);
         (void)close(fd);
         return;
     }
@@ -194,17 +194,17 @@ static int accept_offer(mscope_engine *e, mscope_lane *x, const uint8_t *packet,
         err = check_file(file, files, &o, why);
     if (err)
         return err;
-    at = mmap(NULL, o.bytes, PROT_READ, MAP_SHARED, file, 0);
+    at = mmap(NULL, (size_t)o.bytes, PROT_READ, MAP_SHARED, file, 0);
     if (at == MAP_FAILED)
         return mscope_refusal_set(why, MSCOPE_ENOMEM, "bytes", "memory the system can map", strerror(errno), "%llu",
                                   (unsigned long long)o.bytes);
-    for (unsigned i = 0; i < MSCOPE_LANES; i++)      /* a session has one lane: its last */
+    for (unsigned i = 0; i < MSCOPE_LANE_PLACES; i++)      /* a session has one lane: its last */
         if (e->lanes[i].at != NULL && e->lanes[i].session == o.session)
             let_go(&e->lanes[i]);
     x->session = o.session;
     x->id = o.lane;
     x->at = at;
-    x->len = o.bytes;
+    x->len = (size_t)o.bytes;
     return 0;
 }
 

@@ -106,16 +106,17 @@ static mscope_engine_config engine_config(const mscope_options *o)
 static int set_up(daemon_memory *d, const mscope_options *o)
 {
     const mscope_engine_config cfg = engine_config(o);
-    size_t records = power_above(o->max_tables * (2 * MSCOPE_BANDS + 1) + 64);
+    size_t tables = (size_t)o->max_tables, replay_bytes = (size_t)o->replay_bytes;      /* in range: options.c */
+    size_t records = power_above(tables * (2 * MSCOPE_BANDS + 1) + 64);
     struct timespec ts;
-    mscope_shadow *shadows = map(o->max_tables * sizeof *shadows, o->realtime);
+    mscope_shadow *shadows = map(tables * sizeof *shadows, o->realtime);
     mscope_record *slots;
-    uint8_t *replay = map(o->replay_bytes, o->realtime);
+    uint8_t *replay = map(replay_bytes, o->realtime);
 
     if (records > 65536)
         records = 65536;
     slots = map(records * sizeof *slots, o->realtime);
-    d->publisher.topic_slots = power_above(2 * (o->max_tables * (2 * MSCOPE_BANDS + 1) + 2));
+    d->publisher.topic_slots = power_above(2 * (tables * (2 * MSCOPE_BANDS + 1) + 2));
     d->publisher.topics = map(d->publisher.topic_slots * sizeof *d->publisher.topics, o->realtime);
     if (shadows == NULL || slots == NULL || replay == NULL || d->publisher.topics == NULL ||
         mscope_ring_init(&d->ring, slots, records) != 0)
@@ -125,7 +126,7 @@ static int set_up(daemon_memory *d, const mscope_options *o)
                        (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec, mscope_clock_ns());
     d->publisher.ring = &d->ring;
     d->publisher.outside = &d->outside;
-    mscope_replay_init(&d->publisher.replay, replay, o->replay_bytes, NULL);
+    mscope_replay_init(&d->publisher.replay, replay, replay_bytes, NULL);
     d->publisher.wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     d->saver.work_fd = d->log.wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     d->saver.done_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

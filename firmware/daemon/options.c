@@ -12,6 +12,12 @@
 #include "bind.h"
 #include "mscope/wire.h"
 
+#if SIZE_MAX > 0xffffffffu
+#define REPLAY_MOST 1e11
+#else
+#define REPLAY_MOST 1e9              /* what 32 bits can map */
+#endif
+
 enum type { TEXT, ENDPOINT, REAL, COUNT, BYTES, POWER, FLAG, LEVEL };
 
 typedef struct option {
@@ -42,7 +48,7 @@ static const option options[] = {
     { "credit-frames", COUNT, AT(credit_frames), 1, 65536, "N", "frames a trainer may have unacknowledged (64)" },
     { "credit-bytes", BYTES, AT(credit_bytes), 4096, 1e12, "BYTES", "bytes a trainer may have unacknowledged (64M)" },
     { "history", POWER, AT(history), 16, 16777216, "STEPS", "steps kept to catch silent rows up from; 0: 16384 (0)" },
-    { "replay-bytes", BYTES, AT(replay_bytes), 65536, 1e11, "BYTES", "telemetry kept for replay (32M)" },
+    { "replay-bytes", BYTES, AT(replay_bytes), 65536, REPLAY_MOST, "BYTES", "telemetry kept for replay (32M)" },
     { "allow-remote", FLAG, AT(allow_remote), 0, 0, NULL, "bind endpoints that other machines can reach (no encryption)" },
     { "realtime", FLAG, AT(realtime), 0, 0, NULL, "lock memory, fault it in, SCHED_FIFO: what is allowed, the rest is said" },
     { "cpu", COUNT, AT(cpu), 0, 1023, "N", "keep the engine's thread on this processor (any)" },

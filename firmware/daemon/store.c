@@ -262,7 +262,7 @@ int mscope_store_get_hello(struct source *src, mscope_hello *hello, uint32_t *hi
 {
     uint8_t bytes[MSCOPE_HELLO_MAX];
     mscope_refusal why = { .text = "cut short" };
-    uint64_t n = get(src, 4);
+    size_t n = (size_t)get(src, 4);              /* 4 bytes */
 
     if (n > sizeof bytes || get_bytes(src, bytes, n) || mscope_hello_decode(bytes, n, hello, &why))
         return MSCOPE_EPROTO;
