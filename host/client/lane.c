@@ -22,6 +22,7 @@
 enum { FRAMES = 8, RETRY_MS = 1000, REFUSED_MS = 30000 };
 #define RING_MIN ((uint64_t)1 << 20)
 #define RING_MAX ((uint64_t)64 << 20)
+#define WARM ((size_t)4 << 20)       /* of the ring, present from the start */
 
 static uint64_t round_up(uint64_t n, uint64_t to)
 {
@@ -111,6 +112,10 @@ static int make_ring(mscope_lane *l, uint64_t bytes)
     (void)fcntl(l->memory, F_ADD_SEALS, F_SEAL_FUTURE_WRITE);    /* nobody else will map it for writing; since 5.1 */
 #endif
     (void)madvise(at, bytes, MADV_DONTFORK);
+#ifdef MADV_POPULATE_WRITE
+    /* the first steps need not fault their pages in one by one; since 5.14 */
+    (void)madvise(at, bytes < WARM ? bytes : WARM, MADV_POPULATE_WRITE);
+#endif
     l->at = at;
     l->len = bytes;
     return 0;
