@@ -144,19 +144,40 @@ static int start_table(run *r)
     return 0;
 }
 
-static int start_client(run *r)
+/* The client reads rows to heal a daemon that was started anew: bring them to now first. */
+static void settle(void *ctx, uint32_t first, uint32_t n)
+{
+    run *r = ctx;
+    uint32_t row[256];
+
+    for (uint32_t done = 0, k; done < n; done += k) {
+        for (k = 0; k < 256 && k < r->opt.batch && done + k < n; k++)
+            row[k] = first + done + k;
+        if (mscope_touch(r->table, row, k) != 0)
+            return;
+    }
+}
+
+static int open_client(run *r)
 {
     mscope_client_options copt = { .endpoint = r->opt.endpoint, .name = "demo trainer" };
-    mscope_attach_info info = { .table = "embedding", .rows = VOCABULARY, .dim = WIDTH, .capacity = r->opt.batch,
-                                .nll = 1, .acf_rows = 16, .fresh = 1 };
+    mscope_refusal why;
 
-    if (mscope_client_open(&r->client, &copt) != 0) {
-        fprintf(stderr, "demo_trainer: --endpoint %s: must be ipc://PATH or tcp://HOST:PORT\n",
-                r->opt.endpoint ? r->opt.endpoint : "(the default)");
-        return -1;
-    }
-    r->handle = mscope_client_attach(r->client, &info);
-    return r->handle < 0 ? -1 : 0;
+    if (mscope_client_open(&r->client, &copt) == 0)
+        return 0;
+    mscope_client_fault(&why);
+    fprintf(stderr, "demo_trainer: %s: %s is outside %s: %s\n", why.field, why.value, why.range, why.text);
+    return -1;
+}
+
+static int attach(run *r)
+{
+    mscope_attach_info info = { .table = "embedding", .rows = VOCABULARY, .dim = WIDTH, .capacity = r->opt.batch,
+                                .nll = 1, .acf_rows = 16, .fresh = 1, .theta = mscope_theta(r->table),
+                                .m = mscope_momentum(r->table), .settle = settle, .settle_ctx = r };
+
+    r->handle = r->client ? mscope_client_attach(r->client, &info) : -1;
+    return r->client && r->handle < 0 ? -1 : 0;
 }
 
 static int start(run *r)
@@ -175,7 +196,7 @@ static int start(run *r)
         return -1;
     if (model_init(&r->net, VOCABULARY, WIDTH, r->opt.batch, 7) != 0 || start_table(r) != 0)
         return -1;
-    return 0;
+    return attach(r);
 }
 
 static void draw_batch(run *r)
@@ -278,10 +299,17 @@ static void report(run *r)
     mscope_client_stats s = { 0 };
     double V = 0;
 
-    if (r->client && mscope_client_flush(r->client, 5000) != 0)
-        printf("the daemon did not acknowledge everything in 5 s\n");
+    int late = r->client && mscope_client_flush(r->client, 5000) != 0;
+
     if (r->client)
         mscope_client_stats_get(r->client, &s);
+    if (late && s.connected && s.frames_unacked == 0)
+        printf("the daemon's copy is not exact: it lacks steps or rows\n");
+    else if (late)
+        printf("%llu frames were not acknowledged%s\n", (unsigned long long)s.frames_unacked,
+               s.connected ? " in 5 s" : ": no daemon is connected");
+    if (s.last_error.code)
+        printf("the daemon refused %s = %s: %s\n", s.last_error.field, s.last_error.value, s.last_error.text);
     for (unsigned b = 0; b <= MSCOPE_BANDS; b++) {
         mscope_band band;
 
@@ -298,7 +326,7 @@ int main(int argc, char **argv)
 
     if (parse(&r.opt, argc, argv) != 0)
         return 2;
-    if (!r.opt.alone && start_client(&r) != 0)
+    if (!r.opt.alone && open_client(&r) != 0)
         return 2;
     if (text_read(&r.words, argv + optind, VOCABULARY) != 0)
         return 1;
