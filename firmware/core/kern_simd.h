@@ -4,6 +4,8 @@
  * KERN_USABLE. Rows go by in blocks of 16 coordinates; what is left of one is a block with masked sums where the processor has
  * masks, and goes to the reference elsewhere. Rows of 1, 2 and 4 coordinates are packed (kern_narrow.h). The states with
  * float64 in them use the reference.                                                                           */
+#include <string.h>
+
 #include "core/kern_job.h"
 #include "core/kern_vec.h"
 
@@ -64,8 +66,11 @@ static __attribute__((noinline)) vf load_some(const float *p, unsigned n)
             quad[i] = _mm_loadu_ps(p + 4 * i);
     if (rest) {
         const float *q = p + 4 * whole;
-        __m128 last = rest == 1 ? _mm_load_ss(q) : _mm_castpd_ps(_mm_load_sd((const double *)(const void *)q));
+        double pair = 0.0;
+        __m128 last;
 
+        memcpy(&pair, q, (rest == 1 ? 1 : 2) * sizeof *q);       /* q is aligned as a float alone */
+        last = _mm_castpd_ps(_mm_set_sd(pair));
         if (rest == 3)
             last = _mm_movelh_ps(last, _mm_load_ss(q + 2));
         for (unsigned i = 0; i < 4; i++)

@@ -163,30 +163,46 @@ static int take_stock(mscope_table *t)
     return mscope_table_resum(t);
 }
 
-int mscope_table_init(mscope_table **out, const mscope_table_config *cfg, void *mem, size_t mem_len)
+/* What init and adopt check alike; *kern gets the kernel. */
+static int claim(mscope_table **out, const mscope_table_config *cfg, const void *mem, size_t mem_len,
+                 const mscope_kern **kern)
 {
     size_t need = mscope_table_mem(cfg);
-    const mscope_kern *kern;
-    mscope_table *t = mem;
-    carver c = { mem, 0, 0 };
-    shape s;
 
     if (out == NULL || need == 0 || mem == NULL || (uintptr_t)mem % LINE != 0)
         return MSCOPE_EINVAL;
     if (mem_len < need)
         return MSCOPE_ENOMEM;
-    kern = mscope_kern_pick(cfg->kernel);
-    if (kern == NULL)
-        return MSCOPE_ENOTSUP;
-    if (!cfg->zeroed)
-        memset(mem, 0, need);
-    s = shape_of(cfg);
+    *kern = mscope_kern_pick(cfg->kernel);
+    return *kern ? MSCOPE_OK : MSCOPE_ENOTSUP;
+}
+
+/* Everything in the block that is an address or follows from cfg. */
+static void set_up(mscope_table *t, const mscope_table_config *cfg, const mscope_kern *kern)
+{
+    carver c = { (unsigned char *)t, 0, 0 };
+    shape s = shape_of(cfg);
+
     adopt(t, &s);
     t->kern = kern;
     t->cfg.kernel = kern->name;
     lay_out(t, &s, &c);
+    t->fault = (mscope_fault){ "", 0, 0.0, 0.0, 0.0 };
+    mscope_table_parallel(t, NULL);
+}
+
+int mscope_table_init(mscope_table **out, const mscope_table_config *cfg, void *mem, size_t mem_len)
+{
+    const mscope_kern *kern;
+    mscope_table *t = mem;
+    int err = claim(out, cfg, mem, mem_len, &kern);
+
+    if (err)
+        return err;
+    if (!cfg->zeroed)
+        memset(mem, 0, mscope_table_mem(cfg));
+    set_up(t, cfg, kern);
     mscope_schedule_init(&t->schedule, t->cfg.history, t->schedule.node[0], t->schedule.memo);
-    t->fault.field = "";
     *out = t;
     return take_stock(t);
 }
@@ -215,28 +231,15 @@ static int same_shape(const mscope_table_config *x, const mscope_table_config *y
 
 int mscope_table_adopt(mscope_table **out, const mscope_table_config *cfg, void *mem, size_t mem_len)
 {
-    size_t need = mscope_table_mem(cfg);
     const mscope_kern *kern;
     mscope_table *t = mem;
-    carver c = { mem, 0, 0 };
-    shape s;
+    int err = claim(out, cfg, mem, mem_len, &kern);
 
-    if (out == NULL || need == 0 || mem == NULL || (uintptr_t)mem % LINE != 0)
-        return MSCOPE_EINVAL;
-    if (mem_len < need)
-        return MSCOPE_ENOMEM;
-    kern = mscope_kern_pick(cfg->kernel);
-    if (kern == NULL)
-        return MSCOPE_ENOTSUP;
+    if (err)
+        return err;
     if (!same_shape(&t->cfg, cfg) || t->open)
         return MSCOPE_ESTATE;
-    s = shape_of(cfg);
-    adopt(t, &s);
-    t->kern = kern;
-    t->cfg.kernel = kern->name;
-    lay_out(t, &s, &c);
-    t->fault = (mscope_fault){ "", 0, 0.0, 0.0, 0.0 };
-    mscope_table_parallel(t, NULL);
+    set_up(t, cfg, kern);
     *out = t;
     return MSCOPE_OK;
 }
