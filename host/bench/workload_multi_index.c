@@ -241,10 +241,11 @@ enum { WIDEST = 256 };             /* an eigenproblem of 0.2 s */
 static int expect(const multi *w, const mscope_bench_linear *a, double t, double flat[2], mscope_linear_moments *out)
 {
     const double n = (double)w->n, d = (double)w->d, batch = w->share * n, root = sqrt((double)w->k);
-    double *start = calloc(2 * w->d, sizeof *start), *probe = start + w->d;
     const int subset = w->clocks == SUBSET, exact = 2 * n * d * d * (t + 1) < 4e9;
+    double *start = calloc(2 * w->d, sizeof *start);
     if (start == NULL)
         return -1;
+    double *const probe = start + w->d;
     flat[0] = flat[1] = 0;
     for (size_t i = 0; i < w->k * w->d; i++) {
         start[i % w->d] += w->theta[i] / root;

@@ -227,9 +227,9 @@ static int advise(void *self, const mscope_bench_rates *now, int beta_each, doub
     for (int k = 0; k < TRIALS; k++) {
         const double f = pow(2, k - (beta_each ? TRIALS - 1 : 5));
         const double eps = beta_each ? f : now->eps;
+        const mscope_bench_rates set = { .eta = beta_each ? now->eta : now->eta * f, .eps = eps, .gain = eps };
         for (size_t b = 0; b < t->bands; b++)
-            each[b] = (mscope_bench_rates){ .eta = beta_each ? now->eta : now->eta * f, .eps = eps, .gain = eps };
-        const mscope_bench_rates set = each[0];
+            each[b] = set;
         if (try_rates(g, each, &got) < 0)
             return -1;
         for (size_t b = 0; b < t->bands; b++)

@@ -82,7 +82,7 @@ static int receive(void *sock, int from_router, message *m)
         (void)zmq_getsockopt(sock, ZMQ_RCVMORE, &more, &size);
     }
     while (more) {
-        zmq_msg_t rest, *p = m->n < PARTS ? &m->part[m->n] : &rest;
+        zmq_msg_t rest = { { 0 } }, *p = m->n < PARTS ? &m->part[m->n] : &rest;
         (void)zmq_msg_init(p);
         if (zmq_msg_recv(p, sock, ZMQ_DONTWAIT) < 0) {
             (void)zmq_msg_close(p);
