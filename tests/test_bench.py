@@ -1,5 +1,5 @@
 """momentscope bench: same seed for any --jobs, killed sweeps resume, bad grids are refused, frozen is not dense."""
-import json, math, os, signal, subprocess, sys, tempfile, time, unittest
+import json, math, os, resource, signal, subprocess, sys, tempfile, time, unittest
 
 SCOPE = os.path.join(os.environ.get("BUILD", "build"), "momentscope")
 SMALL = ["vocab-ls", "--grid", "rows=64", "--grid", "d=8", "--grid", "batch=16", "--quiet"]
@@ -133,12 +133,69 @@ class Bench(unittest.TestCase):
             (["--grid", "nosuch=1"], "nosuch"), (["--grid", "eta=1:0.1:x4"], "1:0.1:x4"), (["--grid", "eta=one"], "'one'"),
             (["--grid", "eta="], "''"), (["--grid", "d=0"], "'0'"), (["--schedules", "sgd,adam"], "'adam'"),
             (["--semantics", "melted"], "'melted'"), (["--seeds", "0"], "'0'"), (["--steps", "-1"], "'-1'"),
-            (["--target", "2"], "'2'"), (["--jobs", "0"], "'0'"),
+            (["--target", "2"], "'2'"), (["--jobs", "0"], "'0'"), (["--grid", "eta=1:2:x100000000"], "2 to 256"),
+            (["--grid", "eta=1:2:x1"], "2 to 256"), (["--grid", "eta=1:2:+4294967299"], "2 to 256"), (["--grid", "eta=2:1:x4"], "LOW is not"),
+            (["--grid", "noise=0:1:x4"], "above 0"),
         ]:
             got = bench("run", "vocab-ls", *args)
             self.assertEqual((got.returncode, got.stdout), (2, ""), args)
             self.assertIn(said, got.stderr)
         self.assertEqual(bench("run", "nothing").returncode, 2)
+
+    def test_what_is_named_twice_runs_once(self):
+        got = bench("run", *SMALL, "--grid", "eta=1,1,1.0000000000000001", "--grid", "beta=0.9,0.9", "--grid", "noise=-0,0",
+                    "--schedules", "constant,constant", "--semantics", "dense,dense", "--steps", "20")
+        self.assertEqual(len(runs(got.stdout)), 1)                     # runs: no key twice
+        whole = bench("run", "vocab-ls", "--grid", "rows=8:10:+5", "--steps", "5", "--quiet")
+        self.assertEqual(sorted(r["params"]["rows"] for r in runs(whole.stdout).values()), [8, 9, 10])
+        for twice, said in [(["--grid", "eta=1", "--grid", "eta=2"], "eta"), (["--grid", "eps=0.1", "--grid", "beta=0.5"], "beta"),
+                            (["--grid", "d=8", "--grid", "d=16"], "d is given"), (["--semantics", "dense"] * 2, "--semantics"),
+                            (["--schedules", "sgd", "--schedules", "constant"], "--schedules")]:
+            got = bench("run", "vocab-ls", *twice)
+            self.assertEqual((got.returncode, got.stdout), (2, ""), twice)
+            self.assertIn("twice", got.stderr)
+            self.assertIn(said, got.stderr)
+
+    def test_compare_counts_a_run_once_and_refuses_files_without(self):
+        bench("run", *SMALL, "--grid", "eta=1", "--seeds", "4", "--steps", "2000", "--out", self.out)
+        once, twice = bench("compare", self.out), bench("compare", self.out, self.out)
+        self.assertIn("(4 seeds)", once.stdout)
+        self.assertEqual((twice.returncode, twice.stdout), (0, once.stdout))
+        self.assertIn("4 of 8 lines repeat", twice.stderr)
+        single = os.path.join(self.dir.name, "single.jsonl")
+        with open(single, "w") as f:
+            f.write(read(self.out).splitlines()[0] + "\n")
+        alone = bench("compare", single).stdout
+        self.assertNotIn("nan", alone)
+        self.assertRegex(alone, r"all +[0-9.]+ \[-\]")
+        for nothing in ("/dev/null", SCOPE):
+            got = bench("compare", nothing)
+            self.assertEqual((got.returncode, got.stdout), (1, ""), got.stderr)
+            self.assertIn(nothing + " holds no run", got.stderr)
+        self.assertEqual(bench("compare", self.dir.name).returncode, 1)
+
+    def test_a_full_disk_is_told(self):
+        bench("run", *SMALL, "--steps", "50", "--out", self.out)
+        for args in (["list"], ["compare", self.out], ["run", *SMALL, "--steps", "5"]):
+            with open("/dev/full", "w") as full:
+                got = subprocess.run([SCOPE, "bench", *args], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+            self.assertEqual(got.returncode, 1, args)
+            self.assertIn("No space left", got.stderr)
+
+    def test_a_sweep_stops_at_the_first_line_it_cannot_write(self):
+        sweep = ["run", *SMALL, "--grid", "eta=0.2:1:x6", "--seeds", "4", "--steps", "100", "--out", self.out]
+        size = len(bench(*sweep[:-2]).stdout) // 24
+        for jobs in ("1", "2"):
+            if os.path.exists(self.out):
+                os.remove(self.out)
+            got = bench(*sweep, "--jobs", jobs, restore_signals=False,       # SIGXFSZ stays ignored: a write fails instead
+                        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (3 * size, 3 * size)))
+            self.assertEqual(got.returncode, 1)
+            self.assertEqual(got.stderr.count("cannot write: File too large"), 1, got.stderr)
+            self.assertRegex(got.stderr, "stopped after [23] of 24 runs")
+            self.assertNotIn("failed", got.stderr)
+            self.assertEqual(bench(*sweep, "--jobs", jobs).returncode, 0)
+            self.assertEqual(len(runs(read(self.out))), 24)
 
     def test_compare_tables_and_plots(self):
         bench("run", *SMALL, "--schedules", "sgd,constant", "--grid", "eta=0.5,1,2", "--grid", "eps=0.1,0.5", "--seeds",
@@ -157,6 +214,8 @@ class Bench(unittest.TestCase):
         self.assertEqual(got.returncode, 0, got.stdout)
         self.assertEqual(lines[-1], "3 pass, 0 fail, 3 corrected, of 6")
         self.assertEqual(bench("reproduce", "--figure", "Figure 999").returncode, 2)
+        self.assertEqual(bench("reproduce", "--paper", "000", "--figure", "Figure 1").returncode, 2, "Figure 10 is another")
+        self.assertEqual(bench("reproduce", "--paper", "000", "--figure", "able 4").returncode, 2)
         strict = bench("reproduce", "--paper", "000", "--figure", "Table 4", "--strict")
         self.assertEqual(strict.returncode, 0, "nothing failed: --strict changes nothing (test_reproduce.c has the rest)")
         self.assertIn("sparse-ls", bench("list").stdout)

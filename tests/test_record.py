@@ -457,6 +457,26 @@ class Trace(Case):
             self.assertIn(words, got.stdout)
         self.assertGreater(os.path.getsize(os.path.join(self.dir, "plot-risk-1.png")), 4000)
 
+    def test_a_start_that_is_not_known_is_told(self):
+        tapes = {}
+        for name, given in (("late", False), ("given", True)):
+            r = self.recorder("--quiet", name=name + ".tape", dir=tempfile.mkdtemp(dir=self.dir))
+            t = self.trainer(r, 40 + given)
+            t.hello("t", ROWS, DIM, form="torch", fresh=False, step=857)
+            if given:
+                t.rows(SYNC, 857, 0, np.ones((ROWS, DIM)), np.ones((ROWS, DIM)), last=True)
+            self.drive(t, steps=20, first=858)
+            self.leave(t)
+            r.ended()
+            got, runs = self.bench("--schedules", "recorded", file=r.file)
+            self.assertEqual(got.returncode, 0, got.stderr)
+            tapes[name] = got.stderr
+            self.assertEqual("START UNKNOWN: it begins at step 857" in runs[0]["note"], not given)
+        self.assertIn("START UNKNOWN", tapes["late"])
+        self.assertNotIn("START UNKNOWN", tapes["given"])
+        got, runs = self.bench("--schedules", "recorded")
+        self.assertNotIn("START UNKNOWN", got.stderr)
+
     def test_bad_files_are_refused_by_value(self):
         damaged = os.path.join(self.dir, "damaged.tape")
         data = bytearray(read(self.file))
@@ -467,7 +487,7 @@ class Trace(Case):
         for args, said in [
             (dict(file="/nowhere/run.tape"), "/nowhere/run.tape"), (dict(file=text), "not a recording"), (dict(file=damaged), "is damaged"),
             (dict(more=["--table", "nosuch"]), "embedding"), (dict(more=["--steps", "301"]), "'301'"),
-            (dict(more=["--grid", "gap=0"]), "'0'"), (dict(workload="vocab-ls", more=["--file", text]), "takes none"),
+            (dict(more=["--grid", "gap=0"]), "'0'"), (dict(more=["--seeds", "3"]), "3 of them"), (dict(workload="vocab-ls", more=["--file", text]), "takes none"),
             (dict(workload="vocab-ls", more=["--schedules", "recorded"]), "not made from a recording"),
         ]:
             more = args.pop("more", [])

@@ -1,4 +1,5 @@
 /* compare.c - bench compare: steps to target by band, from the JSON lines of bench run */
+#include <errno.h>
 #include <getopt.h>
 #include <math.h>
 #include <stdio.h>
@@ -12,13 +13,14 @@
 static void usage(FILE *to)
 {
     fprintf(to, "usage: momentscope bench compare [--all] [--plot PREFIX] [--svg] FILE...\n\n"
-                "Steps to target, mean and 95 %% interval over seeds, for each band and the total. Of each workload, schedule,\n"
+                "Steps to target, mean and 95 %% interval over seeds ([-]: one seed has none), for each band and the total. A run that\n"
+                "several lines tell counts once, by the first. Of each workload, schedule,\n"
                 "semantics and batch the setting with the fewest steps to the total's target; --all shows every setting.\n"
                 "Where theory knows the risk at the end: runs, theory, and the 95 %% interval of their difference.\n"
                 "--plot writes PREFIX-risk-N.png (risk curves by band) and PREFIX-plane-N.png (bands in the plane of\n"
                 "frequency and momentum, with the resonance line) of each row, and PREFIX-heat.png (eta against eps).\n\n"
                 "example: momentscope bench compare --plot out/vocab vocab.jsonl\n\n"
-                "exit codes: 0 success, 1 a file cannot be read or written, 2 wrong usage\n");
+                "exit codes: 0 success, 1 a file cannot be read or written or holds no run, 2 wrong usage\n");
 }
 
 /* The setting that another must beat: fewest steps, then more of the risk gone. */
@@ -55,7 +57,7 @@ static void cell(const mscope_result *r, size_t band)
     else if (!isfinite(mean))
         snprintf(text, sizeof text, ">%.0f", r->horizon);
     else if (isnan(low))
-        snprintf(text, sizeof text, "%.4g", mean);
+        snprintf(text, sizeof text, "%.4g [-]", mean);
     else
         snprintf(text, sizeof text, "%.4g [%.4g, %.4g]", mean, low, high);
     printf("  %-26s", text);
@@ -141,7 +143,7 @@ int mscope_bench_compare(int argc, char **argv)
 {
     static const struct option known[] = { { "all", 0, NULL, 'a' },  { "plot", 1, NULL, 'p' }, { "svg", 0, NULL, 's' },
                                            { "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 } };
-    mscope_results all = { NULL, 0, 0, 0 };
+    mscope_results all = { .n = 0 };
     const char *prefix = NULL, *ending = "png";
     int c, every = 0, rc = MSCOPE_EXIT_OK;
     optind = 1;
@@ -157,15 +159,21 @@ int mscope_bench_compare(int argc, char **argv)
         usage(stderr);
         return MSCOPE_EXIT_USAGE;
     }
-    for (int i = optind; i < argc && rc == MSCOPE_EXIT_OK; i++)
-        if (mscope_results_read(&all, argv[i]) < 0) {
-            fprintf(stderr, "momentscope bench compare: cannot read %s\n", argv[i]);
-            rc = MSCOPE_EXIT_FAILED;
-        }
+    for (int i = optind; i < argc && rc == MSCOPE_EXIT_OK; i++) {
+        const long runs = mscope_results_read(&all, argv[i]);
+        if (runs < 0)
+            fprintf(stderr, "momentscope bench compare: cannot read %s: %s\n", argv[i], strerror(errno));
+        else if (runs == 0)
+            fprintf(stderr, "momentscope bench compare: %s holds no run: wanted the lines of momentscope bench run\n", argv[i]);
+        rc = runs > 0 ? rc : MSCOPE_EXIT_FAILED;
+    }
     if (rc == MSCOPE_EXIT_OK && show(&all, every, prefix, ending) < 0)
         rc = MSCOPE_EXIT_FAILED;
     if (all.bad > 0)
         fprintf(stderr, "momentscope bench compare: %zu of %zu lines are not runs\n", all.bad, all.lines);
+    if (all.repeated > 0)
+        fprintf(stderr, "momentscope bench compare: %zu of %zu lines repeat a run and are not counted again\n", all.repeated,
+                all.lines);
     mscope_results_free(&all);
     return rc;
 }

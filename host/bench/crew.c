@@ -22,6 +22,11 @@ int mscope_crew_stopped(void)
     return stopped != 0;
 }
 
+int mscope_pool_stopped(const mscope_pool *p)
+{
+    return mscope_crew_stopped() || (p->stop != NULL && *p->stop);
+}
+
 void mscope_crew_open(mscope_crew *c, const mscope_pool *p)
 {
     const struct sigaction act = { .sa_handler = stop };

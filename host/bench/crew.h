@@ -29,6 +29,9 @@ void mscope_crew_close(mscope_crew *c);
 /* Nonzero once SIGINT or SIGTERM came to this process or ended one of its children. */
 int mscope_crew_stopped(void);
 
+/* mscope_pool_stopped - that, or *p->stop */
+int mscope_pool_stopped(const mscope_pool *p);
+
 /* mscope_crew_start - piece i in a child of its own
  * Returns  0, or -1: no slot is free or no process can be made                                         */
 int mscope_crew_start(mscope_crew *c, size_t i);

@@ -35,6 +35,11 @@ void mscope_grid_start(mscope_grid *g, const mscope_workload *w)
 int mscope_grid_open(mscope_grid *g, const char *const *text, char why[512])
 {
     const mscope_bench_origin *from = g->workload->origin;
+    if (g->workload->draws_nothing && g->seeds > 1) {
+        snprintf(why, 512, "--seeds: %llu of them, but %s draws nothing: every seed is the same run; leave it out",
+                 (unsigned long long)g->seeds, g->workload->name);
+        return -1;
+    }
     for (size_t i = 0; from == NULL && i < g->rules; i++)
         if (strcmp(g->rule[i]->name, "recorded") == 0) {
             snprintf(why, 512, "schedule 'recorded': %s is not made from a recording", g->workload->name);
@@ -92,7 +97,23 @@ static int one_value(const mscope_bench_param *p, const char *text, int compleme
         return refuse(why, p, text, complement ? "as 1 - beta out of range" : "out of range");
     if (p->whole && x != floor(x))
         return refuse(why, p, text, "not a whole number");
-    *out = x;
+    *out = x + 0.0;                                  /* -0 is 0: one key */
+    return 0;
+}
+
+/* Adds a value, unless one is there that a run's key does not tell from it. */
+static int add(const mscope_bench_param *p, const char *text, double x, double *v, size_t *n, char why[256])
+{
+    char key[32], other[32];
+    snprintf(key, sizeof key, "%.12g", x);
+    for (size_t i = 0; i < *n; i++) {
+        snprintf(other, sizeof other, "%.12g", v[i]);
+        if (strcmp(key, other) == 0)
+            return 0;
+    }
+    if (*n == MSCOPE_GRID_VALUES)
+        return refuse(why, p, text, "more than 256 values");
+    v[(*n)++] = x;
     return 0;
 }
 
@@ -101,22 +122,26 @@ static int range(const mscope_bench_param *p, const char *text, double *v, size_
 {
     double lo, hi;
     char how, rest;
-    unsigned count;
-    if (sscanf(text, "%lf:%lf:%c%u%c", &lo, &hi, &how, &count, &rest) != 4 || (how != 'x' && how != '+'))
+    double count;                                    /* read as such: an integer could wrap into range */
+    if (sscanf(text, "%lf:%lf:%c%lf%c", &lo, &hi, &how, &count, &rest) != 4 || (how != 'x' && how != '+'))
         return refuse(why, p, text, "not LOW:HIGH:xN or LOW:HIGH:+N");
-    if (count < 2 || count > MSCOPE_GRID_VALUES || !(lo < hi) || (how == 'x' && lo <= 0))
-        return refuse(why, p, text, "not a range");
-    for (unsigned i = 0; i < count; i++) {
-        const double f = i / (count - 1.0);
-        double x = i == count - 1 ? hi : how == 'x' ? lo * pow(hi / lo, f) : lo + (hi - lo) * f;
+    if (!(count >= 2 && count <= MSCOPE_GRID_VALUES) || count != floor(count))
+        return refuse(why, p, text, "N is not a whole number from 2 to 256");
+    if (!(lo < hi))
+        return refuse(why, p, text, "LOW is not below HIGH");
+    if (how == 'x' && lo <= 0)
+        return refuse(why, p, text, "LOW of a geometric range is not above 0");
+    *n = 0;
+    for (int i = 0; i < (int)count; i++) {
+        const double f = i / (count - 1);
+        double x = i + 1 == (int)count ? hi : how == 'x' ? lo * pow(hi / lo, f) : lo + (hi - lo) * f;
         char number[64];
         if (p->whole)
             x = round(x);
         snprintf(number, sizeof number, "%.12g", x);
-        if (one_value(p, number, 0, &v[i], why) < 0)
+        if (one_value(p, number, 0, &x, why) < 0 || add(p, number, x, v, n, why) < 0)
             return -1;
     }
-    *n = count;
     return 0;
 }
 
@@ -127,9 +152,8 @@ static int values(const mscope_bench_param *p, const char *text, int complement,
         return range(p, text, v, n, why);
     *n = 0;
     for (const char *at = text; piece(&at, one) != NULL;) {
-        if (*n == MSCOPE_GRID_VALUES)
-            return refuse(why, p, one, "too many values");
-        if (one_value(p, one, complement, &v[(*n)++], why) < 0)
+        double x;
+        if (one_value(p, one, complement, &x, why) < 0 || add(p, one, x, v, n, why) < 0)
             return -1;
     }
     return *n > 0 ? 0 : refuse(why, p, text, "no value");
@@ -147,6 +171,13 @@ int mscope_grid_set(mscope_grid *g, const char *text, char why[256])
         snprintf(why, 256, "'%s': %s has no such parameter; wanted NAME=VALUES", text, g->workload->name);
         return -1;
     }
+    int *given = own >= 0 ? &g->given[own] : &g->rule_given[rule];
+    if (*given) {
+        snprintf(why, 256, "--grid '%.100s': %s is given twice; all its values go into one --grid", text,
+                 own < 0 && strcmp(mscope_bench_rule_params[rule].name, "eps") == 0 ? "eps (beta is 1 - eps)" : name);
+        return -1;
+    }
+    *given = 1;
     if (own >= 0)
         return values(&g->workload->params[own], eq + 1, 0, g->v[own], &g->n[own], why);
     return values(&mscope_bench_rule_params[rule], eq + 1, beta, g->rule_v[rule], &g->rule_n[rule], why);
@@ -155,9 +186,18 @@ int mscope_grid_set(mscope_grid *g, const char *text, char why[256])
 int mscope_grid_rules(mscope_grid *g, const char *text, char why[256])
 {
     char one[64];
+    if (g->rules_given++) {
+        snprintf(why, 256, "--schedules '%.100s': given twice; all schedules go into one", text);
+        return -1;
+    }
     g->rules = 0;
     for (const char *at = text; piece(&at, one) != NULL;) {
         const mscope_bench_rule *r = mscope_bench_rule_find(one);
+        size_t k = 0;
+        while (k < g->rules && g->rule[k] != r)
+            k++;
+        if (k < g->rules)
+            continue;
         if (r == NULL || g->rules == MSCOPE_GRID_RULES) {
             snprintf(why, 256, "'%s': %s", one, r == NULL ? "no such schedule" : "too many schedules");
             return -1;
@@ -170,16 +210,24 @@ int mscope_grid_rules(mscope_grid *g, const char *text, char why[256])
 int mscope_grid_semantics(mscope_grid *g, const char *text, char why[256])
 {
     char one[64];
+    if (g->semantics_given++) {
+        snprintf(why, 256, "--semantics '%.100s': given twice; all semantics go into one", text);
+        return -1;
+    }
     g->n_semantics = 0;
     for (const char *at = text; piece(&at, one) != NULL;) {
         int k = 0;
         while (k < 4 && strcmp(one, semantics_names[k]) != 0)
             k++;
-        if (k == 4 || g->n_semantics == 4) {
+        if (k == 4) {
             snprintf(why, 256, "'%s': semantics are catchup, dense, frozen, row-clock", one);
             return -1;
         }
-        g->semantics[g->n_semantics++] = (enum mscope_bench_semantics)k;
+        size_t i = 0;
+        while (i < g->n_semantics && (int)g->semantics[i] != k)
+            i++;
+        if (i == g->n_semantics)
+            g->semantics[g->n_semantics++] = (enum mscope_bench_semantics)k;
     }
     return 0;
 }

@@ -20,6 +20,7 @@ typedef struct mscope_grid {
     const mscope_workload *workload;
     size_t n[MSCOPE_BENCH_PARAMS], rule_n[MSCOPE_RULE_PARAMS];    /* values of each parameter          */
     double v[MSCOPE_BENCH_PARAMS][MSCOPE_GRID_VALUES], rule_v[MSCOPE_RULE_PARAMS][MSCOPE_GRID_VALUES];
+    int given[MSCOPE_BENCH_PARAMS], rule_given[MSCOPE_RULE_PARAMS], rules_given, semantics_given;  /* 1: by an option */
     const mscope_bench_rule *rule[MSCOPE_GRID_RULES];
     size_t rules;
     enum mscope_bench_semantics semantics[4];
@@ -34,7 +35,9 @@ typedef struct mscope_grid {
 void mscope_grid_start(mscope_grid *g, const mscope_workload *w);
 
 /* Each takes one option's text. Returns 0, or -1 with the offending value named in why[256].
- * set:  NAME=a,b,c | NAME=lo:hi:xN (geometric) | NAME=lo:hi:+N (linear); beta is 1 - eps            */
+ * set:  NAME=a,b,c | NAME=lo:hi:xN (geometric) | NAME=lo:hi:+N (linear); beta is 1 - eps
+ * What is named twice in one text counts once (values: equal in the 12 digits of a run's key). A second text for the same
+ * parameter (eps and beta are one), schedules or semantics is refused: it would silently replace the first.          */
 int mscope_grid_set(mscope_grid *g, const char *text, char why[256]);
 int mscope_grid_rules(mscope_grid *g, const char *text, char why[256]);
 int mscope_grid_semantics(mscope_grid *g, const char *text, char why[256]);

@@ -15,7 +15,7 @@ static void params(const mscope_bench_param *p)
 int mscope_bench_list(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "--help") == 0) {
-        printf("usage: momentscope bench list\n\nexample: momentscope bench list | less\n\nexit codes: 0 success\n");
+        printf("usage: momentscope bench list\n\nexample: momentscope bench list | less\n\nexit codes: 0 success, 1 standard output cannot be written, 2 wrong usage\n");
         return MSCOPE_EXIT_OK;
     }
     if (argc > 1) {

@@ -17,7 +17,7 @@ static int alone(const mscope_pool *p, mscope_crew *crew)
 {
     size_t next = 0;
     int rc = 0;
-    while (rc == 0 && !mscope_crew_stopped() && (next < p->n || crew->live > 0)) {
+    while (rc == 0 && !mscope_pool_stopped(p) && (next < p->n || crew->live > 0)) {
         while (crew->live < crew->jobs && next < p->n && rc == 0) {
             rc = mscope_crew_start(crew, p->which != NULL ? p->which[next] : next);
             next++;
@@ -25,7 +25,7 @@ static int alone(const mscope_pool *p, mscope_crew *crew)
         mscope_crew_wait(crew, 1000, p->done, p->ctx);
     }
     mscope_crew_kill(crew, p->done, p->ctx);
-    return rc < 0 ? -1 : mscope_crew_stopped() ? MSCOPE_POOL_INTERRUPTED : MSCOPE_POOL_DONE;
+    return rc < 0 ? -1 : mscope_pool_stopped(p) ? MSCOPE_POOL_INTERRUPTED : MSCOPE_POOL_DONE;
 }
 
 int mscope_pool_run(const mscope_pool *p)

@@ -14,6 +14,7 @@ typedef struct mscope_pool {
     const size_t *which;                                         /* index of each piece; NULL: 0 .. n - 1    */
     uint64_t meaning;                                            /* of the indices: mscope_pool_mean; ranks that differ are refused */
     int jobs;                                                    /* processes at a time, >= 1; under mpirun of each rank */
+    const int *stop;                                             /* done may set it: start no more, end what runs; NULL: never */
     void *ctx;
     char *(*work)(size_t i, void *ctx);                          /* in the child; malloc'd, NULL: failed     */
     void (*done)(size_t i, const char *text, void *ctx);         /* in the parent as pieces end; NULL: failed */
@@ -30,7 +31,7 @@ enum mscope_pool_end {
  *
  * Under mpirun rank 0 hands out pieces and alone calls done; the others compute. Every rank must call this with the same
  * work, whatever it knows of n and which: only rank 0 reads those. At most once in a program's life under mpirun.
- * Children die with the parent. SIGINT and SIGTERM stop what runs and return.
+ * Children die with the parent. SIGINT, SIGTERM and *stop stop what runs and return MSCOPE_POOL_INTERRUPTED.
  * Returns  enum mscope_pool_end; negative when processes cannot be made or do not belong together, told on stderr       */
 int mscope_pool_run(const mscope_pool *p);
 

@@ -61,7 +61,7 @@ static int result(struct lead *l, int from, const char *text)
         return -1;
     l->out--;
     l->p->done(i, *text == 'R' ? line + 1 : NULL, l->p->ctx);
-    return l->wrong || mscope_crew_stopped() ? 0 : hand_out(l, from);
+    return l->wrong || mscope_pool_stopped(l->p) ? 0 : hand_out(l, from);
 }
 
 /* Returns 1 when there was a message. */
@@ -92,9 +92,9 @@ static int hear(struct lead *l)
 int mscope_pool_lead(const mscope_pool *p, const mscope_ranks *r)
 {
     struct lead l = { .p = p, .r = r };
-    while (!l.wrong && !mscope_crew_stopped() && l.gone == 0 && (l.next < p->n || l.out > 0))
+    while (!l.wrong && !mscope_pool_stopped(p) && l.gone == 0 && (l.next < p->n || l.out > 0))
         hear(&l);
-    const int early = l.wrong || l.gone > 0 || mscope_crew_stopped();
+    const int early = l.wrong || l.gone > 0 || mscope_pool_stopped(p);
     for (int k = 1; k < r->size; k++)
         l.wrong |= r->send(k, "Q") < 0;
     /* What is done by now still counts. Ranks that were killed never answer: mpirun ends us all, so do not wait for long. */

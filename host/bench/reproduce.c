@@ -1,4 +1,5 @@
 /* reproduce.c - bench reproduce: every claim of the papers, the paper's number, ours, and a verdict */
+#include <ctype.h>
 #include <getopt.h>
 #include <math.h>
 #include <stdio.h>
@@ -123,10 +124,22 @@ static void usage(FILE *to)
                 "                                   [--strict]\n\n"
                 "Every claim of the papers: the paper's number, ours, and PASS, FAIL or CORRECTED. FAIL is a result: our number\n"
                 "does not agree and we do not know that the paper's is wrong. The last line counts verdicts (with --json on\n"
-                "standard error). --strict: a FAIL fails the command too. Under mpirun ranks above 0 compute.\n\n"
-                "example: momentscope bench reproduce --paper 000 --figure 'Figure 1' --jobs 2\n\n"
+                "standard error). --figure: whole words, 'Figure 1' finds 1(b), not 10. --strict: a FAIL fails the\n"
+                "command too. Under mpirun ranks above 0 compute.\n\n"
+                "example: momentscope bench reproduce --paper 000 --figure 'Figure 17' --jobs 2\n\n"
                 "exit codes: 0 every claim was computed, 1 one could not be or it was interrupted (--strict: or a verdict is FAIL),\n"
                 "            2 wrong usage\n");
+}
+
+/* text in of, with no letter or digit going on at either end: 'Figure 1' is in 'Figure 1(b)', not in 'Figure 10'. */
+static int has_words(const char *of, const char *text)
+{
+    const size_t len = strlen(text);
+    for (const char *at = of; len > 0 && (at = strstr(at, text)) != NULL; at++)
+        if ((at == of || !isalnum((unsigned char)at[-1]) || !isalnum((unsigned char)at[0])) &&
+            (!isalnum((unsigned char)at[len]) || !isalnum((unsigned char)at[len - 1])))
+            return 1;
+    return 0;
 }
 
 static void choose(struct job *j, const char *paper, const char *figure)
@@ -134,7 +147,7 @@ static void choose(struct job *j, const char *paper, const char *figure)
     for (size_t k = 0; mscope_claim_tables[k] != NULL; k++)
         for (const mscope_claim *c = mscope_claim_tables[k]; c->paper != NULL; c++)
             if ((paper == NULL || strcmp(c->paper, paper) == 0) &&
-                (figure == NULL || strstr(c->figure, figure) != NULL) && j->n < CLAIMS)
+                (figure == NULL || has_words(c->figure, figure)) && j->n < CLAIMS)
                 j->claim[j->n++] = c;
 }
 

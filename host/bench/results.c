@@ -1,6 +1,7 @@
 /* results.c - reading JSON lines of bench run and grouping them by everything but the seed */
 #include "results.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,7 +61,7 @@ static int take_band(mscope_result *g, size_t b, const cJSON *o)
     return 0;
 }
 
-/* Returns -1 when the line is not one of ours. */
+/* Returns -1 when the line is not one of ours, 1 when its run was there already. */
 static int take(mscope_results *r, const cJSON *o)
 {
     const char *key = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "key"));
@@ -73,6 +74,16 @@ static int take(mscope_results *r, const cJSON *o)
     size_t b = 0, i = 0;
     if (g == NULL || (g->bands != 0 && g->bands != (size_t)n))
         return -1;
+    const char *with = strstr(key, " seed=");
+    const uint64_t seed = with != NULL ? strtoull(with + 6, NULL, 10) : 0;
+    for (size_t k = 0; k < g->seeds; k++)
+        if (g->seed[k] == seed)
+            return 1;
+    uint64_t *seeds = realloc(g->seed, (g->seeds + 1) * sizeof *seeds);
+    if (seeds == NULL)
+        return -1;
+    g->seed = seeds;
+    seeds[g->seeds] = seed;
     text(o, "workload", g->workload, sizeof g->workload);
     text(o, "schedule", g->schedule, sizeof g->schedule);
     text(o, "semantics", g->semantics, sizeof g->semantics);
@@ -107,8 +118,9 @@ static int take(mscope_results *r, const cJSON *o)
     return 0;
 }
 
-int mscope_results_read(mscope_results *r, const char *path)
+long mscope_results_read(mscope_results *r, const char *path)
 {
+    long runs = 0;
     FILE *f = fopen(path, "r");
     char *line = NULL;
     size_t cap = 0;
@@ -117,12 +129,17 @@ int mscope_results_read(mscope_results *r, const char *path)
     while (getline(&line, &cap, f) > 0) {
         cJSON *o = cJSON_Parse(line);
         r->lines++;
-        r->bad += o == NULL || take(r, o) < 0;
+        const int rc = o == NULL ? -1 : take(r, o);
+        r->bad += rc < 0;
+        r->repeated += rc > 0;
+        runs += rc >= 0;
         cJSON_Delete(o);
     }
+    const int failed = ferror(f) ? errno : 0;
     free(line);
     fclose(f);
-    return 0;
+    errno = failed;
+    return failed != 0 ? -1 : runs;
 }
 
 void mscope_results_free(mscope_results *r)
@@ -130,6 +147,7 @@ void mscope_results_free(mscope_results *r)
     for (size_t i = 0; i < r->n; i++) {
         for (size_t b = 0; b <= MSCOPE_BENCH_BANDS; b++)
             free(r->at[i].steps[b]);
+        free(r->at[i].seed);
         free(r->at[i].end);
         free(r->at[i].theory);
         free(r->at[i].key);
@@ -181,6 +199,6 @@ void mscope_result_steps(const mscope_result *r, size_t band, double *mean, doub
     for (size_t i = 0; i < r->seeds; i++)
         squares += (r->steps[band][i] - sum) * (r->steps[band][i] - sum);
     const double half = half_width(squares, n);
-    *low = fmax(sum - half, 0);                   /* steps; few seeds make wide intervals */
+    *low = isnan(half) ? NAN : fmax(sum - half, 0);   /* steps; few seeds make wide intervals */
     *high = sum + half;
 }

@@ -19,6 +19,7 @@ typedef struct mscope_result {
     double p[MSCOPE_BENCH_BANDS + 1], rows[MSCOPE_BENCH_BANDS + 1], horizon;
     double target;                           /* of the total, over its risk at the start; the last seed's */
     double *steps[MSCOPE_BENCH_BANDS + 1];   /* one a seed; INFINITY: not reached; NaN: no target       */
+    uint64_t *seed;                          /* which they are                                         */
     double *end;                             /* risk of the total at the end, one a seed; NaN: diverged */
     double *theory;                          /* its prediction; NaN where theory does not know          */
     double t[MSCOPE_RESULT_POINTS];
@@ -28,16 +29,18 @@ typedef struct mscope_result {
 typedef struct mscope_results {
     mscope_result *at;
     size_t n;
-    size_t lines, bad;                       /* read, and not understood                                */
+    size_t lines, bad, repeated;             /* read; not understood; of a run that was there (not counted again) */
 } mscope_results;
 
-/* mscope_results_read - adds a file; returns 0, or -1 when it cannot be opened */
-int mscope_results_read(mscope_results *r, const char *path);
+/* mscope_results_read - adds a file, each key once: the first line with it counts
+ * Returns  how many of its lines are runs, repeated ones too; -1 when it cannot be read, with errno     */
+long mscope_results_read(mscope_results *r, const char *path);
 void mscope_results_free(mscope_results *r);
 
 /* mscope_result_steps - mean steps to target of a band and its 95 % interval (Student), over the seeds
  *
- * A seed that did not get there makes mean and high infinite: they are beyond the horizon, and low is the least seen. */
+ * A seed that did not get there makes mean and high infinite: they are beyond the horizon, and low is the least seen.
+ * One seed that did has no interval: low and high NaN.                                                 */
 void mscope_result_steps(const mscope_result *r, size_t band, double *mean, double *low, double *high);
 
 /* mscope_result_theory - risk of the total at the end, over the seeds that theory predicts: mean of runs and of predictions,

@@ -27,7 +27,7 @@
 struct sweep {
     mscope_bench_run *run;
     size_t *todo, n_todo, ended, failed;           /* todo: indices of run                              */
-    int fd, quiet;
+    int fd, quiet, broken;                         /* broken: a line could not be written, nothing goes on */
     double started;
 };
 
@@ -75,7 +75,8 @@ static long keys_of(int fd, char ***keys)
     fclose(f);
     if (n > 0)
         qsort(*keys, n, sizeof **keys, by_text);
-    return ftruncate(fd, whole) < 0 ? -1 : (long)n;
+    struct stat now;
+    return fstat(fd, &now) < 0 || (S_ISREG(now.st_mode) && now.st_size > whole && ftruncate(fd, whole) < 0) ? -1 : (long)n;
 }
 
 /* The workers of a killed sweep hold its lock for the moment that they outlive it. */
@@ -138,9 +139,23 @@ static void progress(const struct sweep *s)
             spent / done * ((double)s->n_todo - done), tty && s->ended < s->n_todo ? "" : "\n");
 }
 
+/* Returns 0, or -1 with errno; part of it may be there: the next start cuts that off. */
+static int write_all(int fd, const char *text, size_t len)
+{
+    for (size_t at = 0; at < len;) {
+        const ssize_t n = write(fd, text + at, len - at);
+        if (n < 0 && errno != EINTR)
+            return -1;
+        at += n > 0 ? (size_t)n : 0;
+    }
+    return 0;
+}
+
 static void done(size_t i, const char *text, void *ctx)
 {
     struct sweep *s = ctx;
+    if (s->broken)
+        return;                                    /* a line behind half a line would be lost as well */
     s->ended++;
     if (text == NULL) {
         char key[2048];
@@ -157,12 +172,14 @@ static void done(size_t i, const char *text, void *ctx)
     }
     memcpy(line, text, len);
     line[len] = '\n';
-    if (write(s->fd, line, len + 1) != (ssize_t)(len + 1)) {
+    if (write_all(s->fd, line, len + 1) < 0) {
         fprintf(stderr, "momentscope bench run: cannot write: %s\n", strerror(errno));
-        s->failed++;
+        s->broken = 1;
+        s->ended--;
     }
     free(line);
-    progress(s);
+    if (!s->broken)
+        progress(s);
 }
 
 /* Under mpirun the ranks must mean the same runs by the same indices. */
@@ -210,13 +227,16 @@ static int sweep(const mscope_grid *g, const char *path, int jobs, int quiet)
         fprintf(stderr, "%ld runs, %zu to do\n", runs, s.n_todo);
     s.started = seconds();
     const mscope_pool pool = { .n = s.n_todo, .which = s.todo, .meaning = meaning(&s, (size_t)runs), .jobs = jobs,
-                               .ctx = &s, .work = work, .done = done };
+                               .stop = &s.broken, .ctx = &s, .work = work, .done = done };
     const int rc = mscope_pool_run(&pool);
     if (rc == MSCOPE_POOL_INTERRUPTED)
-        fprintf(stderr, "\nmomentscope bench run: interrupted after %zu of %zu runs; the same command goes on\n",
-                s.ended, s.n_todo);
-    if (path != NULL)
-        close(s.fd);
+        fprintf(stderr, "%smomentscope bench run: %s after %zu of %zu runs; the same command goes on%s\n",
+                s.broken ? "" : "\n", s.broken ? "stopped" : "interrupted", s.ended, s.n_todo,
+                s.broken ? " once there is room" : "");
+    if (path != NULL && close(s.fd) < 0) {
+        fprintf(stderr, "momentscope bench run: %s: %s\n", path, strerror(errno));
+        s.failed++;
+    }
     free(s.todo);
     free(s.run);
     return rc == MSCOPE_POOL_SERVED || (rc == MSCOPE_POOL_DONE && s.failed == 0) ? MSCOPE_EXIT_OK : MSCOPE_EXIT_FAILED;
@@ -230,9 +250,10 @@ static void usage(FILE *to)
             "usage: momentscope bench run WORKLOAD [OPTION...]\n\n"
             "  --schedules A,B,..   rules from bench list (constant)\n"
             "  --semantics A,B,..   catchup, dense, frozen, row-clock (catchup)\n"
-            "  --grid NAME=VALUES   a,b,c | LOW:HIGH:xN (geometric) | LOW:HIGH:+N (linear); any number of times;\n"
+            "  --grid NAME=VALUES   a,b,c | LOW:HIGH:xN (geometric) | LOW:HIGH:+N (linear); once for each\n"
+            "                       parameter (eps and beta are one); equal values count once;\n"
             "                       parameters of the workload, and eta, eps (or beta) and what a rule reads\n"
-            "  --seeds N | A:B      (1)\n"
+            "  --seeds N | A:B      (1; trace draws nothing and takes one)\n"
             "  --file FILE          trace: the recording (momentscope record); --table NAME: which of its tables\n"
             "  --steps N            length of a run (1000; trace: that of the recording)\n"
             "  --every N            steps between two looks at the risk (steps/200)\n"
@@ -243,7 +264,8 @@ static void usage(FILE *to)
             "example: momentscope bench run vocab-ls --schedules sgd,constant --grid eta=1:16:x5 --grid beta=0.9,0.99 \\\n"
             "             --grid batch=64,1024 --seeds 4 --steps 2000 --jobs 2 --out vocab.jsonl\n\n"
             "mpirun -n N momentscope bench run ... gives the same lines: rank 0 writes, the others compute.\n\n"
-            "exit codes: 0 all runs done, 1 a run failed or the sweep was interrupted, 2 wrong usage\n");
+            "exit codes: 0 all runs done, 1 a run failed, a line could not be written (nothing more is run then)\n"
+            "            or the sweep was interrupted, 2 wrong usage\n");
 }
 
 static int whole(const char *name, const char *text, double low, double high, double *out, char why[256])

@@ -47,7 +47,8 @@ typedef struct mscope_trace {
     mscope_hello hello;
     char file[256];
     uint32_t rows, dim, entries;          /* rows that were ever active; most entries in one message */
-    uint64_t steps;
+    uint64_t steps, begins;               /* steps done before the first one                       */
+    uint32_t unknown;                     /* active rows that were not known then: theta = m = 0 is a guess */
     mscope_trace_message *message;
     size_t messages;
     mscope_trace_at *at;                  /* steps + 1: the last for what came behind the last step */

@@ -301,6 +301,25 @@ static int order_entries(mscope_trace *t)
     return p != NULL && t->order != NULL ? 0 : -1;
 }
 
+/* A fresh table's rows are 0 before step 1; a later start is known where rows were sent (SYNC) before the first STEP. */
+static int count_unknown(mscope_trace *t, const mscope_recorded_table *of)
+{
+    if (of->hello.fresh && t->begins == 0)
+        return 0;
+    uint8_t *known = calloc(t->hello.rows, 1);
+    if (known == NULL)
+        return -1;
+    for (uint32_t i = t->at[0].before; i < t->at[0].before + t->at[0].n_before; i++) {
+        const mscope_header *h = &t->message[i].header;
+        if (h->kind == MSCOPE_SYNC)
+            memset(known + h->extra, 1, h->count);
+    }
+    for (uint32_t i = 0; i < t->rows; i++)
+        t->unknown += !known[t->id[i]];
+    free(known);
+    return 0;
+}
+
 /* ---- all of it -------------------------------------------------------------------------------------------------------- */
 
 static int load(mscope_trace *t, const mscope_recorded_table *of)
@@ -311,7 +330,8 @@ static int load(mscope_trace *t, const mscope_recorded_table *of)
     if (collect(t, of) < 0 || line_up(t, first, of->step) < 0)
         return -1;
     schedule(t, first > 0);
-    return rank_rows(t) < 0 || order_entries(t) < 0 ? -1 : 0;
+    t->begins = first;
+    return rank_rows(t) < 0 || order_entries(t) < 0 || count_unknown(t, of) < 0 ? -1 : 0;
 }
 
 int mscope_trace_open(mscope_trace **out, const char *file, const char *table, char why[512])

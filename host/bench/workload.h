@@ -105,6 +105,7 @@ typedef struct mscope_workload {
     const char *const *stats;         /* names of stat[0..], closed by NULL; NULL: none          */
 
     const mscope_bench_origin *origin; /* NULL: none                                             */
+    int draws_nothing;                /* 1: every seed is the same run, more than one is refused   */
 
     /* *self: the run's state, allocated here, freed by fini; NULL before, or what origin->open made, which is not the run's
      * to change. params: values in the table's order, already in range.

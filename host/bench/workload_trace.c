@@ -280,10 +280,14 @@ static void origin_facts(const void *origin, mscope_bench_facts *out)
     const double closed = 100 * t->closed[t->bands];
     *out = (mscope_bench_facts){ .steps = (double)t->steps, .d = t->dim, .batch = t->batch };
     snprintf(out->key, sizeof out->key, "%016llx/%s", (unsigned long long)t->tape.id, t->hello.table);
+    char begin[120] = "";
+    if (t->unknown > 0)
+        snprintf(begin, sizeof begin, "START UNKNOWN: it begins at step %llu, %u of its rows were never told and begin at 0. ",
+                 (unsigned long long)t->begins, t->unknown);
     int n = snprintf(out->note, sizeof out->note,
-                     "%.100s, table %s: %u of %u rows x %u active, %llu steps (%llu lost), batch %.4g, %llu probes. ", t->file,
+                     "%.100s, table %s: %u of %u rows x %u active, %llu steps (%llu lost), batch %.4g, %llu probes. %s", t->file,
                      t->hello.table, t->rows, t->hello.rows, t->dim, (unsigned long long)t->steps, (unsigned long long)t->lost,
-                     t->batch, (unsigned long long)t->probes);
+                     t->batch, (unsigned long long)t->probes, begin);
     if (t->closed[t->bands] <= 0)
         snprintf(out->note + n, sizeof out->note - (size_t)n,
                  "OPEN LOOP: no curvature is known (no probe), gradients are the recorded ones wherever a row is; there is no "
@@ -304,6 +308,7 @@ const mscope_workload mscope_workload_trace = {
     .params = params,
     .stats = stats,
     .origin = &origin,
+    .draws_nothing = 1,
     .init = init,
     .step = step,
     .summary = summary,
