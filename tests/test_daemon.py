@@ -310,6 +310,20 @@ class Telemetry(Case):
         want = {s: b for topic, s, _, b in sub.records if topic == "table/t"}
         self.assertEqual(repaired, want)
 
+    def test_bye_publishes_what_the_steps_left_over(self):
+        d = self.daemon("--interval-steps", "100")
+        sub, t = self.subscriber(d), self.trainer(d)
+        sub.until(lambda topic, r: topic == "daemon")
+        t.hello("t", 4, 2)
+        for k in range(1, 157):
+            t.step(k, [k % 3], [[1.0, 2.0]])
+            t.ack()
+        t.send(BYE)
+        t.ack()
+        self.assertEqual(sub.table("t", 156)["attached"], False)
+        sub.until(lambda topic, r: topic == "daemon" and r["steps_applied"] == 156, "the daemon's count", wait=0.5)
+        self.assertEqual(sum(r[0] == "table/t" and r[2]["step"] == 156 for r in sub.records), 1)
+
     def test_time_interval_publishes_and_a_still_table_is_not_repeated(self):
         d = raw.Daemon("--interval", "0.05")
         self.addCleanup(d.close)

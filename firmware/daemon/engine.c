@@ -195,6 +195,12 @@ static void on_bye(mscope_engine *e, mscope_session *ses)
 {
     ses->left = 1;
     detach_all(e, ses->id);
+    for (uint32_t i = 0; i < e->cfg.max_tables; i++) {
+        mscope_shadow *s = &e->shadows[i];
+        if (s->used && s->session == ses->id && (s->changed || mscope_shadow_moved(s)))
+            s->due = mscope_shadow_moved(s) ? MSCOPE_DUE_REGULAR : MSCOPE_DUE_REPEAT;
+    }
+    e->publishing = 1;                       /* what it did last is out before the next deadline, the daemon's record too */
 }
 
 static int on_save(mscope_engine *e, mscope_refusal *why)
