@@ -1201,6 +1201,13 @@ class Program(Case):
         self.assertIn("Example", self.run_("--help").stdout)
         self.assertIn("wire 1", self.run_("--version").stdout)
 
+    def test_map_dir_is_named_in_its_refusals(self):
+        ipc = [f for n in ("ingest", "telemetry", "replay") for f in ("--" + n, f"ipc:///tmp/mscope-map-{os.getpid()}-{n}")]
+        r = self.run_("--map-dir", "/etc/passwd", *ipc)
+        self.assertEqual(r.returncode, 3)
+        self.assertIn("--map-dir is '/etc/passwd', expected a directory", r.stderr)
+        self.assertNotIn("--state", r.stderr)
+
     def test_no_regular_records_is_said(self):
         for flags, said in (((), True), (("--interval-steps", "5"), False), (("--interval", "1"), False)):
             d = self.daemon(*flags)

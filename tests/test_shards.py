@@ -170,6 +170,18 @@ class Shards(unittest.TestCase):
         r = self.run_("watch", "--for", "1", "--every", "0.5", *flags)
         self.assertIn("INCOMPLETE: 1 of 5 shards missing", r.stdout)
 
+    def test_words_name_the_shards(self):
+        empty = [raw.Daemon("--interval", "0") for _ in range(2)]
+        for d in empty:
+            self.addCleanup(d.close)
+        flags = [f for d in empty for f in ("--shard", d.endpoint("telemetry"))]
+        r = self.run_("watch", "--once", "--wait", "2", *flags, shards=())
+        self.assertEqual(r.returncode, 1)
+        self.assertIn("each of the 2 shards has no table", r.stderr)
+        r = self.run_("watch", "--once", "--shard", "bogus", shards=())
+        self.assertEqual(r.returncode, 2)
+        self.assertIn("--shard = bogus", r.stderr)
+
     def test_usage(self):
         there = self.daemons[0].endpoint("telemetry")
         for flags, says in ((["--shard", there], "given twice"), (["--telemetry", there], "goes without")):

@@ -145,7 +145,7 @@ static int restore(daemon_memory *d, const mscope_options *o)
 
     if (d->saver.path == NULL)
         return 0;
-    if (mscope_store_lock(o->state, &d->lock) != 0 || mscope_store_check(o->state) != 0)
+    if (mscope_store_lock("state", o->state, o->state, &d->lock) != 0 || mscope_store_check(o->state) != 0)
         return EXIT_STATE;
     err = mscope_store_load(e, o->state, mscope_clock_ns());
     if (err == 1) {

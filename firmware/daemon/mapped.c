@@ -245,15 +245,22 @@ int mscope_mapped_load(mscope_engine *e, int discard, uint64_t now_ns, int *lock
 {
     char name[1200];
     struct dirent *entry;
+    struct stat is;
     int err = 0;
     DIR *dir;
 
-    if (mkdir(e->cfg.map_dir, 0700) != 0 && errno != EEXIST) {
+    if (mkdir(e->cfg.map_dir, 0700) == 0)
+        mscope_log(MSCOPE_LOG_INFO, "store", "--map-dir %s was not there: made", e->cfg.map_dir);
+    else if (errno != EEXIST) {
         mscope_log(MSCOPE_LOG_ERROR, "store", "--map-dir %s: %s", e->cfg.map_dir, strerror(errno));
         return MSCOPE_EIO;
     }
+    if (stat(e->cfg.map_dir, &is) != 0 || !S_ISDIR(is.st_mode)) {
+        mscope_log(MSCOPE_LOG_ERROR, "store", "--map-dir is '%s', expected a directory", e->cfg.map_dir);
+        return MSCOPE_EIO;
+    }
     (void)snprintf(name, sizeof name, "%s/tables", e->cfg.map_dir);
-    err = mscope_store_lock(name, lock);
+    err = mscope_store_lock("map-dir", e->cfg.map_dir, name, lock);
     dir = err ? NULL : opendir(e->cfg.map_dir);
     if (dir == NULL)
         return err ? err : MSCOPE_EIO;

@@ -182,7 +182,7 @@ int mscope_store_check(const char *path)
 }
 
 /* The name is removed at exit, so a lock counts only while the name still leads to the file that is locked. */
-int mscope_store_lock(const char *path, int *lock)
+int mscope_store_lock(const char *option, const char *value, const char *path, int *lock)
 {
     char name[4096];
     struct stat own, named;
@@ -191,8 +191,8 @@ int mscope_store_lock(const char *path, int *lock)
     if ((size_t)snprintf(name, sizeof name, "%s.lock", path) >= sizeof name)
         return MSCOPE_EINVAL;
     if (stat(path, &own) == 0 && !S_ISREG(own.st_mode)) {
-        mscope_log(MSCOPE_LOG_ERROR, "store", "--state is '%s', expected a path where nothing is, or a regular file: it is %s",
-                   path, S_ISDIR(own.st_mode) ? "a directory" : "a device, a pipe or a socket");
+        mscope_log(MSCOPE_LOG_ERROR, "store", "--%s is '%s', expected a path where nothing is, or a regular file: it is %s",
+                   option, value, S_ISDIR(own.st_mode) ? "a directory" : "a device, a pipe or a socket");
         return MSCOPE_EINVAL;
     }
     for (;;) {
@@ -206,10 +206,10 @@ int mscope_store_lock(const char *path, int *lock)
         (void)close(fd);
     }
     if (fd >= 0 && errno == EWOULDBLOCK)
-        mscope_log(MSCOPE_LOG_ERROR, "store", "--state is '%s', expected a file that no other momentscoped is using: one "
-                   "holds %s", path, name);
+        mscope_log(MSCOPE_LOG_ERROR, "store", "--%s is '%s', expected a %s that no other momentscoped is using: one "
+                   "holds %s", option, value, strcmp(option, "map-dir") == 0 ? "directory" : "file", name);
     else
-        mscope_log(MSCOPE_LOG_ERROR, "store", "--state %s: cannot lock %s: %s", path, name, strerror(errno));
+        mscope_log(MSCOPE_LOG_ERROR, "store", "--%s %s: cannot lock %s: %s", option, value, name, strerror(errno));
     if (fd < 0)
         return MSCOPE_EIO;
     (void)close(fd);

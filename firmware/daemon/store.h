@@ -33,9 +33,9 @@ MSCOPE_MUST_CHECK int mscope_store_write(const char *path, const uint8_t *image,
 /* mscope_store_check - can path, locked, be written when the time comes? 0 or MSCOPE_EIO, logged */
 MSCOPE_MUST_CHECK int mscope_store_check(const char *path);
 
-/* mscope_store_lock - keep other daemons from path through PATH.lock; *lock until mscope_store_unlock or the end
+/* mscope_store_lock - keep other daemons from path through PATH.lock; option and its value are for messages; *lock until mscope_store_unlock or the end
  * Errors   MSCOPE_EINVAL something else than a regular file is there;  MSCOPE_EBUSY;  MSCOPE_EIO; logged */
-MSCOPE_MUST_CHECK int mscope_store_lock(const char *path, int *lock);
+MSCOPE_MUST_CHECK int mscope_store_lock(const char *option, const char *value, const char *path, int *lock);
 void mscope_store_unlock(const char *path, int lock);        /* lock < 0: nothing                */
 
 /* mscope_store_load - fill an engine that holds nothing yet; 1 when there is no file

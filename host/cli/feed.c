@@ -63,6 +63,13 @@ int mscope_feed_open(mscope_feed **out, const mscope_feed_options *o)
         rc = mscope_subscribe(&s->one, o->telemetry, o->replay, "");
     for (size_t i = 0; i < o->shards && rc == 0; i++)
         rc = mscope_subscribe(&s->shard[i].sub, o->shard[i], "", "");
+    if (rc != 0 && o->shards > 0) {
+        mscope_refusal why;
+        mscope_client_fault(&why);           /* it speaks of --telemetry, which was not given */
+        fprintf(stderr, "momentscope %s: --shard = %s (%s): %s\n", o->command, why.value, why.range, why.text);
+        mscope_feed_close(s);
+        return rc == MSCOPE_EINVAL ? MSCOPE_EXIT_USAGE : MSCOPE_EXIT_FAILED;
+    }
     if (rc != 0) {
         rc = mscope_view_refused(o->command, rc);
         mscope_feed_close(s);

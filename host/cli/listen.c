@@ -40,7 +40,9 @@ int mscope_listen_nothing(const mscope_listen *l, const mscope_view *v, double w
         fprintf(stderr, "momentscope %s: no full set of records within %.3g s: %s\n", l->command, waited, why);
         return MSCOPE_EXIT_FAILED;
     }
-    if (l->telemetry != NULL)
+    if (mscope_feed_shards(v->feed) > 0)
+        snprintf(where, sizeof where, "each of the %zu shards", mscope_feed_shards(v->feed));
+    else if (l->telemetry != NULL)
         snprintf(where, sizeof where, "%s", l->telemetry);
     else if (mscope_default_endpoint("telemetry", where, sizeof where) != 0)
         snprintf(where, sizeof where, "the default endpoint");
