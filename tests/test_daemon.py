@@ -981,7 +981,7 @@ class Restarts(Case):
         t.ack()
         program.terminate()
         said = program.communicate(timeout=20)[1]
-        self.assertEqual(program.returncode, 1)
+        self.assertEqual(program.returncode, 3)
         self.assertEqual(said.count(f"cannot write {path}.new: File too large"), 2, said)
         self.assertEqual([n for n in os.listdir(d.dir) if n.startswith("state")], [])
 

@@ -185,7 +185,7 @@ static int save_last(daemon_memory *d)
     }
     err = mscope_store_write(d->saver.path, image, len);
     (void)munmap(image, len);
-    return err ? EXIT_FAILED : 0;
+    return err ? EXIT_STATE : 0;
 }
 
 static void stop_thread(pthread_t thread, _Atomic int *stop, int fd)
@@ -263,7 +263,7 @@ int main(int argc, char **argv)
         status = run(&d, &o, &sockets, signal_fd);
     mscope_sockets_close(&sockets);
     if (mscope_engine_fini(&d.engine) != 0 && !status)
-        status = EXIT_FAILED;
+        status = EXIT_STATE;
     mscope_store_unlock(o.state, d.lock);
     (void)snprintf(tables, sizeof tables, "%s/tables", o.map_dir);
     mscope_store_unlock(tables, d.map_lock);

@@ -81,8 +81,8 @@ static int help(void)
            "SIGUSR1 writes the state file.\n\n"
            "Example, a daemon that survives restarts and publishes four times a second:\n"
            "  momentscoped --state ~/momentscope.state --interval 0.25\n\n"
-           "Exit codes: 0 stopped in order, 1 failed while running, 2 a bad option, 3 the state file cannot be read or written,\n"
-           "4 an endpoint cannot be bound (another momentscoped is listening, something else is in\nthe way, or no permission)\n");
+           "Exit codes: 0 stopped in order, 1 failed while running, 2 a bad option, 3 the state file or a file of\n"
+           "--map-dir cannot be read or written, 4 an endpoint cannot be bound (another momentscoped is listening, something else is in\nthe way, or no permission)\n");
     return 0;
 }
 
