@@ -120,7 +120,7 @@ static void sink_message(shared *s, mscope_engine *e, void *router, uint8_t *scr
     NEED(!more && mscope_header_decode(f[1].at, f[1].len, &h, NULL) == 0);
     if (h.kind == MSCOPE_STEP) {
         NEED(mscope_lane_where_decode(f[2].at, f[2].len, &w, NULL) == 0);
-        for (unsigned i = 0; i < MSCOPE_LANES; i++)
+        for (unsigned i = 0; i < MSCOPE_LANE_PLACES; i++)
             if (e->lanes[i].at != NULL && e->lanes[i].id == w.lane) {
                 NEED(mscope_lane_where_check(&w, e->lanes[i].len, NULL) == 0);
                 for (unsigned k = 0; k < w.parts; k++)
