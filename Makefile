@@ -269,7 +269,7 @@ deps: ## install the Debian packages that are missing (root or sudo)
 	    $$SUDO apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
 
 check: deps deps-optional ## install what is missing, build, run every test
-	@$(MAKE) -j2 all tests
+	@$(MAKE) -j2 all tests $(addprefix $(BUILD)/bench/,kernels step path publish)
 	@$(MAKE) test
 
 demo: deps ## daemon, trainer on real text and monitor, under a minute (TEXT=files to choose the text)
