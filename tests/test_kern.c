@@ -39,7 +39,7 @@ static void fill(unsigned char *to, size_t bytes, size_t size, int wild)
                    made % 2 ? 8 : 4);
         }
     for (size_t done = 0; done < bytes;) {
-        size_t from = rng_u64() % STOCK, piece = (STOCK - from) * size;
+        size_t from = (size_t)(rng_u64() % STOCK), piece = (STOCK - from) * size;
 
         piece = piece < bytes - done ? piece : bytes - done;
         memcpy(to + done, stock[wild][size == 8] + from * size, piece);
@@ -84,7 +84,7 @@ static int agree(const mscope_kern *k, const plan *p)
     const void *g[2][MSCOPE_JOB_ROWS];
     mscope_idle idle[MSCOPE_JOB_ROWS];
     mscope_sums sum[2][MSCOPE_JOB_ROWS];
-    size_t n = p->n < rows ? p->n : rows, at = rng_u64() % rows, step = rows % 3 ? 3 : 1, used;
+    size_t n = p->n < rows ? p->n : rows, at = (size_t)(rng_u64() % rows), step = rows % 3 ? 3 : 1, used;
     mscope_job job = { NULL, NULL, NULL, p->dim, n, rows, row, NULL, p->idle ? idle : NULL, 0,
                        p->kick == 0 ? NULL : p->kick == 2 ? &bent_kick : &plain_kick, NULL };
     mscope_job first;
@@ -143,7 +143,7 @@ static unsigned compare_all(const mscope_kern *k, int wild)
             p.kick = mask / 36 % 4;
             p.ref = mask / 144;
             p.off = rng_u64() % 5 ? 16 * (rng_u64() % 2) : rng_u64() % 16;
-            p.n = p.dim > 300 ? 3 : p.dim > 70 ? 9 : rng_u64() % 3 ? 1 + rng_u64() % 20 : 1 + rng_u64() % 64;
+            p.n = p.dim > 300 ? 3 : p.dim > 70 ? 9 : (size_t)(1 + rng_u64() % (rng_u64() % 3 ? 20 : 64));
             CHECK(agree(k, &p), "%s state %d statistics %d dim %zu n %zu off %zu ref %d idle %d kick %d wild %d", k->name,
                   p.state, p.how, p.dim, p.n, p.off, p.ref, p.idle, p.kick, wild);
         }
@@ -276,7 +276,7 @@ static void test_squared_norms(void **state)
     for (size_t k = 0; mscope_kern_at(k); k++)
         for (size_t d = 1; d < 200 && mscope_kern_at(k)->usable(); d += d < 70 ? 1 : 31)
             for (int wide_type = 0; wide_type < 2; wide_type++) {
-                size_t n = 1 + rng_u64() % 64, off = rng_u64() % 4 * (wide_type ? 8 : 4);
+                size_t n = (size_t)(1 + rng_u64() % 64), off = (size_t)(rng_u64() % 4) * (wide_type ? 8 : 4);
 
                 fill(x, sizeof x, wide_type ? 8 : 4, d % 5 == 0);
                 mscope_kern_ref.sumsq[wide_type](x + off, d, n, want);
