@@ -107,7 +107,7 @@ EXTRA_kern_v256 = -O1
 EXTRA_kern_v512 = -O1
 ifneq ($(filter x86_64 i%86,$(ARCH)),)
 EXTRA_kern_v128 += -Wno-psabi
-EXTRA_kern_v256  = $(if $(filter 1,$(WIDE)),$(UNROLL) -mavx2,-O1 -Wno-psabi)
+EXTRA_kern_v256  = $(if $(filter 1,$(WIDE)),$(UNROLL) -mavx2 -mfma,-O1 -Wno-psabi)
 EXTRA_kern_v512  = $(if $(filter 1,$(WIDE)),$(UNROLL) -mavx512f,-O1 -Wno-psabi)
 endif
 

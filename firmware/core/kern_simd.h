@@ -98,8 +98,8 @@ static __attribute__((noinline)) void store_some(float *p, vf x, unsigned n)
         }
 }
 
-#define LOAD_LOW(p) (n == BLOCK ? _mm512_cvtps_pd(_mm256_loadu_ps(p)) : low_d(LOAD(p)))
-#define LOAD_HIGH(p) (n == BLOCK ? _mm512_cvtps_pd(_mm256_loadu_ps((p) + 8)) : high_d(LOAD(p)))
+#define LOAD_LOW(p) (n == BLOCK ? load_d(p) : low_d(LOAD(p)))
+#define LOAD_HIGH(p) (n == BLOCK ? load_d((p) + HALF) : high_d(LOAD(p)))
 #define LOAD(p) (n == BLOCK ? _mm512_loadu_ps(p) : load_some(p, n))
 #define STORE(p, x) (n == BLOCK ? _mm512_storeu_ps(p, x) : store_some(p, x, n))
 #define INTO(acc, x) (n == BLOCK ? _mm512_add_ps(acc, x) : _mm512_mask_add_ps(acc, mask, acc, x))
@@ -111,12 +111,12 @@ static __attribute__((noinline)) void store_some(float *p, vf x, unsigned n)
 #define INTO_HIGH(acc, x) (n == BLOCK ? _mm512_add_pd(acc, x) : _mm512_mask_add_pd(acc, (__mmask8)(mask >> 8), acc, x))
 #else
 #define LOAD(p) VF(loadu)(p)
-#define LOAD_LOW(p) low_d(LOAD(p))
-#define LOAD_HIGH(p) high_d(LOAD(p))
+#define LOAD_LOW(p) load_d(p)
+#define LOAD_HIGH(p) load_d((p) + HALF)
 #define STORE(p, x) VF(storeu)(p, x)
 #define INTO(acc, x) ADD(acc, x)
-#define EXACT_LOW(acc, a, b) ADD_D(acc, MUL_D(a, b))
-#define EXACT_HIGH(acc, a, b) ADD_D(acc, MUL_D(a, b))
+#define EXACT_LOW(acc, a, b) VD(fmadd)(a, b, acc)
+#define EXACT_HIGH(acc, a, b) VD(fmadd)(a, b, acc)
 #define INTO_LOW(acc, x) ADD_D(acc, x)
 #define INTO_HIGH(acc, x) ADD_D(acc, x)
 #endif

@@ -1,6 +1,6 @@
-/* kern_v256.c - the twin for 256-bit units; the Makefile enables AVX2 for this one file on x86 */
+/* kern_v256.c - the twin for 256-bit units; the Makefile enables AVX2 and FMA for this one file on x86 */
 #ifdef __AVX2__
-#define KERN_USABLE __builtin_cpu_supports("avx2")
+#define KERN_USABLE (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
 #else
 #define KERN_USABLE 1                /* SIMDe made it of narrower operations, which this build may use anyway */
 #endif

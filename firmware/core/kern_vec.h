@@ -17,12 +17,14 @@ typedef simde__m512d vd;
 #define VD(op) simde_mm512_##op##_pd
 #elif KERN_LANES == 8
 #include <simde/x86/avx2.h>
+#include <simde/x86/fma.h>
 typedef simde__m256 vf;
 typedef simde__m256d vd;
 #define VF(op) simde_mm256_##op##_ps
 #define VD(op) simde_mm256_##op##_pd
 #else
 #include <simde/x86/sse2.h>
+#include <simde/x86/fma.h>
 typedef simde__m128 vf;
 typedef simde__m128d vd;
 #define VF(op) simde_mm_##op##_ps
@@ -40,21 +42,34 @@ typedef simde__m128d vd;
 #define SUB_D(a, b) VD(sub)(a, b)
 #define MUL_D(a, b) VD(mul)(a, b)
 
+/* HALF floats as doubles, straight from memory: no vector need be taken apart. */
+static inline vd load_d(const float *p)
+{
+#if KERN_LANES == 16 && defined(SIMDE_X86_AVX512F_NATIVE)
+    return _mm512_cvtps_pd(_mm256_loadu_ps(p));
+#elif KERN_LANES == 16
+    vd out;
+    simde__m256d half[2] = { simde_mm256_cvtps_pd(simde_mm_loadu_ps(p)), simde_mm256_cvtps_pd(simde_mm_loadu_ps(p + 4)) };
+
+    memcpy(&out, half, sizeof out);
+    return out;
+#elif KERN_LANES == 8
+    return simde_mm256_cvtps_pd(simde_mm_loadu_ps(p));
+#else
+    return simde_mm_cvtps_pd(simde_mm_castpd_ps(simde_mm_load_sd((const double *)(const void *)p)));
+#endif
+}
+
 /* Lower and upper half of x as doubles, and back. */
 static inline vd low_d(vf x)
 {
 #if KERN_LANES == 16 && defined(SIMDE_X86_AVX512F_NATIVE)
     return _mm512_cvtps_pd(_mm512_castps512_ps256(x));
 #elif KERN_LANES == 16
-    vd out;
-    simde__m256d half[2];
     float f[16];
 
     memcpy(f, &x, sizeof f);
-    for (int i = 0; i < 2; i++)
-        half[i] = simde_mm256_cvtps_pd(simde_mm_loadu_ps(f + 4 * i));
-    memcpy(&out, half, sizeof out);
-    return out;
+    return load_d(f);
 #elif KERN_LANES == 8
     return simde_mm256_cvtps_pd(simde_mm256_castps256_ps128(x));
 #else
