@@ -38,6 +38,12 @@ MSCOPE_INLINE mscope_place mscope_place_of(const mscope_job *j, uint32_t row, si
                            with_ref ? (const unsigned char *)j->ref + i * theta_size : NULL };
 }
 
+/* A row that fits a line is brought in by reaching for it alone. */
+MSCOPE_INLINE int mscope_narrow(size_t dim, size_t m_size)
+{
+    return dim * m_size <= MSCOPE_LINE;
+}
+
 #ifdef MSCOPE_TUNE
 extern size_t mscope_tune;
 #define mscope_ahead(dim) ((void)(dim), mscope_tune)
@@ -48,6 +54,45 @@ MSCOPE_INLINE size_t mscope_ahead(size_t dim)
     return dim * 48 <= 2048 ? 48 : dim <= MSCOPE_SEGMENT ? 2048 / dim : 1;
 }
 #endif
+
+MSCOPE_INLINE void mscope_load(const unsigned char *p)
+{
+    (void)*(const volatile unsigned char *)p;
+}
+
+MSCOPE_INLINE void mscope_load_end(const unsigned char *p, size_t bytes, uintptr_t unit)
+{
+    if (((uintptr_t)p ^ ((uintptr_t)p + bytes - 1)) / unit != 0)
+        mscope_load(p + bytes - 1);
+}
+
+/* Reach for the rows that come after this job's: one load from each array of each, and another where a row continues on the
+ * next page. A table beyond the reach of the processor's translations costs a walk through page tables at almost every row,
+ * several in a virtual machine; a prefetch waits for its walk like a load but may keep nothing of it, and between the work
+ * on two rows only a few are under way at a time. In a loop of loads alone as many are as the processor can hold. */
+MSCOPE_INLINE void mscope_reach(const mscope_job *j, size_t dim, size_t theta_size, size_t m_size, int with_ref)
+{
+    const size_t end = j->known - j->n < MSCOPE_JOB_ROWS ? j->known : j->n + MSCOPE_JOB_ROWS;
+    const size_t theta = dim * theta_size, m = dim * m_size;
+    const uintptr_t unit = mscope_narrow(dim, m_size) ? MSCOPE_LINE : 4096;
+    const uintptr_t at = (uintptr_t)j->theta | (uintptr_t)j->m | (with_ref ? (uintptr_t)j->ref : 0);
+    const int whole = unit % m == 0 && at % m == 0;          /* no row crosses a line, or a page */
+
+    for (size_t i = j->n; i < end; i++) {
+        mscope_place p = mscope_place_of(j, j->row[i], dim, 0, theta_size, m_size, with_ref);
+
+        mscope_load(p.theta);
+        mscope_load(p.m);
+        if (with_ref)
+            mscope_load(p.ref);
+        if (whole)
+            continue;
+        mscope_load_end(p.theta, theta, unit);
+        mscope_load_end(p.m, m, unit);
+        if (with_ref)
+            mscope_load_end(p.ref, theta, unit);
+    }
+}
 
 /* The place to fetch while segment `at` of the job's row i is worked on: the same segment some rows later or, when rows
  * have several segments, the next one. Past what is known: the place itself, which costs nothing.            */
@@ -88,12 +133,12 @@ MSCOPE_INLINE void mscope_fetch_last(mscope_place p, size_t d, size_t theta_size
     mscope_fetch(p, d * theta_size - 1, d * m_size - 1, with_ref);
 }
 
-/* n = 0: the first rows of a sequence. */
+/* n = 0: the first rows of a sequence; those that fit a line have been reached for. */
 static inline void mscope_fetch_first(const mscope_job *j, size_t theta_size, size_t m_size, int with_ref)
 {
     size_t d = j->dim < MSCOPE_SEGMENT ? j->dim : MSCOPE_SEGMENT, rows = mscope_ahead(j->dim);
 
-    for (size_t i = 0; i < rows && i < j->known; i++) {
+    for (size_t i = 0; i < rows && i < j->known && !mscope_narrow(j->dim, m_size); i++) {
         mscope_place p = mscope_place_of(j, j->row[i], j->dim, 0, theta_size, m_size, with_ref);
 
         for (size_t at = 0; at < d * m_size; at += MSCOPE_LINE)

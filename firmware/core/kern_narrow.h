@@ -225,17 +225,13 @@ MSCOPE_INLINE void narrow(const mscope_job *job, size_t dim, int how, int with_r
     const mscope_job j = *job;
     const kick_f kick = kick_spread(j.kick ? j.kick : &still);
     const int plain_kick = !j.kick || mscope_plain_kick(j.kick);
-    const size_t ahead = mscope_ahead(dim);
     size_t k0;
 
-    if (j.n == 0)
-        mscope_fetch_first(job, sizeof(float), sizeof(float), with_ref);
+    mscope_reach(job, dim, sizeof(float), sizeof(float), with_ref);
     for (k0 = 0; k0 < j.n; k0 += KERN_LANES) {
         size_t n = j.n - k0 < KERN_LANES ? j.n - k0 : KERN_LANES;
         batch b;
 
-        for (size_t k = k0 + ahead; k < k0 + ahead + n && k < j.known; k++)
-            mscope_fetch(mscope_place_of(&j, j.row[k], dim, 0, sizeof(float), sizeof(float), with_ref), 0, 0, with_ref);
         if (n == KERN_LANES && batch_open(&b, &j, k0, dim, plain_kick)) {
             do_batch(&b, &j, &kick, dim, how, with_ref, how == NONE ? NULL : j.out + k0);
         } else {

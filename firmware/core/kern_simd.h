@@ -225,15 +225,16 @@ static void tail_f(float *theta, float *m, const float *ref, const float *g, siz
 /* One segment of a row, fetching the segment `next` meanwhile; idle, g, ref, d and f may be NULL. */
 MSCOPE_INLINE void segment(float *theta, float *m, const float *ref, const float *g, size_t n, int plain,
                            const mscope_idle *late, const idle_f *idle, const mscope_kick *kick, const kick_f *kf,
-                           mscope_place next, int loose, sums_d *d, sums_f *f)
+                           mscope_place next, int fetch, int loose, sums_d *d, sums_f *f)
 {
     size_t i;
 
     for (i = 0; i + BLOCK <= n; i += BLOCK) {
-        mscope_fetch(next, i * sizeof(float), i * sizeof(float), ref != NULL);
+        if (fetch)
+            mscope_fetch(next, i * sizeof(float), i * sizeof(float), ref != NULL);
         block(theta + i, m + i, ref ? ref + i : NULL, g ? g + i : NULL, BLOCK, plain, idle, kf, d, f);
     }
-    if (loose)
+    if (fetch && loose)
         mscope_fetch_last(next, n, sizeof(float), sizeof(float), ref != NULL);
     if (i == n)
         return;
@@ -269,7 +270,7 @@ enum { NONE, FLOAT, DOUBLE };
 typedef struct walk {
     mscope_job j;                    /* a copy: nothing stored through theta or m can be thought to change it */
     size_t dim, ahead;
-    int how, with_ref, single, loose;  /* single: rows of one segment */
+    int how, with_ref, single, fetch, loose;     /* single: rows of one segment */
 } walk;
 
 MSCOPE_INLINE void row(const walk *w, size_t i, const kick_f *kf, int plain, const mscope_idle *late, const float *g)
@@ -295,7 +296,7 @@ MSCOPE_INLINE void row(const walk *w, size_t i, const kick_f *kf, int plain, con
             zero_f(&f);
         segment((float *)(void *)here.theta, (float *)(void *)here.m,
                 w->with_ref ? (const float *)(const void *)here.ref : NULL, g ? g + at : NULL, n, plain, late,
-                late ? &idle : NULL, j->kick, kf, next, w->loose, w->how == DOUBLE ? &d : NULL,
+                late ? &idle : NULL, j->kick, kf, next, w->fetch, w->loose, w->how == DOUBLE ? &d : NULL,
                 w->how == FLOAT ? &f : NULL);
         if (w->how == FLOAT)
             fold_floats(f.v, f.r, f.c, f.gm, out);
@@ -313,7 +314,7 @@ MSCOPE_INLINE void walk_rows(const mscope_job *job, size_t dim, int how, int wit
 {
     static const mscope_kick still = { 1, 0, 0, 0, 0, 0, 0 };
     const walk w = { *job, dim, mscope_ahead(dim), how, with_ref, dim == BLOCK,
-                     mscope_loose(job, dim, sizeof(float), sizeof(float), with_ref) };
+                     !mscope_narrow(dim, sizeof(float)), mscope_loose(job, dim, sizeof(float), sizeof(float), with_ref) };
     const kick_f kf = kick_spread(job->kick ? job->kick : &still);
     const int plain_kick = !job->kick || mscope_plain_kick(job->kick);
 
@@ -338,6 +339,7 @@ MSCOPE_INLINE void walk_rows(const mscope_job *job, size_t dim, int how, int wit
 /* The width that costs most beside its vectors has a loop of its own. */
 MSCOPE_INLINE void rows(const mscope_job *j, int how, int with_ref)
 {
+    mscope_reach(j, j->dim, sizeof(float), sizeof(float), with_ref);
     if (j->n == 0)
         mscope_fetch_first(j, sizeof(float), sizeof(float), with_ref);
     else if (j->dim == BLOCK)
