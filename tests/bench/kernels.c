@@ -3,7 +3,7 @@
  * Table of 64 M coordinates (256 MB each of theta, m and reference) on huge pages, visited in steps of 4096 distinct rows,
  * uniform or Zipf. Ours: catch-up with a map of its own for every row, injection, statistics as named, by the kernel a
  * table would choose. Peer: theta += g, m += g (+ reference where it is read) by the same rows, vectorised by hand, at
- * whichever of several prefetch distances is best for it. Both read the same gradient frame. Repeats are interleaved,
+ * whichever is best for it of several prefetch distances, with and without our loads of the next 64 rows before them. Both read the same gradient frame. Repeats are interleaved,
  * each on rows that neither has visited for a while; the ratio is of neighbouring repeats. One JSON line a row; exit
  * status 1 when a result differs from the reference kernel's, whatever the ratios.
  * Usage: kernels [--repeats N] [--kernel NAME] [width ...]                                                    */
@@ -53,6 +53,26 @@ static double now_ns(void)
 
 /* -- the peer ------------------------------------------------------------------------------ */
 
+typedef struct how_far {              /* how the peer brings rows in */
+    size_t ahead;                    /* rows that a prefetch is ahead */
+    int reach;                       /* every 64 rows: a load from each of the next 64, as the kernels do */
+} how_far;
+
+static void load(const float *p)
+{
+    (void)*(const volatile float *)p;
+}
+
+static void reach(const bench *b, const uint32_t *row, size_t from, size_t n, int with_ref)
+{
+    for (size_t k = from; k < from + 64 && k < n; k++) {
+        load(b->theta + row[k] * b->dim);
+        load(b->m + row[k] * b->dim);
+        if (with_ref)
+            load(b->ref + row[k] * b->dim);
+    }
+}
+
 #if defined(__x86_64__)
 #define WIDE __attribute__((target("avx512f")))
 #endif
@@ -61,18 +81,20 @@ typedef float v8 __attribute__((vector_size(32), aligned(4), may_alias));
 
 /* A row of 16 or more: its blocks, and the same blocks of the row `ahead` further on fetched. */
 #define MOVE(name, vec, attribute)                                                                               \
-    attribute static void name(const bench *b, const uint32_t *row, size_t n, size_t ahead, int with_ref)        \
+    attribute static void name(const bench *b, const uint32_t *row, size_t n, how_far far, int with_ref)         \
     {                                                                                                            \
         const size_t lanes = sizeof(vec) / sizeof(float);                                                        \
                                                                                                                  \
         for (size_t k = 0; k < n; k++) {                                                                         \
-            size_t here = row[k] * b->dim, next = row[k + ahead < n ? k + ahead : k] * b->dim;                   \
+            size_t here = row[k] * b->dim, next = row[k + far.ahead < n ? k + far.ahead : k] * b->dim;           \
             const float *g = b->g + k % STEP * b->dim;                                                           \
                                                                                                                  \
+            if (far.reach && k % 64 == 0)                                                                        \
+                reach(b, row, k + 64, n, with_ref);                                                              \
             for (size_t i = 0; i < b->dim; i += lanes) {                                                         \
                 vec *t = (vec *)(b->theta + here + i), *m = (vec *)(b->m + here + i), in = *(const vec *)(g + i); \
                                                                                                                  \
-                if (i % 16 == 0) {                                                                               \
+                if (far.ahead && i % 16 == 0) {                                                                  \
                     __builtin_prefetch(b->theta + next + i, 1);                                                  \
                     __builtin_prefetch(b->m + next + i, 1);                                                      \
                     if (with_ref)                                                                                \
@@ -90,16 +112,20 @@ MOVE(move_512, v16, WIDE)
 #endif
 MOVE(move_256, v8, )
 
-static void move_narrow(const bench *b, const uint32_t *row, size_t n, size_t ahead, int with_ref)
+static void move_narrow(const bench *b, const uint32_t *row, size_t n, how_far far, int with_ref)
 {
     for (size_t k = 0; k < n; k++) {
-        size_t here = row[k] * b->dim, next = row[k + ahead < n ? k + ahead : k] * b->dim;
+        size_t here = row[k] * b->dim, next = row[k + far.ahead < n ? k + far.ahead : k] * b->dim;
         const float *g = b->g + k % STEP * b->dim;
 
-        __builtin_prefetch(b->theta + next, 1);
-        __builtin_prefetch(b->m + next, 1);
-        if (with_ref)
-            __builtin_prefetch(b->ref + next);
+        if (far.reach && k % 64 == 0)
+            reach(b, row, k + 64, n, with_ref);
+        if (far.ahead) {
+            __builtin_prefetch(b->theta + next, 1);
+            __builtin_prefetch(b->m + next, 1);
+            if (with_ref)
+                __builtin_prefetch(b->ref + next);
+        }
         for (size_t i = 0; i < b->dim; i++) {
             b->theta[here + i] += g[i];
             b->m[here + i] += with_ref ? g[i] + b->ref[here + i] : g[i];
@@ -107,16 +133,16 @@ static void move_narrow(const bench *b, const uint32_t *row, size_t n, size_t ah
     }
 }
 
-static void move(const bench *b, const uint32_t *row, size_t n, size_t ahead, int with_ref)
+static void move(const bench *b, const uint32_t *row, size_t n, how_far far, int with_ref)
 {
     if (b->dim < 16)
-        move_narrow(b, row, n, ahead, with_ref);
+        move_narrow(b, row, n, far, with_ref);
 #if defined(__x86_64__)
     else if (__builtin_cpu_supports("avx512f"))
-        move_512(b, row, n, ahead, with_ref);
+        move_512(b, row, n, far, with_ref);
 #endif
     else
-        move_256(b, row, n, ahead, with_ref);
+        move_256(b, row, n, far, with_ref);
 }
 
 /* -- ours ---------------------------------------------------------------------------------- */
@@ -196,12 +222,12 @@ static const uint32_t *next_chunk(bench *b)
     return row;
 }
 
-static double time_move(bench *b, size_t ahead, int with_ref)
+static double time_move(bench *b, how_far far, int with_ref)
 {
     const uint32_t *row = next_chunk(b);
     double start = now_ns();
 
-    move(b, row, b->chunk, ahead, with_ref);
+    move(b, row, b->chunk, far, with_ref);
     return (double)(b->chunk * b->dim) / (now_ns() - start) * 1e3;
 }
 
@@ -227,25 +253,26 @@ static double quantile(double *x, size_t n, double q)
     return x[(size_t)(q * (double)(n - 1) + 0.5)];
 }
 
-/* The distance at which the peer is fastest, medians of nine. */
-static size_t best_ahead(bench *b, int with_ref)
+/* The way in which the peer is fastest, medians of nine taken in turn: each way meets the same load. */
+static how_far best_way(bench *b, int with_ref)
 {
-    static const size_t try[] = { 1, 2, 4, 8, 16, 32, 64 };
+    static const how_far ways[] = { { 1, 0 }, { 4, 0 }, { 8, 0 }, { 16, 0 }, { 32, 0 }, { 64, 0 },
+                                    { 0, 1 }, { 4, 1 }, { 8, 1 }, { 16, 1 }, { 32, 1 } };
+    double speed[LEN(ways)][9], most = 0.0;
     size_t best = 0;
-    double most = 0.0;
 
-    for (size_t i = 0; i < LEN(try); i++) {
-        double speed[9], median;
+    for (size_t k = 0; k < LEN(speed[0]); k++)
+        for (size_t i = 0; i < LEN(ways); i++)
+            speed[i][k] = time_move(b, ways[i], with_ref);
+    for (size_t i = 0; i < LEN(ways); i++) {
+        double median = quantile(speed[i], LEN(speed[0]), 0.5);
 
-        for (size_t k = 0; k < LEN(speed); k++)
-            speed[k] = time_move(b, try[i], with_ref);
-        median = quantile(speed, LEN(speed), 0.5);
         if (median > most) {
             most = median;
-            best = try[i];
+            best = i;
         }
     }
-    return best;
+    return ways[best];
 }
 
 typedef struct mode {
@@ -267,14 +294,14 @@ static int measure(bench *b, const char *order, const mode *how, size_t repeats)
 {
     double ours[MOST_REPEATS], peer[MOST_REPEATS], ratio[MOST_REPEATS];
     double target = how->target[b->dim >= 64 ? 2 : b->dim >= 16 ? 1 : 0];
-    size_t ahead = best_ahead(b, how->with_ref);
+    how_far far = best_way(b, how->with_ref);
     int same = checked(b, how->how, how->with_ref);
     char stated[32] = "null";
 
     for (size_t i = 0; i < repeats; i++) {
         if (i % 2)
             ours[i] = time_update(b, how->how, how->with_ref);
-        peer[i] = time_move(b, ahead, how->with_ref);
+        peer[i] = time_move(b, far, how->with_ref);
         if (i % 2 == 0)
             ours[i] = time_update(b, how->how, how->with_ref);
         ratio[i] = ours[i] / peer[i];
@@ -282,9 +309,9 @@ static int measure(bench *b, const char *order, const mode *how, size_t repeats)
     if (target > 0.0)
         snprintf(stated, sizeof stated, "%.2f", target);
     printf("{\"bench\":\"kernel\",\"row\":\"width %zu, %s, %s\",\"ours\":%.1f,\"peer\":%.1f,\"unit\":\"M coordinates/s\","
-           "\"peer_name\":\"gather/scatter, %zu rows ahead\",\"ratio\":%.3f,\"q25\":%.3f,\"q75\":%.3f,\"repeats\":%zu,"
+           "\"peer_name\":\"gather/scatter, %zu rows ahead%s\",\"ratio\":%.3f,\"q25\":%.3f,\"q75\":%.3f,\"repeats\":%zu,"
            "\"target\":%s,\"better\":\"higher\",\"kernel\":\"%s\",\"checked\":%s}\n",
-           b->dim, order, how->name, quantile(ours, repeats, 0.5), quantile(peer, repeats, 0.5), ahead,
+           b->dim, order, how->name, quantile(ours, repeats, 0.5), quantile(peer, repeats, 0.5), far.ahead, far.reach ? " of loads" : "",
            quantile(ratio, repeats, 0.5), quantile(ratio, repeats, 0.25), quantile(ratio, repeats, 0.75), repeats, stated,
            b->kern->name, same ? "true" : "false");
     fflush(stdout);
