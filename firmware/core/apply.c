@@ -75,12 +75,12 @@ void mscope_catch_up(mscope_table *t, const uint32_t *rows, uint32_t first, size
 
     job.row = late;
     for (size_t i = 0; i < n;) {
+        if (rows)
+            mscope_reach_records(t, rows + i, n - i);
         for (job.n = 0; i < n && job.n < MSCOPE_JOB_ROWS; i++) {
             uint32_t row = rows ? rows[i] : first + (uint32_t)i;
             mscope_row_record *x = &t->row[row];
 
-            if (rows && i + 16 < n)
-                __builtin_prefetch(&t->row[rows[i + 16]], 1);
             if ((x->flags & ROW_MARKED) || stands_still(t, row))
                 continue;
             x->flags |= ROW_MARKED;              /* a row listed twice is one row of the job */
@@ -216,9 +216,8 @@ static void run_chunk(void *arg, size_t piece)
         job.row = t->scratch.row + k;
         job.known = c->end - k;
         job.late = 0;
+        mscope_reach_records(t, job.row, job.known);         /* since they were grouped, they may have left the cache */
         for (job.n = 0; job.n < MSCOPE_JOB_ROWS && k + job.n < c->end && summed < t->summed; job.n++) {
-            if (k + job.n + 32 < c->end)         /* since they were grouped, their records may have left the cache */
-                __builtin_prefetch(&t->row[t->scratch.row[k + job.n + 32]], 1);
             c->g[job.n] = gather(a, c, t->scratch.unique[k + job.n], &summed, &c->seen[job.n]);
             job.late |= (uint64_t)leave(t, c, job.row[job.n], &c->idle[job.n]) << job.n;
         }

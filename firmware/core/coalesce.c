@@ -7,8 +7,6 @@
 
 #include "core/table.h"
 
-#define RECORDS_AHEAD 16             /* row records fetched before they are needed */
-
 int mscope_check_rows(mscope_table *t, const uint32_t *rows, size_t n)
 {
     if (n > t->cfg.capacity)
@@ -88,8 +86,8 @@ uint32_t mscope_coalesce(mscope_table *t, const uint32_t *rows, size_t n)
     for (uint32_t i = 0; i < n; i++) {
         mscope_row_record *row = &t->row[rows[i]];
 
-        if (i + RECORDS_AHEAD < n)
-            __builtin_prefetch(&t->row[rows[i + RECORDS_AHEAD]], 1);
+        if (i % MSCOPE_REACH == 0)
+            mscope_reach_records(t, rows + i, n - i);
         s->next[i] = MSCOPE_LAST;
         if (row->flags & ROW_MARKED) {
             s->next[s->tail[row->head]] = i;

@@ -146,6 +146,14 @@ static inline unsigned mscope_row_band(const mscope_row_record *row)
     return row->total ? row->total - 1u : MSCOPE_BAND_SILENT;
 }
 
+/* Records of the rows to come, brought in by loads alone: see mscope_reach in kern_job.h. */
+#define MSCOPE_REACH 64u
+static inline void mscope_reach_records(const mscope_table *t, const uint32_t *rows, size_t n)
+{
+    for (size_t i = 0; i < n && i < MSCOPE_REACH; i++)
+        (void)*(const volatile uint8_t *)&t->row[rows[i]].flags;
+}
+
 static inline uint32_t mscope_now(const mscope_table *t)
 {
     return (uint32_t)(t->schedule.now - t->base);
