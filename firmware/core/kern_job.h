@@ -38,10 +38,10 @@ MSCOPE_INLINE mscope_place mscope_place_of(const mscope_job *j, uint32_t row, si
                            with_ref ? (const unsigned char *)j->ref + i * theta_size : NULL };
 }
 
-/* A row that fits a line is brought in by reaching for it alone. */
-MSCOPE_INLINE int mscope_narrow(size_t dim, size_t m_size)
+/* Rows of up to four lines are brought in by reaching for them alone. */
+MSCOPE_INLINE int mscope_short(size_t dim, size_t m_size)
 {
-    return dim * m_size <= MSCOPE_LINE;
+    return dim * m_size <= 4 * MSCOPE_LINE;
 }
 
 #ifdef MSCOPE_TUNE
@@ -55,42 +55,50 @@ MSCOPE_INLINE size_t mscope_ahead(size_t dim)
 }
 #endif
 
-MSCOPE_INLINE void mscope_load(const unsigned char *p)
+MSCOPE_INLINE void mscope_load_at(mscope_place p, size_t theta_at, size_t m_at, int with_ref)
 {
-    (void)*(const volatile unsigned char *)p;
+    (void)*(const volatile unsigned char *)(p.theta + theta_at);
+    (void)*(const volatile unsigned char *)(p.m + m_at);
+    if (with_ref)
+        (void)*(const volatile unsigned char *)(p.ref + theta_at);
 }
 
-MSCOPE_INLINE void mscope_load_end(const unsigned char *p, size_t bytes, uintptr_t unit)
+/* Whether segments may begin within a line, so that going through them line by line leaves out their last one. */
+MSCOPE_INLINE int mscope_loose(const mscope_job *j, size_t dim, size_t theta_size, size_t m_size, int with_ref)
 {
-    if (((uintptr_t)p ^ ((uintptr_t)p + bytes - 1)) / unit != 0)
-        mscope_load(p + bytes - 1);
+    uintptr_t at = (uintptr_t)j->theta | (uintptr_t)j->m | (with_ref ? (uintptr_t)j->ref : 0);
+
+    return (at | dim * theta_size | dim * m_size) % MSCOPE_LINE != 0;
 }
 
-/* Reach for the rows that come after this job's: one load from each array of each, and another where a row continues on the
- * next page. A table beyond the reach of the processor's translations costs a walk through page tables at almost every row,
- * several in a virtual machine; a prefetch waits for its walk like a load but may keep nothing of it, and between the work
- * on two rows only a few are under way at a time. In a loop of loads alone as many are as the processor can hold. */
+/* Whether a row may end on another line than where its last full line, or its first, was reached for. */
+MSCOPE_INLINE int mscope_straddles(const mscope_job *j, size_t dim, size_t theta_size, size_t m_size, int with_ref)
+{
+    uintptr_t at = (uintptr_t)j->theta | (uintptr_t)j->m | (with_ref ? (uintptr_t)j->ref : 0);
+    size_t m = dim * m_size;
+
+    return m < MSCOPE_LINE ? MSCOPE_LINE % m != 0 || at % m != 0 : mscope_loose(j, dim, theta_size, m_size, with_ref);
+}
+
+/* Reach for the rows that come after this job's: loads from every line of short rows; from the first of longer ones, and
+ * from the last, which may be on another page. A table beyond the reach of the processor's translations costs a walk through
+ * page tables at almost every row, several in a virtual machine; a prefetch waits for its walk like a load but may keep
+ * nothing of it, and between the work on two rows only a few are under way at a time. In a loop of loads alone as many
+ * are as the processor can hold. */
 MSCOPE_INLINE void mscope_reach(const mscope_job *j, size_t dim, size_t theta_size, size_t m_size, int with_ref)
 {
     const size_t end = j->known - j->n < MSCOPE_JOB_ROWS ? j->known : j->n + MSCOPE_JOB_ROWS;
-    const size_t theta = dim * theta_size, m = dim * m_size;
-    const uintptr_t unit = mscope_narrow(dim, m_size) ? MSCOPE_LINE : 4096;
-    const uintptr_t at = (uintptr_t)j->theta | (uintptr_t)j->m | (with_ref ? (uintptr_t)j->ref : 0);
-    const int whole = unit % m == 0 && at % m == 0;          /* no row crosses a line, or a page */
+    const size_t theta = dim * theta_size, m = dim * m_size, lines = mscope_short(dim, m_size) ? m : 1;
+    const int last = !mscope_short(dim, m_size) || mscope_straddles(j, dim, theta_size, m_size, with_ref);
 
     for (size_t i = j->n; i < end; i++) {
         mscope_place p = mscope_place_of(j, j->row[i], dim, 0, theta_size, m_size, with_ref);
 
-        mscope_load(p.theta);
-        mscope_load(p.m);
-        if (with_ref)
-            mscope_load(p.ref);
-        if (whole)
-            continue;
-        mscope_load_end(p.theta, theta, unit);
-        mscope_load_end(p.m, m, unit);
-        if (with_ref)
-            mscope_load_end(p.ref, theta, unit);
+        mscope_load_at(p, 0, 0, with_ref);
+        for (size_t at = MSCOPE_LINE; at < lines; at += MSCOPE_LINE)
+            mscope_load_at(p, at < theta ? at : 0, at, with_ref);
+        if (last)
+            mscope_load_at(p, theta - 1, m - 1, with_ref);
     }
 }
 
@@ -120,25 +128,17 @@ MSCOPE_INLINE void mscope_fetch(mscope_place p, size_t theta_at, size_t m_at, in
         __builtin_prefetch(p.ref + theta_at);
 }
 
-/* Whether segments may begin within a line, so that fetching block by block leaves out their last line. */
-MSCOPE_INLINE int mscope_loose(const mscope_job *j, size_t dim, size_t theta_size, size_t m_size, int with_ref)
-{
-    uintptr_t at = (uintptr_t)j->theta | (uintptr_t)j->m | (with_ref ? (uintptr_t)j->ref : 0);
-
-    return (at | dim * theta_size | dim * m_size) % MSCOPE_LINE != 0;
-}
-
 MSCOPE_INLINE void mscope_fetch_last(mscope_place p, size_t d, size_t theta_size, size_t m_size, int with_ref)
 {
     mscope_fetch(p, d * theta_size - 1, d * m_size - 1, with_ref);
 }
 
-/* n = 0: the first rows of a sequence; those that fit a line have been reached for. */
+/* n = 0: the first rows of a sequence; short ones have been reached for. */
 static inline void mscope_fetch_first(const mscope_job *j, size_t theta_size, size_t m_size, int with_ref)
 {
     size_t d = j->dim < MSCOPE_SEGMENT ? j->dim : MSCOPE_SEGMENT, rows = mscope_ahead(j->dim);
 
-    for (size_t i = 0; i < rows && i < j->known && !mscope_narrow(j->dim, m_size); i++) {
+    for (size_t i = 0; i < rows && i < j->known && !mscope_short(j->dim, m_size); i++) {
         mscope_place p = mscope_place_of(j, j->row[i], j->dim, 0, theta_size, m_size, with_ref);
 
         for (size_t at = 0; at < d * m_size; at += MSCOPE_LINE)

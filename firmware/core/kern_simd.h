@@ -314,7 +314,7 @@ MSCOPE_INLINE void walk_rows(const mscope_job *job, size_t dim, int how, int wit
 {
     static const mscope_kick still = { 1, 0, 0, 0, 0, 0, 0 };
     const walk w = { *job, dim, mscope_ahead(dim), how, with_ref, dim == BLOCK,
-                     !mscope_narrow(dim, sizeof(float)), mscope_loose(job, dim, sizeof(float), sizeof(float), with_ref) };
+                     !mscope_short(dim, sizeof(float)), mscope_loose(job, dim, sizeof(float), sizeof(float), with_ref) };
     const kick_f kf = kick_spread(job->kick ? job->kick : &still);
     const int plain_kick = !job->kick || mscope_plain_kick(job->kick);
 

@@ -55,7 +55,7 @@ static double now_ns(void)
 
 typedef struct how_far {              /* how the peer brings rows in */
     size_t ahead;                    /* rows that a prefetch is ahead */
-    int reach;                       /* every 64 rows: a load from each of the next 64, as the kernels do */
+    int reach;                       /* every 64 rows: loads from each of the next 64, as the kernels do; 2: from every line */
 } how_far;
 
 static void load(const float *p)
@@ -63,14 +63,15 @@ static void load(const float *p)
     (void)*(const volatile float *)p;
 }
 
-static void reach(const bench *b, const uint32_t *row, size_t from, size_t n, int with_ref)
+static void reach(const bench *b, const uint32_t *row, size_t from, size_t n, int every, int with_ref)
 {
-    for (size_t k = from; k < from + 64 && k < n; k++) {
-        load(b->theta + row[k] * b->dim);
-        load(b->m + row[k] * b->dim);
-        if (with_ref)
-            load(b->ref + row[k] * b->dim);
-    }
+    for (size_t k = from; k < from + 64 && k < n; k++)
+        for (size_t i = 0; i < (every ? b->dim : 1); i += 16) {
+            load(b->theta + row[k] * b->dim + i);
+            load(b->m + row[k] * b->dim + i);
+            if (with_ref)
+                load(b->ref + row[k] * b->dim + i);
+        }
 }
 
 #if defined(__x86_64__)
@@ -90,7 +91,7 @@ typedef float v8 __attribute__((vector_size(32), aligned(4), may_alias));
             const float *g = b->g + k % STEP * b->dim;                                                           \
                                                                                                                  \
             if (far.reach && k % 64 == 0)                                                                        \
-                reach(b, row, k + 64, n, with_ref);                                                              \
+                reach(b, row, k + 64, n, far.reach == 2, with_ref);                                              \
             for (size_t i = 0; i < b->dim; i += lanes) {                                                         \
                 vec *t = (vec *)(b->theta + here + i), *m = (vec *)(b->m + here + i), in = *(const vec *)(g + i); \
                                                                                                                  \
@@ -119,7 +120,7 @@ static void move_narrow(const bench *b, const uint32_t *row, size_t n, how_far f
         const float *g = b->g + k % STEP * b->dim;
 
         if (far.reach && k % 64 == 0)
-            reach(b, row, k + 64, n, with_ref);
+            reach(b, row, k + 64, n, 0, with_ref);
         if (far.ahead) {
             __builtin_prefetch(b->theta + next, 1);
             __builtin_prefetch(b->m + next, 1);
@@ -257,7 +258,7 @@ static double quantile(double *x, size_t n, double q)
 static how_far best_way(bench *b, int with_ref)
 {
     static const how_far ways[] = { { 1, 0 }, { 4, 0 }, { 8, 0 }, { 16, 0 }, { 32, 0 }, { 64, 0 },
-                                    { 0, 1 }, { 4, 1 }, { 8, 1 }, { 16, 1 }, { 32, 1 } };
+                                    { 0, 1 }, { 4, 1 }, { 8, 1 }, { 16, 1 }, { 32, 1 }, { 0, 2 }, { 4, 2 } };
     double speed[LEN(ways)][9], most = 0.0;
     size_t best = 0;
 
