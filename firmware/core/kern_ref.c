@@ -143,17 +143,41 @@ void mscope_rows_f64_none_ref(const mscope_job *j)
 
 /* -- squared norms ------------------------------------------------------------------------ */
 
+static inline double square(float x)
+{
+    return (double)x * (double)x;
+}
+
+/* What folding leaves when there is one product a lane, and none in the lanes beyond. */
+static void sumsq_narrow(const float *f, size_t d, size_t n, double *out)
+{
+    for (size_t k = 0; k < n; k++, f += d)
+        if (d == 1)
+            out[k] = square(f[0]);
+        else if (d == 2)
+            out[k] = square(f[0]) + square(f[1]);
+        else
+            out[k] = (square(f[0]) + square(f[2])) + (square(f[1]) + square(f[3]));
+}
+
 void mscope_sumsq_f32_ref(const void *x, size_t d, size_t n, double *out)
 {
     const float *f = x;
 
-    for (size_t k = 0; k < n; k++, f += d) {
-        double lane[MSCOPE_LANES] = { 0 };
+    if (d == 1)
+        sumsq_narrow(f, 1, n, out);
+    else if (d == 2)
+        sumsq_narrow(f, 2, n, out);
+    else if (d == 4)
+        sumsq_narrow(f, 4, n, out);
+    else
+        for (size_t k = 0; k < n; k++, f += d) {
+            double lane[MSCOPE_LANES] = { 0 };
 
-        for (size_t i = 0; i < d; i++)
-            lane[i % MSCOPE_LANES] += (double)f[i] * (double)f[i];
-        out[k] = mscope_lanes_fold(lane);
-    }
+            for (size_t i = 0; i < d; i++)
+                lane[i % MSCOPE_LANES] += square(f[i]);
+            out[k] = mscope_lanes_fold(lane);
+        }
 }
 
 void mscope_sumsq_f64_ref(const void *x, size_t d, size_t n, double *out)
