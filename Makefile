@@ -37,6 +37,7 @@ endif
 EXTRA_model = -O3
 EXTRA_workload_bigram = -O3
 EXTRA_risk  = -O3
+EXTRA_apply = -O3
 
 # -- sources, by the room they live in --------------------------------------------------
 CORE_SRC   = $(addprefix firmware/core/,err.c schedule.c moments.c activity.c kern.c kern_ref.c kern_v128.c \

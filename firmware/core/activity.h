@@ -4,7 +4,10 @@
 
 #include <stdint.h>
 
+#include "mscope/core.h"
+
 #define MSCOPE_ACTIVITY_SPAN 256     /* activations a row's rates remember */
+#define MSCOPE_HYSTERESIS 1.189207115002721  /* 2^(1/4) */
 
 typedef struct mscope_activity {
     float gap;                       /* mean steps between activations         */
@@ -13,7 +16,18 @@ typedef struct mscope_activity {
 
 /* One activation: gap_steps since the last one, share = occurrences/batch, active = activations with this one.
  * Plain means over the first 256 activations, exponential with that memory afterwards. */
-void mscope_activity_note(mscope_activity *a, double gap_steps, double share, uint64_t active);
+static inline double mscope_activity_memory(uint64_t active)
+{
+    return active < MSCOPE_ACTIVITY_SPAN ? (double)active : MSCOPE_ACTIVITY_SPAN;
+}
+
+static inline void mscope_activity_note(mscope_activity *a, double gap_steps, double share, uint64_t active)
+{
+    double weight = 1.0 / mscope_activity_memory(active);
+
+    a->gap = (float)((double)a->gap + (gap_steps - (double)a->gap) * weight);
+    a->share = (float)((double)a->share + (share - (double)a->share) * weight);
+}
 
 typedef struct mscope_rates {
     double p, P;                     /* occurrences per sample, active steps per step; 0 for a row never active */
@@ -23,12 +37,34 @@ typedef struct mscope_rates {
 mscope_rates mscope_activity_rates(const mscope_activity *a, double open_gap, uint64_t active);
 
 /* Sums over rows must lose exactly what they gained, so what a row counts for is what its record says, not what the time
- * says: share, and the
- * `counted` gap: its mean gap at its last activation, or with the silence that the last resum found. */
-mscope_rates mscope_activity_counted(const mscope_activity *a, float counted, uint64_t active);
+ * says: share, and the `counted` gap: its mean gap at its last activation, or with the silence that the last resum found. */
+static inline mscope_rates mscope_activity_counted(const mscope_activity *a, float counted, uint64_t active)
+{
+    double P;
+
+    if (active == 0)
+        return (mscope_rates){ 0.0, 0.0 };
+    P = 1.0 / (double)counted;
+    return (mscope_rates){ (double)a->share * P, P };
+}
+
 float mscope_activity_gap(const mscope_activity *a, double open_gap, uint64_t active);       /* with silence */
 
-/* The band of occurrence rate p, 2^-(b+1) < p <= 2^-b; the row stays in `band` within a quarter of an octave. */
-unsigned mscope_activity_band(double p, unsigned band);
+/* The band of occurrence rate p, 2^-(b+1) < p <= 2^-b, and the same for a row of `band`, which stays there within a quarter
+ * of an octave. */
+unsigned mscope_activity_band_of(double p);
+
+static inline unsigned mscope_activity_band(double p, unsigned band)
+{
+    if (band < MSCOPE_BANDS && p > 0.0) {
+        double edge = 1.0 / (double)((uint64_t)1 << band);
+        int above = band == 0 || p <= MSCOPE_HYSTERESIS * edge;
+        int below = band == MSCOPE_BANDS - 1 || p > 0.5 / MSCOPE_HYSTERESIS * edge;
+
+        if (above && below)
+            return band;
+    }
+    return mscope_activity_band_of(p);
+}
 
 #endif

@@ -8,60 +8,14 @@
 
 #include <math.h>
 
-#define U 1.1102230246251565e-16     /* unit roundoff of double */
+#define U MSCOPE_ROUNDOFF
 #define TRUST 1e-9                   /* relative error a published total may have */
-
-void mscope_moments_advance(const mscope_map *a, mscope_moments *x)
-{
-    mscope_moments o = *x;
-
-    x->r = a->a11 * a->a11 * o.r + 2.0 * a->a11 * a->a12 * o.c + a->a12 * a->a12 * o.v;
-    x->v = a->a21 * a->a21 * o.r + 2.0 * a->a21 * a->a22 * o.c + a->a22 * a->a22 * o.v;
-    x->c = a->a11 * a->a21 * o.r + (a->a11 * a->a22 + a->a12 * a->a21) * o.c + a->a12 * a->a22 * o.v;
-    if (o.ss != 0.0) {
-        double x1 = a->a11 - 1.0, y = a->a21;
-        double es = a->a11 * o.q + a->a12 * o.h, ms = a->a21 * o.q + a->a22 * o.h;
-
-        x->r += 2.0 * x1 * es + x1 * x1 * o.ss;
-        x->v += 2.0 * y * ms + y * y * o.ss;
-        x->c += x1 * ms + y * es + x1 * y * o.ss;
-        x->q = es + x1 * o.ss;
-        x->h = ms + y * o.ss;
-    }
-    if (x->r < 0.0)
-        x->r = 0.0;
-    if (x->v < 0.0)
-        x->v = 0.0;
-}
-
-/* Bounds on the squared sums of absolute terms, (|a11 e| + |a12 m| + |a11-1||s|)^2 and its like for m. Squares, because a
- * row's bound is formed twice in every update and a square root costs more than the slack of (a+b+c)^2 <= 3 (a^2+b^2+c^2). */
-static void magnitudes(const mscope_map *a, const mscope_moments *x, double *e2, double *m2)
-{
-    double r = fabs(x->r), v = fabs(x->v);
-
-    if (x->ss == 0.0) {
-        *e2 = 2.0 * (a->a11 * a->a11 * r + a->a12 * a->a12 * v);
-        *m2 = 2.0 * (a->a21 * a->a21 * r + a->a22 * a->a22 * v);
-    } else {
-        double s = fabs(x->ss), x1 = a->a11 - 1.0;
-
-        *e2 = 3.0 * (a->a11 * a->a11 * r + a->a12 * a->a12 * v + x1 * x1 * s);
-        *m2 = 3.0 * (a->a21 * a->a21 * (r + s) + a->a22 * a->a22 * v);
-    }
-}
 
 /* In double a lane makes dim/8 additions, and eight lanes are folded. A float32 lane adds at most 64 products and is
  * folded four times: (64 + 4 + rounding of e and of the product) 2^-24 is 4.2e-6. */
 double mscope_summing_error(enum mscope_statistics statistics, uint32_t dim)
 {
     return statistics == MSCOPE_STATISTICS_FLOAT ? 5e-6 : U * (8.0 + 0.125 * dim);
-}
-
-/* Each map product rounds an entry by 3u at most and an entry enters a term twice; 16 for the advance itself. */
-static double row_rounding(unsigned products, double summing)
-{
-    return U * (6.0 * products + 16.0) + summing;
 }
 
 static mscope_row_error bound(double k, double e2, double m2, double s2)
@@ -80,17 +34,17 @@ mscope_row_error mscope_moments_error(const mscope_map *a, const mscope_moments 
 {
     double e2, m2;
 
-    magnitudes(a, before, &e2, &m2);
-    return bound(row_rounding(products, summing), e2, m2, before->ss);
+    mscope_magnitudes(a, before, &e2, &m2);
+    return bound(mscope_row_rounding(products, summing), e2, m2, before->ss);
 }
 
 mscope_row_error mscope_moments_error_exact(const mscope_map *a, const mscope_moments *before,
                                             const mscope_moments *after, unsigned products, double summing)
 {
-    double k = row_rounding(products, summing), re = sqrt(after->r), rm = sqrt(after->v), e2, m2, e, m;
+    double k = mscope_row_rounding(products, summing), re = sqrt(after->r), rm = sqrt(after->v), e2, m2, e, m;
     mscope_row_error err;
 
-    magnitudes(a, before, &e2, &m2);
+    mscope_magnitudes(a, before, &e2, &m2);
     err = bound(k, e2, m2, before->ss);
     e = sqrt(e2);
     m = sqrt(m2);
@@ -125,42 +79,6 @@ void mscope_total_add(mscope_total *t, const mscope_moments *x, const mscope_row
 void mscope_total_sub(mscope_total *t, const mscope_moments *x, const mscope_row_error *err)
 {
     combine(t, x, -1.0, err);
-}
-
-mscope_gross mscope_moments_bring(const mscope_map *a, mscope_moments *x, unsigned products, double summing)
-{
-    double k = row_rounding(products, summing);
-    mscope_gross gross;
-
-    magnitudes(a, x, &gross.e2, &gross.m2);
-    gross.e2 *= k;
-    gross.m2 *= k;
-    gross.s2 = k * x->ss;
-    mscope_moments_advance(a, x);
-    return gross;
-}
-
-void mscope_tally_add(mscope_tally *y, const mscope_moments *x, const mscope_gross *gross)
-{
-    y->sum.r += x->r;
-    y->sum.v += x->v;
-    y->sum.c += x->c;
-    y->e2 += gross->e2;
-    y->m2 += gross->m2;
-    if (x->ss != 0.0) {
-        y->sum.q += x->q;
-        y->sum.h += x->h;
-        y->sum.ss += x->ss;
-        y->s2 += gross->s2;
-    }
-    y->rows++;
-}
-
-void mscope_tally_fresh(mscope_tally *y, const mscope_moments *x, double summing)
-{
-    const mscope_gross gross = { summing * x->r, summing * x->v, summing * x->ss };
-
-    mscope_tally_add(y, x, &gross);
 }
 
 /* The tally itself was made by as many additions as it has rows. */
@@ -199,7 +117,7 @@ void mscope_total_advance(mscope_total *t, const mscope_map *a, unsigned product
     mscope_moments top = t->sum;
     top.r = fabs(top.r) + er;
     top.v = fabs(top.v) + ev;
-    magnitudes(a, &top, &e2, &m2);
+    mscope_magnitudes(a, &top, &e2, &m2);
     t->er = e11 * e11 * er + 2.0 * e11 * e12 * ec + e12 * e12 * ev + step * e2;
     t->ev = e21 * e21 * er + 2.0 * e21 * e22 * ec + e22 * e22 * ev + step * m2;
     t->ec = e11 * e21 * er + (e11 * e22 + e12 * e21) * ec + e12 * e22 * ev + step * sqrt(e2 * m2);

@@ -5,19 +5,6 @@
 
 /* -- moments of one row ----------------------------------------------------------------- */
 
-mscope_moments mscope_row_moments(const mscope_table *t, uint32_t row)
-{
-    const mscope_row_record *x = &t->row[row];
-    mscope_moments o = { x->r, x->v, x->c, 0.0, 0.0, 0.0 };
-
-    if (t->decays && t->decay) {
-        o.q = t->decay[row].q;
-        o.h = t->decay[row].h;
-        o.ss = t->decay[row].ss;
-    }
-    return o;
-}
-
 mscope_moments mscope_row_moments_now(const mscope_table *t, uint32_t row, mscope_row_error *err)
 {
     mscope_moments x = mscope_row_moments(t, row);
@@ -83,30 +70,7 @@ void mscope_row_store_decay(mscope_table *t, uint32_t row)
     t->decay[row] = o;
 }
 
-void mscope_row_store(mscope_table *t, uint32_t row, const mscope_sums *sums)
-{
-    t->row[row].r = sums->r;
-    t->row[row].v = sums->v;
-    t->row[row].c = sums->c;
-    if (t->decays && t->decay)
-        mscope_row_store_decay(t, row);
-}
-
 /* -- the kernel on one row, and what it needs ----------------------------------------------- */
-
-mscope_idle mscope_row_idle(const mscope_table *t, const mscope_row_record *row, const mscope_map *span)
-{
-    mscope_idle a = mscope_map_split(span);
-    double kept = span->a22 * span->a22;
-
-    /* Below this mean square per coordinate momentum moves nothing any more and would only be denormal. Without
-     * statistics |m| is not known: what is left of it, against what it has already done to theta, says the same. */
-    if (a.a21 == 0.0 && (t->cfg.statistics == MSCOPE_STATISTICS_NONE
-                             ? kept < 1e-60
-                             : kept * row->v < (t->m_size == 8 ? 1e-280 : 1e-60) * t->cfg.dim))
-        a.b22 = a.x22 = 0.0;
-    return a;
-}
 
 void mscope_row_run(mscope_table *t, uint32_t row, mscope_sums *sums)
 {

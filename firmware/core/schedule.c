@@ -74,13 +74,6 @@ mscope_map mscope_map_round(const mscope_map_dd *a)
     return (mscope_map){ a->a11.hi, a->a12.hi, a->a21.hi, a->a22.hi };
 }
 
-mscope_idle mscope_map_split(const mscope_map *a)
-{
-    double b11 = a->a11 > 0.5 ? 1.0 : 0.0, b22 = a->a22 > 0.5 ? 1.0 : 0.0;
-
-    return (mscope_idle){ b11, a->a11 - b11, a->a12, a->a21, b22, a->a22 - b22 };
-}
-
 /* The share of a gradient that enters m. */
 static double gain(const mscope_step *p, enum mscope_form form, int made)
 {
@@ -216,13 +209,4 @@ mscope_map mscope_schedule_span(const mscope_schedule *s, uint64_t from)
         from += (uint64_t)1 << l;
     }
     return a;
-}
-
-mscope_map mscope_schedule_recall(const mscope_schedule *s, uint64_t from)
-{
-    mscope_memo *m = &s->memo[from & (s->history - 1)];
-
-    if (m->now != s->now || m->from != from)
-        *m = (mscope_memo){ from, s->now, mscope_schedule_span(s, from) };
-    return m->map;
 }

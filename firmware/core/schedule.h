@@ -70,9 +70,22 @@ static inline unsigned mscope_span_products(uint64_t steps)
 
 /* The same bits, remembered: rows of one step share a few clocks. Writes the memo where the span is not in it yet, so
  * threads must find it there. */
-mscope_map mscope_schedule_recall(const mscope_schedule *s, uint64_t from);
+static inline mscope_map mscope_schedule_recall(const mscope_schedule *s, uint64_t from)
+{
+    mscope_memo *m = &s->memo[from & (s->history - 1)];
+
+    if (m->now != s->now || m->from != from)
+        *m = (mscope_memo){ from, s->now, mscope_schedule_span(s, from) };
+    return m->map;
+}
 
 mscope_map mscope_map_round(const mscope_map_dd *a);
-mscope_idle mscope_map_split(const mscope_map *a);
+
+static inline mscope_idle mscope_map_split(const mscope_map *a)
+{
+    double b11 = a->a11 > 0.5 ? 1.0 : 0.0, b22 = a->a22 > 0.5 ? 1.0 : 0.0;
+
+    return (mscope_idle){ b11, a->a11 - b11, a->a12, a->a21, b22, a->a22 - b22 };
+}
 
 #endif

@@ -179,7 +179,19 @@ static inline int mscope_row_span(const mscope_table *t, const mscope_row_record
 }
 
 /* The moments of a row as of its clock, and as of now with their rounding bound. */
-mscope_moments mscope_row_moments(const mscope_table *t, uint32_t row);
+static inline mscope_moments mscope_row_moments(const mscope_table *t, uint32_t row)
+{
+    const mscope_row_record *x = &t->row[row];
+    mscope_moments o = { x->r, x->v, x->c, 0.0, 0.0, 0.0 };
+
+    if (t->decays && t->decay) {
+        o.q = t->decay[row].q;
+        o.h = t->decay[row].h;
+        o.ss = t->decay[row].ss;
+    }
+    return o;
+}
+
 mscope_moments mscope_row_moments_now(const mscope_table *t, uint32_t row, mscope_row_error *err);
 
 /* As moments_now, but from the vectors, read only: O(dim), for rows whose closed form cancels. */
@@ -190,13 +202,32 @@ void mscope_row_run(mscope_table *t, uint32_t row, mscope_sums *sums);
 
 /* Store what the kernel summed, and the decay moments if they are kept. */
 void mscope_row_store_decay(mscope_table *t, uint32_t row);
-void mscope_row_store(mscope_table *t, uint32_t row, const mscope_sums *sums);
+static inline void mscope_row_store(mscope_table *t, uint32_t row, const mscope_sums *sums)
+{
+    t->row[row].r = sums->r;
+    t->row[row].v = sums->v;
+    t->row[row].c = sums->c;
+    if (t->decays && t->decay)
+        mscope_row_store_decay(t, row);
+}
 
 /* Bring the n rows listed, or rows first .. first+n-1 where the list is NULL, to now outside a step, totals included. */
 void mscope_catch_up(mscope_table *t, const uint32_t *rows, uint32_t first, size_t n);
 
 /* The catch-up map in increment form; momentum that has decayed below anything it can do is flushed to 0. */
-mscope_idle mscope_row_idle(const mscope_table *t, const mscope_row_record *row, const mscope_map *span);
+static inline mscope_idle mscope_row_idle(const mscope_table *t, const mscope_row_record *row, const mscope_map *span)
+{
+    mscope_idle a = mscope_map_split(span);
+    double kept = span->a22 * span->a22;
+
+    /* Below this mean square per coordinate momentum moves nothing any more and would only be denormal. Without
+     * statistics |m| is not known: what is left of it, against what it has already done to theta, says the same. */
+    if (a.a21 == 0.0 && (t->cfg.statistics == MSCOPE_STATISTICS_NONE
+                             ? kept < 1e-60
+                             : kept * row->v < (t->m_size == 8 ? 1e-280 : 1e-60) * t->cfg.dim))
+        a.b22 = a.x22 = 0.0;
+    return a;
+}
 
 /* Bring an account's total, or all of them, to now; let the rows in that wait for the end of the step. */
 void mscope_account_bring(const mscope_table *t, mscope_account *a);
