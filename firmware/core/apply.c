@@ -131,12 +131,12 @@ static void note_window(mscope_window *w, const mscope_occurrence *o, double gm,
 }
 
 /* Move the row's bookkeeping from its old band to the one its new rates ask for. */
-static void note_activity(mscope_table *t, mscope_chunk *c, uint32_t row, float counted, double n)
+static void note_activity(mscope_table *t, mscope_chunk *c, uint32_t row, double n)
 {
     mscope_row_record *x = &t->row[row];
     uint32_t now = mscope_now(t) + 1;
     mscope_flow *flow = c->flow[row < t->passed], *from = &flow[x->total], *to;
-    mscope_rates rates = mscope_activity_counted(&x->rate, counted, x->active);
+    mscope_rates rates = mscope_activity_counted(&x->rate, x->counted, x->active);
 
     from->p -= rates.p;
     from->P -= rates.P;
@@ -187,10 +187,9 @@ static void finish_row(const stream *a, mscope_chunk *c, uint32_t group, size_t 
 {
     mscope_table *t = a->t;
     uint32_t row = t->scratch.row[group];
-    mscope_row_record *x = &t->row[row];
+    const mscope_row_record *x = &t->row[row];
 
-    x->flags &= (uint8_t)~ROW_MARKED;
-    note_activity(t, c, row, t->scratch.counted[group], c->seen[i].n);
+    note_activity(t, c, row, c->seen[i].n);
     note_window(&c->window[x->total], &c->seen[i], c->sums[i].gm, a->counts == NULL);
     join(t, c, row, &c->sums[i], mscope_now(t) + 1);
     if (t->cfg.acf_rows && wants_following(t, x))
@@ -216,14 +215,17 @@ static void run_chunk(void *arg, size_t piece)
         job.row = t->scratch.row + k;
         job.known = c->end - k;
         job.late = 0;
-        mscope_reach_records(t, job.row, job.known);         /* since they were grouped, they may have left the cache */
+        mscope_reach_records(t, job.row, job.known);
         for (job.n = 0; job.n < MSCOPE_JOB_ROWS && k + job.n < c->end && summed < t->summed; job.n++) {
             c->g[job.n] = gather(a, c, t->scratch.unique[k + job.n], &summed, &c->seen[job.n]);
             job.late |= (uint64_t)leave(t, c, job.row[job.n], &c->idle[job.n]) << job.n;
         }
         run_job(t, &job);
-        for (uint32_t i = 0; i < job.n; i++)
+        for (uint32_t i = 0; i < job.n; i++) {
+            if (i + 4 < job.n)                   /* the vectors may have pushed them out of the first cache */
+                __builtin_prefetch(&t->row[job.row[i + 4]], 1);
             finish_row(a, c, k + i, i);
+        }
     }
 }
 

@@ -1,7 +1,9 @@
 /* coalesce.c - duplicated indices of one call are occurrences of one row: group them without sorting
  *
- * The row's own record holds the head of its chain, so grouping n entries costs n looks at records that the update is
- * about to need anyway. Chains keep the order of arrival, so sums do not depend on anything else.             */
+ * Groups are found by a hash of their row, in places that stay near the processor: the record of a row is a walk through page
+ * tables away in a large table, and the update will make that walk. No place is ever cleared: what it names counts
+ * only when the group it names is one of this call's and calls it home. Chains keep the order of arrival, so sums do not
+ * depend on anything else.                                                                                    */
 #include <math.h>
 #include <string.h>
 
@@ -78,39 +80,49 @@ int mscope_check_entries(mscope_table *t, const char *field, const void *entries
     return MSCOPE_OK;
 }
 
+size_t mscope_coalesce_slots(uint32_t n)
+{
+    uint64_t slots = 2;
+
+    while (slots < 2 * (uint64_t)n)
+        slots *= 2;
+    return (size_t)slots;
+}
+
+/* The place of the row's group, or of the one it will be. */
+static uint32_t find_slot(const mscope_scratch *s, uint32_t row, uint32_t groups, uint32_t mask)
+{
+    uint32_t h = row * 0x9e3779b1u;
+
+    for (h = (h ^ h >> 15) & mask;; h = (h + 1) & mask) {
+        uint32_t k = s->slot[h];
+
+        if (k >= groups || s->home[k] != h || s->row[k] == row)
+            return h;
+    }
+}
+
 uint32_t mscope_coalesce(mscope_table *t, const uint32_t *rows, size_t n)
 {
     mscope_scratch *s = &t->scratch;
-    uint32_t groups = 0;
+    uint32_t groups = 0, mask = (uint32_t)mscope_coalesce_slots((uint32_t)n) - 1;
 
     for (uint32_t i = 0; i < n; i++) {
-        mscope_row_record *row = &t->row[rows[i]];
+        uint32_t h = find_slot(s, rows[i], groups, mask), k = s->slot[h];
 
-        if (i % MSCOPE_REACH == 0)
-            mscope_reach_records(t, rows + i, n - i);
         s->next[i] = MSCOPE_LAST;
-        if (row->flags & ROW_MARKED) {
-            s->next[s->tail[row->head]] = i;
-        } else {
-            row->flags |= ROW_MARKED;
-            s->counted[groups] = row->counted;
-            row->head = i;
-            s->row[groups] = rows[i];
-            s->unique[groups++] = i;
+        if (k < groups && s->home[k] == h) {
+            s->next[s->tail[k]] = i;
+            s->tail[k] = i;
+            continue;
         }
-        s->tail[row->head] = i;
+        s->slot[h] = groups;
+        s->home[groups] = h;
+        s->row[groups] = rows[i];
+        s->tail[groups] = i;
+        s->unique[groups++] = i;
     }
     return groups;
-}
-
-void mscope_coalesce_done(mscope_table *t, uint32_t groups)
-{
-    for (uint32_t k = 0; k < groups; k++) {
-        mscope_row_record *row = &t->row[t->scratch.row[k]];
-
-        row->flags &= (uint8_t)~ROW_MARKED;
-        row->counted = t->scratch.counted[k];
-    }
 }
 
 void mscope_coalesce_sum(const mscope_table *t, uint32_t first, const void *entries, double *sum, void *out)

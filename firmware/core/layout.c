@@ -108,7 +108,8 @@ static void lay_out(mscope_table *t, const shape *s, carver *c)
     PART(scratch.tail, g->capacity, sizeof(uint32_t));
     PART(scratch.unique, g->capacity, sizeof(uint32_t));
     PART(scratch.row, g->capacity, sizeof(uint32_t));
-    PART(scratch.counted, g->capacity, sizeof(float));
+    PART(scratch.home, g->capacity, sizeof(uint32_t));
+    PART(scratch.slot, mscope_coalesce_slots(g->capacity), sizeof(uint32_t));
     PART(scratch.norm, g->capacity, sizeof(double));
     PART(chunk, s->chunks, sizeof *t->chunk);
     for (uint32_t i = 0; i < s->chunks; i++) {

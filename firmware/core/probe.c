@@ -44,7 +44,6 @@ int mscope_probe(mscope_table *t, const uint32_t *rows, const void *hm, size_t n
     if ((err = mscope_check_rows(t, rows, n)) || (err = mscope_check_entries(t, "probe", hm, n)))
         return err;
     groups = mscope_coalesce(t, rows, n);
-    mscope_coalesce_done(t, groups);
     mscope_catch_up(t, t->scratch.row, 0, groups);
     for (uint32_t k = 0; k < groups; k++) {
         uint32_t row = t->scratch.row[k];

@@ -3,7 +3,7 @@
  * Memory, in the order it is carved (each part on a 64-byte line):
  *
  *     [mscope_table][schedule nodes][span memo][row records][theta][m][reference][decay moments]
- *     [acf slots and references][coalescing scratch: next, tail, unique, row, counted, norms][chunks][their summed gradients]
+ *     [acf slots and references][coalescing scratch: next, tail, unique, row, home, slot, norms][chunks][their summed gradients]
  *
  * A row record is one cache line. Its moments (r, v, c) are those of the stored vectors, at the row's clock. All bytes 0
  * is a valid row: at 0, never active, up to date with the step the table began at; so a fresh mapping needs no writing. */
@@ -20,17 +20,14 @@
 #define MSCOPE_CHUNKS 16                     /* most pieces of one apply; results depend on n, never on threads */
 #define MSCOPE_CHUNK_ROWS 256                /* fewest rows in a piece */
 
-enum { ROW_MARKED = 1, ROW_FOLLOWED = 2 };   /* in the coalescing list; has a reference copy of m */
+enum { ROW_MARKED = 1, ROW_FOLLOWED = 2 };   /* in the job that catches up; has a reference copy of m */
 
 typedef struct mscope_row_record {
     double r, v, c;
     uint64_t active, occurrences;
     uint32_t clock;                  /* low 32 bits of step - base, of the row's vectors; age < history       */
     uint32_t last;                   /* the same of the last activation; age < 2^31                           */
-    union {
-        float counted;               /* gap that its account counts it with, see mscope_activity_counted      */
-        uint32_t head;               /* while ROW_MARKED: first occurrence in the call under way              */
-    };
+    float counted;                   /* gap that its account counts it with, see mscope_activity_counted      */
     mscope_activity rate;
     uint8_t total, flags;            /* total: where its account is, band + 1                                 */
 } mscope_row_record;
@@ -66,9 +63,11 @@ typedef struct mscope_acf_slot {
 #define MSCOPE_LAST UINT32_MAX       /* in next[]: no further entry of this row */
 
 typedef struct mscope_scratch {
-    uint32_t *next, *tail;           /* of each entry: the next of its row; of each first one: the last */
-    uint32_t *unique, *row;          /* of each group: its first entry, its row ... */
-    float *counted;                  /* ... and what its record held where the mark is */
+    uint32_t *next;                  /* of each entry: the next of its row */
+    uint32_t *tail;                  /* of each group: its last entry ...   */
+    uint32_t *unique, *row;          /* ... its first entry, its row ...    */
+    uint32_t *home;                  /* ... and its place in slot           */
+    uint32_t *slot;                  /* group that may be there, by a hash of its row: it is when its home says so */
     double *norm;                    /* of each entry: |g|^2 */
 } mscope_scratch;
 
@@ -242,10 +241,9 @@ void mscope_account_change(mscope_table *t, uint32_t row, double sign, const msc
  * the open step; outside a step they enter at once. */
 void mscope_accounts_settle(mscope_table *t, size_t chunks);
 
-/* Group n entries by row: unique[0 .. returned-1] are first occurrences, chained in order by next[], row[] their rows.
- * Sets marks, which mscope_coalesce_done clears. */
+/* Group n entries by row: unique[0 .. returned-1] are first occurrences, chained in order by next[], row[] their rows. */
 uint32_t mscope_coalesce(mscope_table *t, const uint32_t *rows, size_t n);
-void mscope_coalesce_done(mscope_table *t, uint32_t groups);
+size_t mscope_coalesce_slots(uint32_t n);            /* places in slot for n entries, a power of two */
 /* The entries of the group that starts at `first`, summed in order in double, into out in the gradient's type; sum holds one
  * row in double. */
 void mscope_coalesce_sum(const mscope_table *t, uint32_t first, const void *entries, double *sum, void *out);
