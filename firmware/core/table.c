@@ -113,24 +113,38 @@ int mscope_step_begin(mscope_table *t, const mscope_step *step)
     return MSCOPE_OK;
 }
 
-/* Every row is looked at once in history/2 steps, and brought along when it is older than that: so no clock is
- * ever older than the history, and a row silent for ever costs one visit in history/2 steps. Totals as well. */
+/* Every row is looked at once in history/2 steps, and brought along when it could be older than the history before the next
+ * look: so a row silent for ever costs one visit in history/2 steps. Totals as well. Where a step's share is less than a
+ * job of rows, several steps' shares are taken at once: catching up a job costs much less than its rows one by one. */
 static void sweep(mscope_table *t)
 {
-    uint32_t half = t->schedule.history / 2, visits = (t->cfg.rows + half - 1) / half;
+    const uint32_t half = t->schedule.history / 2, share = (t->cfg.rows + half - 1) / half;
+    uint32_t every = 1, visits;
+    uint32_t old[MSCOPE_JOB_ROWS], n = 0;
 
+    while (2 * every * share <= MSCOPE_JOB_ROWS && every < half / 4)
+        every *= 2;
+    visits = every * share < t->cfg.rows ? every * share : t->cfg.rows;
     if ((mscope_now(t) & (half - 1)) == 0)
         mscope_accounts_bring(t);
+    if ((mscope_now(t) & (every - 1)) != 0)
+        return;
     for (uint32_t k = 0; k < visits; k++) {
         mscope_row_record *x = &t->row[t->sweep];
 
-        if (mscope_row_age(t, x) >= half)
-            mscope_catch_up(t, NULL, t->sweep, 1);
+        if (mscope_row_age(t, x) > half - every)
+            old[n++] = t->sweep;
         if (mscope_row_open_gap(t, x) > (uint32_t)1 << 30)
             x->last = mscope_now(t) - ((uint32_t)1 << 30);
         if (++t->sweep == t->cfg.rows)
             t->sweep = 0;
+        if (n == MSCOPE_JOB_ROWS) {
+            mscope_catch_up(t, old, 0, n);
+            n = 0;
+        }
     }
+    if (n)
+        mscope_catch_up(t, old, 0, n);
 }
 
 int mscope_step_end(mscope_table *t)
