@@ -12,14 +12,14 @@
 /* Blocks that have decayed this far are zero for any float64 state; smaller ones would only breed denormals. */
 #define NEGLIGIBLE 1e-140
 
-static mscope_dd two_sum(double a, double b)
+static inline mscope_dd two_sum(double a, double b)
 {
     double s = a + b, t = s - a;
 
     return (mscope_dd){ s, (a - (s - t)) + (b - t) };
 }
 
-static mscope_dd two_prod(double a, double b)
+static inline mscope_dd two_prod(double a, double b)
 {
     const double split = 134217729.0;        /* 2^27 + 1: Dekker's splitting, exact without an FMA */
     double p = a * b, c = split * a, d = split * b;
@@ -28,7 +28,7 @@ static mscope_dd two_prod(double a, double b)
     return (mscope_dd){ p, ((ah * bh - p) + ah * bl + al * bh) + al * bl };
 }
 
-static mscope_dd dd_add(mscope_dd a, mscope_dd b)
+static inline mscope_dd dd_add(mscope_dd a, mscope_dd b)
 {
     mscope_dd s = two_sum(a.hi, b.hi), t = two_sum(a.lo, b.lo);
 
@@ -36,14 +36,14 @@ static mscope_dd dd_add(mscope_dd a, mscope_dd b)
     return two_sum(s.hi, s.lo + t.lo);
 }
 
-static mscope_dd dd_mul(mscope_dd a, mscope_dd b)
+static inline mscope_dd dd_mul(mscope_dd a, mscope_dd b)
 {
     mscope_dd p = two_prod(a.hi, b.hi);
 
     return two_sum(p.hi, p.lo + (a.hi * b.lo + a.lo * b.hi));
 }
 
-static mscope_dd dd_neg(mscope_dd a)
+static inline mscope_dd dd_neg(mscope_dd a)
 {
     return (mscope_dd){ -a.hi, -a.lo };
 }
@@ -53,7 +53,7 @@ static mscope_dd dd(double a)
     return (mscope_dd){ a, 0.0 };
 }
 
-static mscope_dd flushed(mscope_dd a)
+static inline mscope_dd flushed(mscope_dd a)
 {
     return a.hi < NEGLIGIBLE && a.hi > -NEGLIGIBLE ? dd(0.0) : a;
 }
@@ -103,27 +103,24 @@ static int bypasses_buffer(const mscope_step *p, enum mscope_form form)
 
 mscope_map_dd mscope_step_idle(const mscope_step *p, enum mscope_form form, int nesterov, int made)
 {
-    mscope_dd one = dd(1.0), beta = two_sum(1.0, -p->eps);
-    mscope_dd keep = dd_add(one, dd_neg(two_prod(p->eta, p->decoupled_decay)));
-    mscope_dd pull = two_prod(gain(p, form, made), p->weight_decay);      /* m gains pull * theta */
-    mscope_dd eta = dd(p->eta);
-    mscope_map_dd a;
+    const int bypass = bypasses_buffer(p, form);
+    mscope_dd one = dd(1.0), beta = two_sum(1.0, -p->eps), eta = dd(p->eta), keep, pull;
+    mscope_map_dd a = { one, dd(0.0), dd(0.0), one };
 
-    if (bypasses_buffer(p, form)) {
+    if (!bypass) {
+        a.a12 = dd_neg(dd_mul(eta, nesterov ? dd_mul(beta, beta) : beta));
+        a.a22 = beta;
+    }
+    if (p->weight_decay == 0.0 && p->decoupled_decay == 0.0)
+        return a;
+    keep = dd_add(one, dd_neg(two_prod(p->eta, p->decoupled_decay)));
+    if (bypass) {
         a.a11 = dd_add(keep, dd_neg(two_prod(p->eta, p->weight_decay)));
-        a.a12 = a.a21 = dd(0.0);
-        a.a22 = one;
         return a;
     }
+    pull = two_prod(gain(p, form, made), p->weight_decay);       /* m gains pull * theta */
+    a.a11 = dd_add(keep, dd_neg(dd_mul(eta, nesterov ? dd_mul(pull, dd_add(one, beta)) : pull)));
     a.a21 = pull;
-    a.a22 = beta;
-    if (nesterov) {
-        a.a11 = dd_add(keep, dd_neg(dd_mul(eta, dd_mul(pull, dd_add(one, beta)))));
-        a.a12 = dd_neg(dd_mul(eta, dd_mul(beta, beta)));
-    } else {
-        a.a11 = dd_add(keep, dd_neg(dd_mul(eta, pull)));
-        a.a12 = dd_neg(dd_mul(eta, beta));
-    }
     return a;
 }
 
