@@ -3,6 +3,8 @@ and a trainer that never notices."""
 import json
 import os
 import random
+import re
+import resource
 import shutil
 import signal
 import struct
@@ -58,11 +60,12 @@ def tape(path):
 class Recorder:
     """momentscope record in a directory of its own; looks like a daemon to raw.Trainer."""
 
-    def __init__(self, *options, dir=None, name="run.tape"):
+    def __init__(self, *options, dir=None, name="run.tape", room=None):
         self.dir = dir or tempfile.mkdtemp(prefix="mscope-rec-")
         self.file = os.path.join(self.dir, name)
+        limit = None if room is None else lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
         self.process = subprocess.Popen([SCOPE, "record", self.file, "--ingest", self.endpoint("ingest"), *options],
-                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=limit)
         end = time.monotonic() + 10
         while not os.path.exists(f"{self.dir}/front.ipc") and self.process.poll() is None and time.monotonic() < end:
             time.sleep(0.005)
@@ -304,6 +307,58 @@ class Record(Case):
         code, said = second.ended()
         self.assertEqual(code, 0, said)
         self.assertIn("1 steps (2 to 2), 0 lost", said)
+
+    def full_disk(self, room, *options):
+        r = self.recorder(*options, room=room)
+        t = self.trainer(r, 5)
+        self.begin(t)
+        self.drive(t)
+        self.leave(t)
+        code, said = r.ended()
+        self.assertEqual(code, 3, said)
+        entries, rest = tape(r.file)
+        held = sum(e[0] == 1 for e in entries)
+        steps = sum(e[0] == 1 and e[1][0][5] == STEP for e in entries)
+        self.assertEqual(rest, b"")
+        return r, said, entries, held, steps
+
+    def test_a_full_disk_is_told_and_counted(self):
+        """With a daemon all 132 messages reach it; the file says which of them it has, and so do words, --list, the exit code."""
+        d = self.daemon()
+        sub = self.subscriber(d)
+        r, said, entries, held, steps = self.full_disk(9000, "--forward", d.endpoint("ingest"), "--quiet")
+        sub.table("t", 120)
+        self.assertIn("messages go on to the daemon", said)
+        self.assertIn(f"File too large; {held} messages are in it, {132 - held} could not be kept", said)
+        self.assertEqual(entries[-2][0], 2)                   # LOST, of the one session, up to its BYE
+        self.assertEqual(entries[-2][1][::2], (5, 131))
+        self.assertEqual(entries[-1], (3, (held, 132 - held)))
+        got = scope("replay", r.file, "--list").stdout
+        self.assertIn(f"{held} messages, {132 - held} lost; INCOMPLETE", got)
+        self.assertIn(f"{steps} steps (1 to {steps}), 0 lost", got)
+
+    def test_a_full_disk_alone(self):
+        """What the trainer was told to have delivered and is not there is counted; it goes on by itself."""
+        r = self.recorder(room=9000)
+        t = self.trainer(r, 5)
+        self.begin(t)
+        for k in range(1, 400):
+            t.step(k, [k % ROWS], np.ones((1, DIM)))
+        code, said = r.ended()
+        self.assertEqual(code, 3, said)
+        entries, rest = tape(r.file)
+        held, (_, (said_held, lost)) = sum(e[0] == 1 for e in entries), entries[-1]
+        self.assertEqual((rest, entries[-1][0], said_held), (b"", 3, held))
+        self.assertGreater(lost, 0)
+        self.assertIn(f"{r.file}: {held} messages, {lost} lost, {os.path.getsize(r.file)} bytes; INCOMPLETE", said)
+        self.assertIn(f"{held - 3} steps (1 to {held - 3}), 0 lost", said)          # the others: HELLO, SYNC, REFERENCE
+        self.assertIn("cannot be written any more", said)
+        r = self.recorder(room=100)
+        t = self.trainer(r, 5)
+        t.hello("t", ROWS, DIM)
+        t.send(BYE)
+        code, said = r.ended()
+        self.assertEqual((code, "nothing could be kept" in said, os.path.exists(r.file)), (1, True, False), said)
 
     def test_killed_in_the_middle(self):
         r = self.recorder()

@@ -169,11 +169,12 @@ static void train_step(trainer *t, const mscope_step *s, int lost)
 
 static void end(trainer *t)
 {
+    mscope_tape_sum sum;
     mscope_refusal why;
 
     assert_int_equal(mscope_settle(t->table), 0);
     if (t->tape != NULL)
-        assert_int_equal(mscope_tape_finish(t->tape, 0, 0, &why), 0);
+        assert_int_equal(mscope_tape_finish(t->tape, 0, &sum, &why), 0);
 }
 
 static double theta_of(const trainer *t, size_t at)

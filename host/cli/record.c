@@ -113,6 +113,7 @@ static int signals(void)
     (void)sigaddset(&set, SIGTERM);
     (void)sigprocmask(SIG_BLOCK, &set, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN);          /* a file at its limit (ulimit -f) is a full disk, and told as one */
     return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
@@ -126,7 +127,7 @@ static int report(const mscope_relay_config *cfg, mscope_relay_result *r)
         mscope_contents_print(&r->contents, stdout);
         printf("%s: %llu messages, %llu lost, %llu bytes%s\n", cfg->file, (unsigned long long)r->contents.messages,
                (unsigned long long)r->contents.lost, (unsigned long long)r->bytes,
-               nothing ? "; no trainer attached" : whole ? "" : "; INCOMPLETE");
+               nothing ? r->contents.lost > 0 || r->failed ? "; nothing could be kept" : "; no trainer attached" : whole ? "" : "; INCOMPLETE");
     }
     if (nothing)
         (void)unlink(cfg->file);

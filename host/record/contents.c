@@ -93,6 +93,8 @@ int mscope_contents_read(mscope_contents *c, mscope_tape *t, mscope_refusal *why
     while ((rc = mscope_tape_next(t, &e, why)) > 0) {
         if (e.kind == MSCOPE_ENTRY_LOST)
             c->lost += e.lost_last - e.lost_first + 1;
+        else if (e.kind == MSCOPE_ENTRY_END && e.end_lost > c->lost)
+            c->lost = e.end_lost;            /* more than could be named */
         else if (e.kind == MSCOPE_ENTRY_MESSAGE)
             rc = mscope_contents_take(c, &e.header, e.frame, e.len, e.frames, why);
         if (rc < 0)

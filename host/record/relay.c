@@ -342,8 +342,13 @@ static const char *loop(relay *r, int signal_fd)
             return limit;
         if (limit != NULL && !r->told_full) {
             r->told_full = 1;
-            say(r, limit, "; the recording is closed, messages go on to the daemon");
-            mscope_relay_tape_close(&r->tape);
+            if (mscope_relay_tape_failed(&r->tape)) {
+                fprintf(stderr, "momentscope record: %s: %s; messages go on to the daemon and are lost to the recording\n",
+                        r->cfg->file, limit);
+            } else {
+                say(r, limit, "; the recording is closed, messages go on to the daemon");
+                mscope_relay_tape_close(&r->tape);
+            }
         }
         if (everybody_left(r) && !r->cfg->stay)
             return limit != NULL ? limit : "every trainer has left";

@@ -52,7 +52,9 @@ static int named(const char *list, const char *name)
 
 static void note_hole(mscope_relay_tape *t)
 {
-    if (t->hole_first != 0 && mscope_tape_lost(t->writer, t->hole_session, t->hole_first, t->hole_last) == 0)
+    const int rc = t->hole_first == 0 ? 0 : mscope_tape_lost(t->writer, t->hole_session, t->hole_first, t->hole_last);
+
+    if (rc == 0 || rc == MSCOPE_EIO)         /* then it is noted at the end, with all that could not be written */
         t->hole_first = 0;
 }
 
@@ -150,14 +152,15 @@ static void keep(mscope_relay_tape *t, const mscope_header *h, zmq_msg_t *part, 
         return;
     }
     const int rc = t->hole_first != 0 ? MSCOPE_EAGAIN : mscope_tape_append(t->writer, part, n);
-    if (rc == MSCOPE_EIO) {
+    if (rc == MSCOPE_EIO) {                  /* the writer counts it; its table's other messages are missing too */
         t->limit = "the file cannot be written any more";
         t->failed = 1;
+        if (mscope_contents_take(&t->kept, h, frame, len, n, &why) != 0)
+            return;
     } else if (rc != 0) {
         if (h->kind != MSCOPE_HELLO)         /* a HELLO will be said again, or its steps count as lost */
             hole(t, h->session, h->seq, h->seq);
     } else if (mscope_contents_take(&t->kept, h, frame, len, n, &why) == 0) {
-        t->messages++;
         look_at_limits(t);
     }
 }
@@ -176,7 +179,7 @@ void mscope_relay_tape_take(mscope_relay_tape *t, const mscope_header *h, zmq_ms
     }
     if (mscope_contents_take(&t->seen, h, frame, len, n, &why) != 0)
         return;                              /* a HELLO that is none: the daemon says so */
-    if (t->writer != NULL && t->limit == NULL && wanted(t, h, frame, len, n))
+    if (t->writer != NULL && (t->limit == NULL || t->failed) && wanted(t, h, frame, len, n))
         keep(t, h, part, frame, len, n);
 }
 
@@ -192,6 +195,29 @@ const char *mscope_relay_tape_limit(const mscope_relay_tape *t)
     return t->limit;
 }
 
+int mscope_relay_tape_failed(const mscope_relay_tape *t)
+{
+    return t->failed;
+}
+
+/* What is counted as recorded is what can be read back. */
+static void count_what_is_there(mscope_relay_tape *t)
+{
+    mscope_contents there;
+    mscope_refusal why;
+    mscope_tape tape;
+
+    if (mscope_tape_open(&tape, t->cfg->file, &why) != 0)
+        return;
+    if (mscope_contents_read(&there, &tape, &why) == 0) {
+        mscope_contents_free(&t->kept);
+        t->kept = there;
+    } else {
+        mscope_contents_free(&there);
+    }
+    mscope_tape_close(&tape);
+}
+
 void mscope_relay_tape_close(mscope_relay_tape *t)
 {
     mscope_refusal why;
@@ -199,10 +225,11 @@ void mscope_relay_tape_close(mscope_relay_tape *t)
     if (t->writer == NULL)
         return;
     note_hole(t);
-    t->bytes = mscope_tape_bytes(t->writer) + MSCOPE_TAPE_ENTRY + 16;      /* END */
-    if (mscope_tape_finish(t->writer, t->messages, t->lost, &why) != 0) {
-        fprintf(stderr, "momentscope record: %s %s: %s\n", why.field, why.value, why.text);
+    if (mscope_tape_finish(t->writer, t->lost, &t->sum, &why) != 0) {
+        fprintf(stderr, "momentscope record: %s: %s; %llu messages are in it, %llu could not be kept\n", why.value, why.text,
+                (unsigned long long)t->sum.messages, (unsigned long long)t->sum.lost);
         t->failed = 1;
+        count_what_is_there(t);
     }
     t->writer = NULL;
 }
@@ -211,9 +238,9 @@ int mscope_relay_tape_finish(mscope_relay_tape *t, mscope_relay_result *out)
 {
     mscope_relay_tape_close(t);
     out->contents = t->kept;
-    out->contents.messages = t->messages;
-    out->contents.lost = t->lost;
-    out->bytes = t->bytes;
+    out->contents.messages = t->sum.messages;
+    out->contents.lost = t->sum.lost;
+    out->bytes = t->sum.bytes;
     out->duplicates = t->duplicates;
     mscope_contents_free(&t->seen);
     free(t->session);

@@ -17,10 +17,11 @@ typedef struct mscope_relay_tape {
     mscope_contents seen, kept;      /* all tables, for answers; those on the tape                 */
     mscope_taped_session *session;
     size_t sessions;
-    uint64_t messages, lost, duplicates, bytes;
+    uint64_t lost, duplicates;
+    mscope_tape_sum sum;             /* once closed                                                */
     uint64_t hole_session, hole_first, hole_last;    /* lost, and not yet noted on the tape; first 0: none */
     const char *limit;               /* why no more is recorded                                    */
-    int failed;
+    int failed;                      /* the disk took no more: what follows is counted as lost     */
 } mscope_relay_tape;
 
 MSCOPE_MUST_CHECK int mscope_relay_tape_open(mscope_relay_tape *t, const mscope_relay_config *cfg, mscope_refusal *why);
@@ -29,6 +30,7 @@ void mscope_relay_tape_take(mscope_relay_tape *t, const mscope_header *h, zmq_ms
 mscope_taped_session *mscope_relay_tape_session(const mscope_relay_tape *t, uint64_t id);
 int mscope_relay_tape_room(const mscope_relay_tape *t);
 const char *mscope_relay_tape_limit(const mscope_relay_tape *t);       /* static text, or NULL */
+int mscope_relay_tape_failed(const mscope_relay_tape *t);
 void mscope_relay_tape_close(mscope_relay_tape *t);                    /* no more is recorded  */
 /* mscope_relay_tape_finish - close, and tell what there is; 1: the file could not be written to its end */
 int mscope_relay_tape_finish(mscope_relay_tape *t, mscope_relay_result *out);

@@ -67,7 +67,8 @@ MSCOPE_MUST_CHECK int mscope_tape_create(mscope_tape_writer **out, const char *p
 
 /* mscope_tape_append - a message, n <= MSCOPE_TAPE_FRAMES parts, taken by reference; lost: sequence numbers that are not
  * in the file. Neither waits for the disk.
- * Returns  0;  MSCOPE_EAGAIN no room in the buffer: not taken;  MSCOPE_EIO writing has failed;  MSCOPE_ENOMEM
+ * Returns  0;  MSCOPE_EAGAIN no room in the buffer: not taken;  MSCOPE_EIO writing has failed: it is among what finish
+ *          counts as lost and the file's end names, as far as it has room;  MSCOPE_ENOMEM
  * Threads  one                                                                                      */
 MSCOPE_MUST_CHECK int mscope_tape_append(mscope_tape_writer *w, zmq_msg_t *part, unsigned n);
 MSCOPE_MUST_CHECK int mscope_tape_lost(mscope_tape_writer *w, uint64_t session, uint64_t first, uint64_t last);
@@ -75,8 +76,14 @@ MSCOPE_MUST_CHECK int mscope_tape_lost(mscope_tape_writer *w, uint64_t session, 
 int mscope_tape_room(mscope_tape_writer *w);             /* 1: at least half of the buffer is free      */
 uint64_t mscope_tape_bytes(const mscope_tape_writer *w); /* of the file, with all that was appended      */
 
-/* mscope_tape_finish - write what waits, the END entry and close; frees w
- * Returns  0, or MSCOPE_EIO with *why: the file ends with its last whole entry                        */
-MSCOPE_MUST_CHECK int mscope_tape_finish(mscope_tape_writer *w, uint64_t messages, uint64_t lost, mscope_refusal *why);
+typedef struct mscope_tape_sum {
+    uint64_t messages, lost, bytes;  /* in the file, not in it, of the file                        */
+} mscope_tape_sum;
+
+/* mscope_tape_finish - write what waits, the END entry, have the disk confirm it, and close; frees w
+ * lost: messages the caller knows to be missing; those that could not be written are added
+ * Returns  0, or MSCOPE_EIO with *why: the file holds sum->messages whole ones, then LOST for what is missing and END, or, where
+ *          there was no room for those either, nothing more. *sum is filled either way             */
+MSCOPE_MUST_CHECK int mscope_tape_finish(mscope_tape_writer *w, uint64_t lost, mscope_tape_sum *sum, mscope_refusal *why);
 
 #endif

@@ -1,7 +1,11 @@
 /* tape_write.c - a queue of messages and the thread that puts them on disk
  *
  * The lock is held for a few instructions, never during a write. Messages are shared with the socket by reference count, so
- * appending copies nothing but the smallest. One writev an entry: a killed recorder leaves whole entries and at most one cut. */
+ * appending copies nothing but the smallest. One writev an entry: a killed recorder leaves whole entries and at most one cut.
+ *
+ * Where the disk fails, the file keeps its whole entries, and everything after them is noted by session and number, so that the
+ * file itself can say at its end what is not in it. That ending needs room too: where there is none, it is written over
+ * the last entries, whose blocks the file already has.                                                               */
 #include "record/tape.h"
 
 #include <errno.h>
@@ -26,6 +30,18 @@ typedef struct item {
     zmq_msg_t part[MSCOPE_TAPE_FRAMES];
 } item;
 
+typedef struct gap {
+    uint64_t session, first, last;          /* sequence numbers that are not in the file           */
+} gap;
+
+typedef struct mark {                       /* an entry of the file, should it have to make room   */
+    uint64_t at;
+    uint8_t kind, numbered;                 /* numbered: first, last of session are sequence numbers */
+    gap holds;
+} mark;
+
+enum { MARKS = 16, LOST_SIZE = MSCOPE_TAPE_ENTRY + 24, END_SIZE = MSCOPE_TAPE_ENTRY + 16 };
+
 struct mscope_tape_writer {
     int fd;
     char path[512];
@@ -37,10 +53,15 @@ struct mscope_tape_writer {
     item *head, **tail;
     uint64_t held;
     int stop, failed;                       /* failed: an errno                                    */
+    gap *gap;                               /* of what was taken and could not be written          */
+    size_t gaps;
+    uint64_t dropped;                       /* messages of it                                      */
     /* the appender's */
     uint64_t bytes;
     /* the thread's */
     uint64_t number, whole;                 /* entries written, and where the last one ends         */
+    uint64_t messages;                      /* of the entries                                      */
+    mark mark[MARKS];                       /* entry n at n % MARKS                                */
 };
 
 static uint64_t clock_ns(clockid_t id)
@@ -49,6 +70,48 @@ static uint64_t clock_ns(clockid_t id)
 
     (void)clock_gettime(id, &t);
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* -- what is not in the file ------------------------------------------------------------------------------- */
+
+static mark mark_of(const mscope_tape_writer *w, const item *it)
+{
+    mark k = { .at = w->whole, .kind = it->kind };
+    mscope_refusal why;
+    mscope_header h;
+
+    if (it->kind == MSCOPE_ENTRY_LOST) {
+        k.holds = (gap){ mscope_get_le(it->body, 8), mscope_get_le(it->body + 8, 8), mscope_get_le(it->body + 16, 8) };
+        k.numbered = 1;
+    } else if (it->kind == MSCOPE_ENTRY_MESSAGE &&
+               mscope_header_decode(zmq_msg_data((zmq_msg_t *)(uintptr_t)&it->part[0]), zmq_msg_size(&it->part[0]), &h, &why) == 0) {
+        k.holds = (gap){ h.session, h.seq, h.seq };
+        k.numbered = h.kind != MSCOPE_HELLO;         /* whose number is that of the message after it */
+    }
+    return k;
+}
+
+/* Without memory for it the count alone tells. */
+static void miss(mscope_tape_writer *w, const mark *k)
+{
+    const gap *x = &k->holds;
+
+    w->dropped += k->kind == MSCOPE_ENTRY_MESSAGE;
+    if (!k->numbered)
+        return;
+    for (size_t i = 0; i < w->gaps; i++) {
+        gap *g = &w->gap[i];
+        if (g->session != x->session || x->first > g->last + 1 || x->last + 1 < g->first)
+            continue;
+        g->first = x->first < g->first ? x->first : g->first;
+        g->last = x->last > g->last ? x->last : g->last;
+        return;
+    }
+    gap *more = realloc(w->gap, (w->gaps + 1) * sizeof *more);
+    if (more == NULL)
+        return;
+    w->gap = more;
+    w->gap[w->gaps++] = *x;
 }
 
 /* -- the thread ------------------------------------------------------------------------------------------ */
@@ -102,6 +165,7 @@ static int write_item(mscope_tape_writer *w, item *it)
     if (err != 0)
         return err;
     w->number++;
+    w->messages += it->kind == MSCOPE_ENTRY_MESSAGE;
     w->whole += it->size;
     return 0;
 }
@@ -130,11 +194,13 @@ static void *run(void *arg)
         int err = w->failed;
         (void)pthread_mutex_unlock(&w->lock);
         const uint64_t size = it->size;
-        if (err == 0 && (err = write_item(w, it)) != 0 && ftruncate(w->fd, (off_t)w->whole) != 0) {
-            /* the reader passes over an entry that is not whole */
-        }
+        const mark k = mark_of(w, it);
+        if (err == 0 && (err = write_item(w, it)) == 0)
+            w->mark[(w->number - 1) % MARKS] = k;
         free_item(it);
         (void)pthread_mutex_lock(&w->lock);
+        if (err != 0)
+            miss(w, &k);
         w->failed = err;
         w->held -= size;
     }
@@ -197,7 +263,8 @@ int mscope_tape_create(mscope_tape_writer **out, const char *path, uint64_t buff
     return 0;
 }
 
-/* Takes the item over. It is as late as the clock says, so entries rise in time. */
+/* Takes the item over. It is as late as the clock says, so entries rise in time. What comes when writing has failed is
+ * refused, and noted as missing like all that waited. */
 static int queue(mscope_tape_writer *w, item *it, int always)
 {
     const uint64_t size = it->size;          /* the thread may have freed the item by the time it is counted */
@@ -206,7 +273,10 @@ static int queue(mscope_tape_writer *w, item *it, int always)
     (void)pthread_mutex_lock(&w->lock);
     int rc = w->failed ? MSCOPE_EIO
                        : !always && w->held > 0 && w->held + size > w->buffer_bytes ? MSCOPE_EAGAIN : 0;
-    if (rc == 0) {
+    if (rc == MSCOPE_EIO) {
+        const mark k = mark_of(w, it);
+        miss(w, &k);
+    } else if (rc == 0) {
         w->held += size;
         *w->tail = it;
         w->tail = &it->next;
@@ -244,25 +314,24 @@ int mscope_tape_append(mscope_tape_writer *w, zmq_msg_t *part, unsigned n)
     return queue(w, it, 0);
 }
 
-static int numbers(mscope_tape_writer *w, enum mscope_entry_kind kind, const uint64_t *v, int n)
+static void fill_numbers(item *it, enum mscope_entry_kind kind, const uint64_t *v, int n)
 {
-    item *it = calloc(1, sizeof *it);
-
-    if (it == NULL)
-        return MSCOPE_ENOMEM;
     it->kind = (uint8_t)kind;
     it->body_len = (uint8_t)(8 * n);
     it->size = MSCOPE_TAPE_ENTRY + it->body_len;
     for (int i = 0; i < n; i++)
         mscope_put_le(it->body + 8 * i, v[i], 8);
-    return queue(w, it, 1);
 }
 
 int mscope_tape_lost(mscope_tape_writer *w, uint64_t session, uint64_t first, uint64_t last)
 {
     const uint64_t v[3] = { session, first, last };
+    item *it = calloc(1, sizeof *it);
 
-    return numbers(w, MSCOPE_ENTRY_LOST, v, 3);
+    if (it == NULL)
+        return MSCOPE_ENOMEM;
+    fill_numbers(it, MSCOPE_ENTRY_LOST, v, 3);
+    return queue(w, it, 1);
 }
 
 int mscope_tape_room(mscope_tape_writer *w)
@@ -278,10 +347,56 @@ uint64_t mscope_tape_bytes(const mscope_tape_writer *w)
     return w->bytes;
 }
 
-int mscope_tape_finish(mscope_tape_writer *w, uint64_t messages, uint64_t lost, mscope_refusal *why)
+/* -- the end ----------------------------------------------------------------------------------------------- */
+
+/* What is missing, and END, from where the last whole entry ends. What stays of an attempt is cut off. */
+static int write_ending(mscope_tape_writer *w, uint64_t lost)
 {
-    const uint64_t v[2] = { messages, lost };
-    int rc = numbers(w, MSCOPE_ENTRY_END, v, 2), err;
+    const uint64_t number = w->number, whole = w->whole, end[2] = { w->messages, lost + w->dropped };
+    item it = { .time_ns = clock_ns(CLOCK_MONOTONIC) - w->started };
+    int err = lseek(w->fd, (off_t)w->whole, SEEK_SET) < 0 ? errno : 0;
+
+    for (size_t i = 0; err == 0 && i < w->gaps; i++) {
+        const uint64_t v[3] = { w->gap[i].session, w->gap[i].first, w->gap[i].last };
+        fill_numbers(&it, MSCOPE_ENTRY_LOST, v, 3);
+        err = write_item(w, &it);
+    }
+    fill_numbers(&it, MSCOPE_ENTRY_END, end, 2);
+    if (err == 0)
+        err = write_item(w, &it);
+    if (err != 0) {
+        w->number = number;
+        w->whole = whole;
+    }
+    if (ftruncate(w->fd, (off_t)w->whole) != 0 && err == 0)
+        err = errno;
+    return err;
+}
+
+/* The last entries, as many as an ending is long, are missing as well. Returns 0 where they are not enough. */
+static int make_room(mscope_tape_writer *w)
+{
+    uint64_t n = 0, room = 0, need = END_SIZE + LOST_SIZE * (uint64_t)w->gaps;
+
+    while (room < need) {
+        if (n == w->number || n == MARKS)
+            return 0;
+        const mark *k = &w->mark[(w->number - ++n) % MARKS];
+        room = w->whole - k->at;
+        need += k->numbered ? LOST_SIZE : 0;         /* at most: it may join another gap */
+    }
+    for (; n > 0; n--) {
+        const mark *k = &w->mark[--w->number % MARKS];
+        w->messages -= k->kind == MSCOPE_ENTRY_MESSAGE;
+        w->whole = k->at;
+        miss(w, k);
+    }
+    return 1;
+}
+
+int mscope_tape_finish(mscope_tape_writer *w, uint64_t lost, mscope_tape_sum *sum, mscope_refusal *why)
+{
+    int err, rc = 0;
 
     (void)pthread_mutex_lock(&w->lock);
     w->stop = 1;
@@ -289,14 +404,20 @@ int mscope_tape_finish(mscope_tape_writer *w, uint64_t messages, uint64_t lost, 
     (void)pthread_mutex_unlock(&w->lock);
     (void)pthread_join(w->thread, NULL);
     err = w->failed;
+    const int unended = write_ending(w, lost);
+    if (unended != 0 && make_room(w))
+        (void)write_ending(w, lost);
+    err = err != 0 ? err : unended;
+    if (fdatasync(w->fd) != 0 && errno != EINVAL && err == 0)    /* a network's disk may say only now that it is full */
+        err = errno;
     if (close(w->fd) != 0 && err == 0)
         err = errno;
+    *sum = (mscope_tape_sum){ w->messages, lost + w->dropped, w->whole };
     if (err != 0)
         rc = failure(why, MSCOPE_EIO, "a disk with room", err, w->path);
-    else if (rc != 0)
-        rc = mscope_refusal_set(why, rc, "memory", "enough", "the end could not be noted", "%s", w->path);
     (void)pthread_mutex_destroy(&w->lock);
     (void)pthread_cond_destroy(&w->wake);
+    free(w->gap);
     free(w);
     return rc;
 }
