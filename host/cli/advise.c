@@ -36,7 +36,7 @@ static void usage(FILE *to)
             "  --by-rows         every row counts alike (default: as often as it occurs, the training loss)\n"
             "  --spread X        largest over smallest curvature within a row (default 1: isotropic rows)\n"
             "  --jsonl           bands as JSON lines on standard input (from watch --once --json), no daemon\n"
-            "  --json            answer with one JSON object a table\n"
+            "  --json            answer with one JSON object a table; with --shard one more on its shards\n"
             "  --table NAME      only this table\n"
             "  --wait SECONDS    give up after this long (default 10)\n"
             "  --telemetry ADDR  where the daemon publishes (default $MOMENTSCOPE_TELEMETRY)\n"
@@ -202,6 +202,8 @@ static int read_daemon(const struct options *o, mscope_view *v)
     if (rc != 0)
         return rc;
     rc = mscope_listen_full(&l, s, o->wait_s, v);
+    if (rc == MSCOPE_EXIT_OK)                /* now: while a search runs nobody listens, and every shard falls silent */
+        mscope_view_shards(v, o->json, stdout);
     v->feed = NULL;
     mscope_feed_close(s);
     return rc;

@@ -52,7 +52,7 @@ static void usage(FILE *to)
             "                    (default unknown,near-instability,unstable)\n"
             "  --table NAME      only this table\n"
             "  --wait SECONDS    give up when no full set of records came for so long (default 10)\n"
-            "  --json            one JSON object a band, and one for the whole\n"
+            "  --json            one JSON object a band, one for the whole; with --shard one a table on its shards\n"
             "  --follow          stay, and print a line whenever a band's regime changes\n"
             "  --for SECONDS     with --follow: stop after this long (default: until interrupted)\n"
             "  --publish ADDR    with --follow: also publish each change there, on topic alert, as the daemon would\n"
@@ -240,6 +240,7 @@ static int conclude(const mscope_view *v, const struct options *o)
     if (table == NULL)
         return MSCOPE_EXIT_FAILED;
     const char *name = table->band[band].record.u.band.table, *regime = table->verdict[band].regime;
+    mscope_view_shards(v, o->json, stdout);
     if (o->json) {
         printf("{\"worst\":");
         mscope_json_string(stdout, regime);

@@ -250,8 +250,9 @@ static void notes(FILE *to, const mscope_watched *w)
 }
 
 /* Of a table in shards: who is missing, and how far apart they are. */
-static void shards(FILE *to, const mscope_feed *s, const char *table)
+static void shards(FILE *to, const mscope_feed *s, const char *table, int named)
 {
+    const char *name = named ? table : "", *gap = named ? " " : "";
     uint64_t first, skew;
     char why[400];
 
@@ -259,8 +260,8 @@ static void shards(FILE *to, const mscope_feed *s, const char *table)
         return;
     skew = mscope_feed_skew(s, table, &first);
     if (mscope_feed_lacks(s, table, why, sizeof why))
-        fprintf(to, "INCOMPLETE: %s; sums are unknown, counts and means are of the others\n", why);
-    fprintf(to, "shards: %zu, the last at step %" PRIu64 ", the first %" PRIu64 " steps ahead of it\n",
+        fprintf(to, "%s%sINCOMPLETE: %s; sums are unknown, counts and means are of the others\n", name, gap, why);
+    fprintf(to, "%s%sshards: %zu, the last at step %" PRIu64 ", the first %" PRIu64 " steps ahead of it\n", name, gap,
             mscope_feed_shards(s), first, skew);
 }
 
@@ -271,7 +272,7 @@ static void print_table(const mscope_watched *w, const mscope_feed *source, int 
 
     fprintf(to, "table %s: step %" PRIu64 ", %" PRIu64 " rows x %" PRIu64 ", %s form; in EMA form eta %.4g, eps %.4g, batch %.4g\n",
             t->table, t->step, t->rows, t->d, t->form, t->eta, t->eps, t->batch);
-    shards(to, source, t->table);
+    shards(to, source, t->table, 0);
     head(to, gone);
     for (int b = 0; b < MSCOPE_BANDS; b++) {
         if (!w->have[b])
@@ -330,6 +331,20 @@ static void json_shards(FILE *to, const mscope_feed *s, const char *table)
             table, mscope_feed_shards(s), lacks ? "false" : "true", first, skew);
     mscope_json_string(to, why);
     fputs("}\n", to);
+}
+
+/* Their lines name the table, as the lines of check and advise do. */
+void mscope_view_shards(const mscope_view *v, int json, FILE *to)
+{
+    for (size_t i = 0; i < v->tables && v->feed != NULL && mscope_feed_shards(v->feed) > 0; i++) {
+        const mscope_watched *w = &v->table[i];
+        if (!w->have_table)
+            continue;
+        if (json)
+            json_shards(to, v->feed, w->table.record.u.table.table);
+        else
+            shards(to, v->feed, w->table.record.u.table.table, 1);
+    }
 }
 
 void mscope_view_json(const mscope_view *v, FILE *to)

@@ -38,6 +38,9 @@ int mscope_view_complete(const mscope_view *v);
 void mscope_view_print(const mscope_view *v, const mscope_subscriber_stats *stats, int width, FILE *to);
 /* mscope_view_timing - one line: how far the daemon was from its duties */
 void mscope_view_timing(const mscope_rec_daemon *d, FILE *to);
+/* mscope_view_shards - for check and advise: a line, or a JSON object, for each table in shards: how far they are apart,
+ * which one is missing. Nothing with one daemon */
+void mscope_view_shards(const mscope_view *v, int json, FILE *to);
 void mscope_view_json(const mscope_view *v, FILE *to);
 void mscope_view_fini(mscope_view *v);
 /* mscope_view_refused - say which address mscope_subscribe just refused and why; returns the exit code for rc */
