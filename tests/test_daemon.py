@@ -1207,6 +1207,10 @@ class Program(Case):
         self.assertEqual(r.returncode, 3)
         self.assertIn("--map-dir is '/etc/passwd', expected a directory", r.stderr)
         self.assertNotIn("--state", r.stderr)
+        for flags, environment in ((["--map-above", "64M"], {}), ([], {"MOMENTSCOPE_MAP_ABOVE": "64M"})):
+            r = self.run_(*flags, *ipc, **environment)
+            self.assertEqual(r.returncode, 2, r.stderr)
+            self.assertIn("--map-above is '64M', expected --map-dir DIR", r.stderr)
 
     def test_no_regular_records_is_said(self):
         for flags, said in (((), True), (("--interval-steps", "5"), False), (("--interval", "1"), False)):

@@ -39,7 +39,7 @@ static const option options[] = {
     { "state", TEXT, AT(state), 0, 0, "FILE", "load at start, write at exit, on SAVE and on SIGUSR1" },
     { "discard-state", FLAG, AT(discard_state), 0, 0, NULL, "move a state file that cannot be read aside and start" },
     { "map-dir", TEXT, AT(map_dir), 0, 0, "DIR", "keep large tables as files there, mapped; they survive a restart" },
-    { "map-above", BYTES, AT(map_above), 0, 1e15, "BYTES", "with --map-dir: tables above this are large (256M)" },
+    { "map-above", BYTES, AT(map_above), 0, 1e15, "BYTES", "needs --map-dir: tables above this are large (256M)" },
     { "kernel", TEXT, AT(kernel), 0, 0, "NAME", "compute kernel: ref, v128, v256, v512 (the best usable)" },
     { "max-tables", COUNT, AT(max_tables), 1, 1024, "N", "most tables at once (64)" },
     { "max-bytes", BYTES, AT(max_bytes), 1048576, 1e15, "BYTES", "memory for all tables (4G)" },
@@ -149,6 +149,8 @@ static int set(const option *o, const char *value, mscope_options *out)
 {
     char *at = (char *)out + o->at;
 
+    if (o->at == offsetof(mscope_options, map_above))
+        out->map_above_given = value;
     switch (o->type) {
     case TEXT:
     case ENDPOINT:
@@ -180,6 +182,17 @@ static int check_endpoints(const mscope_options *o)
         return 2;
     }
     return 0;
+}
+
+/* -- what belongs together ---------------------------------------------------------------------- */
+
+static int check_mapping(const mscope_options *o)
+{
+    if (o->map_above_given == NULL || o->map_dir[0] != '\0')
+        return 0;
+    fprintf(stderr, "momentscoped: --map-above is '%s', expected --map-dir DIR with it: without a directory no table is kept in a "
+                    "file, however large\n", o->map_above_given);
+    return 2;
 }
 
 /* -- all of it -------------------------------------------------------------------------------- */
@@ -253,5 +266,7 @@ int mscope_options_parse(mscope_options *out, int argc, char **argv)
         return 2;
     }
     status = check_endpoints(out);
+    if (!status)
+        status = check_mapping(out);
     return status ? status : MSCOPE_OPTIONS_RUN;
 }

@@ -11,6 +11,7 @@ typedef struct mscope_options {
     double interval, takeover;               /* seconds                                         */
     uint64_t interval_steps, max_tables, max_bytes, max_frame, credit_frames, credit_bytes, history, replay_bytes;
     uint64_t map_above;
+    const char *map_above_given;             /* as it was given; NULL: the default stands       */
     char map_dir[1024];
     char state[1024], kernel[32], log[1024];
     uint64_t cpu;                            /* of the engine's thread; MSCOPE_ANY_CPU: any     */
