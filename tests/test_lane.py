@@ -3,12 +3,15 @@ acknowledged lost whoever dies."""
 import array
 import ctypes as C
 import fcntl
+import json
 import os
 import random
 import signal
 import socket
 import struct
+import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
@@ -145,6 +148,89 @@ class Lane(unittest.TestCase):
                 Client("ipc:///tmp/nobody")
         finally:
             del os.environ["MOMENTSCOPE_LANE"]
+
+    def insist(self, endpoint, uid=None):
+        """A trainer that takes nothing but shared memory, in a process of its own: (stats, stderr, longest push in s)."""
+        (out, into), said = os.pipe(), tempfile.TemporaryFile()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                os.dup2(said.fileno(), 2)
+                if uid is not None:
+                    os.setresgid(uid, uid, uid)
+                    os.setresuid(uid, uid, uid)
+                client, longest = Client(endpoint, lane="shm"), 0.0
+                table, end = attach(client), time.monotonic() + 6
+                for b in batches(3, 2000):
+                    start = time.monotonic()
+                    push(client, table, b)
+                    longest = max(longest, time.monotonic() - start)
+                    time.sleep(0.003)
+                    if client.stats()["last_error"] and time.monotonic() > end - 4:     # a second note would have come
+                        break
+                os.write(into, json.dumps([client.stats(), longest]).encode())
+            finally:
+                os._exit(0)
+        os.close(into)
+        told = b""
+        while chunk := os.read(out, 1 << 16):
+            told += chunk
+        os.close(out)
+        os.waitpid(pid, 0)
+        said.seek(0)
+        stats, longest = json.loads(told)
+        with said:
+            return stats, said.read().decode(), longest
+
+    def check_told(self, stats, said, longest, range_, text):
+        why = stats["last_error"]
+        self.assertEqual((why["field"], why["value"], stats["lane"], stats["connected"]), ("lane", "shm", "zmq", True))
+        self.assertIn(range_, why["range"])
+        self.assertIn(text, why["text"])
+        self.assertIn("MOMENTSCOPE_LANE", why["text"])
+        self.assertEqual(said.count("no shared memory with the daemon: lane = shm (" + range_), 1, said)
+        self.assertEqual(stats["steps_lane"] + stats["steps_dropped"] > 0, True)
+        self.assertLess(longest, 1)                           # of some microseconds; the machine may be busy
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root, to be another user")
+    def test_another_users_daemon_is_told(self):
+        nobody = 65534
+        for mode, range_, text in ((0o777, f"a daemon of this user, uid {nobody}", "it is of uid 0;"),
+                                   (0o700, "a daemon of this user", "Permission denied")):
+            with self.subTest(mode=oct(mode)), support.Daemon() as d:
+                os.chmod(d.dir, 0o755)
+                os.chmod(f"{d.dir}/ingest", 0o777)
+                os.chmod(f"{d.dir}/ingest.lane", mode)
+                self.check_told(*self.insist(d.ingest, nobody), range_, text)
+
+    def test_a_daemon_without_shared_memory_is_told(self):
+        """A recorder takes the offer out; a socket file that is gone is told when it stays gone."""
+        with tempfile.TemporaryDirectory() as dir:
+            r = subprocess.Popen([os.path.join(support.BUILD, "momentscope"), "record", f"{dir}/tape", "--quiet", "--stay",
+                                  "--ingest", f"ipc://{dir}/in"])
+            try:
+                self.check_told(*self.insist(f"ipc://{dir}/in"), "a daemon that offers shared memory", "recorder")
+            finally:
+                r.terminate()
+                r.wait()
+        with support.Daemon() as d:
+            os.unlink(f"{d.dir}/ingest.lane")
+            self.check_told(*self.insist(d.ingest), "a socket that answers", "No such file")
+
+    def test_one_too_many_is_told(self):
+        """The daemon has 64 places; the trainer that finds none learns it from the daemon's answer."""
+        with support.Daemon("--max-tables", "80") as d:
+            clients = []
+            for i in range(65):
+                client = Client(d.ingest, lane="shm", quiet=True)
+                client.attach(f"t{i}", ROWS, DIM, CAPACITY, form=_lib.FORM_EMA, fresh=True)
+                clients.append(client)
+                until(lambda: client.stats()["lane"] == "shm" or client.stats()["last_error"], f"no lane for {i}",
+                      poll=lambda: client.poll(0.01))
+            why = clients[-1].stats()["last_error"]
+            self.assertEqual((why["field"], why["range"]), ("lanes", "at most 64 at once"))
+            for client in clients:
+                client.close()
 
     def test_slots_are_written_in_place(self):
         lib = _lib.lib()

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <sys/epoll.h>
@@ -69,12 +70,24 @@ void mscope_lanes_sweep(mscope_lanes *l)
 
 /* -- connections ------------------------------------------------------------------------------ */
 
-static int same_user(int fd)
+static int same_user(int fd, unsigned *uid)
 {
-    struct ucred who;
+    struct ucred who = { .uid = (uid_t)-1 };
     socklen_t len = sizeof who;
+    const int known = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0;
 
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0 && who.uid == geteuid();
+    *uid = (unsigned)who.uid;
+    return known && who.uid == geteuid();
+}
+
+/* A trainer that insists on shared memory learns why it gets none. */
+static void turn_away(int fd, const mscope_refusal *why)
+{
+    uint8_t answer[MSCOPE_HELLO_MAX];
+
+    mscope_log(MSCOPE_LOG_WARN, "lane", "a connection is refused: %s is %s, expected %s", why->field, why->value, why->range);
+    (void)send(fd, answer, mscope_lane_answer_encode(why, answer), MSG_DONTWAIT | MSG_NOSIGNAL);
+    (void)close(fd);
 }
 
 /* A free place, or that of a connection that has not made its offer: whoever connects and stays silent waits last. */
@@ -98,14 +111,24 @@ static void welcome(mscope_lanes *l, uint64_t now_ns)
 {
     int fd = accept4(l->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     mscope_lane *x;
+    mscope_refusal why;
+    char range[sizeof why.range];
+    unsigned uid;
     struct epoll_event e = { .events = EPOLLIN };
 
     if (fd < 0)
         return;
-    if (!same_user(fd) || (x = place(l->engine)) == NULL) {
-        mscope_log(MSCOPE_LOG_WARN, "lane", "a connection of another user, or one too many (at most %d): closed",
-                   MSCOPE_LANE_PLACES);
-        (void)close(fd);
+    if (!same_user(fd, &uid)) {
+        (void)snprintf(range, sizeof range, "the daemon's own, uid %u", (unsigned)geteuid());
+        (void)mscope_refusal_set(&why, MSCOPE_ENOTSUP, "user", range, "shared memory is for trainers of the daemon's user",
+                                 "uid %u", uid);
+        turn_away(fd, &why);
+        return;
+    }
+    if ((x = place(l->engine)) == NULL) {
+        (void)snprintf(range, sizeof range, "at most %d at once", MSCOPE_LANE_PLACES);
+        (void)mscope_refusal_set(&why, MSCOPE_EBUSY, "lanes", range, "every place is taken", "one more");
+        turn_away(fd, &why);
         return;
     }
     e.data.u32 = (uint32_t)(x - l->engine->lanes);

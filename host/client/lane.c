@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,7 +20,7 @@
 
 #define MS ((uint64_t)1000000)
 
-enum { FRAMES = 8, RETRY_MS = 1000, REFUSED_MS = 30000 };
+enum { FRAMES = 8, RETRY_MS = 1000, REFUSED_MS = 30000, TRIES = 3 };
 #define RING_MIN ((uint64_t)1 << 20)
 #define RING_MAX ((uint64_t)64 << 20)
 #define WARM ((size_t)4 << 20)       /* of the ring, present from the start */
@@ -145,17 +146,42 @@ void mscope_lane_fini(mscope_lane *l)
     drop_ring(l);
 }
 
-static int connect_to(const char *path)
+/* What a trainer that insists on shared memory would otherwise only see in its counters. Once for each connection; what may
+ * be over with the next try (a daemon that is just dying) when it has lasted. */
+static void tell(mscope_client *c, mscope_lane *l, const mscope_refusal *why, int lasting)
+{
+    if (l->mode != MSCOPE_LANE_SHM || l->told || (!lasting && ++l->tries < TRIES))
+        return;
+    l->told = 1;
+    mscope_link_note(c, "no shared memory with the daemon:", why);
+}
+
+#define ELSE "steps are dropped meanwhile; lane (MOMENTSCOPE_LANE) auto sends them through ZeroMQ"
+
+/* lasting: another try will not help, because the daemon is another user's. */
+static int connect_to(const char *path, mscope_refusal *why, int *lasting)
 {
     struct sockaddr_un a = { .sun_family = AF_UNIX };
     struct ucred who;
     socklen_t len = sizeof who;
+    char range[sizeof why->range], text[sizeof why->text];
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     memcpy(a.sun_path, path, strlen(path) + 1);
-    if (fd >= 0 && connect(fd, (const struct sockaddr *)&a, sizeof a) == 0 &&
-        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0 && who.uid == geteuid())
+    if (fd < 0 || connect(fd, (const struct sockaddr *)&a, sizeof a) != 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) != 0) {
+        *lasting = errno == EACCES || errno == EPERM;
+        (void)snprintf(text, sizeof text, "%s; " ELSE, strerror(errno));
+        (void)mscope_refusal_set(why, MSCOPE_EIO, "lane", *lasting ? "a daemon of this user" : "a socket that answers", text,
+                                 "shm");
+    } else if (who.uid != geteuid()) {
+        *lasting = 1;
+        (void)snprintf(range, sizeof range, "a daemon of this user, uid %u", (unsigned)geteuid());
+        (void)snprintf(text, sizeof text, "it is of uid %u; " ELSE, (unsigned)who.uid);
+        (void)mscope_refusal_set(why, MSCOPE_EINVAL, "lane", range, text, "shm");
+    } else {
         return fd;
+    }
     if (fd >= 0)
         (void)close(fd);
     return -1;
@@ -217,21 +243,6 @@ void mscope_lane_fit(mscope_client *c)
     (void)make_ring(l, bytes);
 }
 
-static void ask(mscope_client *c, mscope_lane *l, uint64_t now)
-{
-    char path[108];
-
-    l->retry_at = now + RETRY_MS * MS;
-    if (l->at == NULL || mscope_lane_path(c->endpoint.address, path, sizeof path) != 0)
-        return;
-    l->id++;
-    l->socket = connect_to(path);
-    if (l->socket >= 0 && send_offer(c, l))
-        l->state = MSCOPE_LANE_ASKED;
-    else
-        mscope_lane_down(l, l->retry_at);
-}
-
 static void take_answer(mscope_client *c, mscope_lane *l, uint64_t now)
 {
     uint8_t packet[MSCOPE_HELLO_MAX];
@@ -239,16 +250,48 @@ static void take_answer(mscope_client *c, mscope_lane *l, uint64_t now)
     ssize_t n = recv(l->socket, packet, sizeof packet, MSG_DONTWAIT);
     int err;
 
+    if (n < 0 && errno == ECONNRESET)        /* closed before it read the offer: its answer is behind that */
+        n = recv(l->socket, packet, sizeof packet, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     err = n > 0 ? mscope_lane_answer_decode(packet, (size_t)n, &why) : MSCOPE_EIO;
     if (err == 0) {
         l->state = MSCOPE_LANE_UP;
+        l->told = l->tries = 0;
         return;
     }
-    if (n > 0)
+    if (n > 0) {
         mscope_link_note(c, "shared memory: daemon refused", &why);
+    } else {
+        (void)mscope_refusal_set(&why, MSCOPE_EIO, "lane", "an answer", "the daemon closed the connection; " ELSE, "shm");
+        tell(c, l, &why, 0);
+    }
     mscope_lane_down(l, now + (n > 0 ? REFUSED_MS : RETRY_MS) * MS);
+}
+
+static void ask(mscope_client *c, mscope_lane *l, uint64_t now)
+{
+    mscope_refusal why = { 0 };
+    char path[108];
+    int lasting = 0;
+
+    l->retry_at = now + RETRY_MS * MS;
+    if (l->at == NULL || mscope_lane_path(c->endpoint.address, path, sizeof path) != 0)
+        return;
+    l->id++;
+    l->socket = connect_to(path, &why, &lasting);
+    if (l->socket < 0) {
+        tell(c, l, &why, lasting);
+        mscope_lane_down(l, now + (lasting ? REFUSED_MS : RETRY_MS) * MS);
+        return;
+    }
+    const int sent = send_offer(c, l);
+    l->state = MSCOPE_LANE_ASKED;
+    if (sent)
+        return;
+    take_answer(c, l, now);                  /* it may have closed at once, and said why */
+    if (l->state == MSCOPE_LANE_ASKED)
+        mscope_lane_down(l, l->retry_at);
 }
 
 void mscope_lane_pump(mscope_client *c)
@@ -258,7 +301,15 @@ void mscope_lane_pump(mscope_client *c)
 
     if (l->state == MSCOPE_LANE_UP && l->fitted == c->tables)
         return;
-    if (l->mode == MSCOPE_LANE_ZMQ || !l->offered || !c->established)
+    if (l->mode == MSCOPE_LANE_ZMQ || !c->established)
+        return;
+    if (l->offered < 0) {
+        mscope_refusal why;
+        (void)mscope_refusal_set(&why, MSCOPE_ENOTSUP, "lane", "a daemon that offers shared memory",
+                                 "it offers none, or a recorder stands before it; " ELSE, "shm");
+        tell(c, l, &why, 1);
+    }
+    if (l->offered <= 0)
         return;
     now = mscope_now_ns();
     if (l->state != MSCOPE_LANE_ASKED) {

@@ -197,7 +197,7 @@ static void take_welcome(mscope_client *c, uint32_t handle, const mscope_welcome
     t->hello_wait = HELLO_FIRST_MS * MS;
     c->credit_frames = w->credit_frames;
     c->credit_bytes = w->credit_bytes;
-    c->lane.offered = w->lane;
+    c->lane.offered = w->lane ? 1 : -1;
     if (w->next_seq > 0)
         mscope_queue_done(&c->queue, w->next_seq - 1);
     if (!c->established) {                   /* a table that was refused for a while does not rewind the others */
@@ -345,7 +345,7 @@ static void watch_connection(mscope_client *c)
         memcpy(&what, event, sizeof what);   /* the monitor speaks host order */
         (void)zmq_recv(c->mon, address, sizeof address, ZMQ_DONTWAIT);
         c->up = what == ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
-        c->lane.offered = 0;
+        c->lane.offered = c->lane.told = c->lane.tries = 0;
         mscope_lane_down(&c->lane, 0);
         doubt(c);
         if (c->up && ++c->connections > 1)

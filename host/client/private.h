@@ -27,12 +27,13 @@ enum { MSCOPE_LANE_DOWN, MSCOPE_LANE_ASKED, MSCOPE_LANE_UP };
 
 /* Positions count bytes for ever; position p lies at p % len. */
 typedef struct mscope_lane {
-    int mode, state, offered;            /* enum mscope_lane_mode; above; the daemon's WELCOME offers one */
+    int mode, state, offered;            /* enum mscope_lane_mode; above; WELCOME offers one: 1, not: -1, none yet: 0 */
     int memory, socket;                  /* the memfd and the connection it was handed over on, or -1  */
     uint8_t *at;
     uint64_t len, head, tail;            /* head: next free; tail: oldest in use                       */
     uint64_t id, retry_at;
     size_t fitted;                       /* tables the ring was made for                               */
+    int told, tries;                     /* why there is none, on this connection; tries that failed   */
 } mscope_lane;
 
 void mscope_lane_init(mscope_lane *l, int mode);

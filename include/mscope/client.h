@@ -21,7 +21,8 @@ enum mscope_lane_mode {
     MSCOPE_LANE_AUTO = 0,      /* $MOMENTSCOPE_LANE (auto, zmq, shm), else: shared memory when the daemon offers it, and
                                 * ZeroMQ where it does not or the ring is full                        */
     MSCOPE_LANE_ZMQ = 1,       /* never shared memory                                                 */
-    MSCOPE_LANE_SHM = 2        /* nothing else: steps wait in the ring for such a daemon, then are dropped and counted */
+    MSCOPE_LANE_SHM = 2        /* nothing else: steps wait in the ring for such a daemon, then are dropped and counted; why
+                                * there is none (another user's daemon, ..) is in last_error, and one line on stderr */
 };
 
 typedef struct mscope_client_options {
