@@ -763,6 +763,45 @@ class Trainers(Case):
             self.assertEqual(t.hello(f"new{handle}", 4, 2, handle=handle)[0], WELCOME)
             self.assertEqual(sub.alert("dropped")["table"], oldest)
 
+    def test_topics_of_dropped_tables_make_room(self):
+        """One place for a table and 150 names, in a memory for 191 topics: every one is published; a name that comes back goes
+        on above its old numbers, and only its new records are replayed."""
+        d = self.daemon("--interval-steps", "1", "--interval", "0.05", "--max-tables", "1")
+        sub = self.subscriber(d)
+        sub.until(lambda topic, r: topic == "daemon")
+
+        def live(name, session, steps):
+            t = self.trainer(d, session)
+            self.assertEqual(t.hello(name, 8, 2)[0], WELCOME)
+            for k in range(1, steps + 1):
+                t.step(k, [1], [[1.0, 1.0]])
+                t.ack()
+            t.send(BYE)
+            t.ack()
+            t.close()
+            sub.table(name, steps)
+
+        for i in range(150):
+            live(f"run-{i}", i + 1, 3)
+        old = max(n for t, n, *_ in sub.records if t == "table/run-0")
+        self.assertEqual(sub.lost, 0)
+        self.assertGreater(len({t for t, *_ in sub.records}), 300)
+        self.assertEqual(sub.until(lambda topic, r: topic == "daemon")["records_dropped"], 0)
+        self.assertEqual(raw.replay(d, "table/run-0", 0)[0], [])
+        first = raw.replay(d, "table/run-149", 0)[0][0][0]
+        self.assertGreater(first, old)
+        live("run-0", 200, 3)
+        numbers = [n for t, n, *_ in sub.records if t == "table/run-0"]
+        self.assertEqual(numbers, sorted(set(numbers)))
+        again = [n for n in numbers if n > old]
+        held = [seq for seq, _ in raw.replay(d, "table/run-0", 0)[0]]
+        self.assertEqual(held[:len(again)], again)
+        self.assertEqual(held, list(range(again[0], again[0] + len(held))))
+        late = self.subscriber(d)
+        late.until(lambda topic, r: topic == "table/run-0")
+        late.until(lambda topic, r: topic == "daemon")
+        self.assertNotIn("table/run-1", {t for t, *_ in late.records})
+
     def test_starting_over_publishes_what_was_not(self):
         d = self.daemon("--interval-steps", "1000")
         sub, t = self.subscriber(d), self.trainer(d)

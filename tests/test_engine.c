@@ -562,6 +562,51 @@ static void test_ring_between_two_threads(void **state)
     assert_int_equal(taken + atomic_load(&r.dropped), 200000);
 }
 
+/* Names come, go and come back in a small table: a topic stays where it is as long as its table is there. */
+static void test_topics_are_found_where_they_were(void **state)
+{
+    enum { NAMES = 100, PLACES = 64, MOST = (PLACES - 1) * 3 / 4 + 1 };
+    static mscope_topic *where[NAMES];
+    static uint64_t last[NAMES];
+    uint64_t refused = 0, back = 0;
+    size_t there = 0;
+
+    (void)state;
+    publisher.topic_slots = PLACES;
+    for (int round = 0; round < 200000; round++) {
+        const unsigned i = (unsigned)(rnd() % NAMES);
+        char name[MSCOPE_TOPIC_MAX];
+        mscope_topic *t;
+        (void)snprintf(name, sizeof name, "table/t%u", i);
+        t = mscope_topic_find(&publisher, name, 0);
+        assert_true(t == where[i] || (t == NULL && (where[i]->gone != 0 || strcmp(where[i]->name, name) != 0)));
+        if (t != NULL && t->gone == 0 && rnd() % 2 == 0) {
+            t->gone = ++publisher.tables_gone;
+            there--;
+            continue;
+        }
+        const int comes = t == NULL || t->gone != 0;
+        t = mscope_topic_find(&publisher, name, 1);
+        assert_true(t != NULL || there >= MOST);
+        if (t == NULL) {
+            refused++;
+            continue;
+        }
+        assert_string_equal(t->name, name);
+        assert_true(t->next >= last[i]);
+        back += comes && last[i] > 0;
+        there += (size_t)comes;
+        t->gone = 0;
+        last[i] = ++t->next;
+        where[i] = t;
+        size_t named = 0;
+        for (size_t k = 0; k < PLACES; k++)
+            named += topics[k].name[0] != '\0';
+        assert_true(named == publisher.topic_count && named <= MOST);
+    }
+    printf("# note %llu times a name came back, %llu refused\n", (unsigned long long)back, (unsigned long long)refused);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -569,6 +614,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_damaged_messages_are_answered, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_state_image_round_trips, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_large_table_is_resummed_in_slices, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_topics_are_found_where_they_were, set_up, tear_down),
         cmocka_unit_test(test_full_ring_drops_the_new_record_and_counts),
         cmocka_unit_test(test_ring_between_two_threads),
     };

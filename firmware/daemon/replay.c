@@ -15,6 +15,7 @@
 #include "publish.h"
 
 #define PAD UINT32_MAX
+#define NO_TOPIC (UINT32_MAX - 1)
 #define HEAD sizeof(entry)
 #define BURST 256                        /* records looked at for one job in one go */
 #define DONE UINT64_MAX
@@ -62,6 +63,14 @@ void mscope_replay_store(mscope_replay *r, uint32_t topic_slot, uint64_t seq, co
     if (rest < size_of((uint32_t)len))
         append(r, (entry){ (uint32_t)(rest - HEAD), PAD, 0 }, NULL);
     append(r, (entry){ (uint32_t)len, topic_slot, seq }, body);
+}
+
+/* Records of the topic that had the slot before have numbers below the new one's first, where jobs begin (parse). */
+void mscope_replay_forget(mscope_replay *r, uint32_t topic_slot)
+{
+    for (unsigned i = 0; i < MSCOPE_REPLAY_JOBS; i++)
+        if (r->jobs[i].busy && r->jobs[i].slot == topic_slot)
+            r->jobs[i].slot = NO_TOPIC;
 }
 
 int mscope_replay_busy(const mscope_replay *r)
@@ -194,6 +203,8 @@ static int parse(mscope_replay_job *j, const request *q, struct mscope_publisher
     j->next = 0;
     for (int i = 0; i < 8; i++)
         j->next = j->next << 8 | q->at[first + 1][i];
+    if (j->next < t->first)
+        j->next = t->first;
     j->slot = (uint32_t)(t - p->topics);
     return 0;
 }

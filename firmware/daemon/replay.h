@@ -37,6 +37,8 @@ typedef struct mscope_replay {
 /* mscope_replay_init - mem[cap] is the caller's, cap >= 65536 */
 void mscope_replay_init(mscope_replay *r, uint8_t *mem, size_t cap, void *socket);
 void mscope_replay_store(mscope_replay *r, uint32_t topic_slot, uint64_t seq, const uint8_t *body, size_t len);
+/* mscope_replay_forget - the slot will be another topic's: its records are not found any more, jobs on it end */
+void mscope_replay_forget(mscope_replay *r, uint32_t topic_slot);
 int mscope_replay_busy(const mscope_replay *r);
 
 /* mscope_replay_serve - take in requests, send what is owed, without waiting */
