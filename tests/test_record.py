@@ -267,6 +267,21 @@ class Record(Case):
         self.assertIn("table c ", said)
         self.assertEqual(sum(e[0] == 1 and e[1][0][5] == STEP for e in tape(r.file)[0]), 6)
 
+    def test_a_table_that_never_came_is_told(self):
+        for names, code, says in (("a,word", 3, "there were: a words\n"), ("word", 1, "no table of --tables was attached")):
+            r = self.recorder("--tables", names)
+            t = self.trainer(r, 1)
+            for handle, name in enumerate(("a", "words")):
+                t.hello(name, ROWS, DIM, handle=handle)
+                t.step(1, [1], np.ones((1, DIM)), handle=handle)
+                t.ack()
+            self.leave(t)
+            got, said = r.ended()
+            self.assertEqual(got, code, said)
+            self.assertIn(f"--tables is '{names}', but no trainer attached a table word; there were: a words\n", said)
+            self.assertIn(says, said)
+            self.assertEqual(os.path.exists(r.file), code == 3)
+
     def test_a_daemon_that_comes_back_is_told_of_its_trainers(self):
         d = self.daemon()
         r = self.recorder("--forward", d.endpoint("ingest"))
@@ -373,7 +388,7 @@ class Record(Case):
         self.assertEqual((len(entries), len(rest)), (67, 36))    # HELLO, SYNC, REFERENCE, 60 steps, 4 probes
         got = scope("replay", r.file, "--list")
         self.assertEqual(got.returncode, 0, got.stderr)
-        self.assertIn("cut off, whole up to here", got.stdout)
+        self.assertIn("whole up to where it is cut off", got.stdout)
         self.assertIn("60 steps (1 to 60), 0 lost", got.stdout)
         d = self.daemon()
         sub = self.subscriber(d)
@@ -393,6 +408,8 @@ class Record(Case):
             (["record", dir + "/x", "--ingest", "tcp://0.0.0.0:5555"], 2, "--allow-remote"),
             (["record", dir + "/x", "--ingest", ipc, "--forward", ipc], 2, "another endpoint"),
             (["record", dir + "/x", "--steps", "0"], 2, "'0'"), (["record", dir + "/x", "--max-bytes", "1Q"], 2, "'1Q'"),
+            *((["record", dir + "/x", "--tables", names], 2, f"--tables is '{names}', expected names of tables") for names in
+              ("", "a,", ",a", "a,,b", "a, b", "a/b", "x" * 64)),
             (["record", dir + "/x", "--ingest", "ipc://" + taken], 1, "a regular file"),
             (["replay", taken], 1, "not a recording"), (["replay", dir], 1, "not a regular file"),
             (["replay", dir + "/none"], 1, "/none"), (["replay", taken, "--speed", "-1"], 2, "'-1'"), (["replay"], 2, "usage"),

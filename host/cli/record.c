@@ -22,23 +22,27 @@ static void usage(FILE *to)
     fprintf(to,
             "usage: momentscope record FILE [OPTION...]\n\n"
             "Stands where trainers look for the daemon and writes what they send to FILE: settings, steps with their gradients,\n"
-            "probes, references, rows. momentscope replay feeds it to a daemon again, momentscope bench run trace compares\n"
-            "schedules on it. Ends when every trainer has left (BYE), at a limit, or by SIGINT or SIGTERM. The trainer is never\n"
-            "held up, whatever becomes of this program, its disk or the daemon.\n\n"
-            "  --ingest ENDPOINT   where trainers connect (the daemon's usual place)\n"
+            "probes, references, rows. momentscope replay sends it to a daemon again, momentscope bench run trace compares\n"
+            "schedules on it. Ends when every trainer has left (BYE), by SIGINT or SIGTERM, and, without --forward, at a limit.\n"
+            "The trainer is never held up, whatever becomes of this program, its disk or the daemon.\n\n"
+            "  --ingest ENDPOINT   where trainers connect (default: $MOMENTSCOPE_INGEST, else the daemon's usual place)\n"
             "  --forward ENDPOINT  where the daemon listens: messages pass byte for byte in both directions (without the\n"
             "                      shared-memory lane), so the run is monitored as before. Without it trainers are answered\n"
             "                      here and nothing is monitored\n"
-            "  --tables A,B,..     only these tables (all)\n"
-            "  --steps N           stop after N steps of every table\n"
-            "  --max-bytes BYTES   stop before FILE is larger (K, M, G allowed)\n"
+            "  --tables A,B,..     write only the tables of these names (default: all). The others are passed on or answered\n"
+            "                      just so, and count as nothing missing; a name that no trainer attached is told at the end\n"
+            "  --steps N           write N steps of every table and no more (with --forward messages go on to the daemon)\n"
+            "  --max-bytes BYTES   write no more once FILE would be larger (K, M, G allowed; likewise)\n"
             "  --stay              go on when every trainer has left, until a signal\n"
             "  --allow-remote      bind an ENDPOINT that other machines can reach (no encryption)\n"
             "  --quiet             only errors\n\n"
+            "A message is counted as recorded when it is in FILE. What finds no room, because the disk is slow or full, is counted\n"
+            "as lost, here and in FILE.\n\n"
             "example, alone:          momentscope record run.tape &  python train.py\n"
             "example, with a daemon:  momentscoped --ingest ipc:///tmp/behind.ipc &\n"
             "                         momentscope record run.tape --forward ipc:///tmp/behind.ipc &  python train.py\n\n"
-            "exit codes: 0 recorded whole, 1 nothing recorded, 2 wrong usage, 3 recorded, but something is missing in it\n");
+            "exit codes: 0 recorded whole; 1 nothing recorded (FILE is removed); 2 wrong usage; 3 recorded, but something is\n"
+            "missing: messages or steps were lost, rows are not known, the disk failed, or a table of --tables never came\n");
 }
 
 static int refuse(const char *option, const char *value, const char *range)
@@ -64,6 +68,30 @@ static int count(const char *option, const char *text, double least, int bytes, 
     return 0;
 }
 
+/* The next name of a comma list, "" at its end. */
+static const char *next_name(const char *list, char name[MSCOPE_NAME_MAX + 1])
+{
+    const size_t len = strcspn(list, ",");
+
+    (void)snprintf(name, MSCOPE_NAME_MAX + 1, "%.*s", (int)len, list);
+    return list + len + (list[len] == ',');
+}
+
+static int names(const char *list)
+{
+    static const char *const range = "names of tables with commas between: 1 to 63 letters, digits, _ . -";
+    const char *at = list;
+
+    do {
+        const size_t len = strcspn(at, ",");
+        if (len < 1 || len > MSCOPE_NAME_MAX ||
+            strspn(at, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") < len)
+            return refuse("tables", list, range);
+        at += len;
+    } while (*at++ == ',');
+    return 0;
+}
+
 struct options {
     mscope_relay_config cfg;
     char ingest[256];
@@ -75,7 +103,7 @@ static int option(struct options *o, int c)
     switch (c) {
     case 'i': o->cfg.ingest = optarg; return 0;
     case 'f': o->cfg.forward = optarg; return 0;
-    case 't': o->cfg.tables = optarg; return *optarg != '\0' ? 0 : refuse("tables", optarg, "names of tables");
+    case 't': o->cfg.tables = optarg; return names(optarg);
     case 'n': return count("steps", optarg, 1, 0, &o->cfg.steps);
     case 'm': return count("max-bytes", optarg, 4096, 1, &o->cfg.max_bytes);
     case 's': o->cfg.stay = 1; return 0;
@@ -117,22 +145,53 @@ static int signals(void)
     return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
+static int attached(const mscope_contents *c, const char *name)
+{
+    for (size_t i = 0; i < c->tables; i++)
+        if (strcmp(c->table[i].hello.table, name) == 0)
+            return 1;
+    return 0;
+}
+
+/* A name of --tables that no trainer had may be a slip: what there was is said. */
+static int tell_absent(const mscope_relay_config *cfg, const mscope_contents *seen)
+{
+    char name[MSCOPE_NAME_MAX + 1];
+    int absent = 0;
+
+    for (const char *at = cfg->tables; at != NULL && *at != '\0';) {
+        at = next_name(at, name);
+        if (attached(seen, name))
+            continue;
+        absent = 1;
+        fprintf(stderr, "momentscope record: --tables is '%s', but no trainer attached a table %s; %s", cfg->tables, name,
+                seen->tables > 0 ? "there were:" : "none attached any");
+        for (size_t i = 0; i < seen->tables; i++)
+            fprintf(stderr, " %s", seen->table[i].hello.table);
+        fputc('\n', stderr);
+    }
+    return absent;
+}
+
 static int report(const mscope_relay_config *cfg, mscope_relay_result *r)
 {
+    const int absent = tell_absent(cfg, &r->seen);
     const int whole = mscope_contents_whole(&r->contents) && !r->failed;
     const int nothing = r->contents.messages == 0;
+    const char *const why = r->failed || r->contents.lost > 0 ? "; nothing could be kept"
+                            : r->seen.tables > 0 ? "; no table of --tables was attached" : "; no trainer attached";
 
     if (!cfg->quiet) {
         printf("ended: %s\n", r->ended);
         mscope_contents_print(&r->contents, stdout);
         printf("%s: %llu messages, %llu lost, %llu bytes%s\n", cfg->file, (unsigned long long)r->contents.messages,
-               (unsigned long long)r->contents.lost, (unsigned long long)r->bytes,
-               nothing ? r->contents.lost > 0 || r->failed ? "; nothing could be kept" : "; no trainer attached" : whole ? "" : "; INCOMPLETE");
+               (unsigned long long)r->contents.lost, (unsigned long long)r->bytes, nothing ? why : whole ? "" : "; INCOMPLETE");
     }
     if (nothing)
         (void)unlink(cfg->file);
     mscope_contents_free(&r->contents);
-    return nothing ? MSCOPE_EXIT_FAILED : whole ? MSCOPE_EXIT_OK : EXIT_INCOMPLETE;
+    mscope_contents_free(&r->seen);
+    return nothing ? MSCOPE_EXIT_FAILED : whole && !absent ? MSCOPE_EXIT_OK : EXIT_INCOMPLETE;
 }
 
 int mscope_cmd_record(int argc, char **argv)

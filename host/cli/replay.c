@@ -17,14 +17,18 @@ enum { BLOCK_MS = 200, PATIENCE_S = 10, SESSIONS = 256, TABLES = 64 };
 static void usage(FILE *to)
 {
     fprintf(to, "usage: momentscope replay FILE [OPTION...]\n\n"
-                "Feeds a recording of momentscope record to a daemon as if its trainers ran, so that watch, check and advise can be\n"
-                "run on it again.\n\n"
-                "  --list             say what FILE holds and how much of it is whole; send nothing\n"
-                "  --ingest ENDPOINT  the daemon's (its usual place)\n"
-                "  --speed F          1: as fast as it was recorded, 10: ten times as fast; 0: as fast as the daemon takes it (0)\n"
+                "Sends what momentscope record wrote to FILE to a daemon, as its trainers did, so that watch, check and advise can\n"
+                "look at the run again. The daemon must be running, and nobody else be training a table of the same name.\n\n"
+                "  --list             say what is in FILE and whether anything is missing; send nothing\n"
+                "  --ingest ENDPOINT  where the daemon listens for trainers (default: $MOMENTSCOPE_INGEST, else its usual place)\n"
+                "  --speed F          times the speed of the recording: 1 as it was, 10 ten times as fast; 0, the default: as fast\n"
+                "                     as the daemon takes it\n"
                 "  --quiet            only errors\n\n"
+                "A daemon publishes by the clock, so a fast replay gives few records; momentscoped --interval 0\n"
+                "--interval-steps N gives one every N steps of a table, the same at every speed.\n\n"
                 "example: momentscoped & momentscope replay run.tape --speed 10 & momentscope watch\n\n"
-                "exit codes: 0 done, 1 the file cannot be read or the daemon did not take it, 2 wrong usage\n");
+                "exit codes: 0 all of it was sent and taken or refused (the last line counts), or listed; 1 FILE cannot be read, or\n"
+                "the daemon took nothing for %d s; 2 wrong usage\n", PATIENCE_S);
 }
 
 typedef struct player {
@@ -278,7 +282,8 @@ static void list(const player *p, const char *file)
     printf("%s: recording %016llx of %s, %.4g s, %zu bytes, %llu messages, %llu lost; %s\n", file,
            (unsigned long long)p->tape.id, when, c->seconds, p->tape.size, (unsigned long long)c->messages,
            (unsigned long long)c->lost,
-           c->cut ? "cut off, whole up to here" : mscope_contents_whole(c) ? "whole" : "INCOMPLETE");
+           mscope_contents_whole(c) ? c->cut ? "whole up to where it is cut off" : "whole"
+                                    : c->cut ? "INCOMPLETE, and cut off" : "INCOMPLETE");
     mscope_contents_print(c, stdout);
 }
 

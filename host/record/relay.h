@@ -24,7 +24,7 @@ typedef struct mscope_relay_config {
 } mscope_relay_config;
 
 typedef struct mscope_relay_result {
-    mscope_contents contents;        /* freed by the caller                                        */
+    mscope_contents contents, seen;  /* of the file; what trainers attached, recorded or not. Both freed by the caller */
     uint64_t bytes, duplicates, strays;  /* of the file; resent messages passed over; messages nobody understands */
     const char *ended;               /* why it ended: static text                                  */
     int failed;                      /* the file could not be written to its end                   */

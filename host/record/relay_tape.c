@@ -242,7 +242,7 @@ int mscope_relay_tape_finish(mscope_relay_tape *t, mscope_relay_result *out)
     out->contents.lost = t->sum.lost;
     out->bytes = t->sum.bytes;
     out->duplicates = t->duplicates;
-    mscope_contents_free(&t->seen);
+    out->seen = t->seen;
     free(t->session);
     return t->failed;
 }
