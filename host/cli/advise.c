@@ -29,33 +29,38 @@ static void usage(FILE *to)
 {
     fprintf(to,
             "usage: momentscope advise [OPTION...]\n\n"
-            "Price one beta for all bands of a table, and search settings that reach a target in fewer steps, by the exact\n"
-            "second-moment maps under the measured activities and curvatures.\n\n"
+            "Say what one beta for all bands of a table costs them, and which settings reach a target in fewer steps: both by\n"
+            "the exact second-moment maps, under the measured activities and curvatures.\n\n"
             "  --explain         every plan with its steps, the numbers behind it, other batches, rules for reference\n"
-            "  --target X        count steps to this fraction of the present excess loss (default 0.1)\n"
-            "  --by-rows         every row counts alike (default: as often as it occurs, the training loss)\n"
-            "  --spread X        largest over smallest curvature within a row (default 1: isotropic rows)\n"
-            "  --jsonl           bands as JSON lines on standard input (from watch --once --json), no daemon\n"
-            "  --json            answer with one JSON object a table; with --shard one more on its shards\n"
+            "  --target X        count steps to this fraction of the present excess loss, 1e-9 to 0.999 (default 0.1)\n"
+            "  --by-rows         every row counts alike (default: as often as it occurs, as in the training loss)\n"
+            "  --spread X        largest over smallest curvature within a row, 1 to 1e6 (default 1: isotropic rows)\n"
+            "  --jsonl           read the bands from standard input, lines of watch --once --json; no daemon is asked\n"
+            "  --json            one JSON object a table, plans and all; with --shard one more on its shards\n"
             "  --table NAME      only this table\n"
-            "  --wait SECONDS    give up after this long (default 10)\n"
-            "  --telemetry ADDR  where the daemon publishes (default $MOMENTSCOPE_TELEMETRY)\n"
-            "  --replay ADDR     where it replays (default $MOMENTSCOPE_REPLAY); '' for none\n"
-            "  --shard ADDR      telemetry of one shard's daemon; repeat for each: their rows are shown as one table\n"
+            "  --wait SECONDS    give up when no full set of records came for so long, 0 to 1e6 (default 10)\n"
+            "  --telemetry ADDR  where the daemon publishes (default $MOMENTSCOPE_TELEMETRY, else its usual place)\n"
+            "  --replay ADDR     where it replays, to fill holes (default $MOMENTSCOPE_REPLAY, else likewise); '' for none\n"
+            "  --shard ADDR      telemetry of one shard's daemon; repeat for each: their rows are taken as one table, and how\n"
+            "                    many steps they are apart is said\n"
             "  --help            this text\n\n"
             "example: momentscope advise --table words --explain\n"
             "         momentscope watch --once --json | momentscope advise --jsonl\n\n"
             "A plan is shown as advice only if the model says it is faster than the present setting. What telemetry cannot\n"
             "tell (label noise, spread of curvature, distance to the optimum) is assumed, and the answer says how.\n\n"
-            "exit codes: 0 an answer for every table, 1 no records came or a table has no curvature, 2 wrong usage\n");
+            "exit codes: 0 an answer for every table; 1 no records came, or a table has no answer, which says why (mostly: no\n"
+            "curvature yet); 2 wrong usage\n");
 }
 
-static int number(const char *text, double low, double high, double *out)
+static int number(const char *option, const char *text, double low, double high, double *out)
 {
     char *end;
 
     *out = strtod(text, &end);
-    return end != text && *end == '\0' && *out >= low && *out <= high;
+    if (end != text && *end == '\0' && *out >= low && *out <= high)
+        return 1;
+    fprintf(stderr, "momentscope advise: --%s is '%s', expected a number from %g to %g\n", option, text, low, high);
+    return 0;
 }
 
 /* Returns the exit code to leave with, or -1 to go on. */
@@ -76,21 +81,23 @@ static int read_options(int argc, char **argv, struct options *o)
     while (ok && (c = getopt_long(argc, argv, "h", known, NULL)) != -1) {
         switch (c) {
         case 'e': o->explain = 1; break;
-        case 'x': ok = number(optarg, 1e-9, 0.999, &o->fraction); break;
+        case 'x': ok = number("target", optarg, 1e-9, 0.999, &o->fraction); break;
         case 'b': o->measured.by_rows = 1; break;
-        case 's': ok = number(optarg, 1, 1e6, &o->measured.spread); break;
+        case 's': ok = number("spread", optarg, 1, 1e6, &o->measured.spread); break;
         case 'l': o->jsonl = 1; break;
         case 'j': o->json = 1; break;
         case 't': o->table = optarg; break;
-        case 'w': ok = number(optarg, 0, 1e6, &o->wait_s); break;
+        case 'w': ok = number("wait", optarg, 0, 1e6, &o->wait_s); break;
         case 'T': o->from.telemetry = optarg; break;
         case 'R': o->from.replay = optarg; break;
         case 'S': ok &= mscope_feed_shard(&o->from, optarg) == 0; break;
         case 'h': usage(stdout); return MSCOPE_EXIT_OK;
         default: fprintf(stderr, "momentscope advise --help tells the options\n"); return MSCOPE_EXIT_USAGE;
         }
-        if (!ok)
-            fprintf(stderr, "momentscope advise: '%s' is out of range\n", optarg);
+    }
+    if (ok && o->jsonl && (o->from.shards > 0 || o->from.telemetry != NULL || o->from.replay != NULL)) {
+        fprintf(stderr, "momentscope advise: --jsonl asks no daemon: it goes without --telemetry, --replay and --shard\n");
+        ok = 0;
     }
     if (ok && optind < argc) {
         fprintf(stderr, "momentscope advise: unexpected argument '%s'\n", argv[optind]);

@@ -47,23 +47,25 @@ static void usage(FILE *to)
 {
     fprintf(to,
             "usage: momentscope check [OPTION...]\n\n"
-            "Judge each activity band, and tell the worst verdict by the exit code.\n\n"
+            "Judge each activity band, and tell the worst verdict that is on a list by the exit code.\n\n"
             "  --fail-on LIST    regimes that make the exit code non-zero, with commas, or 'none'\n"
             "                    (default unknown,near-instability,unstable)\n"
             "  --table NAME      only this table\n"
-            "  --wait SECONDS    give up when no full set of records came for so long (default 10)\n"
+            "  --wait SECONDS    give up when no full set of records came for so long, below 1e6 (default 10; not with --follow)\n"
             "  --json            one JSON object a band, one for the whole; with --shard one a table on its shards\n"
-            "  --follow          stay, and print a line whenever a band's regime changes\n"
-            "  --for SECONDS     with --follow: stop after this long (default: until interrupted)\n"
-            "  --publish ADDR    with --follow: also publish each change there, on topic alert, as the daemon would\n"
-            "  --telemetry ADDR  where the daemon publishes (default $MOMENTSCOPE_TELEMETRY)\n"
-            "  --replay ADDR     where it replays, to fill holes (default $MOMENTSCOPE_REPLAY); '' for none\n"
-            "  --shard ADDR      telemetry of one shard's daemon; repeat for each: their rows are shown as one table\n"
+            "  --follow          stay, and print a line (or object) whenever a band's regime changes, from unknown at first\n"
+            "  --for SECONDS     with --follow: stop after this long (default, and 0: until interrupted)\n"
+            "  --publish ADDR    with --follow: bind ADDR and publish each change there too, a record on topic alert as the\n"
+            "                    daemon's are\n"
+            "  --telemetry ADDR  where the daemon publishes (default $MOMENTSCOPE_TELEMETRY, else its usual place)\n"
+            "  --replay ADDR     where it replays, to fill holes (default $MOMENTSCOPE_REPLAY, else likewise); '' for none\n"
+            "  --shard ADDR      telemetry of one shard's daemon; repeat for each: their rows are judged as one table, and how\n"
+            "                    many steps they are apart is said\n"
             "  --help            this text\n\n"
             "example: momentscope check --table words --fail-on near-instability,unstable || lower_eta\n\n"
-            "exit codes: 0 no band is in a regime of --fail-on; else the worst that is there: 3 resonant, 4 sgd-like,\n"
-            "5 heavy-ball, 6 unknown, 7 near-instability, 8 unstable. 1 nothing came or the addresses do not work,\n"
-            "2 wrong usage. With --follow: of the verdicts at the end.\n");
+            "exit codes: 0 no band is in a regime of --fail-on; else the worst of those that one is in: 3 resonant,\n"
+            "4 sgd-like, 5 heavy-ball, 6 unknown, 7 near-instability, 8 unstable. 1 nothing came or the addresses do not\n"
+            "work, 2 wrong usage. With --follow: of the verdicts at the end.\n");
 }
 
 /* -- options ---------------------------------------------------------------------------------------- */
