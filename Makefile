@@ -60,7 +60,7 @@ BENCH_SRC  = $(addprefix host/bench/,registry.c rng.c rows.c schedules.c gated.c
 BENCH_SRC += $(addprefix host/bench/,models.c linear_moments.c mixture_flow.c workload_uv.c workload_pca.c claims_001.c claims_003.c claims_003_pca.c)
 BENCH_SRC += $(addprefix host/bench/,workload_multi_index.c claims_004.c workload_gmm.c claims_003_mix.c claims_003_ring.c claims_003_flow.c)
 DEMO_SRC   = host/demo/trainer.c host/demo/model.c host/demo/text.c
-TESTS      = test_exact test_totals test_kern test_core test_parallel test_wire test_engine test_realtime test_client test_subscribe test_verdict test_spectrum test_theory test_logistic test_theory_vectors test_theory_mc test_conflict test_advice test_bench_models
+TESTS      = test_exact test_totals test_kern test_core test_parallel test_wire test_engine test_realtime test_client test_client_heal test_client_words test_subscribe test_verdict test_spectrum test_theory test_logistic test_theory_vectors test_theory_mc test_conflict test_advice test_bench_models
 TESTS     += test_tape test_trace test_reproduce test_bench_theory
 BENCH_SRC += $(addprefix host/bench/,workload_trace.c trace_load.c trace_fit.c trace_play.c)
 ifeq ($(ONLY_REF),1)  # for processors without vector units: the scalar kernel is all, and SIMDe is not needed
