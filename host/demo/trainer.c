@@ -309,7 +309,7 @@ static void report(run *r)
         printf("%llu frames were not acknowledged%s\n", (unsigned long long)s.frames_unacked,
                s.connected ? " in 5 s" : ": no daemon is connected");
     if (s.last_error.code)
-        printf("the daemon refused %s = %s: %s\n", s.last_error.field, s.last_error.value, s.last_error.text);
+        printf("the last error: %s = %s: %s\n", s.last_error.field, s.last_error.value, s.last_error.text);
     for (unsigned b = 0; b <= MSCOPE_BANDS; b++) {
         mscope_band band;
 
