@@ -11,7 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -607,6 +610,28 @@ static void test_topics_are_found_where_they_were(void **state)
     printf("# note %llu times a name came back, %llu refused\n", (unsigned long long)back, (unsigned long long)refused);
 }
 
+/* Told to stop while it wakes for something else: the word must not go with the wake-up that it reads. */
+static void test_a_saver_told_to_stop_stops(void **state)
+{
+    const uint64_t one = 1;
+
+    (void)state;
+    for (int round = 0; round < 20000; round++) {
+        mscope_saver s = { .work_fd = eventfd(0, EFD_NONBLOCK), .done_fd = -1 };
+        struct timespec until;
+        pthread_t thread;
+        assert_int_equal(pthread_create(&thread, NULL, mscope_saver_run, &s), 0);
+        for (int i = 0; i < 20; i++)
+            assert_int_equal(write(s.work_fd, &one, sizeof one), sizeof one);
+        atomic_store_explicit(&s.stop, 1, memory_order_release);
+        assert_int_equal(write(s.work_fd, &one, sizeof one), sizeof one);
+        (void)clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += 10;
+        assert_int_equal(pthread_timedjoin_np(thread, NULL, &until), 0);
+        (void)close(s.work_fd);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -617,6 +642,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_topics_are_found_where_they_were, set_up, tear_down),
         cmocka_unit_test(test_full_ring_drops_the_new_record_and_counts),
         cmocka_unit_test(test_ring_between_two_threads),
+        cmocka_unit_test(test_a_saver_told_to_stop_stops),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -201,10 +201,10 @@ void *mscope_publisher_run(void *publisher)
     while (!stop) {
         uint64_t woken;
         (void)zmq_poll(items, 3, mscope_replay_busy(&p->replay) ? 2 : 1000);
-        stop = atomic_load_explicit(&p->stop, memory_order_acquire);
         if (read(p->wake_fd, &woken, sizeof woken) < 0) {
             /* nothing new: the poll ended for another reason */
         }
+        stop = atomic_load_explicit(&p->stop, memory_order_acquire);     /* behind the read, as in the saver */
         drain_subscriptions(p);
         drain_ring(p);
         mscope_replay_serve(&p->replay, p);

@@ -238,10 +238,11 @@ void *mscope_saver_run(void *saver)
         int stop;
         if (poll(&work, 1, -1) < 0 && errno != EINTR)
             return NULL;
-        stop = atomic_load_explicit(&s->stop, memory_order_acquire);     /* before the last look */
         if (read(s->work_fd, &n, sizeof n) < 0) {
             /* a signal ended the poll */
         }
+        /* behind the read, or the wake-up that belongs to it could be gone; before the last look */
+        stop = atomic_load_explicit(&s->stop, memory_order_acquire);
         if (s->log != NULL)
             mscope_log_drain(s->log);
         if (atomic_load_explicit(&s->state, memory_order_acquire) == MSCOPE_SAVER_WORK) {
