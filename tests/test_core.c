@@ -496,6 +496,39 @@ static void test_snapshot_continues_bit_for_bit(void **state)
     free(c.bytes);
 }
 
+/* Reading rows moves nothing, and shows what settling would leave; with and without weight decay. */
+static void test_rows_read_are_the_settled_ones(void **state)
+{
+    (void)state;
+    for (int decays = 0; decays < 2; decays++) {
+        mscope_table_config cfg = { .rows = 150, .dim = 6, .capacity = 8, .history = 128 };
+        table x = make(cfg);
+        tape before = { 0 }, after = { 0 };
+        float theta[150 * 6], m[150 * 6], part[3][6], part_m[3][6];
+
+        rng_seed(38);
+        random_steps(x.t, 400, decays ? 1e-3 : 0.0);
+        assert_int_equal(mscope_snapshot_write(x.t, sink, &before), MSCOPE_OK);
+        assert_int_equal(mscope_rows_get(x.t, 0, 150, theta, m), MSCOPE_OK);
+        assert_int_equal(mscope_rows_get(x.t, 20, 3, part, part_m), MSCOPE_OK);
+        assert_int_equal(mscope_rows_get(x.t, 150, 0, part, part_m), MSCOPE_EINDEX);
+        assert_int_equal(mscope_rows_get(x.t, 149, 2, part, part_m), MSCOPE_EINDEX);
+        assert_int_equal(mscope_rows_get(x.t, 0, 3, part, NULL), MSCOPE_EINVAL);
+        assert_int_equal(mscope_snapshot_write(x.t, sink, &after), MSCOPE_OK);
+        assert_int_equal(before.len, after.len);
+        assert_memory_equal(before.bytes, after.bytes, before.len);
+        assert_memory_not_equal(theta, mscope_theta(x.t), sizeof theta);
+        assert_int_equal(mscope_settle(x.t), MSCOPE_OK);
+        assert_memory_equal(theta, mscope_theta(x.t), sizeof theta);
+        assert_memory_equal(m, mscope_momentum(x.t), sizeof m);
+        assert_memory_equal(part, theta + 20 * 6, sizeof part);
+        assert_memory_equal(part_m, m + 20 * 6, sizeof part_m);
+        free(before.bytes);
+        free(after.bytes);
+        free(x.mem);
+    }
+}
+
 /* The block of one table, at another address, is that table; the first one's memory is gone by then. */
 static void test_adopted_block_continues_bit_for_bit(void **state)
 {
@@ -630,6 +663,7 @@ int main(void)
         cmocka_unit_test(test_probe_measures_curvature),
         cmocka_unit_test(test_acf_follows_the_modes),
         cmocka_unit_test(test_snapshot_continues_bit_for_bit),
+        cmocka_unit_test(test_rows_read_are_the_settled_ones),
         cmocka_unit_test(test_adopted_block_continues_bit_for_bit),
         cmocka_unit_test(test_damaged_snapshot_is_refused),
         cmocka_unit_test(test_core_is_freestanding),

@@ -1,4 +1,4 @@
-/* rows.c - overwrite rows with true values, and give them a reference */
+/* rows.c - rows as of now read out, overwritten with true values, and given a reference */
 #include <string.h>
 
 #include "core/table.h"
@@ -33,6 +33,37 @@ static void put_back(mscope_table *t, uint32_t row)
     t->row[row].clock = mscope_now(t);
     x = mscope_row_moments_now(t, row, &err);
     mscope_account_change(t, row, 1.0, &x, &err);
+}
+
+int mscope_rows_get(mscope_table *t, uint32_t first, uint32_t n, void *theta, void *m)
+{
+    size_t cells = (size_t)n * t->cfg.dim;
+    uint32_t at[MSCOPE_JOB_ROWS];
+    mscope_idle idle[MSCOPE_JOB_ROWS];
+    mscope_job job = { .theta = theta, .m = m, .dim = t->cfg.dim, .row = at, .idle = idle };
+    int err = check_range(t, "rows read inside a step", first, n);
+
+    if (err == 0 && (theta == NULL || m == NULL))
+        err = mscope_refuse(t, MSCOPE_EINVAL, theta == NULL ? "theta" : "m", 0, 0, 1, 1);
+    if (err)
+        return err;
+    memcpy(theta, mscope_at(t->theta, first, t, t->theta_size), cells * t->theta_size);
+    memcpy(m, mscope_at(t->m, first, t, t->m_size), cells * t->m_size);
+    for (uint32_t i = 0; i < n;) {
+        for (job.n = 0; i < n && job.n < MSCOPE_JOB_ROWS; i++) {
+            mscope_map span;
+
+            if (!mscope_row_span(t, &t->row[first + i], &span))
+                continue;
+            idle[job.n] = mscope_row_idle(t, &t->row[first + i], &span);
+            at[job.n++] = i;
+        }
+        job.known = job.n;
+        job.late = UINT64_MAX;
+        if (job.n)
+            t->kern->rows[t->cfg.state][MSCOPE_STATISTICS_NONE](&job);
+    }
+    return MSCOPE_OK;
 }
 
 int mscope_rows_set(mscope_table *t, uint32_t first, uint32_t n, const void *theta, const void *m)

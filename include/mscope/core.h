@@ -217,6 +217,14 @@ MSCOPE_MUST_CHECK int mscope_settle(mscope_table *t);
 void *mscope_theta(mscope_table *t);
 void *mscope_momentum(mscope_table *t);
 
+/* mscope_rows_get - rows first .. first+n-1 as settle would leave them, bit for bit, the table left as it is
+ *
+ * Who reads now and then (a checkpoint, a healing) thereby rounds no row at a moment of the reader's choosing.
+ * Shape    theta[n][dim], m[n][dim] in the element types of cfg.state, apart from the table
+ * Errors   MSCOPE_EINDEX, MSCOPE_EINVAL NULL, MSCOPE_ESTATE inside a step; nothing written
+ * Cost     O(n dim) + O(log span) per row                                                          */
+MSCOPE_MUST_CHECK int mscope_rows_get(mscope_table *t, uint32_t first, uint32_t n, void *theta, void *m);
+
 /* mscope_rows_set - overwrite rows first .. first+n-1 with true values as of now (heals an inexact shadow)
  *
  * Shape    theta[n][dim], m[n][dim] in the element types of cfg.state (m NULL: zero)
