@@ -125,6 +125,7 @@ struct mscope_client {
     int block_ms, quiet;
     pid_t pid;                           /* a forked child must not touch the socket                   */
     mscope_endpoint endpoint;
+    uint64_t looked_at;                  /* ns: answers were last looked for                           */
     uint64_t opened_at;                  /* ns; 0: welcomed once, or told that nobody is there         */
     void *ctx, *sock, *mon;
     int up, established, connections;    /* handshake done; every table welcomed or refused            */
@@ -173,8 +174,12 @@ void mscope_lane_fit(mscope_client *c);
 MSCOPE_MUST_CHECK int mscope_lane_choose(int *mode, enum mscope_lane_mode given, const char *endpoint);
 /* mscope_lane_pump - offer the ring, take in the answer; never waits */
 void mscope_lane_pump(mscope_client *c);
-/* mscope_link_pump - take in answers, say HELLO, send what credit allows; never waits */
+/* mscope_link_pump - take in answers, say HELLO, send what credit allows; never waits. take and send are its halves,
+ * for a step: taken first, the answers empty the ring before the step is laid into it. take looks only when
+ * that may matter: at the latest when a few frames are unanswered or a second has passed. */
 void mscope_link_pump(mscope_client *c);
+void mscope_link_take(mscope_client *c);
+void mscope_link_send(mscope_client *c);
 /* mscope_link_wait - sleep until something can be done, at most wait_ms */
 void mscope_link_wait(mscope_client *c, int wait_ms);
 /* mscope_link_note - keep an error in the stats, and tell the first of its field; who: "daemon refused" */

@@ -32,13 +32,17 @@ static int use_lane(const mscope_client *c)
            (c->lane.state == MSCOPE_LANE_UP || c->lane.mode == MSCOPE_LANE_SHM);
 }
 
+static int fits(const mscope_client *c, uint64_t bytes, uint64_t in_lane)
+{
+    return c->queue.bytes + bytes <= c->buffer_bytes && !(use_lane(c) && !mscope_lane_room(&c->lane, in_lane));
+}
+
 /* With block_ms the trainer asked to be slowed down rather than lose steps. */
 static void wait_for_room(mscope_client *c, uint64_t bytes, uint64_t in_lane)
 {
     uint64_t until = mscope_now_ns() + (uint64_t)c->block_ms * MS;
 
-    while ((c->queue.bytes + bytes > c->buffer_bytes || (use_lane(c) && !mscope_lane_room(&c->lane, in_lane))) &&
-           mscope_now_ns() < until) {
+    while (!fits(c, bytes, in_lane) && mscope_now_ns() < until) {
         mscope_link_wait(c, 1);
         mscope_link_pump(c);
     }
@@ -208,10 +212,10 @@ static int finish_step(mscope_client *c, int table, mscope_frame *f, mscope_head
     t->queued = ++t->step;
     c->stats.steps_sent++;
     c->stats.steps_lane += (uint64_t)lane;
-    mscope_link_pump(c);
+    mscope_link_send(c);
     if (t->syncing || t->ref_next < t->nrefs) {
         mscope_heal_some(c, (uint32_t)table, 0);
-        mscope_link_pump(c);
+        mscope_link_send(c);
     }
     return 0;
 }
@@ -222,10 +226,13 @@ static int find_room(mscope_client *c, const mscope_ctable *t, size_t n, unsigne
     uint64_t bytes = sizeof(mscope_frame) + MSCOPE_HEADER_LEN + 24 +
                      n * (2 * sizeof(uint32_t) + t->info.dim * mscope_value_size(value_type));
 
-    if (c->block_ms > 0)
-        wait_for_room(c, bytes, lane_bytes(t, n, value_type, counts));
-    if (c->queue.bytes + bytes > c->buffer_bytes)
+    const uint64_t in_lane = lane_bytes(t, n, value_type, counts);
+
+    mscope_link_take(c);
+    if (!fits(c, bytes, in_lane))
         mscope_link_pump(c);                         /* answers may have made room */
+    if (c->block_ms > 0)
+        wait_for_room(c, bytes, in_lane);
     if (bytes > c->buffer_bytes)
         tell_too_large(c, bytes);
     return c->queue.bytes + bytes > c->buffer_bytes;
@@ -350,6 +357,7 @@ int mscope_client_commit(mscope_client *c, const mscope_step *step)
         give_up_slot(c);
         return drop_step(c, t, rc);
     }
+    mscope_link_take(c);
     mscope_header h = step_header(t, c->slot_table, step, s->n, c->slot_type);
     h.flags |= s->counts != NULL ? MSCOPE_FLAG_COUNTS : 0;
     mscope_frame *f = c->slot;
