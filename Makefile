@@ -44,7 +44,7 @@ CORE_SRC   = $(addprefix firmware/core/,err.c schedule.c moments.c activity.c ke
              kern_v256.c kern_v512.c layout.c coalesce.c row.c table.c apply.c totals.c rows.c probe.c acf.c snapshot.c)
 THREADS_SRC = firmware/threads/workers.c
 PROTO_SRC  = protocol/endpoint.c protocol/bind.c protocol/fields.c protocol/ingest.c protocol/lane.c protocol/telemetry.c
-CLIENT_SRC = $(addprefix host/client/,queue.c lane.c link.c heal.c check.c push.c forward.c attach.c subscribe.c)
+CLIENT_SRC = $(addprefix host/client/,queue.c lane.c link.c heal.c check.c push.c gather.c forward.c attach.c subscribe.c)
 DAEMON_SRC = $(addprefix firmware/daemon/,main.c options.c log.c sockets.c realtime.c inbox.c lanes.c ingest.c engine.c tables.c \
              entries.c steps.c records.c slices.c ring.c publish.c replay.c store.c mapped.c)
 THEORY_SRC = $(addprefix host/theory/,batch.c matrix.c maps.c clocks.c stability.c feedback.c vocabulary.c \

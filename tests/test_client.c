@@ -48,6 +48,91 @@ static void test_push_arrives_as_sent(void **state)
     stop(&d);
 }
 
+static void test_lookups_arrive_as_distinct_rows(void **state)
+{
+    struct daemon d;
+    struct trainer t;
+    const mscope_step step = { .eta = 0.5, .eps = 0.125, .batch = 32 };
+    const int64_t lookups[6] = { 39, 3, 39, 0, 3, 39 }, negative[2] = { 3, -1 }, far[1] = { ROWS };
+    const uint32_t counts[3] = { 1, 2, 3 };
+    float dense[ROWS][DIM];
+
+    (void)state;
+    start(&d);
+    train_open(&t, &d, (mscope_client_options){ 0 }, 1);
+    run_until_connected(&d, t.c);
+    for (int i = 0; i < ROWS; i++)
+        for (int j = 0; j < DIM; j++)
+            dense[i][j] = (float)(i * DIM + j);
+    for (int twice = 1; twice <= 2; twice++) {       /* the tally begins anew */
+        assert_int_equal(mscope_client_push_lookups(t.c, 0, &step, lookups, 6, dense, MSCOPE_F32), 0);
+        run(&d, t.c, 2000);
+        assert_int_equal(d.steps, twice);
+        assert_int_equal(d.seen[d.n - 1].h.count, 3);
+        assert_true(d.rows[0] == 0 && d.rows[1] == 3 && d.rows[2] == 39);
+        assert_memory_equal(d.counts, counts, sizeof counts);
+        assert_memory_equal(d.grad[0], dense[0], sizeof dense[0]);
+        assert_memory_equal(d.grad[1], dense[3], sizeof dense[3]);
+        assert_memory_equal(d.grad[2], dense[39], sizeof dense[39]);
+    }
+    assert_int_equal(mscope_client_push_lookups(t.c, 0, &step, NULL, 0, dense, MSCOPE_F32), 0);
+    run(&d, t.c, 2000);
+    assert_int_equal(d.seen[d.n - 1].h.count, 0);
+    assert_int_equal(stats(&t).steps_dropped, 0);
+    assert_int_equal(mscope_client_push_lookups(t.c, 0, &step, negative, 2, dense, MSCOPE_F32), MSCOPE_EINDEX);
+    assert_fault(MSCOPE_EINDEX, "row", "-1", "0 to 39");
+    assert_int_equal(mscope_client_push_lookups(t.c, 0, &step, far, 1, dense, MSCOPE_F32), MSCOPE_EINDEX);
+    assert_int_equal(mscope_client_push_lookups(t.c, 0, &step, NULL, 1, dense, MSCOPE_F32), MSCOPE_EINVAL);
+    assert_fault(MSCOPE_EINVAL, "lookups", "NULL", "n rows");
+    assert_int_equal(mscope_client_push_lookups(t.c, 0, &step, lookups, 6, NULL, MSCOPE_F32), MSCOPE_EINVAL);
+    assert_int_equal(mscope_client_push_lookups(t.c, 7, &step, lookups, 6, dense, MSCOPE_F32), MSCOPE_EINVAL);
+    assert_int_equal(stats(&t).steps_dropped, 4);
+    mscope_client_close(t.c, 0);
+    stop(&d);
+}
+
+/* Every way into a frame against a plain copy: sizes on both sides of the one from which the cache is passed by, tails,
+ * misaligned sources and targets, a canary behind. */
+static void test_copies_are_exact(void **state)
+{
+    static const uint32_t dims[] = { 1, 3, 4, 16, 33, 64 };
+    static const size_t ns[] = { 0, 1, 2, 63, 1024, 5003 };
+    enum { MOST = 5003 * 64 * 4, CANARY = 16 };
+    char *from = malloc(MOST + 64), *to = aligned_alloc(64, MOST + 64 + CANARY);
+    int64_t *lookups = malloc(5003 * sizeof *lookups);
+    static uint32_t rows[5003];
+
+    (void)state;
+    assert_true(from != NULL && to != NULL && lookups != NULL);
+    for (size_t i = 0; i < MOST + 64; i++)
+        from[i] = (char)(i * 2654435761u >> 13);
+    for (size_t k = 0; k < sizeof dims / sizeof dims[0] * sizeof ns / sizeof ns[0] * 8; k++) {
+        const size_t n = ns[k / 8 % 6], off = k % 4 * 4, aim = k & 4;
+        mscope_ctable t = { .info = { .rows = 5003, .dim = dims[k / 48] } };
+        const size_t row = t.info.dim * 4, bytes = n * row;
+        mscope_gradient g = { .values = from + off, .value_type = MSCOPE_F32, .n = n };
+        memset(to + aim + bytes, 0x5a, CANARY);
+        mscope_fill_values(to + aim, NULL, &g, &t);
+        assert_memory_equal(to + aim, from + off, bytes);
+        for (size_t i = 0; i < n; i++)
+            lookups[i] = (int64_t)((i * 3 + 1) % 5003);       /* 3 and 5003 have no common factor: each once */
+        assert_int_equal(mscope_tally(&t, lookups, n, &g.n), 0);
+        assert_int_equal(g.n, n);
+        g.tallied = 1;
+        assert_int_equal(mscope_fill_rows(rows, &g, &t), 0);
+        mscope_fill_values(to + aim, rows, &g, &t);
+        for (size_t r = 0, at = 0; r < 5003; r++)
+            if (t.marks[r / 64] >> r % 64 & 1)
+                assert_memory_equal(to + aim + at++ * row, from + off + r * row, row);
+        for (int i = 0; i < CANARY; i++)
+            assert_int_equal(to[aim + bytes + (size_t)i], 0x5a);
+        mscope_tally_forget(&t);
+    }
+    free(from);
+    free(to);
+    free(lookups);
+}
+
 /* A trainer that is there first: everything is kept and arrives in order. */
 static void test_daemon_that_comes_late_gets_everything(void **state)
 {
@@ -332,6 +417,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_push_arrives_as_sent),
+        cmocka_unit_test(test_lookups_arrive_as_distinct_rows),
+        cmocka_unit_test(test_copies_are_exact),
         cmocka_unit_test(test_daemon_that_comes_late_gets_everything),
         cmocka_unit_test(test_reconnect_resends_exactly_once),
         cmocka_unit_test(test_unknown_session_says_hello_again),

@@ -207,8 +207,10 @@ void mscope_client_close(mscope_client *c, int wait_ms)
         }
     mscope_link_close(c);
     mscope_frame_free(c->slot);
-    for (size_t i = 0; i < c->tables; i++)
+    for (size_t i = 0; i < c->tables; i++) {
         mscope_heal_forget(&c->table[i]);
+        mscope_tally_forget(&c->table[i]);
+    }
     mscope_queue_fini(&c->queue);
     mscope_lane_fini(&c->lane);
     free(c->table);

@@ -2,6 +2,7 @@
  *
  *   attach.c  the public calls: open, attach, poll, flush, close
  *   push.c    the public calls that carry rows: build frames, count
+ *   gather.c  their rows and values into a frame
  *   check.c   what the calls are given, and refusals in words
  *   queue.c   frames in sequence order, held until acknowledged
  *   link.c    the socket: connect, HELLO, send within credit, take in answers
@@ -112,6 +113,8 @@ typedef struct mscope_ctable {
     uint64_t sync_after, sync_wait;      /* ns: not before; how long after the next refusal            */
     mscope_refchunk *refs;
     size_t nrefs, ref_next;              /* chunks, and the first that the daemon has not been sent    */
+    uint64_t *marks;                     /* a bit for each row looked up in the step being pushed; NULL: no such push yet */
+    uint32_t *tally;                     /* how often, where the bit is set                            */
 } mscope_ctable;
 
 typedef struct mscope_endpoint {
@@ -145,6 +148,27 @@ struct mscope_client {
 };
 
 uint64_t mscope_now_ns(void);
+
+/* -- the entries of a step -------------------------------------------------------------------------- */
+
+typedef struct mscope_gradient {         /* what the forms of push have in common                      */
+    const uint32_t *rows32;
+    const int64_t *rows64;
+    const uint8_t *mask;
+    const void *values;
+    unsigned value_type;
+    const uint32_t *counts;
+    int tallied;                         /* rows and counts are the table's tally, values its whole gradient */
+    size_t n;
+} mscope_gradient;
+
+MSCOPE_MUST_CHECK int mscope_fill_rows(uint32_t *out, const mscope_gradient *g, const mscope_ctable *t);
+/* rows: as mscope_fill_rows has filled them in */
+void mscope_fill_values(char *out, const uint32_t *rows, const mscope_gradient *g, const mscope_ctable *t);
+void mscope_fill_counts(uint32_t *out, const mscope_gradient *g, const mscope_ctable *t);
+/* mscope_tally - mark and count the rows looked up; EINDEX a row, ENOMEM */
+MSCOPE_MUST_CHECK int mscope_tally(mscope_ctable *t, const int64_t *lookups, size_t n, size_t *distinct);
+void mscope_tally_forget(mscope_ctable *t);
 
 /* -- checks: 0, or a code with field, value and range kept for mscope_client_fault ----------------------- */
 

@@ -69,55 +69,6 @@ static void tell_too_large(mscope_client *c, uint64_t bytes)
     mscope_link_note(c, "cannot send with", &why);
 }
 
-/* What the three forms of push have in common: `fill` writes count indices and values. */
-struct gradient {
-    const uint32_t *rows32;
-    const int64_t *rows64;
-    const uint8_t *mask;
-    const void *values;
-    unsigned value_type;
-    const uint32_t *counts;
-    size_t n;
-};
-
-static int fill_rows(uint32_t *out, const struct gradient *g, const mscope_ctable *t)
-{
-    const uint32_t rows = t->info.rows;
-
-    if (g->rows32 != NULL) {
-        for (size_t i = 0; i < g->n; i++)
-            if ((out[i] = g->rows32[i]) >= rows)
-                return mscope_why_row(t, g->rows32[i]);
-    } else if (g->rows64 != NULL) {
-        for (size_t i = 0; i < g->n; i++) {
-            if ((uint64_t)g->rows64[i] >= rows)
-                return mscope_why_row(t, g->rows64[i]);
-            out[i] = (uint32_t)g->rows64[i];
-        }
-    } else {
-        for (uint32_t i = 0, k = 0; i < rows; i++)
-            if (g->mask == NULL || g->mask[i])
-                out[k++] = i;
-    }
-    return 0;
-}
-
-static void fill_values(char *out, const struct gradient *g, uint32_t rows, size_t row_bytes)
-{
-    const char *in = g->values;
-
-    if (g->mask == NULL) {
-        memcpy(out, in, g->n * row_bytes);
-        return;
-    }
-    for (uint32_t i = 0; i < rows; i++) {
-        if (g->mask[i]) {
-            memcpy(out, in + i * row_bytes, row_bytes);
-            out += row_bytes;
-        }
-    }
-}
-
 /* Room in the ring for every body such a frame can have. */
 static uint64_t lane_bytes(const mscope_ctable *t, size_t n, unsigned value_type, int counts)
 {
@@ -141,20 +92,26 @@ static mscope_frame *frame_for(mscope_client *c, const mscope_ctable *t, uint8_t
     return f;
 }
 
+static int has_counts(const mscope_gradient *g)
+{
+    return g->counts != NULL || g->tallied;
+}
+
 /* Index and value bodies; *rc tells memory from a bad index. */
-static mscope_frame *gradient_frame(mscope_client *c, const mscope_ctable *t, uint8_t kind, const struct gradient *g,
+static mscope_frame *gradient_frame(mscope_client *c, const mscope_ctable *t, uint8_t kind, const mscope_gradient *g,
                                     int *rc)
 {
     size_t row = t->info.dim * mscope_value_size(g->value_type);
-    mscope_frame *f = frame_for(c, t, kind, g->n, g->value_type, g->counts != NULL);
+    mscope_frame *f = frame_for(c, t, kind, g->n, g->value_type, has_counts(g));
     void *p = f;
 
     *rc = 0;
     if (p != NULL && g->n > 0) {
-        if ((p = mscope_frame_body(f, g->n * sizeof(uint32_t))) != NULL)
-            *rc = fill_rows(p, g, t);
+        uint32_t *rows = p = mscope_frame_body(f, g->n * sizeof *rows);
+        if (p != NULL)
+            *rc = mscope_fill_rows(rows, g, t);
         if (p != NULL && *rc == 0 && (p = mscope_frame_body(f, g->n * row)) != NULL)
-            fill_values(p, g, t->info.rows, row);
+            mscope_fill_values(p, rows, g, t);
     }
     if (p == NULL)
         *rc = MSCOPE_ENOMEM;
@@ -164,13 +121,13 @@ static mscope_frame *gradient_frame(mscope_client *c, const mscope_ctable *t, ui
     return NULL;
 }
 
-static int add_counts(mscope_frame *f, mscope_header *h, const uint32_t *counts, size_t n)
+static int add_counts(mscope_frame *f, mscope_header *h, const mscope_gradient *g, const mscope_ctable *t)
 {
-    void *p = mscope_frame_body(f, n * sizeof *counts);
+    void *p = mscope_frame_body(f, g->n * sizeof(uint32_t));
 
     if (p == NULL)
         return MSCOPE_ENOMEM;
-    memcpy(p, counts, n * sizeof *counts);
+    mscope_fill_counts(p, g, t);
     h->flags |= MSCOPE_FLAG_COUNTS;
     return 0;
 }
@@ -238,7 +195,7 @@ static int find_room(mscope_client *c, const mscope_ctable *t, size_t n, unsigne
     return c->queue.bytes + bytes > c->buffer_bytes;
 }
 
-static int push(mscope_client *c, int table, const mscope_step *step, const struct gradient *g)
+static int push(mscope_client *c, int table, const mscope_step *step, const mscope_gradient *g)
 {
     int rc = mscope_check_table(c, table);
 
@@ -249,13 +206,13 @@ static int push(mscope_client *c, int table, const mscope_step *step, const stru
         (rc = mscope_check_gradient(t, g->values, g->value_type, g->counts, g->n)) != 0)
         return drop_step(c, t, rc);
 
-    if (find_room(c, t, g->n, g->value_type, g->counts != NULL) != 0)
+    if (find_room(c, t, g->n, g->value_type, has_counts(g)) != 0)
         return drop_step(c, t, 1);
     mscope_frame *f = gradient_frame(c, t, MSCOPE_STEP, g, &rc);
     if (rc != 0)
         return drop_step(c, t, rc == MSCOPE_ENOMEM ? 1 : rc);
     mscope_header h = step_header(t, table, step, g->n, g->value_type);
-    if (g->counts != NULL && g->n > 0 && add_counts(f, &h, g->counts, g->n) != 0) {
+    if (has_counts(g) && g->n > 0 && add_counts(f, &h, g, t) != 0) {
         mscope_frame_free(f);
         return drop_step(c, t, 1);
     }
@@ -267,7 +224,7 @@ static int push(mscope_client *c, int table, const mscope_step *step, const stru
 int mscope_client_push(mscope_client *c, int table, const mscope_step *step, const uint32_t *rows, const void *grads,
                        enum mscope_value value_type, const uint32_t *counts, size_t n)
 {
-    const struct gradient g = { .rows32 = rows, .values = rows != NULL ? grads : NULL, .value_type = value_type,
+    const mscope_gradient g = { .rows32 = rows, .values = rows != NULL ? grads : NULL, .value_type = value_type,
                                 .counts = counts, .n = n };
     return push(c, table, step, &g);
 }
@@ -275,7 +232,7 @@ int mscope_client_push(mscope_client *c, int table, const mscope_step *step, con
 int mscope_client_push64(mscope_client *c, int table, const mscope_step *step, const int64_t *rows, const void *grads,
                          enum mscope_value value_type, const uint32_t *counts, size_t n)
 {
-    const struct gradient g = { .rows64 = rows, .values = rows != NULL ? grads : NULL, .value_type = value_type,
+    const mscope_gradient g = { .rows64 = rows, .values = rows != NULL ? grads : NULL, .value_type = value_type,
                                 .counts = counts, .n = n };
     return push(c, table, step, &g);
 }
@@ -283,13 +240,33 @@ int mscope_client_push64(mscope_client *c, int table, const mscope_step *step, c
 int mscope_client_push_dense(mscope_client *c, int table, const mscope_step *step, const void *grads,
                              enum mscope_value value_type, const uint8_t *mask)
 {
-    struct gradient g = { .mask = mask, .values = grads, .value_type = value_type };
+    mscope_gradient g = { .mask = mask, .values = grads, .value_type = value_type };
 
     int rc = mscope_check_table(c, table);
     if (rc != 0)
         return rc;
     for (uint32_t i = 0; i < c->table[table].info.rows; i++)
         g.n += mask == NULL || mask[i];
+    return push(c, table, step, &g);
+}
+
+int mscope_client_push_lookups(mscope_client *c, int table, const mscope_step *step, const int64_t *lookups, size_t n,
+                               const void *grads, enum mscope_value value_type)
+{
+    mscope_gradient g = { .values = grads, .value_type = value_type, .tallied = 1 };
+    int rc = mscope_check_table(c, table);
+
+    if (rc != 0)
+        return rc;
+    mscope_ctable *t = &c->table[table];
+    if (lookups == NULL && n > 0)
+        return drop_step(c, t, mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "lookups", "address of n rows",
+                                                  "nothing was given", "%s", "NULL"));
+    if (n > UINT32_MAX)
+        return drop_step(c, t, mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "n", "0 to 4294967295",
+                                                  "look-ups in one step", "%zu", n));
+    if ((rc = mscope_tally(t, lookups, n, &g.n)) != 0)
+        return drop_step(c, t, rc == MSCOPE_ENOMEM ? 1 : rc);
     return push(c, table, step, &g);
 }
 
@@ -397,7 +374,7 @@ int mscope_client_resync(mscope_client *c, int table)
 int mscope_client_probe(mscope_client *c, int table, double delta, const int64_t *rows, const void *hm,
                         enum mscope_value value_type, size_t n)
 {
-    const struct gradient g = { .rows64 = rows, .values = rows != NULL ? hm : NULL, .value_type = value_type, .n = n };
+    const mscope_gradient g = { .rows64 = rows, .values = rows != NULL ? hm : NULL, .value_type = value_type, .n = n };
     int rc = mscope_check_table(c, table);
 
     if (rc != 0)

@@ -99,6 +99,16 @@ MSCOPE_MUST_CHECK int mscope_client_push64(mscope_client *c, int table, const ms
 MSCOPE_MUST_CHECK int mscope_client_push_dense(mscope_client *c, int table, const mscope_step *step,
                                                const void *grads, enum mscope_value value_type, const uint8_t *mask);
 
+/* mscope_client_push_lookups - a dense gradient of which the rows that were looked up are active
+ *
+ * As push of each distinct row, ascending, with its gradient out of grads and how often it is in lookups as its count.
+ * Shape    lookups[n], any order, with repeats; grads[rows][dim], all of it, read at those rows only
+ * Returns  as push;  Errors  as push, and MSCOPE_EINVAL lookups, n
+ * Cost     as push, and rows/8 bytes cleared and read; memory of 33 bits a row from the first such call      */
+MSCOPE_MUST_CHECK int mscope_client_push_lookups(mscope_client *c, int table, const mscope_step *step,
+                                                 const int64_t *lookups, size_t n, const void *grads,
+                                                 enum mscope_value value_type);
+
 /* mscope_client_reserve, _commit, _abandon - a step whose entries the trainer writes where the daemon will read them
  *
  * reserve hands out room for n rows, their values of value_type [n][dim] and, if asked for, counts: in the ring of the

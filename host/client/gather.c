@@ -1,0 +1,183 @@
+/* gather.c - the rows and values of one step, as they were given, into the bodies of a frame
+ *
+ * A body is written once and next read by the daemon, so larger ones are written past this core's cache: that saves reading
+ * lines only to overwrite them, and leaves the trainer its own. Rows looked up in a dense gradient are marked and counted
+ * in a table's tally and come out ascending, each once. */
+#include "private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+enum { WORD = 64, LINE = 64, AHEAD = 2048 };  /* AHEAD: bytes from the one read to the one asked for    */
+#define PAST_CACHE ((size_t)1 << 16)         /* bytes from which passing the cache by pays              */
+
+/* -- copies ----------------------------------------------------------------------------------------- */
+
+/* A hint, which does not fault wherever it points. */
+static void ask_for(uintptr_t at)
+{
+    __builtin_prefetch((const void *)at);
+}
+
+#ifdef __SSE2__
+static void line_past_cache(char *to, const char *from)       /* to is 16-byte aligned */
+{
+    for (size_t k = 0; k < LINE; k += 16)
+        _mm_stream_si128((__m128i *)(void *)(to + k), _mm_loadu_si128((const __m128i *)(const void *)(from + k)));
+}
+
+static void fence(void)
+{
+    _mm_sfence();
+}
+#else
+static void line_past_cache(char *to, const char *from)
+{
+    memcpy(to, from, LINE);
+}
+
+static void fence(void)
+{
+}
+#endif
+
+static void copy(char *to, const char *from, size_t n)
+{
+    size_t i = 0;
+
+    if (n >= PAST_CACHE && (uintptr_t)to % 16 == 0) {
+        for (; i + LINE <= n; i += LINE) {
+            ask_for((uintptr_t)from + i + AHEAD);
+            line_past_cache(to + i, from + i);
+        }
+        fence();
+    }
+    memcpy(to + i, from + i, n - i);
+}
+
+static void gather(char *to, const char *from, const uint32_t *rows, size_t n, size_t row)
+{
+    const size_t ahead = row < AHEAD ? AHEAD / row : 1;
+    const int past_cache = n * row >= PAST_CACHE && row % LINE == 0 && (uintptr_t)to % 16 == 0;
+
+    for (size_t k = 0; k < n; k++, to += row) {
+        const char *at = from + rows[k] * row;
+        if (k + ahead < n)
+            for (size_t i = 0; i < row; i += LINE)
+                ask_for((uintptr_t)from + rows[k + ahead] * row + i);
+        if (past_cache)
+            for (size_t i = 0; i < row; i += LINE)
+                line_past_cache(to + i, at + i);
+        else
+            memcpy(to, at, row);
+    }
+    fence();
+}
+
+/* -- the tally of look-ups -------------------------------------------------------------------------- */
+
+static size_t words(const mscope_ctable *t)
+{
+    return ((size_t)t->info.rows + WORD - 1) / WORD;
+}
+
+int mscope_tally(mscope_ctable *t, const int64_t *lookups, size_t n, size_t *distinct)
+{
+    const uint32_t rows = t->info.rows;
+
+    if (t->marks == NULL) {
+        t->marks = malloc(words(t) * sizeof *t->marks);
+        t->tally = malloc(rows * sizeof *t->tally);
+        if (t->marks == NULL || t->tally == NULL) {
+            mscope_tally_forget(t);
+            return MSCOPE_ENOMEM;
+        }
+    }
+    memset(t->marks, 0, words(t) * sizeof *t->marks);
+    *distinct = 0;
+    for (size_t i = 0; i < n; i++) {
+        if ((uint64_t)lookups[i] >= rows)
+            return mscope_why_row(t, lookups[i]);
+        const uint32_t r = (uint32_t)lookups[i];
+        const uint64_t bit = (uint64_t)1 << r % WORD;
+        const int seen = (t->marks[r / WORD] & bit) != 0;
+        t->marks[r / WORD] |= bit;
+        t->tally[r] = seen ? t->tally[r] + 1 : 1;
+        *distinct += !seen;
+    }
+    return 0;
+}
+
+void mscope_tally_forget(mscope_ctable *t)
+{
+    free(t->marks);
+    free(t->tally);
+    t->marks = NULL;
+    t->tally = NULL;
+}
+
+static void marked_rows(uint32_t *out, const mscope_ctable *t)
+{
+    for (size_t w = 0; w < words(t); w++)
+        for (uint64_t left = t->marks[w]; left != 0; left &= left - 1)
+            *out++ = (uint32_t)(w * WORD) + (uint32_t)__builtin_ctzll(left);
+}
+
+/* -- into a frame ----------------------------------------------------------------------------------- */
+
+int mscope_fill_rows(uint32_t *out, const mscope_gradient *g, const mscope_ctable *t)
+{
+    const uint32_t rows = t->info.rows;
+
+    if (g->tallied) {
+        marked_rows(out, t);
+    } else if (g->rows32 != NULL) {
+        for (size_t i = 0; i < g->n; i++)
+            if ((out[i] = g->rows32[i]) >= rows)
+                return mscope_why_row(t, g->rows32[i]);
+    } else if (g->rows64 != NULL) {
+        for (size_t i = 0; i < g->n; i++) {
+            if ((uint64_t)g->rows64[i] >= rows)
+                return mscope_why_row(t, g->rows64[i]);
+            out[i] = (uint32_t)g->rows64[i];
+        }
+    } else {
+        for (uint32_t i = 0, k = 0; i < rows; i++)
+            if (g->mask == NULL || g->mask[i])
+                out[k++] = i;
+    }
+    return 0;
+}
+
+void mscope_fill_values(char *out, const uint32_t *rows, const mscope_gradient *g, const mscope_ctable *t)
+{
+    const size_t row = t->info.dim * mscope_value_size(g->value_type);
+    const char *in = g->values;
+
+    if (g->tallied) {
+        gather(out, in, rows, g->n, row);
+    } else if (g->mask == NULL) {
+        copy(out, in, g->n * row);
+    } else {
+        for (uint32_t i = 0; i < t->info.rows; i++)
+            if (g->mask[i]) {
+                memcpy(out, in + i * row, row);
+                out += row;
+            }
+    }
+}
+
+void mscope_fill_counts(uint32_t *out, const mscope_gradient *g, const mscope_ctable *t)
+{
+    if (!g->tallied) {
+        memcpy(out, g->counts, g->n * sizeof *out);
+        return;
+    }
+    for (size_t w = 0; w < words(t); w++)
+        for (uint64_t left = t->marks[w]; left != 0; left &= left - 1)
+            *out++ = t->tally[w * WORD + (size_t)__builtin_ctzll(left)];
+}
