@@ -201,6 +201,31 @@ class Case(unittest.TestCase):
             record = self.ear.table("k.words.weight", 40)
         self.assertGreater(record["silent"], 0)                  # row 0 is padding and never active
 
+    def test_lookups_of_any_shape_in_any_number_of_passes(self):
+        model = skip_gram(False)
+        words, initial = model["words"], model["words"].weight.detach().clone()
+        optimizer = torch.optim.SGD(words.parameters(), lr=0.2, momentum=0.9)
+        buffer = torch.empty(4, 4, dtype=torch.int64)
+        with momentscope.attach(model, optimizer, endpoint=self.daemon.ingest, prefix="v.", reference="initial") as scope:
+            self.assertTrue(scope.flush(10), scope.stats())      # the rows as they are before the first step
+            for i, batch in enumerate(batches(40)):
+                optimizer.zero_grad()
+                buffer.copy_(batch[:, 0].reshape(4, 4))
+                loss = words(buffer.t()).cos().mean()             # not contiguous
+                if i % 2:
+                    loss = loss + words(batch[:5, 1].to(torch.int32)).sin().mean()
+                if i % 3:
+                    loss.backward()
+                else:
+                    words.weight.sum().mul(0).backward()         # a gradient, all zero
+                optimizer.step()
+                buffer.zero_()                                   # the trainer's own again before it is told
+                scope.step()
+            record = self.compare(scope, optimizer, words.weight, initial, 40, "v.words.weight")
+            self.assertEqual(record["batch"], 16 + 5)
+            self.assertEqual(scope.stats()["syncs"], 1)
+            self.assertEqual(scope.stats()["steps_dropped"], 0)
+
     def test_weights_changed_by_hand_and_a_tie_noticed_late(self):
         model = skip_gram(False)
         weight = model["words"].weight

@@ -56,6 +56,7 @@ class Client:
     def __init__(self, endpoint=None, name=None, buffer_bytes=0, sync_bytes=0, block_ms=0, quiet=False,
                  lane="auto"):
         self._lib = _lib.lib()
+        self._push64, self._push_lookups = self._lib.mscope_client_push64, self._lib.mscope_client_push_lookups
         self._c = C.c_void_p()
         self._last = {}
         self._keep = []                      # callbacks must outlive the client
@@ -94,13 +95,17 @@ class Client:
         return self._check(f"attach {table!r}", self._lib.mscope_client_attach(self._c, C.byref(info)))
 
     def push(self, table, step, rows, grads, value_type, n, counts=None):
-        """0 sent or buffered, 1 dropped. step: _lib.Step; rows: address of int64[n]."""
-        return self._check("push", self._lib.mscope_client_push64(self._c, table, C.byref(step), rows, grads, value_type,
-                                                                  counts, n))
+        """0 sent or buffered, 1 dropped. step: _lib.Step, or byref of one; rows: address of int64[n]."""
+        code = self._push64(self._c, table, step, rows, grads, value_type, counts, n)
+        return code if code >= 0 else self._check("push", code)
+
+    def push_lookups(self, table, step, lookups, n, grads, value_type):
+        """As push, of the rows in lookups (address of int64[n], with repeats) out of a dense gradient."""
+        code = self._push_lookups(self._c, table, step, lookups, n, grads, value_type)
+        return code if code >= 0 else self._check("push", code)
 
     def push_dense(self, table, step, grads, value_type, mask=None):
-        return self._check("push_dense", self._lib.mscope_client_push_dense(self._c, table, C.byref(step), grads,
-                                                                            value_type, mask))
+        return self._check("push_dense", self._lib.mscope_client_push_dense(self._c, table, step, grads, value_type, mask))
 
     def skip(self, table):
         return self._check("skip", self._lib.mscope_client_skip(self._c, table))

@@ -71,6 +71,7 @@ def load():
         "mscope_client_attach": (C.c_int, [p, C.POINTER(AttachInfo)]),
         "mscope_client_push64": (C.c_int, [p, C.c_int, step, i64, p, C.c_int, p, C.c_size_t]),
         "mscope_client_push_dense": (C.c_int, [p, C.c_int, step, p, C.c_int, p]),
+        "mscope_client_push_lookups": (C.c_int, [p, C.c_int, step, i64, C.c_size_t, p, C.c_int]),
         "mscope_client_skip": (C.c_int, [p, C.c_int]),
         "mscope_client_resync": (C.c_int, [p, C.c_int]),
         "mscope_client_probe": (C.c_int, [p, C.c_int, C.c_double, i64, p, C.c_int, C.c_size_t]),

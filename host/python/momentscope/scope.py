@@ -73,7 +73,6 @@ class Scope:
             self._find_tables(tables, prefix, capacity)
             references = [self._reference_of(t, reference) for t in self._check_reference(reference)]
             self._client = Client(endpoint, name, buffer_bytes, sync_bytes, block_ms)
-            self._step = _lib.Step()
             for t, values in zip(self.tables, references):
                 self._attach(t, nll, values, steps, acf_rows)
         except BaseException:
@@ -181,7 +180,8 @@ class Scope:
         inner, scope = self.optimizer.step, self
 
         def step(_optimizer, *args, **kwargs):
-            scope._guard(scope._before, bool(args) or kwargs.get("closure") is not None)
+            if scope.probe_every:
+                scope._guard(scope._before, bool(args) or kwargs.get("closure") is not None)
             out = inner(*args, **kwargs)
             scope._guard(scope._after)
             return out
@@ -212,8 +212,6 @@ class Scope:
         """Gradients are there, weights have not moved."""
         if self._closed:
             return
-        self._schedule = [(float(t.group["lr"]), t.group["momentum"], t.group["dampening"], t.group["weight_decay"])
-                          for t in self.tables]
         due = self.probe_every and self.steps > 0 and self.steps % self.probe_every == 0
         if due and not has_closure and not any(t.pending for t in self.tables):
             self._probe()
@@ -241,20 +239,29 @@ class Scope:
         if self._closed:
             return
         self.steps += 1
-        for t, schedule in zip(self.tables, self._schedule):
+        for t in self.tables:
             if t.pending is not None:
                 self._warn("optimizer.step() twice without scope.step() between: a step was lost, rows are sent again")
                 self._client.skip(t.handle)
                 t.pending = None
-            lookups = torch.cat(t.lookups) if t.modules and t.lookups else None
-            if t.modules and lookups is None:
-                lookups = torch.zeros(0, dtype=torch.int64)
-            t.lookups.clear()
+            lookups, t.lookups = t.lookups, []
             grad = t.parameter.grad
             if grad is not None:
-                t.pending = (grad, grad._version, lookups, schedule)
-                if t.group["nesterov"] != t.nesterov or t.group.get("maximize"):
-                    self._warn(f"nesterov or maximize of {t.name} was changed after attach: its numbers are wrong from here")
+                t.pending = (grad, grad._version, lookups)
+                self._note_schedule(t)
+
+    def _note_schedule(self, t):
+        """Caught here, before a scheduler or the trainer changes it."""
+        group = t.group
+        schedule = (group["lr"], group["momentum"], group["dampening"], group["weight_decay"])
+        if schedule == t.schedule and group["nesterov"] == t.nesterov and not group.get("maximize"):
+            return
+        t.schedule, s = tuple(map(float, schedule)), t.step
+        s.eta, s.eps = t.schedule[0], 1.0 - t.schedule[1]
+        s.dampening = t.schedule[2] if t.schedule[1] else 0.0
+        s.weight_decay = t.schedule[3]
+        if group["nesterov"] != t.nesterov or group.get("maximize"):
+            self._warn(f"nesterov or maximize of {t.name} was changed after attach: its numbers are wrong from here")
 
     def step(self, batch=None):
         """Tell the daemon about the optimizer step just done. Returns the steps dropped by it (0: none).
@@ -272,31 +279,44 @@ class Scope:
         for t in self.tables:
             if t.pending is None:
                 continue
-            grad, version, lookups, schedule = t.pending
+            grad, version, lookups = t.pending
             t.pending = None                 # from here on theta and momentum are those of the step being told
             if grad._version != version:
                 self._warn("call scope.step() before the gradients are zeroed or changed: the step is lost")
                 dropped += self._client.skip(t.handle)
                 continue
-            dropped += self._push(t, grad, lookups, schedule, batch)
+            dropped += self._push(t, grad, lookups, batch or self.batch)
         return dropped
 
-    def _push(self, t, grad, lookups, schedule, batch):
-        rows, values, counts, occurrences = t.entries(grad, lookups if t.modules else None)
+    def _push(self, t, grad, lookups, batch):
+        ready = t.ready(grad)
+        if ready:
+            rows, values = ready
+            n, counts = values.shape[0], None
+            t.samples(batch or n)
+        elif grad.is_sparse:
+            rows, values, counts, occurrences = t.entries(grad)
+            n = rows.shape[0]
+            t.samples(batch or occurrences)
+        else:
+            return self._push_dense(t, grad, lookups, batch)
+        t.told += 1
+        return self._client.push(t.handle, t.by_step, rows.data_ptr(), values.data_ptr(), VALUE[values.dtype], n,
+                                 counts.data_ptr() if counts is not None else None)
+
+    def _push_dense(self, t, grad, lookups, batch):
+        lookups = t.looked_up(lookups)
+        values, known = t.dense(grad, lookups)
         t.told += 1
         if t.resync:
             t.resync = False
             self._client.resync(t.handle)
-        s = self._step
-        s.eta, s.eps = schedule[0], 1.0 - schedule[1]
-        s.dampening = schedule[2] if schedule[1] else 0.0
-        s.weight_decay = schedule[3]
-        samples = batch or self.batch
-        if samples is None:
-            samples = occurrences if t.modules or grad.is_sparse else 1
-        s.batch = max(1, samples)
-        return self._client.push(t.handle, s, rows.data_ptr(), values.data_ptr(), VALUE[values.dtype], rows.numel(),
-                                 counts.data_ptr() if counts is not None else None)
+        if not known:
+            t.samples(batch or 1)
+            return self._client.push_dense(t.handle, t.by_step, values.data_ptr(), VALUE[values.dtype])
+        n = lookups.numel()
+        t.samples(batch or n)
+        return self._client.push_lookups(t.handle, t.by_step, lookups.data_ptr(), n, values.data_ptr(), VALUE[values.dtype])
 
     # -- the rest ------------------------------------------------------------------------------------
 

@@ -35,7 +35,7 @@ class Table:
     """How a parameter's gradient is read is settled at each step by what it is:
 
     sparse   _indices() and _values() as autograd left them: duplicates are the occurrences, coalesce() is never called
-    lookups  dense, of an embedding: the rows its forward passes looked up, with how often
+    lookups  dense, of an embedding: the rows its forward passes looked up, with how often (C sorts and counts them)
     all      dense, anything else: every row is active
     """
 
@@ -53,7 +53,9 @@ class Table:
         self.narrow = parameter.dtype in (torch.float16, torch.bfloat16)     # torch rounds rows that the shadow does not
         self.handle = None
         self.lookups, self.hooks = [], []
-        self.pending = None                  # (gradient, its version, looked-up rows, schedule) of the step not yet told
+        self.pending = None                  # (gradient, its version, look-ups) of the step not yet told
+        self.step = _lib.Step(batch=1)       # as C has it; written only where something has changed
+        self.by_step, self.schedule, self.batch = ctypes.byref(self.step), None, 1
         self.told, self.resync = 0, False
         for module in modules:
             self.hooks.append(module.register_forward_hook(self._looked_up))
@@ -62,10 +64,10 @@ class Table:
     def _looked_up(self, module, inputs, _output):
         if not self.recording or not torch.is_grad_enabled() or module.sparse:
             return
-        index = inputs[0].detach().reshape(-1)
+        index = inputs[0]
         if module.padding_idx is not None:
             index = index[index != module.padding_idx]
-        self.lookups.append(index.clone())
+        self.lookups.append(index.clone(memory_format=torch.contiguous_format))      # the trainer may reuse its own
 
     def unhook(self):
         for hook in self.hooks:
@@ -74,25 +76,45 @@ class Table:
 
     # -- the gradient as rows ------------------------------------------------------------------------
 
-    def entries(self, grad, lookups):
-        """(rows int64[n], values [n, dim], counts int32[n] or None, occurrences), all contiguous on the CPU."""
-        counts = None
-        if grad.is_sparse:
-            rows, values = grad._indices()[0], grad._values()
-            occurrences = rows.numel()
-            if occurrences > self.capacity:
-                rows, inverse, counts = torch.unique(rows, return_inverse=True, return_counts=True)
-                values = values.new_zeros((rows.numel(),) + tuple(values.shape[1:])).index_add_(0, inverse, values)
-        elif lookups is not None:
-            rows, counts = torch.unique(lookups, return_counts=True)
-            values, occurrences = grad.index_select(0, rows), lookups.numel()
-            if self.told % 256 == 0 and self._moved_elsewhere(grad, rows):
-                # earlier steps may have gone unnoticed: from here all rows are active, and all are sent again
-                self.modules, occurrences, self.resync = [], self.rows, self.told > 0
-                rows, values, counts = torch.arange(self.rows), grad, None
-        else:
-            rows, values, occurrences = torch.arange(self.rows), grad, self.rows
-        if counts is not None:
+    def samples(self, n):
+        if n != self.batch:
+            self.batch = n
+            self.step.batch = n or 1
+
+    def ready(self, grad):
+        """(indices, values) of a sparse gradient that C can read as it lies, or None: entries() must make it so."""
+        if not grad.is_sparse or not grad.is_cpu:
+            return None
+        indices, values = grad._indices(), grad._values()
+        if values.is_contiguous() and indices.is_contiguous() and indices.shape[0] == 1 and values.shape[0] <= self.capacity:
+            return indices, values
+        return None
+
+    def looked_up(self, lookups):
+        """The rows of the forward passes as int64 on the CPU, with repeats; None: lookups do not tell what is active."""
+        if not self.modules:
+            return None
+        if not lookups:
+            return torch.zeros(0, dtype=torch.int64)
+        one = lookups[0] if len(lookups) == 1 else torch.cat([index.reshape(-1) for index in lookups])
+        return one if one.dtype is torch.int64 and one.is_cpu else one.to("cpu", torch.int64)
+
+    def dense(self, grad, lookups):
+        """The values [rows, dim] of a dense gradient, contiguous on the CPU, and whether lookups tell the active rows."""
+        if self.told % 256 == 0 and lookups is not None and self._moved_elsewhere(grad, lookups.reshape(-1)):
+            # earlier steps may have gone unnoticed: from here all rows are active, and all are sent again
+            self.modules, self.resync, lookups = [], self.told > 0, None
+        if not (grad.is_contiguous() and grad.is_cpu):
+            grad = grad.detach().to("cpu").contiguous()
+        return grad, lookups is not None
+
+    def entries(self, grad):
+        """(rows int64[n], values [n, dim], counts int32[n] or None, occurrences) of a sparse gradient, contiguous on the CPU."""
+        rows, values, counts = grad._indices()[0], grad._values(), None
+        occurrences = rows.numel()
+        if occurrences > self.capacity:
+            rows, inverse, counts = torch.unique(rows, return_inverse=True, return_counts=True)
+            values = values.new_zeros((rows.numel(),) + tuple(values.shape[1:])).index_add_(0, inverse, values)
             counts = counts.to("cpu", torch.int32).contiguous()
         values = values.detach().to("cpu").reshape(-1, self.dim).contiguous()
         return rows.detach().to("cpu", torch.int64).contiguous(), values, counts, occurrences
@@ -100,7 +122,7 @@ class Table:
     def _moved_elsewhere(self, grad, rows):
         """A weight that something else uses as well (a tied output layer) has gradients in rows nobody looked up."""
         outside = grad.reshape(self.rows, self.dim).ne(0).any(1)
-        outside[rows] = False
+        outside[rows.to(outside.device)] = False
         return bool(outside.any())
 
     # -- theta and momentum --------------------------------------------------------------------------
