@@ -46,6 +46,7 @@ typedef struct run {
     mscope_client *client;
     int handle;
     uint64_t rng, probes;
+    double used, pushing, elsewhere; /* processor seconds of training; of them in push, and in threads not ours */
     uint32_t *now, *next;            /* the batch: words and the words after them */
     int64_t *wide;                   /* the rows of a probe */
     float *theta, *moved, *grad, *grad_moved;
@@ -56,6 +57,14 @@ static double now_s(void)
     struct timespec t;
 
     clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static double used_s(clockid_t of)
+{
+    struct timespec t = { 0, 0 };
+
+    clock_gettime(of, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
@@ -260,8 +269,18 @@ static int probe(run *r)
     return err;
 }
 
+static int push(run *r, const mscope_step *step)
+{
+    const double from = used_s(CLOCK_THREAD_CPUTIME_ID);
+    int err = mscope_client_push(r->client, r->handle, step, r->now, r->grad, MSCOPE_F32, NULL, r->opt.batch);
+
+    r->pushing += used_s(CLOCK_THREAD_CPUTIME_ID) - from;
+    return err;
+}
+
 static int train(run *r)
 {
+    const double process = used_s(CLOCK_PROCESS_CPUTIME_ID), thread = used_s(CLOCK_THREAD_CPUTIME_ID);
     mscope_step step = { .eta = r->opt.eta, .eps = r->opt.eps, .batch = r->opt.batch };
     double shown = 0.0, started = now_s();
     uint32_t shown_steps = 0;
@@ -282,7 +301,7 @@ static int train(run *r)
         if (mscope_step_begin(r->table, &step) != 0 ||
             mscope_apply(r->table, r->now, r->grad, NULL, r->opt.batch) != 0 || mscope_step_end(r->table) != 0)
             return -1;
-        if (r->client && mscope_client_push(r->client, r->handle, &step, r->now, r->grad, MSCOPE_F32, NULL, r->opt.batch) < 0)
+        if (r->client && push(r, &step) < 0)
             return -1;
         if (!r->opt.quiet && (k % 500 == 0 || k == r->opt.steps)) {
             printf("step %6u  loss %.3f  %5.1f s\n", k, shown / shown_steps, now_s() - started);
@@ -291,6 +310,8 @@ static int train(run *r)
             shown_steps = 0;
         }
     }
+    r->used = used_s(CLOCK_PROCESS_CPUTIME_ID) - process;
+    r->elsewhere = r->used - (used_s(CLOCK_THREAD_CPUTIME_ID) - thread);
     return 0;
 }
 
@@ -316,6 +337,11 @@ static void report(run *r)
         if (mscope_table_band(r->table, b < MSCOPE_BANDS ? b : MSCOPE_BAND_SILENT, &band) == 0)
             V += band.V;
     }
+    if (r->client)
+        printf("%.4f s of processor time, of them the client's %.5f in push and %.5f in its threads\n", r->used, r->pushing,
+               r->elsewhere);
+    else
+        printf("%.4f s of processor time\n", r->used);
     printf("%llu steps sent, %llu dropped, %llu probes; |m|^2 in the trainer %.9g\n", (unsigned long long)s.steps_sent,
            (unsigned long long)s.steps_dropped, (unsigned long long)r->probes, V);
 }
