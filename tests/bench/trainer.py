@@ -59,6 +59,7 @@ class Trainer:
     def attach(self, daemon, **options):
         self.scope = momentscope.attach(self.model, self.optimizer, endpoint=daemon.ingest, closure=self.loss,
                                         reference="initial", **options)
+        self.scope.flush(20)                 # reference and first rows, 1 MiB a step otherwise, are not a step's cost
         guard = self.scope._guard            # everything momentscope does in a step goes through it, but the hook that
                                              # notes dense look-ups
 
