@@ -153,18 +153,30 @@ static int start_table(run *r)
     return 0;
 }
 
-/* The client reads rows to heal a daemon that was started anew: bring them to now first. */
-static void settle(void *ctx, uint32_t first, uint32_t n)
+/* The client reads rows to heal a daemon that was started anew: brought to now in its copy. Touching our own would be the
+ * same mathematics with one more rounding, and a trainer whose weights depend on its daemon. */
+static int read_rows(void *ctx, uint32_t first, uint32_t n, void *theta, void *m)
 {
     run *r = ctx;
-    uint32_t row[256];
+    const size_t at = (size_t)first * WIDTH;
+    const float *from = (const float *)mscope_theta(r->table) + at, *moving = (const float *)mscope_momentum(r->table) + at;
+    float *to = theta, *to_m = m;
+    const double eps = r->opt.eps;
 
-    for (uint32_t done = 0, k; done < n; done += k) {
-        for (k = 0; k < 256 && k < r->opt.batch && done + k < n; k++)
-            row[k] = first + done + k;
-        if (mscope_touch(r->table, row, k) != 0)
-            return;
+    for (uint32_t i = 0; i < n; i++) {
+        mscope_row_info row;
+
+        if (mscope_table_row(r->table, first + i, &row) != 0)
+            return MSCOPE_ESTATE;
+        const double idle = (double)(mscope_table_steps(r->table) - row.clock), a = idle > 0 ? idle * log1p(-eps) : 0.0;
+        const double keep = exp(a), moved = r->opt.eta * (eps > 0 ? -(1.0 - eps) / eps * expm1(a) : idle);
+
+        for (size_t j = (size_t)i * WIDTH; j < (size_t)(i + 1) * WIDTH; j++) {
+            to[j] = (float)((double)from[j] - moved * (double)moving[j]);
+            to_m[j] = (float)(keep * (double)moving[j]);
+        }
     }
+    return 0;
 }
 
 static int open_client(run *r)
@@ -182,8 +194,7 @@ static int open_client(run *r)
 static int attach(run *r)
 {
     mscope_attach_info info = { .table = "embedding", .rows = VOCABULARY, .dim = WIDTH, .capacity = r->opt.batch,
-                                .nll = 1, .acf_rows = 16, .fresh = 1, .theta = mscope_theta(r->table),
-                                .m = mscope_momentum(r->table), .settle = settle, .settle_ctx = r };
+                                .nll = 1, .acf_rows = 16, .fresh = 1, .read = read_rows, .read_ctx = r };
 
     r->handle = r->client ? mscope_client_attach(r->client, &info) : -1;
     return r->client && r->handle < 0 ? -1 : 0;

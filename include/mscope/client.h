@@ -47,7 +47,8 @@ typedef struct mscope_attach_info {
     uint64_t step;             /* completed steps at attach, at most 2^53 - 1                         */
     const char *reference;     /* what theta* is; NULL or "": none will be sent                       */
     const void *theta, *m;     /* rows x dim, element types of state; NULL: cannot heal               */
-    /* Called before theta and m of rows first..first+n-1 are read (a lazy trainer settles them); may be NULL. */
+    /* Called before theta and m of rows first..first+n-1 are read (a lazy trainer settles them); may be NULL. Settling
+     * earlier than without a daemon rounds float rows once more: weights that must not differ by a bit need read. */
     void (*settle)(void *ctx, uint32_t first, uint32_t n);
     void *settle_ctx;
     /* Instead of theta and m, for trainers without such arrays: copy rows first..first+n-1 into theta[n][dim] and
