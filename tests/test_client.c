@@ -98,7 +98,7 @@ static void test_copies_are_exact(void **state)
     static const uint32_t dims[] = { 1, 3, 4, 16, 33, 64 };
     static const size_t ns[] = { 0, 1, 2, 63, 1024, 5003 };
     enum { MOST = 5003 * 64 * 4, CANARY = 16 };
-    char *from = malloc(MOST + 64), *to = aligned_alloc(64, MOST + 64 + CANARY);
+    char *from = malloc(MOST + 64), *to = aligned_alloc(64, MOST + 128);
     int64_t *lookups = malloc(5003 * sizeof *lookups);
     static uint32_t rows[5003];
 

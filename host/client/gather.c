@@ -90,8 +90,8 @@ int mscope_tally(mscope_ctable *t, const int64_t *lookups, size_t n, size_t *dis
     const uint32_t rows = t->info.rows;
 
     if (t->marks == NULL) {
-        t->marks = malloc(words(t) * sizeof *t->marks);
-        t->tally = malloc(rows * sizeof *t->tally);
+        t->marks = calloc(words(t), sizeof *t->marks);
+        t->tally = calloc(rows, sizeof *t->tally);
         if (t->marks == NULL || t->tally == NULL) {
             mscope_tally_forget(t);
             return MSCOPE_ENOMEM;

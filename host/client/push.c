@@ -262,7 +262,7 @@ int mscope_client_push_lookups(mscope_client *c, int table, const mscope_step *s
     if (lookups == NULL && n > 0)
         return drop_step(c, t, mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "lookups", "address of n rows",
                                                   "nothing was given", "%s", "NULL"));
-    if (n > UINT32_MAX)
+    if ((uint64_t)n > UINT32_MAX)
         return drop_step(c, t, mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "n", "0 to 4294967295",
                                                   "look-ups in one step", "%zu", n));
     if ((rc = mscope_tally(t, lookups, n, &g.n)) != 0)
