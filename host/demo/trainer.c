@@ -153,30 +153,11 @@ static int start_table(run *r)
     return 0;
 }
 
-/* The client reads rows to heal a daemon that was started anew: brought to now in its copy. Touching our own would be the
- * same mathematics with one more rounding, and a trainer whose weights depend on its daemon. */
+/* The client reads rows to heal a daemon that was started anew. Touching them would round them once more, and make our
+ * weights depend on the daemon's life. */
 static int read_rows(void *ctx, uint32_t first, uint32_t n, void *theta, void *m)
 {
-    run *r = ctx;
-    const size_t at = (size_t)first * WIDTH;
-    const float *from = (const float *)mscope_theta(r->table) + at, *moving = (const float *)mscope_momentum(r->table) + at;
-    float *to = theta, *to_m = m;
-    const double eps = r->opt.eps;
-
-    for (uint32_t i = 0; i < n; i++) {
-        mscope_row_info row;
-
-        if (mscope_table_row(r->table, first + i, &row) != 0)
-            return MSCOPE_ESTATE;
-        const double idle = (double)(mscope_table_steps(r->table) - row.clock), a = idle > 0 ? idle * log1p(-eps) : 0.0;
-        const double keep = exp(a), moved = r->opt.eta * (eps > 0 ? -(1.0 - eps) / eps * expm1(a) : idle);
-
-        for (size_t j = (size_t)i * WIDTH; j < (size_t)(i + 1) * WIDTH; j++) {
-            to[j] = (float)((double)from[j] - moved * (double)moving[j]);
-            to_m[j] = (float)(keep * (double)moving[j]);
-        }
-    }
-    return 0;
+    return mscope_rows_get(((run *)ctx)->table, first, n, theta, m);
 }
 
 static int open_client(run *r)
