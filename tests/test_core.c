@@ -496,6 +496,48 @@ static void test_snapshot_continues_bit_for_bit(void **state)
     free(c.bytes);
 }
 
+/* Checked before its step or not, an apply does the same; a check is good for one apply, of what was checked alone. */
+static void test_a_check_ahead_changes_nothing(void **state)
+{
+    const uint32_t rows[3] = { 2, 0, 2 }, far[1] = { 4 };
+    mscope_table_config cfg = { .rows = 4, .dim = 2, .capacity = 3 };
+    mscope_step p = { .eta = 0.1, .eps = 0.2, .batch = 4 };
+    table x = make(cfg), y = make(cfg);
+    float g[6] = { 1, 2, 3, 4, 5, 6 };
+    tape a = { 0 }, b = { 0 };
+
+    (void)state;
+    assert_int_equal(mscope_apply_check(x.t, far, g, 1), MSCOPE_EINDEX);
+    assert_int_equal(mscope_apply_check(x.t, rows, g, 4), MSCOPE_EINVAL);
+    for (int k = 0; k < 3; k++) {
+        assert_int_equal(mscope_apply_check(x.t, rows, g, 3), MSCOPE_OK);
+        step(x.t, 0.1, 0.2, rows, g, 3);
+        step(y.t, 0.1, 0.2, rows, g, 3);
+    }
+    assert_int_equal(mscope_snapshot_write(x.t, sink, &a), MSCOPE_OK);
+    assert_int_equal(mscope_snapshot_write(y.t, sink, &b), MSCOPE_OK);
+    assert_int_equal(a.len, b.len);
+    assert_memory_equal(a.bytes, b.bytes, a.len);
+    assert_int_equal(mscope_apply_check(x.t, rows, g, 3), MSCOPE_OK);
+    g[3] = INFINITY;
+    assert_int_equal(mscope_apply_check(x.t, rows, g, 3), MSCOPE_ENONFINITE);        /* and the one before is forgotten */
+    assert_int_equal(mscope_step_begin(x.t, &p), MSCOPE_OK);
+    assert_int_equal(mscope_apply(x.t, rows, g, NULL, 3), MSCOPE_ENONFINITE);
+    assert_int_equal(mscope_apply_check(x.t, rows, g, 1), MSCOPE_OK);
+    assert_int_equal(mscope_apply(x.t, rows, g, NULL, 3), MSCOPE_ENONFINITE);        /* three were not checked */
+    assert_int_equal(mscope_apply(x.t, rows, g, NULL, 1), MSCOPE_OK);
+    assert_int_equal(mscope_step_end(x.t), MSCOPE_OK);
+    step(x.t, 0.1, 0.2, rows, g, 1);
+    g[0] = NAN;
+    assert_int_equal(mscope_step_begin(x.t, &p), MSCOPE_OK);
+    assert_int_equal(mscope_apply(x.t, rows, g, NULL, 1), MSCOPE_ENONFINITE);        /* that check was for one apply */
+    assert_int_equal(mscope_step_end(x.t), MSCOPE_OK);
+    free(x.mem);
+    free(y.mem);
+    free(a.bytes);
+    free(b.bytes);
+}
+
 /* Reading rows moves nothing, and shows what settling would leave; with and without weight decay. */
 static void test_rows_read_are_the_settled_ones(void **state)
 {
@@ -663,6 +705,7 @@ int main(void)
         cmocka_unit_test(test_probe_measures_curvature),
         cmocka_unit_test(test_acf_follows_the_modes),
         cmocka_unit_test(test_snapshot_continues_bit_for_bit),
+        cmocka_unit_test(test_a_check_ahead_changes_nothing),
         cmocka_unit_test(test_rows_read_are_the_settled_ones),
         cmocka_unit_test(test_adopted_block_continues_bit_for_bit),
         cmocka_unit_test(test_damaged_snapshot_is_refused),

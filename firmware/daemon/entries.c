@@ -2,7 +2,8 @@
  *
  * What lies as the core wants it (little-endian, aligned, of the state's own type) is checked and applied where it
  * lies in the message. Bodies in a lane are memory the trainer can still write: each byte is read once, into
- * scratch of ours, and checked there, so nothing can change between the check and its use.                    */
+ * scratch of ours, and checked there, so nothing can change between the check and its use. Gradients are checked by the
+ * core, before anything moves.                                                                                */
 #include "entries.h"
 
 #include <math.h>
@@ -12,10 +13,19 @@
 #include "fields.h"
 
 #define MAGNITUDE 1e145              /* 65536 squares of it still sum below the core's 1e300   */
-#define PIECE 1024                   /* values copied and checked at a time: still in the first cache when checked */
 #define LITTLE (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
 /* The compiler may not look at the source of a copy again once its result is being checked. */
 #define COPIED(p) __asm__ volatile("" : : "r"(p) : "memory")
+
+int mscope_core_refusal(const mscope_shadow *s, int code, mscope_refusal *why)
+{
+    const mscope_fault *f = mscope_table_fault(s->core);
+    char range[64];
+
+    (void)snprintf(range, sizeof range, "%.9g..%.9g", f->low, f->high);
+    return mscope_refusal_set(why, code, f->field != NULL ? f->field : "step", range, mscope_strerror(code),
+                              "%.17g at %zu", f->value, f->at);
+}
 
 /* -- frames ----------------------------------------------------------------------------------- */
 
@@ -105,26 +115,15 @@ int mscope_values_in(const mscope_shadow *s, const mscope_header *h, const char 
     return any_bad(out, n, f64) ? refuse_value(s, field, out, first, f64, why) : 0;
 }
 
-/* The same piece by piece, so that what was just written is checked from the cache; the asm keeps the compiler from
- * looking at the source again. */
-static int values_copied(const mscope_shadow *s, const mscope_header *h, const uint8_t *in, size_t n,
-                         mscope_refusal *why)
+static void copy_values(const mscope_shadow *s, const mscope_header *h, const uint8_t *in, size_t n)
 {
-    int f64 = s->hello.state == MSCOPE_STATE_F64, same = LITTLE && h->value_type == (f64 ? MSCOPE_F64 : MSCOPE_F32);
-    size_t to = f64 ? sizeof(double) : sizeof(float), from = mscope_value_size(h->value_type);
+    int f64 = s->hello.state == MSCOPE_STATE_F64;
 
-    for (size_t i = 0, k; i < n; i += k) {
-        char *out = (char *)s->values + i * to;
-        k = n - i < PIECE ? n - i : PIECE;
-        if (same)
-            memcpy(out, in + i * from, k * to);
-        else
-            mscope_values_decode(in + i * from, h->value_type, k, out, f64);
-        COPIED(out);
-        if (any_bad(out, k, f64))
-            return refuse_value(s, "values", out, i, f64, why);
-    }
-    return 0;
+    if (LITTLE && h->value_type == (f64 ? MSCOPE_F64 : MSCOPE_F32))
+        memcpy(s->values, in, n * (f64 ? sizeof(double) : sizeof(float)));
+    else
+        mscope_values_decode(in, h->value_type, n, s->values, f64);
+    COPIED(s->values);
 }
 
 static int usable_in_place(const uint8_t *at, const mscope_header *h, size_t size)
@@ -191,9 +190,15 @@ int mscope_entries_in(mscope_shadow *s, const mscope_header *h, mscope_cursor *c
         return err;
     n *= s->hello.dim;
     if (h->value_type != (size == 8 ? MSCOPE_F64 : MSCOPE_F32) || !usable_in_place(val, h, size))
-        return values_copied(s, h, val, n, c->why);
-    out->values = val;
-    return any_bad(val, n, size == 8) ? refuse_value(s, "values", val, 0, size == 8, c->why) : 0;
+        copy_values(s, h, val, n);
+    else
+        out->values = val;
+    if (size == 8 && any_bad(out->values, n, 1))
+        return refuse_value(s, "values", out->values, 0, 1, c->why);
+    err = mscope_apply_check(s->core, out->rows, out->values, h->count);     /* squares that the apply will want */
+    if (err == MSCOPE_ENONFINITE && size == 4)
+        return refuse_value(s, "values", out->values, 0, 0, c->why);
+    return err ? mscope_core_refusal(s, err, c->why) : 0;
 }
 
 int mscope_counts_in(mscope_shadow *s, const mscope_header *h, mscope_cursor *c, mscope_entries *out)

@@ -18,10 +18,12 @@ typedef struct mscope_entries {
 } mscope_entries;
 
 /* Each returns 0, or a code with *why filled and the table as it was. Cost O(bytes), no allocation.
+ * mscope_core_refusal  what the core refused with `code`, in words
  * mscope_take      the next frame, which must be `want` bytes long
  * mscope_take_end  no frame is left
  * mscope_entries_in  indices and values of STEP or PROBE: in range, finite and at most 1e145 in size
  * mscope_values_in   n values from position `first` of a SYNC or REFERENCE frame, decoded to float64 or float32    */
+int mscope_core_refusal(const mscope_shadow *s, int code, mscope_refusal *why);
 MSCOPE_MUST_CHECK int mscope_take(mscope_cursor *c, const char *field, uint64_t want, const uint8_t **at);
 MSCOPE_MUST_CHECK int mscope_take_end(const mscope_cursor *c);
 MSCOPE_MUST_CHECK int mscope_check_type(const mscope_shadow *s, const mscope_header *h, mscope_refusal *why);

@@ -11,16 +11,6 @@
 
 #define SILENT_MAX 65536             /* a longer gap of lost steps is jumped over              */
 
-static int core_refusal(const mscope_shadow *s, int code, mscope_refusal *why)
-{
-    const mscope_fault *f = mscope_table_fault(s->core);
-    char range[64];
-
-    (void)snprintf(range, sizeof range, "%.9g..%.9g", f->low, f->high);
-    return mscope_refusal_set(why, code, f->field != NULL ? f->field : "step", range, mscope_strerror(code),
-                              "%.17g at %zu", f->value, f->at);
-}
-
 /* -- steps ------------------------------------------------------------------------------------ */
 
 static int step_refusal(mscope_refusal *why, uint64_t got, uint64_t want, const char *text)
@@ -53,9 +43,9 @@ static int run_silent(mscope_shadow *s, const mscope_step *step, uint64_t lost, 
         if (!err)
             err = mscope_step_end(s->core);
         if (err)
-            return core_refusal(s, err, why);
+            return mscope_core_refusal(s, err, why);
     }
-    return run < lost && mscope_table_seek(s->core, to) ? core_refusal(s, MSCOPE_ESTATE, why) : 0;
+    return run < lost && mscope_table_seek(s->core, to) ? mscope_core_refusal(s, MSCOPE_ESTATE, why) : 0;
 }
 
 int mscope_step_apply(mscope_engine *e, mscope_shadow *s, const mscope_header *h, const mscope_frame *f, size_t n,
@@ -87,10 +77,10 @@ int mscope_step_apply(mscope_engine *e, mscope_shadow *s, const mscope_header *h
     }
     err = mscope_step_begin(s->core, &step);
     if (err)
-        return core_refusal(s, err, why);
+        return mscope_core_refusal(s, err, why);
     err = mscope_apply(s->core, in.rows, in.values, in.counts, h->count);
     if (err) {                               /* checked above, so this is a fault of ours: say so, stay in step */
-        err = core_refusal(s, err, why);
+        err = mscope_core_refusal(s, err, why);
         mscope_shadow_inexact(e, s, 1);
     }
     if (mscope_step_end(s->core))
@@ -116,7 +106,7 @@ int mscope_probe_apply(mscope_shadow *s, const mscope_header *h, const mscope_fr
         return err;
     err = mscope_probe(s->core, in.rows, in.values, h->count);
     if (err < 0)
-        return core_refusal(s, err, why);
+        return mscope_core_refusal(s, err, why);
     s->probed = 1;
     return 0;
 }
@@ -158,7 +148,7 @@ static int rows_in(mscope_shadow *s, const mscope_header *h, const uint8_t *thet
         err = m != NULL ? mscope_rows_set(s->core, h->extra + i, k, s->values, s->momenta)
                         : mscope_reference_set(s->core, h->extra + i, k, s->values);
         if (err)
-            err = core_refusal(s, err, why);
+            err = mscope_core_refusal(s, err, why);
     }
     return err;
 }
@@ -229,7 +219,7 @@ int mscope_sync_apply(mscope_engine *e, mscope_shadow *s, const mscope_header *h
     if (h->step > done) {                    /* the steps between were lost */
         err = s->stepped ? run_silent(s, &s->last, h->step - done, why) : mscope_table_seek(s->core, h->step);
         if (err)
-            return s->stepped ? err : core_refusal(s, err, why);
+            return s->stepped ? err : mscope_core_refusal(s, err, why);
         mscope_shadow_inexact(e, s, h->step - done);
     }
     err = rows_in(s, h, theta, m, 1, why);

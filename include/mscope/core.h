@@ -204,6 +204,13 @@ MSCOPE_MUST_CHECK int mscope_step_begin(mscope_table *t, const mscope_step *step
 MSCOPE_MUST_CHECK int mscope_apply(mscope_table *t, const uint32_t *rows, const void *grads,
                                    const uint32_t *counts, size_t n);
 
+/* mscope_apply_check - judge the rows and gradients of an apply to come, inside a step or before it is begun
+ *
+ * The next apply or apply_check of this table ends it. An apply of the same three arguments does not look at the values
+ * again: they must be the same still.
+ * Errors   as mscope_apply, but for counts and order; nothing changed.    Cost O(n dim)               */
+MSCOPE_MUST_CHECK int mscope_apply_check(mscope_table *t, const uint32_t *rows, const void *grads, size_t n);
+
 /* mscope_step_end - close the step: advance the schedule, the band totals and the sweep of long-silent rows
  *
  * Cost     O(bands + rows/history)                                                                */
