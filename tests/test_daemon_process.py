@@ -158,7 +158,7 @@ class Restarts(Case):
         self.addCleanup(program.kill)
         sub, t = self.subscriber(d), self.trainer(d)
         sub.until(lambda topic, r: topic == "daemon")
-        t.hello("t", 4000, 2)
+        t.hello("t", 2000, 2)
         t.send(SAVE)
         t.ack()
         sub.alert("save-failed")
@@ -397,6 +397,28 @@ class Program(Case):
             r = self.run_(*flags, *ipc, **environment)
             self.assertEqual(r.returncode, 2, r.stderr)
             self.assertIn("--map-above is '64M', expected --map-dir DIR", r.stderr)
+
+    def test_threads_change_no_record(self):
+        """Steps of 6,000 entries by one thread and by three: the same records, to the last bit."""
+        def bands(*flags):
+            d = self.daemon("--interval-steps", "4", *flags)
+            sub, t, rng = self.subscriber(d), self.trainer(d), np.random.default_rng(3)
+            sub.until(lambda topic, r: topic == "daemon", "the first daemon record")
+            t.hello("t", 2000, 5, capacity=6000, state="f32")      # few enough rows for a resum in one piece
+            for k in range(1, 13):
+                t.step(k, rng.integers(0, 2000, 6000), rng.standard_normal((6000, 5)), kind="f4", batch=64)
+            t.acked()
+            sub.table("t", 12)
+            d.stop()
+            return {(topic, r["step"]): {k: v for k, v in r.items() if k != "epoch"}
+                    for topic, _, r, _ in sub.records if topic.startswith("band/")}
+        one, three = bands(), bands("--threads", "3")
+        self.assertGreater(len(one), 5)
+        self.assertEqual(one, three)
+        for flags, value in ((["--threads", "0"], "0"), (["--threads", "65"], "65"), (["--threads", "2", "--realtime"], "2")):
+            r = self.run_(*flags)
+            self.assertEqual(r.returncode, 2, r.stderr)
+            self.assertIn(f"--threads is '{value}', expected 1", r.stderr)
 
     def test_no_regular_records_is_said(self):
         for flags, said in (((), True), (("--interval-steps", "5"), False), (("--interval", "1"), False)):

@@ -28,6 +28,7 @@ typedef struct mscope_engine_config {
     const char *kernel;              /* NULL: the widest                                         */
     int can_save;                    /* a state file was named                                   */
     int lane;                        /* lanes are offered: WELCOME says so                       */
+    mscope_parallel parallel;        /* threads for the steps of every table; run NULL: none     */
     int prefault;                    /* write a new table once, so that no step meets a missing page */
     const char *map_dir;             /* where tables above map_above bytes live as files; NULL: nowhere */
     uint64_t map_above;

@@ -18,6 +18,7 @@
 #include "ingest.h"
 #include "log.h"
 #include "mapped.h"
+#include "mscope/workers.h"
 #include "options.h"
 #include "publish.h"
 #include "realtime.h"
@@ -35,6 +36,7 @@ typedef struct daemon_memory {
     mscope_lanes lanes;
     mscope_ring ring;
     mscope_outside outside;
+    mscope_workers *workers;         /* NULL: --threads 1 */
     int lock, map_lock;              /* of the state file and of --map-dir, or -1 */
 } daemon_memory;
 
@@ -105,7 +107,7 @@ static mscope_engine_config engine_config(const mscope_options *o)
 
 static int set_up(daemon_memory *d, const mscope_options *o)
 {
-    const mscope_engine_config cfg = engine_config(o);
+    mscope_engine_config cfg = engine_config(o);
     size_t tables = (size_t)o->max_tables, replay_bytes = (size_t)o->replay_bytes;      /* in range: options.c */
     size_t records = power_above(tables * (2 * MSCOPE_BANDS + 1) + 64);
     struct timespec ts;
@@ -121,6 +123,11 @@ static int set_up(daemon_memory *d, const mscope_options *o)
     if (shadows == NULL || slots == NULL || replay == NULL || d->publisher.topics == NULL ||
         mscope_ring_init(&d->ring, slots, records) != 0)
         return MSCOPE_ENOMEM;
+    if (o->threads > 1) {                    /* signals are blocked by now, in them as well */
+        if (mscope_workers_start(&d->workers, (unsigned)o->threads) != 0)
+            return MSCOPE_ENOMEM;
+        cfg.parallel = mscope_workers_parallel(d->workers);
+    }
     (void)clock_gettime(CLOCK_REALTIME, &ts);
     mscope_engine_init(&d->engine, &cfg, shadows, &d->ring, &d->outside,
                        (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec, mscope_clock_ns());
@@ -264,6 +271,7 @@ int main(int argc, char **argv)
     mscope_sockets_close(&sockets);
     if (mscope_engine_fini(&d.engine) != 0 && !status)
         status = EXIT_STATE;
+    mscope_workers_stop(d.workers);
     mscope_store_unlock(o.state, d.lock);
     (void)snprintf(tables, sizeof tables, "%s/tables", o.map_dir);
     mscope_store_unlock(tables, d.map_lock);

@@ -52,6 +52,7 @@ static const option options[] = {
     { "allow-remote", FLAG, AT(allow_remote), 0, 0, NULL, "bind endpoints that other machines can reach (no encryption)" },
     { "realtime", FLAG, AT(realtime), 0, 0, NULL, "lock memory, fault it in, SCHED_FIFO: what is allowed, the rest is said" },
     { "cpu", COUNT, AT(cpu), 0, 1023, "N", "keep the engine's thread on this processor (any)" },
+    { "threads", COUNT, AT(threads), 1, 64, "N", "threads that share a step of 512 rows or more; not with --realtime (1)" },
     { "log", TEXT, AT(log), 0, 0, "FILE", "log there, opened anew on SIGHUP (stderr)" },
     { "log-level", LEVEL, AT(log_level), 0, 3, "LEVEL", "error, warn, info or debug (info)" },
 };
@@ -195,6 +196,16 @@ static int check_mapping(const mscope_options *o)
     return 2;
 }
 
+/* A thread at SCHED_FIFO that waits for ordinary ones waits for whatever else runs. */
+static int check_threads(const mscope_options *o)
+{
+    if (o->threads == 1 || !o->realtime)
+        return 0;
+    fprintf(stderr, "momentscoped: --threads is '%llu', expected 1 with --realtime: the engine's thread must not wait for others\n",
+            (unsigned long long)o->threads);
+    return 2;
+}
+
 /* -- all of it -------------------------------------------------------------------------------- */
 
 static int from_environment(mscope_options *out)
@@ -245,7 +256,8 @@ int mscope_options_parse(mscope_options *out, int argc, char **argv)
 
     *out = (mscope_options){ .interval = 0.2, .takeover = 10, .max_tables = 64, .max_bytes = UINT64_C(4) << 30,
                              .max_frame = UINT64_C(256) << 20, .credit_frames = 64, .credit_bytes = UINT64_C(64) << 20,
-                             .replay_bytes = UINT64_C(32) << 20, .log_level = 2, .map_above = UINT64_C(256) << 20, .cpu = MSCOPE_ANY_CPU };
+                             .replay_bytes = UINT64_C(32) << 20, .log_level = 2, .map_above = UINT64_C(256) << 20, .cpu = MSCOPE_ANY_CPU,
+                             .threads = 1 };
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
             return help();
@@ -268,5 +280,7 @@ int mscope_options_parse(mscope_options *out, int argc, char **argv)
     status = check_endpoints(out);
     if (!status)
         status = check_mapping(out);
+    if (!status)
+        status = check_threads(out);
     return status ? status : MSCOPE_OPTIONS_RUN;
 }

@@ -15,6 +15,7 @@ typedef struct mscope_options {
     char map_dir[1024];
     char state[1024], kernel[32], log[1024];
     uint64_t cpu;                            /* of the engine's thread; MSCOPE_ANY_CPU: any     */
+    uint64_t threads;                        /* that apply a step, the engine's included        */
     int discard_state, allow_remote, log_level, realtime;
 } mscope_options;
 

@@ -128,7 +128,7 @@ static void *map_table(const mscope_engine *e, const mscope_hello *hello, size_t
     return mem;
 }
 
-static void set_parts(mscope_shadow *s, char *mem, const layout *l)
+static void set_parts(const mscope_engine *e, mscope_shadow *s, char *mem, const layout *l)
 {
     s->mem = mem;
     s->mem_len = l->len;
@@ -137,6 +137,7 @@ static void set_parts(mscope_shadow *s, char *mem, const layout *l)
     s->values = mem + l->values;
     s->momenta = mem + l->momenta;
     s->chunk = l->chunk;
+    mscope_table_parallel(s->core, &e->cfg.parallel);
 }
 
 int mscope_shadow_adopt(mscope_engine *e, mscope_shadow *s, const mscope_hello *hello, void *mem, size_t mem_len)
@@ -154,7 +155,7 @@ int mscope_shadow_adopt(mscope_engine *e, mscope_shadow *s, const mscope_hello *
         return err;
     s->used = 1;
     s->hello = *hello;
-    set_parts(s, mem, &l);
+    set_parts(e, s, mem, &l);
     return 0;
 }
 
@@ -192,7 +193,7 @@ int mscope_shadow_open(mscope_engine *e, mscope_shadow *s, const mscope_hello *h
     s->hello = *hello;
     s->core = core;
     s->map = file;
-    set_parts(s, mem, &l);
+    set_parts(e, s, mem, &l);
     s->exact = hello->fresh;
     s->published = hello->step;
     e->bytes += l.len;
