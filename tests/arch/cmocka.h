@@ -51,6 +51,7 @@ static inline void cmocka_leave(int how, const char *file, int line, const char 
     cmocka_check((uintmax_t)(x) >= (uintmax_t)(a) && (uintmax_t)(x) <= (uintmax_t)(b), #x " in " #a ".." #b)
 #define assert_string_equal(a, b) cmocka_check(strcmp((a), (b)) == 0, #a " is the string " #b)
 #define assert_memory_equal(a, b, n) cmocka_check(memcmp((a), (b), (n)) == 0, #a " has the bytes of " #b)
+#define assert_memory_not_equal(a, b, n) cmocka_check(memcmp((a), (b), (n)) != 0, #a " has not the bytes of " #b)
 
 static inline int cmocka_unwanted(const char *name)
 {
