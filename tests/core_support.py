@@ -40,13 +40,13 @@ def huge(shape, dtype):
 class Core:
     """A table in torch form that starts from theta (copied), float32 or float64 as theta is; rows and gradients are arrays."""
 
-    def __init__(self, lib, theta, nesterov=False, capacity=None, history=256, array=np.zeros):
+    def __init__(self, lib, theta, nesterov=False, capacity=None, history=256, array=np.zeros, statistics=0):
         self.lib, self.dtype = lib, theta.dtype
         self.theta, self.m = array(theta.shape, theta.dtype), array(theta.shape, theta.dtype)
         self.theta[:] = theta
         rows, dim = theta.shape
         cfg = Config(rows, dim, STATE_F64 if theta.dtype == np.float64 else STATE_F32, FORM_TORCH, int(nesterov), 0,
-                     capacity or rows, history, 0, self.theta.ctypes.data, self.m.ctypes.data, None, 0, 0)
+                     capacity or rows, history, 0, self.theta.ctypes.data, self.m.ctypes.data, None, statistics, 0)
         need = lib.mscope_table_mem(ct.byref(cfg))
         self.block = array(need + 64, np.uint8)
         at = (self.block.ctypes.data + 63) & ~63

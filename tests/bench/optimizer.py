@@ -2,7 +2,7 @@
 """optimizer.py - a step of exact sparse momentum against a step of PyTorch's optimizers: JSON rows (see tests/bench/run)
 
 D = 64, 4096 active rows a step, one thread, torch form (lr 0.05, momentum 0.9). Ours: begin, apply, end through ctypes in
-float32, statistics in double, on huge pages as the daemon asks for them. torch: its own memory. Times are processor time
+float32, statistics in float64 and in float32 lanes, on huge pages as the daemon asks for them. torch: its own memory. Times are processor time
 of this thread; ours and each peer in turn; the ratio is how many times faster ours was in the same turn.
 
     SGD, dense gradients    zero the gradient, put the active rows in, optimizer.step(): what a dense training step needs
@@ -72,8 +72,8 @@ def timed(work):
 
 
 class Ours:
-    def __init__(self, lib, theta):
-        self.core = core_support.Core(lib, theta, capacity=ACTIVE, history=16384, array=core_support.huge)
+    def __init__(self, lib, theta, statistics=0):
+        self.core = core_support.Core(lib, theta, capacity=ACTIVE, history=16384, array=core_support.huge, statistics=statistics)
         self.truth, self.name = Truth(theta), lib.mscope_table_kernel(self.core.t).decode()
 
     def step(self, rows, grads, touch=False):
@@ -177,14 +177,16 @@ def main():
     lib = core_support.load()
     for n, dense_target in ((100_000, 15.0), (1_000_000, 150.0)):
         theta = np.random.default_rng(2).normal(size=(n, DIM)).astype(np.float32)
-        steps, ours, size = Steps(n), Ours(lib, theta), f"{n // 1000} k rows" if n < 1_000_000 else "1 M rows"
-        for _ in range(2 * n // ACTIVE):     # rows that have a past
-            ours.step(*steps.next())
-        compare(ours, Dense(theta), steps, 25 if n < 1_000_000 else 15, f"{size}, dense SGD", dense_target,
-                f"{size}, dense SGD")
+        size, repeats = f"{n // 1000} k rows" if n < 1_000_000 else "1 M rows", 25 if n < 1_000_000 else 15
+        for statistics, how in ((1, "float32 lanes"), (0, "float64")):
+            steps, ours = Steps(n), Ours(lib, theta, statistics)
+            for _ in range(2 * n // ACTIVE):     # rows that have a past
+                ours.step(*steps.next())
+            compare(ours, Dense(theta), steps, repeats, f"{size}, statistics in {how}: dense SGD", dense_target,
+                    f"{size}, statistics in {how}: dense SGD" if statistics == 0 else None)
         if n == 1_000_000:
-            compare(ours, Sparse(theta, steps), steps, 9, f"{size}, sparse SGD", 100.0)
-            compare(ours, Adam(theta), steps, 25, f"{size}, SparseAdam", 8.0)
+            compare(ours, Sparse(theta, steps), steps, 9, f"{size}, statistics in {how}: sparse SGD", 100.0)
+            compare(ours, Adam(theta), steps, 25, f"{size}, statistics in {how}: SparseAdam", 8.0)
             first = [ours.step(*steps.next(), touch=True) for _ in range(51)]
             measure.value("optimizer", f"{size}: ours with a touch of the rows before they are read", "ms", first, None, ours.right())
 
