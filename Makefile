@@ -37,7 +37,6 @@ endif
 EXTRA_model = -O3
 EXTRA_workload_bigram = -O3
 EXTRA_risk  = -O3
-EXTRA_apply = -O3
 
 # -- sources, by the room they live in --------------------------------------------------
 CORE_SRC   = $(addprefix firmware/core/,err.c schedule.c moments.c activity.c kern.c kern_ref.c kern_v128.c \
@@ -102,6 +101,7 @@ WIDE ?= 1
 UNROLL = $(if $(SAN),-O0,-O3)
 ifneq ($(ONLY_REF),1)
 EXTRA_kern_ref  = $(UNROLL)
+EXTRA_apply     = $(UNROLL)
 endif
 EXTRA_kern_v128 = $(if $(filter x86_64 i%86 aarch64,$(ARCH)),$(UNROLL),-O1)
 EXTRA_kern_v256 = -O1

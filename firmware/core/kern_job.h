@@ -91,6 +91,9 @@ MSCOPE_INLINE void mscope_reach(const mscope_job *j, size_t dim, size_t theta_si
     const size_t theta = dim * theta_size, m = dim * m_size, lines = mscope_short(dim, m_size) ? m : 1;
     const int last = !mscope_short(dim, m_size) || mscope_straddles(j, dim, theta_size, m_size, with_ref);
 
+#ifdef MSCOPE_ONLY_REF               /* a small processor: memory is at hand */
+    return;
+#endif
     for (size_t i = j->n; i < end; i++) {
         mscope_place p = mscope_place_of(j, j->row[i], dim, 0, theta_size, m_size, with_ref);
 
