@@ -299,6 +299,11 @@ class ForAPerson(unittest.TestCase):
         run = subprocess.run([PROGRAM, "--help"], stdout=subprocess.PIPE, text=True)
         self.assertEqual(run.returncode, 0)
         self.assertIn("predict", run.stdout)
+        for words in (["--help"], ["bench", "list"], ["predict", "--d", "64", "--p", "0.01", "--batch", "32", "--beta", "0.98", "--eta", "0.5"]):
+            with open("/dev/full", "w", encoding="ascii") as full:
+                r = subprocess.run([PROGRAM, *words], stdout=full, stderr=subprocess.PIPE, text=True)
+            self.assertEqual(r.returncode, 1, words)
+            self.assertIn("cannot write standard output: No space left", r.stderr)
         self.assertEqual(subprocess.run([PROGRAM], stderr=subprocess.DEVNULL).returncode, 2)
         self.assertEqual(subprocess.run([PROGRAM, "nonsense"], stderr=subprocess.DEVNULL).returncode, 2)
 

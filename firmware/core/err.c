@@ -27,7 +27,7 @@ const char *mscope_strerror(int err)
     case MSCOPE_EIO:
         return "input or output failed";
     case MSCOPE_EAGAIN:
-        return "nothing to do now";
+        return "not now, try again later";
     case MSCOPE_ENOTSUP:
         return "not supported here";
     default:

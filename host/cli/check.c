@@ -15,6 +15,7 @@
 
 #include <zmq.h>
 
+#include "bind.h"
 #include "listen.h"
 #include "record_json.h"
 #include "watch_view.h"
@@ -28,7 +29,7 @@ struct options {
     mscope_feed_options from;
     const char *table, *publish;
     double wait_s, for_s;
-    int json, follow, fails[REGIMES];
+    int json, follow, remote, fails[REGIMES];
 };
 
 struct alerts {                      /* the PUB socket of --publish */
@@ -57,6 +58,7 @@ static void usage(FILE *to)
             "  --for SECONDS     with --follow: stop after this long (default, and 0: until interrupted)\n"
             "  --publish ADDR    with --follow: bind ADDR and publish each change there too, a record on topic alert as the\n"
             "                    daemon's are\n"
+            "  --allow-remote    with --publish: an ADDR that other machines can reach (no encryption)\n"
             "  --telemetry ADDR  where the daemon publishes (default $MOMENTSCOPE_TELEMETRY, else its usual place)\n"
             "  --replay ADDR     where it replays, to fill holes (default $MOMENTSCOPE_REPLAY, else likewise); '' for none\n"
             "  --shard ADDR      telemetry of one shard's daemon; repeat for each: their rows are judged as one table, and how\n"
@@ -119,7 +121,7 @@ static int read_options(int argc, char **argv, struct options *o)
         { "for", required_argument, NULL, 'f' },       { "fail-on", required_argument, NULL, 'x' },
         { "publish", required_argument, NULL, 'p' },   { "telemetry", required_argument, NULL, 'T' },
         { "replay", required_argument, NULL, 'R' }, { "shard", required_argument, NULL, 'S' },
-        { "help", no_argument, NULL, 'h' },         { NULL, 0, NULL, 0 },
+        { "allow-remote", no_argument, NULL, 'r' }, { "help", no_argument, NULL, 'h' },         { NULL, 0, NULL, 0 },
     };
     int c, ok = 1;
 
@@ -133,6 +135,7 @@ static int read_options(int argc, char **argv, struct options *o)
         case 'f': ok = seconds("--for", optarg, &o->for_s); break;
         case 'x': ok = read_list(optarg, o->fails); break;
         case 'p': o->publish = optarg; break;
+        case 'r': o->remote = 1; break;
         case 'T': o->from.telemetry = optarg; break;
         case 'R': o->from.replay = optarg; break;
         case 'S': ok &= mscope_feed_shard(&o->from, optarg) == 0; break;
@@ -146,6 +149,11 @@ static int read_options(int argc, char **argv, struct options *o)
     }
     if (ok && !o->follow && (o->publish != NULL || o->for_s > 0)) {
         fprintf(stderr, "momentscope check: %s needs --follow\n", o->publish != NULL ? "--publish" : "--for");
+        ok = 0;
+    }
+    const char *range = ok && o->publish != NULL ? mscope_bind_range(o->publish, o->remote) : NULL;
+    if (range != NULL) {
+        fprintf(stderr, "momentscope check: --publish is '%s', expected %s\n", o->publish, range);
         ok = 0;
     }
     if (!ok) {

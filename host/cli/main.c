@@ -1,6 +1,7 @@
 /* main.c - momentscope COMMAND ...: the table of commands and nothing else */
 #include "cli.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -34,11 +35,23 @@ static void usage(FILE *to)
                 " a command may define more\n");
 }
 
+/* What was printed must have arrived: a verdict or table cut short by a full disk is no success. A reader that left (head)
+ * has what it wanted. */
+static int arrived(const char *command, int code)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    if (errno != EPIPE)
+        fprintf(stderr, "momentscope %s: cannot write standard output: %s\n", command, errno != 0 ? strerror(errno) : "a write failed");
+    return code == MSCOPE_EXIT_OK ? MSCOPE_EXIT_FAILED : code;
+}
+
 int main(int argc, char **argv)
 {
     if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
         usage(stdout);
-        return MSCOPE_EXIT_OK;
+        return arrived(argv[1], MSCOPE_EXIT_OK);
     }
     if (argc >= 2 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)) {
         printf("momentscope %s (wire %d)\n", MSCOPE_VERSION, MSCOPE_WIRE_VERSION);
@@ -50,7 +63,7 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0; i < n_commands; i++)
         if (strcmp(argv[1], commands[i].name) == 0)
-            return commands[i].run(argc - 1, argv + 1);
+            return arrived(argv[1], commands[i].run(argc - 1, argv + 1));
     fprintf(stderr, "momentscope: no command '%s'; momentscope --help lists them\n", argv[1]);
     return MSCOPE_EXIT_USAGE;
 }

@@ -27,7 +27,7 @@ enum mscope_err {
     MSCOPE_EBUSY = -8,     /* a name or resource is held by somebody else             */
     MSCOPE_EGAP = -9,      /* a sequence or step number leaves a hole or goes back    */
     MSCOPE_EIO = -10,      /* a socket or file failed; logged once where it happened  */
-    MSCOPE_EAGAIN = -11,   /* nothing to do now; try again later                      */
+    MSCOPE_EAGAIN = -11,   /* not now, or not in the time given; try again later      */
     MSCOPE_ENOTSUP = -12,  /* a known request that this build or machine cannot serve */
     MSCOPE_ELAST = -12
 };
