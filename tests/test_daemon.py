@@ -42,6 +42,21 @@ class Refusals(Case):
             self.assertLessEqual(abs(record[name] - want), 1e-5 * abs(want), name)
         return record
 
+    def test_rows_that_overflow_are_told(self):
+        """Finite gradients whose sum is none in float32: an alert, once."""
+        d = self.daemon("--interval-steps", "1")
+        sub, t = self.subscriber(d), self.trainer(d)
+        sub.until(lambda topic, r: topic == "daemon", "the first daemon record")
+        t.hello("t", 8, 2, state="f32")
+        for k in range(1, 5):
+            t.step(k, [1, 1], [[3e38, 1.0]] * 2, kind="f4")
+        t.acked()
+        sub.table("t", 4)
+        self.assertIsNone(sub.records[-1][2]["V"])
+        told = [r["text"] for topic, _, r, _ in sub.records if topic == "alert" and r["code"] == "overflow"]
+        self.assertEqual(len(told), 1, told)
+        self.assertIn("step 1", told[0])
+
     def test_every_header_field_wrong(self):
         t, n = self.t, self.model.k + 1
         idx, val = np.array([1], "<u4").tobytes(), np.ones(2, "<f4").tobytes()
@@ -118,6 +133,8 @@ class Refusals(Case):
                 self.refused(t, ENONFINITE, "m")
         t.step(n, [1], one, kind="f4", counts=[0])
         self.refused(t, EINVAL, "counts")
+        t.step(n, [1], one, kind="f4", counts=[4294967295])
+        self.assertEqual(self.refused(t, EINVAL, "counts")["value"], "4294967295 at entry 0")
         for schedule in ((-1.0, 0, 0), (0, -1.0, 0), (0, 0, 2.0), (0, 1e9, 0), (np.nan, 0, 0)):
             t.step(n, [1], one, kind="f4", schedule=schedule)
             self.assertIn(t.error()["code"], (EINVAL, ENONFINITE))

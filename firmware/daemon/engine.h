@@ -79,6 +79,7 @@ typedef struct mscope_shadow {       /* the daemon's copy of one trainer's table
     /* publication */
     uint64_t published;              /* step of the last regular record                          */
     int changed;                     /* exact or attached moved since                            */
+    int overflowed;                  /* V was not finite when last published                     */
     int due;                         /* in the publication under way: enum mscope_due            */
     int passing;                     /* a resum goes over its rows in slices                     */
     double fisher[MSCOPE_BANDS], fisher_updates[MSCOPE_BANDS];

@@ -204,7 +204,7 @@ int mscope_entries_in(mscope_shadow *s, const mscope_header *h, mscope_cursor *c
 int mscope_counts_in(mscope_shadow *s, const mscope_header *h, mscope_cursor *c, mscope_entries *out)
 {
     const uint8_t *at;
-    size_t bad;
+    size_t known, i = 0;
     int err;
 
     if (!(h->flags & MSCOPE_FLAG_COUNTS))
@@ -212,16 +212,15 @@ int mscope_counts_in(mscope_shadow *s, const mscope_header *h, mscope_cursor *c,
     err = mscope_take(c, "counts", (uint64_t)h->count * 4, &at);
     if (err)
         return err;
-    bad = mscope_indices_decode(at, MSCOPE_U32, h->count, UINT32_MAX, s->counts);
+    known = mscope_indices_decode(at, MSCOPE_U32, h->count, UINT32_MAX, s->counts);
     COPIED(s->counts);
     out->counts = s->counts;
-    for (uint32_t i = 0; i < bad; i++)
-        if (s->counts[i] == 0)
-            bad = i;
-    if (bad < h->count)
+    while (i < known && s->counts[i] != 0)
+        i++;
+    if (i < h->count)
         return mscope_refusal_set(c->why, MSCOPE_EINVAL, "counts", "1..4294967294",
                                   "an entry that stands for no occurrence, or for too many", "%s at entry %zu",
-                                  s->counts[bad] == 0 ? "0" : "4294967295", bad);
+                                  i < known ? "0" : "4294967295", i);
     return 0;
 }
 

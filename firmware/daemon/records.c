@@ -238,6 +238,17 @@ static void add(totals *t, const mscope_band *b)
     t->C += b->C;
 }
 
+/* Finite gradients can still drive float32 rows to infinity: a sum of duplicates, a rate far too large. */
+static void tell_overflow(mscope_engine *e, mscope_shadow *s, double V)
+{
+    int now = !isfinite(V);
+
+    if (now && !s->overflowed)
+        mscope_engine_alert(e, s, "overflow", "rows of table %s are no longer finite at step %llu: sums over them are null", s->hello.table,
+                            (unsigned long long)mscope_table_steps(s->core));
+    s->overflowed = now;
+}
+
 void mscope_shadow_publish(mscope_engine *e, mscope_shadow *s, int regular)
 {
     totals t = { 0 };
@@ -262,6 +273,7 @@ void mscope_shadow_publish(mscope_engine *e, mscope_shadow *s, int regular)
         t.silent = b.rows;
     }
     table_record(e, s, &t);
+    tell_overflow(e, s, t.V);
     s->changed = 0;
     if (!regular)
         return;

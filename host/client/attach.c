@@ -195,6 +195,17 @@ void mscope_client_stats_get(const mscope_client *c, mscope_client_stats *out)
     }
 }
 
+/* Steps that were sent, as far as this side can tell, and of which no daemon has said that it took them. */
+static void tell_left(const mscope_client *c)
+{
+    size_t steps = 0;
+
+    for (size_t i = 0; i < c->queue.len; i++)
+        steps += mscope_queue_at(&c->queue, i)->kind == MSCOPE_STEP;
+    if (steps > 0 && !c->quiet)
+        fprintf(stderr, "momentscope: closed before a daemon at %s said that it took the last %zu steps\n", c->endpoint.address, steps);
+}
+
 void mscope_client_close(mscope_client *c, int wait_ms)
 {
     if (mscope_check_client(c) != 0)
@@ -206,6 +217,7 @@ void mscope_client_close(mscope_client *c, int wait_ms)
             mscope_link_pump(c);
         }
     mscope_link_close(c);
+    tell_left(c);
     mscope_frame_free(c->slot);
     for (size_t i = 0; i < c->tables; i++) {
         mscope_heal_forget(&c->table[i]);

@@ -74,12 +74,12 @@ typedef struct mscope_table_config {
 
 /* One global step. eta and eps may change at every step. */
 typedef struct mscope_step {
-    double eta;              /* learning rate, parameter per gradient (EMA: eta; torch: lr), finite, >= 0 */
+    double eta;              /* learning rate, parameter per gradient (EMA: eta; torch: lr), 0 .. 1e150 */
     double eps;              /* 1 - beta, 0 <= eps <= 1, the primary input: never formed as 1 - beta inside */
     double dampening;        /* torch form only: m gets (1 - dampening) g, 0 <= dampening <= 1     */
     double weight_decay;     /* coupled: g <- g + weight_decay theta, for every row at every step  */
     double decoupled_decay;  /* theta <- (1 - eta decoupled_decay) theta first; product <= 1       */
-    double batch;            /* samples in this step's batch, > 0; p = occurrences / batch         */
+    double batch;            /* samples in this step's batch, 1e-300 .. 1e150; p = occurrences / batch */
 } mscope_step;
 
 /* What a refused call refused; valid until the next call on the table. */
@@ -192,8 +192,8 @@ MSCOPE_MUST_CHECK int mscope_step_begin(mscope_table *t, const mscope_step *step
 
 /* mscope_apply - the gradients of all active rows of the open step
  *
- * Each entry is one occurrence; duplicated indices are summed in order (in double), and give N, |G|^2 and
- * sum_i |g_i|^2. A row is active because it is listed, whatever its gradient. With counts, each entry stands
+ * Each entry is one occurrence; duplicated indices are summed in order (in double, and stored as the gradients' type, which
+ * a sum may overflow), and give N, |G|^2 and sum_i |g_i|^2. A row is active because it is listed, whatever its gradient. With counts, each entry stands
  * for counts[i] >= 1 occurrences already summed by the caller, whose single norms are then unknown.
  *
  * Shape    rows[n]; grads[n][dim] float32 (float64 for MSCOPE_STATE_F64), any alignment of the element type;
