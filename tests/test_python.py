@@ -413,6 +413,16 @@ class Case(unittest.TestCase):
             self.assertTrue(scope.flush(10))
             self.assertEqual(scope.stats()["steps_dropped"], 2)
 
+    def test_a_closure_that_raises_is_told(self):
+        def closure():
+            raise ValueError("boom")
+        model = skip_gram(False)
+        sgd = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        with momentscope.attach(model, sgd, self.daemon.ingest, prefix="b.", probe_every=2, closure=closure) as scope:
+            with self.assertWarnsRegex(RuntimeWarning, "the probe failed, so curvature was not measured: ValueError: boom"):
+                self.train(scope, model, sgd, batches(5))
+            self.assertEqual((scope.steps, scope.stats()["steps_dropped"]), (5, 0))
+
     def test_a_closure_without_gradients_is_told(self):
         for closure in (lambda: None, lambda: 3.0, lambda: torch.zeros(())):
             model = skip_gram(False)

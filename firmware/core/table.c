@@ -7,6 +7,8 @@
 
 #include "core/table.h"
 
+#define MOST_STEPS (((uint64_t)1 << 53) - 1)         /* what a double counts exactly */
+
 /* -- catching up ------------------------------------------------------------------------ */
 
 int mscope_touch(mscope_table *t, const uint32_t *rows, size_t n)
@@ -34,8 +36,8 @@ int mscope_table_seek(mscope_table *t, uint64_t steps)
 {
     if (t->open)
         return mscope_refuse(t, MSCOPE_ESTATE, "seek inside a step", 0, 1, 0, 0);
-    if (steps < t->schedule.now)
-        return mscope_refuse(t, MSCOPE_EINVAL, "steps", 0, (double)steps, (double)t->schedule.now, 9e15);
+    if (steps < t->schedule.now || steps > MOST_STEPS)
+        return mscope_refuse(t, MSCOPE_EINVAL, "steps", 0, (double)steps, (double)t->schedule.now, (double)MOST_STEPS);
     if (steps > 0)
         t->made = 1;
     if (t->base == t->schedule.now) {            /* no step yet: every clock stands at the base */

@@ -172,7 +172,7 @@ void mscope_table_parallel(mscope_table *t, const mscope_parallel *p);
 /* mscope_table_seek - declare that `steps` steps are already done (attaching to a run under way, or healing a hole)
  *
  * Rows keep their values as of now; torch form no longer takes its undamped first step when steps > 0.
- * Errors   MSCOPE_ESTATE inside a step;  MSCOPE_EINVAL steps below those done
+ * Errors   MSCOPE_ESTATE inside a step;  MSCOPE_EINVAL steps below those done, or above 2^53 - 1
  * Cost     O(1) before the first step; later O(rows dim): settles every row first                  */
 MSCOPE_MUST_CHECK int mscope_table_seek(mscope_table *t, uint64_t steps);
 

@@ -217,7 +217,10 @@ class Scope:
             self._probe()
 
     def _probe(self):
-        without = probe(self.model, self.optimizer, self.tables, self.closure, self._send_probe)
+        try:
+            without = probe(self.model, self.optimizer, self.tables, self.closure, self._send_probe)
+        except Exception as e:
+            raise RuntimeError(f"the probe failed, so curvature was not measured: {type(e).__name__}: {e}") from e
         if not without:
             self.probes += 1
             self._fruitless = 0
