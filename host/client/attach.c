@@ -211,6 +211,8 @@ void mscope_client_close(mscope_client *c, int wait_ms)
     if (mscope_check_client(c) != 0)
         return;                                      /* a forked child leaves everything to its parent */
     uint64_t until = mscope_now_ns() + (uint64_t)(wait_ms > 0 ? wait_ms : 0) * MS;
+    if (c->lane.mode != MSCOPE_LANE_SHM && c->lane.state != MSCOPE_LANE_UP)
+        mscope_lane_down(&c->lane, UINT64_MAX);      /* too late for one: its refusal would only puzzle */
     if (bare(c, MSCOPE_BYE) == 0)
         while (c->queue.len > 0 && mscope_now_ns() < until) {
             mscope_link_wait(c, 5);
