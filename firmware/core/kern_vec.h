@@ -56,7 +56,10 @@ static inline vd load_d(const float *p)
 #elif KERN_LANES == 8
     return simde_mm256_cvtps_pd(simde_mm_loadu_ps(p));
 #else
-    return simde_mm_cvtps_pd(simde_mm_castpd_ps(simde_mm_load_sd((const double *)(const void *)p)));
+    double pair;
+
+    memcpy(&pair, p, sizeof pair);   /* p is aligned as a float alone */
+    return simde_mm_cvtps_pd(simde_mm_castpd_ps(simde_mm_set_sd(pair)));
 #endif
 }
 
