@@ -268,7 +268,8 @@ class Lane(unittest.TestCase):
                 self.assertEqual(client.stats()["steps_dropped"], 0)
                 client.close()
                 listener.close()
-        self.assertEqual(results[0], results[1])
+        # The rows are the same; a total is as of the last resum, and when that was is a matter of time.
+        self.assertAlmostEqual(results[0] / results[1], 1, delta=1e-12)
 
 
 class Deaths(unittest.TestCase):
