@@ -230,6 +230,8 @@ static void test_bad_input_is_refused_untouched(void **state)
     (void)state;
     step(x.t, 0.1, 0.1, rows, g, 3);
     step(x.t, 0.1, 0.1, rows, g, 1);
+    refused(x.t, mscope_table_seek(x.t, UINT64_MAX), MSCOPE_EINVAL, "steps");        /* would wrap the clock */
+    refused(x.t, mscope_table_seek(x.t, 1), MSCOPE_EINVAL, "steps");
     for (size_t i = 0; i < 3; i++) {
         mscope_step q = p;
 
