@@ -1,7 +1,7 @@
 /* test_bench_models.c - uv, pca, gmm, xor, multi-index: one seed one run, gradients, fixed points, laws of the short cuts */
 #include "harness.h"
 
-#include "bench/models.h"
+#include "bench/claims/models.h"
 
 #define SEED 7
 

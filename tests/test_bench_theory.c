@@ -1,8 +1,8 @@
 /* test_bench_theory.c - what uv, pca, gmm, xor and multi-index predict against their runs; their targets; schedules by their sources */
 #include "harness.h"
 
-#include "bench/linear_moments.h"
-#include "bench/models.h"
+#include "bench/workloads/linear_moments.h"
+#include "bench/claims/models.h"
 #include "bench/schedules.h"
 
 #define SEED 7

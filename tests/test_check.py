@@ -158,7 +158,7 @@ class Accuracy(unittest.TestCase):
     """The bench in small: a fixed draw of bands that the monitor has to name rightly, through daemon and subscriber."""
 
     def test_verdicts_on_simulated_bands(self):
-        r = subprocess.run([os.path.join(client_support.BUILD, "bench", "verdicts"), "--balanced", "--bands", "24"],
+        r = subprocess.run([os.path.join(client_support.BUILD, "accuracy", "verdicts"), "--balanced", "--bands", "24"],
                            capture_output=True, text=True, timeout=300)
         self.assertEqual(r.returncode, 0, r.stdout + r.stderr)
         right = [float(x) for x in re.findall(r"accuracy ([0-9.]+)", r.stdout)]

@@ -22,7 +22,7 @@
 #include "daemon/log.h"
 #include "daemon/publish.h"
 #include "daemon/store.h"
-#include "header.h"
+#include "protocol/header.h"
 
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
 

@@ -3,7 +3,7 @@
 
 #include <unistd.h>
 
-#include "bench/bench.h"
+#include "cli/bench.h"
 #include "bench/workload.h"
 
 static int answer(const mscope_claim *c, uint64_t seed, mscope_claim_result *out)

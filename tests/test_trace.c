@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "bench/schedules.h"
-#include "bench/trace.h"
+#include "bench/workloads/trace.h"
 
 extern const mscope_workload mscope_workload_trace;
 

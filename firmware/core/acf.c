@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "core/table.h"
+#include "table.h"
 
 #define LENGTH 8.0                   /* retention times a reference lasts */
 #define DRIFT 0.25                   /* a stride this far off the wanted one starts the band anew */

@@ -3,7 +3,7 @@
  * Rates are means over a row's own activations, so a row seen once in 1e5 steps is estimated as well as one seen
  * every step, after as many activations. Bands follow p, not P: at large batch P saturates at 1 while the
  * stiffness of a row keeps falling with p.                                                                    */
-#include "core/activity.h"
+#include "activity.h"
 
 #include <math.h>
 

@@ -5,7 +5,7 @@
  * Everything a job adds up goes into its chunk; chunks are entered in order at the end, so that threads change nothing. */
 #include <string.h>
 
-#include "core/table.h"
+#include "table.h"
 
 /* -- rows of a job ---------------------------------------------------------------------- */
 

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "core/table.h"
+#include "table.h"
 
 int mscope_check_rows(mscope_table *t, const uint32_t *rows, size_t n)
 {

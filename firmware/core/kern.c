@@ -1,5 +1,5 @@
 /* kern.c - choose a row kernel once, at init: the best usable, or the one named */
-#include "core/kern.h"
+#include "kern.h"
 
 #include <string.h>
 

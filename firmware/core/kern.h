@@ -19,7 +19,7 @@
 #include <float.h>
 #include <stddef.h>
 
-#include "core/schedule.h"
+#include "schedule.h"
 
 /* Bits are part of the contract: float32 must be computed in float32. x87 and some default modes do not. */
 #if FLT_EVAL_METHOD != 0 && FLT_EVAL_METHOD != 16

@@ -2,7 +2,7 @@
 #ifndef MSCOPE_CORE_KERN_JOB_H
 #define MSCOPE_CORE_KERN_JOB_H
 
-#include "core/kern.h"
+#include "kern.h"
 
 #define MSCOPE_INLINE static inline __attribute__((always_inline))
 #define MSCOPE_LINE 64u

@@ -1,5 +1,5 @@
 /* kern_ref.c - the scalar reference kernel for every state; the truth the twins are held to */
-#include "core/kern_job.h"
+#include "kern_job.h"
 
 double mscope_lanes_fold(const double lane[MSCOPE_LANES])
 {
@@ -30,7 +30,7 @@ static inline double fold_float(const float lane[MSCOPE_FLOAT_LANES])
 #define LANES_T mscope_lanes
 #define PART part_f32
 #define ROWS rows_f32
-#include "core/kern_row.inc"
+#include "kern_row.inc"
 #undef SUM
 #undef LANES
 #undef LANES_T
@@ -43,7 +43,7 @@ static inline double fold_float(const float lane[MSCOPE_FLOAT_LANES])
 #define LANES_T mscope_float_lanes
 #define PART part_f32_float
 #define ROWS rows_f32_float
-#include "core/kern_row.inc"
+#include "kern_row.inc"
 #undef SUM
 #undef FLOAT_SUMS
 #undef LANES
@@ -60,7 +60,7 @@ static inline double fold_float(const float lane[MSCOPE_FLOAT_LANES])
 #define LANES_T mscope_lanes
 #define PART part_mixed
 #define ROWS rows_mixed
-#include "core/kern_row.inc"
+#include "kern_row.inc"
 #undef THETA
 #undef G
 #undef PART
@@ -70,7 +70,7 @@ static inline double fold_float(const float lane[MSCOPE_FLOAT_LANES])
 #define G double
 #define PART part_f64
 #define ROWS rows_f64
-#include "core/kern_row.inc"
+#include "kern_row.inc"
 
 /* -- what the twins borrow --------------------------------------------------------------- */
 

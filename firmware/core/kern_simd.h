@@ -6,8 +6,8 @@
  * float64 in them use the reference.                                                                           */
 #include <string.h>
 
-#include "core/kern_job.h"
-#include "core/kern_vec.h"
+#include "kern_job.h"
+#include "kern_vec.h"
 
 #if KERN_LANES == 16 && defined(SIMDE_X86_AVX512F_NATIVE)
 #define MASKED 1
@@ -348,7 +348,7 @@ MSCOPE_INLINE void rows(const mscope_job *j, int how, int with_ref)
         walk_rows(j, j->dim, how, with_ref);
 }
 
-#include "core/kern_narrow.h"
+#include "kern_narrow.h"
 
 /* By width, and by whether there is a reference. Narrow rows without statistics are so little work that packing them costs more. */
 #define DISPATCH(how, reference)                                                                                  \

@@ -3,4 +3,4 @@
 #define KERN mscope_kern_v128
 #define KERN_NAME "v128"
 #define KERN_LANES 4
-#include "core/kern_simd.h"
+#include "kern_simd.h"

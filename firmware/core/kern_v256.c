@@ -7,4 +7,4 @@
 #define KERN mscope_kern_v256
 #define KERN_NAME "v256"
 #define KERN_LANES 8
-#include "core/kern_simd.h"
+#include "kern_simd.h"

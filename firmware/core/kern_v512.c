@@ -7,4 +7,4 @@
 #define KERN mscope_kern_v512
 #define KERN_NAME "v512"
 #define KERN_LANES 16
-#include "core/kern_simd.h"
+#include "kern_simd.h"

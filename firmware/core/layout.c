@@ -1,7 +1,7 @@
 /* layout.c - check a configuration, measure it, and carve a table out of the caller's block */
 #include <string.h>
 
-#include "core/table.h"
+#include "table.h"
 
 #define LINE 64u
 #define DEFAULT_HISTORY 16384u

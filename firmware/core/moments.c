@@ -4,7 +4,7 @@
  * of eigenvalue 1 in which errors live for ever, and one huge row that leaves a band takes every digit with
  * it. Compensated or double-double totals do not help, because the row values they add are rounded themselves. So each
  * total carries a rigorous running bound, and is recomputed from its rows when the bound says so.            */
-#include "core/moments.h"
+#include "moments.h"
 
 #include <math.h>
 

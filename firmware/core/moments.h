@@ -8,7 +8,7 @@
 
 #include <math.h>
 
-#include "core/schedule.h"
+#include "schedule.h"
 
 #define MSCOPE_ROUNDOFF 1.1102230246251565e-16       /* unit roundoff of double */
 

@@ -2,7 +2,7 @@
  *
  * Each probed row is one sample of h1 = <m,Hm>/|m|^2 and h2 = |Hm|^2/|m|^2; a band keeps the mean and variance of its
  * samples with equal weights, forgetting beyond 4096 so that curvature which drifts is followed.               */
-#include "core/table.h"
+#include "table.h"
 
 #define MEMORY 4096.0
 

@@ -1,7 +1,7 @@
 /* row.c - one row: its moments as of any step, and bringing its vectors to now
  *
  * Moments advance in closed form; only a row that is touched, swept or active has its vectors moved.          */
-#include "core/table.h"
+#include "table.h"
 
 /* -- moments of one row ----------------------------------------------------------------- */
 

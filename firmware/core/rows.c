@@ -1,7 +1,7 @@
 /* rows.c - rows as of now read out, overwritten with true values, and given a reference */
 #include <string.h>
 
-#include "core/table.h"
+#include "table.h"
 
 static int check_range(mscope_table *t, const char *what, uint32_t first, uint32_t n)
 {

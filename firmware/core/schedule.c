@@ -5,7 +5,7 @@
  * entries of a span without coupled decay are sums and products of numbers of one sign, so nothing cancels.
  * A prefix of log-products was the other candidate: it needs a mark of 36 bytes in every row, blocks with
  * restarts, and does not reach coupled decay, whose maps are not triangular.                                  */
-#include "core/schedule.h"
+#include "schedule.h"
 
 #include <string.h>
 

@@ -9,7 +9,7 @@
  */
 #include <string.h>
 
-#include "core/table.h"
+#include "table.h"
 
 #define SNAPSHOT_VERSION 2
 

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "core/table.h"
+#include "table.h"
 
 #define MOST_STEPS (((uint64_t)1 << 53) - 1)         /* what a double counts exactly */
 

@@ -10,9 +10,9 @@
 #ifndef MSCOPE_CORE_TABLE_H
 #define MSCOPE_CORE_TABLE_H
 
-#include "core/activity.h"
-#include "core/kern.h"
-#include "core/moments.h"
+#include "activity.h"
+#include "kern.h"
+#include "moments.h"
 #include "mscope/core.h"
 
 #define MSCOPE_TOTALS (MSCOPE_BANDS + 1)     /* total 0: rows never active; total b + 1: band b */

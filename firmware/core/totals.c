@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "core/table.h"
+#include "table.h"
 
 #define CANCELLED 1e-10              /* relative error of a row's closed form that asks for its vectors */
 #define IDLE_GAPS 4.0                /* a row is idle after this many of its mean gaps */

@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "fields.h"
-#include "header.h"
-#include "lane.h"
+#include "protocol/fields.h"
+#include "protocol/header.h"
+#include "protocol/lane.h"
 #include "log.h"
 #include "mapped.h"
 

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "fields.h"
+#include "protocol/fields.h"
 
 #define MAGNITUDE 1e145              /* 65536 squares of it still sum below the core's 1e300   */
 #define LITTLE (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)

@@ -16,8 +16,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "fields.h"
-#include "lane.h"
+#include "protocol/fields.h"
+#include "protocol/lane.h"
 #include "log.h"
 
 #define TMPFS 0x01021994             /* statfs: memfd without huge pages of its own            */

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "bytes.h"
-#include "fields.h"
+#include "protocol/fields.h"
 #include "log.h"
 #include "store.h"
 

@@ -10,7 +10,7 @@
 
 #include <zmq.h>
 
-#include "fields.h"
+#include "protocol/fields.h"
 #include "log.h"
 #include "publish.h"
 

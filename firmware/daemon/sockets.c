@@ -13,7 +13,7 @@
 
 #include <zmq.h>
 
-#include "lane.h"
+#include "protocol/lane.h"
 #include "log.h"
 
 static void *make(void *context, int type, int linger_ms)

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "fields.h"
+#include "protocol/fields.h"
 
 #define SILENT_MAX 65536             /* a longer gap of lost steps is jumped over              */
 

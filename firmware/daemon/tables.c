@@ -6,7 +6,7 @@
 
 #include <sys/mman.h>
 
-#include "fields.h"
+#include "protocol/fields.h"
 #include "log.h"
 #include "mapped.h"
 

@@ -13,7 +13,7 @@
 #include <cjson/cJSON.h>
 
 #include "diagnose/advice_words.h"
-#include "listen.h"
+#include "monitor/listen.h"
 #include "watch_view.h"
 
 

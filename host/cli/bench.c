@@ -1,10 +1,10 @@
 /* bench.c - momentscope bench VERB: hands over to host/bench */
-#include "bench/bench.h"
+#include "bench.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli.h"
 
 static const struct verb {
     const char *name, *help;

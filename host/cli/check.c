@@ -15,9 +15,9 @@
 
 #include <zmq.h>
 
-#include "bind.h"
-#include "listen.h"
-#include "record_json.h"
+#include "protocol/bind.h"
+#include "monitor/listen.h"
+#include "monitor/record_json.h"
 #include "watch_view.h"
 
 

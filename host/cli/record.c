@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "cli.h"
-#include "bind.h"
+#include "protocol/bind.h"
 #include "record/relay.h"
 
 enum { EXIT_INCOMPLETE = 3 };

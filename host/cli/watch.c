@@ -13,8 +13,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "listen.h"
-#include "record_json.h"
+#include "monitor/listen.h"
+#include "monitor/record_json.h"
 #include "watch_summary.h"
 #include "watch_view.h"
 

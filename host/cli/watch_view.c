@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "cli.h"
-#include "record_json.h"
-#include "feed.h"
+#include "monitor/record_json.h"
+#include "monitor/feed.h"
 
 /* -- folding records in ----------------------------------------------------------------------------- */
 

@@ -11,7 +11,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "fields.h"
+#include "protocol/fields.h"
 
 #define BUFFER_BYTES (64ull << 20)
 #define SYNC_BYTES (1ull << 20)

@@ -12,7 +12,7 @@
 
 #include <unistd.h>
 
-#include "fields.h"
+#include "protocol/fields.h"
 
 static _Thread_local mscope_refusal fault;
 

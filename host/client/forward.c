@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "fields.h"
+#include "protocol/fields.h"
 
 #define MS ((uint64_t)1000000)
 

@@ -16,7 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "fields.h"
+#include "protocol/fields.h"
 
 #define MS ((uint64_t)1000000)
 

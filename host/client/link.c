@@ -14,7 +14,7 @@
 
 #include <unistd.h>
 
-#include "fields.h"
+#include "protocol/fields.h"
 
 #define MS ((uint64_t)1000000)
 

@@ -18,7 +18,7 @@
 #include <sys/types.h>
 #include <zmq.h>
 
-#include "lane.h"
+#include "protocol/lane.h"
 
 enum { MSCOPE_PARTS = 4 };
 

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "fields.h"
+#include "protocol/fields.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "gradients go out as they lie in memory, little-endian");
 

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "fields.h"
+#include "protocol/fields.h"
 
 enum { REPLAY_MS = 1000, TABLE_FIRST = 256 };
 

@@ -14,8 +14,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "demo/model.h"
-#include "demo/text.h"
+#include "nextword/model.h"
+#include "nextword/text.h"
 #include "mscope/client.h"
 #include "mscope/core.h"
 

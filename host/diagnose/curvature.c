@@ -3,7 +3,7 @@
  * A row with N occurrences in the batch has S = sum u_i^2 ~ chi^2_N along the momentum, so h1 = h S and, for isotropic
  * Gaussian features, h2 = h^2 S (S + chi^2_{d-1}), h unknown. With N binomial given N >= 1 the means and covariances
  * of (h1, h2) over h, h^2 are polynomials in the moments of S.                                               */
-#include "diagnose/curvature.h"
+#include "curvature.h"
 
 #include <math.h>
 

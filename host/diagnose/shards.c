@@ -1,5 +1,5 @@
 /* shards.c - see shards.h */
-#include "diagnose/shards.h"
+#include "shards.h"
 
 #include <math.h>
 #include <stdio.h>

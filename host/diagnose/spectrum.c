@@ -1,5 +1,5 @@
 /* spectrum.c - ESPRIT of order 2 and the periodogram of a reference autocorrelation */
-#include "diagnose/spectrum.h"
+#include "spectrum.h"
 
 #include <complex.h>
 #include <math.h>

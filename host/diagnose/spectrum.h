@@ -6,7 +6,7 @@
 #ifndef MSCOPE_DIAGNOSE_SPECTRUM_H
 #define MSCOPE_DIAGNOSE_SPECTRUM_H
 
-#include "diagnose/verdict.h"
+#include "verdict.h"
 #include "mscope/wire.h"
 
 #define MSCOPE_ACF_REFERENCES 4      /* completed references below which nothing is read off        */

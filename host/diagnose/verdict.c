@@ -2,13 +2,13 @@
  *
  * The theory's part (rho, zeta, eta_max, the spectral radius) is host/theory's, the curvature curvature.c's; here
  * the two are joined, errors are carried through, and the result becomes a label and a sentence.            */
-#include "diagnose/verdict.h"
+#include "verdict.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "diagnose/curvature.h"
+#include "curvature.h"
 #include "mscope/theory.h"
 
 #define PI 3.14159265358979323846

@@ -1,11 +1,11 @@
 /* answer.c - see answer.h */
-#include "record/answer.h"
+#include "answer.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-#include "fields.h"
+#include "protocol/fields.h"
 
 enum { CREDIT_FRAMES = 64 };
 #define CREDIT_BYTES (64ull << 20)

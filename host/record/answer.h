@@ -5,7 +5,7 @@
 #ifndef MSCOPE_RECORD_ANSWER_H
 #define MSCOPE_RECORD_ANSWER_H
 
-#include "record/relay_tape.h"
+#include "relay_tape.h"
 
 typedef struct mscope_reply_message {
     uint8_t header[MSCOPE_HEADER_LEN], body[MSCOPE_HELLO_MAX];

@@ -1,5 +1,5 @@
 /* contents.c - see contents.h; what counts as lost follows protocol/README.md, "Steps" */
-#include "record/contents.h"
+#include "contents.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-#include "record/tape.h"
+#include "tape.h"
 
 typedef struct mscope_recorded_table {
     uint64_t session;

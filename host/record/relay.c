@@ -2,7 +2,7 @@
  *
  * A trainer is known by the session in its headers, whatever connection it comes by. Messages whose header cannot be read
  * share one DEALER of their own, whose connection also tells whether the daemon is there.                            */
-#include "record/relay.h"
+#include "relay.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -14,9 +14,9 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "bind.h"
-#include "record/answer.h"
-#include "record/relay_tape.h"
+#include "protocol/bind.h"
+#include "answer.h"
+#include "relay_tape.h"
 
 enum { PARTS = 32, SESSIONS = 256, BATCH = 256 };
 #define SILENT_NS 10000000000u       /* the daemon's own takeover time: a trainer that crashed says no BYE */

@@ -10,7 +10,7 @@
 #ifndef MSCOPE_RECORD_RELAY_H
 #define MSCOPE_RECORD_RELAY_H
 
-#include "record/contents.h"
+#include "contents.h"
 
 typedef struct mscope_relay_config {
     const char *ingest;              /* bound here                                                 */

@@ -1,11 +1,11 @@
 /* relay_tape.c - see relay_tape.h */
-#include "record/relay_tape.h"
+#include "relay_tape.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "fields.h"
+#include "protocol/fields.h"
 
 int mscope_relay_refuse(mscope_refusal *why, int code, const char *field, const char *range, const char *text,
                         const char *value)

@@ -5,7 +5,7 @@
 #ifndef MSCOPE_RECORD_RELAY_TAPE_H
 #define MSCOPE_RECORD_RELAY_TAPE_H
 
-#include "record/relay.h"
+#include "relay.h"
 
 typedef struct mscope_taped_session {
     uint64_t id, next;               /* first sequence number not seen                             */

@@ -1,5 +1,5 @@
 /* tape_read.c - tapes read through a mapping; every entry is checked before it is given out */
-#include "record/tape.h"
+#include "tape.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "fields.h"
-#include "record/bytes.h"
+#include "protocol/fields.h"
+#include "bytes.h"
 
 /* Eight bytes a step: table[k][b] is what byte b does to the checksum k bytes later. */
 static void crc_table(uint32_t table[8][256])

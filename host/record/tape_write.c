@@ -6,7 +6,7 @@
  * Where the disk fails, the file keeps its whole entries, and everything after them is noted by session and number, so that the
  * file itself can say at its end what is not in it. That ending needs room too: where there is none, it is written over
  * the last entries, whose blocks the file already has.                                                               */
-#include "record/tape.h"
+#include "tape.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,8 +20,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "fields.h"
-#include "record/bytes.h"
+#include "protocol/fields.h"
+#include "bytes.h"
 
 typedef struct item {
     struct item *next;

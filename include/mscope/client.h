@@ -6,8 +6,8 @@
 #ifndef MSCOPE_CLIENT_H
 #define MSCOPE_CLIENT_H
 
-#include "mscope/core.h"
-#include "mscope/wire.h"
+#include "core.h"
+#include "wire.h"
 
 #ifdef __cplusplus
 extern "C" {

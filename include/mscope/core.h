@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "mscope/err.h"
+#include "err.h"
 
 #ifdef __cplusplus
 extern "C" {

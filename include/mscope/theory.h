@@ -20,7 +20,7 @@
 
 #include <stddef.h>
 
-#include "mscope/err.h"
+#include "err.h"
 
 #ifdef __cplusplus
 extern "C" {

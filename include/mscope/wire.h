@@ -7,8 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "mscope/core.h"
-#include "mscope/err.h"
+#include "core.h"
+#include "err.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -129,23 +129,23 @@ typedef struct mscope_list { uint32_t n; double at[MSCOPE_ACF_LAGS]; } mscope_li
 #define MSCOPE_METRIC(type, name, unit, kind, help) MSCOPE_TYPE_##type name;
 typedef struct mscope_rec_band {
 #define MSCOPE_BAND_METRICS
-#include "mscope/metrics.def"
+#include "metrics.def"
 } mscope_rec_band;
 typedef struct mscope_rec_table {
 #define MSCOPE_TABLE_METRICS
-#include "mscope/metrics.def"
+#include "metrics.def"
 } mscope_rec_table;
 typedef struct mscope_rec_acf {
 #define MSCOPE_ACF_METRICS
-#include "mscope/metrics.def"
+#include "metrics.def"
 } mscope_rec_acf;
 typedef struct mscope_rec_daemon {
 #define MSCOPE_DAEMON_METRICS
-#include "mscope/metrics.def"
+#include "metrics.def"
 } mscope_rec_daemon;
 typedef struct mscope_rec_alert {
 #define MSCOPE_ALERT_METRICS
-#include "mscope/metrics.def"
+#include "metrics.def"
 } mscope_rec_alert;
 #undef MSCOPE_METRIC
 

@@ -5,7 +5,7 @@
 #ifndef MSCOPE_WORKERS_H
 #define MSCOPE_WORKERS_H
 
-#include "mscope/core.h"
+#include "core.h"
 
 #ifdef __cplusplus
 extern "C" {
