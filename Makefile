@@ -34,7 +34,7 @@ endif
 # -- rooms --------------------------------------------------------------------------------
 # A room is a folder, and every .c in it is built. USES_room names the rooms whose headers it may include, as "room/file.h";
 # no other room is on its include path, so a wrong include does not compile. tests/test_layers.py reads this table too.
-ROOMS = firmware/core firmware/threads firmware/daemon protocol host/common host/theory host/client host/record \
+ROOMS = firmware/core firmware/threads firmware/daemon protocol host/common host/theory host/client host/tape \
         host/nextword host/diagnose host/monitor host/bench host/demo host/cli tests
 USES_firmware/core    =
 USES_firmware/threads =
@@ -43,13 +43,13 @@ USES_firmware/daemon  = protocol firmware/core
 USES_host/common      =
 USES_host/theory      =
 USES_host/client      = protocol
-USES_host/record      = protocol host/common
+USES_host/tape      = protocol host/common
 USES_host/nextword    = host/common
 USES_host/diagnose    = host/theory host/common
 USES_host/monitor     = host/diagnose host/common host/cli
-USES_host/bench       = firmware/core host/theory host/record host/diagnose host/nextword host/common host/cli
+USES_host/bench       = firmware/core host/theory host/tape host/diagnose host/nextword host/common host/cli
 USES_host/demo        = host/nextword host/common
-USES_host/cli         = protocol host/theory host/record host/diagnose host/monitor host/bench host/common
+USES_host/cli         = protocol host/theory host/tape host/diagnose host/monitor host/bench host/common
 USES_tests            = $(filter-out tests,$(ROOMS))
 
 room_of  = $(firstword $(foreach r,$(ROOMS),$(if $(filter $(r)/%,$(1)),$(r))))
@@ -57,7 +57,7 @@ sources  = $(foreach r,$(1),$(wildcard $(r)/*.c $(r)/*/*.c))
 obj      = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 CORE_SRC = $(call sources,firmware/core)
 LIB_SRC  = $(CORE_SRC) $(call sources,firmware/threads protocol host/client)
-HOST_SRC = $(call sources,host/common host/record host/nextword host/diagnose host/monitor)
+HOST_SRC = $(call sources,host/common host/tape host/nextword host/diagnose host/monitor)
 BENCH_SRC = $(filter-out %/ranks_mpi.c,$(call sources,host/bench))
 TESTS    = $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
 SPEED    = kernels step path publish soak
@@ -259,7 +259,7 @@ headers: ## every public header compiles alone, as C and as C++
 
 asan: $(BUILD)/libmomentscope.so ## compiled tests and the daemon's under AddressSanitizer and UBSan
 	@$(MAKE) -j2 all tests BUILD=$(BUILD)/asan OPT="-O1 -g" SAN="-fsanitize=address,undefined -fno-sanitize-recover=all"
-	@MOMENTSCOPE_SANITIZED=1 MOMENTSCOPE_LIB=$(abspath $(BUILD)/libmomentscope.so) BUILD=$(BUILD)/asan PYTHON=$(PYTHON) tests/run test_advice test_verdict test_spectrum test_bench_models test_bench_theory test_c test_k test_t test_wire test_engine test_parallel test_daemon test_lane test_shards -check -torch -exact -_mc
+	@MOMENTSCOPE_SANITIZED=1 MOMENTSCOPE_LIB=$(abspath $(BUILD)/libmomentscope.so) BUILD=$(BUILD)/asan PYTHON=$(PYTHON) tests/run test_advice test_verdict test_spectrum test_bench_models test_bench_theory test_c test_k test_t test_wire test_engine test_parallel test_daemon test_shm test_shards -check -torch -exact -_mc
 
 tsan: ## what has threads under ThreadSanitizer
 	@$(MAKE) -j2 all tests BUILD=$(BUILD)/tsan OPT="-O1 -g" SAN="-fsanitize=thread"

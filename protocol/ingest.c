@@ -113,9 +113,9 @@ static unsigned flags_of(unsigned kind)
 {
     switch (kind) {
     case MSCOPE_STEP:
-        return MSCOPE_FLAG_COUNTS | MSCOPE_FLAG_SCHEDULE | MSCOPE_FLAG_LANE;
+        return MSCOPE_FLAG_COUNTS | MSCOPE_FLAG_SCHEDULE | MSCOPE_FLAG_SHM;
     case MSCOPE_PROBE:
-        return MSCOPE_FLAG_LANE;
+        return MSCOPE_FLAG_SHM;
     case MSCOPE_SYNC:
     case MSCOPE_REFERENCE:
         return MSCOPE_FLAG_LAST;
@@ -136,8 +136,8 @@ static int check_types(const mscope_header *h, mscope_refusal *why)
     int rows = h->kind == MSCOPE_STEP || h->kind == MSCOPE_PROBE;
     int values = rows || h->kind == MSCOPE_SYNC || h->kind == MSCOPE_REFERENCE;
 
-    if ((h->flags & MSCOPE_FLAG_LANE) && rows && h->count == 0)
-        return refuse_u64(why, "flags", h->flags, "LANE only with count > 0", "nothing lies in the lane");
+    if ((h->flags & MSCOPE_FLAG_SHM) && rows && h->count == 0)
+        return refuse_u64(why, "flags", h->flags, "SHM only with count > 0", "nothing lies in the shm");
     if (rows && h->count > 0) {
         if (h->index_type != MSCOPE_U32 && h->index_type != MSCOPE_U64)
             return refuse_u64(why, "index_type", h->index_type, "4 (u32) or 8 (u64)", "unknown index type");
@@ -208,7 +208,7 @@ int mscope_header_check(const mscope_header *h, mscope_refusal *why)
 int mscope_header_read(const uint8_t *bytes, size_t len, mscope_header *h, mscope_refusal *why)
 {
     if (len != MSCOPE_HEADER_LEN)
-        return mscope_refusal_set(why, MSCOPE_EPROTO, "header", "64 bytes", "the first frame is not a header",
+        return mscope_refusal_set(why, MSCOPE_EPROTO, "header", "64 bytes", "the first part is not a header",
                                   "%zu bytes", len);
     if (memcmp(bytes, magic, sizeof magic) != 0)
         return mscope_refusal_set(why, MSCOPE_EPROTO, "magic", "MSCP", "not a momentscope message",
@@ -360,8 +360,8 @@ static const mscope_field hello_fields[] = {
 static const mscope_field welcome_fields[] = {
     FIELD(mscope_welcome, u64, epoch, 0, 0),         FIELD(mscope_welcome, u64, next_seq, 0, 0),
     FIELD(mscope_welcome, u64, step, 0, 0),          FIELD(mscope_welcome, bool, exact, 0, 0),
-    FIELD(mscope_welcome, u64, credit_frames, 0, 0), FIELD(mscope_welcome, u64, credit_bytes, 0, 0),
-    FIELD(mscope_welcome, flag, lane, 0, 0),
+    FIELD(mscope_welcome, u64, credit_messages, 0, 0), FIELD(mscope_welcome, u64, credit_bytes, 0, 0),
+    FIELD(mscope_welcome, flag, shm, 0, 0),
 };
 
 static const mscope_field refusal_fields[] = {

@@ -24,8 +24,8 @@ def load():
     lib = ct.CDLL(os.path.join(os.environ.get("BUILD", "build"), "libmomentscope.so"))
     lib.mscope_table_mem.restype = ct.c_size_t
     lib.mscope_table_kernel.restype = ct.c_char_p
-    lib.mscope_apply.argtypes = [ct.c_void_p, ct.c_void_p, ct.c_void_p, ct.c_void_p, ct.c_size_t]
-    lib.mscope_touch.argtypes = [ct.c_void_p, ct.c_void_p, ct.c_size_t]
+    lib.mscope_table_apply.argtypes = [ct.c_void_p, ct.c_void_p, ct.c_void_p, ct.c_void_p, ct.c_size_t]
+    lib.mscope_table_touch.argtypes = [ct.c_void_p, ct.c_void_p, ct.c_size_t]
     return lib
 
 
@@ -56,13 +56,13 @@ class Core:
     def step(self, rows, grads, batch=1.0, **schedule):
         rows, grads = np.ascontiguousarray(rows, np.uint32), np.ascontiguousarray(grads, self.dtype)
         p = Step(batch=batch, **schedule)
-        assert self.lib.mscope_step_begin(self.t, ct.byref(p)) == 0
-        assert self.lib.mscope_apply(self.t, rows.ctypes.data, grads.ctypes.data, None, len(rows)) == 0
-        assert self.lib.mscope_step_end(self.t) == 0
+        assert self.lib.mscope_table_step_begin(self.t, ct.byref(p)) == 0
+        assert self.lib.mscope_table_apply(self.t, rows.ctypes.data, grads.ctypes.data, None, len(rows)) == 0
+        assert self.lib.mscope_table_step_end(self.t) == 0
 
     def touch(self, rows):
         rows = np.ascontiguousarray(rows, np.uint32)
-        assert self.lib.mscope_touch(self.t, rows.ctypes.data, len(rows)) == 0
+        assert self.lib.mscope_table_touch(self.t, rows.ctypes.data, len(rows)) == 0
 
     def settle(self):
-        assert self.lib.mscope_settle(self.t) == 0
+        assert self.lib.mscope_table_settle(self.t) == 0

@@ -30,14 +30,14 @@ struct seen {
 struct daemon {
     void *ctx, *sock;
     char endpoint[128];
-    uint64_t epoch, credit_frames, credit_bytes;
+    uint64_t epoch, credit_messages, credit_bytes;
     /* what a real one would hold */
     uint64_t session, next_seq, step, restored_step;
     uint32_t covered;
     int known, exact, silent, deaf;          /* silent: read, never answer; deaf: do not even read */
     int refuse_hello;                        /* times to answer EBUSY                              */
     int refuse_sync;                         /* refuse every SYNC with ENONFINITE                  */
-    uint64_t refuse_seq;                     /* refuse this frame with EINVAL                      */
+    uint64_t refuse_seq;                     /* refuse this message with EINVAL                      */
     /* what happened */
     struct seen seen[FRAMES_MAX];
     unsigned n, steps, syncs, hellos, lost, references, gaps, byes;
@@ -93,7 +93,7 @@ static inline void start(struct daemon *d)
 
     memset(d, 0, sizeof *d);
     snprintf(d->endpoint, sizeof d->endpoint, "ipc:///tmp/momentscope-test-client-%ld-%d", (long)getpid(), number++);
-    d->credit_frames = 100;
+    d->credit_messages = 100;
     d->credit_bytes = 1 << 20;
     up(d);
 }
@@ -153,10 +153,10 @@ static inline void take_hello(struct daemon *d, zmq_msg_t *who, const mscope_hea
     d->known = 1;
     d->session = h->session;
     mscope_welcome w = { .epoch = d->epoch, .next_seq = d->next_seq, .step = d->step, .exact = d->exact,
-                         .credit_frames = d->credit_frames, .credit_bytes = d->credit_bytes };
+                         .credit_messages = d->credit_messages, .credit_bytes = d->credit_bytes };
     int len = mscope_welcome_encode(&w, body, sizeof body);
     mscope_header a = { .kind = MSCOPE_WELCOME, .session = h->session, .table = h->table, .seq = h->seq,
-                        .count = (uint32_t)d->credit_frames };
+                        .count = (uint32_t)d->credit_messages };
     answer(d, who, a, body, len);
 }
 
@@ -252,7 +252,7 @@ static inline void handle(struct daemon *d, zmq_msg_t *who, zmq_msg_t *part, int
         d->byes += h.kind == MSCOPE_BYE;
     }
     mscope_header a = { .kind = MSCOPE_ACK, .session = h.session, .seq = d->next_seq - 1, .table = h.table,
-                        .flags = d->exact ? 0 : MSCOPE_FLAG_INEXACT, .count = (uint32_t)d->credit_frames };
+                        .flags = d->exact ? 0 : MSCOPE_FLAG_INEXACT, .count = (uint32_t)d->credit_messages };
     answer(d, who, a, NULL, 0);
 }
 

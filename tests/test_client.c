@@ -43,7 +43,7 @@ static void test_push_arrives_as_sent(void **state)
     assert_int_equal(d.rows[1], 39);
     assert_memory_equal(d.grad[1], dense[39], sizeof dense[39]);
     assert_true(stats(&t).exact);
-    assert_int_equal(stats(&t).frames_unacked, 0);
+    assert_int_equal(stats(&t).messages_unacked, 0);
     mscope_client_close(t.c, 0);
     stop(&d);
 }
@@ -91,7 +91,7 @@ static void test_lookups_arrive_as_distinct_rows(void **state)
     stop(&d);
 }
 
-/* Every way into a frame against a plain copy: sizes on both sides of the one from which the cache is passed by, tails,
+/* Every way into a message against a plain copy: sizes on both sides of the one from which the cache is passed by, tails,
  * misaligned sources and targets, a canary behind. */
 static void test_copies_are_exact(void **state)
 {
@@ -145,7 +145,7 @@ static void test_daemon_that_comes_late_gets_everything(void **state)
     train_open(&t, &d, (mscope_client_options){ 0 }, 1);
     for (int i = 0; i < 50; i++)
         assert_int_equal(train(&t), 0);
-    assert_int_equal(stats(&t).frames_unacked, 50);
+    assert_int_equal(stats(&t).messages_unacked, 50);
     up(&d);
     run_until_connected(&d, t.c);
     run(&d, t.c, 2000);
@@ -158,7 +158,7 @@ static void test_daemon_that_comes_late_gets_everything(void **state)
     stop(&d);
 }
 
-/* The connection breaks with frames in flight: what was not acknowledged is sent again, nothing is applied twice. */
+/* The connection breaks with messages in flight: what was not acknowledged is sent again, nothing is applied twice. */
 static void test_reconnect_resends_exactly_once(void **state)
 {
     struct daemon d;
@@ -185,8 +185,8 @@ static void test_reconnect_resends_exactly_once(void **state)
     }
     assert_int_equal(d.lost, 0);
     assert_int_equal(d.syncs, 0);
-    assert_true(stats(&t).frames_resent >= 20);
-    assert_int_equal(stats(&t).frames_unacked, 0);
+    assert_true(stats(&t).messages_resent >= 20);
+    assert_int_equal(stats(&t).messages_unacked, 0);
     assert_true(stats(&t).exact);
     assert_steps_in_order(&d);
     mscope_client_close(t.c, 0);
@@ -244,7 +244,7 @@ static void test_sequence_hole_is_resent(void **state)
     assert_true(d.gaps > 0);
     assert_int_equal(d.steps, 5);
     assert_int_equal(d.lost, 0);
-    assert_int_equal(d.hellos, 2);           /* one doubt, not one for each refused frame */
+    assert_int_equal(d.hellos, 2);           /* one doubt, not one for each refused message */
     assert_steps_in_order(&d);
     mscope_client_close(t.c, 0);
     stop(&d);
@@ -257,7 +257,7 @@ static void test_credit_is_never_exceeded(void **state)
 
     (void)state;
     start(&d);
-    d.credit_frames = 4;
+    d.credit_messages = 4;
     train_open(&t, &d, (mscope_client_options){ 0 }, 1);
     run_until_connected(&d, t.c);
     d.deaf = 1;

@@ -18,9 +18,9 @@ static void step(mscope_table *t, double eta, double eps, const uint32_t *rows, 
 {
     mscope_step p = { .eta = eta, .eps = eps, .batch = 4 };
 
-    assert_int_equal(mscope_step_begin(t, &p), MSCOPE_OK);
-    assert_int_equal(mscope_apply(t, rows, g, NULL, n), MSCOPE_OK);
-    assert_int_equal(mscope_step_end(t), MSCOPE_OK);
+    assert_int_equal(mscope_table_step_begin(t, &p), MSCOPE_OK);
+    assert_int_equal(mscope_table_apply(t, rows, g, NULL, n), MSCOPE_OK);
+    assert_int_equal(mscope_table_step_end(t), MSCOPE_OK);
 }
 
 static void idle_steps(mscope_table *t, double eta, double eps, uint64_t n)
@@ -43,12 +43,12 @@ static void test_row_silent_for_a_million_steps(void **state)
 
         step(x.t, 0.1, eps[e], &row, g, 1);
         idle_steps(x.t, 0.1, eps[e], 1000000);
-        assert_int_equal(mscope_touch(x.t, &row, 1), MSCOPE_OK);
+        assert_int_equal(mscope_table_touch(x.t, &row, 1), MSCOPE_OK);
         want = -0.1 * m1 - 0.1 * S * m1;
-        CHECK(fabs(((double *)mscope_theta(x.t))[2] - want) <= 1e-13 * fabs(want), "eps %g: theta %a want %a", eps[e],
-              ((double *)mscope_theta(x.t))[2], want);
-        CHECK(fabs(((double *)mscope_momentum(x.t))[2] - P * m1) <= 1e-9 * P * m1 + 1e-130, "eps %g: m %a want %a", eps[e],
-              ((double *)mscope_momentum(x.t))[2], P * m1);
+        CHECK(fabs(((double *)mscope_table_theta(x.t))[2] - want) <= 1e-13 * fabs(want), "eps %g: theta %a want %a", eps[e],
+              ((double *)mscope_table_theta(x.t))[2], want);
+        CHECK(fabs(((double *)mscope_table_momentum(x.t))[2] - P * m1) <= 1e-9 * P * m1 + 1e-130, "eps %g: m %a want %a", eps[e],
+              ((double *)mscope_table_momentum(x.t))[2], P * m1);
         free(x.mem);
     }
 }
@@ -67,8 +67,8 @@ static void test_beta_zero_is_plain_sgd(void **state)
         step(x.t, 0.25, 1.0, &row, g, 1);
         for (size_t j = 0; j < 3; j++)
             theta[j] += -0.25f * g[j];
-        assert_memory_equal(theta, mscope_theta(x.t), sizeof theta);
-        assert_memory_equal(g, mscope_momentum(x.t), sizeof g);
+        assert_memory_equal(theta, mscope_table_theta(x.t), sizeof theta);
+        assert_memory_equal(g, mscope_table_momentum(x.t), sizeof g);
         idle_steps(x.t, 0.25, 1.0, 3);
     }
     free(x.mem);
@@ -81,13 +81,13 @@ static void test_eta_zero_leaves_theta(void **state)
     table x = make((mscope_table_config){ .rows = 2, .dim = 2, .capacity = 2 });
 
     (void)state;
-    assert_int_equal(mscope_rows_set(x.t, 0, 2, theta, NULL), MSCOPE_OK);
+    assert_int_equal(mscope_table_rows_set(x.t, 0, 2, theta, NULL), MSCOPE_OK);
     for (int k = 0; k < 20; k++) {
         step(x.t, 0.0, 0.1, rows, g, 2);
         idle_steps(x.t, 0.0, 0.1, 5);
     }
-    assert_int_equal(mscope_settle(x.t), MSCOPE_OK);
-    assert_memory_equal(theta, mscope_theta(x.t), sizeof theta);
+    assert_int_equal(mscope_table_settle(x.t), MSCOPE_OK);
+    assert_memory_equal(theta, mscope_table_theta(x.t), sizeof theta);
     free(x.mem);
 }
 
@@ -98,11 +98,11 @@ static void test_eps_zero_never_forgets(void **state)
     table x = make((mscope_table_config){ .rows = 1, .dim = 1, .capacity = 1 });
 
     (void)state;
-    assert_int_equal(mscope_rows_set(x.t, 0, 1, &theta0, &m0), MSCOPE_OK);
+    assert_int_equal(mscope_table_rows_set(x.t, 0, 1, &theta0, &m0), MSCOPE_OK);
     step(x.t, 0.5, 0.0, &row, &g, 1);
     idle_steps(x.t, 0.5, 0.0, 99);
-    assert_int_equal(mscope_settle(x.t), MSCOPE_OK);
-    assert_true(*(float *)mscope_momentum(x.t) == 2.0f && *(float *)mscope_theta(x.t) == -100.0f);
+    assert_int_equal(mscope_table_settle(x.t), MSCOPE_OK);
+    assert_true(*(float *)mscope_table_momentum(x.t) == 2.0f && *(float *)mscope_table_theta(x.t) == -100.0f);
     free(x.mem);
 }
 
@@ -138,8 +138,8 @@ static void test_duplicates_are_occurrences(void **state)
     (void)state;
     step(x.t, 0.1, 0.1, rows, g, 5);
     step(y.t, 0.1, 0.1, once, sum, 3);
-    assert_memory_equal(mscope_theta(x.t), mscope_theta(y.t), 6 * sizeof(float));
-    assert_memory_equal(mscope_momentum(x.t), mscope_momentum(y.t), 6 * sizeof(float));
+    assert_memory_equal(mscope_table_theta(x.t), mscope_table_theta(y.t), 6 * sizeof(float));
+    assert_memory_equal(mscope_table_momentum(x.t), mscope_table_momentum(y.t), 6 * sizeof(float));
     assert_int_equal(mscope_table_row(x.t, 2, &info), MSCOPE_OK);
     assert_int_equal(info.occurrences, 3);
     assert_int_equal(info.active, 1);
@@ -171,14 +171,14 @@ static void test_touch_changes_no_bits(void **state)
                 rows[i] = (uint32_t)(rng_u64() % 20);
             for (size_t i = 0; i < 36; i++)
                 g32[i] = (float)(g64[i] = (double)(float)rng_normal());
-            assert_int_equal(mscope_touch(x.t, rows, 4), MSCOPE_OK);    /* y catches up inside apply */
+            assert_int_equal(mscope_table_touch(x.t, rows, 4), MSCOPE_OK);    /* y catches up inside apply */
             step(x.t, 0.1, 0.05, rows, s == 2 ? (void *)g64 : (void *)g32, 4);
             step(y.t, 0.1, 0.05, rows, s == 2 ? (void *)g64 : (void *)g32, 4);
         }
-        assert_int_equal(mscope_settle(x.t), MSCOPE_OK);
-        assert_int_equal(mscope_settle(y.t), MSCOPE_OK);
-        assert_memory_equal(mscope_theta(x.t), mscope_theta(y.t), 20 * 9 * size);
-        assert_memory_equal(mscope_momentum(x.t), mscope_momentum(y.t), 20 * 9 * msize);
+        assert_int_equal(mscope_table_settle(x.t), MSCOPE_OK);
+        assert_int_equal(mscope_table_settle(y.t), MSCOPE_OK);
+        assert_memory_equal(mscope_table_theta(x.t), mscope_table_theta(y.t), 20 * 9 * size);
+        assert_memory_equal(mscope_table_momentum(x.t), mscope_table_momentum(y.t), 20 * 9 * msize);
         free(x.mem);
         free(y.mem);
     }
@@ -201,7 +201,7 @@ static void test_gradients_scaled_by_two_scale_momentum(void **state)
         step(y.t, 0.1, 0.05, &row, h, 1);
     }
     for (size_t i = 0; i < 30; i++)
-        assert_true(0x1p20f * ((float *)mscope_momentum(x.t))[i] == ((float *)mscope_momentum(y.t))[i]);
+        assert_true(0x1p20f * ((float *)mscope_table_momentum(x.t))[i] == ((float *)mscope_table_momentum(y.t))[i]);
     free(x.mem);
     free(y.mem);
 }
@@ -236,49 +236,49 @@ static void test_bad_input_is_refused_untouched(void **state)
         mscope_step q = p;
 
         q.eta = bad[i];
-        refused(x.t, mscope_step_begin(x.t, &q), MSCOPE_EINVAL, "eta");
+        refused(x.t, mscope_table_step_begin(x.t, &q), MSCOPE_EINVAL, "eta");
         q = p;
         q.eps = bad[i];
-        refused(x.t, mscope_step_begin(x.t, &q), MSCOPE_EINVAL, "eps");
+        refused(x.t, mscope_table_step_begin(x.t, &q), MSCOPE_EINVAL, "eps");
         q = p;
         q.batch = bad[i];
-        refused(x.t, mscope_step_begin(x.t, &q), MSCOPE_EINVAL, "batch");
+        refused(x.t, mscope_table_step_begin(x.t, &q), MSCOPE_EINVAL, "batch");
     }
     p.eps = 1.0000001;
-    refused(x.t, mscope_step_begin(x.t, &p), MSCOPE_EINVAL, "eps");
+    refused(x.t, mscope_table_step_begin(x.t, &p), MSCOPE_EINVAL, "eps");
     p.eps = 0.1;
     p.dampening = 0.1;
-    refused(x.t, mscope_step_begin(x.t, &p), MSCOPE_EINVAL, "dampening");     /* not in EMA form */
+    refused(x.t, mscope_table_step_begin(x.t, &p), MSCOPE_EINVAL, "dampening");     /* not in EMA form */
     p.dampening = 0;
-    refused(x.t, mscope_apply(x.t, rows, g, NULL, 1), MSCOPE_ESTATE, NULL);   /* outside a step */
-    refused(x.t, mscope_step_end(x.t), MSCOPE_ESTATE, NULL);
+    refused(x.t, mscope_table_apply(x.t, rows, g, NULL, 1), MSCOPE_ESTATE, NULL);   /* outside a step */
+    refused(x.t, mscope_table_step_end(x.t), MSCOPE_ESTATE, NULL);
     refused(x.t, mscope_table_band(x.t, 32, &band), MSCOPE_EINVAL, "band");
-    assert_int_equal(mscope_step_begin(x.t, &p), MSCOPE_OK);
-    refused(x.t, mscope_touch(x.t, rows, 1), MSCOPE_ESTATE, NULL);
-    refused(x.t, mscope_settle(x.t), MSCOPE_ESTATE, NULL);
-    refused(x.t, mscope_step_begin(x.t, &p), MSCOPE_ESTATE, NULL);
-    memcpy(before, mscope_theta(x.t), 8 * sizeof(float));
-    refused(x.t, mscope_apply(x.t, rows, g, NULL, 4), MSCOPE_EINVAL, "n");
+    assert_int_equal(mscope_table_step_begin(x.t, &p), MSCOPE_OK);
+    refused(x.t, mscope_table_touch(x.t, rows, 1), MSCOPE_ESTATE, NULL);
+    refused(x.t, mscope_table_settle(x.t), MSCOPE_ESTATE, NULL);
+    refused(x.t, mscope_table_step_begin(x.t, &p), MSCOPE_ESTATE, NULL);
+    memcpy(before, mscope_table_theta(x.t), 8 * sizeof(float));
+    refused(x.t, mscope_table_apply(x.t, rows, g, NULL, 4), MSCOPE_EINVAL, "n");
     rows[2] = 4;
-    refused(x.t, mscope_apply(x.t, rows, g, NULL, 3), MSCOPE_EINDEX, "row");
+    refused(x.t, mscope_table_apply(x.t, rows, g, NULL, 3), MSCOPE_EINDEX, "row");
     assert_int_equal(mscope_table_fault(x.t)->at, 2);
     assert_true(mscope_table_fault(x.t)->value == 4 && mscope_table_fault(x.t)->high == 3);
     rows[2] = 2;
     for (size_t i = 0; i < 3; i++) {
         g[5] = (float)bad[i];
-        refused(x.t, mscope_apply(x.t, rows, g, NULL, 3), MSCOPE_ENONFINITE, "gradient");
+        refused(x.t, mscope_table_apply(x.t, rows, g, NULL, 3), MSCOPE_ENONFINITE, "gradient");
         assert_int_equal(mscope_table_fault(x.t)->at, 5);
     }
     g[5] = 6;
-    assert_memory_equal(before, mscope_theta(x.t), 8 * sizeof(float));
-    assert_int_equal(mscope_apply(x.t, rows, g, NULL, 3), MSCOPE_OK);
-    refused(x.t, mscope_apply(x.t, rows, g, NULL, 3), MSCOPE_ESTATE, NULL);   /* twice */
-    assert_int_equal(mscope_step_end(x.t), MSCOPE_OK);
+    assert_memory_equal(before, mscope_table_theta(x.t), 8 * sizeof(float));
+    assert_int_equal(mscope_table_apply(x.t, rows, g, NULL, 3), MSCOPE_OK);
+    refused(x.t, mscope_table_apply(x.t, rows, g, NULL, 3), MSCOPE_ESTATE, NULL);   /* twice */
+    assert_int_equal(mscope_table_step_end(x.t), MSCOPE_OK);
     g[3] = NAN;
-    refused(x.t, mscope_rows_set(x.t, 0, 2, g, NULL), MSCOPE_ENONFINITE, "theta");
-    refused(x.t, mscope_rows_set(x.t, 3, 2, g, NULL), MSCOPE_EINDEX, "row");
-    refused(x.t, mscope_reference_set(x.t, 0, 1, g), MSCOPE_ESTATE, "reference");
-    refused(x.t, mscope_probe(x.t, rows, g, 2), MSCOPE_ENONFINITE, "probe");
+    refused(x.t, mscope_table_rows_set(x.t, 0, 2, g, NULL), MSCOPE_ENONFINITE, "theta");
+    refused(x.t, mscope_table_rows_set(x.t, 3, 2, g, NULL), MSCOPE_EINDEX, "row");
+    refused(x.t, mscope_table_reference_set(x.t, 0, 1, g), MSCOPE_ESTATE, "reference");
+    refused(x.t, mscope_table_probe(x.t, rows, g, 2), MSCOPE_ENONFINITE, "probe");
     assert_int_equal(mscope_table_steps(x.t), 3);
     free(before);
     free(x.mem);
@@ -336,9 +336,9 @@ static void test_bands_follow_occurrence_rate(void **state)
                     g[n] = 1;
                     rows[n++] = i;
                 }
-        assert_int_equal(mscope_step_begin(x.t, &p), MSCOPE_OK);
-        assert_int_equal(mscope_apply(x.t, rows, g, NULL, n), MSCOPE_OK);
-        assert_int_equal(mscope_step_end(x.t), MSCOPE_OK);
+        assert_int_equal(mscope_table_step_begin(x.t, &p), MSCOPE_OK);
+        assert_int_equal(mscope_table_apply(x.t, rows, g, NULL, n), MSCOPE_OK);
+        assert_int_equal(mscope_table_step_end(x.t), MSCOPE_OK);
     }
     assert_int_equal(mscope_table_resum(x.t), MSCOPE_OK);
     for (uint32_t i = 0; i < 10; i++) {
@@ -365,18 +365,18 @@ static void test_probe_measures_curvature(void **state)
     table x = make((mscope_table_config){ .rows = 4, .dim = 8, .capacity = 16, .state = MSCOPE_STATE_F64 });
     uint32_t rows[4] = { 0, 1, 2, 3 };
     double g[32], hm[32];
-    const double *m = mscope_momentum(x.t);
+    const double *m = mscope_table_momentum(x.t);
     mscope_band band;
 
     (void)state;
     rng_seed(35);
     for (size_t i = 0; i < 32; i++)
         g[i] = rng_normal();
-    assert_int_equal(mscope_probe(x.t, rows, g, 4), 0);          /* no momentum yet: no sample */
+    assert_int_equal(mscope_table_probe(x.t, rows, g, 4), 0);          /* no momentum yet: no sample */
     step(x.t, 0.1, 0.1, rows, g, 4);
     for (size_t i = 0; i < 32; i++)
         hm[i] = (i / 8 < 2 ? 2.0 : 4.0) * m[i];
-    assert_int_equal(mscope_probe(x.t, rows, hm, 4), 4);
+    assert_int_equal(mscope_table_probe(x.t, rows, hm, 4), 4);
     assert_int_equal(mscope_table_band(x.t, 2, &band), MSCOPE_OK);
     assert_true(band.curvature.samples == 4);
     CHECK(fabs(band.curvature.h1 - 3) < 1e-14 && fabs(band.curvature.h1_var - 1) < 1e-14 &&
@@ -390,7 +390,7 @@ static void test_acf_follows_the_modes(void **state)
 {
     table x = make((mscope_table_config){ .rows = 16, .dim = 32, .capacity = 16, .state = MSCOPE_STATE_F64, .acf_rows = 16 });
     const double eta = 2.0, eps = 0.05, h = 0.25;
-    double *theta = mscope_theta(x.t), t0 = 0, t1 = 0, num, worst = 0;
+    double *theta = mscope_table_theta(x.t), t0 = 0, t1 = 0, num, worst = 0;
     uint32_t rows[16];
     mscope_acf acf;
 
@@ -463,9 +463,9 @@ static void random_steps(mscope_table *t, int n, double decay)
             rows[i] = (uint32_t)(30 * rng_uniform() * rng_uniform());
         for (size_t i = 0; i < 48; i++)
             g[i] = (float)rng_normal();
-        assert_int_equal(mscope_step_begin(t, &p), MSCOPE_OK);
-        assert_int_equal(mscope_apply(t, rows, g, NULL, 8), MSCOPE_OK);
-        assert_int_equal(mscope_step_end(t), MSCOPE_OK);
+        assert_int_equal(mscope_table_step_begin(t, &p), MSCOPE_OK);
+        assert_int_equal(mscope_table_apply(t, rows, g, NULL, 8), MSCOPE_OK);
+        assert_int_equal(mscope_table_step_end(t), MSCOPE_OK);
     }
 }
 
@@ -480,15 +480,15 @@ static void test_snapshot_continues_bit_for_bit(void **state)
     rng_seed(37);
     random_steps(x.t, 700, 0.0);
     random_steps(x.t, 300, 1e-3);
-    assert_int_equal(mscope_snapshot_write(x.t, sink, &a), MSCOPE_OK);
+    assert_int_equal(mscope_table_snapshot_write(x.t, sink, &a), MSCOPE_OK);
     rng = rng_state;
     random_steps(x.t, 500, 1e-3);
-    assert_int_equal(mscope_snapshot_write(x.t, sink, &b), MSCOPE_OK);
-    assert_int_equal(mscope_snapshot_read(y.t, source, &a), MSCOPE_OK);
+    assert_int_equal(mscope_table_snapshot_write(x.t, sink, &b), MSCOPE_OK);
+    assert_int_equal(mscope_table_snapshot_read(y.t, source, &a), MSCOPE_OK);
     assert_int_equal(a.at, a.len);
     rng_state = rng;
     random_steps(y.t, 500, 1e-3);
-    assert_int_equal(mscope_snapshot_write(y.t, sink, &c), MSCOPE_OK);
+    assert_int_equal(mscope_table_snapshot_write(y.t, sink, &c), MSCOPE_OK);
     assert_int_equal(b.len, c.len);
     assert_memory_equal(b.bytes, c.bytes, b.len);
     free(x.mem);
@@ -509,31 +509,31 @@ static void test_a_check_ahead_changes_nothing(void **state)
     tape a = { 0 }, b = { 0 };
 
     (void)state;
-    assert_int_equal(mscope_apply_check(x.t, far, g, 1), MSCOPE_EINDEX);
-    assert_int_equal(mscope_apply_check(x.t, rows, g, 4), MSCOPE_EINVAL);
+    assert_int_equal(mscope_table_apply_check(x.t, far, g, 1), MSCOPE_EINDEX);
+    assert_int_equal(mscope_table_apply_check(x.t, rows, g, 4), MSCOPE_EINVAL);
     for (int k = 0; k < 3; k++) {
-        assert_int_equal(mscope_apply_check(x.t, rows, g, 3), MSCOPE_OK);
+        assert_int_equal(mscope_table_apply_check(x.t, rows, g, 3), MSCOPE_OK);
         step(x.t, 0.1, 0.2, rows, g, 3);
         step(y.t, 0.1, 0.2, rows, g, 3);
     }
-    assert_int_equal(mscope_snapshot_write(x.t, sink, &a), MSCOPE_OK);
-    assert_int_equal(mscope_snapshot_write(y.t, sink, &b), MSCOPE_OK);
+    assert_int_equal(mscope_table_snapshot_write(x.t, sink, &a), MSCOPE_OK);
+    assert_int_equal(mscope_table_snapshot_write(y.t, sink, &b), MSCOPE_OK);
     assert_int_equal(a.len, b.len);
     assert_memory_equal(a.bytes, b.bytes, a.len);
-    assert_int_equal(mscope_apply_check(x.t, rows, g, 3), MSCOPE_OK);
+    assert_int_equal(mscope_table_apply_check(x.t, rows, g, 3), MSCOPE_OK);
     g[3] = INFINITY;
-    assert_int_equal(mscope_apply_check(x.t, rows, g, 3), MSCOPE_ENONFINITE);        /* and the one before is forgotten */
-    assert_int_equal(mscope_step_begin(x.t, &p), MSCOPE_OK);
-    assert_int_equal(mscope_apply(x.t, rows, g, NULL, 3), MSCOPE_ENONFINITE);
-    assert_int_equal(mscope_apply_check(x.t, rows, g, 1), MSCOPE_OK);
-    assert_int_equal(mscope_apply(x.t, rows, g, NULL, 3), MSCOPE_ENONFINITE);        /* three were not checked */
-    assert_int_equal(mscope_apply(x.t, rows, g, NULL, 1), MSCOPE_OK);
-    assert_int_equal(mscope_step_end(x.t), MSCOPE_OK);
+    assert_int_equal(mscope_table_apply_check(x.t, rows, g, 3), MSCOPE_ENONFINITE);        /* and the one before is forgotten */
+    assert_int_equal(mscope_table_step_begin(x.t, &p), MSCOPE_OK);
+    assert_int_equal(mscope_table_apply(x.t, rows, g, NULL, 3), MSCOPE_ENONFINITE);
+    assert_int_equal(mscope_table_apply_check(x.t, rows, g, 1), MSCOPE_OK);
+    assert_int_equal(mscope_table_apply(x.t, rows, g, NULL, 3), MSCOPE_ENONFINITE);        /* three were not checked */
+    assert_int_equal(mscope_table_apply(x.t, rows, g, NULL, 1), MSCOPE_OK);
+    assert_int_equal(mscope_table_step_end(x.t), MSCOPE_OK);
     step(x.t, 0.1, 0.2, rows, g, 1);
     g[0] = NAN;
-    assert_int_equal(mscope_step_begin(x.t, &p), MSCOPE_OK);
-    assert_int_equal(mscope_apply(x.t, rows, g, NULL, 1), MSCOPE_ENONFINITE);        /* that check was for one apply */
-    assert_int_equal(mscope_step_end(x.t), MSCOPE_OK);
+    assert_int_equal(mscope_table_step_begin(x.t, &p), MSCOPE_OK);
+    assert_int_equal(mscope_table_apply(x.t, rows, g, NULL, 1), MSCOPE_ENONFINITE);        /* that check was for one apply */
+    assert_int_equal(mscope_table_step_end(x.t), MSCOPE_OK);
     free(x.mem);
     free(y.mem);
     free(a.bytes);
@@ -552,19 +552,19 @@ static void test_rows_read_are_the_settled_ones(void **state)
 
         rng_seed(38);
         random_steps(x.t, 400, decays ? 1e-3 : 0.0);
-        assert_int_equal(mscope_snapshot_write(x.t, sink, &before), MSCOPE_OK);
-        assert_int_equal(mscope_rows_get(x.t, 0, 150, theta, m), MSCOPE_OK);
-        assert_int_equal(mscope_rows_get(x.t, 20, 3, part, part_m), MSCOPE_OK);
-        assert_int_equal(mscope_rows_get(x.t, 150, 0, part, part_m), MSCOPE_EINDEX);
-        assert_int_equal(mscope_rows_get(x.t, 149, 2, part, part_m), MSCOPE_EINDEX);
-        assert_int_equal(mscope_rows_get(x.t, 0, 3, part, NULL), MSCOPE_EINVAL);
-        assert_int_equal(mscope_snapshot_write(x.t, sink, &after), MSCOPE_OK);
+        assert_int_equal(mscope_table_snapshot_write(x.t, sink, &before), MSCOPE_OK);
+        assert_int_equal(mscope_table_rows_get(x.t, 0, 150, theta, m), MSCOPE_OK);
+        assert_int_equal(mscope_table_rows_get(x.t, 20, 3, part, part_m), MSCOPE_OK);
+        assert_int_equal(mscope_table_rows_get(x.t, 150, 0, part, part_m), MSCOPE_EINDEX);
+        assert_int_equal(mscope_table_rows_get(x.t, 149, 2, part, part_m), MSCOPE_EINDEX);
+        assert_int_equal(mscope_table_rows_get(x.t, 0, 3, part, NULL), MSCOPE_EINVAL);
+        assert_int_equal(mscope_table_snapshot_write(x.t, sink, &after), MSCOPE_OK);
         assert_int_equal(before.len, after.len);
         assert_memory_equal(before.bytes, after.bytes, before.len);
-        assert_memory_not_equal(theta, mscope_theta(x.t), sizeof theta);
-        assert_int_equal(mscope_settle(x.t), MSCOPE_OK);
-        assert_memory_equal(theta, mscope_theta(x.t), sizeof theta);
-        assert_memory_equal(m, mscope_momentum(x.t), sizeof m);
+        assert_memory_not_equal(theta, mscope_table_theta(x.t), sizeof theta);
+        assert_int_equal(mscope_table_settle(x.t), MSCOPE_OK);
+        assert_memory_equal(theta, mscope_table_theta(x.t), sizeof theta);
+        assert_memory_equal(m, mscope_table_momentum(x.t), sizeof m);
         assert_memory_equal(part, theta + 20 * 6, sizeof part);
         assert_memory_equal(part_m, m + 20 * 6, sizeof part_m);
         free(before.bytes);
@@ -604,8 +604,8 @@ static void test_adopted_block_continues_bit_for_bit(void **state)
     random_steps(t, 500, 1e-3);
     rng_state = rng;
     random_steps(y.t, 500, 1e-3);
-    assert_int_equal(mscope_snapshot_write(t, sink, &b), MSCOPE_OK);
-    assert_int_equal(mscope_snapshot_write(y.t, sink, &c), MSCOPE_OK);
+    assert_int_equal(mscope_table_snapshot_write(t, sink, &b), MSCOPE_OK);
+    assert_int_equal(mscope_table_snapshot_write(y.t, sink, &c), MSCOPE_OK);
     assert_int_equal(b.len, c.len);
     assert_memory_equal(b.bytes, c.bytes, b.len);
     free(moved);
@@ -630,13 +630,13 @@ static void test_damaged_snapshot_is_refused(void **state)
 
         step(x.t, 0.1, 0.1, &row, g, 1);
     }
-    assert_int_equal(mscope_snapshot_write(x.t, sink, &a), MSCOPE_OK);
+    assert_int_equal(mscope_table_snapshot_write(x.t, sink, &a), MSCOPE_OK);
     for (size_t bit = 0; bit < 8 * a.len; bit += 1 + bit / 900, tries++) {
         table y = make(cfg);
 
         a.bytes[bit / 8] ^= (unsigned char)(1u << bit % 8);
         a.at = 0;
-        refusals += mscope_snapshot_read(y.t, source, &a) < 0;
+        refusals += mscope_table_snapshot_read(y.t, source, &a) < 0;
         a.bytes[bit / 8] ^= (unsigned char)(1u << bit % 8);
         free(y.mem);
     }
@@ -645,7 +645,7 @@ static void test_damaged_snapshot_is_refused(void **state)
         tape cut = { .bytes = a.bytes, .len = len };
         table y = make(cfg);
 
-        assert_true(mscope_snapshot_read(y.t, source, &cut) < 0);
+        assert_true(mscope_table_snapshot_read(y.t, source, &cut) < 0);
         free(y.mem);
     }
     other.dim = 3;
@@ -653,7 +653,7 @@ static void test_damaged_snapshot_is_refused(void **state)
         table y = make(other);
 
         a.at = 0;
-        refused(y.t, mscope_snapshot_read(y.t, source, &a), MSCOPE_EINVAL, "dim");
+        refused(y.t, mscope_table_snapshot_read(y.t, source, &a), MSCOPE_EINVAL, "dim");
         free(y.mem);
     }
     NOTE("%zu single flipped bits, every one refused", tries);

@@ -20,7 +20,7 @@ class Refusals(Case):
     """Everything wrong is refused in words, counted, and changes nothing."""
 
     def setUp(self):
-        self.d = self.daemon("--interval-steps", "1", "--takeover", "3600", "--max-bytes", "64M", "--max-frame", "1M")
+        self.d = self.daemon("--interval-steps", "1", "--takeover", "3600", "--max-bytes", "64M", "--max-part", "1M")
         self.sub, self.t = self.subscriber(self.d), self.trainer(self.d)
         self.sub.until(lambda topic, r: topic == "daemon")
         self.t.hello("t", 8, 2, capacity=4, state="f32", reference="zero")
@@ -88,10 +88,10 @@ class Refusals(Case):
         t.raw(bytes(damaged), idx, val)
         self.refused(t, EPROTO, "crc", done=False)
         record = self.good()
-        self.assertEqual(record["refused_frames"], len(cases) + 2)     # those that named this table
-        self.assertEqual(record["lost_frames"], 0)
+        self.assertEqual(record["refused_messages"], len(cases) + 2)     # those that named this table
+        self.assertEqual(record["lost_steps"], 0)
 
-    def test_frames_cut_or_grown(self):
+    def test_parts_cut_or_grown(self):
         t, n = self.t, self.model.k + 1
         idx, val = np.array([1, 2], "<u4").tobytes(), np.ones(4, "<f4").tobytes()
         base = dict(step=n, a=0.1, b=0.1, count=2, extra=8, index_type=4, value_type=1)
@@ -101,17 +101,17 @@ class Refusals(Case):
         for length in range(len(val)):
             t.send(STEP, idx, val[:length], **base)
             self.refused(t, EPROTO, "values")
-        for frames, field in (([], "indices"), ([idx], "values"), ([idx, val + b"x"], "values"), ([idx + b"x", val],
-                              "indices"), ([idx, val, b""], "frames"), ([idx, val] + [b"y"] * 40, "frames"),
+        for parts, field in (([], "indices"), ([idx], "values"), ([idx, val + b"x"], "values"), ([idx + b"x", val],
+                              "indices"), ([idx, val, b""], "parts"), ([idx, val] + [b"y"] * 40, "parts"),
                               ([idx, val + bytes(500000)], "values")):
-            t.send(STEP, *frames, **base)
+            t.send(STEP, *parts, **base)
             self.refused(t, EPROTO, field)
         t.send(STEP, idx, val, flags=COUNTS, **base)
         self.refused(t, EPROTO, "counts")
         t.send(STEP, idx, val, flags=2, **base)
         self.refused(t, EPROTO, "schedule")
         t.send(BYE, b"x")
-        self.refused(t, EPROTO, "frames")
+        self.refused(t, EPROTO, "parts")
         for length in (0, 1, 63, 65, 200):
             t.raw(header(STEP, seq=t.seq + 1)[:length].ljust(length, b"\0"))
             self.refused(t, EPROTO, "header", done=False)
@@ -142,7 +142,7 @@ class Refusals(Case):
             self.assertIn(t.error()["code"], (EINVAL, ENONFINITE))
         t.step(n + 5, [1], [[np.nan, 1.0]], kind="f4")
         self.refused(t, ENONFINITE, "values")
-        self.assertEqual(self.good()["lost_frames"], 0)
+        self.assertEqual(self.good()["lost_steps"], 0)
 
     def test_probe_reference_sync(self):
         t, n = self.t, self.model.k + 1
@@ -188,11 +188,11 @@ class Refusals(Case):
             self.assertEqual(self.refused(t, EGAP, "step")["range"], f"at most {n + 2**32 - 1}")
             t.rows(SYNC, bad, 0, two, two, kind="f4")
             self.refused(t, EGAP, "step")
-        self.assertEqual(self.good()["lost_frames"], 0)
+        self.assertEqual(self.good()["lost_steps"], 0)
         t.hello("u", 4, 2, handle=1, step=largest - 1, fresh=False)
         t.step(largest, [1], [[1.0, 2.0]], handle=1)                # the last step there can be
         self.assertEqual(t.ack()["step"], largest)
-        self.assertEqual(self.sub.table("u", largest)["lost_frames"], 0)
+        self.assertEqual(self.sub.table("u", largest)["lost_steps"], 0)
 
     def test_a_new_owner_far_ahead_starts_the_table_over(self):
         self.t.send(BYE)
@@ -201,7 +201,7 @@ class Refusals(Case):
                                                       step=2**50, fresh=False)
         self.assertEqual((kind, welcome["step"], welcome["exact"]), (WELCOME, 2**50, False))
         last = self.sub.until(lambda topic, r: topic == "table/t" and r["step"] == 2**50)
-        self.assertEqual(last["lost_frames"], 0)
+        self.assertEqual(last["lost_steps"], 0)
 
     def test_hello(self):
         t = self.trainer(self.d, 5)
@@ -219,7 +219,7 @@ class Refusals(Case):
             t.send(HELLO, body, seq=1)
             self.assertIn(t.error(done=False)["code"], (EPROTO, EINVAL))
         t.send(HELLO, seq=1)
-        self.refused(t, EPROTO, "frames", done=False)
+        self.refused(t, EPROTO, "parts", done=False)
         kind, said = self.t.hello("another", 4, 2, handle=0)
         self.assertEqual((kind, said["field"]), (ERROR, "table (handle)"))
         self.good()
@@ -229,7 +229,7 @@ class Refusals(Case):
         self.t.error()
         alert = self.sub.alert("refused")
         self.assertIn("kind is 9", alert["text"])
-        self.assertGreaterEqual(self.sub.until(lambda topic, r: topic == "daemon")["frames_refused"], 1)
+        self.assertGreaterEqual(self.sub.until(lambda topic, r: topic == "daemon")["messages_refused"], 1)
 
 
     def test_the_same_refusal_again_and_again_is_one_line_a_second(self):
@@ -244,7 +244,7 @@ class Refusals(Case):
         self.assertLessEqual(self.d.said().count("refused: t: "), seconds + 2)
         self.assertLessEqual(self.d.said().count("\n"), seconds + 12)
         self.assertLessEqual(sum(told), n)
-        self.assertEqual(self.good()["refused_frames"], n)
+        self.assertEqual(self.good()["refused_messages"], n)
 
 
 class Order(Case):
@@ -286,10 +286,10 @@ class Order(Case):
                 acked = welcome["next_seq"] - 1
         record = sub.table("t", 50)
         self.near(record["V"], model.totals()[1], "V")
-        self.assertEqual(record["lost_frames"], 0)
+        self.assertEqual(record["lost_steps"], 0)
         daemon = sub.until(lambda topic, r: topic == "daemon" and r["steps_applied"] >= 50)
         self.assertEqual(daemon["steps_applied"], 50)
-        self.assertGreater(daemon["frames_duplicate"], 0)
+        self.assertGreater(daemon["messages_duplicate"], 0)
 
     def test_lost_steps_are_silent_ones_until_sync_heals(self):
         d = self.daemon("--interval-steps", "1")
@@ -309,7 +309,7 @@ class Order(Case):
             t.step(k, [k % 6], g, 0.1, 0.2, 4)
             record = sub.table("t", k)
             self.near(record["V"], model.totals()[1], f"V at {k}")
-            self.assertEqual((record["exact"], record["lost_frames"]), (k < 16 or k >= 32, 5 * (k > 15)))
+            self.assertEqual((record["exact"], record["lost_steps"]), (k < 16 or k >= 32, 5 * (k > 15)))
             if k in (20, 25, 31):            # three ascending chunks, each true at its own step
                 first, n = {20: (0, 2), 25: (2, 3), 31: (5, 1)}[k]
                 t.rows(SYNC, k, first, truth.theta[first:first + n], truth.m[first:first + n], last=k == 31)
@@ -537,7 +537,7 @@ class Trainers(Case):
             b.send(HELLO, seq=1)
             time.sleep(1.5)
             d.signal(signal.SIGCONT)
-            self.refused(b, EPROTO, "frames", done=False)
+            self.refused(b, EPROTO, "parts", done=False)
             kind, said = b.hello("t", 4, 2)
             self.assertEqual((kind, said.get("code"), said.get("field")), (ERROR, EBUSY, "table"), interval)
 

@@ -200,7 +200,7 @@ class Restarts(Case):
         self.assertFalse(t.socket.poll(200))
         d.signal(signal.SIGCONT)
         record = sub.table("t", 40)
-        self.assertEqual((record["exact"], record["lost_frames"]), (True, 0))
+        self.assertEqual((record["exact"], record["lost_steps"]), (True, 0))
 
     def test_killed_without_state_heals_by_sync(self):
         d = self.daemon(*self.FLAGS)

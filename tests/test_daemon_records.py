@@ -181,13 +181,13 @@ class Telemetry(Case):
         d = self.daemon()
         sub = self.subscriber(d)
         sub.until(lambda topic, r: topic == "daemon")
-        for frames, field in (([b"band/no/1", bytes(8)], "topic"), ([b"", bytes(8), b"x"], "seq"), ([b"a", b"b", b"c"], "frames"),
-                              ([b"daemon"], "frames"), ([b"daemon", bytes(7)], "seq"), ([b"x" * 200, bytes(8)], "topic"),
-                              ([b"\xff\xfe", bytes(8)], "topic"), ([b"daemon", bytes(8), b"", b"", b""], "frames")):
+        for parts, field in (([b"band/no/1", bytes(8)], "topic"), ([b"", bytes(8), b"x"], "seq"), ([b"a", b"b", b"c"], "parts"),
+                              ([b"daemon"], "parts"), ([b"daemon", bytes(7)], "seq"), ([b"x" * 200, bytes(8)], "topic"),
+                              ([b"\xff\xfe", bytes(8)], "topic"), ([b"daemon", bytes(8), b"", b"", b""], "parts")):
             s = raw.zmq.Context.instance().socket(raw.zmq.DEALER)
             s.linger = 0
             s.connect(d.endpoint("replay"))
-            s.send_multipart(frames)
+            s.send_multipart(parts)
             self.assertTrue(s.poll(10000), field)
             *_, seq, body = s.recv_multipart()
             s.close()
@@ -197,7 +197,7 @@ class Telemetry(Case):
             self.assertEqual(said["field"], field)
         self.assertGreaterEqual(sub.until(lambda topic, r: r.get("replay_refused", 0) >= 8)["replay_refused"], 8)
 
-    def test_a_huge_frame_ends_the_connection_and_nothing_else(self):
+    def test_a_huge_part_ends_the_connection_and_nothing_else(self):
         d = self.daemon()
         sub = self.subscriber(d)
         sub.until(lambda topic, r: topic == "daemon")

@@ -88,8 +88,8 @@ static uint64_t rnd(void)
 
 static int set_up(void **state)
 {
-    const mscope_engine_config cfg = { .max_tables = TABLES, .history = 1024, .max_bytes = 1 << 26, .max_frame = 1 << 24,
-                                       .credit_frames = 64, .credit_bytes = 1 << 20, .takeover_ns = 1000000000,
+    const mscope_engine_config cfg = { .max_tables = TABLES, .history = 1024, .max_bytes = 1 << 26, .max_part = 1 << 24,
+                                       .credit_messages = 64, .credit_bytes = 1 << 20, .takeover_ns = 1000000000,
                                        .interval_steps = 10, .interval = 0.1 };
     (void)state;
     (void)mscope_log_open("/dev/null", MSCOPE_LOG_ERROR);
@@ -110,15 +110,15 @@ static int tear_down(void **state)
     return 0;
 }
 
-static const mscope_reply *say(const mscope_header *h, const mscope_frame *f, size_t n)
+static const mscope_reply *say(const mscope_header *h, const mscope_part *f, size_t n)
 {
     uint8_t header[MSCOPE_HEADER_LEN];
-    mscope_frame frames[MSCOPE_FRAMES] = { { header, sizeof header } };
+    mscope_part parts[MSCOPE_MESSAGE_PARTS] = { { header, sizeof header } };
 
     mscope_header_encode(h, header);
     for (size_t i = 0; i < n; i++)
-        frames[i + 1] = f[i];
-    mscope_engine_message(&engine, frames, n + 1, 0, &answer);
+        parts[i + 1] = f[i];
+    mscope_engine_message(&engine, parts, n + 1, 0, &answer);
     assert_true(answer.n >= 1);
     return &answer.at[0];
 }
@@ -129,7 +129,7 @@ static void hello_rows(uint32_t handle, int table_state, int form, uint32_t tabl
                        .state = table_state, .form = form, .fresh = 1, .nll = 1 };
     mscope_header h = { .kind = MSCOPE_HELLO, .session = 9, .seq = next_seq, .table = handle };
     uint8_t body[MSCOPE_HELLO_MAX];
-    mscope_frame f = { body, 0 };
+    mscope_part f = { body, 0 };
     int n;
 
     (void)snprintf(v.table, sizeof v.table, "t%u", handle);
@@ -148,7 +148,7 @@ static uint32_t idx[16];
 static float values[64 * 5], momenta[64 * 5];
 
 /* Words of 4 bytes as they go over the wire, little-endian whatever the processor. */
-static mscope_frame wire(uint8_t *out, const void *from, size_t words)
+static mscope_part wire(uint8_t *out, const void *from, size_t words)
 {
     for (size_t i = 0; i < words; i++) {
         uint32_t u;
@@ -157,7 +157,7 @@ static mscope_frame wire(uint8_t *out, const void *from, size_t words)
         for (int k = 0; k < 4; k++)
             out[4 * i + (size_t)k] = (uint8_t)(u >> 8 * k);
     }
-    return (mscope_frame){ out, 4 * words };
+    return (mscope_part){ out, 4 * words };
 }
 
 /* FNV-1a over bytes that left the engine: make check-arch compares it between processors. */
@@ -174,7 +174,7 @@ static int step(uint32_t handle, uint64_t number, uint32_t n)
     mscope_header h = { .kind = MSCOPE_STEP, .session = 9, .seq = next_seq++, .table = handle, .step = number, .a = 0.1,
                         .b = 0.1, .count = n, .extra = 8, .index_type = n ? 4 : 0, .value_type = n ? 1 : 0 };
     uint8_t rows[sizeof idx], grads[sizeof values];
-    mscope_frame f[2];
+    mscope_part f[2];
 
     for (uint32_t i = 0; i < n; i++)
         idx[i] = (uint32_t)(rnd() % (i % 2 ? shadows[handle].hello.rows : 8));
@@ -190,7 +190,7 @@ static int rows(int kind, uint32_t handle, uint64_t number, uint32_t first, uint
     mscope_header h = { .kind = (uint8_t)kind, .session = 9, .seq = next_seq++, .table = handle, .step = number,
                         .count = n, .extra = first, .value_type = 1 };
     uint8_t theta[sizeof values], m[sizeof momenta];
-    mscope_frame f[2] = { wire(theta, values, 5 * (size_t)n), wire(m, momenta, 5 * (size_t)n) };
+    mscope_part f[2] = { wire(theta, values, 5 * (size_t)n), wire(m, momenta, 5 * (size_t)n) };
 
     return say(&h, f, kind == MSCOPE_SYNC ? 2 : 1)->header.kind;
 }
@@ -200,7 +200,7 @@ static int probe(uint32_t handle, uint64_t number)
     mscope_header h = { .kind = MSCOPE_PROBE, .session = 9, .seq = next_seq++, .table = handle, .step = number, .a = 1e-3,
                         .count = 8, .index_type = 4, .value_type = 1 };
     uint8_t rows[sizeof idx], hm[sizeof values];
-    mscope_frame f[2] = { wire(rows, idx, 8), wire(hm, values, 40) };
+    mscope_part f[2] = { wire(rows, idx, 8), wire(hm, values, 40) };
 
     return say(&h, f, 2)->header.kind;
 }
@@ -264,57 +264,57 @@ static void test_loop_allocates_nothing(void **state)
     assert_int_equal(allocations, 0);
     assert_int_equal(atomic_load(&ring.dropped), 0);
     printf("# note %u records, %llu messages, %lu allocations, digest %016llx\n", records,
-           (unsigned long long)engine.count.frames_in, allocations, (unsigned long long)left);
+           (unsigned long long)engine.count.messages_in, allocations, (unsigned long long)left);
     hello(0, 0, 0);                              /* the same HELLO again keeps the table */
     assert_int_equal(allocations, 0);
 }
 
-/* A good message of a random kind for a table in its present state; frames in mem[1..], number of them returned. */
-static size_t good_message(mscope_header *h, uint8_t *mem[MSCOPE_FRAMES], size_t len[MSCOPE_FRAMES])
+/* A good message of a random kind for a table in its present state; parts in mem[1..], number of them returned. */
+static size_t good_message(mscope_header *h, uint8_t *mem[MSCOPE_MESSAGE_PARTS], size_t len[MSCOPE_MESSAGE_PARTS])
 {
     static const uint8_t kinds[] = { MSCOPE_STEP, MSCOPE_STEP, MSCOPE_PROBE, MSCOPE_REFERENCE, MSCOPE_SYNC };
     uint32_t table = (uint32_t)(rnd() % 3), n = 1 + (uint32_t)(rnd() % 12);
     uint8_t kind = kinds[rnd() % LEN(kinds)], type = (uint8_t)(1 + rnd() % 3);
     int entries = kind == MSCOPE_STEP || kind == MSCOPE_PROBE;
     uint64_t done = mscope_table_steps(mscope_shadow_find(&engine, 9, table)->core);
-    size_t frames = 0, bytes = (size_t)n * 5 * mscope_value_size(type);
+    size_t parts = 0, bytes = (size_t)n * 5 * mscope_value_size(type);
 
     *h = (mscope_header){ .kind = kind, .session = 9, .seq = next_seq, .table = table, .step = done + (entries ? 1 : 0),
                           .a = entries ? 0.1 : 0, .b = kind == MSCOPE_STEP ? 0.1 : 0, .count = n,
                           .extra = kind == MSCOPE_STEP ? 8 : kind == MSCOPE_PROBE ? 0 : (uint32_t)(rnd() % 50),
                           .index_type = entries ? 8 : 0, .value_type = type };
     if (entries)
-        len[++frames] = (size_t)n * 8;
-    len[++frames] = bytes;
+        len[++parts] = (size_t)n * 8;
+    len[++parts] = bytes;
     if (kind == MSCOPE_SYNC)
-        len[++frames] = bytes;
+        len[++parts] = bytes;
     if (kind == MSCOPE_STEP && rnd() % 2) {
         h->flags |= MSCOPE_FLAG_COUNTS;
-        len[++frames] = (size_t)n * 4;
+        len[++parts] = (size_t)n * 4;
     }
     if (kind == MSCOPE_STEP && rnd() % 2) {
         h->flags |= MSCOPE_FLAG_SCHEDULE;
-        len[++frames] = 24;
+        len[++parts] = 24;
     }
-    for (size_t f = 1; f <= frames; f++) {
+    for (size_t f = 1; f <= parts; f++) {
         mem[f] = calloc(len[f] + 64, 1);         /* zeros are good values, indices and schedules ... */
         assert_non_null(mem[f]);
         for (size_t i = 0; len[f] == (size_t)n * 4 && i < n; i++)
             mem[f][4 * i] = 1;                   /* ... but a count is at least 1 */
     }
-    return frames;
+    return parts;
 }
 
 /* One thing about a message is changed; most changes make it bad, some leave it good. */
-static size_t damage(mscope_header *h, uint8_t header[MSCOPE_HEADER_LEN], uint8_t *mem[MSCOPE_FRAMES],
-                     size_t len[MSCOPE_FRAMES], size_t frames)
+static size_t damage(mscope_header *h, uint8_t header[MSCOPE_HEADER_LEN], uint8_t *mem[MSCOPE_MESSAGE_PARTS],
+                     size_t len[MSCOPE_MESSAGE_PARTS], size_t parts)
 {
-    size_t f = (size_t)(1 + rnd() % frames), at = len[f] ? (size_t)(rnd() % len[f]) : 0;
+    size_t f = (size_t)(1 + rnd() % parts), at = len[f] ? (size_t)(rnd() % len[f]) : 0;
 
     switch (rnd() % 8) {
     case 0:
         header[rnd() % MSCOPE_HEADER_LEN] ^= (uint8_t)(1u << rnd() % 8);
-        return frames;
+        return parts;
     case 1:                                      /* a field, under a good checksum */
         switch (rnd() % 9) {
         case 0: h->kind = (uint8_t)(2 + rnd() % 64); break;
@@ -330,22 +330,22 @@ static size_t damage(mscope_header *h, uint8_t header[MSCOPE_HEADER_LEN], uint8_
         if (h->kind == MSCOPE_BYE)
             h->kind = MSCOPE_SAVE;
         mscope_header_encode(h, header);
-        return frames;
+        return parts;
     case 2:
         len[f] = (size_t)(rnd() % (len[f] + 1));
-        return frames;
+        return parts;
     case 3:
         len[f] += (size_t)(1 + rnd() % 63);
-        return frames;
+        return parts;
     case 4:
-        return frames - 1;
+        return parts - 1;
     case 5:
         for (size_t i = at; i < len[f] && i < at + 8; i++)
             mem[f][i] = 0xff;
-        return frames;
+        return parts;
     default:
         mem[f][at] = (uint8_t)rnd();
-        return frames;
+        return parts;
     }
 }
 
@@ -364,7 +364,7 @@ static void check_answer(unsigned *errors)
     }
 }
 
-/* Good messages, most of them damaged: an answer with words or an acknowledgement, and never a fault (each frame is a
+/* Good messages, most of them damaged: an answer with words or an acknowledgement, and never a fault (each part is a
  * heap block of its own, so AddressSanitizer sees a byte read too many). */
 static void test_damaged_messages_are_answered(void **state)
 {
@@ -375,24 +375,24 @@ static void test_damaged_messages_are_answered(void **state)
     for (uint32_t t = 0; t < 3; t++)
         hello(t, (int)t, (int)t % 2);
     for (int k = 0; k < 40000; k++) {
-        uint8_t header[MSCOPE_HEADER_LEN], *mem[MSCOPE_FRAMES] = { NULL };
-        size_t len[MSCOPE_FRAMES] = { 0 }, made, frames;
-        mscope_frame f[MSCOPE_FRAMES] = { { header, sizeof header } };
+        uint8_t header[MSCOPE_HEADER_LEN], *mem[MSCOPE_MESSAGE_PARTS] = { NULL };
+        size_t len[MSCOPE_MESSAGE_PARTS] = { 0 }, made, parts;
+        mscope_part f[MSCOPE_MESSAGE_PARTS] = { { header, sizeof header } };
         mscope_header h;
 
-        frames = made = good_message(&h, mem, len);
+        parts = made = good_message(&h, mem, len);
         mscope_header_encode(&h, header);
         if (rnd() % 4 != 0)
-            frames = damage(&h, header, mem, len, frames);
-        for (size_t i = 1; i <= frames; i++) {
+            parts = damage(&h, header, mem, len, parts);
+        for (size_t i = 1; i <= parts; i++) {
             uint8_t *exact = malloc(len[i] ? len[i] : 1);
             assert_non_null(exact);
             memcpy(exact, mem[i], len[i]);
             free(mem[i]);
             mem[i] = exact;
-            f[i] = (mscope_frame){ exact, len[i] };
+            f[i] = (mscope_part){ exact, len[i] };
         }
-        mscope_engine_message(&engine, f, frames + 1, (uint64_t)k * 1000000, &answer);
+        mscope_engine_message(&engine, f, parts + 1, (uint64_t)k * 1000000, &answer);
         check_answer(&errors);
         for (size_t i = 1; i <= made; i++)
             free(mem[i]);
@@ -400,8 +400,8 @@ static void test_damaged_messages_are_answered(void **state)
     }
     applied = engine.count.steps_applied;
     printf("# note %u refused, %llu steps applied, %llu duplicates, %llu lost\n", errors, (unsigned long long)applied,
-           (unsigned long long)engine.count.frames_duplicate, (unsigned long long)engine.count.lost_frames);
-    assert_true(errors > 10000 && applied > 4000 && engine.count.frames_duplicate > 10);
+           (unsigned long long)engine.count.messages_duplicate, (unsigned long long)engine.count.lost_steps);
+    assert_true(errors > 10000 && applied > 4000 && engine.count.messages_duplicate > 10);
 }
 
 static int same_image(const uint8_t *a, size_t n, const uint8_t *b, size_t m)

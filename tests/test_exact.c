@@ -132,10 +132,10 @@ static void core_step(mscope_table *t, const arena *a, const mscope_step *p, con
     double g64[CELLS];
     float g32[CELLS];
     int f64 = mscope_table_cfg(t)->state == MSCOPE_STATE_F64;
-    const double *th64 = mscope_theta(t);
-    const float *th32 = mscope_theta(t);
+    const double *th64 = mscope_table_theta(t);
+    const float *th32 = mscope_table_theta(t);
 
-    assert_int_equal(mscope_touch(t, rows, n), MSCOPE_OK);
+    assert_int_equal(mscope_table_touch(t, rows, n), MSCOPE_OK);
     for (size_t k = 0; k < n; k++)
         for (size_t j = 0; j < DIM; j++) {
             size_t i = rows[k] * DIM + j;
@@ -145,9 +145,9 @@ static void core_step(mscope_table *t, const arena *a, const mscope_step *p, con
             g64[k * DIM + j] = g;
             g32[k * DIM + j] = (float)g;
         }
-    assert_int_equal(mscope_step_begin(t, p), MSCOPE_OK);
-    assert_int_equal(mscope_apply(t, rows, f64 ? (const void *)g64 : (const void *)g32, NULL, n), MSCOPE_OK);
-    assert_int_equal(mscope_step_end(t), MSCOPE_OK);
+    assert_int_equal(mscope_table_step_begin(t, p), MSCOPE_OK);
+    assert_int_equal(mscope_table_apply(t, rows, f64 ? (const void *)g64 : (const void *)g32, NULL, n), MSCOPE_OK);
+    assert_int_equal(mscope_table_step_end(t), MSCOPE_OK);
 }
 
 /* Relative errors of theta and m over the table. Momentum is measured against what a gradient leaves in it, because after
@@ -214,10 +214,10 @@ static void run(const convention *c, size_t s, double eps, int closed, uint64_t 
             core_step(t[q], &a, &p, rows, n, closed);
     }
     for (size_t q = 0; q < 3; q++)
-        assert_int_equal(mscope_settle(t[q]), MSCOPE_OK);
-    out[0] = deviation_ff(&a, mscope_theta(t[0]), mscope_momentum(t[0]), gain);
-    out[1] = deviation_fd(&a, mscope_theta(t[1]), mscope_momentum(t[1]), gain);
-    out[2] = deviation_dd(&a, mscope_theta(t[2]), mscope_momentum(t[2]), gain);
+        assert_int_equal(mscope_table_settle(t[q]), MSCOPE_OK);
+    out[0] = deviation_ff(&a, mscope_table_theta(t[0]), mscope_table_momentum(t[0]), gain);
+    out[1] = deviation_fd(&a, mscope_table_theta(t[1]), mscope_table_momentum(t[1]), gain);
+    out[2] = deviation_dd(&a, mscope_table_theta(t[2]), mscope_table_momentum(t[2]), gain);
     out[3] = deviation_ff(&a, a.theta32, a.m32, gain);
     for (size_t q = 0; q < 3; q++)
         free(mem[q]);

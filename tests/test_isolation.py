@@ -137,7 +137,7 @@ class Isolation(unittest.TestCase):
             trainer = Trainer().attach(daemon, buffer_bytes=64 << 20).run()
             self.check(trainer, "present")
             record = self.check_healed(trainer, ear)
-            self.assertEqual(record["lost_frames"], 0)
+            self.assertEqual(record["lost_steps"], 0)
             self.assertEqual(trainer.scope.stats()["errors"], 0, trainer.scope.stats())
             trainer.scope.close()
             ear.close()
@@ -153,7 +153,7 @@ class Isolation(unittest.TestCase):
             self.assertGreater(dropped, 0)
             daemon.signal(signal.SIGCONT)
             record = self.check_healed(trainer, ear)
-            self.assertEqual(record["lost_frames"], dropped)     # telemetry says what happened meanwhile
+            self.assertEqual(record["lost_steps"], dropped)     # telemetry says what happened meanwhile
             self.assertTrue(any(a["code"] == "inexact" for a in ear.alerts), ear.alerts)
             self.assertTrue(any(a["code"] == "exact" for a in ear.alerts), ear.alerts)
             trainer.scope.close()
@@ -206,7 +206,7 @@ class Isolation(unittest.TestCase):
             ear = client_support.Listener(daemon)
             self.check(trainer, "restored")
             record = self.check_healed(trainer, ear)
-            self.assertLess(record["lost_frames"], 130)
+            self.assertLess(record["lost_steps"], 130)
             trainer.scope.close()
             ear.close()
 

@@ -101,13 +101,13 @@ static image run(mscope_table_config cfg, const mscope_parallel *p, int counts)
                 ((double *)(void *)g)[i] = rng_normal();
             else
                 ((float *)(void *)g)[i] = (float)rng_normal();
-        assert_int_equal(mscope_touch(t, rows, n / 3), MSCOPE_OK);
-        assert_int_equal(mscope_step_begin(t, &s), MSCOPE_OK);
-        assert_int_equal(mscope_apply(t, rows, g, counts ? count : NULL, n), MSCOPE_OK);
-        assert_int_equal(mscope_step_end(t), MSCOPE_OK);
+        assert_int_equal(mscope_table_touch(t, rows, n / 3), MSCOPE_OK);
+        assert_int_equal(mscope_table_step_begin(t, &s), MSCOPE_OK);
+        assert_int_equal(mscope_table_apply(t, rows, g, counts ? count : NULL, n), MSCOPE_OK);
+        assert_int_equal(mscope_table_step_end(t), MSCOPE_OK);
         assert_true(mscope_table_resum_slice(t, 700) >= 0);
     }
-    assert_int_equal(mscope_snapshot_write(t, keep, &x), MSCOPE_OK);
+    assert_int_equal(mscope_table_snapshot_write(t, keep, &x), MSCOPE_OK);
     for (unsigned b = 0; b < MSCOPE_BANDS; b++) {
         mscope_band band;
         mscope_acf acf;

@@ -320,7 +320,7 @@ class Case(unittest.TestCase):
                         scope.step()
                         scope.step()                             # nothing to tell: not a step
             record = self.compare(scope, optimizer, model["words"].weight, initial, 30, "n.words.weight")
-            self.assertEqual(record["lost_frames"], 1)
+            self.assertEqual(record["lost_steps"], 1)
             self.assertEqual(scope.stats()["steps_dropped"], 1)
             with self.assertWarnsRegex(RuntimeWarning, "before the gradients are zeroed"):
                 optimizer.zero_grad(set_to_none=False)

@@ -136,7 +136,7 @@ typedef struct daemon_here {
     mscope_log_queue log;
     mscope_ingest ingest;
     mscope_inbox inbox;
-    mscope_lanes lanes;
+    mscope_shm_server shm;
     pthread_t engine_thread, publisher_thread, saver_thread, supervisor;
     _Atomic int listener;                /* -2: not yet tried; -1: refused */
     watch watch;
@@ -157,8 +157,8 @@ static void *run_engine(void *unused)
 
 static void start_daemon(void)
 {
-    const mscope_engine_config cfg = { .max_tables = 4, .history = 1024, .max_bytes = 1 << 26, .max_frame = 1 << 24,
-                                       .credit_frames = 64, .credit_bytes = 1 << 24, .takeover_ns = 10000000000u,
+    const mscope_engine_config cfg = { .max_tables = 4, .history = 1024, .max_bytes = 1 << 26, .max_part = 1 << 24,
+                                       .credit_messages = 64, .credit_bytes = 1 << 24, .takeover_ns = 10000000000u,
                                        .interval = 0.01 };
     sigset_t set;
 
@@ -166,7 +166,7 @@ static void start_daemon(void)
     (void)snprintf(d.dir, sizeof d.dir, "/tmp/mscope-rt-XXXXXX");
     assert_non_null(mkdtemp(d.dir));
     d.options.interval = 0.01;
-    d.options.max_frame = 1 << 24;
+    d.options.max_part = 1 << 24;
     (void)snprintf(d.options.ingest, sizeof d.options.ingest, "ipc://%s/i", d.dir);
     (void)snprintf(d.options.telemetry, sizeof d.options.telemetry, "ipc://%s/t", d.dir);
     (void)snprintf(d.options.replay, sizeof d.options.replay, "ipc://%s/r", d.dir);
@@ -188,8 +188,8 @@ static void start_daemon(void)
     (void)sigaddset(&set, SIGUSR2);
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
     mscope_inbox_init(&d.inbox, &d.engine, d.sockets.ingest);
-    assert_int_equal(mscope_lanes_init(&d.lanes, &d.engine, d.sockets.lane), 0);
-    d.ingest = (mscope_ingest){ .engine = &d.engine, .saver = &d.saver, .options = &d.options, .inbox = &d.inbox, .lanes = &d.lanes,
+    assert_int_equal(mscope_shm_server_init(&d.shm, &d.engine, d.sockets.shm), 0);
+    d.ingest = (mscope_ingest){ .engine = &d.engine, .saver = &d.saver, .options = &d.options, .inbox = &d.inbox, .shm = &d.shm,
                                 .signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC),
                                 .wake_fd = d.publisher.wake_fd };
     atomic_store(&d.listener, -2);
@@ -249,7 +249,7 @@ static uint64_t answered(void *dealer, int wait_ms)
     return n;
 }
 
-static void send_frames(void *dealer, const mscope_header *h, const void *a, size_t a_len, const void *b, size_t b_len)
+static void send_parts(void *dealer, const mscope_header *h, const void *a, size_t a_len, const void *b, size_t b_len)
 {
     uint8_t header[MSCOPE_HEADER_LEN];
 
@@ -268,7 +268,7 @@ static void say_hello(void *dealer)
     int n = mscope_hello_encode(&v, body, sizeof body);
 
     assert_true(n > 0);
-    send_frames(dealer, &h, body, (size_t)n, NULL, 0);
+    send_parts(dealer, &h, body, (size_t)n, NULL, 0);
     assert_int_equal(answered(dealer, 10000), WELCOMED);
 }
 
@@ -285,7 +285,7 @@ static void train(void *dealer, uint64_t from, uint64_t to)
             idx[i] = (uint32_t)(rng_u64() % (i % 2 ? ROWS : 16));
         for (uint32_t i = 0; i < ACTIVE * DIM; i++)
             g[i] = (float)rng_normal();
-        send_frames(dealer, &h, idx, sizeof idx, g, sizeof g);
+        send_parts(dealer, &h, idx, sizeof idx, g, sizeof g);
         more = answered(dealer, k % 64 == 0 ? 5 : 0);
         acked = more > acked ? more : acked;
     }

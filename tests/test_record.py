@@ -32,13 +32,13 @@ def read(path):
 
 
 def tape(path):
-    """The file by protocol/README.md alone: [(kind, body as frames or numbers)], and how it ended."""
+    """The file by protocol/README.md alone: [(kind, body as parts or numbers)], and how it ended."""
     data = read(path)
     assert data[:8] == b"MSCPTAPE" and struct.unpack_from("<HHI", data, 8) == (1, 1, 0)
     assert zlib.crc32(data[:60]) == struct.unpack_from("<I", data, 60)[0]
     at, number, before, out = 64, 0, 0, []
     while at + 32 <= len(data):
-        length, kind, frames, zero, n, when, body_crc, crc = struct.unpack_from("<IBBHQQII", data, at)
+        length, kind, parts, zero, n, when, body_crc, crc = struct.unpack_from("<IBBHQQII", data, at)
         body = data[at + 32:at + 32 + length]
         if len(body) < length:
             break
@@ -46,7 +46,7 @@ def tape(path):
         assert zlib.crc32(body) == body_crc
         at, number, before = at + 32 + length, n, when
         if kind == 1:
-            lens, parts, here = struct.unpack_from(f"<{frames}I", body), [], 4 * frames
+            lens, parts, here = struct.unpack_from(f"<{parts}I", body), [], 4 * parts
             for k in lens:
                 parts.append(body[here:here + k])
                 here += k
@@ -194,7 +194,7 @@ class Record(Case):
         t = self.trainer(alone, 5)
         kept = []
         send = t.raw
-        t.raw = lambda *frames: (kept.append(list(frames)), send(*frames))
+        t.raw = lambda *parts: (kept.append(list(parts)), send(*parts))
         self.begin(t)
         self.drive(t)
         t.raw(*kept[5]), t.raw(*kept[60])                     # resent: acknowledged again, not recorded again
@@ -305,7 +305,7 @@ class Record(Case):
         d = self.daemon()
         r = self.recorder("--forward", d.endpoint("ingest"))
         t = self.trainer(r, 6)
-        self.assertFalse(t.hello("t", ROWS, DIM)[1]["lane"])      # gradients in shared memory would pass the recorder by
+        self.assertFalse(t.hello("t", ROWS, DIM)[1]["shm"])      # gradients in shared memory would pass the recorder by
         t.step(1, [1], np.ones((1, DIM)))
         t.ack()
         r.process.send_signal(signal.SIGTERM)

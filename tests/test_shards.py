@@ -14,7 +14,7 @@ from raw import PROBE, REFERENCE
 
 SHARDS, ROWS, DIM, EVERY = 4, 64, 3, 50
 EXACT = ("table", "band", "step", "rows", "updates", "d", "batch", "eta", "eps", "h_samples", "window_updates", "g2_occurrences",
-         "U_updates", "exact", "lost_frames", "idle_share", "r_source", "h_source", "regime")
+         "U_updates", "exact", "lost_steps", "idle_share", "r_source", "h_source", "regime")
 CLOSE = ("p", "P", "R", "V", "C", "g2", "U", "U_se", "gm", "gm_se", "H1", "H1_se", "H2", "H2_se", "retention", "learning", "delta",
          "zeta", "H")
 # Sums of the same float64 numbers in another order, and standard errors taken apart and put together again.
@@ -122,7 +122,7 @@ class Shards(unittest.TestCase):
             self.assertLess(g["r_bound"], 1e-9)
         self.assertGreaterEqual(probed, 4)
         g, w = got["table/words"], want["table/words"]
-        for name in ("step", "rows", "d", "silent", "bands", "attached", "exact", "lost_frames", "refused_frames", "r_source",
+        for name in ("step", "rows", "d", "silent", "bands", "attached", "exact", "lost_steps", "refused_messages", "r_source",
                      "form", "state"):
             self.assertEqual(g[name], w[name], name)
         for name in ("R", "V", "C"):

@@ -116,7 +116,7 @@ static void answer(struct station *t, const char *table, uint64_t upto)
 
 static void expect(struct station *t, const char *table, uint64_t seq)
 {
-    mscope_message m;
+    mscope_telemetry m;
     char topic[MSCOPE_TOPIC_MAX];
 
     assert_int_equal(mscope_subscriber_next(t->s, &m, 2000), 0);
@@ -128,7 +128,7 @@ static void expect(struct station *t, const char *table, uint64_t seq)
 
 static void expect_nothing(struct station *t, int wait_ms)
 {
-    mscope_message m;
+    mscope_telemetry m;
 
     assert_int_equal(mscope_subscriber_next(t->s, &m, wait_ms), MSCOPE_EAGAIN);
 }
@@ -252,7 +252,7 @@ static void test_new_epoch_starts_anew(void **state)
 static void test_malformed_records_are_counted_and_passed_over(void **state)
 {
     struct station t;
-    mscope_message m;
+    mscope_telemetry m;
 
     (void)state;
     start(&t, 0);

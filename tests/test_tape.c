@@ -7,7 +7,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "record/contents.h"
+#include "tape/contents.h"
 
 #define SEED 20260711
 

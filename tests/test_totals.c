@@ -36,14 +36,14 @@ static mscope_table *start(dense *x, double ref_scale, void **mem)
         x->theta[i] = theta[i];
         x->ref[i] = ref[i];
     }
-    assert_int_equal(mscope_rows_set(t, 0, ROWS, theta, NULL), MSCOPE_OK);
-    assert_int_equal(mscope_reference_set(t, 0, ROWS, ref), MSCOPE_OK);
+    assert_int_equal(mscope_table_rows_set(t, 0, ROWS, theta, NULL), MSCOPE_OK);
+    assert_int_equal(mscope_table_reference_set(t, 0, ROWS, ref), MSCOPE_OK);
     return t;
 }
 
 static void closed_step(mscope_table *t, dense *x, const mscope_step *p, const double *activity, double noise)
 {
-    const double *theta = mscope_theta(t);
+    const double *theta = mscope_table_theta(t);
     uint32_t rows[ROWS];
     double g[CELLS];
     size_t n = 0;
@@ -52,7 +52,7 @@ static void closed_step(mscope_table *t, dense *x, const mscope_step *p, const d
         if (rng_uniform() < activity[r])
             rows[n++] = r;
     memset(x->g, 0, sizeof x->g);
-    assert_int_equal(mscope_touch(t, rows, n), MSCOPE_OK);
+    assert_int_equal(mscope_table_touch(t, rows, n), MSCOPE_OK);
     for (size_t k = 0; k < n; k++)
         for (size_t j = 0; j < DIM; j++) {
             size_t i = rows[k] * DIM + j;
@@ -62,9 +62,9 @@ static void closed_step(mscope_table *t, dense *x, const mscope_step *p, const d
             x->g[i] = x->theta[i] - x->ref[i] + (long double)push;
             g[k * DIM + j] = theta[i] - (double)x->ref[i] + push;
         }
-    assert_int_equal(mscope_step_begin(t, p), MSCOPE_OK);
-    assert_int_equal(mscope_apply(t, rows, g, NULL, n), MSCOPE_OK);
-    assert_int_equal(mscope_step_end(t), MSCOPE_OK);
+    assert_int_equal(mscope_table_step_begin(t, p), MSCOPE_OK);
+    assert_int_equal(mscope_table_apply(t, rows, g, NULL, n), MSCOPE_OK);
+    assert_int_equal(mscope_table_step_end(t), MSCOPE_OK);
     dense_step(x, p);
 }
 
@@ -206,7 +206,7 @@ static void migrating_rows_and_outlier(int sliced)
                 x.theta[5 * DIM + j] = far[j];
                 x.m[5 * DIM + j] = mom[j];
             }
-            assert_int_equal(mscope_rows_set(t, 5, 1, far, mom), MSCOPE_OK);
+            assert_int_equal(mscope_table_rows_set(t, 5, 1, far, mom), MSCOPE_OK);
             activity[5] = 1.0;
         }
         if (k == 1200)
@@ -277,7 +277,7 @@ static void test_self_check_identity(void **state)
         double R = 0, V = 0, C = 0, back;
 
         closed_step(t, &x, &p, activity, 0.1);
-        assert_int_equal(mscope_settle(t), MSCOPE_OK);
+        assert_int_equal(mscope_table_settle(t), MSCOPE_OK);
         for (unsigned b = 0; b < MSCOPE_BANDS + 1; b++) {
             mscope_band band;
 

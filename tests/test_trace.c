@@ -98,12 +98,12 @@ static size_t draw_samples(uint64_t step, uint32_t *row, double *centre)
 
 static void gradients(trainer *t, size_t n, const uint32_t *row, const double *centre, double *g)
 {
-    assert_int_equal(mscope_touch(t->table, row, n), 0);
+    assert_int_equal(mscope_table_touch(t->table, row, n), 0);
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < DIM; j++) {
             const size_t at = (size_t)row[i] * DIM + j;
-            const double theta = t->hello.state == MSCOPE_STATE_F64 ? ((double *)mscope_theta(t->table))[at]
-                                                                    : (double)((float *)mscope_theta(t->table))[at];
+            const double theta = t->hello.state == MSCOPE_STATE_F64 ? ((double *)mscope_table_theta(t->table))[at]
+                                                                    : (double)((float *)mscope_table_theta(t->table))[at];
             g[i * DIM + j] = t->h * (theta - centre[i * DIM + j]) / BATCH;
         }
 }
@@ -113,7 +113,7 @@ static void probe(trainer *t, size_t n, const uint32_t *row)
     mscope_header h = { .kind = MSCOPE_PROBE, .step = t->step + 1, .a = 1e-3, .count = (uint32_t)n, .index_type = MSCOPE_U32,
                         .value_type = MSCOPE_F64 };
     double hm[CAPACITY * DIM];
-    const double *m = mscope_momentum(t->table);
+    const double *m = mscope_table_momentum(t->table);
 
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < DIM; j++)
@@ -161,9 +161,9 @@ static void train_step(trainer *t, const mscope_step *s, int lost)
     len[bodies++] = sizeof schedule;
     if (!lost && t->tape != NULL)
         send(t, &h, body, len, bodies);
-    assert_int_equal(mscope_step_begin(t->table, s), 0);
-    assert_int_equal(mscope_apply(t->table, row, f64 ? (const void *)g : narrow, t->counts && n ? counts : NULL, n), 0);
-    assert_int_equal(mscope_step_end(t->table), 0);
+    assert_int_equal(mscope_table_step_begin(t->table, s), 0);
+    assert_int_equal(mscope_table_apply(t->table, row, f64 ? (const void *)g : narrow, t->counts && n ? counts : NULL, n), 0);
+    assert_int_equal(mscope_table_step_end(t->table), 0);
     t->step++;
 }
 
@@ -172,14 +172,14 @@ static void end(trainer *t)
     mscope_tape_sum sum;
     mscope_refusal why;
 
-    assert_int_equal(mscope_settle(t->table), 0);
+    assert_int_equal(mscope_table_settle(t->table), 0);
     if (t->tape != NULL)
         assert_int_equal(mscope_tape_finish(t->tape, 0, &sum, &why), 0);
 }
 
 static double theta_of(const trainer *t, size_t at)
 {
-    return t->hello.state == MSCOPE_STATE_F64 ? ((double *)mscope_theta(t->table))[at] : (double)((float *)mscope_theta(t->table))[at];
+    return t->hello.state == MSCOPE_STATE_F64 ? ((double *)mscope_table_theta(t->table))[at] : (double)((float *)mscope_table_theta(t->table))[at];
 }
 
 /* -- the workload ---------------------------------------------------------------------------------------------------- */
@@ -302,7 +302,7 @@ static void test_recorded_schedule_gives_the_recorded_rows(void **state)
                 theta[i] = sin((double)i);
                 m[i] = cases[c].form == MSCOPE_FORM_TORCH ? 0 : 0.1 * cos((double)i);
             }
-            assert_int_equal(mscope_rows_set(x.table, 0, ROWS, theta, m), 0);
+            assert_int_equal(mscope_table_rows_set(x.table, 0, ROWS, theta, m), 0);
             send_rows(&x, theta, m);
         }
         for (uint64_t k = 0; k < STEPS; k++) {
@@ -311,8 +311,8 @@ static void test_recorded_schedule_gives_the_recorded_rows(void **state)
                 s.dampening = 0;
             train_step(&x, &s, cases[c].lost && k >= 200 && k < 210);
             if (cases[c].lost && k == 215) {
-                assert_int_equal(mscope_settle(x.table), 0);
-                send_rows(&x, mscope_theta(x.table), mscope_momentum(x.table));
+                assert_int_equal(mscope_table_settle(x.table), 0);
+                send_rows(&x, mscope_table_theta(x.table), mscope_table_momentum(x.table));
             }
         }
         end(&x);

@@ -97,7 +97,7 @@ class Watch(unittest.TestCase):
         self.assertTrue(any(b["regime"] != "unknown" for b in bands), bands)
         table = next(x for x in records if x["topic"] == "table/words")
         self.assertEqual(table["step"], 64)
-        self.assertEqual(table["lost_frames"], 0)
+        self.assertEqual(table["lost_steps"], 0)
         self.assertEqual(sorted(table["bands"]), sorted(b["band"] for b in bands))
 
     def test_live_json_follows_without_holes(self):

@@ -1,4 +1,4 @@
-/* test_wire.c - the wire's promises: round trips, no damaged byte accepted, words in every refusal, golden frames */
+/* test_wire.c - the wire's promises: round trips, no damaged byte accepted, words in every refusal, golden parts */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -285,8 +285,8 @@ static void test_indices_stop_at_the_first_one_out_of_range(void **state)
 static const mscope_hello hello = { .table = "embed.weight", .client = "trainer 42", .reference = "zero", .rows = 4096,
                                     .dim = 32, .capacity = 512, .acf_rows = 8, .state = MSCOPE_STATE_MIXED,
                                     .form = MSCOPE_FORM_TORCH, .nesterov = 1, .fresh = 1, .narrow = 1 };
-static const mscope_welcome welcome = { .epoch = (UINT64_C(1) << 63) + 5, .next_seq = 7, .step = 300, .exact = 1, .lane = 1,
-                                        .credit_frames = 64, .credit_bytes = 67108864 };
+static const mscope_welcome welcome = { .epoch = (UINT64_C(1) << 63) + 5, .next_seq = 7, .step = 300, .exact = 1, .shm = 1,
+                                        .credit_messages = 64, .credit_bytes = 67108864 };
 static const mscope_refusal refusal = { .code = -1, .field = "b (eps)", .value = "1.5", .range = "0..1",
                                         .text = "out of range" };
 

@@ -252,7 +252,7 @@ static size_t share_out(mscope_table *t, uint32_t groups)
     return n;
 }
 
-int mscope_apply_check(mscope_table *t, const uint32_t *rows, const void *grads, size_t n)
+int mscope_table_apply_check(mscope_table *t, const uint32_t *rows, const void *grads, size_t n)
 {
     int err;
 
@@ -269,7 +269,7 @@ static int was_checked(const mscope_table *t, const uint32_t *rows, const void *
     return rows != NULL && t->checked_rows == rows && t->checked_grads == grads && t->checked == n;
 }
 
-int mscope_apply(mscope_table *t, const uint32_t *rows, const void *grads, const uint32_t *counts, size_t n)
+int mscope_table_apply(mscope_table *t, const uint32_t *rows, const void *grads, const uint32_t *counts, size_t n)
 {
     stream a = { t, grads, counts };
     uint32_t groups;
@@ -280,7 +280,7 @@ int mscope_apply(mscope_table *t, const uint32_t *rows, const void *grads, const
         return mscope_refuse(t, MSCOPE_ESTATE, "apply outside a step, or twice in it", 0, t->applied, 0, 0);
     if ((err = mscope_check_counts(t, counts, n)))
         return err;
-    if (!was_checked(t, rows, grads, n) && (err = mscope_apply_check(t, rows, grads, n)))
+    if (!was_checked(t, rows, grads, n) && (err = mscope_table_apply_check(t, rows, grads, n)))
         return err;
     t->checked_rows = NULL;
     t->applied = 1;

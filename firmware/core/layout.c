@@ -275,12 +275,12 @@ const mscope_table_config *mscope_table_cfg(const mscope_table *t)
     return &t->cfg;
 }
 
-void *mscope_theta(mscope_table *t)
+void *mscope_table_theta(mscope_table *t)
 {
     return t->theta;
 }
 
-void *mscope_momentum(mscope_table *t)
+void *mscope_table_momentum(mscope_table *t)
 {
     return t->m;
 }

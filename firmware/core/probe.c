@@ -34,7 +34,7 @@ static void products(const mscope_table *t, uint32_t row, const void *hm, double
     *hh = mscope_lanes_fold(lane[2]);
 }
 
-int mscope_probe(mscope_table *t, const uint32_t *rows, const void *hm, size_t n)
+int mscope_table_probe(mscope_table *t, const uint32_t *rows, const void *hm, size_t n)
 {
     uint32_t groups;
     int taken = 0, err;

@@ -35,7 +35,7 @@ static void put_back(mscope_table *t, uint32_t row)
     mscope_account_change(t, row, 1.0, &x, &err);
 }
 
-int mscope_rows_get(mscope_table *t, uint32_t first, uint32_t n, void *theta, void *m)
+int mscope_table_rows_get(mscope_table *t, uint32_t first, uint32_t n, void *theta, void *m)
 {
     size_t cells = (size_t)n * t->cfg.dim;
     uint32_t at[MSCOPE_JOB_ROWS];
@@ -66,7 +66,7 @@ int mscope_rows_get(mscope_table *t, uint32_t first, uint32_t n, void *theta, vo
     return MSCOPE_OK;
 }
 
-int mscope_rows_set(mscope_table *t, uint32_t first, uint32_t n, const void *theta, const void *m)
+int mscope_table_rows_set(mscope_table *t, uint32_t first, uint32_t n, const void *theta, const void *m)
 {
     size_t cells = (size_t)n * t->cfg.dim;
     void *to = mscope_at(t->m, first, t, t->m_size);
@@ -94,7 +94,7 @@ int mscope_rows_set(mscope_table *t, uint32_t first, uint32_t n, const void *the
     return MSCOPE_OK;
 }
 
-int mscope_reference_set(mscope_table *t, uint32_t first, uint32_t n, const void *ref)
+int mscope_table_reference_set(mscope_table *t, uint32_t first, uint32_t n, const void *ref)
 {
     size_t cells = (size_t)n * t->cfg.dim;
     int err = check_range(t, "reference set inside a step", first, n);

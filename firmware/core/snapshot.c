@@ -208,7 +208,7 @@ static int head(stream *s, mscope_table *t)
     return s->err;
 }
 
-int mscope_snapshot_write(mscope_table *t, mscope_sink sink, void *ctx)
+int mscope_table_snapshot_write(mscope_table *t, mscope_sink sink, void *ctx)
 {
     stream s = { sink, NULL, ctx, 0, { 0 }, 0 };
     uint32_t crc;
@@ -242,7 +242,7 @@ static int sound(const mscope_table *t)
     return t->sweep < t->cfg.rows && t->passed < t->cfg.rows && t->base <= t->schedule.now;
 }
 
-int mscope_snapshot_read(mscope_table *t, mscope_source source, void *ctx)
+int mscope_table_snapshot_read(mscope_table *t, mscope_source source, void *ctx)
 {
     stream s = { NULL, source, ctx, 0, { 0 }, 0 };
     uint32_t crc, have = 0;

@@ -11,7 +11,7 @@
 
 /* -- catching up ------------------------------------------------------------------------ */
 
-int mscope_touch(mscope_table *t, const uint32_t *rows, size_t n)
+int mscope_table_touch(mscope_table *t, const uint32_t *rows, size_t n)
 {
     int err;
 
@@ -24,7 +24,7 @@ int mscope_touch(mscope_table *t, const uint32_t *rows, size_t n)
     return MSCOPE_OK;
 }
 
-int mscope_settle(mscope_table *t)
+int mscope_table_settle(mscope_table *t)
 {
     if (t->open)
         return mscope_refuse(t, MSCOPE_ESTATE, "settle inside a step", 0, 1, 0, 0);
@@ -90,7 +90,7 @@ static int start_decay(mscope_table *t)
     return mscope_table_resum(t);
 }
 
-int mscope_step_begin(mscope_table *t, const mscope_step *step)
+int mscope_table_step_begin(mscope_table *t, const mscope_step *step)
 {
     int err;
 
@@ -149,7 +149,7 @@ static void sweep(mscope_table *t)
         mscope_catch_up(t, old, 0, n);
 }
 
-int mscope_step_end(mscope_table *t)
+int mscope_table_step_end(mscope_table *t)
 {
     if (!t->open)
         return mscope_refuse(t, MSCOPE_ESTATE, "end outside a step", 0, 0, 1, 1);

@@ -2,7 +2,7 @@
  *
  * A message is judged in this order: header, session, sequence number, table, contents. Up to the sequence number
  * a refusal leaves the message undone (the client sends it again); after that it is done with, whatever becomes of
- * it, so that one bad frame cannot stop a stream.                                                            */
+ * it, so that one bad part cannot stop a stream.                                                            */
 #include "engine.h"
 
 #include <stdio.h>
@@ -10,7 +10,7 @@
 
 #include "protocol/fields.h"
 #include "protocol/header.h"
-#include "protocol/lane.h"
+#include "protocol/shm.h"
 #include "log.h"
 #include "mapped.h"
 
@@ -107,7 +107,7 @@ static void answer_ack(const mscope_engine *e, const mscope_session *ses, const 
 
     r->header = (mscope_header){ .kind = MSCOPE_ACK, .session = ses->id, .seq = ses->next - 1, .table = h->table,
                                  .step = s != NULL ? mscope_table_steps(s->core) : 0,
-                                 .count = (uint32_t)e->cfg.credit_frames,
+                                 .count = (uint32_t)e->cfg.credit_messages,
                                  .flags = s != NULL && !s->exact ? MSCOPE_FLAG_INEXACT : 0 };
     r->body_len = 0;
 }
@@ -122,7 +122,7 @@ static void answer_error(mscope_engine *e, mscope_shadow *s, const mscope_header
     r->header = (mscope_header){ .kind = MSCOPE_ERROR, .session = h->session, .seq = h->seq, .table = h->table,
                                  .step = h->step };
     r->body_len = len > 0 ? (size_t)len : 0;
-    e->count.frames_refused++;
+    e->count.messages_refused++;
     if (s != NULL)
         s->refused++;
     m->count++;
@@ -135,23 +135,23 @@ static void answer_welcome(mscope_engine *e, const mscope_session *ses, const ms
                            const mscope_header *h, mscope_answer *out)
 {
     mscope_welcome w = { .epoch = e->epoch, .next_seq = ses->next, .step = mscope_table_steps(s->core),
-                         .exact = s->exact, .credit_frames = e->cfg.credit_frames,
-                         .credit_bytes = e->cfg.credit_bytes, .lane = e->cfg.lane };
+                         .exact = s->exact, .credit_messages = e->cfg.credit_messages,
+                         .credit_bytes = e->cfg.credit_bytes, .shm = e->cfg.shm };
     mscope_reply *r = &out->at[out->n++];
     int len = mscope_welcome_encode(&w, r->body, sizeof r->body);
 
     r->header = (mscope_header){ .kind = MSCOPE_WELCOME, .session = ses->id, .seq = h->seq, .table = h->table,
-                                 .step = w.step, .count = (uint32_t)e->cfg.credit_frames };
+                                 .step = w.step, .count = (uint32_t)e->cfg.credit_messages };
     r->body_len = len > 0 ? (size_t)len : 0;
 }
 
 /* -- messages --------------------------------------------------------------------------------- */
 
-static int no_frames(size_t n, mscope_refusal *why)
+static int no_parts(size_t n, mscope_refusal *why)
 {
     return n == 0 ? 0
-                  : mscope_refusal_set(why, MSCOPE_EPROTO, "frames", "0 after the header",
-                                       "the message has too many frames", "%zu", n);
+                  : mscope_refusal_set(why, MSCOPE_EPROTO, "parts", "0 after the header",
+                                       "the message has too many parts", "%zu", n);
 }
 
 static void detach_all(mscope_engine *e, uint64_t session)
@@ -161,7 +161,7 @@ static void detach_all(mscope_engine *e, uint64_t session)
             mscope_shadow_detach(e, &e->shadows[i]);
 }
 
-static int on_hello(mscope_engine *e, const mscope_header *h, const mscope_frame *f, size_t n, uint64_t now_ns,
+static int on_hello(mscope_engine *e, const mscope_header *h, const mscope_part *f, size_t n, uint64_t now_ns,
                     mscope_refusal *why, mscope_answer *out)
 {
     mscope_session *ses = mscope_session_find(e, h->session);
@@ -170,7 +170,7 @@ static int on_hello(mscope_engine *e, const mscope_header *h, const mscope_frame
     int err = 0;
 
     if (n != 1)
-        return mscope_refusal_set(why, MSCOPE_EPROTO, "frames", "1 after the header", "HELLO is a header and a map",
+        return mscope_refusal_set(why, MSCOPE_EPROTO, "parts", "1 after the header", "HELLO is a header and a map",
                                   "%zu", n);
     err = mscope_hello_decode(f[0].at, f[0].len, &hello, why);
     if (!err && ses == NULL && (ses = session_new(e, now_ns, why)) == NULL)
@@ -214,14 +214,14 @@ static int on_save(mscope_engine *e, mscope_refusal *why)
 
 /* The contents of a message whose turn it is. */
 static int dispatch(mscope_engine *e, mscope_session *ses, mscope_shadow *s, const mscope_header *h,
-                    const mscope_frame *f, size_t n, mscope_refusal *why)
+                    const mscope_part *f, size_t n, mscope_refusal *why)
 {
     int err;
 
     switch (h->kind) {
     case MSCOPE_BYE:
     case MSCOPE_SAVE:
-        err = no_frames(n, why);
+        err = no_parts(n, why);
         if (!err && h->kind == MSCOPE_SAVE)
             err = on_save(e, why);
         else if (!err)
@@ -263,71 +263,71 @@ static int check_session(const mscope_header *h, const mscope_session *ses, msco
                               "%llu", (unsigned long long)h->seq);
 }
 
-/* -- lanes ------------------------------------------------------------------------------------ */
+/* -- shm ------------------------------------------------------------------------------------ */
 
-/* A lane that is not there, like a session that is not, leaves the message undone: the client sends it another way. */
-static int find_lane(const mscope_engine *e, const mscope_header *h, const mscope_lane_where *w, const mscope_lane **out,
+/* A shm that is not there, like a session that is not, leaves the message undone: the client sends it another way. */
+static int find_shm(const mscope_engine *e, const mscope_header *h, const mscope_shm_descriptor *w, const mscope_shm_map **out,
                      mscope_refusal *why)
 {
-    for (unsigned i = 0; i < MSCOPE_LANE_PLACES; i++) {
-        *out = &e->lanes[i];
-        if ((*out)->at != NULL && (*out)->session == h->session && (*out)->id == w->lane)
+    for (unsigned i = 0; i < MSCOPE_SHM_PLACES; i++) {
+        *out = &e->shm[i];
+        if ((*out)->at != NULL && (*out)->session == h->session && (*out)->id == w->shm)
             return 0;
     }
-    return mscope_refusal_set(why, MSCOPE_ESTATE, "lane", "a lane this session has open",
-                              "this daemon does not have the lane: send the bodies themselves", "%llu",
-                              (unsigned long long)w->lane);
+    return mscope_refusal_set(why, MSCOPE_ESTATE, "shm", "a shm this session has open",
+                              "this daemon does not have the shm: send the bodies themselves", "%llu",
+                              (unsigned long long)w->shm);
 }
 
-/* The bodies in the lane stand in for the frames they would have been. */
-static int from_lane(mscope_engine *e, const mscope_lane *lane, const mscope_lane_where *w,
-                     mscope_frame f[MSCOPE_LANE_PARTS], mscope_refusal *why)
+/* The bodies in the shm stand in for the parts they would have been. */
+static int from_shm(mscope_engine *e, const mscope_shm_map *shm, const mscope_shm_descriptor *w,
+                     mscope_part f[MSCOPE_SHM_PARTS], mscope_refusal *why)
 {
-    int err = mscope_lane_where_check(w, lane->len, why);
+    int err = mscope_shm_descriptor_check(w, shm->len, why);
 
     for (unsigned i = 0; i < w->parts && !err; i++) {
-        f[i] = (mscope_frame){ lane->at + w->part[i].offset, (size_t)w->part[i].len };
+        f[i] = (mscope_part){ shm->at + w->part[i].offset, (size_t)w->part[i].len };
         e->count.bytes_in += w->part[i].len;
     }
     return err;
 }
 
-static void on_sequenced(mscope_engine *e, const mscope_header *h, int bad, const mscope_frame *f, size_t n,
+static void on_sequenced(mscope_engine *e, const mscope_header *h, int bad, const mscope_part *f, size_t n,
                          uint64_t now_ns, mscope_refusal *why, mscope_answer *out)
 {
     mscope_session *ses = mscope_session_find(e, h->session);
     mscope_shadow *s = mscope_shadow_find(e, h->session, h->table);
-    const int lane = !bad && (h->flags & MSCOPE_FLAG_LANE) != 0;
-    const mscope_lane *from = NULL;
-    mscope_lane_where where = { 0 };
-    mscope_frame bodies[MSCOPE_LANE_PARTS];
+    const int shm = !bad && (h->flags & MSCOPE_FLAG_SHM) != 0;
+    const mscope_shm_map *from = NULL;
+    mscope_shm_descriptor where = { 0 };
+    mscope_part bodies[MSCOPE_SHM_PARTS];
     int err = check_session(h, ses, why);
 
     if (ses != NULL)
         ses->heard_ns = now_ns;
-    if (!err && lane && h->seq == ses->next) {
-        bad = n == 1 ? mscope_lane_where_decode(f[0].at, f[0].len, &where, why)
-                     : mscope_refusal_set(why, MSCOPE_EPROTO, "frames", "1 after the header",
-                                          "a message through a lane is a header and a descriptor", "%zu", n);
+    if (!err && shm && h->seq == ses->next) {
+        bad = n == 1 ? mscope_shm_descriptor_decode(f[0].at, f[0].len, &where, why)
+                     : mscope_refusal_set(why, MSCOPE_EPROTO, "parts", "1 after the header",
+                                          "a message through a shm is a header and a descriptor", "%zu", n);
         if (!bad)
-            err = find_lane(e, h, &where, &from, why);
+            err = find_shm(e, h, &where, &from, why);
     }
     if (err) {
         answer_error(e, s, h, why, out);
         return;
     }
     if (h->seq < ses->next) {
-        e->count.frames_duplicate++;
+        e->count.messages_duplicate++;
         answer_ack(e, ses, s, h, out);
         return;
     }
     if (s != NULL)
         s->heard_ns = now_ns;
-    if (lane && !bad)
-        bad = from_lane(e, from, &where, bodies, why);
-    err = bad ? bad : dispatch(e, ses, s, h, lane ? bodies : f, lane ? where.parts : n, why);
+    if (shm && !bad)
+        bad = from_shm(e, from, &where, bodies, why);
+    err = bad ? bad : dispatch(e, ses, s, h, shm ? bodies : f, shm ? where.parts : n, why);
     if (s != NULL && !err && h->count > 0 && (h->kind == MSCOPE_STEP || h->kind == MSCOPE_PROBE))
-        s->lane = lane ? 2 : 1;
+        s->shm = shm ? 2 : 1;
     ses->next++;
     if (err)
         answer_error(e, s, h, why, out);
@@ -337,20 +337,20 @@ static void on_sequenced(mscope_engine *e, const mscope_header *h, int bad, cons
         mscope_publish_table(e, s, 1);
 }
 
-void mscope_engine_message(mscope_engine *e, const mscope_frame *frames, size_t n, uint64_t now_ns, mscope_answer *out)
+void mscope_engine_message(mscope_engine *e, const mscope_part *parts, size_t n, uint64_t now_ns, mscope_answer *out)
 {
     mscope_header h = { 0 };
     mscope_refusal why = { 0 };
     int bad;
 
     out->n = 0;
-    e->count.frames_in++;
-    for (size_t i = 0; i < n && i < MSCOPE_FRAMES; i++)
-        e->count.bytes_in += frames[i].len;
+    e->count.messages_in++;
+    for (size_t i = 0; i < n && i < MSCOPE_MESSAGE_PARTS; i++)
+        e->count.bytes_in += parts[i].len;
     if (n == 0)
-        bad = mscope_refusal_set(&why, MSCOPE_EPROTO, "header", "64 bytes", "an empty message", "no frame");
+        bad = mscope_refusal_set(&why, MSCOPE_EPROTO, "header", "64 bytes", "an empty message", "no part");
     else
-        bad = mscope_header_read(frames[0].at, frames[0].len, &h, &why);
+        bad = mscope_header_read(parts[0].at, parts[0].len, &h, &why);
     if (bad) {
         answer_error(e, NULL, &h, &why, out);
         return;
@@ -361,9 +361,9 @@ void mscope_engine_message(mscope_engine *e, const mscope_frame *frames, size_t 
         return;
     }
     if (h.kind == MSCOPE_HELLO) {
-        if (on_hello(e, &h, frames + 1, n - 1, now_ns, &why, out))
+        if (on_hello(e, &h, parts + 1, n - 1, now_ns, &why, out))
             answer_error(e, NULL, &h, &why, out);
         return;
     }
-    on_sequenced(e, &h, bad, frames + 1, n - 1, now_ns, &why, out);
+    on_sequenced(e, &h, bad, parts + 1, n - 1, now_ns, &why, out);
 }

@@ -1,6 +1,6 @@
 /* engine.h - sessions, tables and the rules of protocol/README.md, without sockets, clock or heap
  *
- * One thread calls everything here. A message comes in as frames, answers go out as headers and bodies, records go
+ * One thread calls everything here. A message comes in as parts, answers go out as headers and bodies, records go
  * into the ring. Time is handed in. Memory for a table is mapped when a HELLO creates it; nothing else is.
  *
  *   engine.c   sessions, sequence numbers, dispatch        steps.c    STEP, PROBE, REFERENCE, SYNC into the core
@@ -14,20 +14,20 @@
 #include "ring.h"
 
 #define MSCOPE_SESSIONS 256
-#define MSCOPE_LANE_PLACES 64
-#define MSCOPE_FRAMES 8              /* most frames of a message that are looked at              */
+#define MSCOPE_SHM_PLACES 64
+#define MSCOPE_MESSAGE_PARTS 8              /* most parts of a message that are looked at              */
 
 typedef struct mscope_engine_config {
     uint32_t max_tables, history;
     uint64_t max_bytes;              /* memory for all tables                                    */
-    uint64_t max_frame;              /* bytes of the largest frame a table may need              */
-    uint64_t credit_frames, credit_bytes;
+    uint64_t max_part;              /* bytes of the largest part a table may need              */
+    uint64_t credit_messages, credit_bytes;
     uint64_t takeover_ns;
     uint64_t interval_steps;         /* publish a table every so many steps; 0: by time alone    */
     double interval;                 /* seconds, for the daemon record                           */
     const char *kernel;              /* NULL: the widest                                         */
     int can_save;                    /* a state file was named                                   */
-    int lane;                        /* lanes are offered: WELCOME says so                       */
+    int shm;                        /* shm are offered: WELCOME says so                       */
     mscope_parallel parallel;        /* threads for the steps of every table; run NULL: none     */
     int prefault;                    /* write a new table once, so that no step meets a missing page */
     const char *map_dir;             /* where tables above map_above bytes live as files; NULL: nowhere */
@@ -60,7 +60,7 @@ typedef struct mscope_shadow {       /* the daemon's copy of one trainer's table
     uint32_t handle;
     int attached;
     uint64_t heard_ns;               /* last message of its owner about it, or when it was restored */
-    /* memory, mapped once: the core's block, then scratch for decoded frames */
+    /* memory, mapped once: the core's block, then scratch for decoded parts */
     void *mem;
     size_t mem_len;
     mscope_map_file map;
@@ -74,7 +74,7 @@ typedef struct mscope_shadow {       /* the daemon's copy of one trainer's table
     uint32_t referenced;             /* rows 0 .. referenced-1 have their reference              */
     mscope_step last;                /* schedule of the last STEP                                */
     int stepped, probed;             /* a STEP, a PROBE was taken                                */
-    int lane;                        /* how the last of them came: 0 none, 1 ZeroMQ, 2 shared memory */
+    int shm;                        /* how the last of them came: 0 none, 1 ZeroMQ, 2 shared memory */
     uint64_t lost, refused, syncs;
     /* publication */
     uint64_t published;              /* step of the last regular record                          */
@@ -86,15 +86,15 @@ typedef struct mscope_shadow {       /* the daemon's copy of one trainer's table
     mscope_meter meter;
 } mscope_shadow;
 
-typedef struct mscope_lane {         /* a trainer's ring, mapped for reading; lanes.c fills it    */
+typedef struct mscope_shm_map {         /* a trainer's ring, mapped for reading; shm.c fills it    */
     int used, fd;                    /* the connection it came over                              */
     uint64_t session, id, since_ns;
     const uint8_t *at;               /* NULL: no offer was taken yet. The trainer writes there whenever it likes */
     size_t len;
-} mscope_lane;
+} mscope_shm_map;
 
 typedef struct mscope_counters {
-    uint64_t frames_in, bytes_in, steps_applied, frames_refused, frames_duplicate, lost_frames, state_saves;
+    uint64_t messages_in, bytes_in, steps_applied, messages_refused, messages_duplicate, lost_steps, state_saves;
 } mscope_counters;
 
 typedef struct mscope_extreme {      /* the largest of some times, of this window and ever      */
@@ -116,7 +116,7 @@ typedef struct mscope_engine {
     mscope_outside *outside;
     uint64_t epoch, start_ns;
     mscope_session sessions[MSCOPE_SESSIONS];
-    mscope_lane lanes[MSCOPE_LANE_PLACES];
+    mscope_shm_map shm[MSCOPE_SHM_PLACES];
     mscope_shadow *shadows;          /* cfg.max_tables                                           */
     uint64_t bytes;                  /* mapped for tables                                        */
     mscope_counters count;
@@ -131,15 +131,15 @@ typedef struct mscope_engine {
     int save_wanted;
 } mscope_engine;
 
-typedef struct mscope_frame {
+typedef struct mscope_part {
     const uint8_t *at;
     size_t len;
-} mscope_frame;
+} mscope_part;
 
 typedef struct mscope_reply {
     mscope_header header;
     uint8_t body[MSCOPE_HELLO_MAX];
-    size_t body_len;                 /* 0: no body frame                                         */
+    size_t body_len;                 /* 0: no body part                                         */
 } mscope_reply;
 
 typedef struct mscope_answer {
@@ -154,9 +154,9 @@ void mscope_engine_init(mscope_engine *e, const mscope_engine_config *cfg, mscop
 int mscope_engine_fini(mscope_engine *e);
 
 /* mscope_engine_message - one multipart message in, none to two answers out
- * Shape    frames[n]; n counts every frame of the message, of which min(n, MSCOPE_FRAMES) are given
+ * Shape    parts[n]; n counts every part of the message, of which min(n, MSCOPE_MESSAGE_PARTS) are given
  * Cost     no allocation but for a HELLO that creates a table                                                  */
-void mscope_engine_message(mscope_engine *e, const mscope_frame *frames, size_t n, uint64_t now_ns,
+void mscope_engine_message(mscope_engine *e, const mscope_part *parts, size_t n, uint64_t now_ns,
                            mscope_answer *out);
 
 /* mscope_engine_slept - the whole daemon stood still for so long (SIGSTOP, suspend): nobody was silent meanwhile */
@@ -222,15 +222,15 @@ void mscope_shadow_detach(mscope_engine *e, mscope_shadow *s);
 /* mscope_shadow_inexact - note lost steps; the shadow is wrong until SYNC heals it */
 void mscope_shadow_inexact(mscope_engine *e, mscope_shadow *s, uint64_t lost);
 
-/* One message of that kind for table s; frames after the header. 0, or a refusal and the table as it was. */
+/* One message of that kind for table s; parts after the header. 0, or a refusal and the table as it was. */
 MSCOPE_MUST_CHECK int mscope_step_apply(mscope_engine *e, mscope_shadow *s, const mscope_header *h,
-                                        const mscope_frame *f, size_t n, mscope_refusal *why);
-MSCOPE_MUST_CHECK int mscope_probe_apply(mscope_shadow *s, const mscope_header *h, const mscope_frame *f, size_t n,
+                                        const mscope_part *f, size_t n, mscope_refusal *why);
+MSCOPE_MUST_CHECK int mscope_probe_apply(mscope_shadow *s, const mscope_header *h, const mscope_part *f, size_t n,
                                          mscope_refusal *why);
-MSCOPE_MUST_CHECK int mscope_reference_apply(mscope_shadow *s, const mscope_header *h, const mscope_frame *f,
+MSCOPE_MUST_CHECK int mscope_reference_apply(mscope_shadow *s, const mscope_header *h, const mscope_part *f,
                                              size_t n, mscope_refusal *why);
 MSCOPE_MUST_CHECK int mscope_sync_apply(mscope_engine *e, mscope_shadow *s, const mscope_header *h,
-                                        const mscope_frame *f, size_t n, mscope_refusal *why);
+                                        const mscope_part *f, size_t n, mscope_refusal *why);
 
 /* mscope_shadow_publish - records of one table, of its totals as they stand; regular ones also close its window */
 void mscope_shadow_publish(mscope_engine *e, mscope_shadow *s, int regular);

@@ -1,7 +1,7 @@
 /* entries.c - see entries.h
  *
  * What lies as the core wants it (little-endian, aligned, of the state's own type) is checked and applied where it
- * lies in the message. Bodies in a lane are memory the trainer can still write: each byte is read once, into
+ * lies in the message. Bodies in a shm are memory the trainer can still write: each byte is read once, into
  * scratch of ours, and checked there, so nothing can change between the check and its use. Gradients are checked by the
  * core, before anything moves.                                                                                */
 #include "entries.h"
@@ -27,7 +27,7 @@ int mscope_core_refusal(const mscope_shadow *s, int code, mscope_refusal *why)
                               "%.17g at %zu", f->value, f->at);
 }
 
-/* -- frames ----------------------------------------------------------------------------------- */
+/* -- parts ----------------------------------------------------------------------------------- */
 
 int mscope_take(mscope_cursor *c, const char *field, uint64_t want, const uint8_t **at)
 {
@@ -35,10 +35,10 @@ int mscope_take(mscope_cursor *c, const char *field, uint64_t want, const uint8_
 
     (void)snprintf(range, sizeof range, "%llu bytes", (unsigned long long)want);
     if (c->used == c->n)
-        return mscope_refusal_set(c->why, MSCOPE_EPROTO, field, range, "the message has too few frames",
-                                  "missing frame");
+        return mscope_refusal_set(c->why, MSCOPE_EPROTO, field, range, "the message has too few parts",
+                                  "missing part");
     if (c->f[c->used].len != want)
-        return mscope_refusal_set(c->why, MSCOPE_EPROTO, field, range, "a frame of another length than the header says",
+        return mscope_refusal_set(c->why, MSCOPE_EPROTO, field, range, "a part of another length than the header says",
                                   "%zu bytes", c->f[c->used].len);
     *at = c->f[c->used++].at;
     return 0;
@@ -51,7 +51,7 @@ int mscope_take_end(const mscope_cursor *c)
     if (c->used == c->n)
         return 0;
     (void)snprintf(range, sizeof range, "%zu after the header", c->used);
-    return mscope_refusal_set(c->why, MSCOPE_EPROTO, "frames", range, "the message has too many frames", "%zu", c->n);
+    return mscope_refusal_set(c->why, MSCOPE_EPROTO, "parts", range, "the message has too many parts", "%zu", c->n);
 }
 
 int mscope_check_type(const mscope_shadow *s, const mscope_header *h, mscope_refusal *why)
@@ -62,7 +62,7 @@ int mscope_check_type(const mscope_shadow *s, const mscope_header *h, mscope_ref
                               "4 (float64)");
 }
 
-/* Branch-free, in fixed pieces the compiler turns into lanes: an exponent of all ones is a NaN or an infinity. */
+/* Branch-free, in fixed pieces the compiler turns into shm: an exponent of all ones is a NaN or an infinity. */
 static uint32_t bad_f32(const float *x, size_t n)
 {
     uint32_t bad[16] = { 0 }, any = 0, u[16];
@@ -128,7 +128,7 @@ static void copy_values(const mscope_shadow *s, const mscope_header *h, const ui
 
 static int usable_in_place(const uint8_t *at, const mscope_header *h, size_t size)
 {
-    return LITTLE && !(h->flags & MSCOPE_FLAG_LANE) && (uintptr_t)at % size == 0;
+    return LITTLE && !(h->flags & MSCOPE_FLAG_SHM) && (uintptr_t)at % size == 0;
 }
 
 static int refuse_index(const mscope_shadow *s, uint64_t v, size_t at, mscope_refusal *why)
@@ -195,7 +195,7 @@ int mscope_entries_in(mscope_shadow *s, const mscope_header *h, mscope_cursor *c
         out->values = val;
     if (size == 8 && any_bad(out->values, n, 1))
         return refuse_value(s, "values", out->values, 0, 1, c->why);
-    err = mscope_apply_check(s->core, out->rows, out->values, h->count);     /* squares that the apply will want */
+    err = mscope_table_apply_check(s->core, out->rows, out->values, h->count);     /* squares that the apply will want */
     if (err == MSCOPE_ENONFINITE && size == 4)
         return refuse_value(s, "values", out->values, 0, 0, c->why);
     return err ? mscope_core_refusal(s, err, c->why) : 0;

@@ -1,16 +1,16 @@
-/* entries.h - the frames of a message, looked at once: lengths, indices, counts, values (private to engine and steps) */
+/* entries.h - the parts of a message, looked at once: lengths, indices, counts, values (private to engine and steps) */
 #ifndef MSCOPE_DAEMON_ENTRIES_H
 #define MSCOPE_DAEMON_ENTRIES_H
 
 #include "engine.h"
 
-typedef struct mscope_cursor {       /* frames of a message, taken in order                       */
-    const mscope_frame *f;
+typedef struct mscope_cursor {       /* parts of a message, taken in order                       */
+    const mscope_part *f;
     size_t n, used;
     mscope_refusal *why;
 } mscope_cursor;
 
-/* What mscope_apply is handed: in the message, valid as long as it, or in the shadow's scratch. */
+/* What mscope_table_apply is handed: in the message, valid as long as it, or in the shadow's scratch. */
 typedef struct mscope_entries {
     const uint32_t *rows;
     const void *values;
@@ -19,10 +19,10 @@ typedef struct mscope_entries {
 
 /* Each returns 0, or a code with *why filled and the table as it was. Cost O(bytes), no allocation.
  * mscope_core_refusal  what the core refused with `code`, in words
- * mscope_take      the next frame, which must be `want` bytes long
- * mscope_take_end  no frame is left
+ * mscope_take      the next part, which must be `want` bytes long
+ * mscope_take_end  no part is left
  * mscope_entries_in  indices and values of STEP or PROBE: in range, finite and at most 1e145 in size
- * mscope_values_in   n values from position `first` of a SYNC or REFERENCE frame, decoded to float64 or float32    */
+ * mscope_values_in   n values from position `first` of a SYNC or REFERENCE part, decoded to float64 or float32    */
 int mscope_core_refusal(const mscope_shadow *s, int code, mscope_refusal *why);
 MSCOPE_MUST_CHECK int mscope_take(mscope_cursor *c, const char *field, uint64_t want, const uint8_t **at);
 MSCOPE_MUST_CHECK int mscope_take_end(const mscope_cursor *c);

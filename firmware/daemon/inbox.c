@@ -8,7 +8,7 @@
 #include <zmq.h>
 
 enum {
-    HOLD_FRAMES = 16,                /* most frames one ACK stands for, ..                        */
+    HOLD_FRAMES = 16,                /* most parts one ACK stands for, ..                        */
     HOLD_BYTES = 1 << 20,            /* .. and bytes, so that a trainer's credit does not run dry */
     HOLD_NS = 1000000                /* longest an ACK waits while messages are being applied     */
 };
@@ -60,7 +60,7 @@ void mscope_inbox_release(mscope_inbox *in)
     for (unsigned i = 0; i < in->holds; i++)
         send_reply(in, &in->held[i].to, &in->held[i].ack, NULL, 0);
     in->holds = 0;
-    in->held_frames = in->held_bytes = 0;
+    in->held_messages = in->held_bytes = 0;
 }
 
 static void hold(mscope_inbox *in, const mscope_peer *to, const mscope_header *ack, uint64_t bytes)
@@ -82,9 +82,9 @@ static void hold(mscope_inbox *in, const mscope_peer *to, const mscope_header *a
         in->holds++;
     }
     in->held[i].ack = *ack;
-    in->held_frames++;
+    in->held_messages++;
     in->held_bytes += bytes;
-    if (in->held_frames >= HOLD_FRAMES || in->held_bytes >= HOLD_BYTES || clock_ns() - in->held_ns >= HOLD_NS)
+    if (in->held_messages >= HOLD_FRAMES || in->held_bytes >= HOLD_BYTES || clock_ns() - in->held_ns >= HOLD_NS)
         mscope_inbox_release(in);
 }
 
@@ -101,12 +101,12 @@ static void reply(mscope_inbox *in, const mscope_peer *to, const mscope_answer *
 
 /* -- messages --------------------------------------------------------------------------------- */
 
-/* One multipart message; 0 when none waits. Frames beyond MSCOPE_FRAMES are counted and let go. The bodies are handed
+/* One multipart message; 0 when none waits. Parts beyond MSCOPE_MESSAGE_PARTS are counted and let go. The bodies are handed
  * on where ZeroMQ put them, and freed when the engine is done with them. */
 int mscope_inbox_one(mscope_inbox *in, uint64_t now_ns)
 {
-    zmq_msg_t msg[MSCOPE_FRAMES], more_than;
-    mscope_frame frames[MSCOPE_FRAMES] = { { NULL, 0 } };
+    zmq_msg_t msg[MSCOPE_MESSAGE_PARTS], more_than;
+    mscope_part parts[MSCOPE_MESSAGE_PARTS] = { { NULL, 0 } };
     mscope_answer answer;
     mscope_peer from;
     uint64_t bytes = in->engine->count.bytes_in;
@@ -117,18 +117,18 @@ int mscope_inbox_one(mscope_inbox *in, uint64_t now_ns)
         return 0;
     from.len = (size_t)len < sizeof from.id ? (size_t)len : sizeof from.id;
     while (zmq_getsockopt(in->router, ZMQ_RCVMORE, &more, &size) == 0 && more) {
-        zmq_msg_t *m = n < MSCOPE_FRAMES ? &msg[n] : &more_than;
+        zmq_msg_t *m = n < MSCOPE_MESSAGE_PARTS ? &msg[n] : &more_than;
         (void)zmq_msg_init(m);
         (void)zmq_msg_recv(m, in->router, ZMQ_DONTWAIT);
         if (m == &more_than)
             (void)zmq_msg_close(m);
         else
-            frames[n] = (mscope_frame){ zmq_msg_data(m), zmq_msg_size(m) };
+            parts[n] = (mscope_part){ zmq_msg_data(m), zmq_msg_size(m) };
         n++;
     }
-    mscope_engine_message(in->engine, frames, n, now_ns, &answer);
+    mscope_engine_message(in->engine, parts, n, now_ns, &answer);
     reply(in, &from, &answer, in->engine->count.bytes_in - bytes);
-    for (size_t i = 0; i < n && i < MSCOPE_FRAMES; i++)
+    for (size_t i = 0; i < n && i < MSCOPE_MESSAGE_PARTS; i++)
         (void)zmq_msg_close(&msg[i]);
     return 1;
 }

@@ -22,7 +22,7 @@ typedef struct mscope_inbox {
         mscope_header ack;
     } held[MSCOPE_INBOX_HELD];       /* ACKs not sent yet, oldest first                           */
     unsigned holds;
-    uint64_t held_frames, held_bytes, held_ns;   /* what they acknowledge, and since when         */
+    uint64_t held_messages, held_bytes, held_ns;   /* what they acknowledge, and since when         */
 } mscope_inbox;
 
 void mscope_inbox_init(mscope_inbox *in, mscope_engine *engine, void *router);

@@ -188,7 +188,7 @@ static uint64_t tick(mscope_ingest *in, uint64_t deadline, uint64_t period, uint
 {
     mscope_publish_begin(in->engine, now, deadline,
                          in->options->interval > 0 ? MSCOPE_PUBLISH_MOVED : MSCOPE_PUBLISH_CHANGED);
-    mscope_lanes_sweep(in->lanes);
+    mscope_shm_server_sweep(in->shm);
     return deadline + ((now - deadline) / period + 1) * period;
 }
 
@@ -214,7 +214,7 @@ void mscope_ingest_run(mscope_ingest *in)
     zmq_pollitem_t items[5] = { { .socket = in->inbox->router, .events = ZMQ_POLLIN },
                                 { .fd = in->signal_fd, .events = ZMQ_POLLIN },
                                 { .fd = in->saver->done_fd, .events = ZMQ_POLLIN },
-                                { .fd = in->lanes->epoll, .events = ZMQ_POLLIN },
+                                { .fd = in->shm->epoll, .events = ZMQ_POLLIN },
                                 { .fd = timer, .events = ZMQ_POLLIN } };
 
     for (;;) {
@@ -236,7 +236,7 @@ void mscope_ingest_run(mscope_ingest *in)
             break;
         (void)drain(in, &now, deadline);
         if (items[3].revents & ZMQ_POLLIN)   /* after what a leaving trainer has sent */
-            mscope_lanes_serve(in->lanes, now);
+            mscope_shm_server_serve(in->shm, now);
         looked = mscope_clock_ns();
         if (in->saver->path != NULL) {
             end_save(in);

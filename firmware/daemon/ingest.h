@@ -4,7 +4,7 @@
 
 #include "engine.h"
 #include "inbox.h"
-#include "lanes.h"
+#include "shm.h"
 #include "options.h"
 #include "store.h"
 
@@ -13,7 +13,7 @@ typedef struct mscope_ingest {
     mscope_saver *saver;             /* path NULL: no state file                    */
     const mscope_options *options;
     mscope_inbox *inbox;
-    mscope_lanes *lanes;
+    mscope_shm_server *shm;
     int signal_fd;
     int wake_fd;                     /* eventfd of the publisher                    */
 } mscope_ingest;

@@ -33,7 +33,7 @@ typedef struct daemon_memory {
     mscope_saver saver;
     mscope_log_queue log;
     mscope_inbox inbox;
-    mscope_lanes lanes;
+    mscope_shm_server shm;
     mscope_ring ring;
     mscope_outside outside;
     mscope_workers *workers;         /* NULL: --threads 1 */
@@ -91,8 +91,8 @@ static mscope_engine_config engine_config(const mscope_options *o)
         .max_tables = (uint32_t)o->max_tables,
         .history = (uint32_t)o->history,
         .max_bytes = o->max_bytes,
-        .max_frame = o->max_frame,
-        .credit_frames = o->credit_frames,
+        .max_part = o->max_part,
+        .credit_messages = o->credit_messages,
         .credit_bytes = o->credit_bytes,
         .takeover_ns = (uint64_t)(o->takeover * 1e9),
         .interval_steps = o->interval_steps,
@@ -208,11 +208,11 @@ static void stop_thread(pthread_t thread, _Atomic int *stop, int fd)
 
 static int run(daemon_memory *d, const mscope_options *o, mscope_sockets *sockets, int signal_fd)
 {
-    mscope_ingest in = { &d->engine, &d->saver, o, &d->inbox, &d->lanes, signal_fd, d->publisher.wake_fd };
+    mscope_ingest in = { &d->engine, &d->saver, o, &d->inbox, &d->shm, signal_fd, d->publisher.wake_fd };
     pthread_t publisher, saver;
 
     mscope_inbox_init(&d->inbox, &d->engine, sockets->ingest);
-    if (mscope_lanes_init(&d->lanes, &d->engine, sockets->lane) != 0)
+    if (mscope_shm_server_init(&d->shm, &d->engine, sockets->shm) != 0)
         mscope_log(MSCOPE_LOG_WARN, "main", "no shared memory with trainers: %s", strerror(errno));
     d->publisher.xpub = sockets->telemetry;
     d->publisher.replay.socket = sockets->replay;
@@ -228,7 +228,7 @@ static int run(daemon_memory *d, const mscope_options *o, mscope_sockets *socket
     mscope_log_hand_over(&d->log);
     mscope_ingest_run(&in);
     mscope_log_hand_over(NULL);
-    mscope_lanes_fini(&d->lanes);
+    mscope_shm_server_fini(&d->shm);
     stop_thread(saver, &d->saver.stop, d->saver.work_fd);
     stop_thread(publisher, &d->publisher.stop, d->publisher.wake_fd);
     return save_last(d);

@@ -43,9 +43,9 @@ static const option options[] = {
     { "kernel", TEXT, AT(kernel), 0, 0, "NAME", "compute kernel: ref, v128, v256, v512 (the best usable)" },
     { "max-tables", COUNT, AT(max_tables), 1, 1024, "N", "most tables at once (64)" },
     { "max-bytes", BYTES, AT(max_bytes), 1048576, 1e15, "BYTES", "memory for all tables (4G)" },
-    { "max-frame", BYTES, AT(max_frame), 4096, 4294967296.0, "BYTES", "largest frame taken from a trainer (256M)" },
+    { "max-part", BYTES, AT(max_part), 4096, 4294967296.0, "BYTES", "largest part taken from a trainer (256M)" },
     { "takeover", REAL, AT(takeover), 0, 86400, "SECONDS", "silence after which another trainer may take a table (10)" },
-    { "credit-frames", COUNT, AT(credit_frames), 1, 65536, "N", "frames a trainer may have unacknowledged (64)" },
+    { "credit-messages", COUNT, AT(credit_messages), 1, 65536, "N", "parts a trainer may have unacknowledged (64)" },
     { "credit-bytes", BYTES, AT(credit_bytes), 4096, 1e12, "BYTES", "bytes a trainer may have unacknowledged (64M)" },
     { "history", POWER, AT(history), 16, 16777216, "STEPS", "steps kept to catch silent rows up from; 0: 16384 (0)" },
     { "replay-bytes", BYTES, AT(replay_bytes), 65536, REPLAY_MOST, "BYTES", "telemetry kept for replay (32M)" },
@@ -255,7 +255,7 @@ int mscope_options_parse(mscope_options *out, int argc, char **argv)
     int status;
 
     *out = (mscope_options){ .interval = 0.2, .takeover = 10, .max_tables = 64, .max_bytes = UINT64_C(4) << 30,
-                             .max_frame = UINT64_C(256) << 20, .credit_frames = 64, .credit_bytes = UINT64_C(64) << 20,
+                             .max_part = UINT64_C(256) << 20, .credit_messages = 64, .credit_bytes = UINT64_C(64) << 20,
                              .replay_bytes = UINT64_C(32) << 20, .log_level = 2, .map_above = UINT64_C(256) << 20, .cpu = MSCOPE_ANY_CPU,
                              .threads = 1 };
     for (int i = 1; i < argc; i++) {

@@ -9,7 +9,7 @@
 typedef struct mscope_options {
     char ingest[256], telemetry[256], replay[256];
     double interval, takeover;               /* seconds                                         */
-    uint64_t interval_steps, max_tables, max_bytes, max_frame, credit_frames, credit_bytes, history, replay_bytes;
+    uint64_t interval_steps, max_tables, max_bytes, max_part, credit_messages, credit_bytes, history, replay_bytes;
     uint64_t map_above;
     const char *map_above_given;             /* as it was given; NULL: the default stands       */
     char map_dir[1024];

@@ -160,7 +160,7 @@ static void band_record(mscope_engine *e, const mscope_shadow *s, unsigned band,
     set_clocks(r);
     r->idle_share = b->idle_share;
     r->exact = s->exact && !s->hello.narrow;
-    r->lost_frames = s->lost;
+    r->lost_steps = s->lost;
     mscope_ring_commit(e->ring);
 }
 
@@ -211,7 +211,7 @@ static void table_record(mscope_engine *e, const mscope_shadow *s, const totals 
     (void)snprintf(r->form, sizeof r->form, "%s", s->hello.form == MSCOPE_FORM_EMA ? "ema" : "torch");
     (void)snprintf(r->state, sizeof r->state, "%s", states[s->hello.state]);
     (void)snprintf(r->kernel, sizeof r->kernel, "%s", mscope_table_kernel(s->core));
-    (void)snprintf(r->lane, sizeof r->lane, "%s", s->lane == 0 ? "none yet" : s->lane == 1 ? "zmq" : "shm");
+    (void)snprintf(r->transport, sizeof r->transport, "%s", s->shm == 0 ? "none yet" : s->shm == 1 ? "zmq" : "shm");
     r->batch = s->stepped ? s->last.batch : NAN;
     r->eta = k.eta;
     r->eps = s->stepped ? s->last.eps : NAN;
@@ -225,8 +225,8 @@ static void table_record(mscope_engine *e, const mscope_shadow *s, const totals 
     r->bands = t->bands;
     r->attached = s->attached;
     r->exact = s->exact && !s->hello.narrow;
-    r->lost_frames = s->lost;
-    r->refused_frames = s->refused;
+    r->lost_steps = s->lost;
+    r->refused_messages = s->refused;
     r->syncs = s->syncs;
     mscope_ring_commit(e->ring);
 }
@@ -321,12 +321,12 @@ void mscope_daemon_record(mscope_engine *e, uint64_t now_ns)
         r->tables += e->shadows[i].used != 0;
     for (unsigned i = 0; i < MSCOPE_SESSIONS; i++)
         r->sessions += e->sessions[i].id != 0 && !e->sessions[i].left;
-    r->frames_in = e->count.frames_in;
+    r->messages_in = e->count.messages_in;
     r->bytes_in = e->count.bytes_in;
     r->steps_applied = e->count.steps_applied;
-    r->frames_refused = e->count.frames_refused;
-    r->frames_duplicate = e->count.frames_duplicate;
-    r->lost_frames = e->count.lost_frames;
+    r->messages_refused = e->count.messages_refused;
+    r->messages_duplicate = e->count.messages_duplicate;
+    r->lost_steps = e->count.lost_steps;
     r->records_out = atomic_load_explicit(&e->outside->records_out, memory_order_relaxed);
     r->records_dropped = atomic_load_explicit(&e->ring->dropped, memory_order_relaxed) +
                          atomic_load_explicit(&e->outside->unsent, memory_order_relaxed);

@@ -81,7 +81,7 @@ int mscope_replay_busy(const mscope_replay *r)
     return 0;
 }
 
-/* 0 sent; 1 the peer's queue is full, try later; -1 the peer is gone. Only the first frame of a message can meet
+/* 0 sent; 1 the peer's queue is full, try later; -1 the peer is gone. Only the first part of a message can meet
  * a full queue. */
 static int answer(mscope_replay *r, const mscope_replay_job *j, uint64_t seq, const uint8_t *body, size_t len)
 {
@@ -147,7 +147,7 @@ static void refuse(mscope_replay *r, struct mscope_publisher *p, const mscope_re
     (void)answer(r, j, DONE, body, len > 0 ? (size_t)len : 0);
 }
 
-/* Frames after the routing id: up to 3 of interest, each cut to 256 bytes; *n counts them all. */
+/* Parts after the routing id: up to 3 of interest, each cut to 256 bytes; *n counts them all. */
 typedef struct request {
     uint8_t at[3][256];
     size_t len[3], n;
@@ -191,7 +191,7 @@ static int parse(mscope_replay_job *j, const request *q, struct mscope_publisher
         j->topic[q->len[first]] = '\0';
     }
     if (q->n != first + 2)
-        return mscope_refusal_set(why, MSCOPE_EPROTO, "frames", "2: topic, first sequence number",
+        return mscope_refusal_set(why, MSCOPE_EPROTO, "parts", "2: topic, first sequence number",
                                   "not a replay request", "%zu", q->n - first);
     if (q->len[first + 1] != 8)
         return mscope_refusal_set(why, MSCOPE_EPROTO, "seq", "8 bytes, big-endian", "not a sequence number", "%zu bytes",

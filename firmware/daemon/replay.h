@@ -17,7 +17,7 @@ struct mscope_publisher;
 struct mscope_outside;
 
 typedef struct mscope_replay_job {
-    int busy, envelope;                  /* envelope: the request had an empty first frame       */
+    int busy, envelope;                  /* envelope: the request had an empty first part       */
     uint8_t peer[MSCOPE_PEER_MAX];
     size_t peer_len;
     char topic[MSCOPE_TOPIC_MAX];

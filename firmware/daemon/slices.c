@@ -71,7 +71,7 @@ static void tell_refusals(mscope_engine *e, const mscope_shadow *s, mscope_meter
 {
     if (m->count == 0 || (m->told_ns != 0 && now_ns - m->told_ns < 1000000000u))
         return;
-    mscope_engine_alert(e, s, "refused", "%llu frames refused; last: %s is %s, expected %s",
+    mscope_engine_alert(e, s, "refused", "%llu parts refused; last: %s is %s, expected %s",
                         (unsigned long long)m->count, m->last.field, m->last.value, m->last.range);
     m->count = 0;
     m->told_ns = now_ns;

@@ -13,7 +13,7 @@
 
 #include <zmq.h>
 
-#include "protocol/lane.h"
+#include "protocol/shm.h"
 #include "log.h"
 
 static void *make(void *context, int type, int linger_ms)
@@ -29,36 +29,36 @@ static void *make(void *context, int type, int linger_ms)
     return s;
 }
 
-/* The lane's socket lies beside the ingest path, which is ours by now, so whatever socket is left there is stale. */
-static void open_lane(mscope_sockets *s, const mscope_options *o)
+/* The shm's socket lies beside the ingest path, which is ours by now, so whatever socket is left there is stale. */
+static void open_shm(mscope_sockets *s, const mscope_options *o)
 {
     struct sockaddr_un a = { .sun_family = AF_UNIX };
     struct stat st;
 
-    if (mscope_lane_path(o->ingest, s->lane_path, sizeof a.sun_path) != 0) {
+    if (mscope_shm_path(o->ingest, s->shm_path, sizeof a.sun_path) != 0) {
         mscope_log(MSCOPE_LOG_DEBUG, "main", "no shared memory with trainers: %s has no path, or too long a one", o->ingest);
         return;
     }
-    memcpy(a.sun_path, s->lane_path, strlen(s->lane_path) + 1);
-    if (lstat(s->lane_path, &st) == 0 && S_ISSOCK(st.st_mode))
-        (void)unlink(s->lane_path);
-    s->lane = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (s->lane >= 0 && bind(s->lane, (const struct sockaddr *)&a, sizeof a) == 0 && listen(s->lane, 64) == 0 &&
-        lstat(s->lane_path, &st) == 0) {
-        s->bound[3] = (mscope_bound){ s->lane_path, st.st_dev, st.st_ino };
+    memcpy(a.sun_path, s->shm_path, strlen(s->shm_path) + 1);
+    if (lstat(s->shm_path, &st) == 0 && S_ISSOCK(st.st_mode))
+        (void)unlink(s->shm_path);
+    s->shm = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (s->shm >= 0 && bind(s->shm, (const struct sockaddr *)&a, sizeof a) == 0 && listen(s->shm, 64) == 0 &&
+        lstat(s->shm_path, &st) == 0) {
+        s->bound[3] = (mscope_bound){ s->shm_path, st.st_dev, st.st_ino };
         return;
     }
-    mscope_log(MSCOPE_LOG_WARN, "main", "no shared memory with trainers: %s: %s", s->lane_path, strerror(errno));
-    if (s->lane >= 0)
-        (void)close(s->lane);
-    s->lane = -1;
+    mscope_log(MSCOPE_LOG_WARN, "main", "no shared memory with trainers: %s: %s", s->shm_path, strerror(errno));
+    if (s->shm >= 0)
+        (void)close(s->shm);
+    s->shm = -1;
 }
 
 /* Each limit ends the connection of a peer that passes it; protocol/README.md has them. */
 static void set_limits(const mscope_sockets *s, const mscope_options *o)
 {
     const int one = 1;
-    const int64_t largest = (int64_t)o->max_frame, small = 4096;
+    const int64_t largest = (int64_t)o->max_part, small = 4096;
 
     (void)zmq_setsockopt(s->ingest, ZMQ_MAXMSGSIZE, &largest, sizeof largest);
     (void)zmq_setsockopt(s->telemetry, ZMQ_MAXMSGSIZE, &small, sizeof small);
@@ -75,7 +75,7 @@ int mscope_sockets_open(mscope_sockets *s, const mscope_options *o)
     int err = 0;
 
     memset(s, 0, sizeof *s);
-    s->lane = -1;
+    s->shm = -1;
     for (int i = 0; i < 3 && !err; i++)
         err = mscope_bind_check(names[i], endpoints[i], why);
     if (err) {
@@ -102,7 +102,7 @@ int mscope_sockets_open(mscope_sockets *s, const mscope_options *o)
     if (err)
         mscope_sockets_close(s);
     else
-        open_lane(s, o);
+        open_shm(s, o);
     return err;
 }
 
@@ -110,8 +110,8 @@ void mscope_sockets_close(mscope_sockets *s)
 {
     for (int i = 0; i < 4; i++)
         mscope_bind_remove(&s->bound[i]);
-    if (s->lane >= 0)
-        (void)close(s->lane);
+    if (s->shm >= 0)
+        (void)close(s->shm);
     if (s->ingest != NULL)
         (void)zmq_close(s->ingest);
     if (s->telemetry != NULL)
@@ -121,5 +121,5 @@ void mscope_sockets_close(mscope_sockets *s)
     if (s->context != NULL)
         (void)zmq_ctx_term(s->context);
     memset(s, 0, sizeof *s);
-    s->lane = -1;
+    s->shm = -1;
 }

@@ -8,12 +8,12 @@
 
 typedef struct mscope_sockets {
     void *context, *ingest, *telemetry, *replay;
-    int lane;                           /* listening for shared memory beside an ipc ingest path, or -1 */
-    char lane_path[112];
+    int shm;                           /* listening for shared memory beside an ipc ingest path, or -1 */
+    char shm_path[112];
     mscope_bound bound[4];
 } mscope_sockets;
 
-/* mscope_sockets_open - bind ingest (ROUTER), telemetry (XPUB), replay (ROUTER) and the lane's socket; without the last,
+/* mscope_sockets_open - bind ingest (ROUTER), telemetry (XPUB), replay (ROUTER) and the shm's socket; without the last,
  * which is logged, trainers send everything through ZeroMQ
  * Owns     o must outlive it
  * Errors   MSCOPE_EBUSY somebody listens there already;  MSCOPE_EINVAL something else than a socket is there;

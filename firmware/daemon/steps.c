@@ -1,4 +1,4 @@
-/* steps.c - STEP, PROBE, REFERENCE and SYNC: frames checked whole, then handed to the core
+/* steps.c - STEP, PROBE, REFERENCE and SYNC: parts checked whole, then handed to the core
  *
  * The core cannot take a step back once it is open, so everything it could refuse is checked before anything
  * moves: lengths, indices, counts, and every value against MAGNITUDE, tighter than the core's own bound (entries.c). */
@@ -39,16 +39,16 @@ static int run_silent(mscope_shadow *s, const mscope_step *step, uint64_t lost, 
     uint64_t to = mscope_table_steps(s->core) + lost, run = lost > SILENT_MAX ? 1 : lost;
 
     for (uint64_t i = 0; i < run; i++) {
-        int err = mscope_step_begin(s->core, step);
+        int err = mscope_table_step_begin(s->core, step);
         if (!err)
-            err = mscope_step_end(s->core);
+            err = mscope_table_step_end(s->core);
         if (err)
             return mscope_core_refusal(s, err, why);
     }
     return run < lost && mscope_table_seek(s->core, to) ? mscope_core_refusal(s, MSCOPE_ESTATE, why) : 0;
 }
 
-int mscope_step_apply(mscope_engine *e, mscope_shadow *s, const mscope_header *h, const mscope_frame *f, size_t n,
+int mscope_step_apply(mscope_engine *e, mscope_shadow *s, const mscope_header *h, const mscope_part *f, size_t n,
                       mscope_refusal *why)
 {
     uint64_t done = mscope_table_steps(s->core);
@@ -75,15 +75,15 @@ int mscope_step_apply(mscope_engine *e, mscope_shadow *s, const mscope_header *h
             return err;
         mscope_shadow_inexact(e, s, h->step - done - 1);
     }
-    err = mscope_step_begin(s->core, &step);
+    err = mscope_table_step_begin(s->core, &step);
     if (err)
         return mscope_core_refusal(s, err, why);
-    err = mscope_apply(s->core, in.rows, in.values, in.counts, h->count);
+    err = mscope_table_apply(s->core, in.rows, in.values, in.counts, h->count);
     if (err) {                               /* checked above, so this is a fault of ours: say so, stay in step */
         err = mscope_core_refusal(s, err, why);
         mscope_shadow_inexact(e, s, 1);
     }
-    if (mscope_step_end(s->core))
+    if (mscope_table_step_end(s->core))
         mscope_shadow_inexact(e, s, 1);
     s->last = step;
     s->stepped = 1;
@@ -91,7 +91,7 @@ int mscope_step_apply(mscope_engine *e, mscope_shadow *s, const mscope_header *h
     return err;
 }
 
-int mscope_probe_apply(mscope_shadow *s, const mscope_header *h, const mscope_frame *f, size_t n, mscope_refusal *why)
+int mscope_probe_apply(mscope_shadow *s, const mscope_header *h, const mscope_part *f, size_t n, mscope_refusal *why)
 {
     uint64_t done = mscope_table_steps(s->core);
     mscope_cursor c = { f, n, 0, why };
@@ -104,7 +104,7 @@ int mscope_probe_apply(mscope_shadow *s, const mscope_header *h, const mscope_fr
         err = step_refusal(why, h->step, done + 1, "a probe belongs to the step that comes next");
     if (err)
         return err;
-    err = mscope_probe(s->core, in.rows, in.values, h->count);
+    err = mscope_table_probe(s->core, in.rows, in.values, h->count);
     if (err < 0)
         return mscope_core_refusal(s, err, why);
     s->probed = 1;
@@ -145,8 +145,8 @@ static int rows_in(mscope_shadow *s, const mscope_header *h, const uint8_t *thet
             err = mscope_values_in(s, h, "m", m, i * dim, k * dim, s->momenta, m64, why);
         if (err || !store)
             continue;
-        err = m != NULL ? mscope_rows_set(s->core, h->extra + i, k, s->values, s->momenta)
-                        : mscope_reference_set(s->core, h->extra + i, k, s->values);
+        err = m != NULL ? mscope_table_rows_set(s->core, h->extra + i, k, s->values, s->momenta)
+                        : mscope_table_reference_set(s->core, h->extra + i, k, s->values);
         if (err)
             err = mscope_core_refusal(s, err, why);
     }
@@ -164,7 +164,7 @@ static void cover(uint32_t *covered, const mscope_header *h)
         *covered = end;
 }
 
-int mscope_reference_apply(mscope_shadow *s, const mscope_header *h, const mscope_frame *f, size_t n,
+int mscope_reference_apply(mscope_shadow *s, const mscope_header *h, const mscope_part *f, size_t n,
                            mscope_refusal *why)
 {
     uint64_t done = mscope_table_steps(s->core);
@@ -193,7 +193,7 @@ int mscope_reference_apply(mscope_shadow *s, const mscope_header *h, const mscop
     return 0;
 }
 
-int mscope_sync_apply(mscope_engine *e, mscope_shadow *s, const mscope_header *h, const mscope_frame *f, size_t n,
+int mscope_sync_apply(mscope_engine *e, mscope_shadow *s, const mscope_header *h, const mscope_part *f, size_t n,
                       mscope_refusal *why)
 {
     uint64_t done = mscope_table_steps(s->core), bytes;

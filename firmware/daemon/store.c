@@ -53,7 +53,7 @@ static int put_table(const mscope_engine *e, mscope_shadow *s, writer *w)
 {
     int err = mscope_store_put_shadow(e, s, w);
 
-    return err ? err : mscope_snapshot_write(s->core, put_bytes, w);
+    return err ? err : mscope_table_snapshot_write(s->core, put_bytes, w);
 }
 
 static int put_state(mscope_engine *e, writer *w)
@@ -329,7 +329,7 @@ static int get_table(mscope_engine *e, mscope_shadow *at, source *src, uint64_t 
     mscope_store_get_shadow(src, &s, now_ns);
     s.hello.step = attached_at;
     *at = s;
-    err = mscope_snapshot_read(s.core, get_bytes, src);
+    err = mscope_table_snapshot_read(s.core, get_bytes, src);
     return err ? err : src->cut ? MSCOPE_EPROTO : 0;
 }
 

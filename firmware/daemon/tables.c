@@ -77,18 +77,18 @@ static layout layout_of(const mscope_hello *h, size_t core)
     return l;
 }
 
-static int check_frame(const mscope_engine *e, const mscope_hello *h, mscope_refusal *why)
+static int check_part(const mscope_engine *e, const mscope_hello *h, mscope_refusal *why)
 {
     uint64_t entry = (uint64_t)h->dim * (h->state == MSCOPE_STATE_F64 ? 8 : 4);
     char range[64];
 
     if (entry < 8)
         entry = 8;
-    if (h->capacity <= e->cfg.max_frame / entry)
+    if (h->capacity <= e->cfg.max_part / entry)
         return 0;
-    (void)snprintf(range, sizeof range, "1..%llu for this dim (--max-frame)",
-                   (unsigned long long)(e->cfg.max_frame / entry));
-    return mscope_refusal_set(why, MSCOPE_EINVAL, "capacity", range, "a full STEP would not fit one frame", "%u",
+    (void)snprintf(range, sizeof range, "1..%llu for this dim (--max-part)",
+                   (unsigned long long)(e->cfg.max_part / entry));
+    return mscope_refusal_set(why, MSCOPE_EINVAL, "capacity", range, "a full STEP would not fit one part", "%u",
                               h->capacity);
 }
 
@@ -167,7 +167,7 @@ int mscope_shadow_open(mscope_engine *e, mscope_shadow *s, const mscope_hello *h
     mscope_map_file file = { 0 };
     layout l = { 0 };
     char *mem;
-    int err = check_frame(e, hello, why);
+    int err = check_part(e, hello, why);
 
     if (!err)
         err = place(e, hello, credit, &l, why);
@@ -225,7 +225,7 @@ void mscope_shadow_detach(mscope_engine *e, mscope_shadow *s)
 void mscope_shadow_inexact(mscope_engine *e, mscope_shadow *s, uint64_t lost)
 {
     s->lost += lost;
-    e->count.lost_frames += lost;
+    e->count.lost_steps += lost;
     s->healed = 0;
     if (!s->exact)
         return;

@@ -151,7 +151,7 @@ static const char *take_line(const struct options *o, const char *line, mscope_v
     cJSON *from = cJSON_Parse(line);
     const cJSON *topic = cJSON_GetObjectItemCaseSensitive(from, "topic");
     const char *what = cJSON_IsString(topic) ? topic->valuestring : NULL, *wrong = NULL;
-    mscope_message m = { 0 };
+    mscope_telemetry m = { 0 };
 
     if (!cJSON_IsObject(from)) {
         wrong = "not a JSON object";

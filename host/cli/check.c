@@ -316,7 +316,7 @@ static void alerts_close(struct alerts *a)
         zmq_ctx_term(a->context);
 }
 
-/* Three frames as the daemon sends them: topic, sequence number, map. A slow reader loses, and sees that it did. */
+/* Three parts as the daemon sends them: topic, sequence number, map. A slow reader loses, and sees that it did. */
 static void publish(struct alerts *a, const mscope_rec_band *b, const mscope_verdict *v, const char *before)
 {
     mscope_record r = { .kind = MSCOPE_REC_ALERT };
@@ -353,7 +353,7 @@ static int follow(const struct options *o, mscope_feed *s, mscope_view *v, struc
 {
     mscope_listen l = listening(o);
     double start = mscope_listen_now_s();
-    mscope_message m;
+    mscope_telemetry m;
 
     while (!stop && !ferror(stdout) && (o->for_s == 0 || mscope_listen_now_s() - start < o->for_s)) {
         if (mscope_feed_next(s, &m, 50) != 0 || !mscope_listen_wants(&l, &m))

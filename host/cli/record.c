@@ -12,7 +12,7 @@
 
 #include "cli.h"
 #include "protocol/bind.h"
-#include "record/relay.h"
+#include "tape/relay.h"
 
 enum { EXIT_INCOMPLETE = 3 };
 #define BUFFER_BYTES (256ull << 20)
@@ -27,7 +27,7 @@ static void usage(FILE *to)
             "The trainer is never held up, whatever becomes of this program, its disk or the daemon.\n\n"
             "  --ingest ENDPOINT   where trainers connect (default: $MOMENTSCOPE_INGEST, else the daemon's usual place)\n"
             "  --forward ENDPOINT  where the daemon listens: messages pass byte for byte in both directions (without the\n"
-            "                      shared-memory lane), so the run is monitored as before. Without it trainers are answered\n"
+            "                      shared memory), so the run is monitored as before. Without it trainers are answered\n"
             "                      here and nothing is monitored\n"
             "  --tables A,B,..     write only the tables of these names (default: all). The others are passed on or answered\n"
             "                      just so, and count as nothing missing; a name that no trainer attached is told at the end\n"

@@ -10,7 +10,7 @@
 
 #include "cli.h"
 #include "mscope/client.h"
-#include "record/contents.h"
+#include "tape/contents.h"
 
 enum { BLOCK_MS = 200, PATIENCE_S = 10, SESSIONS = 256, TABLES = 64 };
 
@@ -73,7 +73,7 @@ static uint64_t unacked(const player *p, int tables_too)
         if (p->role[i].client != NULL) {
             mscope_client_stats s;
             mscope_client_stats_get(p->role[i].client, &s);
-            n += s.frames_unacked + (tables_too && !s.connected);
+            n += s.messages_unacked + (tables_too && !s.connected);
         }
     return n;
 }
@@ -214,7 +214,7 @@ static int forward(player *p, const mscope_entry *e)
     if (table == r->tables || e->header.kind > MSCOPE_SYNC)
         return MSCOPE_EXIT_OK;
     uint64_t left = unacked(p, 0);
-    while ((rc = mscope_client_forward(r->client, table, &e->header, e->frame + 1, e->len + 1, e->frames - 1)) == 1) {
+    while ((rc = mscope_client_forward(r->client, table, &e->header, e->part + 1, e->len + 1, e->parts - 1)) == 1) {
         if (unacked(p, 0) != left)
             since = now_s();
         left = unacked(p, 0);

@@ -223,7 +223,7 @@ static int watch_json(const struct options *o, mscope_feed *s)
 {
     mscope_listen l = listening(o);
     double start = mscope_listen_now_s();
-    mscope_message m;
+    mscope_telemetry m;
     int any = 0;
 
     while (!stop && !ferror(stdout) && (o->for_s == 0 || mscope_listen_now_s() - start < o->for_s)) {
@@ -241,7 +241,7 @@ static int watch_live(const struct options *o, mscope_feed *s, mscope_view *v)
     int in_place = isatty(STDOUT_FILENO), new_since = 0;
     mscope_listen l = listening(o);
     double start = mscope_listen_now_s(), drawn = 0, every = o->every_s > 0 ? o->every_s : (in_place ? DRAW_MS : PLAIN_MS) * 1e-3;
-    mscope_message m;
+    mscope_telemetry m;
 
     if (in_place)
         screen_enter();

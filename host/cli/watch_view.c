@@ -56,7 +56,7 @@ static void forget_left_bands(mscope_watched *w)
     }
 }
 
-int mscope_view_take(mscope_view *v, const mscope_message *m)
+int mscope_view_take(mscope_view *v, const mscope_telemetry *m)
 {
     mscope_watched *w;
 
@@ -239,10 +239,10 @@ static void notes(FILE *to, const mscope_watched *w)
         fprintf(to, "note: no trainer holds this table now\n");
     if (!t->exact)
         fprintf(to, "note: not exact: steps were lost or rows not yet seen; V, R and C settle when the trainer's SYNC is through\n");
-    if (t->lost_frames > 0)
-        fprintf(to, "note: %" PRIu64 " steps never arrived\n", t->lost_frames);
-    if (t->refused_frames > 0)
-        fprintf(to, "note: %" PRIu64 " frames were refused; the daemon's log says why\n", t->refused_frames);
+    if (t->lost_steps > 0)
+        fprintf(to, "note: %" PRIu64 " steps never arrived\n", t->lost_steps);
+    if (t->refused_messages > 0)
+        fprintf(to, "note: %" PRIu64 " messages were refused; the daemon's log says why\n", t->refused_messages);
     if (strncmp(t->r_source, "none", 4) == 0)
         fprintf(to, "note: R and C need a reference (%s)\n", t->r_source);
     if (t->silent > 0)
@@ -307,7 +307,7 @@ void mscope_view_print(const mscope_view *v, const mscope_subscriber_stats *stat
     if (v->have_daemon) {
         const mscope_rec_daemon *d = &v->daemon.record.u.daemon;
         fprintf(to, "momentscoped %s, up %.0f s, %" PRIu64 " steps applied, %" PRIu64 " lost", d->version, d->uptime,
-                d->steps_applied, d->lost_frames);
+                d->steps_applied, d->lost_steps);
         fprintf(to, "; here %" PRIu64 " records, %" PRIu64 " lost\n", stats->received, stats->lost);
         mscope_view_timing(d, to);
     }

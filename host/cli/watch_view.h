@@ -8,9 +8,9 @@
 #include "mscope/client.h"
 
 typedef struct mscope_watched {          /* one table and its bands, latest records               */
-    mscope_message table;
-    mscope_message band[MSCOPE_BANDS];
-    mscope_message acf[MSCOPE_BANDS];
+    mscope_telemetry table;
+    mscope_telemetry band[MSCOPE_BANDS];
+    mscope_telemetry acf[MSCOPE_BANDS];
     int have_table, have[MSCOPE_BANDS], have_acf[MSCOPE_BANDS];
     mscope_verdict verdict[MSCOPE_BANDS];    /* of band, each with the one before it in mind          */
     uint64_t epoch;
@@ -19,14 +19,14 @@ typedef struct mscope_watched {          /* one table and its bands, latest reco
 typedef struct mscope_view {
     mscope_watched *table;
     size_t tables;
-    mscope_message daemon;
+    mscope_telemetry daemon;
     int have_daemon;
     char alert[MSCOPE_TEXT_MAX + 1];     /* the latest one                                        */
     const struct mscope_feed *feed;    /* where records come from, for what is said of shards; may be NULL */
 } mscope_view;
 
 /* mscope_view_take - fold one record in; ENOMEM */
-MSCOPE_MUST_CHECK int mscope_view_take(mscope_view *v, const mscope_message *m);
+MSCOPE_MUST_CHECK int mscope_view_take(mscope_view *v, const mscope_telemetry *m);
 /* mscope_view_modes - what the band's autocorrelation says: in *modes, and beside its verdict in a sentence
  * Returns  whether there is one; without, *modes is unknown and say empty */
 int mscope_view_modes(const mscope_watched *w, int band, mscope_modes *modes, enum mscope_agreement *agrees, char *say,

@@ -33,7 +33,7 @@ int mscope_client_open(mscope_client **out, const mscope_client_options *opt)
 {
     static const mscope_client_options defaults;
     mscope_endpoint endpoint;
-    int rc, lane;
+    int rc, transport;
 
     if (out == NULL)
         return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "out", "where to put the client", "nothing was given",
@@ -42,7 +42,7 @@ int mscope_client_open(mscope_client **out, const mscope_client_options *opt)
         opt = &defaults;
     if ((rc = mscope_check_options(opt)) != 0 ||
         (rc = mscope_endpoint_choose(&endpoint, "ingest", opt->endpoint, "endpoint")) != 0 ||
-        (rc = mscope_lane_choose(&lane, opt->lane, endpoint.address)) != 0)
+        (rc = mscope_shm_choose(&transport, opt->transport, endpoint.address)) != 0)
         return rc;
     mscope_client *c = calloc(1, sizeof *c);
     if (c == NULL)
@@ -60,7 +60,7 @@ int mscope_client_open(mscope_client **out, const mscope_client_options *opt)
     c->endpoint = endpoint;
     c->opened_at = mscope_now_ns();
     c->queue.next_seq = 1;
-    mscope_lane_init(&c->lane, lane);
+    mscope_shm_init(&c->shm, transport);
     rc = mscope_link_open(c);
     if (rc != 0) {
         free(c);
@@ -91,8 +91,8 @@ int mscope_client_attach(mscope_client *c, const mscope_attach_info *in)
     t->hello_wait = 100 * MS;
     c->established = 0;
     c->tables++;
-    if (c->lane.mode == MSCOPE_LANE_SHM)
-        mscope_lane_fit(c);                          /* steps wait there until the daemon has mapped it */
+    if (c->shm.mode == MSCOPE_TRANSPORT_SHM)
+        mscope_shm_fit(c);                          /* steps wait there until the daemon has mapped it */
     c->tables--;
     mscope_link_pump(c);
     return (int)c->tables++;
@@ -102,14 +102,14 @@ int mscope_client_attach(mscope_client *c, const mscope_attach_info *in)
 
 static int bare(mscope_client *c, uint8_t kind)
 {
-    mscope_frame *f = mscope_frame_new(kind);
+    mscope_message *f = mscope_message_new(kind);
     mscope_header h = { 0 };
 
     if (f == NULL)
         return 1;
     h.session = c->session;
     if (mscope_queue_push(&c->queue, f, &h) != 0) {  /* a full buffer holds up steps, not these 64 bytes */
-        mscope_frame_free(f);
+        mscope_message_free(f);
         return 1;
     }
     mscope_link_pump(c);
@@ -184,11 +184,11 @@ int mscope_client_flush(mscope_client *c, int wait_ms)
 void mscope_client_stats_get(const mscope_client *c, mscope_client_stats *out)
 {
     *out = c->stats;
-    out->frames_unacked = c->queue.len;
+    out->messages_unacked = c->queue.len;
     out->bytes_unacked = c->queue.bytes;
     out->connected = c->up && c->established;
     out->exact = 1;
-    out->lane = c->lane.state == MSCOPE_LANE_UP;
+    out->shm = c->shm.state == MSCOPE_SHM_UP;
     for (size_t i = 0; i < c->tables; i++) {
         out->connected &= c->table[i].welcomed;
         out->exact &= mscope_heal_exact(c, &c->table[i]);
@@ -211,8 +211,8 @@ void mscope_client_close(mscope_client *c, int wait_ms)
     if (mscope_check_client(c) != 0)
         return;                                      /* a forked child leaves everything to its parent */
     uint64_t until = mscope_now_ns() + (uint64_t)(wait_ms > 0 ? wait_ms : 0) * MS;
-    if (c->lane.mode != MSCOPE_LANE_SHM && c->lane.state != MSCOPE_LANE_UP)
-        mscope_lane_down(&c->lane, UINT64_MAX);      /* too late for one: its refusal would only puzzle */
+    if (c->shm.mode != MSCOPE_TRANSPORT_SHM && c->shm.state != MSCOPE_SHM_UP)
+        mscope_shm_down(&c->shm, UINT64_MAX);      /* too late for one: its refusal would only puzzle */
     if (bare(c, MSCOPE_BYE) == 0)
         while (c->queue.len > 0 && mscope_now_ns() < until) {
             mscope_link_wait(c, 5);
@@ -220,13 +220,13 @@ void mscope_client_close(mscope_client *c, int wait_ms)
         }
     mscope_link_close(c);
     tell_left(c);
-    mscope_frame_free(c->slot);
+    mscope_message_free(c->slot);
     for (size_t i = 0; i < c->tables; i++) {
         mscope_heal_forget(&c->table[i]);
         mscope_tally_forget(&c->table[i]);
     }
     mscope_queue_fini(&c->queue);
-    mscope_lane_fini(&c->lane);
+    mscope_shm_fini(&c->shm);
     free(c->table);
     free(c);
 }

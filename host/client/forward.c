@@ -1,6 +1,6 @@
 /* forward.c - messages as another trainer sent them: what a replay of a recording needs of the client
  *
- * The frames go through the ordinary queue and link, so credit, acknowledgement and resending are those of any trainer. */
+ * The messages go through the ordinary queue and link, so credit, acknowledgement and resending are those of any trainer. */
 #include "private.h"
 
 #include <string.h>
@@ -14,18 +14,18 @@ static int check(const mscope_header *h, size_t n)
     if (h->kind < MSCOPE_STEP || h->kind > MSCOPE_SYNC)
         return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "kind", "2..5", "STEP, PROBE, REFERENCE or SYNC", "%u", h->kind);
     if (n > MSCOPE_PARTS)
-        return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "n", "0..4", "frames behind a header", "%zu", n);
+        return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "n", "0..4", "messages behind a header", "%zu", n);
     return 0;
 }
 
-static mscope_frame *frame_of(const mscope_header *h, const uint8_t *const *part, const size_t *len, size_t n)
+static mscope_message *part_of(const mscope_header *h, const uint8_t *const *part, const size_t *len, size_t n)
 {
-    mscope_frame *f = mscope_frame_new(h->kind);
+    mscope_message *f = mscope_message_new(h->kind);
 
     for (size_t i = 0; f != NULL && i < n; i++) {
-        void *body = mscope_frame_body(f, len[i]);
+        void *body = mscope_message_body(f, len[i]);
         if (body == NULL) {
-            mscope_frame_free(f);
+            mscope_message_free(f);
             return NULL;
         }
         if (len[i] > 0)
@@ -51,12 +51,12 @@ int mscope_client_forward(mscope_client *c, int table, const mscope_header *head
 
     if (rc != 0 || (rc = check(header, n)) != 0)
         return rc;
-    mscope_frame *f = frame_of(header, part, len, n);
+    mscope_message *f = part_of(header, part, len, n);
     if (f == NULL)
         return mscope_why_memory("message");
     const uint64_t until = mscope_now_ns() + (uint64_t)c->block_ms * MS;
     mscope_link_pump(c);
-    while (c->queue.bytes + mscope_frame_held(f) > c->buffer_bytes && mscope_now_ns() < until) {
+    while (c->queue.bytes + mscope_message_held(f) > c->buffer_bytes && mscope_now_ns() < until) {
         mscope_link_wait(c, 5);
         mscope_link_pump(c);
     }

@@ -1,4 +1,4 @@
-/* gather.c - the rows and values of one step, as they were given, into the bodies of a frame
+/* gather.c - the rows and values of one step, as they were given, into the bodies of a message
  *
  * A body is written once and next read by the daemon, so larger ones are written past this core's cache: that saves reading
  * lines only to overwrite them, and leaves the trainer its own. Rows looked up in a dense gradient are marked and counted
@@ -127,7 +127,7 @@ static void marked_rows(uint32_t *out, const mscope_ctable *t)
             *out++ = (uint32_t)(w * WORD) + (uint32_t)__builtin_ctzll(left);
 }
 
-/* -- into a frame ----------------------------------------------------------------------------------- */
+/* -- into a message ----------------------------------------------------------------------------------- */
 
 int mscope_fill_rows(uint32_t *out, const mscope_gradient *g, const mscope_ctable *t)
 {

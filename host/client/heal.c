@@ -82,13 +82,13 @@ static int queue_chunk(mscope_client *c, uint32_t handle)
     mscope_ctable *t = &c->table[handle];
     uint32_t n = chunk_rows(c, t);
     size_t len = (size_t)n * t->info.dim * element(t);
-    mscope_frame *f = mscope_frame_new(MSCOPE_SYNC);
-    void *theta = f != NULL ? mscope_frame_body(f, len) : NULL;
-    void *m = theta != NULL ? mscope_frame_body(f, len) : NULL;
+    mscope_message *f = mscope_message_new(MSCOPE_SYNC);
+    void *theta = f != NULL ? mscope_message_body(f, len) : NULL;
+    void *m = theta != NULL ? mscope_message_body(f, len) : NULL;
     int last = t->sync_row + n == t->info.rows;
 
     if (m == NULL || copy_rows(t, t->sync_row, n, theta, m) < 0) {
-        mscope_frame_free(f);
+        mscope_message_free(f);
         return 1;
     }
     mscope_header h = { .table = handle, .step = t->step, .count = n, .extra = t->sync_row,
@@ -153,13 +153,13 @@ static int queue_reference(mscope_client *c, uint32_t handle)
 {
     mscope_ctable *t = &c->table[handle];
     mscope_refchunk *r = &t->refs[t->ref_next];
-    mscope_frame *f = mscope_frame_new(MSCOPE_REFERENCE);
+    mscope_message *f = mscope_message_new(MSCOPE_REFERENCE);
     mscope_header h = { .table = handle, .step = t->step, .count = r->n, .extra = r->first,
                         .flags = r->first + r->n == t->info.rows ? MSCOPE_FLAG_LAST : 0,
                         .value_type = r->value_type };
 
-    if (f == NULL || mscope_frame_share(f, &r->values) != 0) {
-        mscope_frame_free(f);
+    if (f == NULL || mscope_message_share(f, &r->values) != 0) {
+        mscope_message_free(f);
         return 1;
     }
     if (mscope_enqueue(c, f, &h) != 0)

@@ -3,7 +3,7 @@
  * The connection has three states: down, up (HELLO said, answers awaited), established (every table welcomed or
  * refused). Frames leave only when established, so a WELCOME's next_seq covers everything sent before it, and any
  * doubt (new connection, unknown session, hole in the sequence) is settled the same way: say HELLO again and resume
- * where WELCOME asks. A monitor socket tells of new connections; ZMQ_IMMEDIATE keeps frames out of dead pipes. */
+ * where WELCOME asks. A monitor socket tells of new connections; ZMQ_IMMEDIATE keeps messages out of dead pipes. */
 #include "private.h"
 
 #include <errno.h>
@@ -18,7 +18,7 @@
 
 #define MS ((uint64_t)1000000)
 
-enum { HELLO_FIRST_MS = 100, HELLO_LAST_MS = 2000, REFUSED_MS = 1000, REFUSED_LAST_MS = 30000, ALONE_MS = 10000, LANE_LOST_MS = 1000,
+enum { HELLO_FIRST_MS = 100, HELLO_LAST_MS = 2000, REFUSED_MS = 1000, REFUSED_LAST_MS = 30000, ALONE_MS = 10000, SHM_LOST_MS = 1000,
        LOOK_FRAMES = 4, LOOK_MS = 1000, ANSWER_MAX = 65536 };
 
 uint64_t mscope_now_ns(void)
@@ -123,7 +123,7 @@ static void doubt(mscope_client *c)
 static uint64_t continues_from(const mscope_client *c, uint32_t handle)
 {
     for (size_t i = 0; i < c->queue.len; i++) {
-        const mscope_frame *f = mscope_queue_at(&c->queue, i);
+        const mscope_message *f = mscope_queue_at(&c->queue, i);
         if (f->kind == MSCOPE_STEP && f->table == handle)
             return f->step - 1;
     }
@@ -195,9 +195,9 @@ static void take_welcome(mscope_client *c, uint32_t handle, const mscope_welcome
     t->welcomed = 1;
     t->refused = 0;
     t->hello_wait = HELLO_FIRST_MS * MS;
-    c->credit_frames = w->credit_frames;
+    c->credit_messages = w->credit_messages;
     c->credit_bytes = w->credit_bytes;
-    c->lane.offered = w->lane ? 1 : -1;
+    c->shm.offered = w->shm ? 1 : -1;
     if (w->next_seq > 0)
         mscope_queue_done(&c->queue, w->next_seq - 1);
     if (!c->established) {                   /* a table that was refused for a while does not rewind the others */
@@ -216,7 +216,7 @@ static void take_welcome(mscope_client *c, uint32_t handle, const mscope_welcome
 static void take_ack(mscope_client *c, const mscope_header *h)
 {
     mscope_queue_done(&c->queue, h->seq);
-    c->credit_frames = h->count;
+    c->credit_messages = h->count;
     for (size_t i = 0; i < c->tables; i++) {
         mscope_ctable *t = &c->table[i];
         int inexact = i == h->table && (h->flags & MSCOPE_FLAG_INEXACT) != 0;
@@ -251,14 +251,14 @@ static void put_off_sync(mscope_client *c, mscope_ctable *t, uint64_t now)
 static void take_error(mscope_client *c, const mscope_header *h, const mscope_refusal *why, uint64_t now)
 {
     mscope_ctable *t = h->table < c->tables ? &c->table[h->table] : NULL;
-    const mscope_frame *f = mscope_queue_find(&c->queue, h->seq);
-    int lane = why->code == MSCOPE_ESTATE && strcmp(why->field, "lane") == 0;
-    int sequence = lane || strcmp(why->field, "session") == 0 || (why->code == MSCOPE_EGAP && strcmp(why->field, "seq") == 0);
+    const mscope_message *f = mscope_queue_find(&c->queue, h->seq);
+    int shm = why->code == MSCOPE_ESTATE && strcmp(why->field, "shm") == 0;
+    int sequence = shm || strcmp(why->field, "session") == 0 || (why->code == MSCOPE_EGAP && strcmp(why->field, "seq") == 0);
 
-    if (lane)
-        mscope_lane_down(&c->lane, now + LANE_LOST_MS * MS);
+    if (shm)
+        mscope_shm_down(&c->shm, now + SHM_LOST_MS * MS);
     if (sequence) {
-        if (c->established)                  /* otherwise an echo of frames sent before the HELLO under way */
+        if (c->established)                  /* otherwise an echo of messages sent before the HELLO under way */
             doubt(c);
         return;
     }
@@ -345,8 +345,8 @@ static void watch_connection(mscope_client *c)
         memcpy(&what, event, sizeof what);   /* the monitor speaks host order */
         (void)zmq_recv(c->mon, address, sizeof address, ZMQ_DONTWAIT);
         c->up = what == ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
-        c->lane.offered = c->lane.told = c->lane.tries = 0;
-        mscope_lane_down(&c->lane, 0);
+        c->shm.offered = c->shm.told = c->shm.tries = 0;
+        mscope_shm_down(&c->shm, 0);
         doubt(c);
         if (c->up && ++c->connections > 1)
             c->stats.reconnects++;
@@ -355,45 +355,45 @@ static void watch_connection(mscope_client *c)
 
 /* -- sending ---------------------------------------------------------------------------------------- */
 
-/* Through the lane go a header and where the bodies lie. */
-static int send_where(mscope_client *c, mscope_frame *f)
+/* Through the shm go a header and where the bodies lie. */
+static int send_where(mscope_client *c, mscope_message *f)
 {
-    uint8_t head[MSCOPE_HEADER_LEN], body[MSCOPE_LANE_WHERE_MAX];
-    mscope_lane_where w = { .lane = f->lane->id, .parts = f->parts };
+    uint8_t head[MSCOPE_HEADER_LEN], body[MSCOPE_SHM_DESCRIPTOR_MAX];
+    mscope_shm_descriptor w = { .shm = f->shm->id, .parts = f->parts };
     mscope_header h;
 
     if (mscope_header_decode(f->header, sizeof f->header, &h, NULL) != 0)
         return 0;
-    h.flags |= MSCOPE_FLAG_LANE;
+    h.flags |= MSCOPE_FLAG_SHM;
     mscope_header_encode(&h, head);
     memcpy(w.part, f->body, sizeof w.part);
     return zmq_send(c->sock, head, sizeof head, ZMQ_DONTWAIT | ZMQ_SNDMORE) >= 0 &&
-           zmq_send(c->sock, body, mscope_lane_where_encode(&w, body), ZMQ_DONTWAIT) >= 0;
+           zmq_send(c->sock, body, mscope_shm_descriptor_encode(&w, body), ZMQ_DONTWAIT) >= 0;
 }
 
-/* Made for a lane that is gone: ZeroMQ gets copies, because a frame acknowledged over another connection is freed while
+/* Made for a shm that is gone: ZeroMQ gets copies, because a message acknowledged over another connection is freed while
  * its socket may still hold this one. */
-static int send_copies(mscope_client *c, mscope_frame *f)
+static int send_copies(mscope_client *c, mscope_message *f)
 {
     int whole = 1;
 
     if (zmq_send(c->sock, f->header, sizeof f->header, ZMQ_DONTWAIT | ZMQ_SNDMORE) < 0)
         return 0;
     for (unsigned i = 0; i < f->parts; i++)
-        whole &= zmq_send(c->sock, f->lane->at + f->body[i].offset, f->body[i].len,
+        whole &= zmq_send(c->sock, f->shm->at + f->body[i].offset, f->body[i].len,
                           ZMQ_DONTWAIT | (i + 1 < f->parts ? ZMQ_SNDMORE : 0)) >= 0;
     return whole;
 }
 
 /* A message whose pipe dies half way stays open inside libzmq until its last part has been handed over, so the
- * rest is handed over whatever happens; the frame then counts as unsent and HELLO will ask for it. */
-static int send_frame(mscope_client *c, mscope_frame *f)
+ * rest is handed over whatever happens; the message then counts as unsent and HELLO will ask for it. */
+static int send_part(mscope_client *c, mscope_message *f)
 {
     int whole = 1;
 
-    if (f->lane != NULL)
-        return f->lane->state == MSCOPE_LANE_UP ? send_where(c, f)
-             : f->lane->mode == MSCOPE_LANE_SHM ? 0 : send_copies(c, f);
+    if (f->shm != NULL)
+        return f->shm->state == MSCOPE_SHM_UP ? send_where(c, f)
+             : f->shm->mode == MSCOPE_TRANSPORT_SHM ? 0 : send_copies(c, f);
 
     if (zmq_send(c->sock, f->header, sizeof f->header, ZMQ_DONTWAIT | (f->parts > 0 ? ZMQ_SNDMORE : 0)) < 0)
         return 0;
@@ -409,12 +409,12 @@ static int send_frame(mscope_client *c, mscope_frame *f)
     return whole;
 }
 
-/* A frame larger than the daemon's whole credit goes alone, or it would never go. */
-static int within_credit(const mscope_client *c, const mscope_frame *f)
+/* A message larger than the daemon's whole credit goes alone, or it would never go. */
+static int within_credit(const mscope_client *c, const mscope_message *f)
 {
     const mscope_queue *q = &c->queue;
 
-    return q->sent == 0 || (q->sent < c->credit_frames && q->sent_bytes + f->wire <= c->credit_bytes);
+    return q->sent == 0 || (q->sent < c->credit_messages && q->sent_bytes + f->wire <= c->credit_bytes);
 }
 
 static void send_queue(mscope_client *c)
@@ -422,11 +422,11 @@ static void send_queue(mscope_client *c)
     mscope_queue *q = &c->queue;
 
     while (q->sent < q->len) {
-        mscope_frame *f = mscope_queue_at(q, q->sent);
-        if (!within_credit(c, f) || !send_frame(c, f))
+        mscope_message *f = mscope_queue_at(q, q->sent);
+        if (!within_credit(c, f) || !send_part(c, f))
             return;
         if (f->seq < c->resent_below)
-            c->stats.frames_resent++;
+            c->stats.messages_resent++;
         mscope_queue_sent(q);
     }
 }
@@ -455,17 +455,17 @@ static void take_in(mscope_client *c)
     if (!c->up)
         return;
     say_hello(c, c->looked_at);
-    mscope_lane_pump(c);
+    mscope_shm_pump(c);
 }
 
 /* Looking for answers takes a dozen system calls, from cold caches in a trainer. Nothing depends on the newest answer
- * while all is sent and half the buffer is empty, and a connection that is gone lets the next frame unsent. */
+ * while all is sent and half the buffer is empty, and a connection that is gone lets the next message unsent. */
 static int worth_a_look(const mscope_client *c)
 {
     const mscope_queue *q = &c->queue;
 
     if (!c->established || q->sent < q->len || q->sent >= LOOK_FRAMES || q->bytes > c->buffer_bytes / 2 ||
-        (c->lane.mode != MSCOPE_LANE_ZMQ && c->lane.state != MSCOPE_LANE_UP))
+        (c->shm.mode != MSCOPE_TRANSPORT_ZMQ && c->shm.state != MSCOPE_SHM_UP))
         return 1;
     for (size_t i = 0; i < c->tables; i++)
         if (c->table[i].syncing || c->table[i].inexact || c->table[i].refused || c->table[i].ref_next < c->table[i].nrefs)
@@ -494,9 +494,9 @@ void mscope_link_pump(mscope_client *c)
 void mscope_link_wait(mscope_client *c, int wait_ms)
 {
     zmq_pollitem_t item[3] = { { c->sock, 0, ZMQ_POLLIN, 0 }, { c->mon, 0, ZMQ_POLLIN, 0 },
-                               { NULL, c->lane.socket, ZMQ_POLLIN, 0 } };
+                               { NULL, c->shm.socket, ZMQ_POLLIN, 0 } };
 
     if (wait_ms > 10 && c->up && !c->established)
         wait_ms = 10;                        /* a HELLO may be due, or its pipe not there yet */
-    (void)zmq_poll(item, c->lane.state == MSCOPE_LANE_ASKED ? 3 : 2, wait_ms);
+    (void)zmq_poll(item, c->shm.state == MSCOPE_SHM_ASKED ? 3 : 2, wait_ms);
 }

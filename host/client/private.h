@@ -1,12 +1,12 @@
-/* private.h - inside of the trainer's side: frames held until acknowledged, tables, one socket
+/* private.h - inside of the trainer's side: messages held until acknowledged, tables, one socket
  *
  *   attach.c  the public calls: open, attach, poll, flush, close
- *   push.c    the public calls that carry rows: build frames, count
- *   gather.c  their rows and values into a frame
+ *   push.c    the public calls that carry rows: build messages, count
+ *   gather.c  their rows and values into a message
  *   check.c   what the calls are given, and refusals in words
- *   queue.c   frames in sequence order, held until acknowledged
+ *   queue.c   messages in sequence order, held until acknowledged
  *   link.c    the socket: connect, HELLO, send within credit, take in answers
- *   lane.c    shared memory to a daemon on this machine
+ *   shm.c    shared memory to a daemon on this machine
  *   heal.c    SYNC and REFERENCE from the trainer's own rows
  *
  * Everything runs on the caller's thread and returns without waiting, unless a function says wait_ms. */
@@ -18,74 +18,74 @@
 #include <sys/types.h>
 #include <zmq.h>
 
-#include "protocol/lane.h"
+#include "protocol/shm.h"
 
 enum { MSCOPE_PARTS = 4 };
 
-/* -- lane ------------------------------------------------------------------------------------------- */
+/* -- shm ------------------------------------------------------------------------------------------- */
 
-enum { MSCOPE_LANE_DOWN, MSCOPE_LANE_ASKED, MSCOPE_LANE_UP };
+enum { MSCOPE_SHM_DOWN, MSCOPE_SHM_ASKED, MSCOPE_SHM_UP };
 
 /* Positions count bytes for ever; position p lies at p % len. */
-typedef struct mscope_lane {
-    int mode, state, offered;            /* enum mscope_lane_mode; above; WELCOME offers one: 1, not: -1, none yet: 0 */
+typedef struct mscope_shm_ring {
+    int mode, state, offered;            /* enum mscope_transport; above; WELCOME offers one: 1, not: -1, none yet: 0 */
     int memory, socket;                  /* the memfd and the connection it was handed over on, or -1  */
     uint8_t *at;
     uint64_t len, head, tail;            /* head: next free; tail: oldest in use                       */
     uint64_t id, retry_at;
     size_t fitted;                       /* tables the ring was made for                               */
     int told, tries;                     /* why there is none, on this connection; tries that failed   */
-} mscope_lane;
+} mscope_shm_ring;
 
-void mscope_lane_init(mscope_lane *l, int mode);
-void mscope_lane_fini(mscope_lane *l);
-/* mscope_lane_reserve - one piece of the ring; 0, or 1: no room now. release: of the oldest or the newest piece */
-MSCOPE_MUST_CHECK int mscope_lane_reserve(mscope_lane *l, uint64_t bytes, uint64_t *begin, uint64_t *end);
-void mscope_lane_release(mscope_lane *l, uint64_t begin, uint64_t end);
-/* mscope_lane_room - would a piece of so many bytes fit now, or never? */
-int mscope_lane_room(const mscope_lane *l, uint64_t bytes);
-/* mscope_lane_down - the daemon no longer has the ring, or never had it; ask again from retry_at (ns) */
-void mscope_lane_down(mscope_lane *l, uint64_t retry_at);
+void mscope_shm_init(mscope_shm_ring *l, int mode);
+void mscope_shm_fini(mscope_shm_ring *l);
+/* mscope_shm_reserve - one piece of the ring; 0, or 1: no room now. release: of the oldest or the newest piece */
+MSCOPE_MUST_CHECK int mscope_shm_reserve(mscope_shm_ring *l, uint64_t bytes, uint64_t *begin, uint64_t *end);
+void mscope_shm_release(mscope_shm_ring *l, uint64_t begin, uint64_t end);
+/* mscope_shm_room - would a piece of so many bytes fit now, or never? */
+int mscope_shm_room(const mscope_shm_ring *l, uint64_t bytes);
+/* mscope_shm_down - the daemon no longer has the ring, or never had it; ask again from retry_at (ns) */
+void mscope_shm_down(mscope_shm_ring *l, uint64_t retry_at);
 
 /* -- queue ------------------------------------------------------------------------------------------ */
 
-typedef struct mscope_frame {
+typedef struct mscope_message {
     uint64_t seq, step;
     uint64_t wire;                       /* bytes on the wire                                          */
     uint32_t table;
     uint8_t kind, parts;
     uint8_t header[MSCOPE_HEADER_LEN];
     zmq_msg_t part[MSCOPE_PARTS];        /* bodies, shared with the socket by reference count; or, ..  */
-    mscope_lane *lane;                   /* .. not NULL: in this ring, between begin and end           */
+    mscope_shm_ring *shm;                   /* .. not NULL: in this ring, between begin and end           */
     uint64_t begin, end, used;           /* used: position behind the last body                        */
-    mscope_lane_part body[MSCOPE_PARTS];
-} mscope_frame;
+    mscope_shm_extent body[MSCOPE_PARTS];
+} mscope_message;
 
 /* Frame i of the queue has sequence number head->seq + i; the first `sent` are on the wire, unacknowledged. */
 typedef struct mscope_queue {
-    mscope_frame **ring;
+    mscope_message **ring;
     size_t cap, head, len, sent;         /* cap is a power of two or 0                                 */
     uint64_t bytes, wire, sent_bytes;    /* memory held, wire bytes of all and of the sent ones        */
-    uint64_t next_seq;                   /* of the next frame pushed                                   */
+    uint64_t next_seq;                   /* of the next message pushed                                   */
 } mscope_queue;
 
-/* mscope_frame_new - a frame of a kind without bodies, or NULL; mscope_frame_body adds one of len bytes
+/* mscope_message_new - a message of a kind without bodies, or NULL; mscope_message_body adds one of len bytes
  * Returns body: where to write the bytes, or NULL without memory                                      */
-mscope_frame *mscope_frame_new(uint8_t kind);
-/* mscope_frame_in_lane - put the bodies, so many bytes with each rounded up to MSCOPE_LANE_ALIGN, into the ring; 0, or
+mscope_message *mscope_message_new(uint8_t kind);
+/* mscope_message_in_shm - put the bodies, so many bytes with each rounded up to MSCOPE_SHM_ALIGN, into the ring; 0, or
  * 1: no room there and *f as it was */
-MSCOPE_MUST_CHECK int mscope_frame_in_lane(mscope_frame *f, mscope_lane *l, uint64_t bytes);
-void *mscope_frame_body(mscope_frame *f, size_t len);
-int mscope_frame_share(mscope_frame *f, zmq_msg_t *body);     /* one more body, by reference            */
-void mscope_frame_free(mscope_frame *f);
-uint64_t mscope_frame_held(const mscope_frame *f);             /* bytes of memory                       */
+MSCOPE_MUST_CHECK int mscope_message_in_shm(mscope_message *f, mscope_shm_ring *l, uint64_t bytes);
+void *mscope_message_body(mscope_message *f, size_t len);
+int mscope_message_share(mscope_message *f, zmq_msg_t *body);     /* one more body, by reference            */
+void mscope_message_free(mscope_message *f);
+uint64_t mscope_message_held(const mscope_message *f);             /* bytes of memory                       */
 
-/* mscope_queue_push - number the frame, encode its header and take it over; ENOMEM leaves it the caller's */
-MSCOPE_MUST_CHECK int mscope_queue_push(mscope_queue *q, mscope_frame *f, mscope_header *h);
-mscope_frame *mscope_queue_at(const mscope_queue *q, size_t i);
-mscope_frame *mscope_queue_find(const mscope_queue *q, uint64_t seq);
-void mscope_queue_sent(mscope_queue *q);                       /* the next unsent frame has been sent   */
-void mscope_queue_done(mscope_queue *q, uint64_t seq);         /* free every frame up to seq            */
+/* mscope_queue_push - number the message, encode its header and take it over; ENOMEM leaves it the caller's */
+MSCOPE_MUST_CHECK int mscope_queue_push(mscope_queue *q, mscope_message *f, mscope_header *h);
+mscope_message *mscope_queue_at(const mscope_queue *q, size_t i);
+mscope_message *mscope_queue_find(const mscope_queue *q, uint64_t seq);
+void mscope_queue_sent(mscope_queue *q);                       /* the next unsent message has been sent   */
+void mscope_queue_done(mscope_queue *q, uint64_t seq);         /* free every message up to seq            */
 void mscope_queue_rewind(mscope_queue *q);                     /* nothing counts as sent any more       */
 void mscope_queue_fini(mscope_queue *q);
 
@@ -132,11 +132,11 @@ struct mscope_client {
     uint64_t opened_at;                  /* ns; 0: welcomed once, or told that nobody is there         */
     void *ctx, *sock, *mon;
     int up, established, connections;    /* handshake done; every table welcomed or refused            */
-    uint64_t credit_frames, credit_bytes;
+    uint64_t credit_messages, credit_bytes;
     uint64_t resent_below;               /* sequence numbers below were sent before                    */
     mscope_queue queue;
-    mscope_lane lane;
-    mscope_frame *slot;                  /* handed out by mscope_client_reserve, not yet committed     */
+    mscope_shm_ring shm;
+    mscope_message *slot;                  /* handed out by mscope_client_reserve, not yet committed     */
     mscope_slot slot_is;
     int slot_table;
     unsigned slot_type;
@@ -192,15 +192,15 @@ MSCOPE_MUST_CHECK int mscope_endpoint_connect(const mscope_endpoint *e, void *so
 /* mscope_link_open, _close - the socket; open connects in the background */
 MSCOPE_MUST_CHECK int mscope_link_open(mscope_client *c);
 void mscope_link_close(mscope_client *c);
-/* mscope_lane_fit - make the ring, or a larger one for a larger table when nothing lies in it */
-void mscope_lane_fit(mscope_client *c);
-/* mscope_lane_choose - the mode given, or $MOMENTSCOPE_LANE ("auto", "zmq", "shm"), else auto */
-MSCOPE_MUST_CHECK int mscope_lane_choose(int *mode, enum mscope_lane_mode given, const char *endpoint);
-/* mscope_lane_pump - offer the ring, take in the answer; never waits */
-void mscope_lane_pump(mscope_client *c);
+/* mscope_shm_fit - make the ring, or a larger one for a larger table when nothing lies in it */
+void mscope_shm_fit(mscope_client *c);
+/* mscope_shm_choose - the mode given, or $MOMENTSCOPE_TRANSPORT ("auto", "zmq", "shm"), else auto */
+MSCOPE_MUST_CHECK int mscope_shm_choose(int *mode, enum mscope_transport given, const char *endpoint);
+/* mscope_shm_pump - offer the ring, take in the answer; never waits */
+void mscope_shm_pump(mscope_client *c);
 /* mscope_link_pump - take in answers, say HELLO, send what credit allows; never waits. take and send are its halves,
  * for a step: taken first, the answers empty the ring before the step is laid into it. take looks only when
- * that may matter: at the latest when a few frames are unanswered or a second has passed. */
+ * that may matter: at the latest when a few messages are unanswered or a second has passed. */
 void mscope_link_pump(mscope_client *c);
 void mscope_link_take(mscope_client *c);
 void mscope_link_send(mscope_client *c);
@@ -209,8 +209,8 @@ void mscope_link_wait(mscope_client *c, int wait_ms);
 /* mscope_link_note - keep an error in the stats, and tell the first of its field; who: "daemon refused" */
 void mscope_link_note(mscope_client *c, const char *who, const mscope_refusal *why);
 
-/* mscope_enqueue - push a frame if buffer_bytes allows; 0, 1: no room (frame freed) */
-MSCOPE_MUST_CHECK int mscope_enqueue(mscope_client *c, mscope_frame *f, mscope_header *h);
+/* mscope_enqueue - push a message if buffer_bytes allows; 0, 1: no room (message freed) */
+MSCOPE_MUST_CHECK int mscope_enqueue(mscope_client *c, mscope_message *f, mscope_header *h);
 
 /* mscope_heal_start - the shadow of t needs every row again, from the first */
 void mscope_heal_start(mscope_ctable *t);

@@ -1,6 +1,6 @@
-/* push.c - steps, probes and references into frames: in the shared-memory lane when it is there, else in memory of ours
+/* push.c - steps, probes and references into messages: in the shared-memory shm when it is there, else in memory of ours
  *
- * Each call has its arguments checked (check.c), builds one frame (one copy of the gradients, or none when the caller
+ * Each call has its arguments checked (check.c), builds one message (one copy of the gradients, or none when the caller
  * wrote them in place), queues it and pumps the socket. */
 #include "private.h"
 
@@ -14,35 +14,35 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "gradients go out as t
 
 #define MS ((uint64_t)1000000)
 
-/* -- frames ----------------------------------------------------------------------------------------- */
+/* -- messages ----------------------------------------------------------------------------------------- */
 
-int mscope_enqueue(mscope_client *c, mscope_frame *f, mscope_header *h)
+int mscope_enqueue(mscope_client *c, mscope_message *f, mscope_header *h)
 {
     h->session = c->session;
-    if (c->queue.bytes + mscope_frame_held(f) > c->buffer_bytes || mscope_queue_push(&c->queue, f, h) != 0) {
-        mscope_frame_free(f);
+    if (c->queue.bytes + mscope_message_held(f) > c->buffer_bytes || mscope_queue_push(&c->queue, f, h) != 0) {
+        mscope_message_free(f);
         return 1;
     }
     return 0;
 }
 
-static int use_lane(const mscope_client *c)
+static int use_shm(const mscope_client *c)
 {
-    return c->lane.at != NULL && c->slot == NULL &&
-           (c->lane.state == MSCOPE_LANE_UP || c->lane.mode == MSCOPE_LANE_SHM);
+    return c->shm.at != NULL && c->slot == NULL &&
+           (c->shm.state == MSCOPE_SHM_UP || c->shm.mode == MSCOPE_TRANSPORT_SHM);
 }
 
-static int fits(const mscope_client *c, uint64_t bytes, uint64_t in_lane)
+static int fits(const mscope_client *c, uint64_t bytes, uint64_t in_shm)
 {
-    return c->queue.bytes + bytes <= c->buffer_bytes && !(use_lane(c) && !mscope_lane_room(&c->lane, in_lane));
+    return c->queue.bytes + bytes <= c->buffer_bytes && !(use_shm(c) && !mscope_shm_room(&c->shm, in_shm));
 }
 
 /* With block_ms the trainer asked to be slowed down rather than lose steps. */
-static void wait_for_room(mscope_client *c, uint64_t bytes, uint64_t in_lane)
+static void wait_for_room(mscope_client *c, uint64_t bytes, uint64_t in_shm)
 {
     uint64_t until = mscope_now_ns() + (uint64_t)c->block_ms * MS;
 
-    while (!fits(c, bytes, in_lane) && mscope_now_ns() < until) {
+    while (!fits(c, bytes, in_shm) && mscope_now_ns() < until) {
         mscope_link_wait(c, 1);
         mscope_link_pump(c);
     }
@@ -69,24 +69,24 @@ static void tell_too_large(mscope_client *c, uint64_t bytes)
     mscope_link_note(c, "cannot send with", &why);
 }
 
-/* Room in the ring for every body such a frame can have. */
-static uint64_t lane_bytes(const mscope_ctable *t, size_t n, unsigned value_type, int counts)
+/* Room in the ring for every body such a message can have. */
+static uint64_t shm_bytes(const mscope_ctable *t, size_t n, unsigned value_type, int counts)
 {
     const uint64_t list = n * sizeof(uint32_t), values = n * t->info.dim * (uint64_t)mscope_value_size(value_type);
 
-    return (counts ? 2 : 1) * (list + MSCOPE_LANE_ALIGN) + values + 2 * MSCOPE_LANE_ALIGN;
+    return (counts ? 2 : 1) * (list + MSCOPE_SHM_ALIGN) + values + 2 * MSCOPE_SHM_ALIGN;
 }
 
-/* An empty frame in the lane, or in memory of its own when the lane is not there or full; NULL: neither. */
-static mscope_frame *frame_for(mscope_client *c, const mscope_ctable *t, uint8_t kind, size_t n, unsigned value_type,
+/* An empty message in the shm, or in memory of its own when the shm is not there or full; NULL: neither. */
+static mscope_message *part_for(mscope_client *c, const mscope_ctable *t, uint8_t kind, size_t n, unsigned value_type,
                                int counts)
 {
-    mscope_frame *f = mscope_frame_new(kind);
+    mscope_message *f = mscope_message_new(kind);
 
-    if (f != NULL && n > 0 && use_lane(c) && mscope_frame_in_lane(f, &c->lane, lane_bytes(t, n, value_type, counts)) == 0)
+    if (f != NULL && n > 0 && use_shm(c) && mscope_message_in_shm(f, &c->shm, shm_bytes(t, n, value_type, counts)) == 0)
         return f;
-    if (f != NULL && n > 0 && c->lane.mode == MSCOPE_LANE_SHM) {
-        mscope_frame_free(f);
+    if (f != NULL && n > 0 && c->shm.mode == MSCOPE_TRANSPORT_SHM) {
+        mscope_message_free(f);
         return NULL;
     }
     return f;
@@ -98,32 +98,32 @@ static int has_counts(const mscope_gradient *g)
 }
 
 /* Index and value bodies; *rc tells memory from a bad index. */
-static mscope_frame *gradient_frame(mscope_client *c, const mscope_ctable *t, uint8_t kind, const mscope_gradient *g,
+static mscope_message *gradient_message(mscope_client *c, const mscope_ctable *t, uint8_t kind, const mscope_gradient *g,
                                     int *rc)
 {
     size_t row = t->info.dim * mscope_value_size(g->value_type);
-    mscope_frame *f = frame_for(c, t, kind, g->n, g->value_type, has_counts(g));
+    mscope_message *f = part_for(c, t, kind, g->n, g->value_type, has_counts(g));
     void *p = f;
 
     *rc = 0;
     if (p != NULL && g->n > 0) {
-        uint32_t *rows = p = mscope_frame_body(f, g->n * sizeof *rows);
+        uint32_t *rows = p = mscope_message_body(f, g->n * sizeof *rows);
         if (p != NULL)
             *rc = mscope_fill_rows(rows, g, t);
-        if (p != NULL && *rc == 0 && (p = mscope_frame_body(f, g->n * row)) != NULL)
+        if (p != NULL && *rc == 0 && (p = mscope_message_body(f, g->n * row)) != NULL)
             mscope_fill_values(p, rows, g, t);
     }
     if (p == NULL)
         *rc = MSCOPE_ENOMEM;
     if (*rc == 0)
         return f;
-    mscope_frame_free(f);
+    mscope_message_free(f);
     return NULL;
 }
 
-static int add_counts(mscope_frame *f, mscope_header *h, const mscope_gradient *g, const mscope_ctable *t)
+static int add_counts(mscope_message *f, mscope_header *h, const mscope_gradient *g, const mscope_ctable *t)
 {
-    void *p = mscope_frame_body(f, g->n * sizeof(uint32_t));
+    void *p = mscope_message_body(f, g->n * sizeof(uint32_t));
 
     if (p == NULL)
         return MSCOPE_ENOMEM;
@@ -132,14 +132,14 @@ static int add_counts(mscope_frame *f, mscope_header *h, const mscope_gradient *
     return 0;
 }
 
-static int add_schedule(mscope_frame *f, mscope_header *h, const mscope_step *step)
+static int add_schedule(mscope_message *f, mscope_header *h, const mscope_step *step)
 {
     const double schedule[3] = { step->weight_decay, step->decoupled_decay, step->dampening };
     void *p;
 
     if (schedule[0] == 0 && schedule[1] == 0 && schedule[2] == 0)
         return 0;
-    if ((p = mscope_frame_body(f, sizeof schedule)) == NULL)
+    if ((p = mscope_message_body(f, sizeof schedule)) == NULL)
         return MSCOPE_ENOMEM;
     memcpy(p, schedule, sizeof schedule);
     h->flags |= MSCOPE_FLAG_SCHEDULE;
@@ -154,21 +154,21 @@ static mscope_header step_header(const mscope_ctable *t, int table, const mscope
                             .index_type = n > 0 ? MSCOPE_U32 : 0, .value_type = (uint8_t)(n > 0 ? value_type : 0) };
 }
 
-/* The frame is whole but for its schedule: number it, send it, heal a little. */
-static int finish_step(mscope_client *c, int table, mscope_frame *f, mscope_header *h, const mscope_step *step)
+/* The message is whole but for its schedule: number it, send it, heal a little. */
+static int finish_step(mscope_client *c, int table, mscope_message *f, mscope_header *h, const mscope_step *step)
 {
     mscope_ctable *t = &c->table[table];
-    const int lane = f->lane != NULL;
+    const int shm = f->shm != NULL;
 
     if (add_schedule(f, h, step) != 0) {
-        mscope_frame_free(f);
+        mscope_message_free(f);
         return drop_step(c, t, 1);
     }
     if (mscope_enqueue(c, f, h) != 0)
         return drop_step(c, t, 1);
     t->queued = ++t->step;
     c->stats.steps_sent++;
-    c->stats.steps_lane += (uint64_t)lane;
+    c->stats.steps_shm += (uint64_t)shm;
     mscope_link_send(c);
     if (t->syncing || t->ref_next < t->nrefs) {
         mscope_heal_some(c, (uint32_t)table, 0);
@@ -180,16 +180,16 @@ static int finish_step(mscope_client *c, int table, mscope_frame *f, mscope_head
 /* Room for a step of n entries: waited for if the caller asked for that. 0, or 1: none. */
 static int find_room(mscope_client *c, const mscope_ctable *t, size_t n, unsigned value_type, int counts)
 {
-    uint64_t bytes = sizeof(mscope_frame) + MSCOPE_HEADER_LEN + 24 +
+    uint64_t bytes = sizeof(mscope_message) + MSCOPE_HEADER_LEN + 24 +
                      n * (2 * sizeof(uint32_t) + t->info.dim * mscope_value_size(value_type));
 
-    const uint64_t in_lane = lane_bytes(t, n, value_type, counts);
+    const uint64_t in_shm = shm_bytes(t, n, value_type, counts);
 
     mscope_link_take(c);
-    if (!fits(c, bytes, in_lane))
+    if (!fits(c, bytes, in_shm))
         mscope_link_pump(c);                         /* answers may have made room */
     if (c->block_ms > 0)
-        wait_for_room(c, bytes, in_lane);
+        wait_for_room(c, bytes, in_shm);
     if (bytes > c->buffer_bytes)
         tell_too_large(c, bytes);
     return c->queue.bytes + bytes > c->buffer_bytes;
@@ -208,12 +208,12 @@ static int push(mscope_client *c, int table, const mscope_step *step, const msco
 
     if (find_room(c, t, g->n, g->value_type, has_counts(g)) != 0)
         return drop_step(c, t, 1);
-    mscope_frame *f = gradient_frame(c, t, MSCOPE_STEP, g, &rc);
+    mscope_message *f = gradient_message(c, t, MSCOPE_STEP, g, &rc);
     if (rc != 0)
         return drop_step(c, t, rc == MSCOPE_ENOMEM ? 1 : rc);
     mscope_header h = step_header(t, table, step, g->n, g->value_type);
     if (has_counts(g) && g->n > 0 && add_counts(f, &h, g, t) != 0) {
-        mscope_frame_free(f);
+        mscope_message_free(f);
         return drop_step(c, t, 1);
     }
     return finish_step(c, table, f, &h, step);
@@ -274,7 +274,7 @@ int mscope_client_push_lookups(mscope_client *c, int table, const mscope_step *s
 
 static void give_up_slot(mscope_client *c)
 {
-    mscope_frame_free(c->slot);
+    mscope_message_free(c->slot);
     c->slot = NULL;
 }
 
@@ -296,14 +296,14 @@ int mscope_client_reserve(mscope_client *c, int table, size_t n, enum mscope_val
         return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "n", "1 or more", "push a step without entries", "%d", 0);
     if (find_room(c, t, n, value_type, counts) != 0)
         return 1;
-    mscope_frame *f = frame_for(c, t, MSCOPE_STEP, n, value_type, counts);
+    mscope_message *f = part_for(c, t, MSCOPE_STEP, n, value_type, counts);
     *out = (mscope_slot){ .n = n };
-    if (f != NULL && (out->rows = mscope_frame_body(f, n * sizeof *out->rows)) != NULL)
-        out->values = mscope_frame_body(f, n * t->info.dim * mscope_value_size(value_type));
+    if (f != NULL && (out->rows = mscope_message_body(f, n * sizeof *out->rows)) != NULL)
+        out->values = mscope_message_body(f, n * t->info.dim * mscope_value_size(value_type));
     if (out->values != NULL && counts)
-        out->counts = mscope_frame_body(f, n * sizeof *out->counts);
+        out->counts = mscope_message_body(f, n * sizeof *out->counts);
     if (out->values == NULL || (counts && out->counts == NULL)) {
-        mscope_frame_free(f);
+        mscope_message_free(f);
         return 1;
     }
     c->slot = f;
@@ -337,7 +337,7 @@ int mscope_client_commit(mscope_client *c, const mscope_step *step)
     mscope_link_take(c);
     mscope_header h = step_header(t, c->slot_table, step, s->n, c->slot_type);
     h.flags |= s->counts != NULL ? MSCOPE_FLAG_COUNTS : 0;
-    mscope_frame *f = c->slot;
+    mscope_message *f = c->slot;
     c->slot = NULL;
     return finish_step(c, c->slot_table, f, &h, step);
 }
@@ -387,7 +387,7 @@ int mscope_client_probe(mscope_client *c, int table, double delta, const int64_t
         return rc;
     if (t->queued != t->step || n == 0)
         return 1;                                    /* behind a hole the daemon could not place it */
-    mscope_frame *f = gradient_frame(c, t, MSCOPE_PROBE, &g, &rc);
+    mscope_message *f = gradient_message(c, t, MSCOPE_PROBE, &g, &rc);
     if (f == NULL)
         return rc == MSCOPE_ENOMEM ? 1 : rc;
     mscope_header h = { .step = t->step + 1, .a = delta, .table = (uint32_t)table, .count = (uint32_t)n,

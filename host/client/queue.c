@@ -1,14 +1,14 @@
-/* queue.c - frames in sequence order, held until the daemon has acknowledged them
+/* queue.c - messages in sequence order, held until the daemon has acknowledged them
  *
- * A ring of pointers: a zmq_msg_t may not be moved by copying its bytes, so frames stay where they were made. */
+ * A ring of pointers: a zmq_msg_t may not be moved by copying its bytes, so messages stay where they were made. */
 #include "private.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-mscope_frame *mscope_frame_new(uint8_t kind)
+mscope_message *mscope_message_new(uint8_t kind)
 {
-    mscope_frame *f = calloc(1, sizeof *f);
+    mscope_message *f = calloc(1, sizeof *f);
 
     if (f != NULL) {
         f->kind = kind;
@@ -17,35 +17,35 @@ mscope_frame *mscope_frame_new(uint8_t kind)
     return f;
 }
 
-int mscope_frame_in_lane(mscope_frame *f, mscope_lane *l, uint64_t bytes)
+int mscope_message_in_shm(mscope_message *f, mscope_shm_ring *l, uint64_t bytes)
 {
-    if (mscope_lane_reserve(l, bytes, &f->begin, &f->end) != 0)
+    if (mscope_shm_reserve(l, bytes, &f->begin, &f->end) != 0)
         return 1;
-    f->lane = l;
-    f->used = f->end - (bytes + MSCOPE_LANE_ALIGN - 1) / MSCOPE_LANE_ALIGN * MSCOPE_LANE_ALIGN;
+    f->shm = l;
+    f->used = f->end - (bytes + MSCOPE_SHM_ALIGN - 1) / MSCOPE_SHM_ALIGN * MSCOPE_SHM_ALIGN;
     return 0;
 }
 
-static void *body_in_lane(mscope_frame *f, size_t len)
+static void *body_in_shm(mscope_message *f, size_t len)
 {
-    uint64_t at = f->used % f->lane->len, whole = (len + MSCOPE_LANE_ALIGN - 1) / MSCOPE_LANE_ALIGN * MSCOPE_LANE_ALIGN;
+    uint64_t at = f->used % f->shm->len, whole = (len + MSCOPE_SHM_ALIGN - 1) / MSCOPE_SHM_ALIGN * MSCOPE_SHM_ALIGN;
 
     if (whole > f->end - f->used)
         return NULL;
-    f->body[f->parts++] = (mscope_lane_part){ at, len };
+    f->body[f->parts++] = (mscope_shm_extent){ at, len };
     f->used += whole;
     f->wire += len;
-    return f->lane->at + at;
+    return f->shm->at + at;
 }
 
-void *mscope_frame_body(mscope_frame *f, size_t len)
+void *mscope_message_body(mscope_message *f, size_t len)
 {
     zmq_msg_t *m = &f->part[f->parts];
 
     if (f->parts == MSCOPE_PARTS)
         return NULL;
-    if (f->lane != NULL)
-        return body_in_lane(f, len);
+    if (f->shm != NULL)
+        return body_in_shm(f, len);
     if (zmq_msg_init_size(m, len) != 0)
         return NULL;
     f->parts++;
@@ -53,7 +53,7 @@ void *mscope_frame_body(mscope_frame *f, size_t len)
     return zmq_msg_data(m);
 }
 
-int mscope_frame_share(mscope_frame *f, zmq_msg_t *body)
+int mscope_message_share(mscope_message *f, zmq_msg_t *body)
 {
     zmq_msg_t *m = &f->part[f->parts];
 
@@ -67,18 +67,18 @@ int mscope_frame_share(mscope_frame *f, zmq_msg_t *body)
     return 0;
 }
 
-void mscope_frame_free(mscope_frame *f)
+void mscope_message_free(mscope_message *f)
 {
     if (f == NULL)
         return;
-    for (unsigned i = 0; i < f->parts && f->lane == NULL; i++)
+    for (unsigned i = 0; i < f->parts && f->shm == NULL; i++)
         zmq_msg_close(&f->part[i]);
-    if (f->lane != NULL)
-        mscope_lane_release(f->lane, f->begin, f->end);
+    if (f->shm != NULL)
+        mscope_shm_release(f->shm, f->begin, f->end);
     free(f);
 }
 
-uint64_t mscope_frame_held(const mscope_frame *f)
+uint64_t mscope_message_held(const mscope_message *f)
 {
     return f->wire + sizeof *f;
 }
@@ -86,7 +86,7 @@ uint64_t mscope_frame_held(const mscope_frame *f)
 static int grow(mscope_queue *q)
 {
     size_t cap = q->cap ? 2 * q->cap : 64;
-    mscope_frame **ring = malloc(cap * sizeof *ring);
+    mscope_message **ring = malloc(cap * sizeof *ring);
 
     if (ring == NULL)
         return MSCOPE_ENOMEM;
@@ -99,7 +99,7 @@ static int grow(mscope_queue *q)
     return 0;
 }
 
-int mscope_queue_push(mscope_queue *q, mscope_frame *f, mscope_header *h)
+int mscope_queue_push(mscope_queue *q, mscope_message *f, mscope_header *h)
 {
     if (q->len == q->cap && grow(q) != 0)
         return MSCOPE_ENOMEM;
@@ -109,17 +109,17 @@ int mscope_queue_push(mscope_queue *q, mscope_frame *f, mscope_header *h)
     h->kind = f->kind;
     mscope_header_encode(h, f->header);
     q->ring[(q->head + q->len++) & (q->cap - 1)] = f;
-    q->bytes += mscope_frame_held(f);
+    q->bytes += mscope_message_held(f);
     q->wire += f->wire;
     return 0;
 }
 
-mscope_frame *mscope_queue_at(const mscope_queue *q, size_t i)
+mscope_message *mscope_queue_at(const mscope_queue *q, size_t i)
 {
     return q->ring[(q->head + i) & (q->cap - 1)];
 }
 
-mscope_frame *mscope_queue_find(const mscope_queue *q, uint64_t seq)
+mscope_message *mscope_queue_find(const mscope_queue *q, uint64_t seq)
 {
     uint64_t first = q->next_seq - q->len;
 
@@ -134,16 +134,16 @@ void mscope_queue_sent(mscope_queue *q)
 void mscope_queue_done(mscope_queue *q, uint64_t seq)
 {
     while (q->len > 0 && q->next_seq - q->len <= seq) {
-        mscope_frame *f = mscope_queue_at(q, 0);
+        mscope_message *f = mscope_queue_at(q, 0);
         q->head = (q->head + 1) & (q->cap - 1);
         q->len--;
-        q->bytes -= mscope_frame_held(f);
+        q->bytes -= mscope_message_held(f);
         q->wire -= f->wire;
         if (q->sent > 0) {
             q->sent--;
             q->sent_bytes -= f->wire;
         }
-        mscope_frame_free(f);
+        mscope_message_free(f);
     }
 }
 

@@ -15,7 +15,7 @@ enum { REPLAY_MS = 1000, TABLE_FIRST = 256 };
 
 struct node {                            /* a record waiting for its turn                       */
     struct node *next;
-    mscope_message msg;
+    mscope_telemetry msg;
 };
 
 struct list {
@@ -220,7 +220,7 @@ static void give_up_waiting(struct mscope_subscriber *s)
 
 /* -- the sockets ------------------------------------------------------------------------------------ */
 
-/* [topic][seq][map], with an empty frame before it allowed. Returns 1, 0 nothing there, or EPROTO. */
+/* [topic][seq][map], with an empty message before it allowed. Returns 1, 0 nothing there, or EPROTO. */
 static int receive(void *sock, char name[MSCOPE_TOPIC_MAX], uint64_t *seq, zmq_msg_t *map)
 {
     size_t size[3] = { 0 };
@@ -313,7 +313,7 @@ static int take(struct mscope_subscriber *s, int replayed)
     return rc;
 }
 
-int mscope_subscriber_next(mscope_subscriber *s, mscope_message *out, int wait_ms)
+int mscope_subscriber_next(mscope_subscriber *s, mscope_telemetry *out, int wait_ms)
 {
     if (s == NULL || out == NULL)
         return MSCOPE_EINVAL;

@@ -157,7 +157,7 @@ static int start_table(run *r)
  * weights depend on the daemon's life. */
 static int read_rows(void *ctx, uint32_t first, uint32_t n, void *theta, void *m)
 {
-    return mscope_rows_get(((run *)ctx)->table, first, n, theta, m);
+    return mscope_table_rows_get(((run *)ctx)->table, first, n, theta, m);
 }
 
 static int open_client(run *r)
@@ -212,7 +212,7 @@ static void draw_batch(run *r)
 
 static void look_up(run *r)
 {
-    const float *rows = mscope_theta(r->table);
+    const float *rows = mscope_table_theta(r->table);
 
     for (uint32_t i = 0; i < r->opt.batch; i++)
         memcpy(r->theta + (size_t)i * WIDTH, rows + (size_t)r->now[i] * WIDTH, WIDTH * sizeof(float));
@@ -223,7 +223,7 @@ static void look_up(run *r)
  * many decades below that of frequent ones. */
 static int probe(run *r)
 {
-    const float *m = mscope_momentum(r->table);
+    const float *m = mscope_table_momentum(r->table);
     size_t cells = (size_t)r->opt.batch * WIDTH;
     double *delta = calloc(r->opt.batch, sizeof *delta), tt = 0, widest = 0;
     uint32_t kept = 0;
@@ -279,7 +279,7 @@ static int train(run *r)
 
     for (uint32_t k = 1; k <= r->opt.steps; k++) {
         draw_batch(r);
-        if (mscope_touch(r->table, r->now, r->opt.batch) != 0)
+        if (mscope_table_touch(r->table, r->now, r->opt.batch) != 0)
             return -1;
         look_up(r);
         if (r->client && r->opt.probe_every && k % r->opt.probe_every == 0) {
@@ -290,8 +290,8 @@ static int train(run *r)
         shown += model_gradient(&r->net, r->theta, r->next, r->grad);
         shown_steps++;
         model_step(&r->net, r->theta, (float)r->opt.readout);
-        if (mscope_step_begin(r->table, &step) != 0 ||
-            mscope_apply(r->table, r->now, r->grad, NULL, r->opt.batch) != 0 || mscope_step_end(r->table) != 0)
+        if (mscope_table_step_begin(r->table, &step) != 0 ||
+            mscope_table_apply(r->table, r->now, r->grad, NULL, r->opt.batch) != 0 || mscope_table_step_end(r->table) != 0)
             return -1;
         if (r->client && push(r, &step) < 0)
             return -1;
@@ -316,10 +316,10 @@ static void report(run *r)
 
     if (r->client)
         mscope_client_stats_get(r->client, &s);
-    if (late && s.connected && s.frames_unacked == 0)
+    if (late && s.connected && s.messages_unacked == 0)
         printf("the daemon's copy is not exact: it lacks steps or rows\n");
     else if (late)
-        printf("%llu frames were not acknowledged%s\n", (unsigned long long)s.frames_unacked,
+        printf("%llu frames were not acknowledged%s\n", (unsigned long long)s.messages_unacked,
                s.connected ? " in 5 s" : ": no daemon is connected");
     if (s.last_error.code)
         printf("the last error: %s = %s: %s\n", s.last_error.field, s.last_error.value, s.last_error.text);

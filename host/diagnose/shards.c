@@ -151,7 +151,7 @@ void mscope_shards_band(const mscope_rec_band *const *part, size_t n, int whole,
         out->epoch += b->epoch;              /* another one as soon as one daemon is another one */
         out->rows += b->rows;
         out->updates += b->updates;
-        out->lost_frames += b->lost_frames;
+        out->lost_steps += b->lost_steps;
         out->exact &= b->exact;
         rows += (double)b->rows;
         p += b->p * (double)b->rows;
@@ -211,7 +211,7 @@ void mscope_shards_table(const mscope_rec_table *const *part, size_t n, int whol
     memcpy(out->r_source, part[0]->r_source, sizeof out->r_source);
     out->step = behind->step;
     out->R = out->V = out->C = 0.0;
-    out->epoch = out->rows = out->silent = out->lost_frames = out->refused_frames = out->syncs = 0;
+    out->epoch = out->rows = out->silent = out->lost_steps = out->refused_messages = out->syncs = 0;
     out->bands.n = 0;
     out->attached = 1;
     out->exact = whole;
@@ -220,8 +220,8 @@ void mscope_shards_table(const mscope_rec_table *const *part, size_t n, int whol
         out->epoch += t->epoch;
         out->rows += t->rows;
         out->silent += t->silent;
-        out->lost_frames += t->lost_frames;
-        out->refused_frames += t->refused_frames;
+        out->lost_steps += t->lost_steps;
+        out->refused_messages += t->refused_messages;
         out->syncs += t->syncs;
         out->attached &= t->attached;
         out->exact &= t->exact;
@@ -284,12 +284,12 @@ void mscope_shards_daemon(const mscope_rec_daemon *const *part, size_t n, mscope
         out->uptime = d->uptime < out->uptime ? d->uptime : out->uptime;
         out->tables = d->tables > out->tables ? d->tables : out->tables;
         out->sessions += d->sessions;
-        out->frames_in += d->frames_in;
+        out->messages_in += d->messages_in;
         out->bytes_in += d->bytes_in;
         out->steps_applied += d->steps_applied;
-        out->frames_refused += d->frames_refused;
-        out->frames_duplicate += d->frames_duplicate;
-        out->lost_frames += d->lost_frames;
+        out->messages_refused += d->messages_refused;
+        out->messages_duplicate += d->messages_duplicate;
+        out->lost_steps += d->lost_steps;
         out->records_out += d->records_out;
         out->records_dropped += d->records_dropped;
         out->replay_requests += d->replay_requests;

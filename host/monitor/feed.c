@@ -26,7 +26,7 @@ struct mscope_feed {
     shard shard[MSCOPE_SHARDS_MAX];
     size_t turn;                     /* whose socket is waited on next */
     double dirty_s, last_s;          /* first and last record since the last flush; 0: none */
-    mscope_message *out;             /* made, not yet given */
+    mscope_telemetry *out;             /* made, not yet given */
     size_t given, made, cap;
     uint64_t seq;
 };
@@ -179,13 +179,13 @@ int mscope_feed_lacks(const mscope_feed *s, const char *table, char *why, size_t
 
 /* -- one set out of many ------------------------------------------------------------------------ */
 
-static mscope_message *make(mscope_feed *s, enum mscope_record_kind kind)
+static mscope_telemetry *make(mscope_feed *s, enum mscope_record_kind kind)
 {
-    mscope_message *m;
+    mscope_telemetry *m;
 
     if (s->made == s->cap) {
         size_t cap = s->cap > 0 ? 2 * s->cap : 128;
-        mscope_message *grown = realloc(s->out, cap * sizeof *grown);
+        mscope_telemetry *grown = realloc(s->out, cap * sizeof *grown);
         if (grown == NULL)
             return NULL;
         s->out = grown;
@@ -238,7 +238,7 @@ static int curvature_left(const mscope_watched *w, int b, mscope_rec_band *out)
         return 0;
     *out = *last;
     out->step = w->table.record.u.table.step;
-    out->rows = out->updates = out->lost_frames = 0;
+    out->rows = out->updates = out->lost_steps = 0;
     out->R = out->V = out->C = out->r_bound = out->p = out->P = out->idle_share = 0;
     out->window_updates = out->g2_occurrences = out->U_updates = out->h_updates = 0;
     out->exact = 1;
@@ -251,7 +251,7 @@ static void make_band(mscope_feed *s, const mscope_watched *const *from, int n, 
     const mscope_rec_acf *acf[MSCOPE_SHARDS_MAX];
     mscope_rec_band left[MSCOPE_SHARDS_MAX];
     size_t bands = 0, acfs = 0;
-    mscope_message *m;
+    mscope_telemetry *m;
 
     for (int i = 0; i < n; i++) {
         if (from[i]->have[b])
@@ -282,7 +282,7 @@ static void make_table(mscope_feed *s, const char *name)
     char why[400];
     mscope_rec_table all;
     uint64_t skew;
-    mscope_message *m;
+    mscope_telemetry *m;
 
     if (n == 0)
         return;
@@ -300,7 +300,7 @@ static void make_daemon(mscope_feed *s)
 {
     const mscope_rec_daemon *part[MSCOPE_SHARDS_MAX];
     size_t n = 0;
-    mscope_message *m;
+    mscope_telemetry *m;
 
     for (size_t i = 0; i < s->o->shards; i++)
         if (s->shard[i].view.have_daemon && !silent(&s->shard[i]))
@@ -331,9 +331,9 @@ static void flush(mscope_feed *s)
         }
 }
 
-static int take(mscope_feed *s, size_t i, const mscope_message *m)
+static int take(mscope_feed *s, size_t i, const mscope_telemetry *m)
 {
-    mscope_message *alert;
+    mscope_telemetry *alert;
 
     s->last_s = s->shard[i].heard_s = mscope_listen_now_s();
     if (m->record.kind == MSCOPE_REC_ALERT) {
@@ -349,10 +349,10 @@ static int take(mscope_feed *s, size_t i, const mscope_message *m)
     return mscope_view_take(&s->shard[i].view, m);
 }
 
-int mscope_feed_next(mscope_feed *s, mscope_message *out, int wait_ms)
+int mscope_feed_next(mscope_feed *s, mscope_telemetry *out, int wait_ms)
 {
     double until = mscope_listen_now_s() + 1e-3 * wait_ms;
-    mscope_message m;
+    mscope_telemetry m;
 
     if (s->one != NULL)
         return mscope_subscriber_next(s->one, out, wait_ms);

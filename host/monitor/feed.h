@@ -28,7 +28,7 @@ MSCOPE_MUST_CHECK int mscope_feed_open(mscope_feed **out, const mscope_feed_opti
 void mscope_feed_close(mscope_feed *s);
 
 /* mscope_feed_next - as mscope_subscriber_next */
-MSCOPE_MUST_CHECK int mscope_feed_next(mscope_feed *s, mscope_message *out, int wait_ms);
+MSCOPE_MUST_CHECK int mscope_feed_next(mscope_feed *s, mscope_telemetry *out, int wait_ms);
 void mscope_feed_stats(const mscope_feed *s, mscope_subscriber_stats *out);
 
 /* mscope_feed_shards - how many shards, 0: one daemon */

@@ -17,7 +17,7 @@ double mscope_listen_now_s(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-int mscope_listen_wants(const mscope_listen *l, const mscope_message *m)
+int mscope_listen_wants(const mscope_listen *l, const mscope_telemetry *m)
 {
     const char *name = NULL;
 
@@ -63,7 +63,7 @@ int mscope_listen_full(const mscope_listen *l, mscope_feed *s, double wait_s, ms
 {
     double start = mscope_listen_now_s(), complete = 0;
     char why[400];
-    mscope_message m;
+    mscope_telemetry m;
 
     v->feed = s;
     while (l->stop == NULL || !*l->stop) {

@@ -17,7 +17,7 @@ typedef struct mscope_listen {
 double mscope_listen_now_s(void);            /* monotonic */
 
 /* mscope_listen_wants - is this record of the table listened to? Records of the daemon itself always are. */
-int mscope_listen_wants(const mscope_listen *l, const mscope_message *m);
+int mscope_listen_wants(const mscope_listen *l, const mscope_telemetry *m);
 
 /* mscope_listen_full - take records until every band that the tables name is there, of every shard, and a moment of
  * silence after it

@@ -125,7 +125,7 @@ static void put_alert(FILE *to, const mscope_rec_alert *r)
 #include "mscope/metrics.def"
 }
 
-void mscope_json_record(FILE *to, const mscope_message *m)
+void mscope_json_record(FILE *to, const mscope_telemetry *m)
 {
     fputs("{\"topic\":", to);
     mscope_json_string(to, m->topic);

@@ -8,7 +8,7 @@
 
 /* mscope_json_record - one line: topic, seq, every field of the record; of a band also H, zeta, omega, rate, regime,
  * confidence and why; of an autocorrelation omega, zeta and peak. What is not known is null.                                                               */
-void mscope_json_record(FILE *to, const mscope_message *m);
+void mscope_json_record(FILE *to, const mscope_telemetry *m);
 
 /* The pieces: a quoted string; a number in the fewest digits that read back the same, null if not finite. */
 void mscope_json_string(FILE *to, const char *s);

@@ -17,11 +17,11 @@ typedef struct mscope_client mscope_client;         /* one connection, any numbe
 typedef struct mscope_subscriber mscope_subscriber;
 
 /* How gradients travel. Everything else always goes through ZeroMQ. */
-enum mscope_lane_mode {
-    MSCOPE_LANE_AUTO = 0,      /* $MOMENTSCOPE_LANE (auto, zmq, shm), else: shared memory when the daemon offers it, and
+enum mscope_transport {
+    MSCOPE_TRANSPORT_AUTO = 0,      /* $MOMENTSCOPE_TRANSPORT (auto, zmq, shm), else: shared memory when the daemon offers it, and
                                 * ZeroMQ where it does not or the ring is full                        */
-    MSCOPE_LANE_ZMQ = 1,       /* never shared memory                                                 */
-    MSCOPE_LANE_SHM = 2        /* nothing else: steps wait in the ring for such a daemon, then are dropped and counted; why
+    MSCOPE_TRANSPORT_ZMQ = 1,       /* never shared memory                                                 */
+    MSCOPE_TRANSPORT_SHM = 2        /* nothing else: steps wait in the ring for such a daemon, then are dropped and counted; why
                                 * there is none (another user's daemon, ..) is in last_error, and one line on stderr */
 };
 
@@ -32,7 +32,7 @@ typedef struct mscope_client_options {
     uint64_t sync_bytes;       /* most bytes of healing sent per push; 0: 1 MiB                       */
     int block_ms;              /* 0: never wait, drop instead; > 0: wait at most this long for room   */
     int quiet;                 /* 0: the first error of each kind, and no answer for 10 s, is one line on stderr */
-    enum mscope_lane_mode lane;
+    enum mscope_transport transport;
 } mscope_client_options;
 
 /* What a table is, and where its rows live. theta and m, or read, let the client heal the shadow by itself; they
@@ -61,11 +61,11 @@ typedef struct mscope_attach_info {
 } mscope_attach_info;
 
 typedef struct mscope_client_stats {
-    uint64_t steps_sent, steps_dropped, frames_resent, frames_unacked, bytes_unacked, syncs, errors, reconnects;
+    uint64_t steps_sent, steps_dropped, messages_resent, messages_unacked, bytes_unacked, syncs, errors, reconnects;
     uint64_t epoch;            /* of the daemon, 0 before the first WELCOME                           */
-    uint64_t steps_lane;       /* of steps_sent: put into shared memory                               */
+    uint64_t steps_shm;       /* of steps_sent: put into shared memory                               */
     int connected, exact;      /* all tables welcomed; all shadows exact                              */
-    int lane;                  /* the daemon has the ring mapped                                      */
+    int shm;                  /* the daemon has the ring mapped                                      */
     mscope_refusal last_error; /* code 0: none                                                        */
 } mscope_client_stats;
 
@@ -84,7 +84,7 @@ MSCOPE_MUST_CHECK int mscope_client_attach(mscope_client *c, const mscope_attach
 /* mscope_client_push - one finished step of one table: rows[n] and their gradients, copied before return
  *
  * Call it after the optimizer has moved the weights of that step, so that theta and m read for healing are those
- * at the end of it. value_type: how grads is stored. counts: as in mscope_apply, or NULL. Every call is one step of
+ * at the end of it. value_type: how grads is stored. counts: as in mscope_table_apply, or NULL. Every call is one step of
  * the table's clock, whatever it returns: a refused or dropped one is a step whose gradients the daemon never sees.
  * Returns  0 sent or buffered; 1 dropped (counted);  Errors  MSCOPE_EINVAL handle (no step counted), n, value_type,
  *          step fields, counts;  MSCOPE_EINDEX a row
@@ -113,16 +113,16 @@ MSCOPE_MUST_CHECK int mscope_client_push_lookups(mscope_client *c, int table, co
 /* mscope_client_reserve, _commit, _abandon - a step whose entries the trainer writes where the daemon will read them
  *
  * reserve hands out room for n rows, their values of value_type [n][dim] and, if asked for, counts: in the ring of the
- * shared-memory lane, or in memory to be sent where there is none. Fill it, then commit it as one finished step, or
+ * shared memory, or in memory to be sent where there is none. Fill it, then commit it as one finished step, or
  * abandon it, which is no step. One slot at a time; other pushes meanwhile go through ZeroMQ. Not to be touched any
  * more after commit: the daemon reads it when it comes to it.
  * Owns     the slot is the client's and valid until commit, abandon or close
  * Returns  reserve 0, 1 no room now (no step; push or skip instead); commit as push
  * Errors   reserve MSCOPE_EINVAL handle, n, value_type, out;  MSCOPE_ESTATE a slot is out already, or none to commit
- * Cost     no copy at all through the lane                                                           */
+ * Cost     no copy at all through shared memory                                                           */
 typedef struct mscope_slot {
     uint32_t *rows;
-    void *values;              /* 64-byte aligned in the lane, 8 otherwise                            */
+    void *values;              /* 64-byte aligned in shared memory, 8 otherwise                            */
     uint32_t *counts;          /* NULL unless asked for                                               */
     size_t n;
 } mscope_slot;
@@ -145,7 +145,7 @@ MSCOPE_MUST_CHECK int mscope_client_reference(mscope_client *c, int table, uint3
 
 /* mscope_client_forward - a message as another trainer sent it (STEP, PROBE, REFERENCE, SYNC), for replaying recordings
  *
- * The header's session, seq and table become this client's, everything else and the n frames behind it go out as they are;
+ * The header's session, seq and table become this client's, everything else and the n parts behind it go out as they are;
  * contents are the daemon's to judge. A table that is fed this way is attached without theta, m or read, and not pushed to.
  * Shape    part[n], len[n], n <= 4; copied before return
  * Returns  0 sent or buffered; 1 no room, after waiting block_ms: not taken, ask again;  Errors  MSCOPE_EINVAL kind, n,
@@ -180,15 +180,15 @@ void mscope_client_close(mscope_client *c, int wait_ms);
 MSCOPE_MUST_CHECK int mscope_subscribe(mscope_subscriber **out, const char *endpoint, const char *replay,
                                        const char *prefix);
 
-typedef struct mscope_message {
+typedef struct mscope_telemetry {
     char topic[MSCOPE_TOPIC_MAX];
     uint64_t seq;
     mscope_record record;
-} mscope_message;
+} mscope_telemetry;
 
 /* mscope_subscriber_next - the next record, waiting at most wait_ms; repeats for other late joiners are filtered out
  * Returns 0;  MSCOPE_EAGAIN nothing came;  MSCOPE_EPROTO a malformed record (counted, skipped)        */
-MSCOPE_MUST_CHECK int mscope_subscriber_next(mscope_subscriber *s, mscope_message *out, int wait_ms);
+MSCOPE_MUST_CHECK int mscope_subscriber_next(mscope_subscriber *s, mscope_telemetry *out, int wait_ms);
 
 typedef struct mscope_subscriber_stats {
     uint64_t received, lost, replayed, malformed, repeats, epochs; /* received + lost = sent, first to last seen */

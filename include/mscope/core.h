@@ -176,21 +176,21 @@ void mscope_table_parallel(mscope_table *t, const mscope_parallel *p);
  * Cost     O(1) before the first step; later O(rows dim): settles every row first                  */
 MSCOPE_MUST_CHECK int mscope_table_seek(mscope_table *t, uint64_t steps);
 
-/* mscope_touch - bring rows to now, so that a forward pass may read them
+/* mscope_table_touch - bring rows to now, so that a forward pass may read them
  *
  *   z <- A_n ... A_{t+1} z,  z = (theta, m), A_k the idle map of step k        measured once per missed span
  *
  * Shape    rows: n indices in [0, rows), duplicates allowed, n <= capacity
  * Errors   MSCOPE_EINDEX, MSCOPE_EINVAL (n), MSCOPE_ESTATE inside a step; nothing changed
  * Cost     O(n (dim + log span))                                                                   */
-MSCOPE_MUST_CHECK int mscope_touch(mscope_table *t, const uint32_t *rows, size_t n);
+MSCOPE_MUST_CHECK int mscope_table_touch(mscope_table *t, const uint32_t *rows, size_t n);
 
-/* mscope_step_begin - open the next global step with its schedule values
+/* mscope_table_step_begin - open the next global step with its schedule values
  *
  * Errors   MSCOPE_EINVAL a field out of range (see mscope_table_fault);  MSCOPE_ESTATE step already open */
-MSCOPE_MUST_CHECK int mscope_step_begin(mscope_table *t, const mscope_step *step);
+MSCOPE_MUST_CHECK int mscope_table_step_begin(mscope_table *t, const mscope_step *step);
 
-/* mscope_apply - the gradients of all active rows of the open step
+/* mscope_table_apply - the gradients of all active rows of the open step
  *
  * Each entry is one occurrence; duplicated indices are summed in order (in double, and stored as the gradients' type, which
  * a sum may overflow), and give N, |G|^2 and sum_i |g_i|^2. A row is active because it is listed, whatever its gradient. With counts, each entry stands
@@ -201,56 +201,56 @@ MSCOPE_MUST_CHECK int mscope_step_begin(mscope_table *t, const mscope_step *step
  * Errors   MSCOPE_EINDEX, MSCOPE_ENONFINITE, MSCOPE_EINVAL (n, counts), MSCOPE_ESTATE (no open step, or apply
  *          already called in it); nothing changed
  * Cost     O(n dim) + O(log span) per row; gradients are read twice, the first time to check them   */
-MSCOPE_MUST_CHECK int mscope_apply(mscope_table *t, const uint32_t *rows, const void *grads,
+MSCOPE_MUST_CHECK int mscope_table_apply(mscope_table *t, const uint32_t *rows, const void *grads,
                                    const uint32_t *counts, size_t n);
 
-/* mscope_apply_check - judge the rows and gradients of an apply to come, inside a step or before it is begun
+/* mscope_table_apply_check - judge the rows and gradients of an apply to come, inside a step or before it is begun
  *
  * The next apply or apply_check of this table ends it. An apply of the same three arguments does not look at the values
  * again: they must be the same still.
- * Errors   as mscope_apply, but for counts and order; nothing changed.    Cost O(n dim)               */
-MSCOPE_MUST_CHECK int mscope_apply_check(mscope_table *t, const uint32_t *rows, const void *grads, size_t n);
+ * Errors   as mscope_table_apply, but for counts and order; nothing changed.    Cost O(n dim)               */
+MSCOPE_MUST_CHECK int mscope_table_apply_check(mscope_table *t, const uint32_t *rows, const void *grads, size_t n);
 
-/* mscope_step_end - close the step: advance the schedule, the band totals and the sweep of long-silent rows
+/* mscope_table_step_end - close the step: advance the schedule, the band totals and the sweep of long-silent rows
  *
  * Cost     O(bands + rows/history)                                                                */
-MSCOPE_MUST_CHECK int mscope_step_end(mscope_table *t);
+MSCOPE_MUST_CHECK int mscope_table_step_end(mscope_table *t);
 
-/* mscope_settle - bring every row to now (checkpoint, evaluation)
+/* mscope_table_settle - bring every row to now (checkpoint, evaluation)
  * Errors   MSCOPE_ESTATE inside a step.   Cost O(rows dim) at most; rows already settled cost O(1)  */
-MSCOPE_MUST_CHECK int mscope_settle(mscope_table *t);
+MSCOPE_MUST_CHECK int mscope_table_settle(mscope_table *t);
 
 /* Rows as of their own clocks; settle or touch first to read the present. Element type by cfg.state. */
-void *mscope_theta(mscope_table *t);
-void *mscope_momentum(mscope_table *t);
+void *mscope_table_theta(mscope_table *t);
+void *mscope_table_momentum(mscope_table *t);
 
-/* mscope_rows_get - rows first .. first+n-1 as settle would leave them, bit for bit, the table left as it is
+/* mscope_table_rows_get - rows first .. first+n-1 as settle would leave them, bit for bit, the table left as it is
  *
  * Who reads now and then (a checkpoint, a healing) thereby rounds no row at a moment of the reader's choosing.
  * Shape    theta[n][dim], m[n][dim] in the element types of cfg.state, apart from the table
  * Errors   MSCOPE_EINDEX, MSCOPE_EINVAL NULL, MSCOPE_ESTATE inside a step; nothing written
  * Cost     O(n dim) + O(log span) per row                                                          */
-MSCOPE_MUST_CHECK int mscope_rows_get(mscope_table *t, uint32_t first, uint32_t n, void *theta, void *m);
+MSCOPE_MUST_CHECK int mscope_table_rows_get(mscope_table *t, uint32_t first, uint32_t n, void *theta, void *m);
 
-/* mscope_rows_set - overwrite rows first .. first+n-1 with true values as of now (heals an inexact shadow)
+/* mscope_table_rows_set - overwrite rows first .. first+n-1 with true values as of now (heals an inexact shadow)
  *
  * Shape    theta[n][dim], m[n][dim] in the element types of cfg.state (m NULL: zero)
  * Errors   MSCOPE_EINDEX, MSCOPE_ENONFINITE, MSCOPE_ESTATE inside a step; nothing changed           */
-MSCOPE_MUST_CHECK int mscope_rows_set(mscope_table *t, uint32_t first, uint32_t n, const void *theta,
+MSCOPE_MUST_CHECK int mscope_table_rows_set(mscope_table *t, uint32_t first, uint32_t n, const void *theta,
                                       const void *m);
 
-/* mscope_reference_set - reference rows theta* for r and c, copied; unset rows are 0
- * Errors   as mscope_rows_set; MSCOPE_ESTATE also when cfg.reference is 0                           */
-MSCOPE_MUST_CHECK int mscope_reference_set(mscope_table *t, uint32_t first, uint32_t n, const void *ref);
+/* mscope_table_reference_set - reference rows theta* for r and c, copied; unset rows are 0
+ * Errors   as mscope_table_rows_set; MSCOPE_ESTATE also when cfg.reference is 0                           */
+MSCOPE_MUST_CHECK int mscope_table_reference_set(mscope_table *t, uint32_t first, uint32_t n, const void *ref);
 
-/* mscope_probe - curvature along the momentum: hm[i] = H_b m of row rows[i] on one batch, at the present state
+/* mscope_table_probe - curvature along the momentum: hm[i] = H_b m of row rows[i] on one batch, at the present state
  *
- * hm = (g(theta + delta m) - g(theta))/delta on the same batch. Duplicates are summed as in mscope_apply.
+ * hm = (g(theta + delta m) - g(theta))/delta on the same batch. Duplicates are summed as in mscope_table_apply.
  * m is in the native form, so h1 and h2 are per active update of the batch as sent.
  * Shape    rows[n], hm[n][dim] in the gradient's element type
- * Errors   as mscope_apply; MSCOPE_ESTATE inside a step; rows whose momentum is 0 are skipped
+ * Errors   as mscope_table_apply; MSCOPE_ESTATE inside a step; rows whose momentum is 0 are skipped
  * Returns  rows that gave a sample                                                                  */
-MSCOPE_MUST_CHECK int mscope_probe(mscope_table *t, const uint32_t *rows, const void *hm, size_t n);
+MSCOPE_MUST_CHECK int mscope_table_probe(mscope_table *t, const uint32_t *rows, const void *hm, size_t n);
 
 /* mscope_table_resum - recompute every band from its rows: R, V, C exact to rounding, bands and rates as of now
  * Cost     O(rows); rows that fell silent migrate to rarer bands here                               */
@@ -287,7 +287,7 @@ typedef struct mscope_row_info {
 } mscope_row_info;
 MSCOPE_MUST_CHECK int mscope_table_row(const mscope_table *t, uint32_t row, mscope_row_info *out);
 
-/* mscope_snapshot_write / _read - the whole state, portable little-endian, with version and CRC-32
+/* mscope_table_snapshot_write / _read - the whole state, portable little-endian, with version and CRC-32
  *
  * A table read back continues bit for bit. write calls sink with consecutive pieces; read calls source for
  * exactly `len` more bytes (0: done, negative: failed). read wants a table just initialised with the same
@@ -297,8 +297,8 @@ MSCOPE_MUST_CHECK int mscope_table_row(const mscope_table *t, uint32_t row, msco
  * Cost     O(rows dim)                                                                              */
 typedef int (*mscope_sink)(void *ctx, const void *bytes, size_t len);
 typedef int (*mscope_source)(void *ctx, void *bytes, size_t len);
-MSCOPE_MUST_CHECK int mscope_snapshot_write(mscope_table *t, mscope_sink sink, void *ctx);
-MSCOPE_MUST_CHECK int mscope_snapshot_read(mscope_table *t, mscope_source source, void *ctx);
+MSCOPE_MUST_CHECK int mscope_table_snapshot_write(mscope_table *t, mscope_sink sink, void *ctx);
+MSCOPE_MUST_CHECK int mscope_table_snapshot_read(mscope_table *t, mscope_source source, void *ctx);
 
 #ifdef __cplusplus
 }

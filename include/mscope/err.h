@@ -22,8 +22,8 @@ enum mscope_err {
     MSCOPE_ESTATE = -3,    /* the call does not fit the object's state                */
     MSCOPE_EINDEX = -4,    /* a row index is not below the table's row count          */
     MSCOPE_ENONFINITE = -5,/* a NaN or an infinity where a finite number is required  */
-    MSCOPE_EPROTO = -6,    /* bytes that are not a valid frame or snapshot            */
-    MSCOPE_EVERSION = -7,  /* a valid frame or snapshot of another version            */
+    MSCOPE_EPROTO = -6,    /* bytes that are not a valid message or snapshot            */
+    MSCOPE_EVERSION = -7,  /* a valid message or snapshot of another version            */
     MSCOPE_EBUSY = -8,     /* a name or resource is held by somebody else             */
     MSCOPE_EGAP = -9,      /* a sequence or step number leaves a hole or goes back    */
     MSCOPE_EIO = -10,      /* a socket or file failed; logged once where it happened  */

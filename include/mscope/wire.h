@@ -32,11 +32,11 @@ enum mscope_kind {
 };
 
 enum mscope_flag {
-    MSCOPE_FLAG_COUNTS = 1,          /* STEP: a frame of u32 occurrence counts follows the values */
-    MSCOPE_FLAG_SCHEDULE = 2,        /* STEP: a frame of three f64 follows: weight_decay, decoupled_decay, dampening */
+    MSCOPE_FLAG_COUNTS = 1,          /* STEP: a part of u32 occurrence counts follows the values */
+    MSCOPE_FLAG_SCHEDULE = 2,        /* STEP: a part of three f64 follows: weight_decay, decoupled_decay, dampening */
     MSCOPE_FLAG_LAST = 4,            /* SYNC, REFERENCE: the chunk that ends at the last row       */
     MSCOPE_FLAG_INEXACT = 8,         /* ACK: this table's shadow is not exact: send SYNC           */
-    MSCOPE_FLAG_LANE = 16            /* STEP, PROBE: the bodies lie in shared memory; one frame says where */
+    MSCOPE_FLAG_SHM = 16            /* STEP, PROBE: the bodies lie in shared memory; one part says where */
 };
 
 enum mscope_value { MSCOPE_NONE = 0, MSCOPE_F32 = 1, MSCOPE_F16 = 2, MSCOPE_BF16 = 3, MSCOPE_F64 = 4 };
@@ -49,7 +49,7 @@ typedef struct mscope_header {
     uint64_t session, seq, step;
     double a, b;                     /* STEP: eta, eps.  PROBE: delta, 0                          */
     uint32_t table;                  /* handle chosen by the client in HELLO                      */
-    uint32_t count;                  /* entries (STEP, PROBE) or rows (SYNC, REFERENCE); ACK, WELCOME: credit in frames */
+    uint32_t count;                  /* entries (STEP, PROBE) or rows (SYNC, REFERENCE); ACK, WELCOME: credit in parts */
     uint32_t extra;                  /* STEP: samples in the batch.  SYNC, REFERENCE: first row   */
     uint8_t index_type, value_type;
 } mscope_header;
@@ -93,9 +93,9 @@ typedef struct mscope_hello {
 
 typedef struct mscope_welcome {
     uint64_t epoch, next_seq, step;        /* step: the table's completed steps                    */
-    uint64_t credit_frames, credit_bytes;
+    uint64_t credit_messages, credit_bytes;
     int exact;
-    int lane;                              /* gradients may come through shared memory; missing on the wire: 0 */
+    int shm;                              /* gradients may come through shared memory; missing on the wire: 0 */
 } mscope_welcome;
 
 MSCOPE_MUST_CHECK int mscope_hello_encode(const mscope_hello *v, uint8_t *out, size_t cap);   /* bytes, or MSCOPE_ENOMEM */

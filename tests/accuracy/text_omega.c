@@ -48,7 +48,7 @@ static uint64_t draw(bench *b)
 
 static const float *momentum_of(bench *b, uint32_t row)
 {
-    return (const float *)mscope_momentum(b->table) + (size_t)row * WIDTH;
+    return (const float *)mscope_table_momentum(b->table) + (size_t)row * WIDTH;
 }
 
 static void draw_batch(bench *b)
@@ -64,7 +64,7 @@ static void draw_batch(bench *b)
 static void look_up(bench *b)
 {
     for (int i = 0; i < BATCH; i++)
-        memcpy(b->theta + i * WIDTH, (const float *)mscope_theta(b->table) + (size_t)b->now[i] * WIDTH,
+        memcpy(b->theta + i * WIDTH, (const float *)mscope_table_theta(b->table) + (size_t)b->now[i] * WIDTH,
                WIDTH * sizeof(float));
 }
 
@@ -126,20 +126,20 @@ static int train(bench *b)
 
     for (int k = 1; k <= STEPS; k++) {
         draw_batch(b);
-        if (mscope_touch(b->table, b->now, BATCH) != 0)
+        if (mscope_table_touch(b->table, b->now, BATCH) != 0)
             return -1;
         look_up(b);
         if (k > STEPS - WINDOW && k % PROBE_EVERY == 0)
             probe(b);
         model_gradient(&b->net, b->theta, b->next, b->grad);
         model_step(&b->net, b->theta, k > STEPS - WINDOW ? 0.0f : 0.5f);     /* W rests while it is measured */
-        if (mscope_step_begin(b->table, &step) || mscope_apply(b->table, b->now, b->grad, NULL, BATCH) ||
-            mscope_step_end(b->table))
+        if (mscope_table_step_begin(b->table, &step) || mscope_table_apply(b->table, b->now, b->grad, NULL, BATCH) ||
+            mscope_table_step_end(b->table))
             return -1;
         if (k > STEPS - WINDOW)
             note_momentum(b);
     }
-    return mscope_settle(b->table);
+    return mscope_table_settle(b->table);
 }
 
 /* W^T (diag q - q q^T) W at one row, from the softmax that the model computes itself. */
@@ -150,7 +150,7 @@ static void hessian(bench *b, uint32_t row, gsl_matrix *h)
 
     for (int i = 0; i < BATCH; i++) {
         b->next[i] = 0;
-        memcpy(b->theta + i * WIDTH, (const float *)mscope_theta(b->table) + (size_t)row * WIDTH, WIDTH * sizeof(float));
+        memcpy(b->theta + i * WIDTH, (const float *)mscope_table_theta(b->table) + (size_t)row * WIDTH, WIDTH * sizeof(float));
     }
     model_gradient(&b->net, b->theta, b->next, b->grad);
     n->logit[0] += 1.0f / BATCH;         /* undo the target: logit is now q/BATCH */

@@ -105,7 +105,7 @@ static void start(bench *b, const char *program)
     if (b->daemon == 0) {
         prctl(PR_SET_PDEATHSIG, SIGTERM);
         execl(program, program, "--ingest", ingest, "--telemetry", telemetry, "--replay", replay, "--interval", "0.5",
-              "--max-tables", tables, "--credit-frames", "4096", "--replay-bytes", "256M", "--log", log, (char *)NULL);
+              "--max-tables", tables, "--credit-messages", "4096", "--replay-bytes", "256M", "--log", log, (char *)NULL);
         _exit(127);
     }
     if (b->daemon < 0)
@@ -155,7 +155,7 @@ static int main_band(const subject *s)
     return best;
 }
 
-static void take(bench *b, const mscope_message *m)
+static void take(bench *b, const mscope_telemetry *m)
 {
     const mscope_record *r = &m->record;
     const char *name = r->kind == MSCOPE_REC_BAND ? r->u.band.table : r->kind == MSCOPE_REC_ACF ? r->u.acf.table : "";
@@ -183,7 +183,7 @@ static void take(bench *b, const mscope_message *m)
 static void pump(bench *b, int for_ms)
 {
     double end = now_s() + for_ms * 1e-3;
-    mscope_message m;
+    mscope_telemetry m;
     int rc;
 
     do {

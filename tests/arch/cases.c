@@ -154,8 +154,8 @@ static void fold_rows(arch_run *r)
         r->hash = arch_fold(arch_fold(arch_fold(r->hash, x.active), x.last_active), x.band);
         fold_f64(r, (const double[]){ x.r, x.v, x.c, x.p, x.P }, 5);
     }
-    fold_vector(r, mscope_theta(r->t), c->state == MSCOPE_STATE_F64);
-    fold_vector(r, mscope_momentum(r->t), c->state != MSCOPE_STATE_F32);
+    fold_vector(r, mscope_table_theta(r->t), c->state == MSCOPE_STATE_F64);
+    fold_vector(r, mscope_table_momentum(r->t), c->state != MSCOPE_STATE_F32);
 }
 
 /* -- input: integers, and float operations that are exact or rounded once --------------------- */
@@ -250,18 +250,18 @@ static int sometimes(arch_run *r, const plan *p, uint32_t k)
 
     if (k == 1 && p->reference) {
         fill(rows, (size_t)ROWS * p->dim, f64);
-        err = must(r, mscope_reference_set(r->t, 0, ROWS, rows), "reference");
+        err = must(r, mscope_table_reference_set(r->t, 0, ROWS, rows), "reference");
     }
     if (!err && k == 90) {
         fill(rows, (size_t)5 * p->dim, f64);
-        err = must(r, mscope_rows_set(r->t, 3, 5, rows, NULL), "rows");
+        err = must(r, mscope_table_rows_set(r->t, 3, 5, rows, NULL), "rows");
     }
     if (!err && k % (p->steps < 1000 ? 23 : 1023) == 0) {
         fill(rows, (size_t)3 * p->dim, f64);
-        err = must(r, mscope_probe(r->t, probed, rows, 3), "probe");
+        err = must(r, mscope_table_probe(r->t, probed, rows, 3), "probe");
     }
     if (!err && k % 101 == 0 && p->steps < 1000)
-        err = must(r, mscope_settle(r->t), "settle");
+        err = must(r, mscope_table_settle(r->t), "settle");
     if (!err && k == 200)
         err = must(r, mscope_table_seek(r->t, 100000), "seek");
     if (!err && k % 64 == 0)
@@ -281,12 +281,12 @@ static int one_step(arch_run *r, const plan *p, uint32_t k)
         counts[i] = (uint32_t)(1 + draw() % 3);
     }
     fill(grads, n * p->dim, p->state == MSCOPE_STATE_F64);
-    if (k % 3 == 0 && must(r, mscope_touch(r->t, rows, n), "touch"))
+    if (k % 3 == 0 && must(r, mscope_table_touch(r->t, rows, n), "touch"))
         return -1;
-    if (must(r, mscope_step_begin(r->t, &s), "begin") ||
-        must(r, mscope_apply(r->t, rows, grads, k % 5 == 0 ? counts : NULL, n), "apply"))
+    if (must(r, mscope_table_step_begin(r->t, &s), "begin") ||
+        must(r, mscope_table_apply(r->t, rows, grads, k % 5 == 0 ? counts : NULL, n), "apply"))
         return -1;
-    return must(r, mscope_step_end(r->t), "end");
+    return must(r, mscope_table_step_end(r->t), "end");
 }
 
 int arch_steps(arch_run *r, uint32_t from, uint32_t to)
@@ -332,7 +332,7 @@ static int from_tape(void *ctx, void *bytes, size_t len)
 int arch_save(arch_run *r, arch_tape *tape)
 {
     tape->len = 0;
-    if (must(r, mscope_snapshot_write(r->t, to_tape, tape), "snapshot"))
+    if (must(r, mscope_table_snapshot_write(r->t, to_tape, tape), "snapshot"))
         return -1;
     for (size_t i = 0; i < tape->len; i++)
         r->hash = (r->hash ^ tape->bytes[i]) * 0x100000001b3u;
@@ -342,7 +342,7 @@ int arch_save(arch_run *r, arch_tape *tape)
 int arch_load(arch_run *r, arch_tape *tape)
 {
     tape->at = 0;
-    return must(r, mscope_snapshot_read(r->t, from_tape, tape), "reading a snapshot");
+    return must(r, mscope_table_snapshot_read(r->t, from_tape, tape), "reading a snapshot");
 }
 
 int arch_whole(arch_run *r, size_t number, const char *kernel, void *mem, arch_tape *tape)

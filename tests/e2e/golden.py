@@ -1,4 +1,4 @@
-"""The golden frames, made with struct and msgpack alone: python3 tests/e2e/golden.py remakes protocol/golden."""
+"""The golden parts, made with struct and msgpack alone: python3 tests/e2e/golden.py remakes protocol/golden."""
 import os
 import struct
 
@@ -28,8 +28,8 @@ def header(kind, flags=0, session=0x1122334455667788, seq=1, step=0, a=0.0, b=0.
 HELLO = {"table": "embed.weight", "client": "trainer 42", "rows": 4096, "dim": 32, "capacity": 512, "step": 0,
          "state": "mixed", "form": "torch", "nesterov": True, "reference": "zero", "fresh": True, "nll": False,
          "acf_rows": 8, "narrow": True}
-WELCOME = {"epoch": 2**63 + 5, "next_seq": 7, "step": 300, "exact": True, "credit_frames": 64,
-           "credit_bytes": 67108864, "lane": True}
+WELCOME = {"epoch": 2**63 + 5, "next_seq": 7, "step": 300, "exact": True, "credit_messages": 64,
+           "credit_bytes": 67108864, "shm": True}
 ERROR = {"code": -1, "field": "b (eps)", "value": "1.5", "range": "0..1", "text": "out of range"}
 
 
@@ -44,7 +44,7 @@ def record(kind):
     return out
 
 
-def frames():
+def parts():
     yield "header_step", "STEP: COUNTS and SCHEDULE, eta 0.1, eps 0.01, batch 17, 2 u64 indices, bfloat16", header(
         2, 3, seq=9, step=41, a=0.1, b=0.01, count=2, extra=17, index_type=8, value_type=3)
     yield "header_probe", "PROBE: delta 0.001, 5 u32 indices, float32", header(
@@ -65,6 +65,6 @@ def text(what, data):
 
 
 if __name__ == "__main__":
-    for name, what, data in frames():
+    for name, what, data in parts():
         with open(os.path.join(GOLDEN, name + ".hex"), "w", encoding="utf-8") as f:
             f.write(text(what, data))

@@ -90,22 +90,22 @@ class Trainer:
     def close(self):
         self.socket.close()
 
-    def raw(self, *frames):
-        self.socket.send_multipart(frames)
+    def raw(self, *parts):
+        self.socket.send_multipart(parts)
 
-    def send(self, kind, *frames, **fields):
+    def send(self, kind, *parts, **fields):
         if "seq" not in fields:
             self.seq += 1
             fields["seq"] = self.seq
         fields.setdefault("session", self.session)
         fields.setdefault("table", 0)
-        self.raw(header(kind, **fields), *frames)
+        self.raw(header(kind, **fields), *parts)
 
     def answer(self, wait=PATIENCE):
         if not self.socket.poll(int(wait * 1000)):
             raise TimeoutError("no answer from the daemon")
-        frames = self.socket.recv_multipart()
-        return read_header(frames[0]), msgpack.unpackb(frames[1]) if len(frames) > 1 else None
+        parts = self.socket.recv_multipart()
+        return read_header(parts[0]), msgpack.unpackb(parts[1]) if len(parts) > 1 else None
 
     def ack(self):
         head, body = self.answer()
@@ -144,17 +144,17 @@ class Trainer:
 
     def step(self, number, rows, grads, eta=0.1, eps=0.1, batch=8, kind="f8", handle=0, schedule=None, counts=None,
              seq=None, index="u4"):
-        rows, frames, flags = np.asarray(rows), [], 0
+        rows, parts, flags = np.asarray(rows), [], 0
         if len(rows):
-            frames = [rows.astype("<" + index).tobytes(), encode(grads, kind)]
+            parts = [rows.astype("<" + index).tobytes(), encode(grads, kind)]
         if counts is not None:
             flags |= COUNTS
-            frames.append(np.asarray(counts, "<u4").tobytes())
+            parts.append(np.asarray(counts, "<u4").tobytes())
         if schedule is not None:
             flags |= SCHEDULE
-            frames.append(struct.pack("<3d", *schedule))
+            parts.append(struct.pack("<3d", *schedule))
         extra = {} if seq is None else {"seq": seq}
-        self.send(STEP, *frames, flags=flags, step=number, a=eta, b=eps, table=handle, count=len(rows), extra=batch,
+        self.send(STEP, *parts, flags=flags, step=number, a=eta, b=eps, table=handle, count=len(rows), extra=batch,
                   index_type=int(index[1]) if len(rows) else 0, value_type=VALUE[kind] if len(rows) else 0, **extra)
 
     def rows(self, message, step, first, *arrays, kind="f8", last=False, handle=0):
@@ -226,9 +226,9 @@ def replay(daemon, topic, first, request=False):
     socket.send_multipart(lead + [topic.encode(), struct.pack(">Q", first)])
     out = []
     while socket.poll(int(PATIENCE * 1000)):
-        frames = socket.recv_multipart()
-        assert frames[:len(lead)] == lead and frames[len(lead)] == topic.encode(), frames
-        seq, body = struct.unpack(">Q", frames[-2])[0], frames[-1]
+        parts = socket.recv_multipart()
+        assert parts[:len(lead)] == lead and parts[len(lead)] == topic.encode(), parts
+        seq, body = struct.unpack(">Q", parts[-2])[0], parts[-1]
         if seq == END:
             socket.close()
             return out, body

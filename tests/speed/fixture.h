@@ -129,8 +129,8 @@ static inline void step(fixture *f, const uint32_t *rows, uint32_t n, double eta
 {
     const mscope_step p = { .eta = eta, .eps = eps, .batch = STEP };
 
-    if (mscope_step_begin(f->t, &p) != MSCOPE_OK ||
-        (n && mscope_apply(f->t, rows, f->g, NULL, n) != MSCOPE_OK) || mscope_step_end(f->t) != MSCOPE_OK) {
+    if (mscope_table_step_begin(f->t, &p) != MSCOPE_OK ||
+        (n && mscope_table_apply(f->t, rows, f->g, NULL, n) != MSCOPE_OK) || mscope_table_step_end(f->t) != MSCOPE_OK) {
         fprintf(stderr, "step: refused: %s\n", mscope_table_fault(f->t)->field);
         exit(1);
     }
@@ -178,7 +178,7 @@ static inline int right(fixture *f)
     totals(f, is, is_err);
     for (int i = 0; i < 3; i++)
         wrong |= off(name[i], was[i], is[i], was_err[i] + is_err[i]);
-    if (mscope_settle(f->t) != MSCOPE_OK || mscope_table_resum(f->t) != MSCOPE_OK)
+    if (mscope_table_settle(f->t) != MSCOPE_OK || mscope_table_resum(f->t) != MSCOPE_OK)
         return 0;
     totals(f, is, is_err);
     for (size_t i = 0; i < cells; i++) {

@@ -54,15 +54,15 @@ class Truth:
 
 
 class Steps:
-    """Distinct uniform rows, and one of a few gradient frames."""
+    """Distinct uniform rows, and one of a few gradient parts."""
 
     def __init__(self, rows):
         self.rows, self.rng = rows, np.random.default_rng(1)
-        self.frames = [self.rng.normal(size=(ACTIVE, DIM)).astype(np.float32) for _ in range(4)]
+        self.parts = [self.rng.normal(size=(ACTIVE, DIM)).astype(np.float32) for _ in range(4)]
 
     def next(self):
         some = np.unique(self.rng.integers(0, self.rows, ACTIVE + ACTIVE // 2))
-        return self.rng.permutation(some)[:ACTIVE].astype(np.uint32), self.frames[self.rng.integers(4)]
+        return self.rng.permutation(some)[:ACTIVE].astype(np.uint32), self.parts[self.rng.integers(4)]
 
 
 def timed(work):

@@ -1,10 +1,10 @@
-/* path.c - from the trainer to the applied row, against raw libzmq moving and reading the same frames
+/* path.c - from the trainer to the applied row, against raw libzmq moving and reading the same parts
  *
- * Four receivers, each a process of its own, fed by this one with the same frames in interleaved repeats:
+ * Four receivers, each a process of its own, fed by this one with the same parts in interleaved repeats:
  *   raw    a ROUTER that adds up every word of header, indices and values; window and copies as ours
- *   ipc    the daemon, every row applied by the core        lane   the same through shared memory
- *   sink   the daemon's lane without its core: every body copied out as the daemon does, its words added up
- * beside the core alone, on the same frames in memory. Checked: the words' sums; the daemon's sum of |m|^2 against a table
+ *   ipc    the daemon, every row applied by the core        shm   the same through shared memory
+ *   sink   the daemon's shm without its core: every body copied out as the daemon does, its words added up
+ * beside the core alone, on the same parts in memory. Checked: the words' sums; the daemon's sum of |m|^2 against a table
  * of our own; every step applied. Then the trainer's time inside push, and the telemetry's latency.
  * Usage: path [--repeats N] [--records N]                                                                      */
 #include <math.h>
@@ -18,25 +18,25 @@
 #include <zmq.h>
 
 #include "daemon/inbox.h"
-#include "daemon/lanes.h"
+#include "daemon/shm.h"
 #include "daemon/log.h"
 #include "daemon/sockets.h"
-#include "protocol/lane.h"
+#include "protocol/shm.h"
 #include "mscope/client.h"
 #include "path.h"
 
 enum { KINDS = 8, MOST = 64 };
-enum { RAW, IPC, LANE, SINK, CORE, MODES };
+enum { RAW, IPC, SHM, SINK, CORE, MODES };
 
 typedef struct shared {                  /* between the receivers and this process */
-    _Atomic uint64_t words, frames;
+    _Atomic uint64_t words, parts;
     _Atomic int ready;
     path_daemon at;
 } shared;
 
 typedef struct load {
     uint32_t rows, dim, n;
-    unsigned frames;                     /* in a repeat */
+    unsigned parts;                     /* in a repeat */
     uint32_t *index[KINDS];
     float *value[KINDS];
 } load;
@@ -81,7 +81,7 @@ static void raw_receiver(shared *s)
             (void)zmq_getsockopt(r, ZMQ_RCVMORE, &more, &size);
         }
         atomic_fetch_add(&s->words, words);
-        atomic_store(&s->frames, k);
+        atomic_store(&s->parts, k);
         (void)zmq_send(r, id, (size_t)len, ZMQ_SNDMORE);
         (void)zmq_send(r, &k, sizeof k, 0);
     }
@@ -98,13 +98,13 @@ static void daemon_receiver(shared *s)
         (void)pause();
 }
 
-/* One message of the sink: STEPs through the lane are read like the daemon reads them, all else is the engine's. */
+/* One message of the sink: STEPs through the shm are read like the daemon reads them, all else is the engine's. */
 static void sink_message(shared *s, mscope_engine *e, void *router, uint8_t *scratch)
 {
     zmq_msg_t part[3];
-    mscope_frame f[3];
+    mscope_part f[3];
     mscope_header h = { 0 };
-    mscope_lane_where w;
+    mscope_shm_descriptor w;
     mscope_answer a = { 0 };
     uint8_t head[MSCOPE_HEADER_LEN];
     unsigned n = 0;
@@ -114,23 +114,23 @@ static void sink_message(shared *s, mscope_engine *e, void *router, uint8_t *scr
     for (; more && n < 3; n++) {
         (void)zmq_msg_init(&part[n]);
         NEED(zmq_msg_recv(&part[n], router, 0) >= 0);
-        f[n] = (mscope_frame){ zmq_msg_data(&part[n]), zmq_msg_size(&part[n]) };
+        f[n] = (mscope_part){ zmq_msg_data(&part[n]), zmq_msg_size(&part[n]) };
         (void)zmq_getsockopt(router, ZMQ_RCVMORE, &more, &size);
     }
     NEED(!more && mscope_header_decode(f[1].at, f[1].len, &h, NULL) == 0);
     if (h.kind == MSCOPE_STEP) {
-        NEED(mscope_lane_where_decode(f[2].at, f[2].len, &w, NULL) == 0);
-        for (unsigned i = 0; i < MSCOPE_LANE_PLACES; i++)
-            if (e->lanes[i].at != NULL && e->lanes[i].id == w.lane) {
-                NEED(mscope_lane_where_check(&w, e->lanes[i].len, NULL) == 0);
+        NEED(mscope_shm_descriptor_decode(f[2].at, f[2].len, &w, NULL) == 0);
+        for (unsigned i = 0; i < MSCOPE_SHM_PLACES; i++)
+            if (e->shm[i].at != NULL && e->shm[i].id == w.shm) {
+                NEED(mscope_shm_descriptor_check(&w, e->shm[i].len, NULL) == 0);
                 for (unsigned k = 0; k < w.parts; k++)
                     for (size_t at = 0, piece; at < w.part[k].len; at += piece) {
                         piece = w.part[k].len - at < 4096 ? w.part[k].len - at : 4096;
-                        memcpy(scratch + at, e->lanes[i].at + w.part[k].offset + at, piece);
+                        memcpy(scratch + at, e->shm[i].at + w.part[k].offset + at, piece);
                         atomic_fetch_add_explicit(&s->words, sum_words(scratch + at, piece), memory_order_relaxed);
                     }
             }
-        atomic_fetch_add(&s->frames, 1);
+        atomic_fetch_add(&s->parts, 1);
         a.n = 1;
         a.at[0].header = (mscope_header){ .kind = MSCOPE_ACK, .session = h.session, .seq = h.seq, .count = 64 };
     } else {
@@ -154,11 +154,11 @@ static void sink_receiver(shared *s)
     static mscope_record slots[64];
     static mscope_ring ring;
     static mscope_outside outside;
-    static mscope_options o = { .max_frame = 1 << 26 };
-    const mscope_engine_config cfg = { .max_tables = 2, .history = 1024, .max_bytes = 1 << 30, .max_frame = 1 << 26,
-                                       .credit_frames = 64, .credit_bytes = 1 << 26, .takeover_ns = 10000000000u };
+    static mscope_options o = { .max_part = 1 << 26 };
+    const mscope_engine_config cfg = { .max_tables = 2, .history = 1024, .max_bytes = 1 << 30, .max_part = 1 << 26,
+                                       .credit_messages = 64, .credit_bytes = 1 << 26, .takeover_ns = 10000000000u };
     mscope_sockets sockets;
-    mscope_lanes lanes;
+    mscope_shm_server shm;
     uint8_t *scratch = malloc(1 << 24);
 
     (void)snprintf(s->at.dir, sizeof s->at.dir, "/tmp/mscope-sink-XXXXXX");
@@ -170,13 +170,13 @@ static void sink_receiver(shared *s)
     (void)mscope_log_open("/dev/null", MSCOPE_LOG_ERROR);
     NEED(mscope_sockets_open(&sockets, &o) == 0 && mscope_ring_init(&ring, slots, 64) == 0);
     mscope_engine_init(&e, &cfg, shadows, &ring, &outside, 1, wall_ns());
-    NEED(mscope_lanes_init(&lanes, &e, sockets.lane) == 0);
+    NEED(mscope_shm_server_init(&shm, &e, sockets.shm) == 0);
     atomic_store(&s->ready, 1);
     for (;;) {
-        zmq_pollitem_t item[2] = { { sockets.ingest, 0, ZMQ_POLLIN, 0 }, { NULL, lanes.epoll, ZMQ_POLLIN, 0 } };
+        zmq_pollitem_t item[2] = { { sockets.ingest, 0, ZMQ_POLLIN, 0 }, { NULL, shm.epoll, ZMQ_POLLIN, 0 } };
         NEED(zmq_poll(item, 2, -1) >= 0);
         if (item[1].revents)
-            mscope_lanes_serve(&lanes, wall_ns());
+            mscope_shm_server_serve(&shm, wall_ns());
         for (int more = item[0].revents; more;) {
             size_t size = sizeof more;
             sink_message(s, &e, sockets.ingest, scratch);
@@ -214,31 +214,31 @@ static void raw_send(side *s, const load *l, unsigned k, unsigned window)
         NEED(zmq_msg_send(&m, s->sock, i == 0 ? ZMQ_SNDMORE : 0) >= 0);
     }
     s->sent++;
-    acked = atomic_load(&s->with->frames);
+    acked = atomic_load(&s->with->parts);
     while (s->sent - acked >= window)
         NEED(zmq_recv(s->sock, &acked, sizeof acked, 0) == sizeof acked);
     while (zmq_recv(s->sock, &acked, sizeof acked, ZMQ_DONTWAIT) > 0)
         ;
 }
 
-/* One repeat: every frame sent, and done with at the other end. Seconds. */
+/* One repeat: every part sent, and done with at the other end. Seconds. */
 static double repeat(side *s, const load *l, int mode)
 {
     uint64_t from = wall_ns();
 
-    for (unsigned i = 0; i < l->frames; i++) {
+    for (unsigned i = 0; i < l->parts; i++) {
         unsigned k = (unsigned)(s->expected++ % KINDS);
         if (mode == RAW) {
             raw_send(s, l, k, 16 << 20 > l->n * (l->dim + 1) * 64 ? 64 : 16);
         } else if (mode == CORE) {
-            NEED(mscope_step_begin(s->core, &schedule) == 0);
-            NEED(mscope_apply(s->core, l->index[k], l->value[k], NULL, l->n) == 0);
-            NEED(mscope_step_end(s->core) == 0);
+            NEED(mscope_table_step_begin(s->core, &schedule) == 0);
+            NEED(mscope_table_apply(s->core, l->index[k], l->value[k], NULL, l->n) == 0);
+            NEED(mscope_table_step_end(s->core) == 0);
         } else
             NEED(mscope_client_push(s->client, s->table, &schedule, l->index[k], l->value[k], MSCOPE_F32, NULL, l->n) == 0);
     }
     if (mode == RAW)
-        while (atomic_load(&s->with->frames) < s->sent) {
+        while (atomic_load(&s->with->parts) < s->sent) {
             uint64_t acked;
             NEED(zmq_recv(s->sock, &acked, sizeof acked, 0) == sizeof acked);
         }
@@ -288,7 +288,7 @@ static void join(side *s, int mode, const load *l)
         return;
     }
     const mscope_client_options opt = { .endpoint = s->with->at.ingest, .block_ms = 20000, .buffer_bytes = 16 << 20,
-                                        .lane = mode == IPC ? MSCOPE_LANE_ZMQ : MSCOPE_LANE_SHM };
+                                        .transport = mode == IPC ? MSCOPE_TRANSPORT_ZMQ : MSCOPE_TRANSPORT_SHM };
     NEED(mscope_client_open(&s->client, &opt) == 0 && (s->table = mscope_client_attach(s->client, &info)) >= 0);
     NEED(mscope_client_flush(s->client, 10000) == 0);
 }
@@ -297,7 +297,7 @@ static void join(side *s, int mode, const load *l)
 static double published(const side *s)
 {
     mscope_subscriber *sub;
-    mscope_message m;
+    mscope_telemetry m;
     uint64_t until = wall_ns() + 10000000000u;
 
     NEED(mscope_subscribe(&sub, s->with->at.telemetry, NULL, "table/t") == 0);
@@ -305,7 +305,7 @@ static double published(const side *s)
         NEED(wall_ns() < until);
     while (mscope_subscriber_next(sub, &m, 100) != 0 || m.record.u.table.step != s->expected);
     mscope_subscriber_close(sub);
-    NEED(m.record.u.table.lost_frames == 0 && m.record.u.table.exact);
+    NEED(m.record.u.table.lost_steps == 0 && m.record.u.table.exact);
     return m.record.u.table.V;
 }
 
@@ -313,13 +313,13 @@ static int check(const side *s, int mode, const load *l, double V)
 {
     uint64_t words = 0, every[KINDS];
 
-    if (mode == IPC || mode == LANE)
+    if (mode == IPC || mode == SHM)
         return fabs(published(s) / V - 1) < 1e-9;
     for (unsigned k = 0; k < KINDS; k++)
         every[k] = sum_words(l->index[k], l->n * 4) + sum_words(l->value[k], (size_t)l->n * l->dim * 4);
     for (uint64_t i = 0; i < s->expected; i++)
         words += every[i % KINDS];
-    return atomic_load(&s->with->words) == words && atomic_load(&s->with->frames) == s->expected;
+    return atomic_load(&s->with->words) == words && atomic_load(&s->with->parts) == s->expected;
 }
 
 static void finish(side *s, int mode)
@@ -346,14 +346,14 @@ static void finish(side *s, int mode)
 static int report(const char *what, const load *l, double (*t)[MOST], int a, int b, unsigned n, const char *target, int checked)
 {
     static const char *const names[] = { "raw libzmq ROUTER/DEALER", "", "", "", "the core alone" };
-    double ratio[MOST], ours[MOST], peer[MOST], bytes = (double)l->frames * l->n * (l->dim + 1) * 4;
+    double ratio[MOST], ours[MOST], peer[MOST], bytes = (double)l->parts * l->n * (l->dim + 1) * 4;
 
     for (unsigned i = 0; i < n; i++) {
         ours[i] = bytes / t[a][i] / 1e9;
         peer[i] = bytes / t[b][i] / 1e9;
         ratio[i] = ours[i] / peer[i];
     }
-    printf("{\"bench\":\"path\",\"row\":\"%s, frames of %u KB, width %u\",\"ours\":%.3f,\"peer\":%.3f,\"unit\":\"GB/s\","
+    printf("{\"bench\":\"path\",\"row\":\"%s, parts of %u KB, width %u\",\"ours\":%.3f,\"peer\":%.3f,\"unit\":\"GB/s\","
            "\"peer_name\":\"%s\",\"ratio\":%.3f,\"q25\":%.3f,\"q75\":%.3f,\"repeats\":%u,\"target\":%s,"
            "\"better\":\"higher\",\"checked\":%s}\n", what, (l->n * (l->dim + 1) * 4 + 512) / 1024, l->dim,
            quantile(ours, n, 0.5), quantile(peer, n, 0.5), names[b], quantile(ratio, n, 0.5), quantile(ratio, n, 0.25),
@@ -372,7 +372,7 @@ static int throughput(uint32_t dim, size_t bytes, unsigned repeats)
     mscope_band b;
     uint64_t r = 88172645463325252u;
 
-    l.frames = (unsigned)((48 << 20) / bytes);
+    l.parts = (unsigned)((48 << 20) / bytes);
     for (int k = 0; k < KINDS; k++) {
         NEED((l.index[k] = malloc(l.n * 4)) != NULL && (l.value[k] = malloc((size_t)l.n * dim * 4)) != NULL);
         for (size_t i = 0; i < (size_t)l.n * dim; i++) {
@@ -395,10 +395,10 @@ static int throughput(uint32_t dim, size_t bytes, unsigned repeats)
         ok[m] = check(&s[m], m, &l, V);
     ok[CORE] = 1;
     bad += report("ingest, every row applied", &l, t, IPC, RAW, repeats, "0.9", ok[IPC] && ok[RAW]);
-    bad += report("ingest through the lane, every row applied", &l, t, LANE, RAW, repeats, "null", ok[LANE] && ok[RAW]);
+    bad += report("ingest through the shm, every row applied", &l, t, SHM, RAW, repeats, "null", ok[SHM] && ok[RAW]);
     bad += report("ingest, every row applied, of what the core can do", &l, t, IPC, CORE, repeats, "null", ok[IPC]);
-    bad += report("the lane, every row applied, of what the core can do", &l, t, LANE, CORE, repeats, "null", ok[LANE]);
-    bad += report("the lane moved and read", &l, t, SINK, RAW, repeats, bytes > 1 << 19 ? "3.0" : "null", ok[SINK] && ok[RAW]);
+    bad += report("the shm, every row applied, of what the core can do", &l, t, SHM, CORE, repeats, "null", ok[SHM]);
+    bad += report("the shm moved and read", &l, t, SINK, RAW, repeats, bytes > 1 << 19 ? "3.0" : "null", ok[SINK] && ok[RAW]);
     for (int m = 0; m < MODES; m++)
         finish(&s[m], m);
     for (int k = 0; k < KINDS; k++) {
@@ -409,7 +409,7 @@ static int throughput(uint32_t dim, size_t bytes, unsigned repeats)
 }
 
 /* Time on the trainer's thread inside push, one every few milliseconds as a trainer would. */
-static int trainer(uint32_t n, enum mscope_lane_mode lane)
+static int trainer(uint32_t n, enum mscope_transport shm)
 {
     enum { STEPS = 300, DIM = 128, ROWS = 20000 };
     static double us[STEPS];
@@ -421,8 +421,8 @@ static int trainer(uint32_t n, enum mscope_lane_mode lane)
     mscope_client_stats stats;
 
     NEED(rows != NULL && g != NULL);
-    start(&s, lane == MSCOPE_LANE_ZMQ ? IPC : LANE, &l);
-    join(&s, lane == MSCOPE_LANE_ZMQ ? IPC : LANE, &l);
+    start(&s, shm == MSCOPE_TRANSPORT_ZMQ ? IPC : SHM, &l);
+    join(&s, shm == MSCOPE_TRANSPORT_ZMQ ? IPC : SHM, &l);
     with = s.with;
     for (uint32_t i = 0; i < n; i++)
         rows[i] = (uint32_t)(i * 7919u % ROWS);
@@ -440,7 +440,7 @@ static int trainer(uint32_t n, enum mscope_lane_mode lane)
     NEED(with == s.with && stats.steps_sent == STEPS && stats.steps_dropped == 0);
     printf("{\"bench\":\"path\",\"row\":\"time in push, %u rows x %u, %s\",\"ours\":%.1f,\"peer\":null,\"unit\":\"us\","
            "\"peer_name\":\"none\",\"ratio\":%.1f,\"q25\":%.1f,\"q75\":%.1f,\"max\":%.1f,\"repeats\":%d,\"target\":150,"
-           "\"better\":\"lower\",\"checked\":true}\n", n, DIM, lane == MSCOPE_LANE_ZMQ ? "ipc" : "lane",
+           "\"better\":\"lower\",\"checked\":true}\n", n, DIM, shm == MSCOPE_TRANSPORT_ZMQ ? "ipc" : "shm",
            quantile(us, STEPS, 0.5), quantile(us, STEPS, 0.5), quantile(us, STEPS, 0.25), quantile(us, STEPS, 0.75), quantile(us, STEPS, 1), STEPS);
     fflush(stdout);
     finish(&s, IPC);
@@ -464,7 +464,7 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < 4; i++)
         bad += throughput(i % 2 ? 512 : 64, i / 2 ? 1 << 20 : 1 << 16, repeats);
     for (unsigned i = 0; i < 4; i++)
-        bad += trainer(i / 2 ? 6144 : 1024, i % 2 ? MSCOPE_LANE_SHM : MSCOPE_LANE_ZMQ);
+        bad += trainer(i / 2 ? 6144 : 1024, i % 2 ? MSCOPE_TRANSPORT_SHM : MSCOPE_TRANSPORT_ZMQ);
     bad += path_latency(records);
     return bad ? 1 : 0;
 }

@@ -25,7 +25,7 @@ static struct {
     mscope_publisher publisher;
     mscope_saver saver;
     mscope_inbox inbox;
-    mscope_lanes lanes;
+    mscope_shm_server shm;
     mscope_ingest ingest;
     pthread_t engine_thread, publisher_thread;
 } d;
@@ -39,8 +39,8 @@ static void *run_engine(void *unused)
 
 void path_daemon_start(path_daemon *out, double interval, uint64_t interval_steps)
 {
-    const mscope_engine_config cfg = { .max_tables = 4, .history = 8192, .max_bytes = 1 << 30, .max_frame = 1 << 26,
-                                       .credit_frames = 64, .credit_bytes = 1 << 26, .takeover_ns = 10000000000u,
+    const mscope_engine_config cfg = { .max_tables = 4, .history = 8192, .max_bytes = 1 << 30, .max_part = 1 << 26,
+                                       .credit_messages = 64, .credit_bytes = 1 << 26, .takeover_ns = 10000000000u,
                                        .interval = interval, .interval_steps = interval_steps };
     sigset_t set;
 
@@ -50,7 +50,7 @@ void path_daemon_start(path_daemon *out, double interval, uint64_t interval_step
     (void)snprintf(out->ingest, sizeof out->ingest, "ipc://%s/i", out->dir);
     (void)snprintf(out->telemetry, sizeof out->telemetry, "ipc://%s/t", out->dir);
     d.options.interval = interval;
-    d.options.max_frame = 1 << 26;
+    d.options.max_part = 1 << 26;
     (void)snprintf(d.options.ingest, sizeof d.options.ingest, "%s", out->ingest);
     (void)snprintf(d.options.telemetry, sizeof d.options.telemetry, "%s", out->telemetry);
     (void)snprintf(d.options.replay, sizeof d.options.replay, "ipc://%s/r", out->dir);
@@ -71,9 +71,9 @@ void path_daemon_start(path_daemon *out, double interval, uint64_t interval_step
     (void)sigaddset(&set, SIGUSR2);
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
     mscope_inbox_init(&d.inbox, &d.engine, d.sockets.ingest);
-    NEED(mscope_lanes_init(&d.lanes, &d.engine, d.sockets.lane) == 0);
+    NEED(mscope_shm_server_init(&d.shm, &d.engine, d.sockets.shm) == 0);
     d.ingest = (mscope_ingest){ .engine = &d.engine, .saver = &d.saver, .options = &d.options, .inbox = &d.inbox,
-                                .lanes = &d.lanes, .signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC),
+                                .shm = &d.shm, .signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC),
                                 .wake_fd = d.publisher.wake_fd };
     NEED(pthread_create(&d.publisher_thread, NULL, mscope_publisher_run, &d.publisher) == 0);
     NEED(pthread_create(&d.engine_thread, NULL, run_engine, NULL) == 0);
@@ -88,7 +88,7 @@ void path_daemon_stop(path_daemon *out)
     atomic_store(&d.publisher.stop, 1);
     NEED(write(d.publisher.wake_fd, &one, sizeof one) == sizeof one);
     NEED(pthread_join(d.publisher_thread, NULL) == 0);
-    mscope_lanes_fini(&d.lanes);
+    mscope_shm_server_fini(&d.shm);
     mscope_sockets_close(&d.sockets);
     mscope_engine_fini(&d.engine);
     (void)close(d.publisher.wake_fd);

@@ -1,7 +1,7 @@
-/* path_latency.c - from a frame received to its record readable by a subscriber, against a raw PUB and SUB of the same bytes
+/* path_latency.c - from a part received to its record readable by a subscriber, against a raw PUB and SUB of the same bytes
  *
  * Ours: the engine is handed a STEP (noted by --wrap) and publishes after each; a SUB on another context reads the table's
- * record of that step; 64 rows of width 32 in a step. Raw: a PUB sends three frames of the same sizes, a SUB reads them. Both ipc, one message every few
+ * record of that step; 64 rows of width 32 in a step. Raw: a PUB sends three parts of the same sizes, a SUB reads them. Both ipc, one message every few
  * milliseconds, alternating; then once more with two busy processes beside. */
 #include <pthread.h>
 #include <signal.h>
@@ -20,13 +20,13 @@ enum { ROWS = 4096, DIM = 32, ACTIVE = 64, GAP_US = 3000, MOST = 4000, BODY = 70
 
 static _Atomic uint64_t received_ns;
 
-void __real_mscope_engine_message(mscope_engine *e, const mscope_frame *frames, size_t n, uint64_t now_ns, mscope_answer *out);
-void __wrap_mscope_engine_message(mscope_engine *e, const mscope_frame *frames, size_t n, uint64_t now_ns, mscope_answer *out);
+void __real_mscope_engine_message(mscope_engine *e, const mscope_part *parts, size_t n, uint64_t now_ns, mscope_answer *out);
+void __wrap_mscope_engine_message(mscope_engine *e, const mscope_part *parts, size_t n, uint64_t now_ns, mscope_answer *out);
 
-void __wrap_mscope_engine_message(mscope_engine *e, const mscope_frame *frames, size_t n, uint64_t now_ns, mscope_answer *out)
+void __wrap_mscope_engine_message(mscope_engine *e, const mscope_part *parts, size_t n, uint64_t now_ns, mscope_answer *out)
 {
     atomic_store(&received_ns, wall_ns());
-    __real_mscope_engine_message(e, frames, n, now_ns, out);
+    __real_mscope_engine_message(e, parts, n, now_ns, out);
 }
 
 static void *subscriber(void *ctx, const char *endpoint, const char *topic)
@@ -39,7 +39,7 @@ static void *subscriber(void *ctx, const char *endpoint, const char *topic)
     return s;
 }
 
-/* One three-frame message; the bytes of its body, -1: nothing came in time. */
+/* One three-part message; the bytes of its body, -1: nothing came in time. */
 static int receive(void *sub, uint8_t *body, size_t cap, int wait_ms)
 {
     zmq_pollitem_t item = { sub, 0, ZMQ_POLLIN, 0 };

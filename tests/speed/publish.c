@@ -41,16 +41,16 @@ static uint64_t now_ns(clockid_t clock)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static void say(const mscope_header *h, const mscope_frame *f, size_t n)
+static void say(const mscope_header *h, const mscope_part *f, size_t n)
 {
     static mscope_answer answer;
     uint8_t header[MSCOPE_HEADER_LEN];
-    mscope_frame frames[MSCOPE_FRAMES] = { { header, sizeof header } };
+    mscope_part parts[MSCOPE_MESSAGE_PARTS] = { { header, sizeof header } };
 
     mscope_header_encode(h, header);
     for (size_t i = 0; i < n; i++)
-        frames[i + 1] = f[i];
-    mscope_engine_message(&engine, frames, n + 1, 0, &answer);
+        parts[i + 1] = f[i];
+    mscope_engine_message(&engine, parts, n + 1, 0, &answer);
     if (answer.n == 0 || answer.at[0].header.kind == MSCOPE_ERROR) {
         fprintf(stderr, "publish: the engine refused a message\n");
         exit(1);
@@ -62,7 +62,7 @@ static void hello(uint32_t table)
     mscope_hello v = { .client = "bench", .reference = "zero", .rows = ROWS, .dim = DIM, .capacity = GROUP, .fresh = 1 };
     const mscope_header h = { .kind = MSCOPE_HELLO, .session = 9, .seq = seq, .table = table };
     uint8_t body[MSCOPE_HELLO_MAX];
-    mscope_frame f = { body, 0 };
+    mscope_part f = { body, 0 };
     int n;
 
     (void)snprintf(v.table, sizeof v.table, "t%u", table);
@@ -76,7 +76,7 @@ static void step(uint32_t table, uint32_t n, uint32_t batch)
     const mscope_header h = { .kind = MSCOPE_STEP, .session = 9, .seq = seq++, .table = table, .step = ++steps[table], .a = 0.05,
                               .b = 0.1, .count = n, .extra = batch, .index_type = n ? 4 : 0, .value_type = n ? 1 : 0,
                               .flags = n ? MSCOPE_FLAG_COUNTS : 0 };
-    const mscope_frame f[3] = { { (const uint8_t *)idx, 4 * (size_t)n }, { (const uint8_t *)values, 4 * DIM * (size_t)n },
+    const mscope_part f[3] = { { (const uint8_t *)idx, 4 * (size_t)n }, { (const uint8_t *)values, 4 * DIM * (size_t)n },
                                 { (const uint8_t *)counts, 4 * (size_t)n } };
 
     for (uint32_t i = 0; i < n * DIM; i++)
@@ -91,7 +91,7 @@ static void reference(uint32_t table)
     for (uint32_t first = 0; first < ROWS; first += GROUP) {
         const mscope_header h = { .kind = MSCOPE_REFERENCE, .session = 9, .seq = seq++, .table = table, .step = steps[table],
                                   .count = GROUP, .extra = first, .value_type = 1 };
-        const mscope_frame f = { (const uint8_t *)values, sizeof values };
+        const mscope_part f = { (const uint8_t *)values, sizeof values };
         say(&h, &f, 1);
     }
 }
@@ -197,8 +197,8 @@ static void row(const char *name, double *x, int n, double bar, const char *unit
 int main(int argc, char **argv)
 {
     static double total[MOST], longest[MOST], records[MOST], full[MOST], all[1 << 16];
-    const mscope_engine_config cfg = { .max_tables = TABLES, .history = 16384, .max_bytes = UINT64_C(1) << 32, .max_frame = 1 << 26,
-                                       .credit_frames = 64, .credit_bytes = 1 << 26, .takeover_ns = 1000000000, .interval = 0.2 };
+    const mscope_engine_config cfg = { .max_tables = TABLES, .history = 16384, .max_bytes = UINT64_C(1) << 32, .max_part = 1 << 26,
+                                       .credit_messages = 64, .credit_bytes = 1 << 26, .takeover_ns = 1000000000, .interval = 0.2 };
     int n = argc == 3 && strcmp(argv[1], "--publications") == 0 ? atoi(argv[2]) : 60, slices = 0, checked = 1;
     mscope_rec_table last[TABLES];
     double bound[TABLES], worst = 0;

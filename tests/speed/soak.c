@@ -153,7 +153,7 @@ static uint64_t attach_and_wait(const soak *s, mscope_client *c, int attach)
 static int daemon_record(const soak *s, double wait_s, mscope_rec_daemon *out)
 {
     mscope_subscriber *sub;
-    mscope_message m;
+    mscope_telemetry m;
     double start = now_s();
     int got = 0;
 
@@ -243,7 +243,7 @@ int main(int argc, char **argv)
     idle = cpu_s(s.pid);
     (void)poll(NULL, 0, (int)(1000 * s.idle_s));
     idle = (cpu_s(s.pid) - idle) / s.idle_s;
-    checked = d.steps_applied == s.steps && d.lost_frames == 0 && d.frames_refused == 0;
+    checked = d.steps_applied == s.steps && d.lost_steps == 0 && d.messages_refused == 0;
     if (s.restart) {
         began = now_s();
         checked &= stop_daemon(&s) == 0;

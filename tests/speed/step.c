@@ -119,7 +119,7 @@ static int bench_bookkeeping(void)
             long taken = preemptions();
 
             note_late(&a, now, warm + i);
-            a.kern->sumsq[0](f.g, dim, STEP, a.norm);            /* both find the frame where a socket left it */
+            a.kern->sumsq[0](f.g, dim, STEP, a.norm);            /* both find the part where a socket left it */
             if (i % 2)
                 vectors[n] = time_alone(&a, &f, now);
             whole[n] = time_step(&f, now);

@@ -120,7 +120,7 @@ int mscope_bench_rows_touch(mscope_bench_rows *r, const uint32_t *row, size_t n)
         return 0;
     for (size_t b = 0; b < r->bands; b++) {
         const size_t k = in_band(r, b, row, at, n);
-        if (k > 0 && mscope_touch(r->table[b], r->slot, k) < 0)
+        if (k > 0 && mscope_table_touch(r->table[b], r->slot, k) < 0)
             return -1;
         at += k;
     }
@@ -131,7 +131,7 @@ int mscope_bench_rows_touch(mscope_bench_rows *r, const uint32_t *row, size_t n)
 int mscope_bench_rows_settle(mscope_bench_rows *r)
 {
     for (size_t b = 0; r->opened && b < r->bands; b++)
-        if (mscope_settle(r->table[b]) < 0)
+        if (mscope_table_settle(r->table[b]) < 0)
             return -1;
     return 0;
 }
@@ -146,7 +146,7 @@ int mscope_bench_rows_set(mscope_bench_rows *r, uint32_t row, const double *thet
     }
     while (row >= r->first[b + 1])
         b++;
-    return mscope_rows_set(r->table[b], row - r->first[b], 1, theta, m) < 0 ? -1 : 0;
+    return mscope_table_rows_set(r->table[b], row - r->first[b], 1, theta, m) < 0 ? -1 : 0;
 }
 
 static const mscope_bench_rates *rates_of(const mscope_bench_step *s, size_t b)
@@ -177,14 +177,14 @@ static int catch_up(mscope_bench_rows *r, const mscope_bench_step *s, const uint
         const size_t k = in_band(r, b, row, at, n);
         const mscope_step step = core_step(r, a);
         const double direct = past_buffer(r, a) ? 0 : a->direct;
-        if (k > 0 && mscope_touch(r->table[b], r->slot, k) < 0)
+        if (k > 0 && mscope_table_touch(r->table[b], r->slot, k) < 0)
             return -1;
         for (size_t i = at; direct != 0 && i < at + k; i++)
             for (size_t j = 0; j < r->dim; j++)
                 r->theta[(size_t)row[i] * r->dim + j] -= direct * g[i * r->dim + j];
-        if (mscope_step_begin(r->table[b], &step) < 0 ||
-            (k > 0 && mscope_apply(r->table[b], r->slot, g + at * r->dim, NULL, k) < 0) ||
-            mscope_step_end(r->table[b]) < 0)
+        if (mscope_table_step_begin(r->table[b], &step) < 0 ||
+            (k > 0 && mscope_table_apply(r->table[b], r->slot, g + at * r->dim, NULL, k) < 0) ||
+            mscope_table_step_end(r->table[b]) < 0)
             return -1;
         at += k;
     }

@@ -28,12 +28,12 @@
 #ifndef MSCOPE_BENCH_TRACE_H
 #define MSCOPE_BENCH_TRACE_H
 
-#include "record/contents.h"
+#include "tape/contents.h"
 #include "rows.h"
 
 typedef struct mscope_trace_message {
     mscope_header header;
-    const uint8_t *frame[4];              /* behind the header                                     */
+    const uint8_t *part[4];              /* behind the header                                     */
 } mscope_trace_message;
 
 typedef struct mscope_trace_at {          /* one step                                              */

@@ -38,28 +38,28 @@ static const mscope_recorded_table *choose(const mscope_contents *c, const char 
 
 /* ---- messages ------------------------------------------------------------------------------------------------------ */
 
-static int frames_fit(const mscope_trace *t, const mscope_header *h, const mscope_entry *e)
+static int parts_fit(const mscope_trace *t, const mscope_header *h, const mscope_entry *e)
 {
     const size_t row = t->dim * mscope_value_size(h->value_type), n = h->count;
     const int rows = h->kind == MSCOPE_SYNC;
     size_t want[4];
-    unsigned frames = 0;
+    unsigned parts = 0;
     if (rows) {
-        want[frames++] = n * row;
-        want[frames++] = n * row;
+        want[parts++] = n * row;
+        want[parts++] = n * row;
     } else {
         if (n > 0) {
-            want[frames++] = n * h->index_type;
-            want[frames++] = n * row;
+            want[parts++] = n * h->index_type;
+            want[parts++] = n * row;
         }
         if (h->flags & MSCOPE_FLAG_COUNTS)
-            want[frames++] = 4 * n;
+            want[parts++] = 4 * n;
         if (h->flags & MSCOPE_FLAG_SCHEDULE)
-            want[frames++] = 24;
+            want[parts++] = 24;
     }
-    if (h->flags & MSCOPE_FLAG_LANE || e->frames != frames + 1 || (rows && (uint64_t)h->extra + n > t->hello.rows) || (!rows && n > t->hello.capacity))
+    if (h->flags & MSCOPE_FLAG_SHM || e->parts != parts + 1 || (rows && (uint64_t)h->extra + n > t->hello.rows) || (!rows && n > t->hello.capacity))
         return 0;
-    for (unsigned i = 0; i < frames; i++)
+    for (unsigned i = 0; i < parts; i++)
         if (e->len[1 + i] != want[i])
             return 0;
     return h->value_type != MSCOPE_F64 || t->hello.state == MSCOPE_STATE_F64;
@@ -68,16 +68,16 @@ static int frames_fit(const mscope_trace *t, const mscope_header *h, const mscop
 /* All finite, and every index within the table. */
 static int contents_fit(const mscope_trace *t, const mscope_header *h, const mscope_entry *e, double *scratch)
 {
-    const unsigned first = h->kind == MSCOPE_SYNC ? 1 : 2, last = 2;      /* frames with values */
+    const unsigned first = h->kind == MSCOPE_SYNC ? 1 : 2, last = 2;      /* parts with values */
     uint32_t row;
     if (h->count == 0)
         return 1;
     for (size_t i = 0; first == 2 && i < h->count; i++)
-        if (mscope_indices_decode(e->frame[1] + i * h->index_type, h->index_type, 1, t->hello.rows, &row) < 1)
+        if (mscope_indices_decode(e->part[1] + i * h->index_type, h->index_type, 1, t->hello.rows, &row) < 1)
             return 0;
     for (unsigned f = first; f <= last; f++)
         for (size_t i = 0; i < h->count; i++) {
-            mscope_values_decode(e->frame[f] + i * t->dim * mscope_value_size(h->value_type), h->value_type, t->dim, scratch, 1);
+            mscope_values_decode(e->part[f] + i * t->dim * mscope_value_size(h->value_type), h->value_type, t->dim, scratch, 1);
             for (size_t j = 0; j < t->dim; j++)
                 if (!(fabs(scratch[j]) <= 1e145))
                     return 0;
@@ -95,8 +95,8 @@ static int keep(mscope_trace *t, const mscope_entry *e, size_t *room)
     }
     mscope_trace_message *m = &t->message[t->messages++];
     m->header = e->header;
-    for (unsigned i = 0; i + 1 < e->frames && i < 4; i++)
-        m->frame[i] = e->frame[i + 1];
+    for (unsigned i = 0; i + 1 < e->parts && i < 4; i++)
+        m->part[i] = e->part[i + 1];
     t->entries = e->header.count > t->entries && e->header.kind != MSCOPE_SYNC ? e->header.count : t->entries;
     return 0;
 }
@@ -114,7 +114,7 @@ static int collect(mscope_trace *t, const mscope_recorded_table *of)
         if (e.kind != MSCOPE_ENTRY_MESSAGE || h->session != of->session || h->table != of->handle ||
             (h->kind != MSCOPE_STEP && h->kind != MSCOPE_PROBE && h->kind != MSCOPE_SYNC))
             continue;
-        if (frames_fit(t, h, &e) && contents_fit(t, h, &e, scratch))
+        if (parts_fit(t, h, &e) && contents_fit(t, h, &e, scratch))
             rc = keep(t, &e, &room);
         else
             t->refused++;
@@ -161,7 +161,7 @@ static mscope_bench_rates rates_of(const mscope_trace *t, const mscope_trace_mes
     const mscope_header *h = &m->header;
     double s[3] = { 0, 0, 0 };
     if (h->flags & MSCOPE_FLAG_SCHEDULE)
-        mscope_values_decode(m->frame[(h->count > 0 ? 2 : 0) + ((h->flags & MSCOPE_FLAG_COUNTS) != 0)], MSCOPE_F64, 3, s, 1);
+        mscope_values_decode(m->part[(h->count > 0 ? 2 : 0) + ((h->flags & MSCOPE_FLAG_COUNTS) != 0)], MSCOPE_F64, 3, s, 1);
     mscope_bench_rates r = { .eta = h->a, .eps = h->b, .gain = h->b, .nesterov = t->hello.nesterov, .coupled = s[0],
                              .shrink = h->a * s[1] };
     if (t->hello.form != MSCOPE_FORM_TORCH)
@@ -196,7 +196,7 @@ static void schedule(mscope_trace *t, int made)
 static uint32_t index_of(const mscope_trace_message *m, size_t i)
 {
     uint32_t row = 0;
-    (void)mscope_indices_decode(m->frame[0] + i * m->header.index_type, m->header.index_type, 1, UINT32_MAX, &row);
+    (void)mscope_indices_decode(m->part[0] + i * m->header.index_type, m->header.index_type, 1, UINT32_MAX, &row);
     return row;
 }
 
@@ -204,7 +204,7 @@ static uint32_t count_of(const mscope_trace_message *m, size_t i)
 {
     uint32_t n = 1;
     if (m->header.flags & MSCOPE_FLAG_COUNTS)
-        (void)mscope_indices_decode(m->frame[2] + 4 * i, MSCOPE_U32, 1, UINT32_MAX, &n);
+        (void)mscope_indices_decode(m->part[2] + 4 * i, MSCOPE_U32, 1, UINT32_MAX, &n);
     return n;
 }
 

@@ -27,7 +27,7 @@ void mscope_trace_feed_close(mscope_trace_feed *f)
 static uint32_t rank_of(const mscope_trace *t, const mscope_trace_message *m, uint32_t entry)
 {
     uint32_t row = 0;
-    (void)mscope_indices_decode(m->frame[0] + (size_t)entry * m->header.index_type, m->header.index_type, 1, UINT32_MAX, &row);
+    (void)mscope_indices_decode(m->part[0] + (size_t)entry * m->header.index_type, m->header.index_type, 1, UINT32_MAX, &row);
     return t->rank[row];
 }
 
@@ -38,13 +38,13 @@ void mscope_trace_feed_step(mscope_trace_feed *f, const mscope_trace *t, uint64_
     if (at->message == 0)
         return;
     const mscope_trace_message *m = &t->message[at->message - 1];
-    mscope_values_decode(m->frame[1], m->header.value_type, (size_t)m->header.count * t->dim, f->values, 1);
+    mscope_values_decode(m->part[1], m->header.value_type, (size_t)m->header.count * t->dim, f->values, 1);
     for (uint32_t i = 0; i < m->header.count; i++) {
         const uint32_t entry = t->order[at->order + i], rank = rank_of(t, m, entry);
         const double *v = f->values + (size_t)entry * t->dim;
         uint32_t count = 1;
         if (m->header.flags & MSCOPE_FLAG_COUNTS)
-            (void)mscope_indices_decode(m->frame[2] + 4 * (size_t)entry, MSCOPE_U32, 1, UINT32_MAX, &count);
+            (void)mscope_indices_decode(m->part[2] + 4 * (size_t)entry, MSCOPE_U32, 1, UINT32_MAX, &count);
         if (f->n == 0 || f->row[f->n - 1] != rank) {
             f->row[f->n] = rank;
             f->N[f->n] = count;
@@ -104,8 +104,8 @@ int mscope_trace_rows_given(mscope_bench_rows *recorded, mscope_bench_rows *othe
             const uint32_t row = t->rank[m->header.extra + k];
             if (row == UINT32_MAX)
                 continue;
-            mscope_values_decode(m->frame[0] + k * bytes, m->header.value_type, t->dim, v, 1);
-            mscope_values_decode(m->frame[1] + k * bytes, m->header.value_type, t->dim, v + t->dim, 1);
+            mscope_values_decode(m->part[0] + k * bytes, m->header.value_type, t->dim, v, 1);
+            mscope_values_decode(m->part[1] + k * bytes, m->header.value_type, t->dim, v + t->dim, 1);
             rc = displace(recorded, other, unit, row, v);
         }
     }

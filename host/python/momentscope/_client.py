@@ -49,12 +49,12 @@ class Client:
     buffer_bytes  most bytes held until the daemon has them, 4096 or more; 0: 64 MiB
     sync_bytes    most bytes of healing sent with a step; 0: 1 MiB
     block_ms      0: never wait, drop instead; above: a push waits at most this many milliseconds for room
-    lane          "auto" ($MOMENTSCOPE_LANE, else shared memory where the daemon offers it), "zmq" or "shm"
+    transport    "auto" ($MOMENTSCOPE_TRANSPORT, else shared memory where the daemon offers it), "zmq" or "shm"
     quiet         no line on stderr about refusals or a daemon that is not there
     """
 
     def __init__(self, endpoint=None, name=None, buffer_bytes=0, sync_bytes=0, block_ms=0, quiet=False,
-                 lane="auto"):
+                 transport="auto"):
         self._lib = _lib.lib()
         self._push64, self._push_lookups = self._lib.mscope_client_push64, self._lib.mscope_client_push_lookups
         self._c = C.c_void_p()
@@ -65,7 +65,7 @@ class Client:
                                _check.integer("buffer_bytes", buffer_bytes, 0, _check.SIZE),
                                _check.integer("sync_bytes", sync_bytes, 0, _check.SIZE),
                                _check.integer("block_ms", block_ms, 0, _check.INT), _check.flag("quiet", quiet),
-                               _check.one_of("lane", lane, _lib.LANES))
+                               _check.one_of("transport", transport, _lib.TRANSPORTS))
         self._check("mscope_client_open", self._lib.mscope_client_open(C.byref(self._c), C.byref(options)))
 
     @staticmethod
@@ -139,7 +139,7 @@ class Client:
         self._lib.mscope_client_stats_get(self._c, C.byref(s))
         out = {name: int(getattr(s, name)) for name, _ in _lib.Stats._fields_[:-1]}
         out["connected"], out["exact"] = bool(s.connected), bool(s.exact)
-        out["lane"] = "shm" if s.lane else "zmq"
+        out["transport"] = "shm" if s.shm else "zmq"
         e = s.last_error
         out["last_error"] = None if e.code == 0 else {"code": e.code, **{
             k: getattr(e, k).decode(errors="replace") for k in ("field", "value", "range", "text")}}

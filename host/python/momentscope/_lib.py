@@ -11,13 +11,13 @@ FORM_EMA, FORM_TORCH = 0, 1
 EINVAL, EINDEX = -1, -4
 
 READ = C.CFUNCTYPE(C.c_int, C.c_void_p, C.c_uint32, C.c_uint32, C.c_void_p, C.c_void_p)
-LANES = ("auto", "zmq", "shm")
+TRANSPORTS = ("auto", "zmq", "shm")
 SETTLE = C.CFUNCTYPE(None, C.c_void_p, C.c_uint32, C.c_uint32)
 
 
 class Options(C.Structure):
     _fields_ = [("endpoint", C.c_char_p), ("name", C.c_char_p), ("buffer_bytes", C.c_uint64),
-                ("sync_bytes", C.c_uint64), ("block_ms", C.c_int), ("quiet", C.c_int), ("lane", C.c_int)]
+                ("sync_bytes", C.c_uint64), ("block_ms", C.c_int), ("quiet", C.c_int), ("transport", C.c_int)]
 
 
 class AttachInfo(C.Structure):
@@ -38,10 +38,10 @@ class Refusal(C.Structure):
 
 
 class Stats(C.Structure):
-    _fields_ = [(n, C.c_uint64) for n in ("steps_sent", "steps_dropped", "frames_resent", "frames_unacked",
+    _fields_ = [(n, C.c_uint64) for n in ("steps_sent", "steps_dropped", "messages_resent", "messages_unacked",
                                           "bytes_unacked", "syncs", "errors", "reconnects", "epoch",
-                                          "steps_lane")]
-    _fields_ += [("connected", C.c_int), ("exact", C.c_int), ("lane", C.c_int), ("last_error", Refusal)]
+                                          "steps_shm")]
+    _fields_ += [("connected", C.c_int), ("exact", C.c_int), ("shm", C.c_int), ("last_error", Refusal)]
 
 
 def find():

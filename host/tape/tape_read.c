@@ -129,27 +129,27 @@ static int damage(const mscope_tape *t, mscope_refusal *why, const char *field, 
 
 static int take_message(const mscope_tape *t, const uint8_t *body, size_t len, mscope_entry *e, mscope_refusal *why)
 {
-    size_t at = 4 * (size_t)e->frames;
+    size_t at = 4 * (size_t)e->parts;
 
-    if (e->frames < 1 || e->frames > MSCOPE_TAPE_FRAMES || len < at)
-        return damage(t, why, "frames", "1..8, and room for their lengths", e->frames);
-    for (unsigned i = 0; i < e->frames; i++) {
-        e->frame[i] = body + at;
+    if (e->parts < 1 || e->parts > MSCOPE_TAPE_PARTS || len < at)
+        return damage(t, why, "parts", "1..8, and room for their lengths", e->parts);
+    for (unsigned i = 0; i < e->parts; i++) {
+        e->part[i] = body + at;
         e->len[i] = (size_t)mscope_get_le(body + 4 * (size_t)i, 4);
         if (e->len[i] > len - at)
-            return damage(t, why, "frame length", "within the entry", e->len[i]);
+            return damage(t, why, "part length", "within the entry", e->len[i]);
         at += e->len[i];
     }
     if (at != len)
-        return damage(t, why, "length", "that of its frames", len);
-    return mscope_header_decode(e->frame[0], e->len[0], &e->header, why);
+        return damage(t, why, "length", "that of its parts", len);
+    return mscope_header_decode(e->part[0], e->len[0], &e->header, why);
 }
 
 static int take_numbers(mscope_tape *t, const uint8_t *body, size_t len, mscope_entry *e, mscope_refusal *why)
 {
     const size_t want = e->kind == MSCOPE_ENTRY_LOST ? 24 : 16;
 
-    if (len != want || e->frames != 0)
+    if (len != want || e->parts != 0)
         return damage(t, why, "length", want == 24 ? "24" : "16", len);
     if (e->kind == MSCOPE_ENTRY_LOST) {
         e->lost_session = mscope_get_le(body, 8);
@@ -187,7 +187,7 @@ int mscope_tape_next(mscope_tape *t, mscope_entry *e, mscope_refusal *why)
     }
     memset(e, 0, sizeof *e);
     e->kind = (enum mscope_entry_kind)h[4];
-    e->frames = h[5];
+    e->parts = h[5];
     e->number = mscope_get_le(h + 8, 8);
     e->time_ns = mscope_get_le(h + 16, 8);
     if (mscope_crc32(0, body, len) != (uint32_t)mscope_get_le(h + 24, 4))

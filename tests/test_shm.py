@@ -1,4 +1,4 @@
-"""The shared-memory lane: used when it is there, equal bit for bit to ZeroMQ, never missed when it is not, and nothing
+"""The shared-memory shm: used when it is there, equal bit for bit to ZeroMQ, never missed when it is not, and nothing
 acknowledged lost whoever dies."""
 import array
 import ctypes as C
@@ -73,15 +73,15 @@ def files(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
-class Lane(unittest.TestCase):
+class Shm(unittest.TestCase):
     def run_with(self, mode, steps=300, **more):
         """The table's and bands' last records of a run, without what depends on time."""
         with support.Daemon("--interval", "0", "--interval-steps", "50") as d:     # publishing moves silent rows' bands
             listener = support.Listener(d)
-            client = Client(d.ingest, lane=mode, block_ms=5000, **more)
+            client = Client(d.ingest, transport=mode, block_ms=5000, **more)
             table = attach(client)
             if mode != "zmq":
-                until(lambda: client.stats()["lane"] == "shm", "no lane", poll=client.poll)
+                until(lambda: client.stats()["transport"] == "shm", "no shm", poll=client.poll)
             for b in batches(1, steps):
                 self.assertEqual(push(client, table, b), 0)
             self.assertTrue(client.flush(10))
@@ -89,7 +89,7 @@ class Lane(unittest.TestCase):
             listener.pump(0.3)
             stats = client.stats()
             client.close()
-            out = {k: {f: v for f, v in r.items() if f not in ("epoch", "lane")} for k, r in listener.latest.items()
+            out = {k: {f: v for f, v in r.items() if f not in ("epoch", "transport")} for k, r in listener.latest.items()
                    if k.startswith(("band/", "table/")) and r["step"] == steps}
             self.assertGreater(len(out), 3)
             for r in out.values():
@@ -101,29 +101,29 @@ class Lane(unittest.TestCase):
         through, stats, record = self.run_with("auto")
         without, plain, other = self.run_with("zmq")
         self.assertEqual(through, without)
-        self.assertEqual((stats["lane"], plain["lane"]), ("shm", "zmq"))
-        self.assertGreater(stats["steps_lane"], 280)          # all but those without a row
-        self.assertEqual((plain["steps_lane"], stats["steps_dropped"], stats["errors"]), (0, 0, 0))
-        self.assertEqual((record["lane"], other["lane"]), ("shm", "zmq"))
+        self.assertEqual((stats["transport"], plain["transport"]), ("shm", "zmq"))
+        self.assertGreater(stats["steps_shm"], 280)          # all but those without a row
+        self.assertEqual((plain["steps_shm"], stats["steps_dropped"], stats["errors"]), (0, 0, 0))
+        self.assertEqual((record["transport"], other["transport"]), ("shm", "zmq"))
 
-    def test_forced_lane_and_a_ring_that_is_always_full(self):
+    def test_forced_shm_and_a_ring_that_is_always_full(self):
         through, stats, _ = self.run_with("shm", buffer_bytes=24 << 10)
         without, _, _ = self.run_with("zmq")
         self.assertEqual(through, without)
         self.assertEqual((stats["steps_dropped"], stats["errors"]), (0, 0))
-        self.assertEqual(stats["steps_lane"] + sum(len(b[0]) == 0 for b in batches(1, 300)), 300)
+        self.assertEqual(stats["steps_shm"] + sum(len(b[0]) == 0 for b in batches(1, 300)), 300)
 
     def test_falls_back_by_itself(self):
         without, _, _ = self.run_with("zmq", steps=50)
-        for name, break_it in (("no socket", lambda d: os.unlink(f"{d.dir}/ingest.lane")),
+        for name, break_it in (("no socket", lambda d: os.unlink(f"{d.dir}/ingest.shm")),
                                ("deaf", lambda d: None)):
             with self.subTest(name), support.Daemon() as d:
                 break_it(d)
                 deaf = None
                 if name == "deaf":
-                    os.unlink(f"{d.dir}/ingest.lane")
+                    os.unlink(f"{d.dir}/ingest.shm")
                     deaf = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-                    deaf.bind(f"{d.dir}/ingest.lane")
+                    deaf.bind(f"{d.dir}/ingest.shm")
                     deaf.listen(1)
                 listener, client = support.Listener(d), Client(d.ingest, block_ms=5000)
                 table = attach(client)
@@ -131,23 +131,23 @@ class Lane(unittest.TestCase):
                     self.assertEqual(push(client, table, b), 0)
                 self.assertTrue(client.flush(10))
                 self.assertEqual(listener.table("t", 50)["V"], without["table/t"]["V"])
-                self.assertEqual((client.stats()["steps_lane"], client.stats()["steps_dropped"]), (0, 0))
+                self.assertEqual((client.stats()["steps_shm"], client.stats()["steps_dropped"]), (0, 0))
                 client.close()
                 listener.close()
                 if deaf:
                     deaf.close()
 
     def test_modes_are_checked_in_words(self):
-        with self.assertRaisesRegex(ValueError, "lane = 'mpi' .auto, zmq or shm."):
-            Client("ipc:///tmp/nobody", lane="mpi")
-        with self.assertRaisesRegex(ValueError, "lane = shm .auto or zmq with this endpoint"):
-            Client("tcp://127.0.0.1:1", lane="shm")
-        os.environ["MOMENTSCOPE_LANE"] = "pigeon"
+        with self.assertRaisesRegex(ValueError, "transport = 'mpi' .auto, zmq or shm."):
+            Client("ipc:///tmp/nobody", transport="mpi")
+        with self.assertRaisesRegex(ValueError, "shm = shm .auto or zmq with this endpoint"):
+            Client("tcp://127.0.0.1:1", transport="shm")
+        os.environ["MOMENTSCOPE_TRANSPORT"] = "pigeon"
         try:
-            with self.assertRaisesRegex(ValueError, "MOMENTSCOPE_LANE = pigeon"):
+            with self.assertRaisesRegex(ValueError, "MOMENTSCOPE_TRANSPORT = pigeon"):
                 Client("ipc:///tmp/nobody")
         finally:
-            del os.environ["MOMENTSCOPE_LANE"]
+            del os.environ["MOMENTSCOPE_TRANSPORT"]
 
     def insist(self, endpoint, uid=None):
         """A trainer that takes nothing but shared memory, in a process of its own: (stats, stderr, longest push in s)."""
@@ -159,7 +159,7 @@ class Lane(unittest.TestCase):
                 if uid is not None:
                     os.setresgid(uid, uid, uid)
                     os.setresuid(uid, uid, uid)
-                client, longest = Client(endpoint, lane="shm"), 0.0
+                client, longest = Client(endpoint, transport="shm"), 0.0
                 table, end = attach(client), time.monotonic() + 6
                 for b in batches(3, 2000):
                     start = time.monotonic()
@@ -184,12 +184,12 @@ class Lane(unittest.TestCase):
 
     def check_told(self, stats, said, longest, range_, text):
         why = stats["last_error"]
-        self.assertEqual((why["field"], why["value"], stats["lane"], stats["connected"]), ("lane", "shm", "zmq", True))
+        self.assertEqual((why["field"], why["value"], stats["transport"], stats["connected"]), ("transport", "shm", "zmq", True))
         self.assertIn(range_, why["range"])
         self.assertIn(text, why["text"])
-        self.assertIn("MOMENTSCOPE_LANE", why["text"])
-        self.assertEqual(said.count("no shared memory with the daemon: lane = shm (" + range_), 1, said)
-        self.assertEqual(stats["steps_lane"] + stats["steps_dropped"] > 0, True)
+        self.assertIn("MOMENTSCOPE_TRANSPORT", why["text"])
+        self.assertEqual(said.count("no shared memory with the daemon: transport = shm (" + range_), 1, said)
+        self.assertEqual(stats["steps_shm"] + stats["steps_dropped"] > 0, True)
         self.assertLess(longest, 1)                           # of some microseconds; the machine may be busy
 
     @unittest.skipUnless(os.geteuid() == 0, "needs root, to be another user")
@@ -200,7 +200,7 @@ class Lane(unittest.TestCase):
             with self.subTest(mode=oct(mode)), support.Daemon() as d:
                 os.chmod(d.dir, 0o755)
                 os.chmod(f"{d.dir}/ingest", 0o777)
-                os.chmod(f"{d.dir}/ingest.lane", mode)
+                os.chmod(f"{d.dir}/ingest.shm", mode)
                 self.check_told(*self.insist(d.ingest, nobody), range_, text)
 
     def test_a_daemon_without_shared_memory_is_told(self):
@@ -214,7 +214,7 @@ class Lane(unittest.TestCase):
                 r.terminate()
                 r.wait()
         with support.Daemon() as d:
-            os.unlink(f"{d.dir}/ingest.lane")
+            os.unlink(f"{d.dir}/ingest.shm")
             self.check_told(*self.insist(d.ingest), "a socket that answers", "No such file")
 
     def test_one_too_many_is_told(self):
@@ -222,13 +222,13 @@ class Lane(unittest.TestCase):
         with support.Daemon("--max-tables", "80") as d:
             clients = []
             for i in range(65):
-                client = Client(d.ingest, lane="shm", quiet=True)
+                client = Client(d.ingest, transport="shm", quiet=True)
                 client.attach(f"t{i}", ROWS, DIM, CAPACITY, form=_lib.FORM_EMA, fresh=True)
                 clients.append(client)
-                until(lambda: client.stats()["lane"] == "shm" or client.stats()["last_error"], f"no lane for {i}",
+                until(lambda: client.stats()["transport"] == "shm" or client.stats()["last_error"], f"no shm for {i}",
                       poll=lambda: client.poll(0.01))
             why = clients[-1].stats()["last_error"]
-            self.assertEqual((why["field"], why["range"]), ("lanes", "at most 64 at once"))
+            self.assertEqual((why["field"], why["range"]), ("shm", "at most 64 at once"))
             for client in clients:
                 client.close()
 
@@ -241,10 +241,10 @@ class Lane(unittest.TestCase):
         results = []
         for mode in ("auto", "zmq"):
             with support.Daemon() as d:
-                listener, client = support.Listener(d), Client(d.ingest, lane=mode, block_ms=5000)
+                listener, client = support.Listener(d), Client(d.ingest, transport=mode, block_ms=5000)
                 table, slot = attach(client), Slot()
                 if mode == "auto":
-                    until(lambda: client.stats()["lane"] == "shm", "no lane", poll=client.poll)
+                    until(lambda: client.stats()["transport"] == "shm", "no shm", poll=client.poll)
                 self.assertLess(lib.mscope_client_commit(client._c, C.byref(_lib.Step(0.05, 0.1, 0, 0, 0, 32))), 0)
                 done = 0
                 for i, (rows, grads, _) in enumerate(b for b in batches(2, 40) if len(b[0])):
@@ -273,7 +273,7 @@ class Lane(unittest.TestCase):
 
 
 class Deaths(unittest.TestCase):
-    """Exactly once, and nothing acknowledged lost, with the lane active."""
+    """Exactly once, and nothing acknowledged lost, with the shm active."""
 
     def test_daemon_killed_at_random(self):
         rng = random.Random(5)
@@ -288,8 +288,8 @@ class Deaths(unittest.TestCase):
             table = client.attach("t", ROWS, DIM, CAPACITY, form=_lib.FORM_EMA, fresh=True, read=read)
             steps, epoch = 0, 0
             for life in range(6):
-                until(lambda: client.stats()["lane"] == "shm" and client.stats()["epoch"] != epoch,
-                      f"no lane in life {life}", poll=lambda: client.poll(0.01))
+                until(lambda: client.stats()["transport"] == "shm" and client.stats()["epoch"] != epoch,
+                      f"no shm in life {life}", poll=lambda: client.poll(0.01))
                 epoch = client.stats()["epoch"]
                 for rows, grads, _ in batches(10 + life, rng.randrange(20, 120)):
                     rows = np.unique(rows)   # the model below does not count occurrences
@@ -309,7 +309,7 @@ class Deaths(unittest.TestCase):
             record = listener.table("t", steps)
             self.assertAlmostEqual(record["V"] / float((m.astype(float) ** 2).sum()), 1, delta=1e-5)
             stats = client.stats()
-            self.assertGreater(stats["steps_lane"], 100)
+            self.assertGreater(stats["steps_shm"], 100)
             self.assertGreaterEqual(stats["reconnects"], 5)
             client.close()
             listener.close()
@@ -319,7 +319,7 @@ class Deaths(unittest.TestCase):
         with support.Daemon() as d:
             listener, client = support.Listener(d), Client(d.ingest, block_ms=5000)
             table = attach(client)
-            until(lambda: client.stats()["lane"] == "shm", "no lane", poll=client.poll)
+            until(lambda: client.stats()["transport"] == "shm", "no shm", poll=client.poll)
             done = 0
             for round_ in range(5):
                 d.signal(signal.SIGSTOP)
@@ -329,7 +329,7 @@ class Deaths(unittest.TestCase):
                 d.signal(signal.SIGCONT)
                 self.assertTrue(client.flush(10))
             record = listener.table("t", done)
-            self.assertEqual((record["lost_frames"], record["refused_frames"]), (0, 0))
+            self.assertEqual((record["lost_steps"], record["refused_messages"]), (0, 0))
             client.close()
             listener.close()
 
@@ -346,12 +346,12 @@ class Deaths(unittest.TestCase):
                     try:
                         client = Client(d.ingest, block_ms=2000, quiet=True)
                         table = client.attach(f"t{life}", ROWS, DIM, CAPACITY, form=_lib.FORM_EMA, fresh=True)
-                        until(lambda: client.stats()["lane"] == "shm", "no lane", poll=lambda: client.poll(0.01))
+                        until(lambda: client.stats()["transport"] == "shm", "no shm", poll=lambda: client.poll(0.01))
                         k = 0
                         for b in batches(life, 1000000):
                             push(client, table, b)
                             k += 1
-                            os.write(into, struct.pack("<QQ", k, client.stats()["frames_unacked"]))
+                            os.write(into, struct.pack("<QQ", k, client.stats()["messages_unacked"]))
                     finally:
                         os._exit(1)
                 os.close(into)
@@ -368,7 +368,7 @@ class Deaths(unittest.TestCase):
                 record = listener.latest[f"table/t{life}"]
                 self.assertGreaterEqual(record["step"], pushed - unacked)
                 self.assertLessEqual(record["step"], pushed + 1)
-                self.assertEqual((record["lane"], record["lost_frames"]), ("shm", 0))
+                self.assertEqual((record["transport"], record["lost_steps"]), ("shm", 0))
                 if life == 1:
                     files_before = files(d.process.pid)
             until(lambda: files(d.process.pid) <= files_before, "files leak")
@@ -380,7 +380,7 @@ class Deaths(unittest.TestCase):
             for i in range(1000):
                 client = Client(d.ingest, quiet=True)
                 table = attach(client)
-                until(lambda: client.stats()["lane"] == "shm", f"no lane, attachment {i}", poll=lambda: client.poll(0.01))
+                until(lambda: client.stats()["transport"] == "shm", f"no shm, attachment {i}", poll=lambda: client.poll(0.01))
                 push(client, table, next(batches(i, 1)))
                 client.flush(5)
                 client.close()
@@ -400,7 +400,7 @@ class Offers(unittest.TestCase):
     def offer(self, d, packet, fds):
         s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         s.settimeout(5)
-        s.connect(f"{d.dir}/ingest.lane")
+        s.connect(f"{d.dir}/ingest.shm")
         s.sendmsg([packet], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else [])
         said = s.recv(4096)
         closed = s.recv(1) == b"" if struct.unpack_from("<q", said, 8)[0] else False
@@ -420,7 +420,7 @@ class Offers(unittest.TestCase):
                      "form": "ema", "nesterov": False, "reference": "", "fresh": True, "nll": False, "acf_rows": 0}
             dealer.send_multipart([raw.header(raw.HELLO, session=77, seq=1, table=0), msgpack.packb(hello)])
             welcome = msgpack.unpackb(dealer.recv_multipart()[1])
-            self.assertIs(welcome["lane"], True)
+            self.assertIs(welcome["shm"], True)
 
             def ring(size=8192, seals=F_SEAL_SHRINK | F_SEAL_GROW):
                 fd = os.memfd_create("momentscope", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -429,9 +429,9 @@ class Offers(unittest.TestCase):
                     fcntl.fcntl(fd, SEALS[1], seals)
                 return fd
 
-            def packet(session=77, epoch=welcome["epoch"], lane=5, size=8192, magic=b"MSCL", version=1, zero=0):
-                return struct.pack("<4sB3xQQQQ", magic, version, session, epoch, lane, size)[:5] + bytes([zero, 0, 0]) + \
-                    struct.pack("<QQQQ", session, epoch, lane, size)
+            def packet(session=77, epoch=welcome["epoch"], shm=5, size=8192, magic=b"MSCL", version=1, zero=0):
+                return struct.pack("<4sB3xQQQQ", magic, version, session, epoch, shm, size)[:5] + bytes([zero, 0, 0]) + \
+                    struct.pack("<QQQQ", session, epoch, shm, size)
 
             good, small, open_, huge = ring(), ring(4096), ring(seals=0), ring(2 << 30)
             plain = os.open(f"{d.dir}/plain", os.O_RDWR | os.O_CREAT)
@@ -441,7 +441,7 @@ class Offers(unittest.TestCase):
             for field, p, fds in (
                     ("offer", packet()[:39], [good]), ("offer", packet() + b"\0", [good]), ("offer", b"x", []),
                     ("magic", packet(magic=b"MSCP"), [good]), ("version", packet(version=2), [good]),
-                    ("reserved", packet(zero=1), [good]), ("lane", packet(lane=0), [good]),
+                    ("reserved", packet(zero=1), [good]), ("shm", packet(shm=0), [good]),
                     ("bytes", packet(size=0), [good]), ("bytes", packet(size=8193), [good]),
                     ("bytes", packet(size=2 << 30), [huge]), ("bytes", packet(size=2**64 - 64), [good]),
                     ("bytes", packet(size=4096), [good]), ("bytes", packet(), [small]),
@@ -459,7 +459,7 @@ class Offers(unittest.TestCase):
 
             # a good one, then descriptors of every wrong kind: each refused by name, nothing changed
             s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            s.connect(f"{d.dir}/ingest.lane")
+            s.connect(f"{d.dir}/ingest.shm")
             s.sendmsg([packet()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [good]))])
             self.assertEqual(struct.unpack_from("<q", s.recv(4096), 8)[0], 0)
             os.pwrite(good, struct.pack("<2I", 1, 7), 64)
@@ -477,11 +477,11 @@ class Offers(unittest.TestCase):
                 if len(answer) == 1:
                     return None
                 why = msgpack.unpackb(answer[1])
-                if why["field"] != "lane":
+                if why["field"] != "shm":
                     dealer.recv_multipart()                       # its ACK
                 return why["field"]
 
-            where = lambda *parts, lane=5: struct.pack("<Q", lane) + b"".join(struct.pack("<QQ", *p) for p in parts)
+            where = lambda *parts, shm=5: struct.pack("<Q", shm) + b"".join(struct.pack("<QQ", *p) for p in parts)
             for want, body in (("descriptor", b""), ("descriptor", b"\5" * 8), ("descriptor", where((64, 8), (128, 16)) + b"x"),
                                ("descriptor", where(*[(64, 8)] * 5)),
                                ("offset", where((65, 8), (128, 16))), ("offset", where((64, 8), (8256, 16))),
@@ -489,20 +489,20 @@ class Offers(unittest.TestCase):
                                ("length", where((8192, 8), (128, 16))), ("length", where((64, 2**64 - 1), (128, 16))),
                                ("length", where((64, 8), (8128, 128))),
                                ("indices", where((64, 4), (128, 16))), ("values", where((64, 8), (128, 12))),
-                               ("values", where((64, 8))), ("frames", where((64, 8), (128, 16), (0, 4))),
+                               ("values", where((64, 8))), ("parts", where((64, 8), (128, 16), (0, 4))),
                                ("indices", where((192, 8), (128, 16))), ("values", where((64, 8), (256, 16)))):
                 with self.subTest(want=want, body=body):
                     self.assertEqual(say(body), want)
-            self.assertEqual(say(where((64, 8), (128, 16)), b"more"), "frames")
+            self.assertEqual(say(where((64, 8), (128, 16)), b"more"), "parts")
             self.assertIsNone(say(where((64, 8), (128, 16))))
             step += 1
-            self.assertEqual(say(where((64, 8), (128, 16), lane=6)), "lane")          # not consumed:
+            self.assertEqual(say(where((64, 8), (128, 16), shm=6)), "shm")          # not consumed:
             seq -= 1
             self.assertIsNone(say(where((64, 8), (128, 16))))
             s.close()
             until(lambda: maps(d.process.pid) == 0, "still mapped")
             step += 1
-            self.assertEqual(say(where((64, 8), (128, 16))), "lane")
+            self.assertEqual(say(where((64, 8), (128, 16))), "shm")
             dealer.close(0)
             context.term()
 

@@ -27,7 +27,7 @@ typedef struct item {
     struct item *next;
     uint64_t time_ns, size;                 /* bytes in the file                                   */
     uint8_t kind, parts, body_len, body[32]; /* body: of LOST and END                              */
-    zmq_msg_t part[MSCOPE_TAPE_FRAMES];
+    zmq_msg_t part[MSCOPE_TAPE_PARTS];
 } item;
 
 typedef struct gap {
@@ -139,8 +139,8 @@ static int write_all(int fd, struct iovec *v, int n)
 
 static int write_item(mscope_tape_writer *w, item *it)
 {
-    struct iovec v[2 + MSCOPE_TAPE_FRAMES];
-    uint8_t head[MSCOPE_TAPE_ENTRY] = { 0 }, lengths[4 * MSCOPE_TAPE_FRAMES];
+    struct iovec v[2 + MSCOPE_TAPE_PARTS];
+    uint8_t head[MSCOPE_TAPE_ENTRY] = { 0 }, lengths[4 * MSCOPE_TAPE_PARTS];
     int n = 2;
 
     v[1] = (struct iovec){ it->body, it->body_len };

@@ -1,4 +1,4 @@
-/* lane.c - shared memory to a daemon on the same machine: a ring of bodies, and the handshake that hands it over
+/* shm.c - shared memory to a daemon on the same machine: a ring of bodies, and the handshake that hands it over
  *
  * The ring is a memfd of ours, sealed so that it cannot shrink under its reader. Frames are acknowledged in the order
  * they were made, so the ring is freed in that order too; an empty ring begins anew at its start, which keeps a trainer
@@ -32,26 +32,26 @@ static uint64_t round_up(uint64_t n, uint64_t to)
 
 /* -- ring ------------------------------------------------------------------------------------------- */
 
-static int find(const mscope_lane *l, uint64_t bytes, uint64_t *pos)
+static int find(const mscope_shm_ring *l, uint64_t bytes, uint64_t *pos)
 {
-    uint64_t n = round_up(bytes, MSCOPE_LANE_ALIGN);
+    uint64_t n = round_up(bytes, MSCOPE_SHM_ALIGN);
 
     *pos = l->head;
     if (n > l->len)
         return 1;
-    if (*pos % l->len + n > l->len)              /* bodies of one frame lie in one piece */
+    if (*pos % l->len + n > l->len)              /* bodies of one message lie in one piece */
         *pos += l->len - *pos % l->len;
     return *pos + n - l->tail > l->len;
 }
 
-int mscope_lane_room(const mscope_lane *l, uint64_t bytes)
+int mscope_shm_room(const mscope_shm_ring *l, uint64_t bytes)
 {
     uint64_t pos;
 
     return bytes > l->len || l->head == l->tail || find(l, bytes, &pos) == 0;
 }
 
-int mscope_lane_reserve(mscope_lane *l, uint64_t bytes, uint64_t *begin, uint64_t *end)
+int mscope_shm_reserve(mscope_shm_ring *l, uint64_t bytes, uint64_t *begin, uint64_t *end)
 {
     uint64_t pos;
 
@@ -60,11 +60,11 @@ int mscope_lane_reserve(mscope_lane *l, uint64_t bytes, uint64_t *begin, uint64_
     if (l->len == 0 || find(l, bytes, &pos) != 0)
         return 1;
     *begin = l->head;
-    *end = l->head = pos + round_up(bytes, MSCOPE_LANE_ALIGN);
+    *end = l->head = pos + round_up(bytes, MSCOPE_SHM_ALIGN);
     return 0;
 }
 
-void mscope_lane_release(mscope_lane *l, uint64_t begin, uint64_t end)
+void mscope_shm_release(mscope_shm_ring *l, uint64_t begin, uint64_t end)
 {
     if (begin == l->tail)
         l->tail = end;                           /* the oldest: acknowledged                       */
@@ -78,7 +78,7 @@ static uint64_t wanted(const mscope_client *c)
 
     for (size_t i = 0; i < c->tables; i++) {
         const mscope_attach_info *in = &c->table[i].info;
-        bytes = (uint64_t)in->capacity * (8 + in->dim * (in->state == MSCOPE_STATE_F64 ? 8ull : 4ull)) + 4 * MSCOPE_LANE_ALIGN;
+        bytes = (uint64_t)in->capacity * (8 + in->dim * (in->state == MSCOPE_STATE_F64 ? 8ull : 4ull)) + 4 * MSCOPE_SHM_ALIGN;
         most = bytes > most ? bytes : most;
     }
     bytes = most > RING_MAX / FRAMES ? RING_MAX : FRAMES * most;
@@ -86,7 +86,7 @@ static uint64_t wanted(const mscope_client *c)
     return round_up(bytes < c->buffer_bytes ? bytes : c->buffer_bytes, 4096);
 }
 
-static void drop_ring(mscope_lane *l)
+static void drop_ring(mscope_shm_ring *l)
 {
     if (l->at != NULL)
         (void)munmap(l->at, l->len);
@@ -97,7 +97,7 @@ static void drop_ring(mscope_lane *l)
     l->len = l->head = l->tail = 0;
 }
 
-static int make_ring(mscope_lane *l, uint64_t bytes)
+static int make_ring(mscope_shm_ring *l, uint64_t bytes)
 {
     void *at = MAP_FAILED;
 
@@ -124,39 +124,39 @@ static int make_ring(mscope_lane *l, uint64_t bytes)
 
 /* -- handshake -------------------------------------------------------------------------------------- */
 
-void mscope_lane_init(mscope_lane *l, int mode)
+void mscope_shm_init(mscope_shm_ring *l, int mode)
 {
     memset(l, 0, sizeof *l);
     l->mode = mode;
     l->memory = l->socket = -1;
 }
 
-void mscope_lane_down(mscope_lane *l, uint64_t retry_at)
+void mscope_shm_down(mscope_shm_ring *l, uint64_t retry_at)
 {
     if (l->socket >= 0)
         (void)close(l->socket);
     l->socket = -1;
-    l->state = MSCOPE_LANE_DOWN;
+    l->state = MSCOPE_SHM_DOWN;
     l->retry_at = retry_at;
 }
 
-void mscope_lane_fini(mscope_lane *l)
+void mscope_shm_fini(mscope_shm_ring *l)
 {
-    mscope_lane_down(l, 0);
+    mscope_shm_down(l, 0);
     drop_ring(l);
 }
 
 /* What a trainer that insists on shared memory would otherwise only see in its counters. Once for each connection; what may
  * be over with the next try (a daemon that is just dying) when it has lasted. */
-static void tell(mscope_client *c, mscope_lane *l, const mscope_refusal *why, int lasting)
+static void tell(mscope_client *c, mscope_shm_ring *l, const mscope_refusal *why, int lasting)
 {
-    if (l->mode != MSCOPE_LANE_SHM || l->told || (!lasting && ++l->tries < TRIES))
+    if (l->mode != MSCOPE_TRANSPORT_SHM || l->told || (!lasting && ++l->tries < TRIES))
         return;
     l->told = 1;
     mscope_link_note(c, "no shared memory with the daemon:", why);
 }
 
-#define ELSE "steps are dropped meanwhile; lane (MOMENTSCOPE_LANE) auto sends them through ZeroMQ"
+#define ELSE "steps are dropped meanwhile; transport (MOMENTSCOPE_TRANSPORT) auto sends them through ZeroMQ"
 
 /* lasting: another try will not help, because the daemon is another user's. */
 static int connect_to(const char *path, mscope_refusal *why, int *lasting)
@@ -172,13 +172,13 @@ static int connect_to(const char *path, mscope_refusal *why, int *lasting)
         getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) != 0) {
         *lasting = errno == EACCES || errno == EPERM;
         (void)snprintf(text, sizeof text, "%s; " ELSE, strerror(errno));
-        (void)mscope_refusal_set(why, MSCOPE_EIO, "lane", *lasting ? "a daemon of this user" : "a socket that answers", text,
+        (void)mscope_refusal_set(why, MSCOPE_EIO, "transport", *lasting ? "a daemon of this user" : "a socket that answers", text,
                                  "shm");
     } else if (who.uid != geteuid()) {
         *lasting = 1;
         (void)snprintf(range, sizeof range, "a daemon of this user, uid %u", (unsigned)geteuid());
         (void)snprintf(text, sizeof text, "it is of uid %u; " ELSE, (unsigned)who.uid);
-        (void)mscope_refusal_set(why, MSCOPE_EINVAL, "lane", range, text, "shm");
+        (void)mscope_refusal_set(why, MSCOPE_EINVAL, "transport", range, text, "shm");
     } else {
         return fd;
     }
@@ -187,20 +187,20 @@ static int connect_to(const char *path, mscope_refusal *why, int *lasting)
     return -1;
 }
 
-static int send_offer(const mscope_client *c, const mscope_lane *l)
+static int send_offer(const mscope_client *c, const mscope_shm_ring *l)
 {
-    const mscope_lane_offer o = { c->session, c->stats.epoch, l->id, l->len };
+    const mscope_shm_offer o = { c->session, c->stats.epoch, l->id, l->len };
     union {
         struct cmsghdr align;
         char room[CMSG_SPACE(sizeof(int))];
     } control;
-    uint8_t packet[MSCOPE_LANE_OFFER_LEN];
+    uint8_t packet[MSCOPE_SHM_OFFER_LEN];
     struct iovec io = { packet, sizeof packet };
     struct msghdr m = { .msg_iov = &io, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
     struct cmsghdr *file;
 
     memset(&control, 0, sizeof control);
-    mscope_lane_offer_encode(&o, packet);
+    mscope_shm_offer_encode(&o, packet);
     file = CMSG_FIRSTHDR(&m);
     file->cmsg_level = SOL_SOCKET;
     file->cmsg_type = SCM_RIGHTS;
@@ -209,10 +209,10 @@ static int send_offer(const mscope_client *c, const mscope_lane *l)
     return sendmsg(l->socket, &m, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)sizeof packet;
 }
 
-int mscope_lane_choose(int *mode, enum mscope_lane_mode given, const char *endpoint)
+int mscope_shm_choose(int *mode, enum mscope_transport given, const char *endpoint)
 {
     static const char *const names[] = { "auto", "zmq", "shm" };
-    const char *said = given == MSCOPE_LANE_AUTO ? getenv("MOMENTSCOPE_LANE") : NULL;
+    const char *said = given == MSCOPE_TRANSPORT_AUTO ? getenv("MOMENTSCOPE_TRANSPORT") : NULL;
     char path[108];
 
     *mode = (int)given;
@@ -221,29 +221,29 @@ int mscope_lane_choose(int *mode, enum mscope_lane_mode given, const char *endpo
             *mode = i;
             said = NULL;
         }
-    if ((said != NULL && said[0] != '\0') || *mode < MSCOPE_LANE_AUTO || *mode > MSCOPE_LANE_SHM)
-        return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, said != NULL ? "MOMENTSCOPE_LANE" : "lane",
+    if ((said != NULL && said[0] != '\0') || *mode < MSCOPE_TRANSPORT_AUTO || *mode > MSCOPE_TRANSPORT_SHM)
+        return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, said != NULL ? "MOMENTSCOPE_TRANSPORT" : "transport",
                                   "auto, zmq or shm", "how gradients travel", said != NULL ? "%s" : "%.0s%d",
                                   said != NULL ? said : "", *mode);
-    if (*mode == MSCOPE_LANE_SHM && mscope_lane_path(endpoint, path, sizeof path) != 0)
-        return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "lane", "auto or zmq with this endpoint",
+    if (*mode == MSCOPE_TRANSPORT_SHM && mscope_shm_path(endpoint, path, sizeof path) != 0)
+        return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "transport", "auto or zmq with this endpoint",
                                   "shared memory needs an endpoint of ipc:// with a path", "%s", "shm");
     return 0;
 }
 
-void mscope_lane_fit(mscope_client *c)
+void mscope_shm_fit(mscope_client *c)
 {
-    mscope_lane *l = &c->lane;
+    mscope_shm_ring *l = &c->shm;
     uint64_t bytes = wanted(c);
 
     if (bytes <= l->len || l->head != l->tail || c->slot != NULL)
         return;
-    mscope_lane_down(l, 0);
+    mscope_shm_down(l, 0);
     drop_ring(l);
     (void)make_ring(l, bytes);
 }
 
-static void take_answer(mscope_client *c, mscope_lane *l, uint64_t now)
+static void take_answer(mscope_client *c, mscope_shm_ring *l, uint64_t now)
 {
     uint8_t packet[MSCOPE_HELLO_MAX];
     mscope_refusal why = { 0 };
@@ -254,70 +254,70 @@ static void take_answer(mscope_client *c, mscope_lane *l, uint64_t now)
         n = recv(l->socket, packet, sizeof packet, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    err = n > 0 ? mscope_lane_answer_decode(packet, (size_t)n, &why) : MSCOPE_EIO;
+    err = n > 0 ? mscope_shm_answer_decode(packet, (size_t)n, &why) : MSCOPE_EIO;
     if (err == 0) {
-        l->state = MSCOPE_LANE_UP;
+        l->state = MSCOPE_SHM_UP;
         l->told = l->tries = 0;
         return;
     }
     if (n > 0) {
         mscope_link_note(c, "shared memory: daemon refused", &why);
     } else {
-        (void)mscope_refusal_set(&why, MSCOPE_EIO, "lane", "an answer", "the daemon closed the connection; " ELSE, "shm");
+        (void)mscope_refusal_set(&why, MSCOPE_EIO, "transport", "an answer", "the daemon closed the connection; " ELSE, "shm");
         tell(c, l, &why, 0);
     }
-    mscope_lane_down(l, now + (n > 0 ? REFUSED_MS : RETRY_MS) * MS);
+    mscope_shm_down(l, now + (n > 0 ? REFUSED_MS : RETRY_MS) * MS);
 }
 
-static void ask(mscope_client *c, mscope_lane *l, uint64_t now)
+static void ask(mscope_client *c, mscope_shm_ring *l, uint64_t now)
 {
     mscope_refusal why = { 0 };
     char path[108];
     int lasting = 0;
 
     l->retry_at = now + RETRY_MS * MS;
-    if (l->at == NULL || mscope_lane_path(c->endpoint.address, path, sizeof path) != 0)
+    if (l->at == NULL || mscope_shm_path(c->endpoint.address, path, sizeof path) != 0)
         return;
     l->id++;
     l->socket = connect_to(path, &why, &lasting);
     if (l->socket < 0) {
         tell(c, l, &why, lasting);
-        mscope_lane_down(l, now + (lasting ? REFUSED_MS : RETRY_MS) * MS);
+        mscope_shm_down(l, now + (lasting ? REFUSED_MS : RETRY_MS) * MS);
         return;
     }
     const int sent = send_offer(c, l);
-    l->state = MSCOPE_LANE_ASKED;
+    l->state = MSCOPE_SHM_ASKED;
     if (sent)
         return;
     take_answer(c, l, now);                  /* it may have closed at once, and said why */
-    if (l->state == MSCOPE_LANE_ASKED)
-        mscope_lane_down(l, l->retry_at);
+    if (l->state == MSCOPE_SHM_ASKED)
+        mscope_shm_down(l, l->retry_at);
 }
 
-void mscope_lane_pump(mscope_client *c)
+void mscope_shm_pump(mscope_client *c)
 {
-    mscope_lane *l = &c->lane;
+    mscope_shm_ring *l = &c->shm;
     uint64_t now;
 
-    if (l->state == MSCOPE_LANE_UP && l->fitted == c->tables)
+    if (l->state == MSCOPE_SHM_UP && l->fitted == c->tables)
         return;
-    if (l->mode == MSCOPE_LANE_ZMQ || !c->established)
+    if (l->mode == MSCOPE_TRANSPORT_ZMQ || !c->established)
         return;
     if (l->offered < 0) {
         mscope_refusal why;
-        (void)mscope_refusal_set(&why, MSCOPE_ENOTSUP, "lane", "a daemon that offers shared memory",
+        (void)mscope_refusal_set(&why, MSCOPE_ENOTSUP, "transport", "a daemon that offers shared memory",
                                  "it offers none, or a recorder stands before it; " ELSE, "shm");
         tell(c, l, &why, 1);
     }
     if (l->offered <= 0)
         return;
     now = mscope_now_ns();
-    if (l->state != MSCOPE_LANE_ASKED) {
-        mscope_lane_fit(c);
+    if (l->state != MSCOPE_SHM_ASKED) {
+        mscope_shm_fit(c);
         l->fitted = wanted(c) <= l->len ? c->tables : 0;
     }
-    if (l->state == MSCOPE_LANE_DOWN && now >= l->retry_at)
+    if (l->state == MSCOPE_SHM_DOWN && now >= l->retry_at)
         ask(c, l, now);
-    if (l->state == MSCOPE_LANE_ASKED)
+    if (l->state == MSCOPE_SHM_ASKED)
         take_answer(c, l, now);
 }

@@ -57,12 +57,12 @@ static void take_sync(mscope_recorded_table *t, const mscope_header *h)
     }
 }
 
-int mscope_contents_take(mscope_contents *c, const mscope_header *h, const uint8_t *const *frame, const size_t *len,
+int mscope_contents_take(mscope_contents *c, const mscope_header *h, const uint8_t *const *part, const size_t *len,
                          unsigned n, mscope_refusal *why)
 {
     c->messages++;
     if (h->kind == MSCOPE_HELLO)
-        return take_hello(c, h, n > 1 ? frame[1] : NULL, n > 1 ? len[1] : 0, why);
+        return take_hello(c, h, n > 1 ? part[1] : NULL, n > 1 ? len[1] : 0, why);
     mscope_recorded_table *t = mscope_contents_find(c, h->session, h->table);
     if (t == NULL)
         return 0;
@@ -96,7 +96,7 @@ int mscope_contents_read(mscope_contents *c, mscope_tape *t, mscope_refusal *why
         else if (e.kind == MSCOPE_ENTRY_END && e.end_lost > c->lost)
             c->lost = e.end_lost;            /* more than could be named */
         else if (e.kind == MSCOPE_ENTRY_MESSAGE)
-            rc = mscope_contents_take(c, &e.header, e.frame, e.len, e.frames, why);
+            rc = mscope_contents_take(c, &e.header, e.part, e.len, e.parts, why);
         if (rc < 0)
             break;
     }

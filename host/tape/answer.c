@@ -7,7 +7,7 @@
 
 #include "protocol/fields.h"
 
-enum { CREDIT_FRAMES = 64 };
+enum { CREDIT_MESSAGES = 64 };
 #define CREDIT_BYTES (64ull << 20)
 
 void mscope_answerer_init(mscope_answerer *a)
@@ -57,9 +57,9 @@ static int welcome(const mscope_answerer *a, const mscope_relay_tape *t, const m
         return 1;
     }
     const mscope_welcome w = { .epoch = a->epoch, .next_seq = s->next, .step = x->step, .exact = x->known,
-                               .credit_frames = CREDIT_FRAMES, .credit_bytes = CREDIT_BYTES };
+                               .credit_messages = CREDIT_MESSAGES, .credit_bytes = CREDIT_BYTES };
     const mscope_header head = { .kind = MSCOPE_WELCOME, .session = h->session, .seq = h->seq, .table = h->table,
-                                 .step = x->step, .count = CREDIT_FRAMES };
+                                 .step = x->step, .count = CREDIT_MESSAGES };
     const int len = mscope_welcome_encode(&w, out->body, sizeof out->body);
     mscope_header_encode(&head, out->header);
     out->len = len > 0 ? (size_t)len : 0;
@@ -90,7 +90,7 @@ int mscope_answer(const mscope_answerer *a, const mscope_relay_tape *t, const ms
         return 1;
     }
     const mscope_header head = { .kind = MSCOPE_ACK, .session = h->session, .seq = s->next - 1, .table = h->table,
-                                 .step = x != NULL ? x->step : 0, .count = CREDIT_FRAMES,
+                                 .step = x != NULL ? x->step : 0, .count = CREDIT_MESSAGES,
                                  .flags = x != NULL && !x->known ? MSCOPE_FLAG_INEXACT : 0 };
     mscope_header_encode(&head, out->header);
     return 1;
@@ -104,9 +104,9 @@ void mscope_answer_amend(const mscope_relay_tape *t, const mscope_header *h, zmq
     mscope_welcome w;
     uint8_t out[MSCOPE_HELLO_MAX];
 
-    if (mscope_welcome_decode(zmq_msg_data(body), zmq_msg_size(body), &w, &why) != 0 || !(w.lane || (w.exact && ask)))
+    if (mscope_welcome_decode(zmq_msg_data(body), zmq_msg_size(body), &w, &why) != 0 || !(w.shm || (w.exact && ask)))
         return;
-    w.lane = 0;
+    w.shm = 0;
     w.exact &= !ask;
     const int len = mscope_welcome_encode(&w, out, sizeof out);
     zmq_msg_t changed;

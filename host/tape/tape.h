@@ -13,7 +13,7 @@ enum {
     MSCOPE_TAPE_VERSION = 1,
     MSCOPE_TAPE_HEADER = 64,         /* bytes of the file's header                                 */
     MSCOPE_TAPE_ENTRY = 32,          /* bytes before an entry's body                               */
-    MSCOPE_TAPE_FRAMES = 8           /* most frames of a message                                   */
+    MSCOPE_TAPE_PARTS = 8           /* most parts of a message                                   */
 };
 
 enum mscope_entry_kind { MSCOPE_ENTRY_MESSAGE = 1, MSCOPE_ENTRY_LOST = 2, MSCOPE_ENTRY_END = 3 };
@@ -27,10 +27,10 @@ uint32_t mscope_crc32(uint32_t crc, const void *bytes, size_t len);
 typedef struct mscope_entry {
     enum mscope_entry_kind kind;
     uint64_t number, time_ns;        /* 1, 2, 3 ...; since the recording started                   */
-    unsigned frames;                 /* MESSAGE                                                    */
-    const uint8_t *frame[MSCOPE_TAPE_FRAMES];
-    size_t len[MSCOPE_TAPE_FRAMES];
-    mscope_header header;            /* MESSAGE: of frame 0, checked                               */
+    unsigned parts;                 /* MESSAGE                                                    */
+    const uint8_t *part[MSCOPE_TAPE_PARTS];
+    size_t len[MSCOPE_TAPE_PARTS];
+    mscope_header header;            /* MESSAGE: of part 0, checked                               */
     uint64_t lost_session, lost_first, lost_last;     /* LOST: sequence numbers                    */
     uint64_t end_messages, end_lost; /* END                                                        */
 } mscope_entry;
@@ -47,7 +47,7 @@ typedef struct mscope_tape {
  * Errors   MSCOPE_EIO the file cannot be read;  MSCOPE_EPROTO not a recording, or damaged;  MSCOPE_EVERSION; *why filled */
 MSCOPE_MUST_CHECK int mscope_tape_open(mscope_tape *t, const char *path, mscope_refusal *why);
 
-/* mscope_tape_next - the next entry; its frames lie in the mapping until close
+/* mscope_tape_next - the next entry; its parts lie in the mapping until close
  * Returns  1; 0 at the end (t->cut, t->ended tell which);  MSCOPE_EPROTO damage, with *why saying where and what; the
  *          position stays, so every later call says the same
  * Cost     one pass over the entry's bytes                                                          */
@@ -65,7 +65,7 @@ typedef struct mscope_tape_writer mscope_tape_writer;
 MSCOPE_MUST_CHECK int mscope_tape_create(mscope_tape_writer **out, const char *path, uint64_t buffer_bytes,
                                          mscope_refusal *why);
 
-/* mscope_tape_append - a message, n <= MSCOPE_TAPE_FRAMES parts, taken by reference; lost: sequence numbers that are not
+/* mscope_tape_append - a message, n <= MSCOPE_TAPE_PARTS parts, taken by reference; lost: sequence numbers that are not
  * in the file. Neither waits for the disk.
  * Returns  0;  MSCOPE_EAGAIN no room in the buffer: not taken;  MSCOPE_EIO writing has failed: it is among what finish
  *          counts as lost and the file's end names, as far as it has room;  MSCOPE_ENOMEM

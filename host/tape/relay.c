@@ -214,7 +214,7 @@ static void from_trainer(relay *r, message *m)
     mscope_refusal why = { 0 };
     mscope_header h = { 0 };
     const int bad = m->n == 0 || mscope_header_decode(zmq_msg_data(&m->part[0]), zmq_msg_size(&m->part[0]), &h, &why) != 0;
-    line *l = bad || m->n > MSCOPE_TAPE_FRAMES ? NULL : line_of(r, h.session);
+    line *l = bad || m->n > MSCOPE_TAPE_PARTS ? NULL : line_of(r, h.session);
 
     if (l == NULL) {
         r->strays++;

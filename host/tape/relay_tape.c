@@ -116,7 +116,7 @@ static void look_at_limits(mscope_relay_tape *t)
         t->limit = "the steps asked for are recorded";
 }
 
-static int wanted(const mscope_relay_tape *t, const mscope_header *h, const uint8_t *const *frame, const size_t *len,
+static int wanted(const mscope_relay_tape *t, const mscope_header *h, const uint8_t *const *part, const size_t *len,
                   unsigned n)
 {
     mscope_refusal why;
@@ -125,7 +125,7 @@ static int wanted(const mscope_relay_tape *t, const mscope_header *h, const uint
     if (h->kind == MSCOPE_SAVE || past_steps(t, h))
         return 0;
     if (h->kind == MSCOPE_HELLO)
-        return n == 2 && mscope_hello_decode(frame[1], len[1], &hello, &why) == 0 && named(t->cfg->tables, hello.table) &&
+        return n == 2 && mscope_hello_decode(part[1], len[1], &hello, &why) == 0 && named(t->cfg->tables, hello.table) &&
                mscope_contents_find(&t->kept, h->session, h->table) == NULL;
     if (h->kind == MSCOPE_BYE)
         for (size_t i = 0; i < t->kept.tables; i++)
@@ -134,7 +134,7 @@ static int wanted(const mscope_relay_tape *t, const mscope_header *h, const uint
     return mscope_contents_find(&t->kept, h->session, h->table) != NULL;
 }
 
-static void keep(mscope_relay_tape *t, const mscope_header *h, zmq_msg_t *part, const uint8_t *const *frame,
+static void keep(mscope_relay_tape *t, const mscope_header *h, zmq_msg_t *held, const uint8_t *const *part,
                  const size_t *len, unsigned n)
 {
     mscope_refusal why;
@@ -147,40 +147,40 @@ static void keep(mscope_relay_tape *t, const mscope_header *h, zmq_msg_t *part, 
         return;
     }
     note_hole(t);
-    if (h->flags & MSCOPE_FLAG_LANE) {       /* its gradients are in memory of another process */
+    if (h->flags & MSCOPE_FLAG_SHM) {       /* its gradients are in memory of another process */
         hole(t, h->session, h->seq, h->seq);
         return;
     }
-    const int rc = t->hole_first != 0 ? MSCOPE_EAGAIN : mscope_tape_append(t->writer, part, n);
+    const int rc = t->hole_first != 0 ? MSCOPE_EAGAIN : mscope_tape_append(t->writer, held, n);
     if (rc == MSCOPE_EIO) {                  /* the writer counts it; its table's other messages are missing too */
         t->limit = "the file cannot be written any more";
         t->failed = 1;
-        if (mscope_contents_take(&t->kept, h, frame, len, n, &why) != 0)
+        if (mscope_contents_take(&t->kept, h, part, len, n, &why) != 0)
             return;
     } else if (rc != 0) {
         if (h->kind != MSCOPE_HELLO)         /* a HELLO will be said again, or its steps count as lost */
             hole(t, h->session, h->seq, h->seq);
-    } else if (mscope_contents_take(&t->kept, h, frame, len, n, &why) == 0) {
+    } else if (mscope_contents_take(&t->kept, h, part, len, n, &why) == 0) {
         look_at_limits(t);
     }
 }
 
-void mscope_relay_tape_take(mscope_relay_tape *t, const mscope_header *h, zmq_msg_t *part, unsigned n)
+void mscope_relay_tape_take(mscope_relay_tape *t, const mscope_header *h, zmq_msg_t *held, unsigned n)
 {
-    const uint8_t *frame[MSCOPE_TAPE_FRAMES];
-    size_t len[MSCOPE_TAPE_FRAMES];
+    const uint8_t *part[MSCOPE_TAPE_PARTS];
+    size_t len[MSCOPE_TAPE_PARTS];
     mscope_refusal why;
 
     if (!is_new(t, h))
         return;
     for (unsigned i = 0; i < n; i++) {
-        frame[i] = zmq_msg_data(&part[i]);
-        len[i] = zmq_msg_size(&part[i]);
+        part[i] = zmq_msg_data(&held[i]);
+        len[i] = zmq_msg_size(&held[i]);
     }
-    if (mscope_contents_take(&t->seen, h, frame, len, n, &why) != 0)
+    if (mscope_contents_take(&t->seen, h, part, len, n, &why) != 0)
         return;                              /* a HELLO that is none: the daemon says so */
-    if (t->writer != NULL && (t->limit == NULL || t->failed) && wanted(t, h, frame, len, n))
-        keep(t, h, part, frame, len, n);
+    if (t->writer != NULL && (t->limit == NULL || t->failed) && wanted(t, h, part, len, n))
+        keep(t, h, held, part, len, n);
 }
 
 /* -- the end --------------------------------------------------------------------------------------------------- */

@@ -6,7 +6,7 @@
  * from the socket until there is room (alone: the trainer's own buffer holds it, and the trainer does not wait either).
  *
  * Two liberties: a WELCOME that calls a table exact is passed on as inexact while the tape does not hold the table's rows, so
- * that the trainer sends them (SYNC), and without the offer of a lane, so that gradients come by this way.                                                                              */
+ * that the trainer sends them (SYNC), and without the offer of a shm, so that gradients come by this way.                                                                              */
 #ifndef MSCOPE_RECORD_RELAY_H
 #define MSCOPE_RECORD_RELAY_H
 

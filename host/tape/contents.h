@@ -30,9 +30,9 @@ typedef struct mscope_contents {
     int cut;                         /* it ends without END: the recorder was killed               */
 } mscope_contents;
 
-/* mscope_contents_take - one message, header checked. len: of its frames
+/* mscope_contents_take - one message, header checked. len: of its parts
  * Returns  0;  MSCOPE_EPROTO a HELLO that is none, with *why;  MSCOPE_ENOMEM                          */
-MSCOPE_MUST_CHECK int mscope_contents_take(mscope_contents *c, const mscope_header *h, const uint8_t *const *frame,
+MSCOPE_MUST_CHECK int mscope_contents_take(mscope_contents *c, const mscope_header *h, const uint8_t *const *part,
                                            const size_t *len, unsigned n, mscope_refusal *why);
 mscope_recorded_table *mscope_contents_find(const mscope_contents *c, uint64_t session, uint32_t handle);
 

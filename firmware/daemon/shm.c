@@ -1,8 +1,8 @@
-/* lanes.c - see lanes.h; the bytes are protocol/README.md's, "The lane"
+/* shm.c - see shm.h; the bytes are protocol/README.md's, "The shm"
  *
  * A mapping must never be able to raise SIGBUS, whatever its owner does: only a memfd of tmpfs is taken, sealed against
  * shrinking. It is mapped for reading. Only processes of this user are listened to.                            */
-#include "lanes.h"
+#include "shm.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,30 +17,30 @@
 #include <unistd.h>
 
 #include "protocol/fields.h"
-#include "protocol/lane.h"
+#include "protocol/shm.h"
 #include "log.h"
 
 #define TMPFS 0x01021994             /* statfs: memfd without huge pages of its own            */
-enum { LISTENER = MSCOPE_LANE_PLACES, EVENTS = 16, FILES = 4 };
+enum { LISTENER = MSCOPE_SHM_PLACES, EVENTS = 16, FILES = 4 };
 
-int mscope_lanes_init(mscope_lanes *l, mscope_engine *engine, int listener)
+int mscope_shm_server_init(mscope_shm_server *l, mscope_engine *engine, int listener)
 {
     struct epoll_event e = { .events = EPOLLIN, .data.u32 = LISTENER };
 
-    *l = (mscope_lanes){ engine, listener, -1 };
-    engine->cfg.lane = 0;
+    *l = (mscope_shm_server){ engine, listener, -1 };
+    engine->cfg.shm = 0;
     if (listener < 0)
         return 0;
     l->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (l->epoll < 0 || epoll_ctl(l->epoll, EPOLL_CTL_ADD, listener, &e) != 0) {
-        mscope_lanes_fini(l);
+        mscope_shm_server_fini(l);
         return MSCOPE_EIO;
     }
-    engine->cfg.lane = 1;
+    engine->cfg.shm = 1;
     return 0;
 }
 
-static void let_go(mscope_lane *x)
+static void let_go(mscope_shm_map *x)
 {
     if (x->at != NULL)
         (void)munmap((void *)(uintptr_t)x->at, x->len);
@@ -49,19 +49,19 @@ static void let_go(mscope_lane *x)
     memset(x, 0, sizeof *x);
 }
 
-void mscope_lanes_fini(mscope_lanes *l)
+void mscope_shm_server_fini(mscope_shm_server *l)
 {
-    for (unsigned i = 0; i < MSCOPE_LANE_PLACES; i++)
-        let_go(&l->engine->lanes[i]);
+    for (unsigned i = 0; i < MSCOPE_SHM_PLACES; i++)
+        let_go(&l->engine->shm[i]);
     if (l->epoll >= 0)
         (void)close(l->epoll);
     l->epoll = -1;
 }
 
-void mscope_lanes_sweep(mscope_lanes *l)
+void mscope_shm_server_sweep(mscope_shm_server *l)
 {
-    for (unsigned i = 0; i < MSCOPE_LANE_PLACES; i++) {
-        mscope_lane *x = &l->engine->lanes[i];
+    for (unsigned i = 0; i < MSCOPE_SHM_PLACES; i++) {
+        mscope_shm_map *x = &l->engine->shm[i];
         const mscope_session *ses = x->at != NULL ? mscope_session_find(l->engine, x->session) : NULL;
         if (x->at != NULL && (ses == NULL || ses->left))
             let_go(x);
@@ -85,18 +85,18 @@ static void turn_away(int fd, const mscope_refusal *why)
 {
     uint8_t answer[MSCOPE_HELLO_MAX];
 
-    mscope_log(MSCOPE_LOG_WARN, "lane", "a connection is refused: %s is %s, expected %s", why->field, why->value, why->range);
-    (void)send(fd, answer, mscope_lane_answer_encode(why, answer), MSG_DONTWAIT | MSG_NOSIGNAL);
+    mscope_log(MSCOPE_LOG_WARN, "shm", "a connection is refused: %s is %s, expected %s", why->field, why->value, why->range);
+    (void)send(fd, answer, mscope_shm_answer_encode(why, answer), MSG_DONTWAIT | MSG_NOSIGNAL);
     (void)close(fd);
 }
 
 /* A free place, or that of a connection that has not made its offer: whoever connects and stays silent waits last. */
-static mscope_lane *place(mscope_engine *e)
+static mscope_shm_map *place(mscope_engine *e)
 {
-    mscope_lane *oldest = NULL;
+    mscope_shm_map *oldest = NULL;
 
-    for (unsigned i = 0; i < MSCOPE_LANE_PLACES; i++) {
-        mscope_lane *x = &e->lanes[i];
+    for (unsigned i = 0; i < MSCOPE_SHM_PLACES; i++) {
+        mscope_shm_map *x = &e->shm[i];
         if (!x->used)
             return x;
         if (x->at == NULL && (oldest == NULL || x->since_ns < oldest->since_ns))
@@ -107,10 +107,10 @@ static mscope_lane *place(mscope_engine *e)
     return oldest;
 }
 
-static void welcome(mscope_lanes *l, uint64_t now_ns)
+static void welcome(mscope_shm_server *l, uint64_t now_ns)
 {
     int fd = accept4(l->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    mscope_lane *x;
+    mscope_shm_map *x;
     mscope_refusal why;
     char range[sizeof why.range];
     unsigned uid;
@@ -126,17 +126,17 @@ static void welcome(mscope_lanes *l, uint64_t now_ns)
         return;
     }
     if ((x = place(l->engine)) == NULL) {
-        (void)snprintf(range, sizeof range, "at most %d at once", MSCOPE_LANE_PLACES);
-        (void)mscope_refusal_set(&why, MSCOPE_EBUSY, "lanes", range, "every place is taken", "one more");
+        (void)snprintf(range, sizeof range, "at most %d at once", MSCOPE_SHM_PLACES);
+        (void)mscope_refusal_set(&why, MSCOPE_EBUSY, "shm", range, "every place is taken", "one more");
         turn_away(fd, &why);
         return;
     }
-    e.data.u32 = (uint32_t)(x - l->engine->lanes);
+    e.data.u32 = (uint32_t)(x - l->engine->shm);
     if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &e) != 0) {
         (void)close(fd);
         return;
     }
-    *x = (mscope_lane){ .used = 1, .fd = fd, .since_ns = now_ns };
+    *x = (mscope_shm_map){ .used = 1, .fd = fd, .since_ns = now_ns };
 }
 
 /* -- offers ----------------------------------------------------------------------------------- */
@@ -170,7 +170,7 @@ static ssize_t receive(int from, uint8_t *packet, size_t cap, int *file, unsigne
     return n;
 }
 
-static int check_file(int file, unsigned files, const mscope_lane_offer *o, mscope_refusal *why)
+static int check_file(int file, unsigned files, const mscope_shm_offer *o, mscope_refusal *why)
 {
     struct stat st;
     struct statfs fs;
@@ -191,7 +191,7 @@ static int check_file(int file, unsigned files, const mscope_lane_offer *o, msco
     return 0;
 }
 
-static int check_session(mscope_engine *e, const mscope_lane_offer *o, mscope_refusal *why)
+static int check_session(mscope_engine *e, const mscope_shm_offer *o, mscope_refusal *why)
 {
     const mscope_session *ses = o->session != 0 ? mscope_session_find(e, o->session) : NULL;
 
@@ -204,12 +204,12 @@ static int check_session(mscope_engine *e, const mscope_lane_offer *o, mscope_re
     return 0;
 }
 
-static int accept_offer(mscope_engine *e, mscope_lane *x, const uint8_t *packet, size_t len, int file, unsigned files,
+static int accept_offer(mscope_engine *e, mscope_shm_map *x, const uint8_t *packet, size_t len, int file, unsigned files,
                         mscope_refusal *why)
 {
-    mscope_lane_offer o;
+    mscope_shm_offer o;
     void *at;
-    int err = mscope_lane_offer_decode(packet, len, &o, why);
+    int err = mscope_shm_offer_decode(packet, len, &o, why);
 
     if (!err)
         err = check_session(e, &o, why);
@@ -221,19 +221,19 @@ static int accept_offer(mscope_engine *e, mscope_lane *x, const uint8_t *packet,
     if (at == MAP_FAILED)
         return mscope_refusal_set(why, MSCOPE_ENOMEM, "bytes", "memory the system can map", strerror(errno), "%llu",
                                   (unsigned long long)o.bytes);
-    for (unsigned i = 0; i < MSCOPE_LANE_PLACES; i++)      /* a session has one lane: its last */
-        if (e->lanes[i].at != NULL && e->lanes[i].session == o.session)
-            let_go(&e->lanes[i]);
+    for (unsigned i = 0; i < MSCOPE_SHM_PLACES; i++)      /* a session has one shm: its last */
+        if (e->shm[i].at != NULL && e->shm[i].session == o.session)
+            let_go(&e->shm[i]);
     x->session = o.session;
-    x->id = o.lane;
+    x->id = o.shm;
     x->at = at;
     x->len = (size_t)o.bytes;
     return 0;
 }
 
-static void on_packet(mscope_lanes *l, mscope_lane *x)
+static void on_packet(mscope_shm_server *l, mscope_shm_map *x)
 {
-    uint8_t packet[MSCOPE_LANE_OFFER_LEN + 8], answer[MSCOPE_HELLO_MAX];
+    uint8_t packet[MSCOPE_SHM_OFFER_LEN + 8], answer[MSCOPE_HELLO_MAX];
     mscope_refusal why = { 0 };
     unsigned files;
     int file, open = x->at != NULL;
@@ -241,7 +241,7 @@ static void on_packet(mscope_lanes *l, mscope_lane *x)
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    if (n <= 0 || open) {                            /* it left; an open lane has nothing more to say */
+    if (n <= 0 || open) {                            /* it left; an open shm has nothing more to say */
         if (file >= 0)
             (void)close(file);
         let_go(x);
@@ -250,13 +250,13 @@ static void on_packet(mscope_lanes *l, mscope_lane *x)
     (void)accept_offer(l->engine, x, packet, (size_t)n, file, files, &why);
     if (file >= 0)
         (void)close(file);
-    mscope_log(MSCOPE_LOG_DEBUG, "lane", "offer of %zd bytes: %s%s %s", n, why.code ? "refused, " : "taken", why.field,
+    mscope_log(MSCOPE_LOG_DEBUG, "shm", "offer of %zd bytes: %s%s %s", n, why.code ? "refused, " : "taken", why.field,
                why.value);
-    if (send(x->fd, answer, mscope_lane_answer_encode(&why, answer), MSG_DONTWAIT | MSG_NOSIGNAL) < 0 || why.code != 0)
+    if (send(x->fd, answer, mscope_shm_answer_encode(&why, answer), MSG_DONTWAIT | MSG_NOSIGNAL) < 0 || why.code != 0)
         let_go(x);
 }
 
-void mscope_lanes_serve(mscope_lanes *l, uint64_t now_ns)
+void mscope_shm_server_serve(mscope_shm_server *l, uint64_t now_ns)
 {
     struct epoll_event e[EVENTS];
     int n = l->epoll >= 0 ? epoll_wait(l->epoll, e, EVENTS, 0) : 0;
@@ -264,7 +264,7 @@ void mscope_lanes_serve(mscope_lanes *l, uint64_t now_ns)
     for (int i = 0; i < n; i++) {
         if (e[i].data.u32 == LISTENER)
             welcome(l, now_ns);
-        else if (l->engine->lanes[e[i].data.u32].used)
-            on_packet(l, &l->engine->lanes[e[i].data.u32]);
+        else if (l->engine->shm[e[i].data.u32].used)
+            on_packet(l, &l->engine->shm[e[i].data.u32]);
     }
 }

@@ -1,5 +1,5 @@
-/* lane.c - see lane.h; byte by byte, little-endian, as in ingest.c */
-#include "lane.h"
+/* shm.c - see shm.h; byte by byte, little-endian, as in ingest.c */
+#include "shm.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -33,7 +33,7 @@ static void put_start(uint8_t *p)
 static int check_start(const uint8_t *p, mscope_refusal *why)
 {
     if (memcmp(p, magic, sizeof magic) != 0)
-        return mscope_refusal_set(why, MSCOPE_EPROTO, "magic", "MSCL", "not the lane's handshake", "%02x%02x%02x%02x",
+        return mscope_refusal_set(why, MSCOPE_EPROTO, "magic", "MSCL", "not the shm's handshake", "%02x%02x%02x%02x",
                                   p[0], p[1], p[2], p[3]);
     if (p[4] != MSCOPE_WIRE_VERSION)
         return mscope_refusal_set(why, MSCOPE_EVERSION, "version", "1", "another version of the wire", "%u", p[4]);
@@ -45,59 +45,59 @@ static int check_start(const uint8_t *p, mscope_refusal *why)
 
 /* -- handshake -------------------------------------------------------------------------------- */
 
-void mscope_lane_offer_encode(const mscope_lane_offer *o, uint8_t out[MSCOPE_LANE_OFFER_LEN])
+void mscope_shm_offer_encode(const mscope_shm_offer *o, uint8_t out[MSCOPE_SHM_OFFER_LEN])
 {
     put_start(out);
     put64(out + 8, o->session);
     put64(out + 16, o->epoch);
-    put64(out + 24, o->lane);
+    put64(out + 24, o->shm);
     put64(out + 32, o->bytes);
 }
 
-int mscope_lane_offer_decode(const uint8_t *in, size_t len, mscope_lane_offer *o, mscope_refusal *why)
+int mscope_shm_offer_decode(const uint8_t *in, size_t len, mscope_shm_offer *o, mscope_refusal *why)
 {
-    mscope_lane_offer v;
+    mscope_shm_offer v;
     int err;
 
-    if (len != MSCOPE_LANE_OFFER_LEN)
-        return mscope_refusal_set(why, MSCOPE_EPROTO, "offer", "40 bytes", "not the lane's handshake", "%zu bytes", len);
+    if (len != MSCOPE_SHM_OFFER_LEN)
+        return mscope_refusal_set(why, MSCOPE_EPROTO, "offer", "40 bytes", "not the shm's handshake", "%zu bytes", len);
     if ((err = check_start(in, why)) != 0)
         return err;
-    v = (mscope_lane_offer){ get64(in + 8), get64(in + 16), get64(in + 24), get64(in + 32) };
-    if (v.lane == 0)
-        return mscope_refusal_set(why, MSCOPE_EINVAL, "lane", "1..2^64-1", "a lane has a number", "%d", 0);
-    if (v.bytes < MSCOPE_LANE_MIN || v.bytes > MSCOPE_LANE_MAX || v.bytes % MSCOPE_LANE_ALIGN != 0)
+    v = (mscope_shm_offer){ get64(in + 8), get64(in + 16), get64(in + 24), get64(in + 32) };
+    if (v.shm == 0)
+        return mscope_refusal_set(why, MSCOPE_EINVAL, "shm", "1..2^64-1", "a shm has a number", "%d", 0);
+    if (v.bytes < MSCOPE_SHM_MIN || v.bytes > MSCOPE_SHM_MAX || v.bytes % MSCOPE_SHM_ALIGN != 0)
         return mscope_refusal_set(why, MSCOPE_EINVAL, "bytes", "4096..1073741824, a multiple of 64",
                                   "no ring has this size", "%llu", (unsigned long long)v.bytes);
     *o = v;
     return 0;
 }
 
-size_t mscope_lane_answer_encode(const mscope_refusal *why, uint8_t out[MSCOPE_HELLO_MAX])
+size_t mscope_shm_answer_encode(const mscope_refusal *why, uint8_t out[MSCOPE_HELLO_MAX])
 {
     int len = 0;
 
     put_start(out);
     put64(out + 8, (uint64_t)(int64_t)why->code);
     if (why->code != 0)
-        len = mscope_refusal_encode(why, out + MSCOPE_LANE_ANSWER_LEN, MSCOPE_HELLO_MAX - MSCOPE_LANE_ANSWER_LEN);
-    return MSCOPE_LANE_ANSWER_LEN + (len > 0 ? (size_t)len : 0);
+        len = mscope_refusal_encode(why, out + MSCOPE_SHM_ANSWER_LEN, MSCOPE_HELLO_MAX - MSCOPE_SHM_ANSWER_LEN);
+    return MSCOPE_SHM_ANSWER_LEN + (len > 0 ? (size_t)len : 0);
 }
 
-int mscope_lane_answer_decode(const uint8_t *in, size_t len, mscope_refusal *why)
+int mscope_shm_answer_decode(const uint8_t *in, size_t len, mscope_refusal *why)
 {
     int64_t code;
     int err;
 
-    if (len < MSCOPE_LANE_ANSWER_LEN)
-        return mscope_refusal_set(why, MSCOPE_EPROTO, "answer", "16 bytes or more", "not the lane's handshake",
+    if (len < MSCOPE_SHM_ANSWER_LEN)
+        return mscope_refusal_set(why, MSCOPE_EPROTO, "answer", "16 bytes or more", "not the shm's handshake",
                                   "%zu bytes", len);
     if ((err = check_start(in, why)) != 0)
         return err;
     code = (int64_t)get64(in + 8);
     if (code == 0)
         return 0;
-    err = mscope_refusal_decode(in + MSCOPE_LANE_ANSWER_LEN, len - MSCOPE_LANE_ANSWER_LEN, why);
+    err = mscope_refusal_decode(in + MSCOPE_SHM_ANSWER_LEN, len - MSCOPE_SHM_ANSWER_LEN, why);
     if (err)
         return mscope_refusal_set(why, MSCOPE_EPROTO, "answer", "a code and its words", "a refusal without a reason",
                                   "%lld", (long long)code);
@@ -106,9 +106,9 @@ int mscope_lane_answer_decode(const uint8_t *in, size_t len, mscope_refusal *why
 
 /* -- descriptors ------------------------------------------------------------------------------ */
 
-size_t mscope_lane_where_encode(const mscope_lane_where *w, uint8_t out[MSCOPE_LANE_WHERE_MAX])
+size_t mscope_shm_descriptor_encode(const mscope_shm_descriptor *w, uint8_t out[MSCOPE_SHM_DESCRIPTOR_MAX])
 {
-    put64(out, w->lane);
+    put64(out, w->shm);
     for (unsigned i = 0; i < w->parts; i++) {
         put64(out + 8 + 16 * i, w->part[i].offset);
         put64(out + 16 + 16 * i, w->part[i].len);
@@ -116,44 +116,44 @@ size_t mscope_lane_where_encode(const mscope_lane_where *w, uint8_t out[MSCOPE_L
     return 8 + 16 * (size_t)w->parts;
 }
 
-int mscope_lane_where_decode(const uint8_t *in, size_t len, mscope_lane_where *w, mscope_refusal *why)
+int mscope_shm_descriptor_decode(const uint8_t *in, size_t len, mscope_shm_descriptor *w, mscope_refusal *why)
 {
-    if (len < 8 + 16 || len > MSCOPE_LANE_WHERE_MAX || (len - 8) % 16 != 0)
+    if (len < 8 + 16 || len > MSCOPE_SHM_DESCRIPTOR_MAX || (len - 8) % 16 != 0)
         return mscope_refusal_set(why, MSCOPE_EPROTO, "descriptor", "8 + 16 k bytes, k 1..4",
-                                  "a descriptor is a lane and the places of 1 to 4 bodies", "%zu bytes", len);
-    w->lane = get64(in);
+                                  "a descriptor is a shm and the places of 1 to 4 bodies", "%zu bytes", len);
+    w->shm = get64(in);
     w->parts = (unsigned)(len - 8) / 16;
     for (unsigned i = 0; i < w->parts; i++)
-        w->part[i] = (mscope_lane_part){ get64(in + 8 + 16 * i), get64(in + 16 + 16 * i) };
+        w->part[i] = (mscope_shm_extent){ get64(in + 8 + 16 * i), get64(in + 16 + 16 * i) };
     return 0;
 }
 
-int mscope_lane_where_check(const mscope_lane_where *w, uint64_t bytes, mscope_refusal *why)
+int mscope_shm_descriptor_check(const mscope_shm_descriptor *w, uint64_t bytes, mscope_refusal *why)
 {
     char range[64];
 
     for (unsigned i = 0; i < w->parts; i++) {
-        const mscope_lane_part *p = &w->part[i];
-        if (p->offset % MSCOPE_LANE_ALIGN != 0 || p->offset > bytes) {
+        const mscope_shm_extent *p = &w->part[i];
+        if (p->offset % MSCOPE_SHM_ALIGN != 0 || p->offset > bytes) {
             (void)snprintf(range, sizeof range, "0..%llu, a multiple of 64", (unsigned long long)bytes);
-            return mscope_refusal_set(why, MSCOPE_EINVAL, "offset", range, "a body that does not begin in the lane",
+            return mscope_refusal_set(why, MSCOPE_EINVAL, "offset", range, "a body that does not begin in the shm",
                                       "%llu of body %u", (unsigned long long)p->offset, i);
         }
         if (p->len > bytes - p->offset) {
             (void)snprintf(range, sizeof range, "0..%llu", (unsigned long long)(bytes - p->offset));
-            return mscope_refusal_set(why, MSCOPE_EINVAL, "length", range, "a body that ends outside the lane",
+            return mscope_refusal_set(why, MSCOPE_EINVAL, "length", range, "a body that ends outside the shm",
                                       "%llu of body %u", (unsigned long long)p->len, i);
         }
     }
     return 0;
 }
 
-int mscope_lane_path(const char *endpoint, char *out, size_t cap)
+int mscope_shm_path(const char *endpoint, char *out, size_t cap)
 {
     int n;
 
     if (strncmp(endpoint, "ipc://", 6) != 0 || endpoint[6] == '@' || endpoint[6] == '\0')
         return MSCOPE_EINVAL;
-    n = snprintf(out, cap, "%s.lane", endpoint + 6);
+    n = snprintf(out, cap, "%s.shm", endpoint + 6);
     return n < 0 || (size_t)n >= cap ? MSCOPE_EINVAL : 0;
 }
