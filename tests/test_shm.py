@@ -140,7 +140,7 @@ class Shm(unittest.TestCase):
     def test_modes_are_checked_in_words(self):
         with self.assertRaisesRegex(ValueError, "transport = 'mpi' .auto, zmq or shm."):
             Client("ipc:///tmp/nobody", transport="mpi")
-        with self.assertRaisesRegex(ValueError, "shm = shm .auto or zmq with this endpoint"):
+        with self.assertRaisesRegex(ValueError, "transport = shm .auto or zmq with this endpoint"):
             Client("tcp://127.0.0.1:1", transport="shm")
         os.environ["MOMENTSCOPE_TRANSPORT"] = "pigeon"
         try:
