@@ -5,11 +5,7 @@
 #ifndef MSCOPE_CLI_H
 #define MSCOPE_CLI_H
 
-enum mscope_exit {
-    MSCOPE_EXIT_OK = 0,
-    MSCOPE_EXIT_FAILED = 1, /* the command ran and something did not work out */
-    MSCOPE_EXIT_USAGE = 2   /* the command line itself was wrong              */
-};
+#include "common/exit.h"
 
 int mscope_cmd_advise(int argc, char **argv);
 int mscope_cmd_check(int argc, char **argv);
