@@ -17,6 +17,7 @@
 
 #include "protocol/bind.h"
 #include "monitor/listen.h"
+#include "common/json.h"
 #include "monitor/record_json.h"
 #include "watch_view.h"
 

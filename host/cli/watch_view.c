@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "common/json.h"
 #include "monitor/record_json.h"
 #include "monitor/feed.h"
 

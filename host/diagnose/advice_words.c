@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "common/json.h"
+
 static void occupancy(mscope_counsel *c)
 {
     const mscope_measured *m = &c->measured;
@@ -337,32 +339,17 @@ static void number(FILE *to, const char *name, double x)
         fprintf(to, ",\"%s\":null", name);
 }
 
-static void string(FILE *to, const char *s)
-{
-    fputc('"', to);
-    for (; *s != '\0'; s++) {
-        const unsigned char ch = (unsigned char)*s;
-        if (ch == '"' || ch == '\\')
-            fprintf(to, "\\%c", ch);
-        else if (ch < 0x20)
-            fprintf(to, "\\u%04x", ch);
-        else
-            fputc(ch, to);
-    }
-    fputc('"', to);
-}
-
 void mscope_counsel_json(const mscope_counsel *c, const char *table, FILE *to)
 {
     static const char *const source[] = { "assumed", "bound", "agreement", "reference" };
     const mscope_advice *a = &c->advice;
 
     fprintf(to, "{\"table\":");
-    string(to, table);
+    mscope_json_string(to, table);
     fprintf(to, ",\"possible\":%s", c->possible ? "true" : "false");
     if (!c->possible) {
         fprintf(to, ",\"why\":");
-        string(to, c->measured.why);
+        mscope_json_string(to, c->measured.why);
         fprintf(to, "}\n");
         return;
     }

@@ -1,52 +1,12 @@
-/* record_json.c - one telemetry record as one JSON object, fields in the order of metrics.def
- *
- * Written here and not through cJSON, whose numbers are doubles: epochs and counters have 64 bits. */
+/* record_json.c - one telemetry record as one JSON object, fields in the order of metrics.def */
 #include "record_json.h"
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdlib.h>
 
+#include "common/json.h"
 #include "diagnose/spectrum.h"
 #include "diagnose/verdict.h"
-
-void mscope_json_string(FILE *to, const char *s)
-{
-    fputc('"', to);
-    for (; *s != '\0'; s++) {
-        unsigned char c = (unsigned char)*s;
-        if (c == '"' || c == '\\')
-            fprintf(to, "\\%c", c);
-        else if (c < 0x20 || c == 0x7f)
-            fprintf(to, "\\u%04x", c);
-        else
-            fputc(c, to);
-    }
-    fputc('"', to);
-}
-
-void mscope_json_f64(FILE *to, double x)
-{
-    char text[32] = "null";
-
-    /* the fewest digits that read back as the same double */
-    for (int digits = 15; isfinite(x) && digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, x);
-        if (strtod(text, NULL) == x)
-            break;
-    }
-    fputs(text, to);
-}
-
-static void put_u64(FILE *to, uint64_t x)
-{
-    fprintf(to, "%" PRIu64, x);
-}
-
-static void put_bool(FILE *to, int x)
-{
-    fputs(x ? "true" : "false", to);
-}
 
 static void put_list(FILE *to, const mscope_list *l)
 {
@@ -59,9 +19,9 @@ static void put_list(FILE *to, const mscope_list *l)
     fputc(']', to);
 }
 
-#define PUT_u64(to, x) put_u64(to, x)
+#define PUT_u64(to, x) mscope_json_u64(to, x)
 #define PUT_f64(to, x) mscope_json_f64(to, x)
-#define PUT_bool(to, x) put_bool(to, x)
+#define PUT_bool(to, x) mscope_json_bool(to, x)
 #define PUT_name(to, x) mscope_json_string(to, x)
 #define PUT_text(to, x) mscope_json_string(to, x)
 #define PUT_list(to, x) put_list(to, &(x))

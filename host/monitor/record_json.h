@@ -10,8 +10,4 @@
  * confidence and why; of an autocorrelation omega, zeta and peak. What is not known is null.                                                               */
 void mscope_json_record(FILE *to, const mscope_telemetry *m);
 
-/* The pieces: a quoted string; a number in the fewest digits that read back the same, null if not finite. */
-void mscope_json_string(FILE *to, const char *s);
-void mscope_json_f64(FILE *to, double x);
-
 #endif
