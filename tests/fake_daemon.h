@@ -18,7 +18,7 @@
 #include <unistd.h>
 #include <zmq.h>
 
-#include "client/private.h"
+#include "client/state.h"
 
 enum { ROWS = 40, DIM = 3, FRAMES_MAX = 4096 };
 

@@ -3,6 +3,8 @@
 
 #include <sys/wait.h>
 
+#include "client/gather.h"
+
 static void test_push_arrives_as_sent(void **state)
 {
     struct daemon d;
@@ -108,9 +110,9 @@ static void test_copies_are_exact(void **state)
         from[i] = (char)(i * 2654435761u >> 13);
     for (size_t k = 0; k < sizeof dims / sizeof dims[0] * sizeof ns / sizeof ns[0] * 8; k++) {
         const size_t n = ns[k / 8 % 6], off = k % 4 * 4, aim = k & 4;
-        mscope_ctable t = { .info = { .rows = 5003, .dim = dims[k / 48] } };
+        mscope_client_table t = { .info = { .rows = 5003, .dim = dims[k / 48] } };
         const size_t row = t.info.dim * 4, bytes = n * row;
-        mscope_gradient g = { .values = from + off, .value_type = MSCOPE_F32, .n = n };
+        mscope_gradient g = { .values = from + off, .value_type = MSCOPE_F32, .row_bytes = row, .n = n };
         memset(to + aim + bytes, 0x5a, CANARY);
         mscope_fill_values(to + aim, NULL, &g, &t);
         assert_memory_equal(to + aim, from + off, bytes);

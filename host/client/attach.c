@@ -1,7 +1,6 @@
 /* attach.c - the trainer's side of the wire: open, attach, poll, flush, close; what carries rows is in push.c
  *
  * There is no thread here beyond libzmq's own; nothing waits except poll, flush, close and block_ms. */
-#include "private.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,12 +10,16 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "check.h"
+#include "clock.h"
+#include "gather.h"
+#include "heal.h"
+#include "link.h"
 #include "protocol/fields.h"
+#include "state.h"
 
 #define BUFFER_BYTES (64ull << 20)
 #define SYNC_BYTES (1ull << 20)
-#define MS ((uint64_t)1000000)
-
 /* -- opening ---------------------------------------------------------------------------------------- */
 
 static uint64_t draw_session(void)
@@ -25,7 +28,7 @@ static uint64_t draw_session(void)
 
     while (s == 0)
         if (getrandom(&s, sizeof s, GRND_NONBLOCK) != (ssize_t)sizeof s)
-            s = mscope_now_ns() * 0x9E3779B97F4A7C15ull ^ (uint64_t)getpid() << 32;
+            s = mscope_client_now_ns() * 0x9E3779B97F4A7C15ull ^ (uint64_t)getpid() << 32;
     return s;
 }
 
@@ -51,14 +54,14 @@ int mscope_client_open(mscope_client **out, const mscope_client_options *opt)
         snprintf(c->name, sizeof c->name, "%s", opt->name);
     else
         snprintf(c->name, sizeof c->name, "%.100s pid %ld", program_invocation_short_name, (long)getpid());
-    c->session = draw_session();
-    c->buffer_bytes = opt->buffer_bytes ? opt->buffer_bytes : BUFFER_BYTES;
+    c->queue.session = draw_session();
+    c->queue.limit = opt->buffer_bytes ? opt->buffer_bytes : BUFFER_BYTES;
     c->sync_bytes = opt->sync_bytes ? opt->sync_bytes : SYNC_BYTES;
     c->block_ms = opt->block_ms;
     c->quiet = opt->quiet;
     c->pid = getpid();
     c->endpoint = endpoint;
-    c->opened_at = mscope_now_ns();
+    c->opened_at = mscope_client_now_ns();
     c->queue.next_seq = 1;
     mscope_shm_init(&c->shm, transport);
     rc = mscope_link_open(c);
@@ -76,11 +79,11 @@ int mscope_client_attach(mscope_client *c, const mscope_attach_info *in)
 
     if (rc != 0 || (rc = mscope_check_info(c, in)) != 0)
         return rc;
-    mscope_ctable *grown = c->tables < INT32_MAX ? realloc(c->table, (c->tables + 1) * sizeof *grown) : NULL;
+    mscope_client_table *grown = c->tables < INT32_MAX ? realloc(c->table, (c->tables + 1) * sizeof *grown) : NULL;
     if (grown == NULL)
         return mscope_why_memory("table");
     c->table = grown;
-    mscope_ctable *t = &c->table[c->tables];
+    mscope_client_table *t = &c->table[c->tables];
     memset(t, 0, sizeof *t);
     t->info = *in;
     snprintf(t->name, sizeof t->name, "%s", in->table);
@@ -88,7 +91,7 @@ int mscope_client_attach(mscope_client *c, const mscope_attach_info *in)
     t->info.table = t->info.reference = NULL;        /* the strings were the caller's; the copies are above */
     t->step = t->queued = in->step;
     t->inexact = 1;
-    t->hello_wait = 100 * MS;
+    t->hello_wait = 100 * MSCOPE_CLIENT_MS;
     c->established = 0;
     c->tables++;
     if (c->shm.mode == MSCOPE_TRANSPORT_SHM)
@@ -107,7 +110,6 @@ static int bare(mscope_client *c, uint8_t kind)
 
     if (f == NULL)
         return 1;
-    h.session = c->session;
     if (mscope_queue_push(&c->queue, f, &h) != 0) {  /* a full buffer holds up steps, not these 64 bytes */
         mscope_message_free(f);
         return 1;
@@ -121,6 +123,53 @@ int mscope_client_save(mscope_client *c)
     int rc = mscope_check_client(c);
 
     return rc != 0 ? rc : bare(c, MSCOPE_SAVE);
+}
+
+/* -- rows and reference of a table ------------------------------------------------------------------ */
+
+int mscope_client_resync(mscope_client *c, int table)
+{
+    int rc = mscope_check_table(c, table);
+
+    if (rc != 0)
+        return rc;
+    if (!mscope_heal_able(&c->table[table]))
+        return mscope_refusal_set(mscope_why(), MSCOPE_ENOTSUP, "theta, m, read", "given at attach",
+                                  "rows cannot be sent again without them", "%s", "NULL");
+    mscope_heal_forgive(&c->table[table]);
+    mscope_heal_start(&c->table[table]);
+    return 0;
+}
+
+int mscope_client_reference(mscope_client *c, int table, uint32_t first, uint32_t n, const void *ref,
+                            enum mscope_value value_type)
+{
+    int rc = mscope_check_table(c, table);
+
+    if (rc != 0)
+        return rc;
+    mscope_client_table *t = &c->table[table];
+    if ((rc = mscope_check_values(t, value_type)) != 0)
+        return rc;
+    if (ref == NULL || t->reference[0] == '\0')
+        return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, ref == NULL ? "ref" : "reference",
+                                  "values, and words for them at attach", "attach did not announce one", "%s",
+                                  ref == NULL ? "NULL" : "none");
+    if (n == 0)
+        return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "n", "1 or more", "rows of the reference", "%d", 0);
+    if (first >= t->info.rows || n > t->info.rows - first)
+        return mscope_why_row(t, (int64_t)first + n - 1);
+    const size_t row_bytes = mscope_row_bytes(t, value_type);
+    const uint32_t chunk = (uint32_t)(c->sync_bytes / row_bytes);
+    for (uint32_t done = 0, k; done < n; done += k) {
+        k = n - done < chunk ? n - done : chunk > 0 ? chunk : 1;
+        const char *p = (const char *)ref + (size_t)done * row_bytes;
+        if (mscope_heal_keep(t, first + done, k, p, (uint8_t)value_type) != 0)
+            return mscope_why_memory("reference");
+    }
+    mscope_link_pump(c);
+    mscope_heal_some(c, (uint32_t)table, 0);
+    return 0;
 }
 
 /* -- time to spare ---------------------------------------------------------------------------------- */
@@ -159,7 +208,7 @@ static int settled(const mscope_client *c)
 
 int mscope_client_flush(mscope_client *c, int wait_ms)
 {
-    uint64_t until = mscope_now_ns() + (uint64_t)(wait_ms > 0 ? wait_ms : 0) * MS;
+    uint64_t until = mscope_client_until_ns(wait_ms);
 
     if (mscope_check_client(c) != 0)
         return MSCOPE_EINVAL;
@@ -169,10 +218,10 @@ int mscope_client_flush(mscope_client *c, int wait_ms)
         mscope_link_pump(c);
         if (settled(c))
             break;
-        uint64_t now = mscope_now_ns();
+        uint64_t now = mscope_client_now_ns();
         if (now >= until)
             return MSCOPE_EAGAIN;
-        uint64_t left = (until - now) / MS + 1;
+        uint64_t left = (until - now) / MSCOPE_CLIENT_MS + 1;
         mscope_link_wait(c, left < 20 ? (int)left : 20);
     }
     for (size_t i = 0; i < c->tables; i++)
@@ -210,11 +259,11 @@ void mscope_client_close(mscope_client *c, int wait_ms)
 {
     if (mscope_check_client(c) != 0)
         return;                                      /* a forked child leaves everything to its parent */
-    uint64_t until = mscope_now_ns() + (uint64_t)(wait_ms > 0 ? wait_ms : 0) * MS;
+    uint64_t until = mscope_client_until_ns(wait_ms);
     if (c->shm.mode != MSCOPE_TRANSPORT_SHM && c->shm.state != MSCOPE_SHM_UP)
         mscope_shm_down(&c->shm, UINT64_MAX);      /* too late for one: its refusal would only puzzle */
     if (bare(c, MSCOPE_BYE) == 0)
-        while (c->queue.len > 0 && mscope_now_ns() < until) {
+        while (c->queue.len > 0 && mscope_client_now_ns() < until) {
             mscope_link_wait(c, 5);
             mscope_link_pump(c);
         }

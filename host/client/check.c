@@ -2,7 +2,8 @@
  *
  * Every refusal names the field, the value it had and the range that would have been taken, and stays readable by
  * mscope_client_fault on the thread of the call. Nothing here touches a socket or the queue.              */
-#include "private.h"
+
+#include "check.h"
 
 #include <errno.h>
 #include <math.h>
@@ -30,6 +31,20 @@ void mscope_client_fault(mscope_refusal *out)
 int mscope_why_memory(const char *what)
 {
     return mscope_refusal_set(&fault, MSCOPE_ENOMEM, what, "memory for it", "out of memory", "%s", "none");
+}
+
+void mscope_refusal_note(mscope_client *c, const char *who, const mscope_refusal *why)
+{
+    c->stats.errors++;
+    c->stats.last_error = *why;
+    for (unsigned i = 0; i < c->nwarned; i++)
+        if (strcmp(c->warned[i], why->field) == 0)
+            return;
+    if (c->nwarned == sizeof c->warned / sizeof c->warned[0])
+        return;
+    memcpy(c->warned[c->nwarned++], why->field, sizeof c->warned[0]);
+    if (!c->quiet)
+        fprintf(stderr, "momentscope: %s %s = %s (%s): %s\n", who, why->field, why->value, why->range, why->text);
 }
 
 /* -- whose, and where ------------------------------------------------------------------------------- */
@@ -146,9 +161,9 @@ int mscope_check_info(const mscope_client *c, const mscope_attach_info *in)
         return mscope_refusal_set(&fault, MSCOPE_EINVAL, "step", "0 to 9007199254740991", "completed steps at attach",
                                   "%llu", (unsigned long long)in->step);
     uint64_t least = MSCOPE_BUFFER_MIN + (uint64_t)in->dim * (in->state == MSCOPE_STATE_F64 ? 8 : 4);
-    if (in->dim > 256 && c->buffer_bytes < least) {
+    if (in->dim > 256 && c->queue.limit < least) {
         snprintf(range, sizeof range, "at least %llu for rows of %u values", (unsigned long long)least, in->dim);
-        return outside("buffer_bytes", (double)c->buffer_bytes, range, "a step of one row would not fit");
+        return outside("buffer_bytes", (double)c->queue.limit, range, "a step of one row would not fit");
     }
     for (size_t i = 0; i < c->tables; i++)
         if (strcmp(c->table[i].name, in->table) == 0)
@@ -159,7 +174,7 @@ int mscope_check_info(const mscope_client *c, const mscope_attach_info *in)
 
 /* -- steps ------------------------------------------------------------------------------------------ */
 
-int mscope_check_step(const mscope_ctable *t, const mscope_step *s)
+int mscope_check_step(const mscope_client_table *t, const mscope_step *s)
 {
     int torch = t->info.form == MSCOPE_FORM_TORCH;
 
@@ -183,7 +198,7 @@ int mscope_check_step(const mscope_ctable *t, const mscope_step *s)
     return 0;
 }
 
-int mscope_check_values(const mscope_ctable *t, unsigned value_type)
+int mscope_check_values(const mscope_client_table *t, unsigned value_type)
 {
     if (mscope_value_size(value_type) == 0)
         return outside("value_type", value_type, "MSCOPE_F32, _F16, _BF16 or _F64", "how the values are stored");
@@ -193,7 +208,7 @@ int mscope_check_values(const mscope_ctable *t, unsigned value_type)
     return 0;
 }
 
-int mscope_check_gradient(const mscope_ctable *t, const void *values, unsigned value_type, const uint32_t *counts, size_t n)
+int mscope_check_gradient(const mscope_client_table *t, const void *values, unsigned value_type, const uint32_t *counts, size_t n)
 {
     char range[64];
 
@@ -214,7 +229,7 @@ int mscope_check_gradient(const mscope_ctable *t, const void *values, unsigned v
     return 0;
 }
 
-int mscope_why_row(const mscope_ctable *t, int64_t row)
+int mscope_why_row(const mscope_client_table *t, int64_t row)
 {
     char range[64];
 

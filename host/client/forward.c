@@ -1,19 +1,20 @@
 /* forward.c - messages as another trainer sent them: what a replay of a recording needs of the client
  *
  * The messages go through the ordinary queue and link, so credit, acknowledgement and resending are those of any trainer. */
-#include "private.h"
 
 #include <string.h>
 
+#include "check.h"
+#include "clock.h"
+#include "link.h"
 #include "protocol/fields.h"
-
-#define MS ((uint64_t)1000000)
+#include "state.h"
 
 static int check(const mscope_header *h, size_t n)
 {
     if (h->kind < MSCOPE_STEP || h->kind > MSCOPE_SYNC)
         return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "kind", "2..5", "STEP, PROBE, REFERENCE or SYNC", "%u", h->kind);
-    if (n > MSCOPE_PARTS)
+    if (n > MSCOPE_BODIES)
         return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "n", "0..4", "messages behind a header", "%zu", n);
     return 0;
 }
@@ -35,7 +36,7 @@ static mscope_message *part_of(const mscope_header *h, const uint8_t *const *par
 }
 
 /* The recording is the truth of the clock: a step it misses is missed here too. */
-static void move_clock(mscope_ctable *t, const mscope_header *h)
+static void move_clock(mscope_client_table *t, const mscope_header *h)
 {
     if ((h->kind == MSCOPE_STEP || h->kind == MSCOPE_SYNC) && h->step > t->step)
         t->step = h->step;
@@ -54,15 +55,15 @@ int mscope_client_forward(mscope_client *c, int table, const mscope_header *head
     mscope_message *f = part_of(header, part, len, n);
     if (f == NULL)
         return mscope_why_memory("message");
-    const uint64_t until = mscope_now_ns() + (uint64_t)c->block_ms * MS;
+    const uint64_t until = mscope_client_until_ns(c->block_ms);
     mscope_link_pump(c);
-    while (c->queue.bytes + mscope_message_held(f) > c->buffer_bytes && mscope_now_ns() < until) {
+    while (c->queue.bytes + mscope_message_held(f) > c->queue.limit && mscope_client_now_ns() < until) {
         mscope_link_wait(c, 5);
         mscope_link_pump(c);
     }
     h = *header;
     h.table = (uint32_t)table;
-    if (mscope_enqueue(c, f, &h) != 0)
+    if (mscope_queue_offer(&c->queue, f, &h) != 0)
         return 1;
     move_clock(&c->table[table], header);
     c->stats.steps_sent += h.kind == MSCOPE_STEP;

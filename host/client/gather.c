@@ -3,13 +3,17 @@
  * A body is written once and next read by the daemon, so larger ones are written past this core's cache: that saves reading
  * lines only to overwrite them, and leaves the trainer its own. Rows looked up in a dense gradient are marked and counted
  * in a table's tally and come out ascending, each once. */
-#include "private.h"
+
+#include "gather.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #ifdef __SSE2__
 #include <emmintrin.h>
+
+#include "check.h"
+
 #endif
 
 enum { WORD = 64, LINE = 64, AHEAD = 2048 };  /* AHEAD: bytes from the one read to the one asked for    */
@@ -80,12 +84,12 @@ static void gather(char *to, const char *from, const uint32_t *rows, size_t n, s
 
 /* -- the tally of look-ups -------------------------------------------------------------------------- */
 
-static size_t words(const mscope_ctable *t)
+static size_t words(const mscope_client_table *t)
 {
     return ((size_t)t->info.rows + WORD - 1) / WORD;
 }
 
-int mscope_tally(mscope_ctable *t, const int64_t *lookups, size_t n, size_t *distinct)
+int mscope_tally(mscope_client_table *t, const int64_t *lookups, size_t n, size_t *distinct)
 {
     const uint32_t rows = t->info.rows;
 
@@ -112,7 +116,7 @@ int mscope_tally(mscope_ctable *t, const int64_t *lookups, size_t n, size_t *dis
     return 0;
 }
 
-void mscope_tally_forget(mscope_ctable *t)
+void mscope_tally_forget(mscope_client_table *t)
 {
     free(t->marks);
     free(t->tally);
@@ -120,7 +124,7 @@ void mscope_tally_forget(mscope_ctable *t)
     t->tally = NULL;
 }
 
-static void marked_rows(uint32_t *out, const mscope_ctable *t)
+static void marked_rows(uint32_t *out, const mscope_client_table *t)
 {
     for (size_t w = 0; w < words(t); w++)
         for (uint64_t left = t->marks[w]; left != 0; left &= left - 1)
@@ -129,7 +133,7 @@ static void marked_rows(uint32_t *out, const mscope_ctable *t)
 
 /* -- into a message ----------------------------------------------------------------------------------- */
 
-int mscope_fill_rows(uint32_t *out, const mscope_gradient *g, const mscope_ctable *t)
+int mscope_fill_rows(uint32_t *out, const mscope_gradient *g, const mscope_client_table *t)
 {
     const uint32_t rows = t->info.rows;
 
@@ -153,9 +157,9 @@ int mscope_fill_rows(uint32_t *out, const mscope_gradient *g, const mscope_ctabl
     return 0;
 }
 
-void mscope_fill_values(char *out, const uint32_t *rows, const mscope_gradient *g, const mscope_ctable *t)
+void mscope_fill_values(char *out, const uint32_t *rows, const mscope_gradient *g, const mscope_client_table *t)
 {
-    const size_t row = t->info.dim * mscope_value_size(g->value_type);
+    const size_t row = g->row_bytes;
     const char *in = g->values;
 
     if (g->tallied) {
@@ -171,7 +175,7 @@ void mscope_fill_values(char *out, const uint32_t *rows, const mscope_gradient *
     }
 }
 
-void mscope_fill_counts(uint32_t *out, const mscope_gradient *g, const mscope_ctable *t)
+void mscope_fill_counts(uint32_t *out, const mscope_gradient *g, const mscope_client_table *t)
 {
     if (!g->tallied) {
         memcpy(out, g->counts, g->n * sizeof *out);

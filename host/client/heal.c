@@ -3,34 +3,37 @@
  * A SYNC is a run of ascending chunks from row 0 to the last, each the truth of its rows at its own step. It is
  * queued in small pieces right behind the STEP it belongs to, so it never delays the trainer; a step dropped
  * meanwhile starts it again. References are kept here, because a daemon that restarts has lost them. */
-#include "private.h"
+
+#include "heal.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static size_t element(const mscope_ctable *t)
+#include "clock.h"
+
+static size_t element(const mscope_client_table *t)
 {
     return t->info.state == MSCOPE_STATE_F64 ? sizeof(double) : sizeof(float);
 }
 
-int mscope_heal_able(const mscope_ctable *t)
+int mscope_heal_able(const mscope_client_table *t)
 {
     return t->info.read != NULL || (t->info.theta != NULL && t->info.m != NULL);
 }
 
-void mscope_heal_start(mscope_ctable *t)
+void mscope_heal_start(mscope_client_table *t)
 {
     t->sync_row = 0;
     t->syncing = mscope_heal_able(t);
     t->inexact = 1;
 }
 
-void mscope_heal_forgive(mscope_ctable *t)
+void mscope_heal_forgive(mscope_client_table *t)
 {
     t->sync_after = t->sync_wait = 0;
 }
 
-int mscope_heal_exact(const mscope_client *c, const mscope_ctable *t)
+int mscope_heal_exact(const mscope_client *c, const mscope_client_table *t)
 {
     return t->welcomed && !t->syncing && !t->inexact && t->queued == t->step &&
            mscope_queue_find(&c->queue, t->sync_last) == NULL;
@@ -38,7 +41,7 @@ int mscope_heal_exact(const mscope_client *c, const mscope_ctable *t)
 
 /* -- SYNC ------------------------------------------------------------------------------------------- */
 
-static int copy_rows(mscope_ctable *t, uint32_t first, uint32_t n, void *theta, void *m)
+static int copy_rows(mscope_client_table *t, uint32_t first, uint32_t n, void *theta, void *m)
 {
     const mscope_attach_info *in = &t->info;
     const size_t d = in->dim, len = (size_t)n * d, at = (size_t)first * d, e = element(t);
@@ -65,7 +68,7 @@ static int copy_rows(mscope_ctable *t, uint32_t first, uint32_t n, void *theta, 
 }
 
 /* Rows one chunk may have: within sync_bytes, and with its two bodies within the daemon's credit. */
-static uint32_t chunk_rows(const mscope_client *c, const mscope_ctable *t)
+static uint32_t chunk_rows(const mscope_client *c, const mscope_client_table *t)
 {
     uint64_t row = 2ull * t->info.dim * element(t), most = c->sync_bytes;
 
@@ -79,7 +82,7 @@ static uint32_t chunk_rows(const mscope_client *c, const mscope_ctable *t)
 
 static int queue_chunk(mscope_client *c, uint32_t handle)
 {
-    mscope_ctable *t = &c->table[handle];
+    mscope_client_table *t = &c->table[handle];
     uint32_t n = chunk_rows(c, t);
     size_t len = (size_t)n * t->info.dim * element(t);
     mscope_message *f = mscope_message_new(MSCOPE_SYNC);
@@ -94,7 +97,7 @@ static int queue_chunk(mscope_client *c, uint32_t handle)
     mscope_header h = { .table = handle, .step = t->step, .count = n, .extra = t->sync_row,
                         .flags = last ? MSCOPE_FLAG_LAST : 0,
                         .value_type = t->info.state == MSCOPE_STATE_F64 ? MSCOPE_F64 : MSCOPE_F32 };
-    if (mscope_enqueue(c, f, &h) != 0)
+    if (mscope_queue_offer(&c->queue, f, &h) != 0)
         return 1;
     t->queued = t->step;                     /* a SYNC that names a later step moved the daemon's clock there */
     t->sync_row += n;
@@ -108,7 +111,7 @@ static int queue_chunk(mscope_client *c, uint32_t handle)
 
 /* -- references ------------------------------------------------------------------------------------- */
 
-int mscope_heal_keep(mscope_ctable *t, uint32_t first, uint32_t n, const void *ref, uint8_t value_type)
+int mscope_heal_keep(mscope_client_table *t, uint32_t first, uint32_t n, const void *ref, uint8_t value_type)
 {
     size_t len = (size_t)n * t->info.dim * mscope_value_size(value_type), i = 0;
     zmq_msg_t values;
@@ -121,7 +124,7 @@ int mscope_heal_keep(mscope_ctable *t, uint32_t first, uint32_t n, const void *r
     if (i < t->nrefs) {
         zmq_msg_close(&t->refs[i].values);
     } else {
-        mscope_refchunk *grown = realloc(t->refs, (t->nrefs + 1) * sizeof *grown);
+        mscope_reference_chunk *grown = realloc(t->refs, (t->nrefs + 1) * sizeof *grown);
         if (grown == NULL) {
             zmq_msg_close(&values);
             return MSCOPE_ENOMEM;
@@ -140,7 +143,7 @@ int mscope_heal_keep(mscope_ctable *t, uint32_t first, uint32_t n, const void *r
     return 0;
 }
 
-void mscope_heal_forget(mscope_ctable *t)
+void mscope_heal_forget(mscope_client_table *t)
 {
     for (size_t i = 0; i < t->nrefs; i++)
         zmq_msg_close(&t->refs[i].values);
@@ -151,8 +154,8 @@ void mscope_heal_forget(mscope_ctable *t)
 
 static int queue_reference(mscope_client *c, uint32_t handle)
 {
-    mscope_ctable *t = &c->table[handle];
-    mscope_refchunk *r = &t->refs[t->ref_next];
+    mscope_client_table *t = &c->table[handle];
+    mscope_reference_chunk *r = &t->refs[t->ref_next];
     mscope_message *f = mscope_message_new(MSCOPE_REFERENCE);
     mscope_header h = { .table = handle, .step = t->step, .count = r->n, .extra = r->first,
                         .flags = r->first + r->n == t->info.rows ? MSCOPE_FLAG_LAST : 0,
@@ -162,7 +165,7 @@ static int queue_reference(mscope_client *c, uint32_t handle)
         mscope_message_free(f);
         return 1;
     }
-    if (mscope_enqueue(c, f, &h) != 0)
+    if (mscope_queue_offer(&c->queue, f, &h) != 0)
         return 1;
     t->ref_next++;
     return 0;
@@ -171,7 +174,7 @@ static int queue_reference(mscope_client *c, uint32_t handle)
 /* At most sync_bytes wait unsent at a time, so that steps find the queue short. */
 void mscope_heal_some(mscope_client *c, uint32_t handle, int may_seek)
 {
-    mscope_ctable *t = &c->table[handle];
+    mscope_client_table *t = &c->table[handle];
     uint64_t queued = 0, before;
 
     if (!c->established || !t->welcomed)
@@ -183,7 +186,7 @@ void mscope_heal_some(mscope_client *c, uint32_t handle, int may_seek)
         if (t->ref_next < t->nrefs && t->queued == t->step) {
             if (queue_reference(c, handle) != 0)
                 return;
-        } else if (t->syncing && (t->queued == t->step || may_seek) && mscope_now_ns() >= t->sync_after) {
+        } else if (t->syncing && (t->queued == t->step || may_seek) && mscope_client_now_ns() >= t->sync_after) {
             if (queue_chunk(c, handle) != 0)
                 return;
         } else {

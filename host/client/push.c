@@ -1,54 +1,49 @@
-/* push.c - steps, probes and references into messages: in the shared-memory shm when it is there, else in memory of ours
+/* push.c - steps and probes into messages: in the ring of shared memory where there is one, else in memory of the client
  *
  * Each call has its arguments checked (check.c), builds one message (one copy of the gradients, or none when the caller
- * wrote them in place), queues it and pumps the socket. */
-#include "private.h"
+ * wrote them in place), queues it and serves the socket. */
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "check.h"
+#include "clock.h"
+#include "gather.h"
+#include "heal.h"
+#include "link.h"
 #include "protocol/fields.h"
+#include "state.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "gradients go out as they lie in memory, little-endian");
 
-#define MS ((uint64_t)1000000)
+enum { SCHEDULE_BYTES = 3 * sizeof(double) };
 
 /* -- messages ----------------------------------------------------------------------------------------- */
 
-int mscope_enqueue(mscope_client *c, mscope_message *f, mscope_header *h)
-{
-    h->session = c->session;
-    if (c->queue.bytes + mscope_message_held(f) > c->buffer_bytes || mscope_queue_push(&c->queue, f, h) != 0) {
-        mscope_message_free(f);
-        return 1;
-    }
-    return 0;
-}
-
 static int use_shm(const mscope_client *c)
 {
-    return c->shm.at != NULL && c->slot == NULL &&
+    return c->shm.ring.at != NULL && c->slot == NULL &&
            (c->shm.state == MSCOPE_SHM_UP || c->shm.mode == MSCOPE_TRANSPORT_SHM);
 }
 
-static int fits(const mscope_client *c, uint64_t bytes, uint64_t in_shm)
+static int fits(const mscope_client *c, uint64_t bytes, uint64_t in_ring)
 {
-    return c->queue.bytes + bytes <= c->buffer_bytes && !(use_shm(c) && !mscope_shm_room(&c->shm, in_shm));
+    return c->queue.bytes + bytes <= c->queue.limit && !(use_shm(c) && !mscope_shm_ring_room(&c->shm.ring, in_ring));
 }
 
 /* With block_ms the trainer asked to be slowed down rather than lose steps. */
-static void wait_for_room(mscope_client *c, uint64_t bytes, uint64_t in_shm)
+static void wait_for_room(mscope_client *c, uint64_t bytes, uint64_t in_ring)
 {
-    uint64_t until = mscope_now_ns() + (uint64_t)c->block_ms * MS;
+    uint64_t until = mscope_client_until_ns(c->block_ms);
 
-    while (!fits(c, bytes, in_shm) && mscope_now_ns() < until) {
+    while (!fits(c, bytes, in_ring) && mscope_client_now_ns() < until) {
         mscope_link_wait(c, 1);
         mscope_link_pump(c);
     }
 }
 
-static int drop_step(mscope_client *c, mscope_ctable *t, int rc)
+static int drop_step(mscope_client *c, mscope_client_table *t, int rc)
 {
     t->step++;
     c->stats.steps_dropped++;
@@ -65,25 +60,25 @@ static void tell_too_large(mscope_client *c, uint64_t bytes)
 
     snprintf(range, sizeof range, "at least %llu for this step", (unsigned long long)bytes);
     mscope_refusal_set(&why, MSCOPE_ENOMEM, "buffer_bytes", range, "a step larger than the buffer is dropped", "%llu",
-                       (unsigned long long)c->buffer_bytes);
-    mscope_link_note(c, "cannot send with", &why);
+                       (unsigned long long)c->queue.limit);
+    mscope_refusal_note(c, "cannot send with", &why);
 }
 
-/* Room in the ring for every body such a message can have. */
-static uint64_t shm_bytes(const mscope_ctable *t, size_t n, unsigned value_type, int counts)
+/* Room in the ring for every body that a message of n entries can have. */
+static uint64_t ring_bytes(size_t n, size_t row_bytes, int counts)
 {
-    const uint64_t list = n * sizeof(uint32_t), values = n * t->info.dim * (uint64_t)mscope_value_size(value_type);
+    const uint64_t list = n * sizeof(uint32_t), values = (uint64_t)n * row_bytes;
 
     return (counts ? 2 : 1) * (list + MSCOPE_SHM_ALIGN) + values + 2 * MSCOPE_SHM_ALIGN;
 }
 
-/* An empty message in the shm, or in memory of its own when the shm is not there or full; NULL: neither. */
-static mscope_message *part_for(mscope_client *c, const mscope_ctable *t, uint8_t kind, size_t n, unsigned value_type,
-                               int counts)
+/* A message without bodies yet: they go into the ring, or into memory where the ring is missing or full. NULL: neither. */
+static mscope_message *empty_message(mscope_client *c, uint8_t kind, size_t n, size_t row_bytes, int counts)
 {
     mscope_message *f = mscope_message_new(kind);
 
-    if (f != NULL && n > 0 && use_shm(c) && mscope_message_in_shm(f, &c->shm, shm_bytes(t, n, value_type, counts)) == 0)
+    if (f != NULL && n > 0 && use_shm(c) &&
+        mscope_message_in_ring(f, &c->shm.ring, ring_bytes(n, row_bytes, counts)) == 0)
         return f;
     if (f != NULL && n > 0 && c->shm.mode == MSCOPE_TRANSPORT_SHM) {
         mscope_message_free(f);
@@ -97,12 +92,11 @@ static int has_counts(const mscope_gradient *g)
     return g->counts != NULL || g->tallied;
 }
 
-/* Index and value bodies; *rc tells memory from a bad index. */
-static mscope_message *gradient_message(mscope_client *c, const mscope_ctable *t, uint8_t kind, const mscope_gradient *g,
-                                    int *rc)
+/* A message with its rows and values. NULL: *rc is MSCOPE_ENOMEM or MSCOPE_EINDEX. */
+static mscope_message *gradient_message(mscope_client *c, const mscope_client_table *t, uint8_t kind,
+                                        const mscope_gradient *g, int *rc)
 {
-    size_t row = t->info.dim * mscope_value_size(g->value_type);
-    mscope_message *f = part_for(c, t, kind, g->n, g->value_type, has_counts(g));
+    mscope_message *f = empty_message(c, kind, g->n, g->row_bytes, has_counts(g));
     void *p = f;
 
     *rc = 0;
@@ -110,7 +104,7 @@ static mscope_message *gradient_message(mscope_client *c, const mscope_ctable *t
         uint32_t *rows = p = mscope_message_body(f, g->n * sizeof *rows);
         if (p != NULL)
             *rc = mscope_fill_rows(rows, g, t);
-        if (p != NULL && *rc == 0 && (p = mscope_message_body(f, g->n * row)) != NULL)
+        if (p != NULL && *rc == 0 && (p = mscope_message_body(f, g->n * g->row_bytes)) != NULL)
             mscope_fill_values(p, rows, g, t);
     }
     if (p == NULL)
@@ -121,7 +115,7 @@ static mscope_message *gradient_message(mscope_client *c, const mscope_ctable *t
     return NULL;
 }
 
-static int add_counts(mscope_message *f, mscope_header *h, const mscope_gradient *g, const mscope_ctable *t)
+static int add_counts(mscope_message *f, mscope_header *h, const mscope_gradient *g, const mscope_client_table *t)
 {
     void *p = mscope_message_body(f, g->n * sizeof(uint32_t));
 
@@ -146,7 +140,7 @@ static int add_schedule(mscope_message *f, mscope_header *h, const mscope_step *
     return 0;
 }
 
-static mscope_header step_header(const mscope_ctable *t, int table, const mscope_step *step, size_t n,
+static mscope_header step_header(const mscope_client_table *t, int table, const mscope_step *step, size_t n,
                                  unsigned value_type)
 {
     return (mscope_header){ .step = t->step + 1, .a = step->eta, .b = step->eps, .table = (uint32_t)table,
@@ -157,14 +151,14 @@ static mscope_header step_header(const mscope_ctable *t, int table, const mscope
 /* The message is whole but for its schedule: number it, send it, heal a little. */
 static int finish_step(mscope_client *c, int table, mscope_message *f, mscope_header *h, const mscope_step *step)
 {
-    mscope_ctable *t = &c->table[table];
-    const int shm = f->shm != NULL;
+    mscope_client_table *t = &c->table[table];
+    const int shm = f->ring != NULL;
 
     if (add_schedule(f, h, step) != 0) {
         mscope_message_free(f);
         return drop_step(c, t, 1);
     }
-    if (mscope_enqueue(c, f, h) != 0)
+    if (mscope_queue_offer(&c->queue, f, h) != 0)
         return drop_step(c, t, 1);
     t->queued = ++t->step;
     c->stats.steps_sent++;
@@ -177,36 +171,36 @@ static int finish_step(mscope_client *c, int table, mscope_message *f, mscope_he
     return 0;
 }
 
-/* Room for a step of n entries: waited for if the caller asked for that. 0, or 1: none. */
-static int find_room(mscope_client *c, const mscope_ctable *t, size_t n, unsigned value_type, int counts)
+/* Room for a step of n entries, waited for where block_ms allows it. Returns 0, or 1: none. */
+static int find_room(mscope_client *c, size_t n, size_t row_bytes, int counts)
 {
-    uint64_t bytes = sizeof(mscope_message) + MSCOPE_HEADER_LEN + 24 +
-                     n * (2 * sizeof(uint32_t) + t->info.dim * mscope_value_size(value_type));
-
-    const uint64_t in_shm = shm_bytes(t, n, value_type, counts);
+    const uint64_t bytes = sizeof(mscope_message) + MSCOPE_HEADER_LEN + SCHEDULE_BYTES +
+                           n * (2 * sizeof(uint32_t) + row_bytes);
+    const uint64_t in_ring = ring_bytes(n, row_bytes, counts);
 
     mscope_link_take(c);
-    if (!fits(c, bytes, in_shm))
+    if (!fits(c, bytes, in_ring))
         mscope_link_pump(c);                         /* answers may have made room */
     if (c->block_ms > 0)
-        wait_for_room(c, bytes, in_shm);
-    if (bytes > c->buffer_bytes)
+        wait_for_room(c, bytes, in_ring);
+    if (bytes > c->queue.limit)
         tell_too_large(c, bytes);
-    return c->queue.bytes + bytes > c->buffer_bytes;
+    return c->queue.bytes + bytes > c->queue.limit;
 }
 
-static int push(mscope_client *c, int table, const mscope_step *step, const mscope_gradient *g)
+static int push(mscope_client *c, int table, const mscope_step *step, mscope_gradient *g)
 {
     int rc = mscope_check_table(c, table);
 
     if (rc != 0)
         return rc;
-    mscope_ctable *t = &c->table[table];
+    mscope_client_table *t = &c->table[table];
     if ((rc = mscope_check_step(t, step)) != 0 ||
         (rc = mscope_check_gradient(t, g->values, g->value_type, g->counts, g->n)) != 0)
         return drop_step(c, t, rc);
 
-    if (find_room(c, t, g->n, g->value_type, has_counts(g)) != 0)
+    g->row_bytes = mscope_row_bytes(t, g->value_type);
+    if (find_room(c, g->n, g->row_bytes, has_counts(g)) != 0)
         return drop_step(c, t, 1);
     mscope_message *f = gradient_message(c, t, MSCOPE_STEP, g, &rc);
     if (rc != 0)
@@ -224,16 +218,16 @@ static int push(mscope_client *c, int table, const mscope_step *step, const msco
 int mscope_client_push(mscope_client *c, int table, const mscope_step *step, const uint32_t *rows, const void *grads,
                        enum mscope_value value_type, const uint32_t *counts, size_t n)
 {
-    const mscope_gradient g = { .rows32 = rows, .values = rows != NULL ? grads : NULL, .value_type = value_type,
-                                .counts = counts, .n = n };
+    mscope_gradient g = { .rows32 = rows, .values = rows != NULL ? grads : NULL, .value_type = value_type,
+                          .counts = counts, .n = n };
     return push(c, table, step, &g);
 }
 
 int mscope_client_push64(mscope_client *c, int table, const mscope_step *step, const int64_t *rows, const void *grads,
                          enum mscope_value value_type, const uint32_t *counts, size_t n)
 {
-    const mscope_gradient g = { .rows64 = rows, .values = rows != NULL ? grads : NULL, .value_type = value_type,
-                                .counts = counts, .n = n };
+    mscope_gradient g = { .rows64 = rows, .values = rows != NULL ? grads : NULL, .value_type = value_type,
+                          .counts = counts, .n = n };
     return push(c, table, step, &g);
 }
 
@@ -258,7 +252,7 @@ int mscope_client_push_lookups(mscope_client *c, int table, const mscope_step *s
 
     if (rc != 0)
         return rc;
-    mscope_ctable *t = &c->table[table];
+    mscope_client_table *t = &c->table[table];
     if (lookups == NULL && n > 0)
         return drop_step(c, t, mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "lookups", "address of n rows",
                                                   "nothing was given", "%s", "NULL"));
@@ -285,7 +279,7 @@ int mscope_client_reserve(mscope_client *c, int table, size_t n, enum mscope_val
 
     if (rc != 0)
         return rc;
-    mscope_ctable *t = &c->table[table];
+    mscope_client_table *t = &c->table[table];
     if (out == NULL || c->slot != NULL)
         return mscope_refusal_set(mscope_why(), out == NULL ? MSCOPE_EINVAL : MSCOPE_ESTATE, "out",
                                   "one slot at a time", "commit or abandon the one before", "%s",
@@ -294,12 +288,13 @@ int mscope_client_reserve(mscope_client *c, int table, size_t n, enum mscope_val
         return rc;
     if (n == 0)
         return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "n", "1 or more", "push a step without entries", "%d", 0);
-    if (find_room(c, t, n, value_type, counts) != 0)
+    const size_t row_bytes = mscope_row_bytes(t, value_type);
+    if (find_room(c, n, row_bytes, counts) != 0)
         return 1;
-    mscope_message *f = part_for(c, t, MSCOPE_STEP, n, value_type, counts);
+    mscope_message *f = empty_message(c, MSCOPE_STEP, n, row_bytes, counts);
     *out = (mscope_slot){ .n = n };
     if (f != NULL && (out->rows = mscope_message_body(f, n * sizeof *out->rows)) != NULL)
-        out->values = mscope_message_body(f, n * t->info.dim * mscope_value_size(value_type));
+        out->values = mscope_message_body(f, n * row_bytes);
     if (out->values != NULL && counts)
         out->counts = mscope_message_body(f, n * sizeof *out->counts);
     if (out->values == NULL || (counts && out->counts == NULL)) {
@@ -322,7 +317,7 @@ int mscope_client_commit(mscope_client *c, const mscope_step *step)
     if (c->slot == NULL)
         return mscope_refusal_set(mscope_why(), MSCOPE_ESTATE, "slot", "reserved before", "nothing to commit", "%s",
                                   "none");
-    mscope_ctable *t = &c->table[c->slot_table];
+    mscope_client_table *t = &c->table[c->slot_table];
     const mscope_slot *s = &c->slot_is;
     rc = mscope_check_step(t, step);
     if (rc == 0)
@@ -357,24 +352,10 @@ int mscope_client_skip(mscope_client *c, int table)
     return rc != 0 ? rc : drop_step(c, &c->table[table], 1);
 }
 
-int mscope_client_resync(mscope_client *c, int table)
-{
-    int rc = mscope_check_table(c, table);
-
-    if (rc != 0)
-        return rc;
-    if (!mscope_heal_able(&c->table[table]))
-        return mscope_refusal_set(mscope_why(), MSCOPE_ENOTSUP, "theta, m, read", "given at attach",
-                                  "rows cannot be sent again without them", "%s", "NULL");
-    mscope_heal_forgive(&c->table[table]);
-    mscope_heal_start(&c->table[table]);
-    return 0;
-}
-
 int mscope_client_probe(mscope_client *c, int table, double delta, const int64_t *rows, const void *hm,
                         enum mscope_value value_type, size_t n)
 {
-    const mscope_gradient g = { .rows64 = rows, .values = rows != NULL ? hm : NULL, .value_type = value_type, .n = n };
+    mscope_gradient g = { .rows64 = rows, .values = rows != NULL ? hm : NULL, .value_type = value_type, .n = n };
     int rc = mscope_check_table(c, table);
 
     if (rc != 0)
@@ -382,47 +363,18 @@ int mscope_client_probe(mscope_client *c, int table, double delta, const int64_t
     if (!isfinite(delta) || delta <= 0)
         return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "delta", "finite, above 0", "the length of the probe", "%g",
                                   delta);
-    mscope_ctable *t = &c->table[table];
+    mscope_client_table *t = &c->table[table];
     if ((rc = mscope_check_gradient(t, g.values, g.value_type, NULL, n)) != 0)
         return rc;
     if (t->queued != t->step || n == 0)
         return 1;                                    /* behind a hole the daemon could not place it */
+    g.row_bytes = mscope_row_bytes(t, value_type);
     mscope_message *f = gradient_message(c, t, MSCOPE_PROBE, &g, &rc);
     if (f == NULL)
         return rc == MSCOPE_ENOMEM ? 1 : rc;
     mscope_header h = { .step = t->step + 1, .a = delta, .table = (uint32_t)table, .count = (uint32_t)n,
                         .index_type = MSCOPE_U32, .value_type = (uint8_t)value_type };
-    rc = mscope_enqueue(c, f, &h);
+    rc = mscope_queue_offer(&c->queue, f, &h);
     mscope_link_pump(c);
     return rc;
-}
-
-int mscope_client_reference(mscope_client *c, int table, uint32_t first, uint32_t n, const void *ref,
-                            enum mscope_value value_type)
-{
-    int rc = mscope_check_table(c, table);
-
-    if (rc != 0)
-        return rc;
-    mscope_ctable *t = &c->table[table];
-    if ((rc = mscope_check_values(t, value_type)) != 0)
-        return rc;
-    if (ref == NULL || t->reference[0] == '\0')
-        return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, ref == NULL ? "ref" : "reference",
-                                  "values, and words for them at attach", "attach did not announce one", "%s",
-                                  ref == NULL ? "NULL" : "none");
-    if (n == 0)
-        return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "n", "1 or more", "rows of the reference", "%d", 0);
-    if (first >= t->info.rows || n > t->info.rows - first)
-        return mscope_why_row(t, (int64_t)first + n - 1);
-    uint32_t chunk = (uint32_t)(c->sync_bytes / (t->info.dim * mscope_value_size(value_type)));
-    for (uint32_t done = 0, k; done < n; done += k) {
-        k = n - done < chunk ? n - done : chunk > 0 ? chunk : 1;
-        const char *p = (const char *)ref + (size_t)done * t->info.dim * mscope_value_size(value_type);
-        if (mscope_heal_keep(t, first + done, k, p, (uint8_t)value_type) != 0)
-            return mscope_why_memory("reference");
-    }
-    mscope_link_pump(c);
-    mscope_heal_some(c, (uint32_t)table, 0);
-    return 0;
 }

@@ -1,7 +1,7 @@
 /* queue.c - messages in sequence order, held until the daemon has acknowledged them
  *
  * A ring of pointers: a zmq_msg_t may not be moved by copying its bytes, so messages stay where they were made. */
-#include "private.h"
+#include "queue.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,35 +17,35 @@ mscope_message *mscope_message_new(uint8_t kind)
     return f;
 }
 
-int mscope_message_in_shm(mscope_message *f, mscope_shm_ring *l, uint64_t bytes)
+int mscope_message_in_ring(mscope_message *f, mscope_shm_ring *r, uint64_t bytes)
 {
-    if (mscope_shm_reserve(l, bytes, &f->begin, &f->end) != 0)
+    if (mscope_shm_ring_reserve(r, bytes, &f->begin, &f->end) != 0)
         return 1;
-    f->shm = l;
-    f->used = f->end - (bytes + MSCOPE_SHM_ALIGN - 1) / MSCOPE_SHM_ALIGN * MSCOPE_SHM_ALIGN;
+    f->ring = r;
+    f->used = f->end - mscope_shm_aligned(bytes);
     return 0;
 }
 
-static void *body_in_shm(mscope_message *f, size_t len)
+static void *body_in_ring(mscope_message *f, size_t len)
 {
-    uint64_t at = f->used % f->shm->len, whole = (len + MSCOPE_SHM_ALIGN - 1) / MSCOPE_SHM_ALIGN * MSCOPE_SHM_ALIGN;
+    uint64_t at = f->used % f->ring->len, whole = mscope_shm_aligned(len);
 
     if (whole > f->end - f->used)
         return NULL;
     f->body[f->parts++] = (mscope_shm_extent){ at, len };
     f->used += whole;
     f->wire += len;
-    return f->shm->at + at;
+    return f->ring->at + at;
 }
 
 void *mscope_message_body(mscope_message *f, size_t len)
 {
     zmq_msg_t *m = &f->part[f->parts];
 
-    if (f->parts == MSCOPE_PARTS)
+    if (f->parts == MSCOPE_BODIES)
         return NULL;
-    if (f->shm != NULL)
-        return body_in_shm(f, len);
+    if (f->ring != NULL)
+        return body_in_ring(f, len);
     if (zmq_msg_init_size(m, len) != 0)
         return NULL;
     f->parts++;
@@ -57,7 +57,7 @@ int mscope_message_share(mscope_message *f, zmq_msg_t *body)
 {
     zmq_msg_t *m = &f->part[f->parts];
 
-    if (f->parts == MSCOPE_PARTS)
+    if (f->parts == MSCOPE_BODIES)
         return MSCOPE_ENOMEM;
     zmq_msg_init(m);
     f->parts++;
@@ -71,10 +71,10 @@ void mscope_message_free(mscope_message *f)
 {
     if (f == NULL)
         return;
-    for (unsigned i = 0; i < f->parts && f->shm == NULL; i++)
+    for (unsigned i = 0; i < f->parts && f->ring == NULL; i++)
         zmq_msg_close(&f->part[i]);
-    if (f->shm != NULL)
-        mscope_shm_release(f->shm, f->begin, f->end);
+    if (f->ring != NULL)
+        mscope_shm_ring_release(f->ring, f->begin, f->end);
     free(f);
 }
 
@@ -103,6 +103,7 @@ int mscope_queue_push(mscope_queue *q, mscope_message *f, mscope_header *h)
 {
     if (q->len == q->cap && grow(q) != 0)
         return MSCOPE_ENOMEM;
+    h->session = q->session;
     f->seq = h->seq = q->next_seq++;
     f->step = h->step;
     f->table = h->table;
@@ -112,6 +113,14 @@ int mscope_queue_push(mscope_queue *q, mscope_message *f, mscope_header *h)
     q->bytes += mscope_message_held(f);
     q->wire += f->wire;
     return 0;
+}
+
+int mscope_queue_offer(mscope_queue *q, mscope_message *f, mscope_header *h)
+{
+    if (q->bytes + mscope_message_held(f) <= q->limit && mscope_queue_push(q, f, h) == 0)
+        return 0;
+    mscope_message_free(f);
+    return 1;
 }
 
 mscope_message *mscope_queue_at(const mscope_queue *q, size_t i)

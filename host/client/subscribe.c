@@ -3,12 +3,12 @@
  * For each topic the next sequence number is known. A repeat is passed over; a jump holds the newer records back
  * until the replay endpoint has answered or a time has passed, and what is still missing then is counted as lost.
  * So received + lost = sent, from the first record seen of a topic to the last, within one epoch of the daemon. */
-#include "private.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "check.h"
+#include "clock.h"
 #include "protocol/fields.h"
 
 enum { REPLAY_MS = 1000, TABLE_FIRST = 256 };
@@ -37,14 +37,6 @@ struct mscope_subscriber {
     uint64_t epoch;                      /* the last one seen                                   */
     mscope_subscriber_stats stats;
 };
-
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 static void append(struct list *l, struct node *n)
 {
@@ -167,7 +159,7 @@ static int ask(struct mscope_subscriber *s, struct topic *t)
     if (zmq_send(s->replay, t->name, strlen(t->name), ZMQ_DONTWAIT | ZMQ_SNDMORE) < 0 ||
         zmq_send(s->replay, first, sizeof first, ZMQ_DONTWAIT) < 0)
         return 0;
-    t->asked_at = now_ns();
+    t->asked_at = mscope_client_now_ns();
     s->asking++;
     return 1;
 }
@@ -210,11 +202,11 @@ static void take_replayed(struct mscope_subscriber *s, struct topic *t, struct n
 
 static void give_up_waiting(struct mscope_subscriber *s)
 {
-    uint64_t now = now_ns();
+    uint64_t now = mscope_client_now_ns();
 
     for (size_t i = 0; s->asking > 0 && i < s->slots; i++)
         if (s->slot[i] != NULL && s->slot[i]->asked_at != 0 &&
-            now - s->slot[i]->asked_at > REPLAY_MS * (uint64_t)1000000)
+            now - s->slot[i]->asked_at > REPLAY_MS * MSCOPE_CLIENT_MS)
             release(s, s->slot[i]);
 }
 
@@ -317,7 +309,7 @@ int mscope_subscriber_next(mscope_subscriber *s, mscope_telemetry *out, int wait
 {
     if (s == NULL || out == NULL)
         return MSCOPE_EINVAL;
-    uint64_t until = now_ns() + (uint64_t)(unsigned)(wait_ms > 0 ? wait_ms : 0) * 1000000u;
+    uint64_t until = mscope_client_until_ns(wait_ms);
 
     for (;;) {
         give_up_waiting(s);
@@ -332,10 +324,10 @@ int mscope_subscriber_next(mscope_subscriber *s, mscope_telemetry *out, int wait
             return MSCOPE_EPROTO;
         if (a > 0 || b > 0)
             continue;
-        uint64_t now = now_ns();
+        uint64_t now = mscope_client_now_ns();
         if (now >= until)
             return MSCOPE_EAGAIN;
-        uint64_t left = (until - now) / 1000000u + 1;
+        uint64_t left = (until - now) / MSCOPE_CLIENT_MS + 1;
         zmq_pollitem_t item[2] = { { s->sub, 0, ZMQ_POLLIN, 0 }, { s->replay, 0, ZMQ_POLLIN, 0 } };
         if (zmq_poll(item, s->replay != NULL ? 2 : 1, s->asking > 0 && left > 50 ? 50 : (long)left) < 0)
             return MSCOPE_EAGAIN;                    /* a signal: the caller may want to stop */

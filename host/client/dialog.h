@@ -1,0 +1,14 @@
+/* dialog.h - HELLO, and what the daemon answers */
+#ifndef MSCOPE_CLIENT_DIALOG_H
+#define MSCOPE_CLIENT_DIALOG_H
+
+#include "state.h"
+
+/* mscope_dialog_doubt - nothing counts as sent until every table has been welcomed again */
+void mscope_dialog_doubt(mscope_client *c);
+/* mscope_dialog_hello - say HELLO for every table whose turn has come; now: ns */
+void mscope_dialog_hello(mscope_client *c, uint64_t now);
+/* mscope_dialog_receive - take in one answer; returns 0 when there is none */
+int mscope_dialog_receive(mscope_client *c);
+
+#endif
