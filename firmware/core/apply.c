@@ -290,7 +290,7 @@ int mscope_table_apply(mscope_table *t, const uint32_t *rows, const void *grads,
     chunks = share_out(t, groups);
     if (t->parallel.run && chunks > 1)
         look_up_spans(t, groups);
-    mscope_run(t, run_chunk, &a, chunks);
+    mscope_parallel_run(t, run_chunk, &a, chunks);
     mscope_accounts_settle(t, chunks);
     for (size_t i = 0; i < chunks; i++)
         for (uint32_t k = 0; k < t->chunk[i].followed; k++)

@@ -7,17 +7,6 @@
 #define DEFAULT_HISTORY 16384u
 #define SUMMED 4096u                 /* coordinates summed ahead of one job, when rows come more than once */
 
-int mscope_refuse(mscope_table *t, int code, const char *field, size_t at, double value, double low, double high)
-{
-    t->fault = (mscope_fault){ field, at, value, low, high };
-    return code;
-}
-
-const mscope_fault *mscope_table_fault(const mscope_table *t)
-{
-    return &t->fault;
-}
-
 /* As int, because an enum may be as narrow as a byte, signed or not. */
 static int among(int x, int last)
 {
@@ -244,43 +233,4 @@ int mscope_table_adopt(mscope_table **out, const mscope_table_config *cfg, void 
     set_up(t, cfg, kern);
     *out = t;
     return MSCOPE_OK;
-}
-
-const char *mscope_table_kernel(const mscope_table *t)
-{
-    return t->kern->name;
-}
-
-void mscope_table_parallel(mscope_table *t, const mscope_parallel *p)
-{
-    t->parallel = p ? *p : (mscope_parallel){ NULL, NULL };
-}
-
-void mscope_run(mscope_table *t, void (*work)(void *arg, size_t i), void *arg, size_t n)
-{
-    if (t->parallel.run && n > 1)
-        t->parallel.run(t->parallel.ctx, work, arg, n);
-    else
-        for (size_t i = 0; i < n; i++)
-            work(arg, i);
-}
-
-uint64_t mscope_table_steps(const mscope_table *t)
-{
-    return t->schedule.now;
-}
-
-const mscope_table_config *mscope_table_cfg(const mscope_table *t)
-{
-    return &t->cfg;
-}
-
-void *mscope_table_theta(mscope_table *t)
-{
-    return t->theta;
-}
-
-void *mscope_table_momentum(mscope_table *t)
-{
-    return t->m;
 }

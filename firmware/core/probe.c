@@ -39,9 +39,7 @@ int mscope_table_probe(mscope_table *t, const uint32_t *rows, const void *hm, si
     uint32_t groups;
     int taken = 0, err;
 
-    if (t->open)
-        return mscope_refuse(t, MSCOPE_ESTATE, "probe inside a step", 0, 1, 0, 0);
-    if ((err = mscope_check_rows(t, rows, n)) || (err = mscope_check_entries(t, "probe", hm, n)))
+    if ((err = mscope_refuse_open(t, "probe inside a step")) || (err = mscope_check_rows(t, rows, n)) || (err = mscope_check_entries(t, "probe", hm, n)))
         return err;
     groups = mscope_coalesce(t, rows, n);
     mscope_catch_up(t, t->scratch.row, 0, groups);

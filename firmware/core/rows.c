@@ -5,8 +5,10 @@
 
 static int check_range(mscope_table *t, const char *what, uint32_t first, uint32_t n)
 {
-    if (t->open)
-        return mscope_refuse(t, MSCOPE_ESTATE, what, 0, 1, 0, 0);
+    int err = mscope_refuse_open(t, what);
+
+    if (err)
+        return err;
     if (first >= t->cfg.rows || n > t->cfg.rows - first)
         return mscope_refuse(t, MSCOPE_EINDEX, "row", 0, (double)first + (double)n - 1, 0, (double)t->cfg.rows - 1);
     return MSCOPE_OK;
@@ -18,7 +20,7 @@ static void take_out(mscope_table *t, uint32_t row)
     mscope_row_error err;
     mscope_moments x = mscope_row_moments_now(t, row, &err);
 
-    mscope_account_change(t, row, -1.0, &x, &err);
+    mscope_accounts_change(t, row, -1.0, &x, &err);
 }
 
 /* Recompute the moments of a row whose vectors stand at now, and put it back into its total. */
@@ -32,7 +34,7 @@ static void put_back(mscope_table *t, uint32_t row)
     mscope_row_store(t, row, &sums);
     t->row[row].clock = mscope_now(t);
     x = mscope_row_moments_now(t, row, &err);
-    mscope_account_change(t, row, 1.0, &x, &err);
+    mscope_accounts_change(t, row, 1.0, &x, &err);
 }
 
 int mscope_table_rows_get(mscope_table *t, uint32_t first, uint32_t n, void *theta, void *m)

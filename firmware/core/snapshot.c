@@ -211,10 +211,11 @@ static int head(stream *s, mscope_table *t)
 int mscope_table_snapshot_write(mscope_table *t, mscope_sink sink, void *ctx)
 {
     stream s = { sink, NULL, ctx, 0, { 0 }, 0 };
+    int err = mscope_refuse_open(t, "snapshot inside a step");
     uint32_t crc;
 
-    if (t->open)
-        return mscope_refuse(t, MSCOPE_ESTATE, "snapshot inside a step", 0, 1, 0, 0);
+    if (err)
+        return err;
     mscope_accounts_bring(t);
     crc_init(&s);
     s.err = head(&s, t);
@@ -245,10 +246,11 @@ static int sound(const mscope_table *t)
 int mscope_table_snapshot_read(mscope_table *t, mscope_source source, void *ctx)
 {
     stream s = { NULL, source, ctx, 0, { 0 }, 0 };
+    int err = mscope_refuse_open(t, "snapshot inside a step");
     uint32_t crc, have = 0;
 
-    if (t->open)
-        return mscope_refuse(t, MSCOPE_ESTATE, "snapshot inside a step", 0, 1, 0, 0);
+    if (err)
+        return err;
     crc_init(&s);
     s.err = head(&s, t);
     if (s.err)

@@ -134,9 +134,7 @@ struct mscope_table {
     uint32_t acf_busy[MSCOPE_BANDS]; /* slots in use */
 };
 
-/* -- shared by the files of the core ---------------------------------------------------- */
-
-int mscope_refuse(mscope_table *t, int code, const char *field, size_t at, double value, double low, double high);
+/* -- the arrays and clocks of a table ---------------------------------------------------- */
 
 static inline void *mscope_at(unsigned char *base, uint32_t row, const mscope_table *t, size_t size)
 {
@@ -231,18 +229,44 @@ static inline mscope_idle mscope_row_idle(const mscope_table *t, const mscope_ro
     return a;
 }
 
+/* -- fault.c: refusals ------------------------------------------------------------------- */
+
+/* Note what is refused for mscope_table_fault; returns code. */
+int mscope_refuse(mscope_table *t, int code, const char *field, size_t at, double value, double low, double high);
+/* MSCOPE_ESTATE inside a step, with `what` as the field. */
+int mscope_refuse_open(mscope_table *t, const char *what);
+
+/* -- parallel.c: lent threads ------------------------------------------------------------ */
+
+/* Work(arg, i) for every i < n, on the caller's threads if there are any. */
+void mscope_parallel_run(mscope_table *t, void (*work)(void *arg, size_t i), void *arg, size_t n);
+
+/* -- accounts.c: the accounts of the bands ------------------------------------------------ */
+
 /* Bring an account's total, or all of them, to now; let the rows in that wait for the end of the step. */
 void mscope_account_bring(const mscope_table *t, mscope_account *a);
 void mscope_accounts_bring(mscope_table *t);
 void mscope_accounts_join(mscope_table *t);
 void mscope_accounts_stamp(mscope_table *t);         /* they stand at now, which was moved */
 
-/* A row's moments leave (sign -1) or enter (+1) the accounts it is in. */
-void mscope_account_change(mscope_table *t, uint32_t row, double sign, const mscope_moments *x,
+/* A row's moments leave (sign -1) or enter (+1) an account; all accounts that the row is in. */
+void mscope_account_change(const mscope_table *t, mscope_account *a, double sign, const mscope_moments *x,
                            const mscope_row_error *err);
+void mscope_accounts_change(mscope_table *t, uint32_t row, double sign, const mscope_moments *x,
+                            const mscope_row_error *err);
 /* Enter what the rows of chunks 0 .. n-1 did, in this order, and clear them. Rows that enter a total wait for the end of
  * the open step; outside a step they enter at once. */
 void mscope_accounts_settle(mscope_table *t, size_t chunks);
+
+/* -- inputs.c: checks --------------------------------------------------------------------- */
+
+/* Check n entries against rows and finiteness, leaving their squared norms in scratch. */
+int mscope_check_rows(mscope_table *t, const uint32_t *rows, size_t n);
+int mscope_check_entries(mscope_table *t, const char *field, const void *entries, size_t n);
+int mscope_check_counts(mscope_table *t, const uint32_t *counts, size_t n);
+int mscope_check_finite(mscope_table *t, const char *field, const void *x, size_t n, size_t size);
+
+/* -- coalesce.c: occurrences of one row ---------------------------------------------------- */
 
 /* Group n entries by row: unique[0 .. returned-1] are first occurrences, chained in order by next[], row[] their rows. */
 uint32_t mscope_coalesce(mscope_table *t, const uint32_t *rows, size_t n);
@@ -251,14 +275,7 @@ size_t mscope_coalesce_slots(uint32_t n);            /* places in slot for n ent
  * row in double. */
 void mscope_coalesce_sum(const mscope_table *t, uint32_t first, const void *entries, double *sum, void *out);
 
-/* Check n entries against rows and finiteness, leaving their squared norms in scratch. */
-int mscope_check_rows(mscope_table *t, const uint32_t *rows, size_t n);
-int mscope_check_entries(mscope_table *t, const char *field, const void *entries, size_t n);
-int mscope_check_counts(mscope_table *t, const uint32_t *counts, size_t n);
-int mscope_check_finite(mscope_table *t, const char *field, const void *x, size_t n, size_t size);
-
-/* Work(arg, i) for every i < n, on the caller's threads if there are any. */
-void mscope_run(mscope_table *t, void (*work)(void *arg, size_t i), void *arg, size_t n);
+/* -- acf.c: rows that are followed ----------------------------------------------------------- */
 
 void mscope_acf_note(mscope_table *t, uint32_t row);         /* the row just had an active update */
 void mscope_acf_forget(mscope_table *t, uint32_t row);       /* it leaves its band or is overwritten */

@@ -1,4 +1,4 @@
-/* table.c - the step: touch, begin, apply, end, settle
+/* step.c - the step: touch, begin, apply, end, settle
  *
  * Between steps every total stands at schedule.now = n. Inside step n + 1 a row that is active leaves its total at n and
  * waits in band.joined with its moments at n + 1; step_end advances the totals to n + 1 and lets it in.       */
@@ -13,11 +13,10 @@
 
 int mscope_table_touch(mscope_table *t, const uint32_t *rows, size_t n)
 {
-    int err;
+    int err = mscope_refuse_open(t, "touch inside a step");
 
-    if (t->open)
-        return mscope_refuse(t, MSCOPE_ESTATE, "touch inside a step", 0, 1, 0, 0);
-    err = mscope_check_rows(t, rows, n);
+    if (err == 0)
+        err = mscope_check_rows(t, rows, n);
     if (err)
         return err;
     mscope_catch_up(t, rows, 0, n);
@@ -26,16 +25,20 @@ int mscope_table_touch(mscope_table *t, const uint32_t *rows, size_t n)
 
 int mscope_table_settle(mscope_table *t)
 {
-    if (t->open)
-        return mscope_refuse(t, MSCOPE_ESTATE, "settle inside a step", 0, 1, 0, 0);
+    int err = mscope_refuse_open(t, "settle inside a step");
+
+    if (err)
+        return err;
     mscope_catch_up(t, NULL, 0, t->cfg.rows);
     return MSCOPE_OK;
 }
 
 int mscope_table_seek(mscope_table *t, uint64_t steps)
 {
-    if (t->open)
-        return mscope_refuse(t, MSCOPE_ESTATE, "seek inside a step", 0, 1, 0, 0);
+    int err = mscope_refuse_open(t, "seek inside a step");
+
+    if (err)
+        return err;
     if (steps < t->schedule.now || steps > MOST_STEPS)
         return mscope_refuse(t, MSCOPE_EINVAL, "steps", 0, (double)steps, (double)t->schedule.now, (double)MOST_STEPS);
     if (steps > 0)
@@ -92,11 +95,10 @@ static int start_decay(mscope_table *t)
 
 int mscope_table_step_begin(mscope_table *t, const mscope_step *step)
 {
-    int err;
+    int err = mscope_refuse_open(t, "begin inside a step");
 
-    if (t->open)
-        return mscope_refuse(t, MSCOPE_ESTATE, "begin inside a step", 0, 1, 0, 0);
-    err = check_step(t, step);
+    if (err == 0)
+        err = check_step(t, step);
     if (err)
         return err;
     if (!t->decays && (step->weight_decay > 0.0 || step->eta * step->decoupled_decay > 0.0)) {
