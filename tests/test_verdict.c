@@ -33,7 +33,7 @@ static void test_verdict_arithmetic(void **state)
     double a = -0.5 * log(0.9), w = acos(0.9 / sqrt(0.9));
     assert_true(fabs(v.omega - w) < 1e-12);
     assert_true(fabs(v.zeta - a / sqrt(a * a + w * w)) < 1e-12);
-    assert_string_equal(v.regime, "heavy-ball");
+    assert_int_equal(v.regime, MSCOPE_REGIME_HEAVY_BALL);
     char want[64];
     snprintf(want, sizeof want, "oscillates, period %.3g updates", 2 * 3.14159265358979323846 / w);
     assert_string_equal(v.why, want);
@@ -42,15 +42,15 @@ static void test_verdict_arithmetic(void **state)
 
 static void test_verdict_labels(void **state)
 {
-    static const struct { double P, eta, eps, H1, H2; const char *regime; } rows[] = {
-        { 1, 39, 0.1, 1, 1, "unstable" },            /* limit 2 (1.9)/0.1 = 38 */
-        { 1, 35, 0.1, 1, 1, "near-instability" },
-        { 1, 1, 0.1, 1, 1, "heavy-ball" },
-        { 1, 0.03, 0.1, 1, 1, "resonant" },
-        { 1, 0.001, 0.1, 1, 1, "sgd-like" },
-        { 0.01, 1.9, 0.1, 1, 1, "near-instability" },   /* rare rows act at full strength: limit near 2 */
-        { 1, 1.6, 0.1, 1, 2, "near-instability" },   /* gradient noise takes the limit to 3.8/(1.9 + 0.1) = 1.9 */
-        { 0.5, 0.1, 0.1, 1, 0.9, "resonant" },       /* H2 < H1^2: two noisy means, taken as no noise */
+    static const struct { double P, eta, eps, H1, H2; enum mscope_regime regime; } rows[] = {
+        { 1, 39, 0.1, 1, 1, MSCOPE_REGIME_UNSTABLE },            /* limit 2 (1.9)/0.1 = 38 */
+        { 1, 35, 0.1, 1, 1, MSCOPE_REGIME_NEAR },
+        { 1, 1, 0.1, 1, 1, MSCOPE_REGIME_HEAVY_BALL },
+        { 1, 0.03, 0.1, 1, 1, MSCOPE_REGIME_RESONANT },
+        { 1, 0.001, 0.1, 1, 1, MSCOPE_REGIME_SGD },
+        { 0.01, 1.9, 0.1, 1, 1, MSCOPE_REGIME_NEAR },   /* rare rows act at full strength: limit near 2 */
+        { 1, 1.6, 0.1, 1, 2, MSCOPE_REGIME_NEAR },   /* gradient noise takes the limit to 3.8/(1.9 + 0.1) = 1.9 */
+        { 0.5, 0.1, 0.1, 1, 0.9, MSCOPE_REGIME_RESONANT },       /* H2 < H1^2: two noisy means, taken as no noise */
     };
     mscope_verdict v;
 
@@ -58,9 +58,9 @@ static void test_verdict_labels(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         mscope_rec_band b = band(rows[i].P, rows[i].eta, rows[i].eps, rows[i].H1, rows[i].H2);
         mscope_verdict_band(&b, &v);
-        if (strcmp(v.regime, rows[i].regime) != 0)
-            printf("# row %zu: %s, H %.3g zeta %.3g\n", i, v.regime, v.H, v.zeta);
-        assert_string_equal(v.regime, rows[i].regime);
+        if (v.regime != rows[i].regime)
+            printf("# row %zu: %s, H %.3g zeta %.3g\n", i, mscope_regime_name(v.regime), v.H, v.zeta);
+        assert_int_equal(v.regime, rows[i].regime);
     }
 }
 
@@ -72,21 +72,21 @@ static void test_verdict_unknown_is_a_verdict(void **state)
     (void)state;
     snprintf(b.h_source, sizeof b.h_source, "none: no probe");
     mscope_verdict_band(&b, &v);
-    assert_string_equal(v.regime, "unknown");
+    assert_int_equal(v.regime, MSCOPE_REGIME_UNKNOWN);
     assert_string_equal(v.why, "stability unknown: no probe");
     assert_true(isnan(v.H) && isnan(v.zeta) && v.confidence == 0);
     b = band(0.5, 1, 0.1, 0.2, NAN);         /* Fisher: damping, and no word on stability */
     snprintf(b.h_source, sizeof b.h_source, "fisher");
     mscope_verdict_band(&b, &v);
     assert_true(isnan(v.H) && !isnan(v.zeta));
-    assert_string_equal(v.regime, "heavy-ball");
+    assert_int_equal(v.regime, MSCOPE_REGIME_HEAVY_BALL);
     assert_non_null(strstr(v.why, "stability unknown: no probe"));
     static const double odd[][4] = { { 0, 1, .1, 1 }, { 1, 0, .1, 1 }, { 1, 1, 0, 1 }, { 1, 1, .1, -1 }, { 1, 1, .1, 0 },
                                      { NAN, 1, .1, 1 }, { 1, NAN, .1, 1 }, { 1, 1, 2, 1 }, { 1, 1, .1, INFINITY } };
     for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
         b = band(odd[i][0], odd[i][1], odd[i][2], odd[i][3], 1);
         mscope_verdict_band(&b, &v);
-        assert_string_equal(v.regime, "unknown");
+        assert_int_equal(v.regime, MSCOPE_REGIME_UNKNOWN);
         assert_int_equal(strncmp(v.why, "stability unknown: ", 19), 0);
     }
 }
@@ -168,12 +168,12 @@ static void test_verdict_confidence_is_the_errors_carried_through(void **state)
 
     (void)state;
     mscope_verdict_band(&b, &sure);
-    assert_string_equal(sure.regime, "heavy-ball");
+    assert_int_equal(sure.regime, MSCOPE_REGIME_HEAVY_BALL);
     b.H1_se = 0.02;                          /* a fifth of a standard error away lies near-instability */
     b.H2_se = 0.1;
     mscope_verdict_band(&b, &unsure);
     assert_true(unsure.confidence < sure.confidence);
-    assert_string_equal(unsure.regime, "near-instability");     /* more than a quarter likely */
+    assert_int_equal(unsure.regime, MSCOPE_REGIME_NEAR);     /* more than a quarter likely */
     assert_true(unsure.confidence > 0.3 && unsure.confidence < 0.6);
     double last = 0;
     for (double n = 2; n < 4096; n *= 2) {   /* zeta 0.62: more samples, more confidence */
@@ -196,46 +196,47 @@ static void test_verdict_unstable_needs_evidence(void **state)
     (void)state;
     b.H1_se = 0.02, b.H2_se = 0.1;
     mscope_verdict_band(&b, &v);
-    assert_string_equal(v.regime, "near-instability");
+    assert_int_equal(v.regime, MSCOPE_REGIME_NEAR);
     assert_non_null(strstr(v.why, "the same within the error"));
     b.H1_se = 0.005, b.H2_se = 0.02;
     mscope_verdict_band(&b, &v);
-    assert_string_equal(v.regime, "unstable");
+    assert_int_equal(v.regime, MSCOPE_REGIME_UNSTABLE);
 }
 
 /* -- hysteresis ------------------------------------------------------------------------------------------ */
 
 static void test_verdict_sticks_on_a_border(void **state)
 {
-    mscope_verdict before = { .regime = "unknown" }, now, fresh;
+    mscope_verdict before = { .regime = MSCOPE_REGIME_UNKNOWN }, now, fresh;
     int changes = 0, flips = 0;
-    const char *last = "";
+    enum mscope_regime last = MSCOPE_REGIME_UNKNOWN;
 
     (void)state;
     for (int i = 0; i < 200; i++) {          /* zeta wanders 4 % about 1/2 */
         mscope_rec_band b = band(1, 0.1052 * (1 + 0.08 * sin(i)), 0.1, 1, 1);
         mscope_verdict_band(&b, &fresh);
         mscope_verdict_after(&b, &before, &now);
-        changes += i > 0 && strcmp(now.regime, before.regime) != 0;
-        flips += i > 0 && strcmp(fresh.regime, last) != 0;
+        changes += i > 0 && now.regime != before.regime;
+        flips += i > 0 && fresh.regime != last;
         last = fresh.regime;
         before = now;
     }
     CHECK(flips > 20 && changes <= 1, "%d flips without memory, %d with", flips, changes);
     /* and a real change goes through at once, from any regime */
-    static const char *const all[] = { "sgd-like", "resonant", "heavy-ball", "near-instability", "unstable", "unknown" };
+    static const enum mscope_regime all[] = { MSCOPE_REGIME_SGD,  MSCOPE_REGIME_RESONANT, MSCOPE_REGIME_HEAVY_BALL,
+                                              MSCOPE_REGIME_NEAR, MSCOPE_REGIME_UNSTABLE, MSCOPE_REGIME_UNKNOWN };
     static const double eta[] = { 0.001, 0.03, 1, 35, 39 };
     for (size_t k = 0; k < LEN(all); k++)
         for (size_t i = 0; i < LEN(eta); i++) {
             mscope_rec_band b = band(1, eta[i], 0.1, 1, 1);
             before.regime = all[k];
             mscope_verdict_after(&b, &before, &now);
-            assert_string_equal(now.regime, all[i]);
+            assert_int_equal(now.regime, all[i]);
         }
     mscope_rec_band b = band(1, 1, 0.1, NAN, NAN);
-    before.regime = "heavy-ball";
+    before.regime = MSCOPE_REGIME_HEAVY_BALL;
     mscope_verdict_after(&b, &before, &before);      /* in place; nothing known is never filled from before */
-    assert_string_equal(before.regime, "unknown");
+    assert_int_equal(before.regime, MSCOPE_REGIME_UNKNOWN);
 }
 
 /* One sample and no errors, absurd errors: an answer, finite or NaN, never a crash; confidence within [0, 1). */

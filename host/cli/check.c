@@ -22,9 +22,13 @@
 #include "watch_view.h"
 
 
-/* Worst last; the exit code of a regime is its place here plus FIRST_CODE. */
-static const char *const severity[] = { "resonant", "sgd-like", "heavy-ball", "unknown", "near-instability", "unstable" };
-enum { REGIMES = sizeof severity / sizeof *severity, FIRST_CODE = 3 };
+enum { REGIMES = MSCOPE_REGIME_UNKNOWN + 1 };
+
+/* The exit code of a regime; a larger one is worse. */
+static const int code_of[REGIMES] = {
+    [MSCOPE_REGIME_RESONANT] = 3, [MSCOPE_REGIME_SGD] = 4,  [MSCOPE_REGIME_HEAVY_BALL] = 5,
+    [MSCOPE_REGIME_UNKNOWN] = 6,  [MSCOPE_REGIME_NEAR] = 7, [MSCOPE_REGIME_UNSTABLE] = 8,
+};
 
 struct options {
     mscope_feed_options from;
@@ -73,10 +77,11 @@ static void usage(FILE *to)
 
 /* -- options ---------------------------------------------------------------------------------------- */
 
-static int rank(const char *regime, size_t len)
+static int regime_of(const char *name, size_t len)
 {
     for (int i = 0; i < REGIMES; i++)
-        if (strlen(severity[i]) == len && strncmp(severity[i], regime, len) == 0)
+        if (strlen(mscope_regime_name((enum mscope_regime)i)) == len &&
+            strncmp(mscope_regime_name((enum mscope_regime)i), name, len) == 0)
             return i;
     return -1;
 }
@@ -88,7 +93,7 @@ static int read_list(const char *list, int fails[REGIMES])
         return 1;
     for (;;) {
         size_t len = strcspn(list, ",");
-        int r = rank(list, len);
+        int r = regime_of(list, len);
 
         if (r < 0) {
             fprintf(stderr, "momentscope check: --fail-on: '%.*s' is no regime; resonant, sgd-like, heavy-ball, unknown,"
@@ -192,7 +197,7 @@ static void print_band(const mscope_watched *w, int band, int json, const char *
         printf("%s band %d: ", b->table, band);
         if (before != NULL)
             printf("step %" PRIu64 ", %s -> ", b->step, before);
-        printf("%s", v->regime);
+        printf("%s", mscope_regime_name(v->regime));
         if (v->confidence > 0)
             printf(" (confidence %.0f %%)", 100 * v->confidence);
         printf(": %s%s%s\n", v->why, heard ? "; " : "", said);
@@ -204,7 +209,7 @@ static void print_band(const mscope_watched *w, int band, int json, const char *
            b->step, b->rows, b->updates);
     if (before != NULL)
         text("before", before);
-    text("regime", v->regime);
+    text("regime", mscope_regime_name(v->regime));
     const struct {
         const char *name;
         double value;
@@ -222,7 +227,7 @@ static void print_band(const mscope_watched *w, int band, int json, const char *
 /* The worst band that fails, else the worst of all; returns the exit code. */
 static int worst(const mscope_view *v, const struct options *o, const mscope_watched **table, int *band, int *bands)
 {
-    int best = -1, failing = -1;
+    int best = -1, code = MSCOPE_EXIT_OK;
 
     *bands = 0;
     *table = NULL;
@@ -230,17 +235,17 @@ static int worst(const mscope_view *v, const struct options *o, const mscope_wat
         for (int b = 0; b < MSCOPE_BANDS; b++) {
             if (!v->table[i].have[b])
                 continue;
-            int r = rank(v->table[i].verdict[b].regime, strlen(v->table[i].verdict[b].regime));
+            const enum mscope_regime r = v->table[i].verdict[b].regime;
             ++*bands;
-            if (r > best) {
-                best = r;
+            if (code_of[r] > best) {
+                best = code_of[r];
                 *table = &v->table[i];
                 *band = b;
             }
-            if (o->fails[r] && r > failing)
-                failing = r;
+            if (o->fails[r] && code_of[r] > code)
+                code = code_of[r];
         }
-    return failing < 0 ? MSCOPE_EXIT_OK : FIRST_CODE + failing;
+    return code;
 }
 
 static int conclude(const mscope_view *v, const struct options *o)
@@ -250,7 +255,7 @@ static int conclude(const mscope_view *v, const struct options *o)
 
     if (table == NULL)
         return MSCOPE_EXIT_FAILED;
-    const char *name = table->band[band].record.u.band.table, *regime = table->verdict[band].regime;
+    const char *name = table->band[band].record.u.band.table, *regime = mscope_regime_name(table->verdict[band].regime);
     mscope_view_shards(v, o->json, stdout);
     if (o->json) {
         printf("{\"worst\":");
@@ -328,8 +333,9 @@ static void publish(struct alerts *a, const mscope_rec_band *b, const mscope_ver
     r.u.alert.epoch = a->epoch;
     r.u.alert.step = b->step;
     snprintf(r.u.alert.table, sizeof r.u.alert.table, "%s", b->table);
-    snprintf(r.u.alert.code, sizeof r.u.alert.code, "%s", v->regime);
-    snprintf(r.u.alert.text, sizeof r.u.alert.text, "band %" PRIu64 ": %s -> %s: %.120s", b->band, before, v->regime, v->why);
+    snprintf(r.u.alert.code, sizeof r.u.alert.code, "%s", mscope_regime_name(v->regime));
+    snprintf(r.u.alert.text, sizeof r.u.alert.text, "band %" PRIu64 ": %s -> %s: %.120s", b->band, before,
+             mscope_regime_name(v->regime), v->why);
     int len = mscope_record_encode(&r, map, sizeof map);
     for (int i = 0; i < 8; i++)
         seq[i] = (uint8_t)(a->seq >> (56 - 8 * i));
@@ -361,15 +367,15 @@ static int follow(const struct options *o, mscope_feed *s, mscope_view *v, struc
             continue;
         int judged = m.record.kind == MSCOPE_REC_BAND;
         const mscope_watched *w = judged ? find(v, &m.record.u.band) : NULL;
-        const char *before = w != NULL ? w->verdict[m.record.u.band.band].regime : "unknown";
+        enum mscope_regime before = w != NULL ? w->verdict[m.record.u.band.band].regime : MSCOPE_REGIME_UNKNOWN;
         if (mscope_view_take(v, &m) != 0)
             return MSCOPE_EXIT_FAILED;
         w = judged ? find(v, &m.record.u.band) : NULL;
-        if (w == NULL || strcmp(before, w->verdict[m.record.u.band.band].regime) == 0)
+        if (w == NULL || before == w->verdict[m.record.u.band.band].regime)
             continue;
-        print_band(w, (int)m.record.u.band.band, o->json, before);
+        print_band(w, (int)m.record.u.band.band, o->json, mscope_regime_name(before));
         fflush(stdout);
-        publish(a, &m.record.u.band, &w->verdict[m.record.u.band.band], before);
+        publish(a, &m.record.u.band, &w->verdict[m.record.u.band.band], mscope_regime_name(before));
     }
     return v->tables == 0 ? mscope_listen_nothing(&l, v, mscope_listen_now_s() - start) : conclude(v, o);
 }

@@ -9,16 +9,17 @@
 #include "diagnose/verdict.h"
 
 typedef struct meaning {
-    const char *regime, *words;
+    enum mscope_regime regime;
+    const char *words;
 } meaning;
 
 static const meaning meanings[] = {
-    { "unstable", "eta is above the largest stable one: the mean square error grows until it overflows. Lower eta." },
-    { "near-instability", "eta is within a fifth of the largest stable one: batch noise is amplified and a burst can diverge." },
-    { "heavy-ball", "the buffer remembers longer than learning takes: errors swing past their target and back before they settle." },
-    { "resonant", "memory and learning take about equally long: momentum works as it is meant to." },
-    { "sgd-like", "the buffer has forgotten before it can add up: momentum changes nothing here, these rows see plain SGD at rate eta" },
-    { "unknown", "the trainer gave no curvature for these rows yet; a probe answers it." },
+    { MSCOPE_REGIME_UNSTABLE, "eta is above the largest stable one: the mean square error grows until it overflows. Lower eta." },
+    { MSCOPE_REGIME_NEAR, "eta is within a fifth of the largest stable one: batch noise is amplified and a burst can diverge." },
+    { MSCOPE_REGIME_HEAVY_BALL, "the buffer remembers longer than learning takes: errors swing past their target and back before they settle." },
+    { MSCOPE_REGIME_RESONANT, "memory and learning take about equally long: momentum works as it is meant to." },
+    { MSCOPE_REGIME_SGD, "the buffer has forgotten before it can add up: momentum changes nothing here, these rows see plain SGD at rate eta" },
+    { MSCOPE_REGIME_UNKNOWN, "the trainer gave no curvature for these rows yet; a probe answers it." },
 };
 
 static void gather(const mscope_watched *w, const mscope_verdict *verdict, const meaning *m, double all_updates, FILE *to)
@@ -29,7 +30,7 @@ static void gather(const mscope_watched *w, const mscope_verdict *verdict, const
     int from = -1;
 
     for (int b = 0; b <= MSCOPE_BANDS; b++) {
-        int in = b < MSCOPE_BANDS && w->have[b] && strcmp(verdict[b].regime, m->regime) == 0;
+        int in = b < MSCOPE_BANDS && w->have[b] && verdict[b].regime == m->regime;
         size_t at = strlen(bands);
 
         if (in) {
@@ -45,9 +46,9 @@ static void gather(const mscope_watched *w, const mscope_verdict *verdict, const
     }
     if (bands[0] == '\0')
         return;
-    fprintf(to, "  %-16s band%s %s: %.0f rows, %.0f %% of all updates\n  %-16s %s", m->regime,
+    fprintf(to, "  %-16s band%s %s: %.0f rows, %.0f %% of all updates\n  %-16s %s", mscope_regime_name(m->regime),
             strpbrk(bands, ",-") ? "s" : "", bands, rows, all_updates > 0 ? 100 * updates / all_updates : 0.0, "", m->words);
-    if (strcmp(m->regime, "sgd-like") == 0)          /* a torch user knows lr: the steps add up to 1/(1-momentum) of it */
+    if (m->regime == MSCOPE_REGIME_SGD)          /* a torch user knows lr: the steps add up to 1/(1-momentum) of it */
         fprintf(to, " = %.4g%s.", t->eta, strcmp(t->form, "torch") == 0 ? " (torch: lr (1-dampening)/(1-momentum))" : "");
     fputc('\n', to);
 }
@@ -83,8 +84,7 @@ void mscope_summary_print(const mscope_watched *w, FILE *to)
     for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++) {
         gather(w, verdict, &meanings[i], updates, to);
         for (int b = 0; b < MSCOPE_BANDS; b++)
-            if (w->have[b] && strcmp(verdict[b].regime, meanings[i].regime) == 0 &&
-                strcmp(verdict[b].regime, "unknown") != 0) {
+            if (w->have[b] && verdict[b].regime == meanings[i].regime && verdict[b].regime != MSCOPE_REGIME_UNKNOWN) {
                 kinds++;
                 break;
             }

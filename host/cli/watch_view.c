@@ -208,7 +208,7 @@ static void row(FILE *to, int gone, const mscope_rec_band *b, const mscope_verdi
             snprintf(text[i], sizeof text[i], whole ? "%.0f" : "%.3g", known[i]);
         cells[i] = text[i];
     }
-    line(to, gone, cells, v->regime);
+    line(to, gone, cells, mscope_regime_name(v->regime));
 }
 
 static void sentence(FILE *to, const mscope_watched *w, int band)

@@ -63,24 +63,24 @@ static double error_of_zeta(const mscope_rec_band *b, const mscope_curved *c)
     return 0.5 * fabs(log(low.zeta / high.zeta)) * (c->H1_sd / fmax(s, 1e-300));
 }
 
-static enum mscope_regime damping(double zeta, const char *before)
+static enum mscope_regime damping(double zeta, enum mscope_regime before)
 {
     double sgd = ZETA_SGD, heavy = ZETA_HEAVY;
 
-    if (strcmp(before, "sgd-like") == 0)
+    if (before == MSCOPE_REGIME_SGD)
         sgd /= STICK;
-    else if (strcmp(before, "resonant") == 0)
+    else if (before == MSCOPE_REGIME_RESONANT)
         sgd *= STICK, heavy /= STICK;
-    else if (strcmp(before, "heavy-ball") == 0)
+    else if (before == MSCOPE_REGIME_HEAVY_BALL)
         heavy *= STICK;
     return zeta > sgd ? MSCOPE_REGIME_SGD : zeta < heavy ? MSCOPE_REGIME_HEAVY_BALL : MSCOPE_REGIME_RESONANT;
 }
 
 /* Labels H first, and what is left by zeta; the probability that the label is right beside it. */
-static enum mscope_regime judge(const mscope_verdict *v, const char *before, double *confidence)
+static enum mscope_regime judge(const mscope_verdict *v, enum mscope_regime before, double *confidence)
 {
-    int was_unstable = strcmp(before, "unstable") == 0;
-    int was_near = was_unstable || strcmp(before, "near-instability") == 0;
+    int was_unstable = before == MSCOPE_REGIME_UNSTABLE;
+    int was_near = was_unstable || before == MSCOPE_REGIME_NEAR;
     double over = 0, close = 0, lz = log(v->zeta), in;
 
     if (!isnan(v->H)) {
@@ -103,12 +103,12 @@ static enum mscope_regime judge(const mscope_verdict *v, const char *before, dou
     return r;
 }
 
-static void say(mscope_verdict *v, const mscope_rec_band *b, const mscope_feedback *f, enum mscope_regime regime)
+static void say(mscope_verdict *v, const mscope_rec_band *b, const mscope_feedback *f)
 {
     char *to = v->why;
     const size_t cap = sizeof v->why;
 
-    switch (regime) {
+    switch (v->regime) {
     case MSCOPE_REGIME_UNSTABLE:
         snprintf(to, cap, "unstable, eta %.3g is above its limit %.3g: the error grows %.2g a step", b->eta, f->eta_max,
                  -f->rate);
@@ -132,12 +132,14 @@ static void say(mscope_verdict *v, const mscope_rec_band *b, const mscope_feedba
     case MSCOPE_REGIME_SGD:
         snprintf(to, cap, "like SGD, memory of %.3g updates against %.3g to learn", f->retention, f->learning);
         break;
+    case MSCOPE_REGIME_UNKNOWN:
+        break;
     }
 }
 
 static void unknown(mscope_verdict *v, const char *why)
 {
-    v->regime = "unknown";
+    v->regime = MSCOPE_REGIME_UNKNOWN;
     snprintf(v->why, sizeof v->why, "stability unknown: %.160s", why);
 }
 
@@ -168,7 +170,7 @@ void mscope_verdict_after(const mscope_rec_band *b, const mscope_verdict *before
 {
     mscope_feedback f;
     mscope_curved c;
-    const char *was = before != NULL && before->regime != NULL ? before->regime : "unknown";
+    const enum mscope_regime was = before != NULL ? before->regime : MSCOPE_REGIME_UNKNOWN;
 
     memset(out, 0, sizeof *out);
     out->H = out->H_se = out->zeta = out->zeta_se = out->omega = out->rate = NAN;
@@ -189,14 +191,13 @@ void mscope_verdict_after(const mscope_rec_band *b, const mscope_verdict *before
         out->H_se = error_of_H(b, &c, f.H);
         out->rate = f.rate;
     }
-    enum mscope_regime regime = judge(out, was, &out->confidence);
+    out->regime = judge(out, was, &out->confidence);
     if (!measured || isnan(out->zeta_se))    /* nothing says how good the curvature is */
         out->confidence *= 0.5;
     /* the measured hit rate of so few samples, whatever scatter they show: 1: 0.6, 4: 0.9, 16: 0.975 */
     out->confidence = fmin(out->confidence, measured ? 1 - 0.4 / fmax(b->h_samples, 1) : 1);
     out->confidence = fmin(fmax(out->confidence, 0.01), 0.995);
-    out->regime = mscope_regime_name(regime);
-    say(out, b, &f, regime);
+    say(out, b, &f);
     if (!measured)
         strncat(out->why, "; stability unknown: no probe", sizeof out->why - strlen(out->why) - 1);
 }

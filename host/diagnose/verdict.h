@@ -7,10 +7,11 @@
 #ifndef MSCOPE_VERDICT_H
 #define MSCOPE_VERDICT_H
 
+#include "mscope/theory.h"
 #include "mscope/wire.h"
 
 typedef struct mscope_verdict {
-    const char *regime;      /* unstable, near-instability, sgd-like, resonant, heavy-ball, or unknown; static */
+    enum mscope_regime regime;   /* MSCOPE_REGIME_UNKNOWN where the record does not tell                       */
     double H;                /* eta/eta_max, NaN: unknown                                                      */
     double H_se;             /* its standard error, NaN: unknown                                               */
     double zeta;             /* damping ratio of the mean error, NaN: unknown                                  */

@@ -46,7 +46,7 @@ static void put_band(FILE *to, const mscope_rec_band *r)
         mscope_json_f64(to, added[i].value);
     }
     fputs(",\"regime\":", to);
-    mscope_json_string(to, v.regime);
+    mscope_json_string(to, mscope_regime_name(v.regime));
     fputs(",\"why\":", to);
     mscope_json_string(to, v.why);
 }

@@ -11,8 +11,8 @@ static const double PI = 3.14159265358979323846;
 const char *mscope_regime_name(enum mscope_regime regime)
 {
     static const char *const names[] = { "sgd-like", "resonant", "heavy-ball", "near-instability",
-                                         "unstable" };
-    return (unsigned)regime <= MSCOPE_REGIME_UNSTABLE ? names[regime] : "unknown";
+                                         "unstable", "unknown" };
+    return names[(unsigned)regime < MSCOPE_REGIME_UNKNOWN ? regime : MSCOPE_REGIME_UNKNOWN];
 }
 
 enum mscope_regime mscope_regime_of(double H, double zeta)

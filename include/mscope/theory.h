@@ -191,10 +191,11 @@ enum mscope_regime {
     MSCOPE_REGIME_RESONANT,   /* 1/2 <= zeta <= 2                                             */
     MSCOPE_REGIME_HEAVY_BALL, /* zeta < 1/2: the mean error oscillates                        */
     MSCOPE_REGIME_NEAR,       /* H > 0.8                                                      */
-    MSCOPE_REGIME_UNSTABLE    /* H > 1                                                        */
+    MSCOPE_REGIME_UNSTABLE,   /* H > 1                                                        */
+    MSCOPE_REGIME_UNKNOWN     /* not told: nothing was measured, or nothing fits              */
 };
 
-/* mscope_regime_name - "sgd-like", "resonant", "heavy-ball", "near-instability", "unstable" */
+/* mscope_regime_name - "sgd-like", "resonant", "heavy-ball", "near-instability", "unstable"; else "unknown" */
 const char *mscope_regime_name(enum mscope_regime regime);
 
 /* mscope_regime_of - the label from H = eta/eta_max and the damping ratio zeta              */

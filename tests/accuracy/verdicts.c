@@ -174,7 +174,7 @@ static void take(bench *b, const mscope_telemetry *m)
         if (r->u.band.h_samples < 1 && r->u.band.updates > 0) {
             mscope_verdict_band(&r->u.band, &v);
             b->unprobed++;
-            b->unprobed_unknown += strcmp(v.regime, "unknown") == 0 && isnan(v.H);
+            b->unprobed_unknown += v.regime == MSCOPE_REGIME_UNKNOWN && isnan(v.H);
         }
     }
 }
@@ -289,16 +289,6 @@ static void judge(bench *b, unsigned phase)
 
 /* -- the report ---------------------------------------------------------------------------------------- */
 
-static const char *const names[] = { "sgd-like", "resonant", "heavy-ball", "near-instability", "unstable", "unknown" };
-
-static int index_of(const char *regime)
-{
-    for (int k = 0; k < 5; k++)
-        if (strcmp(regime, names[k]) == 0)
-            return k;
-    return 5;
-}
-
 static double report_phase(const bench *b, unsigned phase)
 {
     int table[4][6] = { { 0 } }, right = 0;
@@ -306,7 +296,7 @@ static double report_phase(const bench *b, unsigned phase)
 
     for (size_t i = 0; i < b->n; i++) {
         const subject *s = &b->s[i];
-        int truth = (int)s->drawn.truth.regime, said = index_of(s->verdict[phase].regime);
+        int truth = (int)s->drawn.truth.regime, said = (int)s->verdict[phase].regime;
         table[truth][said]++;
         right += truth == said;
         claimed += s->verdict[phase].confidence;
@@ -317,10 +307,10 @@ static double report_phase(const bench *b, unsigned phase)
            right / n, right, b->n, claimed / n);
     printf("%-18s", "truth \\ verdict");
     for (int k = 0; k < 6; k++)
-        printf(" %17s", names[k]);
+        printf(" %17s", mscope_regime_name((enum mscope_regime)k));
     printf("\n");
     for (int i = 0; i < 4; i++) {
-        printf("%-18s", names[i]);
+        printf("%-18s", mscope_regime_name((enum mscope_regime)i));
         for (int k = 0; k < 6; k++)
             printf(" %17d", table[i][k]);
         printf("\n");
@@ -341,7 +331,7 @@ static void report_confidence(const bench *b)
                 const mscope_verdict *v = &b->s[i].verdict[ph];
                 int in = v->confidence >= edge[k] && v->confidence < edge[k + 1];
                 n += in;
-                right += in && index_of(v->regime) == (int)b->s[i].drawn.truth.regime;
+                right += in && v->regime == b->s[i].drawn.truth.regime;
             }
         if (n > 0)
             printf("  %.2f-%.2f: %.2f (%d)", edge[k], fmin(edge[k + 1], 1), (double)right / n, n);
@@ -382,10 +372,10 @@ static void report_bands(const bench *b)
         const mscope_feedback *t = &s->drawn.truth;
         printf("%3zu d %3.0f p %.4f B %6.0f pB %7.3f eps %.4f noise %.2g updates %4.0f |", i, l->d, l->p, l->batch,
                l->p * l->batch, l->eps, l->noise, s->drawn.updates);
-        printf(" %-16s H %.3f zeta %.3f omega %.4f |", names[t->regime], t->H, t->zeta, t->omega);
+        printf(" %-16s H %.3f zeta %.3f omega %.4f |", mscope_regime_name(t->regime), t->H, t->zeta, t->omega);
         for (unsigned ph = 1; ph < PHASES; ph++) {
             const mscope_verdict *v = &s->verdict[ph];
-            printf(" %.0f: %s H %.3f+-%.3f zeta %.3f iso %.2f conf %.2f |", s->samples[ph], v->regime, v->H, v->H_se,
+            printf(" %.0f: %s H %.3f+-%.3f zeta %.3f iso %.2f conf %.2f |", s->samples[ph], mscope_regime_name(v->regime), v->H, v->H_se,
                    v->zeta, v->isotropic, v->confidence);
         }
         printf(" refs %llu kind %d omega %.4f zeta %.3f peak %.4f clear %.3g\n", (unsigned long long)s->modes.references,
