@@ -20,7 +20,12 @@
 
 #include "daemon/engine.h"
 #include "daemon/log.h"
+#include "daemon/messages.h"
 #include "daemon/publish.h"
+#include "daemon/restore.h"
+#include "daemon/saver.h"
+#include "daemon/shadow.h"
+#include "daemon/slices.h"
 #include "daemon/store.h"
 #include "protocol/header.h"
 
@@ -97,7 +102,7 @@ static int set_up(void **state)
     memset(topics, 0, sizeof topics);
     assert_int_equal(mscope_ring_init(&ring, slots, SLOTS), 0);
     mscope_engine_init(&engine, &cfg, shadows, &ring, &outside, 1, 0);
-    publisher = (mscope_publisher){ .ring = &ring, .outside = &outside, .topics = topics, .topic_slots = LEN(topics) };
+    publisher = (mscope_publisher){ .ring = &ring, .outside = &outside, .topics = { topics, LEN(topics), 0, 0, 0, 0 } };
     mscope_replay_init(&publisher.replay, replay_mem, sizeof replay_mem, NULL);
     next_seq = 1;
     return 0;
@@ -220,7 +225,7 @@ static unsigned take_records(void)
         if (r->kind == MSCOPE_REC_BAND || r->kind == MSCOPE_REC_ACF || r->kind == MSCOPE_REC_ALERT)
             fold(body, (size_t)len);         /* the others name the kernel, which may differ */
         (void)mscope_record_topic(r, name);
-        t = mscope_topic_find(&publisher, name, 1);
+        t = mscope_topic_make(&publisher.topics, name);
         assert_non_null(t);
         mscope_replay_store(&publisher.replay, (uint32_t)(t - topics), t->next++, body, (size_t)len);
         mscope_ring_release(&ring);
@@ -426,16 +431,23 @@ static void test_state_image_round_trips(void **state)
     assert_int_equal(mscope_store_write(path, one, n), 0);
     tear_down(state);
     set_up(state);
-    assert_int_equal(mscope_store_load(&engine, path, 0), 0);
+    assert_int_equal(mscope_restore_state(&engine, path, 0), 0);
     assert_int_equal(mscope_store_image(&engine, &two, &m), 0);
     assert_true(same_image(one, n, two, m));
     left = 0xcbf29ce484222325u;
     fold(one, n);
     printf("# note state image: %zu bytes, digest %016llx\n", n, (unsigned long long)left);
+    (void)munmap(two, m);
+    tear_down(state);
+    set_up(state);
+    engine.cfg.history = 512;                    /* another --history: a table keeps the one it was made with */
+    assert_int_equal(mscope_restore_state(&engine, path, 0), 0);
+    assert_int_equal(mscope_store_image(&engine, &two, &m), 0);
+    assert_true(same_image(one, n, two, m));
     (void)munmap(one, n);
     (void)munmap(two, m);
     (void)remove(path);
-    assert_int_equal(mscope_store_load(&engine, path, 0), 1);
+    assert_int_equal(mscope_restore_state(&engine, path, 0), 1);
 }
 
 /* Totals of the last table record, and of all rows now. */
@@ -575,21 +587,21 @@ static void test_topics_are_found_where_they_were(void **state)
     size_t there = 0;
 
     (void)state;
-    publisher.topic_slots = PLACES;
+    publisher.topics.slots = PLACES;
     for (int round = 0; round < 200000; round++) {
         const unsigned i = (unsigned)(rnd() % NAMES);
         char name[MSCOPE_TOPIC_MAX];
         mscope_topic *t;
         (void)snprintf(name, sizeof name, "table/t%u", i);
-        t = mscope_topic_find(&publisher, name, 0);
+        t = mscope_topic_find(&publisher.topics, name);
         assert_true(t == where[i] || (t == NULL && (where[i]->gone != 0 || strcmp(where[i]->name, name) != 0)));
         if (t != NULL && t->gone == 0 && rnd() % 2 == 0) {
-            t->gone = ++publisher.tables_gone;
+            t->gone = ++publisher.topics.tables_gone;
             there--;
             continue;
         }
         const int comes = t == NULL || t->gone != 0;
-        t = mscope_topic_find(&publisher, name, 1);
+        t = mscope_topic_make(&publisher.topics, name);
         assert_true(t != NULL || there >= MOST);
         if (t == NULL) {
             refused++;
@@ -605,7 +617,7 @@ static void test_topics_are_found_where_they_were(void **state)
         size_t named = 0;
         for (size_t k = 0; k < PLACES; k++)
             named += topics[k].name[0] != '\0';
-        assert_true(named == publisher.topic_count && named <= MOST);
+        assert_true(named == publisher.topics.count && named <= MOST);
     }
     printf("# note %llu times a name came back, %llu refused\n", (unsigned long long)back, (unsigned long long)refused);
 }

@@ -22,7 +22,8 @@
 
 #include <zmq.h>
 
-#include "daemon/ingest.h"
+#include "daemon/clock.h"
+#include "daemon/loop.h"
 #include "daemon/log.h"
 #include "daemon/publish.h"
 #include "daemon/realtime.h"
@@ -134,7 +135,7 @@ typedef struct daemon_here {
     mscope_publisher publisher;
     mscope_saver saver;
     mscope_log_queue log;
-    mscope_ingest ingest;
+    mscope_loop loop;
     mscope_inbox inbox;
     mscope_shm_server shm;
     pthread_t engine_thread, publisher_thread, saver_thread, supervisor;
@@ -150,7 +151,7 @@ static void *run_engine(void *unused)
     mscope_log_hand_over(&d.log);
     watched = 1;
     atomic_store(&d.listener, SANITIZED ? -1 : install());
-    mscope_ingest_run(&d.ingest);
+    mscope_loop_run(&d.loop);
     watched = 0;
     return NULL;
 }
@@ -176,8 +177,8 @@ static void start_daemon(void)
     mscope_engine_init(&d.engine, &cfg, d.shadows, &d.ring, &d.outside, 1, mscope_clock_ns());
     d.publisher.ring = &d.ring;
     d.publisher.outside = &d.outside;
-    d.publisher.topics = d.topics;
-    d.publisher.topic_slots = LEN(d.topics);
+    d.publisher.topics.at = d.topics;
+    d.publisher.topics.slots = LEN(d.topics);
     mscope_replay_init(&d.publisher.replay, d.replay, sizeof d.replay, d.sockets.replay);
     d.publisher.xpub = d.sockets.telemetry;
     d.publisher.wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -189,7 +190,7 @@ static void start_daemon(void)
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
     mscope_inbox_init(&d.inbox, &d.engine, d.sockets.ingest);
     assert_int_equal(mscope_shm_server_init(&d.shm, &d.engine, d.sockets.shm), 0);
-    d.ingest = (mscope_ingest){ .engine = &d.engine, .saver = &d.saver, .options = &d.options, .inbox = &d.inbox, .shm = &d.shm,
+    d.loop = (mscope_loop){ .engine = &d.engine, .saver = &d.saver, .options = &d.options, .inbox = &d.inbox, .shm = &d.shm,
                                 .signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC),
                                 .wake_fd = d.publisher.wake_fd };
     atomic_store(&d.listener, -2);

@@ -1,11 +1,12 @@
-/* inbox.c - see inbox.h; the rules of messages are engine.c's */
+/* inbox.c - see inbox.h; the rules of messages are messages.c's */
 #include "inbox.h"
 
 #include <malloc.h>
 #include <string.h>
-#include <time.h>
 
 #include <zmq.h>
+
+#include "clock.h"
 
 enum {
     HOLD_FRAMES = 16,                /* most parts one ACK stands for, ..                        */
@@ -29,14 +30,6 @@ void mscope_inbox_init(mscope_inbox *in, mscope_engine *engine, void *router)
     memset(in, 0, sizeof *in);
     in->engine = engine;
     in->router = router;
-}
-
-static uint64_t clock_ns(void)
-{
-    struct timespec ts;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
 /* -- answers ---------------------------------------------------------------------------------- */
@@ -75,7 +68,7 @@ static void hold(mscope_inbox *in, const mscope_peer *to, const mscope_header *a
         i = 0;
     }
     if (in->holds == 0)
-        in->held_ns = clock_ns();
+        in->held_ns = mscope_clock_ns();
     if (i == in->holds) {
         in->held[i].to.len = to->len;
         memcpy(in->held[i].to.id, to->id, to->len);
@@ -84,7 +77,7 @@ static void hold(mscope_inbox *in, const mscope_peer *to, const mscope_header *a
     in->held[i].ack = *ack;
     in->held_messages++;
     in->held_bytes += bytes;
-    if (in->held_messages >= HOLD_FRAMES || in->held_bytes >= HOLD_BYTES || clock_ns() - in->held_ns >= HOLD_NS)
+    if (in->held_messages >= HOLD_FRAMES || in->held_bytes >= HOLD_BYTES || mscope_clock_ns() - in->held_ns >= HOLD_NS)
         mscope_inbox_release(in);
 }
 

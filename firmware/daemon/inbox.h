@@ -5,7 +5,7 @@
 #ifndef MSCOPE_DAEMON_INBOX_H
 #define MSCOPE_DAEMON_INBOX_H
 
-#include "engine.h"
+#include "messages.h"
 
 enum { MSCOPE_INBOX_HELD = 8 };
 

@@ -1,6 +1,6 @@
 /* main.c - momentscoped: options, memory, sockets and threads brought up, and taken down again in order
  *
- * Threads: this one becomes the engine (ingest.c); the publisher owns XPUB and replay (publish.c); the saver writes
+ * Threads: this one becomes the engine (loop.c); the publisher owns XPUB and replay (publish.c); the saver writes
  * the state file (store.c). All memory but that of tables is mapped here.                                       */
 #include <errno.h>
 #include <pthread.h>
@@ -15,13 +15,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "ingest.h"
+#include "clock.h"
+#include "lock.h"
+#include "loop.h"
 #include "log.h"
 #include "mapped.h"
 #include "mscope/workers.h"
 #include "options.h"
 #include "publish.h"
 #include "realtime.h"
+#include "records.h"
+#include "restore.h"
 #include "sockets.h"
 #include "store.h"
 
@@ -112,15 +116,16 @@ static int set_up(daemon_memory *d, const mscope_options *o)
     size_t records = power_above(tables * (2 * MSCOPE_BANDS + 1) + 64);
     struct timespec ts;
     mscope_shadow *shadows = map(tables * sizeof *shadows, o->realtime);
+    mscope_topics *topics = &d->publisher.topics;
     mscope_record *slots;
     uint8_t *replay = map(replay_bytes, o->realtime);
 
     if (records > 65536)
         records = 65536;
     slots = map(records * sizeof *slots, o->realtime);
-    d->publisher.topic_slots = power_above(2 * (tables * (2 * MSCOPE_BANDS + 1) + 2));
-    d->publisher.topics = map(d->publisher.topic_slots * sizeof *d->publisher.topics, o->realtime);
-    if (shadows == NULL || slots == NULL || replay == NULL || d->publisher.topics == NULL ||
+    topics->slots = power_above(2 * (tables * (2 * MSCOPE_BANDS + 1) + 2));
+    topics->at = map(topics->slots * sizeof *topics->at, o->realtime);
+    if (shadows == NULL || slots == NULL || replay == NULL || topics->at == NULL ||
         mscope_ring_init(&d->ring, slots, records) != 0)
         return MSCOPE_ENOMEM;
     if (o->threads > 1) {                    /* signals are blocked by now, in them as well */
@@ -152,9 +157,9 @@ static int restore(daemon_memory *d, const mscope_options *o)
 
     if (d->saver.path == NULL)
         return 0;
-    if (mscope_store_lock("state", o->state, o->state, &d->lock) != 0 || mscope_store_check(o->state) != 0)
+    if (mscope_lock_take("state", o->state, o->state, &d->lock) != 0 || mscope_store_check(o->state) != 0)
         return EXIT_STATE;
-    err = mscope_store_load(e, o->state, mscope_clock_ns());
+    err = mscope_restore_state(e, o->state, mscope_clock_ns());
     if (err == 1) {
         mscope_log(MSCOPE_LOG_INFO, "store", "no state file %s yet; it is written at exit", o->state);
         return 0;
@@ -208,7 +213,7 @@ static void stop_thread(pthread_t thread, _Atomic int *stop, int fd)
 
 static int run(daemon_memory *d, const mscope_options *o, mscope_sockets *sockets, int signal_fd)
 {
-    mscope_ingest in = { &d->engine, &d->saver, o, &d->inbox, &d->shm, signal_fd, d->publisher.wake_fd };
+    mscope_loop in = { &d->engine, &d->saver, o, &d->inbox, &d->shm, signal_fd, d->publisher.wake_fd };
     pthread_t publisher, saver;
 
     mscope_inbox_init(&d->inbox, &d->engine, sockets->ingest);
@@ -226,7 +231,7 @@ static int run(daemon_memory *d, const mscope_options *o, mscope_sockets *socket
     mscope_log(MSCOPE_LOG_INFO, "main", "momentscoped %s is ready, pid %ld, epoch %llu", MSCOPE_VERSION, (long)getpid(),
                (unsigned long long)d->engine.epoch);
     mscope_log_hand_over(&d->log);
-    mscope_ingest_run(&in);
+    mscope_loop_run(&in);
     mscope_log_hand_over(NULL);
     mscope_shm_server_fini(&d->shm);
     stop_thread(saver, &d->saver.stop, d->saver.work_fd);
@@ -238,7 +243,6 @@ int main(int argc, char **argv)
 {
     static daemon_memory d;
     static mscope_options o;
-    char tables[1100];
     mscope_sockets sockets = { 0 };
     int signal_fd, err, status = mscope_options_parse(&o, argc, argv);
 
@@ -264,7 +268,7 @@ int main(int argc, char **argv)
     if (err)
         return EXIT_ENDPOINT;
     status = restore(&d, &o);
-    if (!status && d.engine.cfg.map_dir != NULL && mscope_mapped_load(&d.engine, o.discard_state, mscope_clock_ns(), &d.map_lock))
+    if (!status && d.engine.cfg.map_dir != NULL && mscope_restore_tables(&d.engine, o.discard_state, mscope_clock_ns(), &d.map_lock))
         status = EXIT_STATE;
     if (!status)
         status = run(&d, &o, &sockets, signal_fd);
@@ -272,9 +276,8 @@ int main(int argc, char **argv)
     if (mscope_engine_fini(&d.engine) != 0 && !status)
         status = EXIT_STATE;
     mscope_workers_stop(d.workers);
-    mscope_store_unlock(o.state, d.lock);
-    (void)snprintf(tables, sizeof tables, "%s/tables", o.map_dir);
-    mscope_store_unlock(tables, d.map_lock);
+    mscope_lock_release(o.state, d.lock);
+    mscope_mapped_unlock(o.map_dir, d.map_lock);
     if (!status)
         mscope_log(MSCOPE_LOG_INFO, "main", "stopped");
     return status;

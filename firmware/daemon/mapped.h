@@ -1,28 +1,39 @@
 /* mapped.h - tables whose memory is a file: larger than memory, and there again after a restart without being read
  *
- * DIR/NAME.table: a head of 4096 bytes (mapped.c), then the table's block as it lies in memory: of this machine and this
- * build. Marked dirty as long as a daemon has it open, so that rows torn by a crash are never taken for whole. */
+ * DIR/NAME.table: a head of 4096 bytes (mapped.c), then the table's block as it lies in memory, so the file is valid for
+ * this build on this kind of machine only. The head says "dirty" as long as a daemon has the file open: rows torn by a
+ * crash are never taken for whole.                                                                             */
 #ifndef MSCOPE_DAEMON_MAPPED_H
 #define MSCOPE_DAEMON_MAPPED_H
 
+#include "bytes.h"
 #include "engine.h"
 
-/* mscope_mapped_open - a new, empty file of len bytes, every block of it allocated, mapped; zeros
- * Errors   MSCOPE_ENOMEM no room on the disk; MSCOPE_EIO; *why filled, nothing left behind            */
-MSCOPE_MUST_CHECK int mscope_mapped_open(const mscope_engine *e, const mscope_hello *hello, size_t len, mscope_map_file *out,
-                                         mscope_refusal *why);
+#define MSCOPE_MAPPED_HEAD 4096
+#define MSCOPE_MAPPED_SUFFIX ".table"
+
+/* mscope_mapped_lock - keep other daemons away from a --map-dir; errors and lock as mscope_lock_take */
+MSCOPE_MUST_CHECK int mscope_mapped_lock(const char *dir, int *lock);
+void mscope_mapped_unlock(const char *dir, int lock);        /* lock < 0: nothing                */
+
+/* mscope_mapped_open - a new file of len bytes behind its head, every block of it allocated, mapped; zeros
+ * Errors   MSCOPE_ENOMEM no room on the disk;  MSCOPE_EIO;  *why filled, nothing left behind                   */
+MSCOPE_MUST_CHECK int mscope_mapped_open(const mscope_engine *e, const mscope_hello *hello, size_t len,
+                                         mscope_map_file *out, mscope_refusal *why);
 
 /* mscope_mapped_drop - unmap; the file goes too, unless another table has taken its name meanwhile */
 void mscope_mapped_drop(const mscope_engine *e, const mscope_shadow *s);
 
-/* mscope_mapped_leave - the end: rows to the disk, then the head, marked clean; unmap. MSCOPE_EIO, logged */
+/* mscope_mapped_leave - the end: rows to the disk, then the head marked clean; unmap. MSCOPE_EIO, logged */
 MSCOPE_MUST_CHECK int mscope_mapped_leave(mscope_engine *e, mscope_shadow *s);
 
-/* mscope_mapped_load - take over every table that was left clean, and the sessions that hold them; remove those that were
- * not, after an alert: their trainers send them again, as after a lost state file
- * Errors   MSCOPE_EBUSY another daemon has the directory; MSCOPE_EPROTO a file of another build or damaged, MSCOPE_ENOMEM,
- *          MSCOPE_EIO; logged. lock: as mscope_store_lock                                             */
-MSCOPE_MUST_CHECK int mscope_mapped_load(mscope_engine *e, int discard, uint64_t now_ns, int *lock);
+/* -- taking a file over, in this order (restore.c) -------------------------------------------------------------- */
 
+/* mscope_mapped_read_head - check an open file f->fd; fills f->len, and *src with what follows the fixed fields
+ * Returns  0;  1: dirty;  MSCOPE_EPROTO, MSCOPE_EVERSION with *why a text                                      */
+MSCOPE_MUST_CHECK int mscope_mapped_read_head(mscope_map_file *f, source *src, uint8_t head[MSCOPE_MAPPED_HEAD],
+                                              const char **why);
+MSCOPE_MUST_CHECK int mscope_mapped_map(mscope_map_file *f);                     /* fills f->base; MSCOPE_ENOMEM */
+MSCOPE_MUST_CHECK int mscope_mapped_mark_dirty(const mscope_map_file *f);        /* MSCOPE_EIO                  */
 
 #endif

@@ -9,109 +9,6 @@
 
 #include "log.h"
 
-static uint32_t hash(const char *s)
-{
-    uint32_t h = 2166136261u;
-
-    while (*s != '\0')
-        h = (h ^ (unsigned char)*s++) * 16777619u;
-    return h;
-}
-
-/* -- topics ----------------------------------------------------------------------------------- */
-
-static void let_go(mscope_publisher *p, mscope_topic *t)
-{
-    if (t->next > p->floor)
-        p->floor = t->next;
-    mscope_replay_forget(&p->replay, (uint32_t)(t - p->topics));
-    memset(t, 0, sizeof *t);
-    p->topic_count--;
-}
-
-/* The topics of the tables dropped longest ago, the older half of them: seldom, so that a pass over all slots is no matter.
- * Topics keep their slots, which the replay block names; so a search is led past the slots that became free on its way. */
-static void make_room(mscope_publisher *p)
-{
-    const size_t mask = p->topic_slots - 1;
-    uint64_t oldest = p->tables_gone;
-
-    for (size_t i = 0; i <= mask; i++) {
-        p->topics[i].left = 0;
-        if (p->topics[i].gone != 0 && p->topics[i].gone < oldest)
-            oldest = p->topics[i].gone;
-    }
-    for (size_t i = 0; i <= mask; i++)
-        if (p->topics[i].gone != 0 && p->topics[i].gone <= oldest + (p->tables_gone - oldest) / 2)
-            let_go(p, &p->topics[i]);
-    for (size_t i = 0; i <= mask; i++)
-        for (size_t k = hash(p->topics[i].name) & mask; p->topics[i].name[0] != '\0' && k != i; k = (k + 1) & mask)
-            p->topics[k].left = p->topics[k].name[0] == '\0';
-}
-
-/* Whoever heard a name before it was let go finds its new numbers above the old ones. */
-static mscope_topic *take(mscope_publisher *p, mscope_topic *t, const char *name)
-{
-    p->topic_count++;
-    memset(t, 0, sizeof *t);
-    memcpy(t->name, name, strlen(name) + 1);
-    t->first = t->next = p->floor;
-    return t;
-}
-
-mscope_topic *mscope_topic_find(mscope_publisher *p, const char *name, int make)
-{
-    const size_t mask = p->topic_slots - 1, most = mask * 3 / 4;
-    mscope_topic *spare = NULL;
-    size_t i = hash(name) & mask;
-
-    for (size_t n = 0; n <= mask; n++, i = (i + 1) & mask) {
-        mscope_topic *t = &p->topics[i];
-        if (name[0] != '\0' && strcmp(t->name, name) == 0)
-            return t;
-        if (t->name[0] != '\0')
-            continue;
-        if (spare == NULL)
-            spare = t;
-        if (!t->left)
-            break;
-    }
-    if (!make)
-        return NULL;
-    if (p->topic_count > most) {
-        make_room(p);                        /* which may have moved the end of the search */
-        return p->topic_count > most ? NULL : mscope_topic_find(p, name, 1);
-    }
-    return spare != NULL ? take(p, spare, name) : NULL;
-}
-
-static void mark(mscope_publisher *p, const mscope_record *r)
-{
-    char name[MSCOPE_TOPIC_MAX];
-    mscope_topic *t;
-
-    (void)mscope_record_topic(r, name);
-    if ((t = mscope_topic_find(p, name, 0)) != NULL)
-        t->gone = p->tables_gone;
-}
-
-/* A table was dropped for another one: its topics may be let go when room is needed. */
-static void mark_gone(mscope_publisher *p, const char table[MSCOPE_NAME_MAX + 1])
-{
-    mscope_record all = { .kind = MSCOPE_REC_TABLE }, band = { .kind = MSCOPE_REC_BAND }, acf = { .kind = MSCOPE_REC_ACF };
-
-    p->tables_gone++;
-    memcpy(all.u.table.table, table, sizeof all.u.table.table);
-    memcpy(band.u.band.table, table, sizeof band.u.band.table);
-    memcpy(acf.u.acf.table, table, sizeof acf.u.acf.table);
-    mark(p, &all);
-    for (unsigned b = 0; b < MSCOPE_BANDS; b++) {
-        band.u.band.band = acf.u.acf.band = b;
-        mark(p, &band);
-        mark(p, &acf);
-    }
-}
-
 /* -- records ---------------------------------------------------------------------------------- */
 
 static int send_record(void *xpub, const char *topic, uint64_t seq, const uint8_t *body, size_t len)
@@ -137,7 +34,7 @@ static void publish(mscope_publisher *p, const mscope_record *r)
     mscope_topic *t;
 
     (void)mscope_record_topic(r, name);
-    t = len > 0 ? mscope_topic_find(p, name, 1) : NULL;
+    t = len > 0 ? mscope_topic_make(&p->topics, name) : NULL;
     if (t == NULL) {
         count_unsent(p);
         return;
@@ -145,7 +42,7 @@ static void publish(mscope_publisher *p, const mscope_record *r)
     t->gone = 0;
     memcpy(t->latest, body, (size_t)len);
     t->len = (uint16_t)len;
-    mscope_replay_store(&p->replay, (uint32_t)(t - p->topics), t->next, body, (size_t)len);
+    mscope_replay_store(&p->replay, (uint32_t)(t - p->topics.at), t->next, body, (size_t)len);
     if (send_record(p->xpub, name, t->next, body, (size_t)len))
         count_unsent(p);
     t->next++;
@@ -159,7 +56,7 @@ static void drain_ring(mscope_publisher *p)
     while ((r = mscope_ring_peek(p->ring)) != NULL) {
         publish(p, r);
         if (r->kind == MSCOPE_REC_ALERT && strcmp(r->u.alert.code, "dropped") == 0 && r->u.alert.table[0] != '\0')
-            mark_gone(p, r->u.alert.table);
+            mscope_topics_drop(&p->topics, r->u.alert.table);
         mscope_ring_release(p->ring);
     }
 }
@@ -171,8 +68,8 @@ static void on_subscription(mscope_publisher *p, const uint8_t *msg, size_t len)
         return;
     mscope_log(MSCOPE_LOG_DEBUG, "publish", "a subscriber wants topics that begin with '%.*s'",
                (int)(len - 1 < 80 ? len - 1 : 80), (const char *)msg + 1);
-    for (size_t i = 0; i < p->topic_slots; i++) {
-        const mscope_topic *t = &p->topics[i];
+    for (size_t i = 0; i < p->topics.slots; i++) {
+        const mscope_topic *t = &p->topics.at[i];
         if (t->len == 0 || strlen(t->name) < len - 1 || memcmp(t->name, msg + 1, len - 1) != 0)
             continue;
         if (send_record(p->xpub, t->name, t->next - 1, t->latest, t->len))
@@ -207,7 +104,7 @@ void *mscope_publisher_run(void *publisher)
         stop = atomic_load_explicit(&p->stop, memory_order_acquire);     /* behind the read, as in the saver */
         drain_subscriptions(p);
         drain_ring(p);
-        mscope_replay_serve(&p->replay, p);
+        mscope_replay_serve(&p->replay, &p->topics, p->outside);
     }
     return NULL;
 }

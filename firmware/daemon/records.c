@@ -2,7 +2,7 @@
  *
  * Torch form: buffer buf, lr, c = 1 - dampening map to eta = lr c/eps, m = (eps/c) buf (protocol/README.md, "EMA
  * form"). With eps = 0, or c = 0, no EMA form exists and the momentum quantities are null.                     */
-#include "engine.h"
+#include "records.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -12,10 +12,8 @@
 
 #include "protocol/fields.h"
 #include "log.h"
-#include "publish.h"
 
 #define PAD UINT32_MAX
-#define NO_TOPIC (UINT32_MAX - 1)
 #define HEAD sizeof(entry)
 #define BURST 256                        /* records looked at for one job in one go */
 #define DONE UINT64_MAX
@@ -65,14 +63,6 @@ void mscope_replay_store(mscope_replay *r, uint32_t topic_slot, uint64_t seq, co
     append(r, (entry){ (uint32_t)len, topic_slot, seq }, body);
 }
 
-/* Records of the topic that had the slot before have numbers below the new one's first, where jobs begin (parse). */
-void mscope_replay_forget(mscope_replay *r, uint32_t topic_slot)
-{
-    for (unsigned i = 0; i < MSCOPE_REPLAY_JOBS; i++)
-        if (r->jobs[i].busy && r->jobs[i].slot == topic_slot)
-            r->jobs[i].slot = NO_TOPIC;
-}
-
 int mscope_replay_busy(const mscope_replay *r)
 {
     for (unsigned i = 0; i < MSCOPE_REPLAY_JOBS; i++)
@@ -99,15 +89,18 @@ static int answer(mscope_replay *r, const mscope_replay_job *j, uint64_t seq, co
     return 0;
 }
 
-static void serve_job(mscope_replay *r, mscope_replay_job *j)
+/* A topic that was let go meanwhile has no records any more. Those of the topic that had a slot before have numbers below
+ * the new topic's first, where jobs on the new one begin (parse). */
+static void serve_job(mscope_replay *r, const mscope_topics *topics, mscope_replay_job *j)
 {
+    const int there = topics->at[j->slot].generation == j->generation;
     int status = 0;
 
     if (j->at < r->first)
         j->at = r->first;
     for (unsigned i = 0; i < BURST && j->at < r->end && status == 0; i++) {
         entry e = entry_at(r, j->at);
-        if (e.topic == j->slot && e.seq >= j->next) {
+        if (there && e.topic == j->slot && e.seq >= j->next) {
             status = answer(r, j, e.seq, r->mem + j->at % r->cap + HEAD, e.len);
             if (status > 0)
                 return;
@@ -131,7 +124,7 @@ static const mscope_field complaint_fields[] = {
     TEXT(error), TEXT(field), TEXT(value), TEXT(range)
 };
 
-static void refuse(mscope_replay *r, struct mscope_publisher *p, const mscope_replay_job *j, const mscope_refusal *why)
+static void refuse(mscope_replay *r, const mscope_replay_job *j, const mscope_refusal *why)
 {
     complaint c;
     uint8_t body[512];
@@ -142,7 +135,6 @@ static void refuse(mscope_replay *r, struct mscope_publisher *p, const mscope_re
     memcpy(c.value, why->value, sizeof c.value);
     memcpy(c.range, why->range, sizeof c.range);
     len = mscope_fields_encode(complaint_fields, 4, &c, body, sizeof body);
-    atomic_fetch_add_explicit(&p->outside->replay_refused, 1, memory_order_relaxed);
     mscope_log(MSCOPE_LOG_DEBUG, "replay", "refused: %s is %s, expected %s", why->field, why->value, why->range);
     (void)answer(r, j, DONE, body, len > 0 ? (size_t)len : 0);
 }
@@ -177,7 +169,7 @@ static int receive(mscope_replay *r, mscope_replay_job *j, request *q)
     }
 }
 
-static int parse(mscope_replay_job *j, const request *q, struct mscope_publisher *p, mscope_refusal *why)
+static int parse(mscope_replay_job *j, const request *q, const mscope_topics *topics, mscope_refusal *why)
 {
     size_t first = 0;
     const mscope_topic *t;
@@ -196,7 +188,7 @@ static int parse(mscope_replay_job *j, const request *q, struct mscope_publisher
     if (q->len[first + 1] != 8)
         return mscope_refusal_set(why, MSCOPE_EPROTO, "seq", "8 bytes, big-endian", "not a sequence number", "%zu bytes",
                                   q->len[first + 1]);
-    t = j->topic[0] != '\0' ? mscope_topic_find(p, j->topic, 0) : NULL;
+    t = j->topic[0] != '\0' ? mscope_topic_find(topics, j->topic) : NULL;
     if (t == NULL)
         return mscope_refusal_set(why, MSCOPE_EINVAL, "topic", "a topic published since start", "unknown topic",
                                   "%.40s", j->topic);
@@ -205,11 +197,12 @@ static int parse(mscope_replay_job *j, const request *q, struct mscope_publisher
         j->next = j->next << 8 | q->at[first + 1][i];
     if (j->next < t->first)
         j->next = t->first;
-    j->slot = (uint32_t)(t - p->topics);
+    j->slot = (uint32_t)(t - topics->at);
+    j->generation = t->generation;
     return 0;
 }
 
-void mscope_replay_serve(mscope_replay *r, struct mscope_publisher *p)
+void mscope_replay_serve(mscope_replay *r, const mscope_topics *topics, mscope_outside *outside)
 {
     mscope_replay_job asked;
     mscope_refusal why;
@@ -220,19 +213,20 @@ void mscope_replay_serve(mscope_replay *r, struct mscope_publisher *p)
         for (unsigned i = 0; i < MSCOPE_REPLAY_JOBS; i++)
             if (!r->jobs[i].busy)
                 slot = &r->jobs[i];
-        if (parse(&asked, &q, p, &why) == 0 && slot != NULL) {
+        if (parse(&asked, &q, topics, &why) == 0 && slot != NULL) {
             asked.busy = 1;
             asked.at = r->first;
             *slot = asked;
-            atomic_fetch_add_explicit(&p->outside->replay_requests, 1, memory_order_relaxed);
+            atomic_fetch_add_explicit(&outside->replay_requests, 1, memory_order_relaxed);
             continue;
         }
         if (slot == NULL)
             (void)mscope_refusal_set(&why, MSCOPE_EBUSY, "requests", "at most 32 at once", "too many replay requests",
                                      "32");
-        refuse(r, p, &asked, &why);
+        atomic_fetch_add_explicit(&outside->replay_refused, 1, memory_order_relaxed);
+        refuse(r, &asked, &why);
     }
     for (unsigned i = 0; i < MSCOPE_REPLAY_JOBS; i++)
         if (r->jobs[i].busy)
-            serve_job(r, &r->jobs[i]);
+            serve_job(r, topics, &r->jobs[i]);
 }

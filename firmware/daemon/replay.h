@@ -8,20 +8,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "mscope/wire.h"
+#include "engine.h"
+#include "topics.h"
 
 #define MSCOPE_REPLAY_JOBS 32
 #define MSCOPE_PEER_MAX 255              /* bytes of a ZeroMQ routing id */
-
-struct mscope_publisher;
-struct mscope_outside;
 
 typedef struct mscope_replay_job {
     int busy, envelope;                  /* envelope: the request had an empty first part       */
     uint8_t peer[MSCOPE_PEER_MAX];
     size_t peer_len;
     char topic[MSCOPE_TOPIC_MAX];
-    uint32_t slot;
+    uint32_t slot;                       /* of the topic, and which of its topics it was         */
+    uint64_t generation;
     uint64_t next;                       /* first sequence number still owed                     */
     uint64_t at;                         /* where in the block to look on, as an absolute offset */
 } mscope_replay_job;
@@ -37,11 +36,9 @@ typedef struct mscope_replay {
 /* mscope_replay_init - mem[cap] is the caller's, cap >= 65536 */
 void mscope_replay_init(mscope_replay *r, uint8_t *mem, size_t cap, void *socket);
 void mscope_replay_store(mscope_replay *r, uint32_t topic_slot, uint64_t seq, const uint8_t *body, size_t len);
-/* mscope_replay_forget - the slot will be another topic's: its records are not found any more, jobs on it end */
-void mscope_replay_forget(mscope_replay *r, uint32_t topic_slot);
 int mscope_replay_busy(const mscope_replay *r);
 
 /* mscope_replay_serve - take in requests, send what is owed, without waiting */
-void mscope_replay_serve(mscope_replay *r, struct mscope_publisher *p);
+void mscope_replay_serve(mscope_replay *r, const mscope_topics *topics, mscope_outside *outside);
 
 #endif

@@ -19,6 +19,7 @@
 #include "protocol/fields.h"
 #include "protocol/shm.h"
 #include "log.h"
+#include "sessions.h"
 
 #define TMPFS 0x01021994             /* statfs: memfd without huge pages of its own            */
 enum { LISTENER = MSCOPE_SHM_PLACES, EVENTS = 16, FILES = 4 };

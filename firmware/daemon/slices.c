@@ -6,7 +6,9 @@
  * the bound down, moves rows that fell silent to rarer bands and counts their rates anew. A table of few rows is
  * resummed just before its records. A larger one has a pass over its rows under way all the time, some slices after each
  * publication, and is published as it stands: what a publication costs does not depend on the rows.             */
-#include "engine.h"
+#include "slices.h"
+
+#include "records.h"
 
 /* -- resums in slices ------------------------------------------------------------------------- */
 

@@ -2,12 +2,15 @@
  *
  * The core cannot take a step back once it is open, so everything it could refuse is checked before anything
  * moves: lengths, indices, counts, and every value against MAGNITUDE, tighter than the core's own bound (entries.c). */
-#include "entries.h"
+#include "steps.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "protocol/fields.h"
+#include "entries.h"
+#include "records.h"
+#include "shadow.h"
 
 #define SILENT_MAX 65536             /* a longer gap of lost steps is jumped over              */
 

@@ -6,7 +6,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "daemon/ingest.h"
+#include "daemon/clock.h"
+#include "daemon/loop.h"
 #include "daemon/log.h"
 #include "daemon/publish.h"
 #include "daemon/sockets.h"
@@ -26,14 +27,14 @@ static struct {
     mscope_saver saver;
     mscope_inbox inbox;
     mscope_shm_server shm;
-    mscope_ingest ingest;
+    mscope_loop loop;
     pthread_t engine_thread, publisher_thread;
 } d;
 
 static void *run_engine(void *unused)
 {
     (void)unused;
-    mscope_ingest_run(&d.ingest);
+    mscope_loop_run(&d.loop);
     return NULL;
 }
 
@@ -60,8 +61,8 @@ void path_daemon_start(path_daemon *out, double interval, uint64_t interval_step
     mscope_engine_init(&d.engine, &cfg, d.shadows, &d.ring, &d.outside, 1, mscope_clock_ns());
     d.publisher.ring = &d.ring;
     d.publisher.outside = &d.outside;
-    d.publisher.topics = d.topics;
-    d.publisher.topic_slots = sizeof d.topics / sizeof *d.topics;
+    d.publisher.topics.at = d.topics;
+    d.publisher.topics.slots = sizeof d.topics / sizeof *d.topics;
     mscope_replay_init(&d.publisher.replay, d.replay, sizeof d.replay, d.sockets.replay);
     d.publisher.xpub = d.sockets.telemetry;
     d.publisher.wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -72,7 +73,7 @@ void path_daemon_start(path_daemon *out, double interval, uint64_t interval_step
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
     mscope_inbox_init(&d.inbox, &d.engine, d.sockets.ingest);
     NEED(mscope_shm_server_init(&d.shm, &d.engine, d.sockets.shm) == 0);
-    d.ingest = (mscope_ingest){ .engine = &d.engine, .saver = &d.saver, .options = &d.options, .inbox = &d.inbox,
+    d.loop = (mscope_loop){ .engine = &d.engine, .saver = &d.saver, .options = &d.options, .inbox = &d.inbox,
                                 .shm = &d.shm, .signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC),
                                 .wake_fd = d.publisher.wake_fd };
     NEED(pthread_create(&d.publisher_thread, NULL, mscope_publisher_run, &d.publisher) == 0);
@@ -94,6 +95,6 @@ void path_daemon_stop(path_daemon *out)
     (void)close(d.publisher.wake_fd);
     (void)close(d.saver.work_fd);
     (void)close(d.saver.done_fd);
-    (void)close(d.ingest.signal_fd);
+    (void)close(d.loop.signal_fd);
     NEED(rmdir(out->dir) == 0);
 }

@@ -12,7 +12,7 @@
 
 #include <zmq.h>
 
-#include "daemon/engine.h"
+#include "daemon/messages.h"
 #include "mscope/client.h"
 #include "path.h"
 

@@ -11,7 +11,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "daemon/engine.h"
+#include "daemon/messages.h"
+#include "daemon/slices.h"
 #include "daemon/log.h"
 #include "protocol/header.h"
 

@@ -1,14 +1,14 @@
-/* ingest.h - the engine thread's loop: trainers' messages, publication deadlines, signals, finished saves */
-#ifndef MSCOPE_DAEMON_INGEST_H
-#define MSCOPE_DAEMON_INGEST_H
+/* loop.h - the engine thread's loop: trainers' messages, publication deadlines, signals, finished saves */
+#ifndef MSCOPE_DAEMON_LOOP_H
+#define MSCOPE_DAEMON_LOOP_H
 
 #include "engine.h"
 #include "inbox.h"
 #include "shm.h"
 #include "options.h"
-#include "store.h"
+#include "saver.h"
 
-typedef struct mscope_ingest {
+typedef struct mscope_loop {
     mscope_engine *engine;
     mscope_saver *saver;             /* path NULL: no state file                    */
     const mscope_options *options;
@@ -16,13 +16,10 @@ typedef struct mscope_ingest {
     mscope_shm_server *shm;
     int signal_fd;
     int wake_fd;                     /* eventfd of the publisher                    */
-} mscope_ingest;
+} mscope_loop;
 
-/* mscope_clock_ns - monotonic time */
-uint64_t mscope_clock_ns(void);
-
-/* mscope_ingest_run - until SIGTERM or SIGINT; then what was received has been applied and the last records are in
+/* mscope_loop_run - until SIGTERM or SIGINT; then what was received has been applied and the last records are in
  * the ring. Never waits for anything but input, a signal or the next deadline.     */
-void mscope_ingest_run(mscope_ingest *in);
+void mscope_loop_run(mscope_loop *in);
 
 #endif

@@ -1,11 +1,10 @@
-/* ingest.c - see ingest.h; the rules of messages are engine.c's */
-#include "ingest.h"
+/* loop.c - see loop.h; the rules of messages are messages.c's */
+#include "loop.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include <sys/mman.h>
 #include <sys/signalfd.h>
@@ -14,22 +13,18 @@
 
 #include <zmq.h>
 
+#include "clock.h"
 #include "log.h"
+#include "records.h"
+#include "slices.h"
+#include "store.h"
 
 #define BATCH 256                    /* messages taken before looking at the clock again */
 #define ASLEEP_NS 500000000u         /* waking this late means the process was stopped */
 #define NAP_MS 250                   /* longest wait, so that little of a stop can hide in one */
 #define LAST_NS 2000000000u          /* at the end, queued messages are applied for at most this long */
 
-uint64_t mscope_clock_ns(void)
-{
-    struct timespec ts;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
-static void wake(const mscope_ingest *in)
+static void wake(const mscope_loop *in)
 {
     const uint64_t one = 1;
 
@@ -38,13 +33,13 @@ static void wake(const mscope_ingest *in)
     }
 }
 
-static int work_waits(const mscope_ingest *in)
+static int work_waits(const mscope_loop *in)
 {
     return in->engine->publishing || mscope_resum_wanted(in->engine);
 }
 
 /* One slice of the publication under way, else of a resum. */
-static uint64_t work(mscope_ingest *in, uint64_t now)
+static uint64_t work(mscope_loop *in, uint64_t now)
 {
     mscope_timing *t = &in->engine->timing;
     uint64_t end;
@@ -64,14 +59,14 @@ static uint64_t work(mscope_ingest *in, uint64_t now)
 }
 
 /* The daemon did not look for input between these times: nobody was silent meanwhile. */
-static void slept(const mscope_ingest *in, uint64_t from, uint64_t to)
+static void slept(const mscope_loop *in, uint64_t from, uint64_t to)
 {
     if (to > from + ASLEEP_NS)
         mscope_engine_slept(in->engine, to - from);
 }
 
 /* Each message is judged by a clock that a stop before it has not moved: what was silent meanwhile is made up for first. */
-static int drain(mscope_ingest *in, uint64_t *now, uint64_t deadline)
+static int drain(mscope_loop *in, uint64_t *now, uint64_t deadline)
 {
     mscope_timing *t = &in->engine->timing;
     size_t head = atomic_load_explicit(&in->engine->ring->head, memory_order_relaxed), was;
@@ -97,7 +92,7 @@ static int drain(mscope_ingest *in, uint64_t *now, uint64_t deadline)
 
 /* -- saving ----------------------------------------------------------------------------------- */
 
-static void start_save(mscope_ingest *in)
+static void start_save(mscope_loop *in)
 {
     mscope_saver *s = in->saver;
     const uint64_t one = 1;
@@ -116,7 +111,7 @@ static void start_save(mscope_ingest *in)
         mscope_log(MSCOPE_LOG_WARN, "store", "cannot wake the saver: %s", strerror(errno));
 }
 
-static void end_save(mscope_ingest *in)
+static void end_save(mscope_loop *in)
 {
     mscope_saver *s = in->saver;
     int state = atomic_load_explicit(&s->state, memory_order_acquire);
@@ -139,7 +134,7 @@ static void end_save(mscope_ingest *in)
 
 /* -- signals ---------------------------------------------------------------------------------- */
 
-static int on_signal(mscope_ingest *in)
+static int on_signal(mscope_loop *in)
 {
     struct signalfd_siginfo si;
     int stop = 0;
@@ -168,7 +163,7 @@ static int on_signal(mscope_ingest *in)
 
 /* -- loop ------------------------------------------------------------------------------------- */
 
-static void finish(mscope_ingest *in)
+static void finish(mscope_loop *in)
 {
     uint64_t start = mscope_clock_ns(), n = 0, now = start;
     int got;
@@ -184,7 +179,7 @@ static void finish(mscope_ingest *in)
 }
 
 /* A publication begins when it is time; returns the next deadline, on the same grid. */
-static uint64_t tick(mscope_ingest *in, uint64_t deadline, uint64_t period, uint64_t now)
+static uint64_t tick(mscope_loop *in, uint64_t deadline, uint64_t period, uint64_t now)
 {
     mscope_publish_begin(in->engine, now, deadline,
                          in->options->interval > 0 ? MSCOPE_PUBLISH_MOVED : MSCOPE_PUBLISH_CHANGED);
@@ -206,7 +201,7 @@ static int alarm_every(uint64_t first, uint64_t period)
     return fd;
 }
 
-void mscope_ingest_run(mscope_ingest *in)
+void mscope_loop_run(mscope_loop *in)
 {
     uint64_t period = in->options->interval > 0 ? (uint64_t)(in->options->interval * 1e9) : 1000000000u;
     uint64_t now = mscope_clock_ns(), deadline = now, due_times;
