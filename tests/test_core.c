@@ -111,7 +111,7 @@ static void test_zero_gradient_is_activity(void **state)
     const uint32_t row = 3;
     const float g[2] = { 0, 0 };
     table x = make((mscope_table_config){ .rows = 5, .dim = 2, .capacity = 8 });
-    mscope_row_info info;
+    mscope_table_row_info info;
 
     (void)state;
     step(x.t, 0.1, 0.1, &row, g, 1);
@@ -131,7 +131,7 @@ static void test_duplicates_are_occurrences(void **state)
     const float g[10] = { 1, 2, 5, 5, 3, -1, 7, 7, -2, 4 }, sum[6] = { 2, 5, 5, 5, 7, 7 };
     table x = make((mscope_table_config){ .rows = 3, .dim = 2, .capacity = 8 });
     table y = make((mscope_table_config){ .rows = 3, .dim = 2, .capacity = 8 });
-    mscope_row_info info;
+    mscope_table_row_info info;
     mscope_band band;
     double s2 = 1 + 4 + 9 + 1 + 4 + 16, g2 = 4 + 25;
 
@@ -320,7 +320,7 @@ static void test_bands_follow_occurrence_rate(void **state)
 {
     table x = make((mscope_table_config){ .rows = 10, .dim = 1, .capacity = 64 });
     mscope_step p = { .eta = 0.01, .eps = 0.1, .batch = 16 };
-    mscope_row_info info;
+    mscope_table_row_info info;
     mscope_band band;
 
     (void)state;

@@ -94,7 +94,7 @@ static void compare(mscope_table *t, const dense *x, worst *w, int sliced)
     int fresh = resum(t, sliced);
 
     for (uint32_t r = 0; r < ROWS; r++) {
-        mscope_row_info row;
+        mscope_table_row_info row;
 
         assert_int_equal(mscope_table_row(t, r, &row), MSCOPE_OK);
         rows[row.band]++;

@@ -52,23 +52,23 @@ void mscope_accounts_join(mscope_table *t)
 }
 
 void mscope_account_change(const mscope_table *t, mscope_account *a, double sign, const mscope_moments *x,
-                           const mscope_row_error *err)
+                           const mscope_moments_bound *bound)
 {
     mscope_account_bring(t, a);
     if (sign > 0.0)
-        mscope_total_add(&a->total, x, err);
+        mscope_total_add(&a->total, x, bound);
     else
-        mscope_total_sub(&a->total, x, err);
+        mscope_total_sub(&a->total, x, bound);
 }
 
 void mscope_accounts_change(mscope_table *t, uint32_t row, double sign, const mscope_moments *x,
-                            const mscope_row_error *err)
+                            const mscope_moments_bound *bound)
 {
     mscope_band_state *b = &t->band[t->row[row].total];
 
-    mscope_account_change(t, &b->live, sign, x, err);
+    mscope_account_change(t, &b->live, sign, x, bound);
     if (row < t->passed)
-        mscope_account_change(t, &b->passed, sign, x, err);
+        mscope_account_change(t, &b->passed, sign, x, bound);
 }
 
 static void tally_add(mscope_tally *to, const mscope_tally *x)
@@ -85,7 +85,7 @@ static void tally_add(mscope_tally *to, const mscope_tally *x)
     to->rows += x->rows;
 }
 
-static void enter_flow(const mscope_table *t, mscope_account *a, const mscope_flow *f)
+static void enter_transfer(const mscope_table *t, mscope_account *a, const mscope_transfer *f)
 {
     mscope_account_bring(t, a);
     if (f->left.rows)
@@ -123,13 +123,13 @@ void mscope_accounts_settle(mscope_table *t, size_t chunks)
             mscope_band_state *s = &t->band[b];
 
             for (int passed = 0; passed < 2; passed++) {
-                mscope_flow *f = &c->flow[passed][b];
+                mscope_transfer *f = &c->transfer[passed][b];
 
                 if (f->left.rows == 0 && f->joined.rows == 0)
                     continue;
-                enter_flow(t, &s->live, f);
+                enter_transfer(t, &s->live, f);
                 if (passed)
-                    enter_flow(t, &s->passed, f);
+                    enter_transfer(t, &s->passed, f);
                 if (t->open)
                     t->joining |= (uint64_t)1 << b;
                 memset(f, 0, sizeof *f);

@@ -59,7 +59,7 @@ static void finish(mscope_table *t, unsigned band, mscope_acf_slot *s)
     }
     s->busy = 0;
     t->acf_busy[band]--;
-    t->row[s->row].flags &= (uint8_t)~ROW_FOLLOWED;
+    t->row[s->row].flags &= (uint8_t)~MSCOPE_ROW_FOLLOWED;
 }
 
 static void start(mscope_table *t, unsigned band, mscope_acf_slot *s, uint32_t row)
@@ -84,7 +84,7 @@ static void start(mscope_table *t, unsigned band, mscope_acf_slot *s, uint32_t r
     memcpy(t->slot_m + (size_t)(s - t->slot) * t->cfg.dim * t->m_size, mscope_at(t->m, row, t, t->m_size),
            t->cfg.dim * t->m_size);
     s->lag[0] = dot(t, s, row);
-    t->row[row].flags |= ROW_FOLLOWED;
+    t->row[row].flags |= MSCOPE_ROW_FOLLOWED;
 }
 
 static mscope_acf_slot *search(mscope_table *t, uint32_t row, size_t from, size_t to)
@@ -98,7 +98,7 @@ static mscope_acf_slot *search(mscope_table *t, uint32_t row, size_t from, size_
 /* The slot of a followed row: in its band, or in the one it has just left. */
 static mscope_acf_slot *slot_of(mscope_table *t, uint32_t row, unsigned *band)
 {
-    size_t n = t->cfg.acf_rows, own = mscope_row_band(&t->row[row]) * n;
+    size_t n = t->cfg.acf_rows, own = mscope_core_row_band(&t->row[row]) * n;
     mscope_acf_slot *s = search(t, row, own, own + n);
 
     if (s == NULL)
@@ -121,9 +121,9 @@ static mscope_acf_slot *free_slot(mscope_table *t, unsigned band)
 
 void mscope_acf_note(mscope_table *t, uint32_t row)
 {
-    mscope_row_record *x = &t->row[row];
-    unsigned band = mscope_row_band(x), held = MSCOPE_BANDS;
-    mscope_acf_slot *s = x->flags & ROW_FOLLOWED ? slot_of(t, row, &held) : NULL;
+    mscope_core_row *x = &t->row[row];
+    unsigned band = mscope_core_row_band(x), held = MSCOPE_BANDS;
+    mscope_acf_slot *s = x->flags & MSCOPE_ROW_FOLLOWED ? slot_of(t, row, &held) : NULL;
 
     if (s && held != band) {
         mscope_acf_forget(t, row);
@@ -144,9 +144,9 @@ void mscope_acf_forget(mscope_table *t, uint32_t row)
     mscope_acf_slot *s;
     unsigned band;
 
-    if (!(t->row[row].flags & ROW_FOLLOWED))
+    if (!(t->row[row].flags & MSCOPE_ROW_FOLLOWED))
         return;
-    t->row[row].flags &= (uint8_t)~ROW_FOLLOWED;
+    t->row[row].flags &= (uint8_t)~MSCOPE_ROW_FOLLOWED;
     s = slot_of(t, row, &band);
     if (s) {
         s->busy = 0;

@@ -12,27 +12,27 @@
 /* The row's total as of now loses it; its catch-up map. Returns 1 when it is late. */
 static int leave(mscope_table *t, mscope_chunk *c, uint32_t row, mscope_idle *idle)
 {
-    mscope_row_record *x = &t->row[row];
-    mscope_moments at = mscope_row_moments(t, row);
+    mscope_core_row *x = &t->row[row];
+    mscope_moments at = mscope_core_row_moments(t, row);
     mscope_map span;
-    int late = mscope_row_span(t, x, &span);
-    mscope_gross gross = mscope_moments_bring(&span, &at, late ? mscope_span_products(mscope_row_age(t, x)) : 0, t->summing);
+    int late = mscope_core_row_span(t, x, &span);
+    mscope_gross gross = mscope_moments_bring(&span, &at, late ? mscope_span_products(mscope_core_row_age(t, x)) : 0, t->summing);
 
-    mscope_tally_add(&c->flow[row < t->passed][x->total].left, &at, &gross);
+    mscope_tally_add(&c->transfer[row < t->passed][x->total].left, &at, &gross);
     if (late)
-        *idle = mscope_row_idle(t, x, &span);
+        *idle = mscope_core_row_idle(t, x, &span);
     return late;
 }
 
 static void join(mscope_table *t, mscope_chunk *c, uint32_t row, const mscope_sums *sums, uint32_t clock)
 {
-    mscope_row_record *x = &t->row[row];
+    mscope_core_row *x = &t->row[row];
     mscope_moments at;
 
-    mscope_row_store(t, row, sums);
+    mscope_core_row_store(t, row, sums);
     x->clock = clock;
-    at = mscope_row_moments(t, row);
-    mscope_tally_fresh(&c->flow[row < t->passed][x->total].joined, &at, t->summing);
+    at = mscope_core_row_moments(t, row);
+    mscope_tally_fresh(&c->transfer[row < t->passed][x->total].joined, &at, t->summing);
 }
 
 static void run_job(mscope_table *t, mscope_job *j)
@@ -52,8 +52,8 @@ static mscope_job job_for(mscope_table *t, mscope_chunk *c)
 /* A row that nothing moves needs only its clock. */
 static int stands_still(mscope_table *t, uint32_t row)
 {
-    mscope_row_record *x = &t->row[row];
-    uint64_t age = mscope_row_age(t, x);
+    mscope_core_row *x = &t->row[row];
+    uint64_t age = mscope_core_row_age(t, x);
     mscope_map span;
 
     if (age == 0)
@@ -76,14 +76,14 @@ void mscope_catch_up(mscope_table *t, const uint32_t *rows, uint32_t first, size
     job.row = late;
     for (size_t i = 0; i < n;) {
         if (rows)
-            mscope_reach_records(t, rows + i, n - i);
+            mscope_core_rows_reach(t, rows + i, n - i);
         for (job.n = 0; i < n && job.n < MSCOPE_JOB_ROWS; i++) {
             uint32_t row = rows ? rows[i] : first + (uint32_t)i;
-            mscope_row_record *x = &t->row[row];
+            mscope_core_row *x = &t->row[row];
 
-            if ((x->flags & ROW_MARKED) || stands_still(t, row))
+            if ((x->flags & MSCOPE_ROW_MARKED) || stands_still(t, row))
                 continue;
-            x->flags |= ROW_MARKED;              /* a row listed twice is one row of the job */
+            x->flags |= MSCOPE_ROW_MARKED;              /* a row listed twice is one row of the job */
             leave(t, c, row, &c->idle[job.n]);
             late[job.n++] = row;
         }
@@ -93,7 +93,7 @@ void mscope_catch_up(mscope_table *t, const uint32_t *rows, uint32_t first, size
         job.late = UINT64_MAX;
         run_job(t, &job);
         for (size_t k = 0; k < job.n; k++) {
-            t->row[late[k]].flags &= (uint8_t)~ROW_MARKED;
+            t->row[late[k]].flags &= (uint8_t)~MSCOPE_ROW_MARKED;
             join(t, c, late[k], &c->sums[k], mscope_now(t));
         }
     }
@@ -102,11 +102,11 @@ void mscope_catch_up(mscope_table *t, const uint32_t *rows, uint32_t first, size
 
 /* -- active rows ------------------------------------------------------------------------ */
 
-typedef struct stream {              /* the arguments of the apply under way */
+typedef struct apply_args {          /* of the apply under way */
     mscope_table *t;
     const unsigned char *grads;
     const uint32_t *counts;
-} stream;
+} apply_args;
 
 static void note_window(mscope_window *w, const mscope_occurrence *o, double gm, int s2_known)
 {
@@ -133,9 +133,9 @@ static void note_window(mscope_window *w, const mscope_occurrence *o, double gm,
 /* Move the row's bookkeeping from its old band to the one its new rates ask for. */
 static void note_activity(mscope_table *t, mscope_chunk *c, uint32_t row, double n)
 {
-    mscope_row_record *x = &t->row[row];
+    mscope_core_row *x = &t->row[row];
     uint32_t now = mscope_now(t) + 1;
-    mscope_flow *flow = c->flow[row < t->passed], *from = &flow[x->total], *to;
+    mscope_transfer *transfer = c->transfer[row < t->passed], *from = &transfer[x->total], *to;
     mscope_rates rates = mscope_activity_counted(&x->rate, x->counted, x->active);
 
     from->p -= rates.p;
@@ -148,8 +148,8 @@ static void note_activity(mscope_table *t, mscope_chunk *c, uint32_t row, double
     x->last = now;
     x->counted = x->rate.gap;
     rates = mscope_activity_counted(&x->rate, x->counted, x->active);
-    x->total = (uint8_t)(mscope_activity_band(rates.p, mscope_row_band(x)) + 1);
-    to = &flow[x->total];
+    x->total = (uint8_t)(mscope_activity_band(rates.p, mscope_core_row_band(x)) + 1);
+    to = &transfer[x->total];
     to->p += rates.p;
     to->P += rates.P;
     to->rows++;
@@ -157,7 +157,7 @@ static void note_activity(mscope_table *t, mscope_chunk *c, uint32_t row, double
 }
 
 /* The gradient of a group and what is counted of it; *summed rows of the chunk's buffer are used. */
-static const void *gather(const stream *a, mscope_chunk *c, uint32_t first, uint32_t *summed, mscope_occurrence *o)
+static const void *gather(const apply_args *a, mscope_chunk *c, uint32_t first, uint32_t *summed, mscope_occurrence *o)
 {
     const mscope_table *t = a->t;
     const mscope_scratch *s = &t->scratch;
@@ -178,16 +178,16 @@ static const void *gather(const stream *a, mscope_chunk *c, uint32_t first, uint
 }
 
 /* A row that is followed, or may be from now on, is looked at when the threads are done. */
-static int wants_following(const mscope_table *t, const mscope_row_record *x)
+static int wants_following(const mscope_table *t, const mscope_core_row *x)
 {
-    return (x->flags & ROW_FOLLOWED) || t->acf_busy[x->total - 1] < t->cfg.acf_rows;
+    return (x->flags & MSCOPE_ROW_FOLLOWED) || t->acf_busy[x->total - 1] < t->cfg.acf_rows;
 }
 
-static void finish_row(const stream *a, mscope_chunk *c, uint32_t group, size_t i)
+static void finish_row(const apply_args *a, mscope_chunk *c, uint32_t group, size_t i)
 {
     mscope_table *t = a->t;
     uint32_t row = t->scratch.row[group];
-    const mscope_row_record *x = &t->row[row];
+    const mscope_core_row *x = &t->row[row];
 
     note_activity(t, c, row, c->seen[i].n);
     note_window(&c->window[x->total], &c->seen[i], c->sums[i].gm, a->counts == NULL);
@@ -198,7 +198,7 @@ static void finish_row(const stream *a, mscope_chunk *c, uint32_t group, size_t 
 
 static void run_chunk(void *arg, size_t piece)
 {
-    const stream *a = arg;
+    const apply_args *a = arg;
     mscope_table *t = a->t;
     mscope_chunk *c = &t->chunk[piece];
     mscope_job job = job_for(t, c);
@@ -215,7 +215,7 @@ static void run_chunk(void *arg, size_t piece)
         job.row = t->scratch.row + k;
         job.known = c->end - k;
         job.late = 0;
-        mscope_reach_records(t, job.row, job.known);
+        mscope_core_rows_reach(t, job.row, job.known);
         for (job.n = 0; job.n < MSCOPE_JOB_ROWS && k + job.n < c->end && summed < t->summed; job.n++) {
             c->g[job.n] = gather(a, c, t->scratch.unique[k + job.n], &summed, &c->seen[job.n]);
             job.late |= (uint64_t)leave(t, c, job.row[job.n], &c->idle[job.n]) << job.n;
@@ -233,7 +233,7 @@ static void run_chunk(void *arg, size_t piece)
 static void look_up_spans(mscope_table *t, uint32_t groups)
 {
     for (uint32_t k = 0; k < groups; k++) {
-        uint64_t age = mscope_row_age(t, &t->row[t->scratch.row[k]]);
+        uint64_t age = mscope_core_row_age(t, &t->row[t->scratch.row[k]]);
 
         if (age)
             (void)mscope_schedule_recall(&t->schedule, t->schedule.now - age);
@@ -271,7 +271,7 @@ static int was_checked(const mscope_table *t, const uint32_t *rows, const void *
 
 int mscope_table_apply(mscope_table *t, const uint32_t *rows, const void *grads, const uint32_t *counts, size_t n)
 {
-    stream a = { t, grads, counts };
+    apply_args a = { t, grads, counts };
     uint32_t groups;
     size_t chunks;
     int err;

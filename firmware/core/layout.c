@@ -147,8 +147,8 @@ static int take_stock(mscope_table *t)
     for (uint32_t i = 0; i < t->cfg.rows; i++) {
         mscope_sums sums;
 
-        mscope_row_run(t, i, &sums);
-        mscope_row_store(t, i, &sums);
+        mscope_core_row_run(t, i, &sums);
+        mscope_core_row_store(t, i, &sums);
     }
     return mscope_table_resum(t);
 }
@@ -200,10 +200,10 @@ int mscope_table_init(mscope_table **out, const mscope_table_config *cfg, void *
 
 uint64_t mscope_table_layout(void)
 {
-    const size_t part[] = { sizeof(mscope_table), sizeof(mscope_row_record), sizeof(mscope_decay_record), sizeof(mscope_acf_slot),
+    const size_t part[] = { sizeof(mscope_table), sizeof(mscope_core_row), sizeof(mscope_decay_moments), sizeof(mscope_acf_slot),
                             sizeof(mscope_chunk), sizeof(mscope_map), sizeof(mscope_memo), sizeof(void *),
                             offsetof(mscope_table, schedule), offsetof(mscope_table, band), offsetof(mscope_table, acf),
-                            offsetof(mscope_row_record, rate), offsetof(mscope_row_record, total), MSCOPE_BANDS };
+                            offsetof(mscope_core_row, rate), offsetof(mscope_core_row, total), MSCOPE_BANDS };
     const uint16_t order = 1;
     uint64_t h = 1469598103934665603u + *(const unsigned char *)&order;
 

@@ -18,94 +18,94 @@ double mscope_summing_error(enum mscope_statistics statistics, uint32_t dim)
     return statistics == MSCOPE_STATISTICS_FLOAT ? 5e-6 : U * (8.0 + 0.125 * dim);
 }
 
-static mscope_row_error bound(double k, double e2, double m2, double s2)
+static mscope_moments_bound bounds_of(double k, double e2, double m2, double s2)
 {
-    mscope_row_error err = { k * e2, k * m2, k * sqrt(e2 * m2), 0.0, 0.0 };
+    mscope_moments_bound bound = { k * e2, k * m2, k * sqrt(e2 * m2), 0.0, 0.0 };
 
     if (s2 != 0.0) {
-        err.q = k * sqrt(e2 * fabs(s2));
-        err.h = k * sqrt(m2 * fabs(s2));
+        bound.q = k * sqrt(e2 * fabs(s2));
+        bound.h = k * sqrt(m2 * fabs(s2));
     }
-    return err;
+    return bound;
 }
 
-mscope_row_error mscope_moments_error(const mscope_map *a, const mscope_moments *before, unsigned products,
+mscope_moments_bound mscope_moments_bound_of(const mscope_map *a, const mscope_moments *before, unsigned products,
                                       double summing)
 {
     double e2, m2;
 
     mscope_magnitudes(a, before, &e2, &m2);
-    return bound(mscope_row_rounding(products, summing), e2, m2, before->ss);
+    return bounds_of(mscope_moments_rounding(products, summing), e2, m2, before->ss);
 }
 
-mscope_row_error mscope_moments_error_exact(const mscope_map *a, const mscope_moments *before,
+mscope_moments_bound mscope_moments_bound_exact(const mscope_map *a, const mscope_moments *before,
                                             const mscope_moments *after, unsigned products, double summing)
 {
-    double k = mscope_row_rounding(products, summing), re = sqrt(after->r), rm = sqrt(after->v), e2, m2, e, m;
-    mscope_row_error err;
+    double k = mscope_moments_rounding(products, summing), re = sqrt(after->r), rm = sqrt(after->v), e2, m2, e, m;
+    mscope_moments_bound bound;
 
     mscope_magnitudes(a, before, &e2, &m2);
-    err = bound(k, e2, m2, before->ss);
+    bound = bounds_of(k, e2, m2, before->ss);
     e = sqrt(e2);
     m = sqrt(m2);
-    err.r = k * e * (2.0 * re + k * e);
-    err.v = k * m * (2.0 * rm + k * m);
-    err.c = k * (e * rm + m * re + k * e * m);
-    return err;
+    bound.r = k * e * (2.0 * re + k * e);
+    bound.v = k * m * (2.0 * rm + k * m);
+    bound.c = k * (e * rm + m * re + k * e * m);
+    return bound;
 }
 
-static void combine(mscope_total *t, const mscope_moments *x, double sign, const mscope_row_error *err)
+static void combine(mscope_total *t, const mscope_moments *x, double sign, const mscope_moments_bound *bound)
 {
     t->sum.r += sign * x->r;
     t->sum.v += sign * x->v;
     t->sum.c += sign * x->c;
-    t->er += err->r + U * (fabs(t->sum.r) + x->r);
-    t->ev += err->v + U * (fabs(t->sum.v) + x->v);
-    t->ec += err->c + U * (fabs(t->sum.c) + fabs(x->c));
+    t->er += bound->r + U * (fabs(t->sum.r) + x->r);
+    t->ev += bound->v + U * (fabs(t->sum.v) + x->v);
+    t->ec += bound->c + U * (fabs(t->sum.c) + fabs(x->c));
     if (x->ss != 0.0) {
         t->sum.q += sign * x->q;
         t->sum.h += sign * x->h;
         t->sum.ss += sign * x->ss;
-        t->eq += U * (fabs(t->sum.q) + fabs(x->q)) + err->q;
-        t->eh += U * (fabs(t->sum.h) + fabs(x->h)) + err->h;
+        t->eq += U * (fabs(t->sum.q) + fabs(x->q)) + bound->q;
+        t->eh += U * (fabs(t->sum.h) + fabs(x->h)) + bound->h;
     }
 }
 
-void mscope_total_add(mscope_total *t, const mscope_moments *x, const mscope_row_error *err)
+void mscope_total_add(mscope_total *t, const mscope_moments *x, const mscope_moments_bound *bound)
 {
-    combine(t, x, 1.0, err);
+    combine(t, x, 1.0, bound);
 }
 
-void mscope_total_sub(mscope_total *t, const mscope_moments *x, const mscope_row_error *err)
+void mscope_total_sub(mscope_total *t, const mscope_moments *x, const mscope_moments_bound *bound)
 {
-    combine(t, x, -1.0, err);
+    combine(t, x, -1.0, bound);
 }
 
 /* The tally itself was made by as many additions as it has rows. */
-static mscope_row_error tally_error(const mscope_tally *y)
+static mscope_moments_bound tally_bound(const mscope_tally *y)
 {
     double k = U * y->rows, r = k * fabs(y->sum.r), v = k * fabs(y->sum.v), s = k * fabs(y->sum.ss);
-    mscope_row_error err = { y->e2 + r, y->m2 + v, sqrt(y->e2 * y->m2) + sqrt(r * v), 0.0, 0.0 };
+    mscope_moments_bound bound = { y->e2 + r, y->m2 + v, sqrt(y->e2 * y->m2) + sqrt(r * v), 0.0, 0.0 };
 
     if (s != 0.0) {
-        err.q = sqrt(y->e2 * y->s2) + sqrt(r * s);
-        err.h = sqrt(y->m2 * y->s2) + sqrt(v * s);
+        bound.q = sqrt(y->e2 * y->s2) + sqrt(r * s);
+        bound.h = sqrt(y->m2 * y->s2) + sqrt(v * s);
     }
-    return err;
+    return bound;
 }
 
 void mscope_total_join(mscope_total *t, const mscope_tally *y)
 {
-    mscope_row_error err = tally_error(y);
+    mscope_moments_bound bound = tally_bound(y);
 
-    combine(t, &y->sum, 1.0, &err);
+    combine(t, &y->sum, 1.0, &bound);
 }
 
 void mscope_total_leave(mscope_total *t, const mscope_tally *y)
 {
-    mscope_row_error err = tally_error(y);
+    mscope_moments_bound bound = tally_bound(y);
 
-    combine(t, &y->sum, -1.0, &err);
+    combine(t, &y->sum, -1.0, &bound);
 }
 
 void mscope_total_advance(mscope_total *t, const mscope_map *a, unsigned products)

@@ -29,15 +29,15 @@ double mscope_summing_error(enum mscope_statistics statistics, uint32_t dim);
 
 /* Bound on the rounding of a row's moments after `products` map products and an advance, plus `summing`, that of the
  * sums they started from. */
-typedef struct mscope_row_error {
+typedef struct mscope_moments_bound {
     double r, v, c, q, h;
-} mscope_row_error;
-mscope_row_error mscope_moments_error(const mscope_map *a, const mscope_moments *before, unsigned products,
+} mscope_moments_bound;
+mscope_moments_bound mscope_moments_bound_of(const mscope_map *a, const mscope_moments *before, unsigned products,
                                       double summing);
 
 /* The same when the row's vectors were advanced one by one (after: the moments that came out): cancellation between
  * theta - s and the drift then costs its digits once, not squared. */
-mscope_row_error mscope_moments_error_exact(const mscope_map *a, const mscope_moments *before,
+mscope_moments_bound mscope_moments_bound_exact(const mscope_map *a, const mscope_moments *before,
                                             const mscope_moments *after, unsigned products, double summing);
 
 /* Many rows that enter or leave a total together. Their bounds add as squares of magnitudes: by Cauchy and Schwarz the
@@ -51,8 +51,8 @@ typedef struct mscope_tally {
 typedef struct mscope_gross {        /* rounding x squared magnitude of e, m, s of one row                  */
     double e2, m2, s2;
 } mscope_gross;
-void mscope_total_add(mscope_total *t, const mscope_moments *x, const mscope_row_error *err);
-void mscope_total_sub(mscope_total *t, const mscope_moments *x, const mscope_row_error *err);
+void mscope_total_add(mscope_total *t, const mscope_moments *x, const mscope_moments_bound *bound);
+void mscope_total_sub(mscope_total *t, const mscope_moments *x, const mscope_moments_bound *bound);
 void mscope_total_join(mscope_total *t, const mscope_tally *y);
 void mscope_total_leave(mscope_total *t, const mscope_tally *y);
 void mscope_total_advance(mscope_total *t, const mscope_map *a, unsigned products);
@@ -102,7 +102,7 @@ static inline void mscope_magnitudes(const mscope_map *a, const mscope_moments *
 }
 
 /* Each map product rounds an entry by 3u at most and an entry enters a term twice; 16 for the advance itself. */
-static inline double mscope_row_rounding(unsigned products, double summing)
+static inline double mscope_moments_rounding(unsigned products, double summing)
 {
     return MSCOPE_ROUNDOFF * (6.0 * products + 16.0) + summing;
 }
@@ -110,7 +110,7 @@ static inline double mscope_row_rounding(unsigned products, double summing)
 /* Bring x from its clock to now by the map a of `products` products; what bounds it then. */
 static inline mscope_gross mscope_moments_bring(const mscope_map *a, mscope_moments *x, unsigned products, double summing)
 {
-    double k = mscope_row_rounding(products, summing);
+    double k = mscope_moments_rounding(products, summing);
     mscope_gross gross;
 
     mscope_magnitudes(a, x, &gross.e2, &gross.m2);

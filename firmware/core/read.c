@@ -71,24 +71,24 @@ void mscope_table_window_reset(mscope_table *t)
         memset(&t->band[b].window, 0, sizeof t->band[b].window);
 }
 
-int mscope_table_row(const mscope_table *t, uint32_t row, mscope_row_info *out)
+int mscope_table_row(const mscope_table *t, uint32_t row, mscope_table_row_info *out)
 {
-    const mscope_row_record *x;
+    const mscope_core_row *x;
     mscope_rates rates;
 
     if (row >= t->cfg.rows)
         return MSCOPE_EINDEX;
     x = &t->row[row];
-    rates = mscope_activity_rates(&x->rate, (double)mscope_row_open_gap(t, x), x->active);
+    rates = mscope_activity_rates(&x->rate, (double)mscope_core_row_open_gap(t, x), x->active);
     out->active = x->active;
     out->occurrences = x->occurrences;
-    out->last_active = x->active ? t->schedule.now - mscope_row_open_gap(t, x) : 0;
+    out->last_active = x->active ? t->schedule.now - mscope_core_row_open_gap(t, x) : 0;
     out->r = x->r;
     out->v = x->v;
     out->c = x->c;
-    out->clock = t->schedule.now - mscope_row_age(t, x);
+    out->clock = t->schedule.now - mscope_core_row_age(t, x);
     out->p = rates.p;
     out->P = rates.P;
-    out->band = mscope_row_band(x);
+    out->band = mscope_core_row_band(x);
     return MSCOPE_OK;
 }

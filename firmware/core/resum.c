@@ -6,7 +6,7 @@
 #define CANCELLED 1e-10              /* relative error of a row's closed form that asks for its vectors */
 #define IDLE_GAPS 4.0                /* a row is idle after this many of its mean gaps */
 
-static void count(mscope_account *a, const mscope_row_record *x, mscope_rates rates, int sign)
+static void count(mscope_account *a, const mscope_core_row *x, mscope_rates rates, int sign)
 {
     a->rows += (uint32_t)sign;
     a->updates += (uint64_t)sign * x->active;
@@ -18,26 +18,26 @@ static void count(mscope_account *a, const mscope_row_record *x, mscope_rates ra
  * Returns what the row counts for. */
 static mscope_rates note_silence(mscope_table *t, uint32_t row)
 {
-    mscope_row_record *r = &t->row[row];
-    float gap = mscope_activity_gap(&r->rate, (double)mscope_row_open_gap(t, r), r->active);
+    mscope_core_row *r = &t->row[row];
+    float gap = mscope_activity_gap(&r->rate, (double)mscope_core_row_open_gap(t, r), r->active);
     mscope_rates before = mscope_activity_counted(&r->rate, r->counted, r->active), now;
     unsigned band, total;
 
     if (r->active == 0 || gap <= r->counted)
         return before;
     now = mscope_activity_counted(&r->rate, gap, r->active);
-    band = mscope_activity_band(now.p, mscope_row_band(r));
+    band = mscope_activity_band(now.p, mscope_core_row_band(r));
     total = band + 1;
     count(&t->band[r->total].live, r, before, -1);
     count(&t->band[total].live, r, now, 1);
     r->counted = gap;
     if (total != r->total) {
-        mscope_row_error err;
-        mscope_moments x = mscope_row_moments_now(t, row, &err);
+        mscope_moments_bound bound;
+        mscope_moments x = mscope_core_row_moments_now(t, row, &bound);
 
         mscope_acf_forget(t, row);
-        mscope_account_change(t, &t->band[r->total].live, -1.0, &x, &err);
-        mscope_account_change(t, &t->band[total].live, 1.0, &x, &err);
+        mscope_account_change(t, &t->band[r->total].live, -1.0, &x, &bound);
+        mscope_account_change(t, &t->band[total].live, 1.0, &x, &bound);
         r->total = (uint8_t)total;
     }
     return now;
@@ -46,32 +46,32 @@ static mscope_rates note_silence(mscope_table *t, uint32_t row)
 /* Sums of a slice go to tallies first: they are chunk 0's, free between calls. */
 static void sum_row(mscope_table *t, uint32_t row)
 {
-    mscope_row_record *r = &t->row[row];
-    mscope_moments x = mscope_row_moments(t, row);
+    mscope_core_row *r = &t->row[row];
+    mscope_moments x = mscope_core_row_moments(t, row);
     mscope_gross gross;
     mscope_map span;
-    int late = mscope_row_span(t, r, &span);
+    int late = mscope_core_row_span(t, r, &span);
 
-    gross = mscope_moments_bring(&span, &x, late ? mscope_span_products(mscope_row_age(t, r)) : 0, t->summing);
+    gross = mscope_moments_bring(&span, &x, late ? mscope_span_products(mscope_core_row_age(t, r)) : 0, t->summing);
     if ((gross.e2 > CANCELLED * x.r || gross.m2 > CANCELLED * x.v) && t->cfg.statistics == MSCOPE_STATISTICS_DOUBLE) {
-        mscope_row_error err;
+        mscope_moments_bound bound;
 
-        x = mscope_row_moments_exact(t, row, &err);
-        mscope_total_add(&t->band[r->total].passed.total, &x, &err);
+        x = mscope_core_row_moments_exact(t, row, &bound);
+        mscope_total_add(&t->band[r->total].passed.total, &x, &bound);
         return;
     }
     if (x.r != 0.0 || x.v != 0.0 || x.ss != 0.0)
-        mscope_tally_add(&t->chunk->flow[0][r->total].joined, &x, &gross);
+        mscope_tally_add(&t->chunk->transfer[0][r->total].joined, &x, &gross);
 }
 
 static void pass(mscope_table *t, uint32_t row)
 {
-    mscope_row_record *r = &t->row[row];
+    mscope_core_row *r = &t->row[row];
     mscope_rates rates = note_silence(t, row);
     mscope_account *a = &t->band[r->total].passed;
 
     count(a, r, rates, 1);
-    if (r->active && (double)mscope_row_open_gap(t, r) > IDLE_GAPS * (double)r->rate.gap)
+    if (r->active && (double)mscope_core_row_open_gap(t, r) > IDLE_GAPS * (double)r->rate.gap)
         a->idle++;
     if (r->r != 0.0 || r->v != 0.0 || t->decays)
         sum_row(t, row);
@@ -80,7 +80,7 @@ static void pass(mscope_table *t, uint32_t row)
 static void enter_slice(mscope_table *t)
 {
     for (unsigned b = 0; b < MSCOPE_TOTALS; b++) {
-        mscope_tally *y = &t->chunk->flow[0][b].joined;
+        mscope_tally *y = &t->chunk->transfer[0][b].joined;
 
         if (y->rows == 0)
             continue;

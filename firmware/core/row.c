@@ -5,13 +5,13 @@
 
 /* -- moments of one row ----------------------------------------------------------------- */
 
-mscope_moments mscope_row_moments_now(const mscope_table *t, uint32_t row, mscope_row_error *err)
+mscope_moments mscope_core_row_moments_now(const mscope_table *t, uint32_t row, mscope_moments_bound *bound)
 {
-    mscope_moments x = mscope_row_moments(t, row);
+    mscope_moments x = mscope_core_row_moments(t, row);
     mscope_map span;
-    int late = mscope_row_span(t, &t->row[row], &span);
+    int late = mscope_core_row_span(t, &t->row[row], &span);
 
-    *err = mscope_moments_error(&span, &x, late ? mscope_span_products(mscope_row_age(t, &t->row[row])) : 0, t->summing);
+    *bound = mscope_moments_bound_of(&span, &x, late ? mscope_span_products(mscope_core_row_age(t, &t->row[row])) : 0, t->summing);
     if (late)
         mscope_moments_advance(&span, &x);
     return x;
@@ -22,10 +22,10 @@ static double element(const unsigned char *base, size_t i, size_t size)
     return size == 8 ? ((const double *)(const void *)base)[i] : (double)((const float *)(const void *)base)[i];
 }
 
-mscope_moments mscope_row_moments_exact(const mscope_table *t, uint32_t row, mscope_row_error *err)
+mscope_moments mscope_core_row_moments_exact(const mscope_table *t, uint32_t row, mscope_moments_bound *bound)
 {
-    uint64_t age = mscope_row_age(t, &t->row[row]);
-    mscope_moments before = mscope_row_moments(t, row), x = { 0 };
+    uint64_t age = mscope_core_row_age(t, &t->row[row]);
+    mscope_moments before = mscope_core_row_moments(t, row), x = { 0 };
     mscope_map a = mscope_schedule_recall(&t->schedule, t->schedule.now - age);
     double lane[5][MSCOPE_LANES] = { { 0 }, { 0 }, { 0 }, { 0 }, { 0 } };
     size_t base = (size_t)row * t->cfg.dim;
@@ -50,15 +50,15 @@ mscope_moments mscope_row_moments_exact(const mscope_table *t, uint32_t row, msc
         x.h = mscope_lanes_fold(lane[4]);
         x.ss = before.ss;
     }
-    *err = mscope_moments_error_exact(&a, &before, &x, mscope_span_products(age),
+    *bound = mscope_moments_bound_exact(&a, &before, &x, mscope_span_products(age),
                                       mscope_summing_error(MSCOPE_STATISTICS_DOUBLE, t->cfg.dim));
     return x;
 }
 
-void mscope_row_store_decay(mscope_table *t, uint32_t row)
+void mscope_core_row_store_decay(mscope_table *t, uint32_t row)
 {
     size_t base = (size_t)row * t->cfg.dim;
-    mscope_decay_record o = { 0.0, 0.0, 0.0 };
+    mscope_decay_moments o = { 0.0, 0.0, 0.0 };
 
     for (size_t i = base; i < base + t->cfg.dim; i++) {
         double th = element(t->theta, i, t->theta_size), s = element(t->ref, i, t->theta_size);
@@ -72,7 +72,7 @@ void mscope_row_store_decay(mscope_table *t, uint32_t row)
 
 /* -- the kernel on one row, and what it needs ----------------------------------------------- */
 
-void mscope_row_run(mscope_table *t, uint32_t row, mscope_sums *sums)
+void mscope_core_row_run(mscope_table *t, uint32_t row, mscope_sums *sums)
 {
     mscope_job job = { t->theta, t->m, t->ref, t->cfg.dim, 1, 1, &row, NULL, NULL, 0, NULL, sums };
 

@@ -17,24 +17,24 @@ static int check_range(mscope_table *t, const char *what, uint32_t first, uint32
 /* Take a row out of its total, whatever its clock. */
 static void take_out(mscope_table *t, uint32_t row)
 {
-    mscope_row_error err;
-    mscope_moments x = mscope_row_moments_now(t, row, &err);
+    mscope_moments_bound bound;
+    mscope_moments x = mscope_core_row_moments_now(t, row, &bound);
 
-    mscope_accounts_change(t, row, -1.0, &x, &err);
+    mscope_accounts_change(t, row, -1.0, &x, &bound);
 }
 
 /* Recompute the moments of a row whose vectors stand at now, and put it back into its total. */
 static void put_back(mscope_table *t, uint32_t row)
 {
-    mscope_row_error err;
+    mscope_moments_bound bound;
     mscope_moments x;
     mscope_sums sums;
 
-    mscope_row_run(t, row, &sums);
-    mscope_row_store(t, row, &sums);
+    mscope_core_row_run(t, row, &sums);
+    mscope_core_row_store(t, row, &sums);
     t->row[row].clock = mscope_now(t);
-    x = mscope_row_moments_now(t, row, &err);
-    mscope_accounts_change(t, row, 1.0, &x, &err);
+    x = mscope_core_row_moments_now(t, row, &bound);
+    mscope_accounts_change(t, row, 1.0, &x, &bound);
 }
 
 int mscope_table_rows_get(mscope_table *t, uint32_t first, uint32_t n, void *theta, void *m)
@@ -55,9 +55,9 @@ int mscope_table_rows_get(mscope_table *t, uint32_t first, uint32_t n, void *the
         for (job.n = 0; i < n && job.n < MSCOPE_JOB_ROWS; i++) {
             mscope_map span;
 
-            if (!mscope_row_span(t, &t->row[first + i], &span))
+            if (!mscope_core_row_span(t, &t->row[first + i], &span))
                 continue;
-            idle[job.n] = mscope_row_idle(t, &t->row[first + i], &span);
+            idle[job.n] = mscope_core_row_idle(t, &t->row[first + i], &span);
             at[job.n++] = i;
         }
         job.known = job.n;

@@ -13,15 +13,15 @@
 
 #define SNAPSHOT_VERSION 2
 
-typedef struct stream {
+typedef struct snapshot {
     mscope_sink sink;                /* one of the two is NULL */
     mscope_source source;
     void *ctx;
     uint32_t crc, crc_table[256];
     int err;
-} stream;
+} snapshot;
 
-static void crc_init(stream *s)
+static void crc_init(snapshot *s)
 {
     for (uint32_t i = 0; i < 256; i++) {
         uint32_t c = i;
@@ -33,7 +33,7 @@ static void crc_init(stream *s)
     s->crc = 0xffffffffu;
 }
 
-static void crc_add(stream *s, const unsigned char *p, size_t n)
+static void crc_add(snapshot *s, const unsigned char *p, size_t n)
 {
     uint32_t c = s->crc;
 
@@ -43,7 +43,7 @@ static void crc_add(stream *s, const unsigned char *p, size_t n)
 }
 
 /* n bytes as they are. */
-static void raw(stream *s, void *p, size_t n)
+static void raw(snapshot *s, void *p, size_t n)
 {
     if (s->err || n == 0)
         return;
@@ -68,7 +68,7 @@ static int little_endian(void)
 }
 
 /* n words of `width` bytes, little-endian outside. */
-static void words(stream *s, void *p, size_t n, size_t width)
+static void words(snapshot *s, void *p, size_t n, size_t width)
 {
     unsigned char *at = p, part[512];
     size_t left = n;
@@ -90,12 +90,12 @@ static void words(stream *s, void *p, size_t n, size_t width)
     }
 }
 
-static void u32(stream *s, uint32_t *x)
+static void u32(snapshot *s, uint32_t *x)
 {
     words(s, x, 1, 4);
 }
 
-static void flag(stream *s, int *x)
+static void flag(snapshot *s, int *x)
 {
     uint32_t v = (uint32_t)*x;
 
@@ -103,9 +103,9 @@ static void flag(stream *s, int *x)
     *x = (int)v;
 }
 
-static void row_record(stream *s, mscope_row_record *x)
+static void one_row(snapshot *s, mscope_core_row *x)
 {
-    unsigned char small[4] = { x->total, (unsigned char)(x->flags & ROW_FOLLOWED), 0, 0 };
+    unsigned char small[4] = { x->total, (unsigned char)(x->flags & MSCOPE_ROW_FOLLOWED), 0, 0 };
 
     words(s, &x->r, 3, 8);
     words(s, &x->active, 2, 8);
@@ -117,7 +117,7 @@ static void row_record(stream *s, mscope_row_record *x)
     x->flags = small[1];
 }
 
-static void account(stream *s, mscope_account *x)
+static void account(snapshot *s, mscope_account *x)
 {
     words(s, &x->total, sizeof x->total / 8, 8);
     words(s, &x->updates, 1, 8);
@@ -125,7 +125,7 @@ static void account(stream *s, mscope_account *x)
     words(s, &x->p, 2, 8);
 }
 
-static void band_state(stream *s, mscope_band_state *x)
+static void band_state(snapshot *s, mscope_band_state *x)
 {
     account(s, &x->live);
     account(s, &x->passed);
@@ -133,7 +133,7 @@ static void band_state(stream *s, mscope_band_state *x)
     words(s, &x->curvature, sizeof x->curvature / 8, 8);
 }
 
-static void acf_state(stream *s, mscope_table *t)
+static void acf_state(snapshot *s, mscope_table *t)
 {
     for (unsigned b = 0; b < MSCOPE_BANDS; b++) {
         words(s, &t->acf[b].references, 3, 4);
@@ -148,7 +148,7 @@ static void acf_state(stream *s, mscope_table *t)
     words(s, t->slot_m, (size_t)MSCOPE_BANDS * t->cfg.acf_rows * t->cfg.dim, t->m_size);
 }
 
-static void state(stream *s, mscope_table *t)
+static void state(snapshot *s, mscope_table *t)
 {
     size_t cells = (size_t)t->cfg.rows * t->cfg.dim;
 
@@ -162,7 +162,7 @@ static void state(stream *s, mscope_table *t)
     words(s, t->schedule.left, sizeof t->schedule.left / 8, 8);
     words(s, t->schedule.node[0], mscope_schedule_nodes(t->cfg.history) * sizeof(mscope_map) / 8, 8);
     for (uint32_t i = 0; i < t->cfg.rows && s->err == 0; i++)
-        row_record(s, &t->row[i]);
+        one_row(s, &t->row[i]);
     words(s, t->theta, cells, t->theta_size);
     words(s, t->m, cells, t->m_size);
     if (t->ref) {
@@ -175,7 +175,7 @@ static void state(stream *s, mscope_table *t)
 }
 
 /* What must agree between the file and the table it is read into. */
-static void shape(const mscope_table *t, uint32_t out[9])
+static void config_words(const mscope_table *t, uint32_t out[9])
 {
     const mscope_table_config *c = &t->cfg;
     const uint32_t v[9] = { c->rows,    c->dim,        (uint32_t)c->state, (uint32_t)c->form, (uint32_t)c->nesterov,
@@ -184,14 +184,14 @@ static void shape(const mscope_table *t, uint32_t out[9])
     memcpy(out, v, sizeof v);
 }
 
-static int head(stream *s, mscope_table *t)
+static int head(snapshot *s, mscope_table *t)
 {
     static const char *const name[9] = { "rows", "dim", "state", "form", "nesterov", "reference", "history", "acf_rows",
                                          "bands" };
     unsigned char magic[4] = { 'M', 'S', 'N', 'P' };
     uint32_t version = SNAPSHOT_VERSION, want[9], have[9];
 
-    shape(t, want);
+    config_words(t, want);
     memcpy(have, want, sizeof have);
     raw(s, magic, 4);
     u32(s, &version);
@@ -210,7 +210,7 @@ static int head(stream *s, mscope_table *t)
 
 int mscope_table_snapshot_write(mscope_table *t, mscope_sink sink, void *ctx)
 {
-    stream s = { sink, NULL, ctx, 0, { 0 }, 0 };
+    snapshot s = { sink, NULL, ctx, 0, { 0 }, 0 };
     int err = mscope_refuse_open(t, "snapshot inside a step");
     uint32_t crc;
 
@@ -230,8 +230,8 @@ static int sound(const mscope_table *t)
 {
     for (uint32_t i = 0; i < t->cfg.rows; i++)
         if (t->row[i].total >= MSCOPE_TOTALS || (t->row[i].total == 0) != (t->row[i].active == 0) ||
-            ((t->row[i].flags & ROW_FOLLOWED) && (t->row[i].total == 0 || t->cfg.acf_rows == 0)) ||
-            mscope_row_age(t, &t->row[i]) > t->cfg.history)
+            ((t->row[i].flags & MSCOPE_ROW_FOLLOWED) && (t->row[i].total == 0 || t->cfg.acf_rows == 0)) ||
+            mscope_core_row_age(t, &t->row[i]) > t->cfg.history)
             return 0;
     for (size_t k = 0; k < (size_t)MSCOPE_BANDS * t->cfg.acf_rows; k++)
         if (t->slot[k].row >= t->cfg.rows || t->slot[k].filled > MSCOPE_ACF_LAGS ||
@@ -245,7 +245,7 @@ static int sound(const mscope_table *t)
 
 int mscope_table_snapshot_read(mscope_table *t, mscope_source source, void *ctx)
 {
-    stream s = { NULL, source, ctx, 0, { 0 }, 0 };
+    snapshot s = { NULL, source, ctx, 0, { 0 }, 0 };
     int err = mscope_refuse_open(t, "snapshot inside a step");
     uint32_t crc, have = 0;
 

@@ -89,7 +89,7 @@ static int start_decay(mscope_table *t)
     if (t->decay == NULL)
         return MSCOPE_OK;
     for (uint32_t i = 0; i < t->cfg.rows; i++)
-        mscope_row_store_decay(t, i);
+        mscope_core_row_store_decay(t, i);
     return mscope_table_resum(t);
 }
 
@@ -134,11 +134,11 @@ static void sweep(mscope_table *t)
     if ((mscope_now(t) & (every - 1)) != 0)
         return;
     for (uint32_t k = 0; k < visits; k++) {
-        mscope_row_record *x = &t->row[t->sweep];
+        mscope_core_row *x = &t->row[t->sweep];
 
-        if (mscope_row_age(t, x) > half - every)
+        if (mscope_core_row_age(t, x) > half - every)
             old[n++] = t->sweep;
-        if (mscope_row_open_gap(t, x) > (uint32_t)1 << 30)
+        if (mscope_core_row_open_gap(t, x) > (uint32_t)1 << 30)
             x->last = mscope_now(t) - ((uint32_t)1 << 30);
         if (++t->sweep == t->cfg.rows)
             t->sweep = 0;

@@ -20,9 +20,9 @@
 #define MSCOPE_CHUNKS 16                     /* most pieces of one apply; results depend on n, never on threads */
 #define MSCOPE_CHUNK_ROWS 256                /* fewest rows in a piece */
 
-enum { ROW_MARKED = 1, ROW_FOLLOWED = 2 };   /* in the job that catches up; has a reference copy of m */
+enum { MSCOPE_ROW_MARKED = 1, MSCOPE_ROW_FOLLOWED = 2 };   /* in the job that catches up; has a reference copy of m */
 
-typedef struct mscope_row_record {
+typedef struct mscope_core_row {
     double r, v, c;
     uint64_t active, occurrences;
     uint32_t clock;                  /* low 32 bits of step - base, of the row's vectors; age < history       */
@@ -30,11 +30,11 @@ typedef struct mscope_row_record {
     float counted;                   /* gap that its account counts it with, see mscope_activity_counted      */
     mscope_activity rate;
     uint8_t total, flags;            /* total: where its account is, band + 1                                 */
-} mscope_row_record;
+} mscope_core_row;
 
-typedef struct mscope_decay_record {         /* moments against the reference row, for weight decay */
+typedef struct mscope_decay_moments {         /* moments against the reference row, for weight decay */
     double q, h, ss;
-} mscope_decay_record;
+} mscope_decay_moments;
 
 typedef struct mscope_account {      /* what is known of a band's rows without looking at them */
     mscope_total total;
@@ -71,11 +71,11 @@ typedef struct mscope_scratch {
     double *norm;                    /* of each entry: |g|^2 */
 } mscope_scratch;
 
-typedef struct mscope_flow {         /* what active rows do to the account of one band */
+typedef struct mscope_transfer {         /* what active rows do to the account of one band */
     mscope_tally left, joined;
     int64_t rows, updates;
     double p, P;
-} mscope_flow;
+} mscope_transfer;
 
 typedef struct mscope_occurrence {   /* what one active row brought in this step */
     double n, s2, g2;
@@ -86,7 +86,7 @@ typedef struct mscope_occurrence {   /* what one active row brought in this step
 typedef struct mscope_chunk {
     uint32_t first, end;             /* groups */
     uint32_t followed;               /* groups listed in scratch.tail from `first` on, for the autocorrelation */
-    mscope_flow flow[2][MSCOPE_TOTALS];      /* [1]: rows that a running resum has passed */
+    mscope_transfer transfer[2][MSCOPE_TOTALS];      /* [1]: rows that a running resum has passed */
     mscope_window window[MSCOPE_TOTALS];
     mscope_sums sums[MSCOPE_JOB_ROWS];
     mscope_idle idle[MSCOPE_JOB_ROWS];
@@ -101,9 +101,9 @@ struct mscope_table {
     mscope_table_config cfg;
     const mscope_kern *kern;
     size_t theta_size, m_size, g_size;       /* bytes of one element */
-    mscope_row_record *row;
+    mscope_core_row *row;
     unsigned char *theta, *m, *ref;
-    mscope_decay_record *decay;              /* NULL without a reference */
+    mscope_decay_moments *decay;              /* NULL without a reference */
     mscope_acf_slot *slot;                   /* MSCOPE_BANDS x acf_rows */
     unsigned char *slot_m;
     mscope_scratch scratch;
@@ -141,14 +141,14 @@ static inline void *mscope_at(unsigned char *base, uint32_t row, const mscope_ta
     return base + (size_t)row * t->cfg.dim * size;
 }
 
-static inline unsigned mscope_row_band(const mscope_row_record *row)
+static inline unsigned mscope_core_row_band(const mscope_core_row *row)
 {
     return row->total ? row->total - 1u : MSCOPE_BAND_SILENT;
 }
 
 /* Records of the rows to come, brought in by loads alone: see mscope_reach in kern_job.h. */
 #define MSCOPE_REACH 64u
-static inline void mscope_reach_records(const mscope_table *t, const uint32_t *rows, size_t n)
+static inline void mscope_core_rows_reach(const mscope_table *t, const uint32_t *rows, size_t n)
 {
     for (size_t i = 0; i < n && i < MSCOPE_REACH; i++)
         (void)*(const volatile uint8_t *)&t->row[rows[i]].flags;
@@ -159,29 +159,29 @@ static inline uint32_t mscope_now(const mscope_table *t)
     return (uint32_t)(t->schedule.now - t->base);
 }
 
-static inline uint64_t mscope_row_age(const mscope_table *t, const mscope_row_record *row)
+static inline uint64_t mscope_core_row_age(const mscope_table *t, const mscope_core_row *row)
 {
     return (uint32_t)(mscope_now(t) - row->clock);
 }
 
-static inline uint64_t mscope_row_open_gap(const mscope_table *t, const mscope_row_record *row)
+static inline uint64_t mscope_core_row_open_gap(const mscope_table *t, const mscope_core_row *row)
 {
     return (uint32_t)(mscope_now(t) - row->last);
 }
 
 /* The idle maps a row missed, multiplied. Returns 1 when there are any. */
-static inline int mscope_row_span(const mscope_table *t, const mscope_row_record *row, mscope_map *span)
+static inline int mscope_core_row_span(const mscope_table *t, const mscope_core_row *row, mscope_map *span)
 {
-    uint64_t age = mscope_row_age(t, row);
+    uint64_t age = mscope_core_row_age(t, row);
 
     *span = age ? mscope_schedule_recall(&t->schedule, t->schedule.now - age) : (mscope_map){ 1.0, 0.0, 0.0, 1.0 };
     return age != 0;
 }
 
 /* The moments of a row as of its clock, and as of now with their rounding bound. */
-static inline mscope_moments mscope_row_moments(const mscope_table *t, uint32_t row)
+static inline mscope_moments mscope_core_row_moments(const mscope_table *t, uint32_t row)
 {
-    const mscope_row_record *x = &t->row[row];
+    const mscope_core_row *x = &t->row[row];
     mscope_moments o = { x->r, x->v, x->c, 0.0, 0.0, 0.0 };
 
     if (t->decays && t->decay) {
@@ -192,30 +192,30 @@ static inline mscope_moments mscope_row_moments(const mscope_table *t, uint32_t 
     return o;
 }
 
-mscope_moments mscope_row_moments_now(const mscope_table *t, uint32_t row, mscope_row_error *err);
+mscope_moments mscope_core_row_moments_now(const mscope_table *t, uint32_t row, mscope_moments_bound *bound);
 
 /* As moments_now, but from the vectors, read only: O(dim), for rows whose closed form cancels. */
-mscope_moments mscope_row_moments_exact(const mscope_table *t, uint32_t row, mscope_row_error *err);
+mscope_moments mscope_core_row_moments_exact(const mscope_table *t, uint32_t row, mscope_moments_bound *bound);
 
 /* Sum a row as it stands. */
-void mscope_row_run(mscope_table *t, uint32_t row, mscope_sums *sums);
+void mscope_core_row_run(mscope_table *t, uint32_t row, mscope_sums *sums);
 
 /* Store what the kernel summed, and the decay moments if they are kept. */
-void mscope_row_store_decay(mscope_table *t, uint32_t row);
-static inline void mscope_row_store(mscope_table *t, uint32_t row, const mscope_sums *sums)
+void mscope_core_row_store_decay(mscope_table *t, uint32_t row);
+static inline void mscope_core_row_store(mscope_table *t, uint32_t row, const mscope_sums *sums)
 {
     t->row[row].r = sums->r;
     t->row[row].v = sums->v;
     t->row[row].c = sums->c;
     if (t->decays && t->decay)
-        mscope_row_store_decay(t, row);
+        mscope_core_row_store_decay(t, row);
 }
 
 /* Bring the n rows listed, or rows first .. first+n-1 where the list is NULL, to now outside a step, totals included. */
 void mscope_catch_up(mscope_table *t, const uint32_t *rows, uint32_t first, size_t n);
 
 /* The catch-up map in increment form; momentum that has decayed below anything it can do is flushed to 0. */
-static inline mscope_idle mscope_row_idle(const mscope_table *t, const mscope_row_record *row, const mscope_map *span)
+static inline mscope_idle mscope_core_row_idle(const mscope_table *t, const mscope_core_row *row, const mscope_map *span)
 {
     mscope_idle a = mscope_map_split(span);
     double kept = span->a22 * span->a22;
@@ -251,9 +251,9 @@ void mscope_accounts_stamp(mscope_table *t);         /* they stand at now, which
 
 /* A row's moments leave (sign -1) or enter (+1) an account; all accounts that the row is in. */
 void mscope_account_change(const mscope_table *t, mscope_account *a, double sign, const mscope_moments *x,
-                           const mscope_row_error *err);
+                           const mscope_moments_bound *bound);
 void mscope_accounts_change(mscope_table *t, uint32_t row, double sign, const mscope_moments *x,
-                            const mscope_row_error *err);
+                            const mscope_moments_bound *bound);
 /* Enter what the rows of chunks 0 .. n-1 did, in this order, and clear them. Rows that enter a total wait for the end of
  * the open step; outside a step they enter at once. */
 void mscope_accounts_settle(mscope_table *t, size_t chunks);

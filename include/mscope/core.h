@@ -277,15 +277,15 @@ void mscope_table_window_reset(mscope_table *t);
 MSCOPE_MUST_CHECK int mscope_table_acf(const mscope_table *t, unsigned b, mscope_acf *out);
 
 /* One row's clock and activity, for tests and in-process users. */
-typedef struct mscope_row_info {
+typedef struct mscope_table_row_info {
     uint64_t active, occurrences; /* active steps and occurrences over the row's life                */
     uint64_t last_active;         /* step number of the last activation; 0: never                    */
     double r, v, c;               /* as of the row's clock                                           */
     uint64_t clock;               /* step the row's values belong to                                 */
     double p, P;
     unsigned band;
-} mscope_row_info;
-MSCOPE_MUST_CHECK int mscope_table_row(const mscope_table *t, uint32_t row, mscope_row_info *out);
+} mscope_table_row_info;
+MSCOPE_MUST_CHECK int mscope_table_row(const mscope_table *t, uint32_t row, mscope_table_row_info *out);
 
 /* mscope_table_snapshot_write / _read - the whole state, portable little-endian, with version and CRC-32
  *

@@ -231,7 +231,7 @@ static int report(bench *b)
     printf("%-10s %8s %8s %8s %9s %9s %9s %6s %10s  %s\n", "row", "p", "P", "probes", "H1", "omega", "truth", "ratio",
            "mean omega", "frequencies inside the row");
     for (uint32_t r = 0; r < TOP; r++) {
-        mscope_row_info info;
+        mscope_table_row_info info;
         double H1 = b->top[r].h1 / b->top[r].h1_n, omega;
         truth t;
 

@@ -147,7 +147,7 @@ static void fold_rows(arch_run *r)
     const mscope_table_config *c = mscope_table_cfg(r->t);
 
     for (uint32_t i = 0; i < ROWS; i++) {
-        mscope_row_info x;
+        mscope_table_row_info x;
 
         if (must(r, mscope_table_row(r->t, i, &x), "row"))
             return;
