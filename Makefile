@@ -72,6 +72,7 @@ DRAWING = $(shell $(PKG) --cflags cairo fontconfig)
 FLAGS_host/cli/predict_plot = $(DRAWING)
 FLAGS_host/bench/report/plot = $(DRAWING)
 FLAGS_host/common/canvas = $(DRAWING)
+FLAGS_host/monitor/plane = $(DRAWING)
 # The models on text and the powers of coupled maps are plain loop nests; nothing else is built for speed alone.
 FLAGS_host/nextword/model = -O3
 FLAGS_host/bench/workloads/bigram = -O3
