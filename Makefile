@@ -18,7 +18,7 @@ else ifeq ($(ARCH),s390x)
 FPU      = -fexcess-precision=fast
 endif
 # SIMDe is a system header tree: its own warnings are not ours.
-BASE     = $(CSTD) $(OPT) $(WARN) $(SAN) $(FPU) -ffp-contract=off -fPIC -MMD -MP -Iinclude $(CFLAGS)
+BASE     = $(CSTD) $(OPT) $(WARN) $(SAN) $(FPU) $(EXPORTS) -ffp-contract=off -fPIC -MMD -MP -Iinclude $(CFLAGS)
 PKG      = pkg-config
 ZMQ_CFLAGS := $(shell $(PKG) --cflags libzmq 2>/dev/null)
 ZMQ_LIBS    = $(shell $(PKG) --libs libzmq) -lmsgpackc
@@ -66,6 +66,9 @@ CORE_SRC := $(filter-out %v128.c %v256.c %v512.c,$(CORE_SRC))
 FPU      += -DMSCOPE_ONLY_REF
 endif
 PROGRAMS = $(BUILD)/momentscoped $(BUILD)/momentscope $(BUILD)/demo_trainer $(if $(MPI_LIBS),$(BUILD)/momentscope_mpi.so)
+
+# What goes into libmomentscope exports what MSCOPE_API marks; programs and tests link the archive and see the rest too.
+$(call obj,$(LIB_SRC)): EXPORTS = -fvisibility=hidden
 
 # -- flags of single files, by their path ----------------------------------------------------
 DRAWING = $(shell $(PKG) --cflags cairo fontconfig)
@@ -137,8 +140,13 @@ $(BUILD)/libmscope_daemon.a: $(call obj,$(filter-out %/main.c,$(call sources,fir
 $(BUILD)/lib%.a:
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$(BUILD)/libmomentscope.so: $(call obj,$(LIB_SRC))
-	$(Q)$(CC) $(SAN) -shared -o $@ $^ $(LDFLAGS) $(ZMQ_LIBS) -lm -pthread
+# The library's interface has number 0 until the first release that promises one.
+VERSION := $(shell sed -n 's/^.define MSCOPE_VERSION "\([^"]*\)".*/\1/p' include/mscope/wire.h)
+$(BUILD)/libmomentscope.so.$(VERSION): $(call obj,$(LIB_SRC))
+	$(Q)$(CC) $(SAN) -shared -Wl,-soname,libmomentscope.so.0 -o $@ $^ $(LDFLAGS) $(ZMQ_LIBS) -lm -pthread
+$(BUILD)/libmomentscope.so.0 $(BUILD)/libmomentscope.so: $(BUILD)/libmomentscope.so.$(VERSION)
+	@ln -sf $(<F) $@
+$(BUILD)/libmomentscope.so: $(BUILD)/libmomentscope.so.0
 
 $(BUILD)/momentscoped: $(call obj,firmware/daemon/main.c) $(BUILD)/libmscope_daemon.a $(BUILD)/libmomentscope.a
 	$(call link,$(ZMQ_LIBS))

@@ -71,15 +71,15 @@ typedef struct mscope_client_stats {
 
 /* mscope_client_fault - why the last call of this thread that returned EINVAL, EINDEX, EBUSY, ENOTSUP, EIO or ENOMEM
  * was refused: field, value and range; open, subscribe and every call below fill it. Threads: each its own */
-void mscope_client_fault(mscope_refusal *out);
+MSCOPE_API void mscope_client_fault(mscope_refusal *out);
 
 /* mscope_client_open - start connecting in the background; succeeds with the daemon absent
  * Errors   MSCOPE_EINVAL endpoint or option;  MSCOPE_EIO no ZeroMQ context;  Threads: one client, one thread */
-MSCOPE_MUST_CHECK int mscope_client_open(mscope_client **out, const mscope_client_options *opt);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_open(mscope_client **out, const mscope_client_options *opt);
 
 /* mscope_client_attach - declare a table; returns its handle (>= 0)
  * Owns     theta, m stay the trainer's and must outlive the client or its detach                     */
-MSCOPE_MUST_CHECK int mscope_client_attach(mscope_client *c, const mscope_attach_info *info);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_attach(mscope_client *c, const mscope_attach_info *info);
 
 /* mscope_client_push - one finished step of one table: rows[n] and their gradients, copied before return
  *
@@ -89,16 +89,17 @@ MSCOPE_MUST_CHECK int mscope_client_attach(mscope_client *c, const mscope_attach
  * Returns  0 sent or buffered; 1 dropped (counted);  Errors  MSCOPE_EINVAL handle (no step counted), n, value_type,
  *          step fields, counts;  MSCOPE_EINDEX a row
  * Cost     one copy of the gradients; no system call that waits                                      */
-MSCOPE_MUST_CHECK int mscope_client_push(mscope_client *c, int table, const mscope_step *step, const uint32_t *rows,
-                                         const void *grads, enum mscope_value value_type, const uint32_t *counts,
-                                         size_t n);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_push(mscope_client *c, int table, const mscope_step *step,
+                                                    const uint32_t *rows, const void *grads,
+                                                    enum mscope_value value_type, const uint32_t *counts, size_t n);
 /* As push, with 64-bit indices (PyTorch's int64), range-checked here. */
-MSCOPE_MUST_CHECK int mscope_client_push64(mscope_client *c, int table, const mscope_step *step, const int64_t *rows,
-                                           const void *grads, enum mscope_value value_type, const uint32_t *counts,
-                                           size_t n);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_push64(mscope_client *c, int table, const mscope_step *step,
+                                                      const int64_t *rows, const void *grads,
+                                                      enum mscope_value value_type, const uint32_t *counts, size_t n);
 /* A dense gradient [rows][dim]: rows with mask[i] != 0 were active (mask NULL: all). */
-MSCOPE_MUST_CHECK int mscope_client_push_dense(mscope_client *c, int table, const mscope_step *step,
-                                               const void *grads, enum mscope_value value_type, const uint8_t *mask);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_push_dense(mscope_client *c, int table, const mscope_step *step,
+                                                          const void *grads, enum mscope_value value_type,
+                                                          const uint8_t *mask);
 
 /* mscope_client_push_lookups - a dense gradient of which the rows that were looked up are active
  *
@@ -106,9 +107,9 @@ MSCOPE_MUST_CHECK int mscope_client_push_dense(mscope_client *c, int table, cons
  * Shape    lookups[n], any order, with repeats; grads[rows][dim], all of it, read at those rows only
  * Returns  as push;  Errors  as push, and MSCOPE_EINVAL lookups, n
  * Cost     as push, and rows/8 bytes cleared and read; memory of 33 bits a row from the first such call      */
-MSCOPE_MUST_CHECK int mscope_client_push_lookups(mscope_client *c, int table, const mscope_step *step,
-                                                 const int64_t *lookups, size_t n, const void *grads,
-                                                 enum mscope_value value_type);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_push_lookups(mscope_client *c, int table, const mscope_step *step,
+                                                            const int64_t *lookups, size_t n, const void *grads,
+                                                            enum mscope_value value_type);
 
 /* mscope_client_reserve, _commit, _abandon - a step whose entries the trainer writes where the daemon will read them
  *
@@ -126,22 +127,22 @@ typedef struct mscope_slot {
     uint32_t *counts;          /* NULL unless asked for                                               */
     size_t n;
 } mscope_slot;
-MSCOPE_MUST_CHECK int mscope_client_reserve(mscope_client *c, int table, size_t n, enum mscope_value value_type,
-                                            int counts, mscope_slot *out);
-MSCOPE_MUST_CHECK int mscope_client_commit(mscope_client *c, const mscope_step *step);
-void mscope_client_abandon(mscope_client *c);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_reserve(mscope_client *c, int table, size_t n,
+                                                       enum mscope_value value_type, int counts, mscope_slot *out);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_commit(mscope_client *c, const mscope_step *step);
+MSCOPE_API void mscope_client_abandon(mscope_client *c);
 
 /* mscope_client_skip - a step whose gradients the caller does not have: counted as dropped, healed by SYNC */
-MSCOPE_MUST_CHECK int mscope_client_skip(mscope_client *c, int table);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_skip(mscope_client *c, int table);
 
 /* mscope_client_probe - curvature products hm[n][dim] on the batch of the step that will be pushed next
  * hm = (g(theta + delta m) - g(theta))/delta. Returns as push.                                       */
-MSCOPE_MUST_CHECK int mscope_client_probe(mscope_client *c, int table, double delta, const int64_t *rows,
-                                          const void *hm, enum mscope_value value_type, size_t n);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_probe(mscope_client *c, int table, double delta, const int64_t *rows,
+                                                     const void *hm, enum mscope_value value_type, size_t n);
 
 /* mscope_client_reference - theta* of rows first .. first+n-1; sent in order with the steps, at the present step */
-MSCOPE_MUST_CHECK int mscope_client_reference(mscope_client *c, int table, uint32_t first, uint32_t n, const void *ref,
-                                              enum mscope_value value_type);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_reference(mscope_client *c, int table, uint32_t first, uint32_t n,
+                                                         const void *ref, enum mscope_value value_type);
 
 /* mscope_client_forward - a message as another trainer sent it (STEP, PROBE, REFERENCE, SYNC), for replaying recordings
  *
@@ -150,35 +151,35 @@ MSCOPE_MUST_CHECK int mscope_client_reference(mscope_client *c, int table, uint3
  * Shape    part[n], len[n], n <= 4; copied before return
  * Returns  0 sent or buffered; 1 no room, after waiting block_ms: not taken, ask again;  Errors  MSCOPE_EINVAL kind, n,
  *          handle;  MSCOPE_ENOMEM                                                                     */
-MSCOPE_MUST_CHECK int mscope_client_forward(mscope_client *c, int table, const mscope_header *header,
-                                            const uint8_t *const *part, const size_t *len, size_t n);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_forward(mscope_client *c, int table, const mscope_header *header,
+                                                       const uint8_t *const *part, const size_t *len, size_t n);
 
 /* mscope_client_resync - send every row again: the trainer changed rows otherwise than by a step */
-MSCOPE_MUST_CHECK int mscope_client_resync(mscope_client *c, int table);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_resync(mscope_client *c, int table);
 
 /* mscope_client_save - ask the daemon to write its state file now */
-MSCOPE_MUST_CHECK int mscope_client_save(mscope_client *c);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_save(mscope_client *c);
 
 /* mscope_client_poll - take in answers, resend, reconnect; wait at most wait_ms for something to do. push does this
  * by itself without waiting; call it when steps are far apart.                                       */
-int mscope_client_poll(mscope_client *c, int wait_ms);
+MSCOPE_API int mscope_client_poll(mscope_client *c, int wait_ms);
 
 /* mscope_client_flush - wait until everything is acknowledged and every shadow exact, at most wait_ms
  * Returns 0, or MSCOPE_EAGAIN when time ran out                                                      */
-MSCOPE_MUST_CHECK int mscope_client_flush(mscope_client *c, int wait_ms);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_flush(mscope_client *c, int wait_ms);
 
-void mscope_client_stats_get(const mscope_client *c, mscope_client_stats *out);
+MSCOPE_API void mscope_client_stats_get(const mscope_client *c, mscope_client_stats *out);
 
 /* mscope_client_close - BYE, wait at most wait_ms for it to leave, free everything */
-void mscope_client_close(mscope_client *c, int wait_ms);
+MSCOPE_API void mscope_client_close(mscope_client *c, int wait_ms);
 
 /* -- listening -------------------------------------------------------------------------------------- */
 
 /* mscope_subscribe - listen to topics that begin with prefix (NULL or "": everything)
  * endpoint, replay: NULL for the defaults; with replay known, holes in a topic are filled before newer records are given.
  * Errors  MSCOPE_EINVAL, MSCOPE_EIO                                                                   */
-MSCOPE_MUST_CHECK int mscope_subscribe(mscope_subscriber **out, const char *endpoint, const char *replay,
-                                       const char *prefix);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_subscribe(mscope_subscriber **out, const char *endpoint, const char *replay,
+                                                  const char *prefix);
 
 typedef struct mscope_telemetry {
     char topic[MSCOPE_TOPIC_MAX];
@@ -188,13 +189,13 @@ typedef struct mscope_telemetry {
 
 /* mscope_subscriber_next - the next record, waiting at most wait_ms; repeats for other late joiners are filtered out
  * Returns 0;  MSCOPE_EAGAIN nothing came;  MSCOPE_EPROTO a malformed record (counted, skipped)        */
-MSCOPE_MUST_CHECK int mscope_subscriber_next(mscope_subscriber *s, mscope_telemetry *out, int wait_ms);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_subscriber_next(mscope_subscriber *s, mscope_telemetry *out, int wait_ms);
 
 typedef struct mscope_subscriber_stats {
     uint64_t received, lost, replayed, malformed, repeats, epochs; /* received + lost = sent, first to last seen */
 } mscope_subscriber_stats;
-void mscope_subscriber_stats_get(const mscope_subscriber *s, mscope_subscriber_stats *out);
-void mscope_subscriber_close(mscope_subscriber *s);
+MSCOPE_API void mscope_subscriber_stats_get(const mscope_subscriber *s, mscope_subscriber_stats *out);
+MSCOPE_API void mscope_subscriber_close(mscope_subscriber *s);
 
 #ifdef __cplusplus
 }

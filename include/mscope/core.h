@@ -131,7 +131,7 @@ typedef struct mscope_acf {       /* a[j] = mean over completed references of <m
  *
  * Returns  the size, or 0 when cfg is out of range or the size overflows
  * Cost     O(1)                                                                                    */
-MSCOPE_MUST_CHECK size_t mscope_table_mem(const mscope_table_config *cfg);
+MSCOPE_API MSCOPE_MUST_CHECK size_t mscope_table_mem(const mscope_table_config *cfg);
 
 /* mscope_table_init - carve a table from the caller's block; every row at 0, no step done
  *
@@ -140,8 +140,8 @@ MSCOPE_MUST_CHECK size_t mscope_table_mem(const mscope_table_config *cfg);
  * Errors   MSCOPE_EINVAL  cfg out of range, mem not aligned;  MSCOPE_ENOMEM  mem_len too small;
  *          MSCOPE_ENOTSUP cfg.kernel unknown or not usable on this processor; *out untouched in each case
  * Cost     O(rows dim): writes the block once, and looks at borrowed rows; zeroed and nothing borrowed: O(1)  */
-MSCOPE_MUST_CHECK int mscope_table_init(mscope_table **out, const mscope_table_config *cfg, void *mem,
-                                        size_t mem_len);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_init(mscope_table **out, const mscope_table_config *cfg, void *mem,
+                                                   size_t mem_len);
 
 /* mscope_table_adopt - go on with a table in a block that mscope_table_init and the calls after it left, at another address
  * or in another process (a mapped file); bit for bit, nothing is copied
@@ -150,31 +150,32 @@ MSCOPE_MUST_CHECK int mscope_table_init(mscope_table **out, const mscope_table_c
  * Owns     as mscope_table_init; tables with borrowed theta or m cannot be adopted
  * Errors   as mscope_table_init; MSCOPE_ESTATE another shape, or left inside a step; the block untouched
  * Cost     O(1)                                                                                    */
-MSCOPE_MUST_CHECK int mscope_table_adopt(mscope_table **out, const mscope_table_config *cfg, void *mem, size_t mem_len);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_adopt(mscope_table **out, const mscope_table_config *cfg, void *mem,
+                                                    size_t mem_len);
 
 /* mscope_table_layout - a number that changes with the way this build lays a table out in memory */
-uint64_t mscope_table_layout(void);
+MSCOPE_API uint64_t mscope_table_layout(void);
 
 /* mscope_table_fault - what the last refused call on this table refused */
-const mscope_fault *mscope_table_fault(const mscope_table *t);
+MSCOPE_API const mscope_fault *mscope_table_fault(const mscope_table *t);
 
 /* mscope_table_kernel - name of the kernel chosen at init, static text */
-const char *mscope_table_kernel(const mscope_table *t);
+MSCOPE_API const char *mscope_table_kernel(const mscope_table *t);
 
-uint64_t mscope_table_steps(const mscope_table *t);               /* completed steps */
-const mscope_table_config *mscope_table_cfg(const mscope_table *t);
+MSCOPE_API uint64_t mscope_table_steps(const mscope_table *t);               /* completed steps */
+MSCOPE_API const mscope_table_config *mscope_table_cfg(const mscope_table *t);
 
 /* mscope_table_parallel - threads for the applies to come; p is copied, NULL takes them away
  *
  * An apply of 512 rows or more is then up to 16 pieces of work in a row of two calls of run. Not saved in snapshots. */
-void mscope_table_parallel(mscope_table *t, const mscope_parallel *p);
+MSCOPE_API void mscope_table_parallel(mscope_table *t, const mscope_parallel *p);
 
 /* mscope_table_seek - declare that `steps` steps are already done (attaching to a run under way, or healing a hole)
  *
  * Rows keep their values as of now; torch form no longer takes its undamped first step when steps > 0.
  * Errors   MSCOPE_ESTATE inside a step;  MSCOPE_EINVAL steps below those done, or above 2^53 - 1
  * Cost     O(1) before the first step; later O(rows dim): settles every row first                  */
-MSCOPE_MUST_CHECK int mscope_table_seek(mscope_table *t, uint64_t steps);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_seek(mscope_table *t, uint64_t steps);
 
 /* mscope_table_touch - bring rows to now, so that a forward pass may read them
  *
@@ -183,12 +184,12 @@ MSCOPE_MUST_CHECK int mscope_table_seek(mscope_table *t, uint64_t steps);
  * Shape    rows: n indices in [0, rows), duplicates allowed, n <= capacity
  * Errors   MSCOPE_EINDEX, MSCOPE_EINVAL (n), MSCOPE_ESTATE inside a step; nothing changed
  * Cost     O(n (dim + log span))                                                                   */
-MSCOPE_MUST_CHECK int mscope_table_touch(mscope_table *t, const uint32_t *rows, size_t n);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_touch(mscope_table *t, const uint32_t *rows, size_t n);
 
 /* mscope_table_step_begin - open the next global step with its schedule values
  *
  * Errors   MSCOPE_EINVAL a field out of range (see mscope_table_fault);  MSCOPE_ESTATE step already open */
-MSCOPE_MUST_CHECK int mscope_table_step_begin(mscope_table *t, const mscope_step *step);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_step_begin(mscope_table *t, const mscope_step *step);
 
 /* mscope_table_apply - the gradients of all active rows of the open step
  *
@@ -201,28 +202,29 @@ MSCOPE_MUST_CHECK int mscope_table_step_begin(mscope_table *t, const mscope_step
  * Errors   MSCOPE_EINDEX, MSCOPE_ENONFINITE, MSCOPE_EINVAL (n, counts), MSCOPE_ESTATE (no open step, or apply
  *          already called in it); nothing changed
  * Cost     O(n dim) + O(log span) per row; gradients are read twice, the first time to check them   */
-MSCOPE_MUST_CHECK int mscope_table_apply(mscope_table *t, const uint32_t *rows, const void *grads,
-                                   const uint32_t *counts, size_t n);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_apply(mscope_table *t, const uint32_t *rows, const void *grads,
+                                                    const uint32_t *counts, size_t n);
 
 /* mscope_table_apply_check - judge the rows and gradients of an apply to come, inside a step or before it is begun
  *
  * The next apply or apply_check of this table ends it. An apply of the same three arguments does not look at the values
  * again: they must be the same still.
  * Errors   as mscope_table_apply, but for counts and order; nothing changed.    Cost O(n dim)               */
-MSCOPE_MUST_CHECK int mscope_table_apply_check(mscope_table *t, const uint32_t *rows, const void *grads, size_t n);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_apply_check(mscope_table *t, const uint32_t *rows, const void *grads,
+                                                          size_t n);
 
 /* mscope_table_step_end - close the step: advance the schedule, the band totals and the sweep of long-silent rows
  *
  * Cost     O(bands + rows/history)                                                                */
-MSCOPE_MUST_CHECK int mscope_table_step_end(mscope_table *t);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_step_end(mscope_table *t);
 
 /* mscope_table_settle - bring every row to now (checkpoint, evaluation)
  * Errors   MSCOPE_ESTATE inside a step.   Cost O(rows dim) at most; rows already settled cost O(1)  */
-MSCOPE_MUST_CHECK int mscope_table_settle(mscope_table *t);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_settle(mscope_table *t);
 
 /* Rows as of their own clocks; settle or touch first to read the present. Element type by cfg.state. */
-void *mscope_table_theta(mscope_table *t);
-void *mscope_table_momentum(mscope_table *t);
+MSCOPE_API void *mscope_table_theta(mscope_table *t);
+MSCOPE_API void *mscope_table_momentum(mscope_table *t);
 
 /* mscope_table_rows_get - rows first .. first+n-1 as settle would leave them, bit for bit, the table left as it is
  *
@@ -230,18 +232,20 @@ void *mscope_table_momentum(mscope_table *t);
  * Shape    theta[n][dim], m[n][dim] in the element types of cfg.state, apart from the table
  * Errors   MSCOPE_EINDEX, MSCOPE_EINVAL NULL, MSCOPE_ESTATE inside a step; nothing written
  * Cost     O(n dim) + O(log span) per row                                                          */
-MSCOPE_MUST_CHECK int mscope_table_rows_get(mscope_table *t, uint32_t first, uint32_t n, void *theta, void *m);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_rows_get(mscope_table *t, uint32_t first, uint32_t n, void *theta,
+                                                       void *m);
 
 /* mscope_table_rows_set - overwrite rows first .. first+n-1 with true values as of now (heals an inexact shadow)
  *
  * Shape    theta[n][dim], m[n][dim] in the element types of cfg.state (m NULL: zero)
  * Errors   MSCOPE_EINDEX, MSCOPE_ENONFINITE, MSCOPE_ESTATE inside a step; nothing changed           */
-MSCOPE_MUST_CHECK int mscope_table_rows_set(mscope_table *t, uint32_t first, uint32_t n, const void *theta,
-                                      const void *m);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_rows_set(mscope_table *t, uint32_t first, uint32_t n, const void *theta,
+                                                       const void *m);
 
 /* mscope_table_reference_set - reference rows theta* for r and c, copied; unset rows are 0
  * Errors   as mscope_table_rows_set; MSCOPE_ESTATE also when cfg.reference is 0                           */
-MSCOPE_MUST_CHECK int mscope_table_reference_set(mscope_table *t, uint32_t first, uint32_t n, const void *ref);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_reference_set(mscope_table *t, uint32_t first, uint32_t n,
+                                                            const void *ref);
 
 /* mscope_table_probe - curvature along the momentum: hm[i] = H_b m of row rows[i] on one batch, at the present state
  *
@@ -250,31 +254,31 @@ MSCOPE_MUST_CHECK int mscope_table_reference_set(mscope_table *t, uint32_t first
  * Shape    rows[n], hm[n][dim] in the gradient's element type
  * Errors   as mscope_table_apply; MSCOPE_ESTATE inside a step; rows whose momentum is 0 are skipped
  * Returns  rows that gave a sample                                                                  */
-MSCOPE_MUST_CHECK int mscope_table_probe(mscope_table *t, const uint32_t *rows, const void *hm, size_t n);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_probe(mscope_table *t, const uint32_t *rows, const void *hm, size_t n);
 
 /* mscope_table_resum - recompute every band from its rows: R, V, C exact to rounding, bands and rates as of now
  * Cost     O(rows); rows that fell silent migrate to rarer bands here                               */
-MSCOPE_MUST_CHECK int mscope_table_resum(mscope_table *t);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_resum(mscope_table *t);
 
 /* mscope_table_resum_slice - the same in slices of at most `rows` rows, steps going on in between
  *
  * The new totals take the place of the streamed ones when the last row is passed; the next slice begins a new pass.
  * Errors   MSCOPE_ESTATE inside a step, MSCOPE_EINVAL rows 0
  * Returns  1 when this slice finished a pass, else 0.    Cost O(rows) of the argument               */
-MSCOPE_MUST_CHECK int mscope_table_resum_slice(mscope_table *t, uint32_t rows);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_resum_slice(mscope_table *t, uint32_t rows);
 
 /* mscope_table_stale - 1: the bound of some band passed 1e-9 of its total, and a resum would lower it.  Cost O(bands) */
-int mscope_table_stale(mscope_table *t);
+MSCOPE_API int mscope_table_stale(mscope_table *t);
 
 /* mscope_table_band - one band now. Totals are as streamed: R_err, V_err, C_err say how good they are. Rates of rows silent
  * since the last pass of a resum are as of that pass. With MSCOPE_STATISTICS_NONE R, V, C and their bounds are NaN.
  * Shape    b < MSCOPE_BANDS, or MSCOPE_BAND_SILENT;  Errors MSCOPE_EINVAL b, MSCOPE_ESTATE inside a step.  Cost O(1) */
-MSCOPE_MUST_CHECK int mscope_table_band(mscope_table *t, unsigned b, mscope_band *out);
-void mscope_table_window_reset(mscope_table *t);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_band(mscope_table *t, unsigned b, mscope_band *out);
+MSCOPE_API void mscope_table_window_reset(mscope_table *t);
 
 /* mscope_table_acf - reference autocorrelation of one band, in active updates of its rows
  * Errors   MSCOPE_EINVAL b;  MSCOPE_EAGAIN no reference completed yet                                */
-MSCOPE_MUST_CHECK int mscope_table_acf(const mscope_table *t, unsigned b, mscope_acf *out);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_acf(const mscope_table *t, unsigned b, mscope_acf *out);
 
 /* One row's clock and activity, for tests and in-process users. */
 typedef struct mscope_table_row_info {
@@ -285,7 +289,7 @@ typedef struct mscope_table_row_info {
     double p, P;
     unsigned band;
 } mscope_table_row_info;
-MSCOPE_MUST_CHECK int mscope_table_row(const mscope_table *t, uint32_t row, mscope_table_row_info *out);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_row(const mscope_table *t, uint32_t row, mscope_table_row_info *out);
 
 /* mscope_table_snapshot_write / _read - the whole state, portable little-endian, with version and CRC-32
  *
@@ -297,8 +301,8 @@ MSCOPE_MUST_CHECK int mscope_table_row(const mscope_table *t, uint32_t row, msco
  * Cost     O(rows dim)                                                                              */
 typedef int (*mscope_sink)(void *ctx, const void *bytes, size_t len);
 typedef int (*mscope_source)(void *ctx, void *bytes, size_t len);
-MSCOPE_MUST_CHECK int mscope_table_snapshot_write(mscope_table *t, mscope_sink sink, void *ctx);
-MSCOPE_MUST_CHECK int mscope_table_snapshot_read(mscope_table *t, mscope_source source, void *ctx);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_snapshot_write(mscope_table *t, mscope_sink sink, void *ctx);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_snapshot_read(mscope_table *t, mscope_source source, void *ctx);
 
 #ifdef __cplusplus
 }

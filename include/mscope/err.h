@@ -9,10 +9,13 @@
 extern "C" {
 #endif
 
+/* MSCOPE_API marks what libmomentscope.so exports: every public declaration, and nothing else. */
 #if defined(__GNUC__)
 #define MSCOPE_MUST_CHECK __attribute__((warn_unused_result))
+#define MSCOPE_API __attribute__((visibility("default")))
 #else
 #define MSCOPE_MUST_CHECK
+#define MSCOPE_API
 #endif
 
 enum mscope_err {
@@ -36,7 +39,7 @@ enum mscope_err {
  *
  * Owns     nothing; the string is static
  * Threads  any                                                                      */
-const char *mscope_strerror(int err);
+MSCOPE_API const char *mscope_strerror(int err);
 
 #ifdef __cplusplus
 }

@@ -55,7 +55,7 @@ typedef struct mscope_header {
 } mscope_header;
 
 /* mscope_header_encode - write the 64 bytes, checksum included */
-void mscope_header_encode(const mscope_header *h, uint8_t out[MSCOPE_HEADER_LEN]);
+MSCOPE_API void mscope_header_encode(const mscope_header *h, uint8_t out[MSCOPE_HEADER_LEN]);
 
 /* A refusal in words: which field had which value, and what would have been taken. */
 typedef struct mscope_refusal {
@@ -66,16 +66,16 @@ typedef struct mscope_refusal {
 /* mscope_header_decode - check and read a header: length, magic, version, checksum, kind, every enum field
  *
  * Errors   MSCOPE_EPROTO, MSCOPE_EVERSION, MSCOPE_EINVAL, MSCOPE_ENONFINITE, with *why filled; *h untouched */
-MSCOPE_MUST_CHECK int mscope_header_decode(const uint8_t *bytes, size_t len, mscope_header *h,
-                                           mscope_refusal *why);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_header_decode(const uint8_t *bytes, size_t len, mscope_header *h,
+                                                      mscope_refusal *why);
 
-size_t mscope_value_size(unsigned value_type);          /* bytes of one value, 0 for none or unknown */
+MSCOPE_API size_t mscope_value_size(unsigned value_type);          /* bytes of one value, 0 for none or unknown */
 
 /* mscope_values_decode - n wire values of value_type to float32 (or float64 when to_f64)
  * Shape in: n values little-endian, any alignment.  Threads any.  Cost O(n); no check for NaN here */
-void mscope_values_decode(const uint8_t *in, unsigned value_type, size_t n, void *out, int to_f64);
+MSCOPE_API void mscope_values_decode(const uint8_t *in, unsigned value_type, size_t n, void *out, int to_f64);
 /* mscope_indices_decode - n wire indices to u32; returns n, or the position of the first one >= rows */
-size_t mscope_indices_decode(const uint8_t *in, unsigned index_type, size_t n, uint32_t rows, uint32_t *out);
+MSCOPE_API size_t mscope_indices_decode(const uint8_t *in, unsigned index_type, size_t n, uint32_t rows, uint32_t *out);
 
 /* HELLO, WELCOME and ERROR bodies are MessagePack maps. */
 typedef struct mscope_hello {
@@ -98,16 +98,19 @@ typedef struct mscope_welcome {
     int shm;                              /* gradients may come through shared memory; missing on the wire: 0 */
 } mscope_welcome;
 
-MSCOPE_MUST_CHECK int mscope_hello_encode(const mscope_hello *v, uint8_t *out, size_t cap);   /* bytes, or MSCOPE_ENOMEM */
-MSCOPE_MUST_CHECK int mscope_hello_decode(const uint8_t *in, size_t len, mscope_hello *v, mscope_refusal *why);
-MSCOPE_MUST_CHECK int mscope_welcome_encode(const mscope_welcome *v, uint8_t *out, size_t cap);
-MSCOPE_MUST_CHECK int mscope_welcome_decode(const uint8_t *in, size_t len, mscope_welcome *v, mscope_refusal *why);
-MSCOPE_MUST_CHECK int mscope_refusal_encode(const mscope_refusal *v, uint8_t *out, size_t cap);
-MSCOPE_MUST_CHECK int mscope_refusal_decode(const uint8_t *in, size_t len, mscope_refusal *v);
+/* Each _encode returns the bytes written, or MSCOPE_ENOMEM. */
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_hello_encode(const mscope_hello *v, uint8_t *out, size_t cap);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_hello_decode(const uint8_t *in, size_t len, mscope_hello *v,
+                                                     mscope_refusal *why);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_welcome_encode(const mscope_welcome *v, uint8_t *out, size_t cap);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_welcome_decode(const uint8_t *in, size_t len, mscope_welcome *v,
+                                                       mscope_refusal *why);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_refusal_encode(const mscope_refusal *v, uint8_t *out, size_t cap);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_refusal_decode(const uint8_t *in, size_t len, mscope_refusal *v);
 
 /* mscope_default_endpoint - the default ingest, telemetry or replay endpoint of this user
  * which: "ingest", "telemetry", "replay"; $MOMENTSCOPE_INGEST, _TELEMETRY, _REPLAY win. Returns 0 or EINVAL, ENOMEM */
-MSCOPE_MUST_CHECK int mscope_default_endpoint(const char *which, char *out, size_t cap);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_default_endpoint(const char *which, char *out, size_t cap);
 
 /* Telemetry records. A double that is not known is NaN here and null on the wire. */
 enum mscope_record_kind {
@@ -161,16 +164,16 @@ typedef struct mscope_record {
 } mscope_record;
 
 /* mscope_record_topic - the topic a record goes out under, NUL-terminated; returns its length */
-int mscope_record_topic(const mscope_record *r, char out[MSCOPE_TOPIC_MAX]);
+MSCOPE_API int mscope_record_topic(const mscope_record *r, char out[MSCOPE_TOPIC_MAX]);
 /* mscope_record_encode - a MessagePack map with every field of the kind, in metrics.def order; bytes or MSCOPE_ENOMEM */
-MSCOPE_MUST_CHECK int mscope_record_encode(const mscope_record *r, uint8_t *out, size_t cap);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_record_encode(const mscope_record *r, uint8_t *out, size_t cap);
 /* mscope_record_decode - kind from the topic; missing or mistyped fields are refused, unknown ones skipped */
-MSCOPE_MUST_CHECK int mscope_record_decode(const char *topic, const uint8_t *in, size_t len, mscope_record *r,
-                                           mscope_refusal *why);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_record_decode(const char *topic, const uint8_t *in, size_t len,
+                                                      mscope_record *r, mscope_refusal *why);
 
 /* One row of the metric table, for exporters and documentation. */
 typedef struct mscope_metric { const char *record, *name, *type, *unit, *kind, *help; } mscope_metric;
-extern const mscope_metric mscope_metrics[];         /* ends with name == NULL */
+MSCOPE_API extern const mscope_metric mscope_metrics[];         /* ends with name == NULL */
 
 #ifdef __cplusplus
 }

@@ -18,9 +18,9 @@ typedef struct mscope_workers mscope_workers;
  * Owns     the pool; end it with mscope_workers_stop, after the last table that uses it was given another or NULL
  * Errors   MSCOPE_EINVAL  threads out of range;  MSCOPE_ENOMEM  no memory or no thread; *out untouched
  * Threads  one call of run at a time: tables driven from different threads need a pool each             */
-MSCOPE_MUST_CHECK int mscope_workers_start(mscope_workers **out, unsigned threads);
-mscope_parallel mscope_workers_parallel(mscope_workers *w);      /* valid until stop */
-void mscope_workers_stop(mscope_workers *w);                     /* NULL is fine */
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_workers_start(mscope_workers **out, unsigned threads);
+MSCOPE_API mscope_parallel mscope_workers_parallel(mscope_workers *w);      /* valid until stop */
+MSCOPE_API void mscope_workers_stop(mscope_workers *w);                     /* NULL is fine */
 
 #ifdef __cplusplus
 }
