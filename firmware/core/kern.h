@@ -37,13 +37,13 @@ typedef struct mscope_sums {
 #define MSCOPE_FLOAT_LANES 16
 #define MSCOPE_SEGMENT 1024          /* coordinates; a multiple of both */
 
-typedef struct mscope_lanes {
+typedef struct mscope_lanes_double {
     double v[MSCOPE_LANES], r[MSCOPE_LANES], c[MSCOPE_LANES], gm[MSCOPE_LANES];
-} mscope_lanes;
+} mscope_lanes_double;
 
-typedef struct mscope_float_lanes {
+typedef struct mscope_lanes_float {
     float v[MSCOPE_FLOAT_LANES], r[MSCOPE_FLOAT_LANES], c[MSCOPE_FLOAT_LANES], gm[MSCOPE_FLOAT_LANES];
-} mscope_float_lanes;
+} mscope_lanes_float;
 
 /* One job: up to 64 rows of a table. Rows are looked up by index, so that a kernel may fetch the next ones while it
  * works, and do several narrow rows at once.
@@ -86,9 +86,9 @@ double mscope_lanes_fold(const double lane[MSCOPE_LANES]);
 
 /* Coordinates i .. d-1 of a row or segment, added into lanes. */
 void mscope_part_f32(float *theta, float *m, const float *ref, const float *g, size_t i, size_t d,
-                     const mscope_idle *idle, const mscope_kick *kick, mscope_lanes *sum);
+                     const mscope_idle *idle, const mscope_kick *kick, mscope_lanes_double *sum);
 void mscope_part_f32_float(float *theta, float *m, const float *ref, const float *g, size_t i, size_t d,
-                           const mscope_idle *idle, const mscope_kick *kick, mscope_float_lanes *sum);
+                           const mscope_idle *idle, const mscope_kick *kick, mscope_lanes_float *sum);
 void mscope_part_f32_none(float *theta, float *m, const float *ref, const float *g, size_t i, size_t d,
                           const mscope_idle *idle, const mscope_kick *kick);
 mscope_rows_fn mscope_rows_f32_ref, mscope_rows_f32_float_ref, mscope_rows_f32_none_ref;

@@ -10,6 +10,11 @@ double mscope_lanes_fold(const double lane[MSCOPE_LANES])
     return (four[0] + four[2]) + (four[1] + four[3]);
 }
 
+static inline double fold_double(const double lane[MSCOPE_LANES])
+{
+    return mscope_lanes_fold(lane);
+}
+
 static inline double fold_float(const float lane[MSCOPE_FLOAT_LANES])
 {
     float eight[8], four[4];
@@ -21,67 +26,45 @@ static inline double fold_float(const float lane[MSCOPE_FLOAT_LANES])
     return (double)((four[0] + four[2]) + (four[1] + four[3]));
 }
 
+/* -- one instance of kern_row.inc for each combination of types ------------------------------ */
+
+#define PASTE_(a, b) a##b
+#define PASTE(a, b) PASTE_(a, b)
+
+#define NAME f32
 #define THETA float
 #define M float
-#define G float
-#define WORK float
 #define SUM double
-#define LANES MSCOPE_LANES
-#define LANES_T mscope_lanes
-#define PART part_f32
-#define ROWS rows_f32
 #include "kern_row.inc"
-#undef SUM
-#undef LANES
-#undef LANES_T
-#undef PART
-#undef ROWS
 
+#define NAME f32_float
+#define THETA float
+#define M float
 #define SUM float
-#define FLOAT_SUMS
-#define LANES MSCOPE_FLOAT_LANES
-#define LANES_T mscope_float_lanes
-#define PART part_f32_float
-#define ROWS rows_f32_float
 #include "kern_row.inc"
-#undef SUM
-#undef FLOAT_SUMS
-#undef LANES
-#undef LANES_T
-#undef M
-#undef WORK
-#undef PART
-#undef ROWS
 
+#define NAME mixed
+#define THETA float
 #define M double
-#define WORK double
 #define SUM double
-#define LANES MSCOPE_LANES
-#define LANES_T mscope_lanes
-#define PART part_mixed
-#define ROWS rows_mixed
 #include "kern_row.inc"
-#undef THETA
-#undef G
-#undef PART
-#undef ROWS
 
+#define NAME f64
 #define THETA double
-#define G double
-#define PART part_f64
-#define ROWS rows_f64
+#define M double
+#define SUM double
 #include "kern_row.inc"
 
 /* -- what the twins borrow --------------------------------------------------------------- */
 
 void mscope_part_f32(float *theta, float *m, const float *ref, const float *g, size_t i, size_t d,
-                     const mscope_idle *idle, const mscope_kick *kick, mscope_lanes *sum)
+                     const mscope_idle *idle, const mscope_kick *kick, mscope_lanes_double *sum)
 {
     part_f32(theta, m, ref, g, i, d, idle, kick, sum);
 }
 
 void mscope_part_f32_float(float *theta, float *m, const float *ref, const float *g, size_t i, size_t d,
-                           const mscope_idle *idle, const mscope_kick *kick, mscope_float_lanes *sum)
+                           const mscope_idle *idle, const mscope_kick *kick, mscope_lanes_float *sum)
 {
     part_f32_float(theta, m, ref, g, i, d, idle, kick, sum);
 }

@@ -204,7 +204,7 @@ MSCOPE_INLINE void block(float *theta, float *m, const float *ref, const float *
 static void tail_d(float *theta, float *m, const float *ref, const float *g, size_t i, size_t n, const mscope_idle *idle,
                    const mscope_kick *kick, sums_d *d)
 {
-    mscope_lanes lanes;
+    mscope_lanes_double lanes;
 
     memcpy(&lanes, d, sizeof lanes);
     mscope_part_f32(theta, m, ref, g, i, n, idle, kick, &lanes);
@@ -214,7 +214,7 @@ static void tail_d(float *theta, float *m, const float *ref, const float *g, siz
 static void tail_f(float *theta, float *m, const float *ref, const float *g, size_t i, size_t n, const mscope_idle *idle,
                    const mscope_kick *kick, sums_f *f)
 {
-    mscope_float_lanes lanes;
+    mscope_lanes_float lanes;
 
     memcpy(&lanes, f, sizeof lanes);
     mscope_part_f32_float(theta, m, ref, g, i, n, idle, kick, &lanes);
