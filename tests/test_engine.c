@@ -22,6 +22,7 @@
 #include "daemon/log.h"
 #include "daemon/messages.h"
 #include "daemon/publish.h"
+#include "daemon/records.h"
 #include "daemon/restore.h"
 #include "daemon/saver.h"
 #include "daemon/shadow.h"
@@ -82,7 +83,7 @@ static mscope_topic topics[1024];
 static uint8_t replay_mem[1 << 20];
 static mscope_publisher publisher;
 static mscope_answer answer;
-static uint64_t seed = 88172645463325252u, next_seq;
+static uint64_t seed = 88172645463325252u, next_seq, session, now_ns;
 
 static uint64_t rnd(void)
 {
@@ -105,6 +106,8 @@ static int set_up(void **state)
     publisher = (mscope_publisher){ .ring = &ring, .outside = &outside, .topics = { topics, LEN(topics), 0, 0, 0, 0 } };
     mscope_replay_init(&publisher.replay, replay_mem, sizeof replay_mem, NULL);
     next_seq = 1;
+    session = 9;
+    now_ns = 0;
     return 0;
 }
 
@@ -123,7 +126,7 @@ static const mscope_reply *say(const mscope_header *h, const mscope_part *f, siz
     mscope_header_encode(h, header);
     for (size_t i = 0; i < n; i++)
         parts[i + 1] = f[i];
-    mscope_engine_message(&engine, parts, n + 1, 0, &answer);
+    mscope_engine_message(&engine, parts, n + 1, now_ns, &answer);
     assert_true(answer.n >= 1);
     return &answer.at[0];
 }
@@ -132,7 +135,7 @@ static void hello_rows(uint32_t handle, int table_state, int form, uint32_t tabl
 {
     mscope_hello v = { .client = "test", .reference = "zero", .rows = table_rows, .dim = 5, .capacity = 16, .acf_rows = 4,
                        .state = table_state, .form = form, .fresh = 1, .nll = 1 };
-    mscope_header h = { .kind = MSCOPE_HELLO, .session = 9, .seq = next_seq, .table = handle };
+    mscope_header h = { .kind = MSCOPE_HELLO, .session = session, .seq = next_seq, .table = handle };
     uint8_t body[MSCOPE_HELLO_MAX];
     mscope_part f = { body, 0 };
     int n;
@@ -221,12 +224,18 @@ static unsigned take_records(void)
     for (; (r = mscope_ring_peek(&ring)) != NULL; n++) {
         int len = mscope_record_encode(r, body, sizeof body);
         mscope_topic *t;
+        if ((int)r->kind == MSCOPE_REC_DROPPED) {
+            mscope_topics_drop(&publisher.topics, r->u.table.table);
+            mscope_ring_release(&ring);
+            continue;
+        }
         assert_true(len > 0);
         if (r->kind == MSCOPE_REC_BAND || r->kind == MSCOPE_REC_ACF || r->kind == MSCOPE_REC_ALERT)
             fold(body, (size_t)len);         /* the others name the kernel, which may differ */
         (void)mscope_record_topic(r, name);
         t = mscope_topic_make(&publisher.topics, name);
         assert_non_null(t);
+        t->gone = 0;
         mscope_replay_store(&publisher.replay, (uint32_t)(t - topics), t->next++, body, (size_t)len);
         mscope_ring_release(&ring);
     }
@@ -622,6 +631,52 @@ static void test_topics_are_found_where_they_were(void **state)
     printf("# note %llu times a name came back, %llu refused\n", (unsigned long long)back, (unsigned long long)refused);
 }
 
+static const mscope_topic *topic_of(uint32_t table)
+{
+    char name[MSCOPE_TOPIC_MAX];
+
+    (void)snprintf(name, sizeof name, "table/t%u", table);
+    return mscope_topic_find(&publisher.topics, name);
+}
+
+/* The publisher learns of every dropped table, also when the ring was full while tables came and went in one place. */
+static void test_a_full_ring_loses_no_dropped_table(void **state)
+{
+    mscope_record *r;
+    (void)state;
+
+    for (uint32_t t = 0; t < TABLES; t++)
+        hello(t, 0, 0);
+    mscope_engine_publish(&engine, 0, MSCOPE_PUBLISH_ALL);
+    (void)take_records();
+    while ((r = mscope_ring_reserve(&ring)) != NULL) {
+        memset(r, 0, sizeof *r);
+        r->kind = MSCOPE_REC_ALERT;
+        mscope_ring_commit(&ring);
+    }
+    for (session = 10; session < 13; session++) {
+        now_ns += 2000000000;                    /* the session before is silent by now */
+        for (uint32_t t = 0; t < TABLES; t++)
+            hello((uint32_t)session * 10 + t, 0, 0);
+    }
+    for (uint32_t t = 0; t < TABLES; t++)
+        assert_int_equal(topic_of(t)->gone, 0);
+    (void)take_records();                        /* alerts, no word of tables: the ring was full */
+    mscope_engine_publish(&engine, now_ns, MSCOPE_PUBLISH_ALL);
+    (void)take_records();
+    for (uint32_t t = 0; t < TABLES; t++) {
+        assert_int_not_equal(topic_of(t)->gone, 0);
+        assert_null(topic_of(100 + t));
+        assert_null(topic_of(110 + t));
+        assert_int_equal(topic_of(120 + t)->gone, 0);
+    }
+    assert_int_equal(publisher.topics.tables_gone, TABLES);
+    now_ns += 2000000000;
+    hello(200, 0, 0);                            /* with room in the ring it goes ahead of the newcomer's first record */
+    (void)take_records();
+    assert_int_equal(publisher.topics.tables_gone, TABLES + 1);
+}
+
 /* Told to stop while it wakes for something else: the word must not go with the wake-up that it reads. */
 static void test_a_saver_told_to_stop_stops(void **state)
 {
@@ -651,6 +706,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_damaged_messages_are_answered, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_state_image_round_trips, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_large_table_is_resummed_in_slices, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_full_ring_loses_no_dropped_table, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_topics_are_found_where_they_were, set_up, tear_down),
         cmocka_unit_test(test_full_ring_drops_the_new_record_and_counts),
         cmocka_unit_test(test_ring_between_two_threads),

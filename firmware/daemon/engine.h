@@ -80,6 +80,7 @@ typedef struct mscope_shadow {       /* the daemon's copy of one trainer's table
     int shm;                        /* how the last of them came: 0 none, 1 ZeroMQ, 2 shared memory */
     uint64_t lost, refused, syncs;
     /* publication */
+    char before[MSCOPE_NAME_MAX + 1];   /* the table dropped from this place that the publisher does not know of yet, or "" */
     uint64_t published;              /* step of the last regular record                          */
     int changed;                     /* exact or attached moved since                            */
     int overflowed;                  /* V was not finite when last published                     */
@@ -125,6 +126,7 @@ typedef struct mscope_engine {
     mscope_counters count;
     mscope_meter meter;
     mscope_timing timing;
+    uint32_t untold;                 /* tables whose `before` is set                             */
     int publishing;                  /* a publication is under way: some records are still due   */
     uint64_t deadline_ns;            /* its deadline, 0: none                                    */
     int64_t resum_ns;                /* time that slices of resums may still take; <= 0: wait for the next publication */

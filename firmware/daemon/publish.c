@@ -8,6 +8,7 @@
 #include <zmq.h>
 
 #include "log.h"
+#include "records.h"
 
 /* -- records ---------------------------------------------------------------------------------- */
 
@@ -54,9 +55,10 @@ static void drain_ring(mscope_publisher *p)
     const mscope_record *r;
 
     while ((r = mscope_ring_peek(p->ring)) != NULL) {
-        publish(p, r);
-        if (r->kind == MSCOPE_REC_ALERT && strcmp(r->u.alert.code, "dropped") == 0 && r->u.alert.table[0] != '\0')
-            mscope_topics_drop(&p->topics, r->u.alert.table);
+        if ((int)r->kind == MSCOPE_REC_DROPPED)
+            mscope_topics_drop(&p->topics, r->u.table.table);
+        else
+            publish(p, r);
         mscope_ring_release(p->ring);
     }
 }

@@ -64,9 +64,34 @@ static void set_source(const mscope_shadow *s, char out[192])
         set_text(out, s->hello.reference);
 }
 
+void mscope_shadow_dropped(mscope_engine *e, const mscope_shadow *s, mscope_shadow *fresh)
+{
+    e->untold += s->before[0] == '\0';
+    memcpy(fresh->before, s->before[0] != '\0' ? s->before : s->hello.table, sizeof fresh->before);
+}
+
+/* Control records first; 0 when the ring is full before the last of them. */
+static int tell_dropped(mscope_engine *e)
+{
+    for (uint32_t i = 0; i < e->cfg.max_tables && e->untold > 0; i++) {
+        mscope_shadow *s = &e->shadows[i];
+        mscope_record *r;
+        if (s->before[0] == '\0')
+            continue;
+        if ((r = mscope_ring_reserve(e->ring)) == NULL)
+            return 0;
+        r->kind = (enum mscope_record_kind)MSCOPE_REC_DROPPED;
+        memcpy(r->u.table.table, s->before, sizeof s->before);
+        mscope_ring_commit(e->ring);
+        s->before[0] = '\0';
+        e->untold--;
+    }
+    return 1;
+}
+
 static mscope_record *reserve(mscope_engine *e, enum mscope_record_kind kind)
 {
-    mscope_record *r = mscope_ring_reserve(e->ring);
+    mscope_record *r = tell_dropped(e) ? mscope_ring_reserve(e->ring) : NULL;
 
     if (r == NULL)
         return NULL;

@@ -95,10 +95,13 @@ static int make(mscope_engine *e, mscope_shadow *at, const mscope_hello *hello, 
         fresh.lost = at->lost;               /* counters of a name live as long as the daemon */
         fresh.refused = at->refused;
         fresh.syncs = at->syncs;
+        memcpy(fresh.before, at->before, sizeof fresh.before);
         mscope_log(MSCOPE_LOG_WARN, "engine", "table %s starts over: another shape, or a trainer that began again",
                    hello->table);
-    } else if (at->used)
+    } else if (at->used) {
         make_room(e, at, hello->table, now_ns);
+        mscope_shadow_dropped(e, at, &fresh);
+    }
     mscope_shadow_close(e, at);
     *at = fresh;
     return 0;
