@@ -101,7 +101,7 @@ static int set_up(void **state)
     (void)mscope_log_open("/dev/null", MSCOPE_LOG_ERROR);
     memset(shadows, 0, sizeof shadows);
     memset(topics, 0, sizeof topics);
-    assert_int_equal(mscope_ring_init(&ring, slots, SLOTS), 0);
+    assert_int_equal(mscope_ring_init(&ring, slots, sizeof slots[0], SLOTS), 0);
     mscope_engine_init(&engine, &cfg, shadows, &ring, &outside, 1, 0);
     publisher = (mscope_publisher){ .ring = &ring, .outside = &outside, .topics = { topics, LEN(topics), 0, 0, 0, 0 } };
     mscope_replay_init(&publisher.replay, replay_mem, sizeof replay_mem, NULL);
@@ -527,8 +527,8 @@ static void test_full_ring_drops_the_new_record_and_counts(void **state)
     mscope_ring r;
     (void)state;
 
-    assert_int_equal(mscope_ring_init(&r, four, 3), MSCOPE_EINVAL);
-    assert_int_equal(mscope_ring_init(&r, four, 4), 0);
+    assert_int_equal(mscope_ring_init(&r, four, sizeof four[0], 3), MSCOPE_EINVAL);
+    assert_int_equal(mscope_ring_init(&r, four, sizeof four[0], 4), 0);
     for (unsigned i = 0; i < 7; i++) {
         mscope_record *s = mscope_ring_reserve(&r);
         assert_true((s != NULL) == (i < 4));
@@ -540,7 +540,7 @@ static void test_full_ring_drops_the_new_record_and_counts(void **state)
     }
     assert_int_equal(atomic_load(&r.dropped), 3);
     for (unsigned i = 0; i < 4; i++) {
-        assert_int_equal(mscope_ring_peek(&r)->u.alert.step, i);
+        assert_int_equal(((const mscope_record *)mscope_ring_peek(&r))->u.alert.step, i);
         mscope_ring_release(&r);
     }
     assert_null(mscope_ring_peek(&r));
@@ -570,7 +570,7 @@ static void test_ring_between_two_threads(void **state)
     int done = 0;
     (void)state;
 
-    assert_int_equal(mscope_ring_init(&r, many, 64), 0);
+    assert_int_equal(mscope_ring_init(&r, many, sizeof many[0], 64), 0);
     assert_int_equal(pthread_create(&thread, NULL, produce, &r), 0);
     while (!done) {
         const mscope_record *rec;

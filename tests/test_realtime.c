@@ -173,7 +173,8 @@ static void start_daemon(void)
     (void)snprintf(d.options.replay, sizeof d.options.replay, "ipc://%s/r", d.dir);
     (void)mscope_log_open("/dev/null", MSCOPE_LOG_DEBUG);
     assert_int_equal(mscope_sockets_open(&d.sockets, &d.options), 0);
-    assert_int_equal(mscope_ring_init(&d.ring, d.slots, LEN(d.slots)), 0);
+    assert_int_equal(mscope_ring_init(&d.ring, d.slots, sizeof d.slots[0], LEN(d.slots)), 0);
+    assert_int_equal(mscope_log_queue_init(&d.log), 0);
     mscope_engine_init(&d.engine, &cfg, d.shadows, &d.ring, &d.outside, 1, mscope_clock_ns());
     d.publisher.ring = &d.ring;
     d.publisher.outside = &d.outside;

@@ -3,15 +3,12 @@
 
 #include <errno.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include <fcntl.h>
 #include <unistd.h>
-
-#include "mscope/err.h"
 
 static _Atomic int log_fd = STDERR_FILENO;
 static _Atomic int log_level = MSCOPE_LOG_INFO;
@@ -69,19 +66,14 @@ static void wake_writer(const mscope_log_queue *q)
     }
 }
 
-static mscope_log_entry *reserve(mscope_log_queue *q)
+int mscope_log_queue_init(mscope_log_queue *q)
 {
-    size_t head = atomic_load_explicit(&q->head, memory_order_relaxed);
-
-    if (head - atomic_load_explicit(&q->tail, memory_order_acquire) < MSCOPE_LOG_SLOTS)
-        return &q->at[head % MSCOPE_LOG_SLOTS];
-    atomic_fetch_add_explicit(&q->lost, 1, memory_order_relaxed);
-    return NULL;
+    return mscope_ring_init(&q->ring, q->at, sizeof q->at[0], MSCOPE_LOG_SLOTS);
 }
 
 static void commit(mscope_log_queue *q)
 {
-    atomic_store_explicit(&q->head, atomic_load_explicit(&q->head, memory_order_relaxed) + 1, memory_order_release);
+    mscope_ring_commit(&q->ring);
     wake_writer(q);
 }
 
@@ -92,7 +84,7 @@ void mscope_log(enum mscope_level level, const char *area, const char *format, .
 
     if ((int)level > atomic_load(&log_level))
         return;
-    if (handed != NULL && (e = reserve(handed)) == NULL)
+    if (handed != NULL && (e = mscope_ring_reserve(&handed->ring)) == NULL)
         return;
     if (e != &direct)
         *e = (mscope_log_entry){ .level = (int)level, .area = area };
@@ -114,7 +106,7 @@ void mscope_log_reopen(const char *path)
         (void)mscope_log_open(path, (enum mscope_level)atomic_load(&log_level));
         return;
     }
-    e = reserve(handed);
+    e = mscope_ring_reserve(&handed->ring);
     if (e == NULL)
         return;
     *e = (mscope_log_entry){ .level = -1, .area = path };
@@ -128,17 +120,14 @@ void mscope_log_hand_over(mscope_log_queue *q)
 
 void mscope_log_drain(mscope_log_queue *q)
 {
-    size_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
-    uint64_t lost = atomic_exchange_explicit(&q->lost, 0, memory_order_relaxed);
+    uint64_t lost = atomic_exchange_explicit(&q->ring.dropped, 0, memory_order_relaxed);
+    const mscope_log_entry *e;
 
-    for (; tail != atomic_load_explicit(&q->head, memory_order_acquire); tail++) {
-        const mscope_log_entry *e = &q->at[tail % MSCOPE_LOG_SLOTS];
+    for (; (e = mscope_ring_peek(&q->ring)) != NULL; mscope_ring_release(&q->ring))
         if (e->level < 0)
             (void)mscope_log_open(e->area, (enum mscope_level)atomic_load(&log_level));
         else
             write_line((enum mscope_level)e->level, e->area, e->at, e->text);
-        atomic_store_explicit(&q->tail, tail + 1, memory_order_release);
-    }
     if (lost > 0)
         mscope_log(MSCOPE_LOG_WARN, "log", "%llu lines were lost: the log could not be written fast enough",
                    (unsigned long long)lost);

@@ -5,10 +5,9 @@
 #ifndef MSCOPE_DAEMON_LOG_H
 #define MSCOPE_DAEMON_LOG_H
 
-#include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <time.h>
+
+#include "ring.h"
 
 enum mscope_level { MSCOPE_LOG_ERROR, MSCOPE_LOG_WARN, MSCOPE_LOG_INFO, MSCOPE_LOG_DEBUG };
 
@@ -31,12 +30,14 @@ typedef struct mscope_log_entry {
     char text[960];
 } mscope_log_entry;
 
-typedef struct mscope_log_queue {        /* one producer, one consumer; zeroed at start          */
+typedef struct mscope_log_queue {
     int wake_fd;                         /* eventfd of the consumer, non-blocking                */
-    _Atomic size_t head, tail;
-    _Atomic uint64_t lost;
+    mscope_ring ring;                    /* of mscope_log_entry; `dropped`: lines lost and not reported yet */
     mscope_log_entry at[MSCOPE_LOG_SLOTS];
 } mscope_log_queue;
+
+/* mscope_log_queue_init - before the first line; wake_fd is set by the caller                   */
+MSCOPE_MUST_CHECK int mscope_log_queue_init(mscope_log_queue *q);
 
 /* mscope_log_hand_over - from now on this thread's lines go into q; NULL: written by itself again */
 void mscope_log_hand_over(mscope_log_queue *q);

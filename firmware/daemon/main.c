@@ -126,7 +126,7 @@ static int set_up(daemon_memory *d, const mscope_options *o)
     topics->slots = power_above(2 * (tables * (2 * MSCOPE_BANDS + 1) + 2));
     topics->at = map(topics->slots * sizeof *topics->at, o->realtime);
     if (shadows == NULL || slots == NULL || replay == NULL || topics->at == NULL ||
-        mscope_ring_init(&d->ring, slots, records) != 0)
+        mscope_log_queue_init(&d->log) != 0 || mscope_ring_init(&d->ring, slots, sizeof *slots, records) != 0)
         return MSCOPE_ENOMEM;
     if (o->threads > 1) {                    /* signals are blocked by now, in them as well */
         if (mscope_workers_start(&d->workers, (unsigned)o->threads) != 0)

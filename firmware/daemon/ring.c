@@ -3,11 +3,12 @@
  * The producer's release store of head publishes the slot; the consumer's release store of tail gives it back. */
 #include "ring.h"
 
-int mscope_ring_init(mscope_ring *r, mscope_record *slots, size_t n)
+int mscope_ring_init(mscope_ring *r, void *slots, size_t size, size_t n)
 {
     if (slots == NULL || n == 0 || (n & (n - 1)) != 0)
         return MSCOPE_EINVAL;
     r->slots = slots;
+    r->size = size;
     r->mask = n - 1;
     atomic_init(&r->head, 0);
     atomic_init(&r->tail, 0);
@@ -15,7 +16,7 @@ int mscope_ring_init(mscope_ring *r, mscope_record *slots, size_t n)
     return 0;
 }
 
-mscope_record *mscope_ring_reserve(mscope_ring *r)
+void *mscope_ring_reserve(mscope_ring *r)
 {
     size_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
 
@@ -23,7 +24,7 @@ mscope_record *mscope_ring_reserve(mscope_ring *r)
         atomic_fetch_add_explicit(&r->dropped, 1, memory_order_relaxed);
         return NULL;
     }
-    return &r->slots[head & r->mask];
+    return r->slots + (head & r->mask) * r->size;
 }
 
 void mscope_ring_commit(mscope_ring *r)
@@ -33,13 +34,13 @@ void mscope_ring_commit(mscope_ring *r)
     atomic_store_explicit(&r->head, head + 1, memory_order_release);
 }
 
-const mscope_record *mscope_ring_peek(mscope_ring *r)
+const void *mscope_ring_peek(mscope_ring *r)
 {
     size_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
 
     if (tail == atomic_load_explicit(&r->head, memory_order_acquire))
         return NULL;
-    return &r->slots[tail & r->mask];
+    return r->slots + (tail & r->mask) * r->size;
 }
 
 void mscope_ring_release(mscope_ring *r)

@@ -168,7 +168,7 @@ static void sink_receiver(shared *s)
     (void)snprintf(o.telemetry, sizeof o.telemetry, "ipc://%s/t", s->at.dir);
     (void)snprintf(o.replay, sizeof o.replay, "ipc://%s/r", s->at.dir);
     (void)mscope_log_open("/dev/null", MSCOPE_LOG_ERROR);
-    NEED(mscope_sockets_open(&sockets, &o) == 0 && mscope_ring_init(&ring, slots, 64) == 0);
+    NEED(mscope_sockets_open(&sockets, &o) == 0 && mscope_ring_init(&ring, slots, sizeof slots[0], 64) == 0);
     mscope_engine_init(&e, &cfg, shadows, &ring, &outside, 1, wall_ns());
     NEED(mscope_shm_server_init(&shm, &e, sockets.shm) == 0);
     atomic_store(&s->ready, 1);

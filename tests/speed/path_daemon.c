@@ -57,7 +57,7 @@ void path_daemon_start(path_daemon *out, double interval, uint64_t interval_step
     (void)snprintf(d.options.replay, sizeof d.options.replay, "ipc://%s/r", out->dir);
     (void)mscope_log_open("/dev/null", MSCOPE_LOG_ERROR);
     NEED(mscope_sockets_open(&d.sockets, &d.options) == 0);
-    NEED(mscope_ring_init(&d.ring, d.slots, sizeof d.slots / sizeof *d.slots) == 0);
+    NEED(mscope_ring_init(&d.ring, d.slots, sizeof d.slots[0], sizeof d.slots / sizeof *d.slots) == 0);
     mscope_engine_init(&d.engine, &cfg, d.shadows, &d.ring, &d.outside, 1, mscope_clock_ns());
     d.publisher.ring = &d.ring;
     d.publisher.outside = &d.outside;

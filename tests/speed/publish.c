@@ -209,7 +209,7 @@ int main(int argc, char **argv)
         return 2;
     }
     (void)mscope_log_open("/dev/null", MSCOPE_LOG_ERROR);
-    if (mscope_ring_init(&ring, slots, SLOTS) != 0)
+    if (mscope_ring_init(&ring, slots, sizeof slots[0], SLOTS) != 0)
         return 1;
     mscope_engine_init(&engine, &cfg, shadows, &ring, &outside, 1, 0);
     for (uint32_t t = 0; t < TABLES; t++)
