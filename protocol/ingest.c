@@ -9,33 +9,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bytes.h"
+
 enum { AT_VERSION = 4, AT_KIND = 5, AT_FLAGS = 6, AT_SESSION = 8, AT_SEQ = 16, AT_STEP = 24, AT_A = 32, AT_B = 40,
        AT_TABLE = 48, AT_COUNT = 52, AT_EXTRA = 56, AT_INDEX = 60, AT_VALUE = 61, AT_CRC = 62 };
 
 static const uint8_t magic[4] = { 'M', 'S', 'C', 'P' };
-
-static void put(uint8_t *p, uint64_t v, int bytes)
-{
-    for (int i = 0; i < bytes; i++)
-        p[i] = (uint8_t)(v >> (8 * i));
-}
-
-/* Spelled out, because compilers turn this shape, and not a loop, into one load on little-endian machines. */
-static uint32_t get16(const uint8_t *p)
-{
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8;
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-static uint64_t get64(const uint8_t *p)
-{
-    return (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24 | (uint64_t)p[4] << 32 |
-           (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 | (uint64_t)p[7] << 56;
-}
 
 static uint64_t bits_of(double x)
 {
@@ -82,18 +61,18 @@ void mscope_header_encode(const mscope_header *h, uint8_t out[MSCOPE_HEADER_LEN]
     memcpy(out, magic, sizeof magic);
     out[AT_VERSION] = MSCOPE_WIRE_VERSION;
     out[AT_KIND] = h->kind;
-    put(out + AT_FLAGS, h->flags, 2);
-    put(out + AT_SESSION, h->session, 8);
-    put(out + AT_SEQ, h->seq, 8);
-    put(out + AT_STEP, h->step, 8);
-    put(out + AT_A, bits_of(h->a), 8);
-    put(out + AT_B, bits_of(h->b), 8);
-    put(out + AT_TABLE, h->table, 4);
-    put(out + AT_COUNT, h->count, 4);
-    put(out + AT_EXTRA, h->extra, 4);
+    mscope_put_le(out + AT_FLAGS, h->flags, 2);
+    mscope_put_le(out + AT_SESSION, h->session, 8);
+    mscope_put_le(out + AT_SEQ, h->seq, 8);
+    mscope_put_le(out + AT_STEP, h->step, 8);
+    mscope_put_le(out + AT_A, bits_of(h->a), 8);
+    mscope_put_le(out + AT_B, bits_of(h->b), 8);
+    mscope_put_le(out + AT_TABLE, h->table, 4);
+    mscope_put_le(out + AT_COUNT, h->count, 4);
+    mscope_put_le(out + AT_EXTRA, h->extra, 4);
     out[AT_INDEX] = h->index_type;
     out[AT_VALUE] = h->value_type;
-    put(out + AT_CRC, crc16(out, AT_CRC), 2);
+    mscope_put_le(out + AT_CRC, crc16(out, AT_CRC), 2);
 }
 
 static int refuse_u64(mscope_refusal *why, const char *field, uint64_t v, const char *range, const char *text)
@@ -213,26 +192,26 @@ int mscope_header_read(const uint8_t *bytes, size_t len, mscope_header *h, mscop
     if (memcmp(bytes, magic, sizeof magic) != 0)
         return mscope_refusal_set(why, MSCOPE_EPROTO, "magic", "MSCP", "not a momentscope message",
                                   "%02x%02x%02x%02x", bytes[0], bytes[1], bytes[2], bytes[3]);
-    if (crc16(bytes, AT_CRC) != get16(bytes + AT_CRC)) {
+    if (crc16(bytes, AT_CRC) != mscope_get16(bytes + AT_CRC)) {
         char range[16];
         (void)snprintf(range, sizeof range, "0x%04x", crc16(bytes, AT_CRC));
         return mscope_refusal_set(why, MSCOPE_EPROTO, "crc", range, "the header was damaged", "0x%04x",
-                                  get16(bytes + AT_CRC));
+                                  mscope_get16(bytes + AT_CRC));
     }
     if (bytes[AT_VERSION] != MSCOPE_WIRE_VERSION)
         return mscope_refusal_set(why, MSCOPE_EVERSION, "version", "1", "another version of the wire", "%u",
                                   bytes[AT_VERSION]);
     *h = (mscope_header){
         .kind = bytes[AT_KIND],
-        .flags = (uint16_t)get16(bytes + AT_FLAGS),
-        .session = get64(bytes + AT_SESSION),
-        .seq = get64(bytes + AT_SEQ),
-        .step = get64(bytes + AT_STEP),
-        .a = double_of(get64(bytes + AT_A)),
-        .b = double_of(get64(bytes + AT_B)),
-        .table = (uint32_t)get32(bytes + AT_TABLE),
-        .count = (uint32_t)get32(bytes + AT_COUNT),
-        .extra = (uint32_t)get32(bytes + AT_EXTRA),
+        .flags = (uint16_t)mscope_get16(bytes + AT_FLAGS),
+        .session = mscope_get64(bytes + AT_SESSION),
+        .seq = mscope_get64(bytes + AT_SEQ),
+        .step = mscope_get64(bytes + AT_STEP),
+        .a = double_of(mscope_get64(bytes + AT_A)),
+        .b = double_of(mscope_get64(bytes + AT_B)),
+        .table = (uint32_t)mscope_get32(bytes + AT_TABLE),
+        .count = (uint32_t)mscope_get32(bytes + AT_COUNT),
+        .extra = (uint32_t)mscope_get32(bytes + AT_EXTRA),
         .index_type = bytes[AT_INDEX],
         .value_type = bytes[AT_VALUE],
     };
@@ -279,19 +258,19 @@ static void to_f32(const uint8_t *in, unsigned type, size_t n, float *out)
     switch (type) {
     case MSCOPE_F32:
         for (size_t i = 0; i < n; i++)
-            out[i] = float_of(get32(in + 4 * i));
+            out[i] = float_of(mscope_get32(in + 4 * i));
         return;
     case MSCOPE_F16:
         for (size_t i = 0; i < n; i++)
-            out[i] = half_to_float(get16(in + 2 * i));
+            out[i] = half_to_float(mscope_get16(in + 2 * i));
         return;
     case MSCOPE_BF16:
         for (size_t i = 0; i < n; i++)
-            out[i] = float_of(get16(in + 2 * i) << 16);
+            out[i] = float_of(mscope_get16(in + 2 * i) << 16);
         return;
     default:
         for (size_t i = 0; i < n; i++)
-            out[i] = (float)double_of(get64(in + 8 * i));
+            out[i] = (float)double_of(mscope_get64(in + 8 * i));
     }
 }
 
@@ -300,7 +279,7 @@ static void to_f64(const uint8_t *in, unsigned type, size_t n, double *out)
     for (size_t i = 0; i < n; i++) {
         float x;
         if (type == MSCOPE_F64) {
-            out[i] = double_of(get64(in + 8 * i));
+            out[i] = double_of(mscope_get64(in + 8 * i));
             continue;
         }
         to_f32(in + mscope_value_size(type) * i, type, 1, &x);
@@ -319,7 +298,7 @@ void mscope_values_decode(const uint8_t *in, unsigned value_type, size_t n, void
 size_t mscope_indices_decode(const uint8_t *in, unsigned index_type, size_t n, uint32_t rows, uint32_t *out)
 {
     for (size_t i = 0; i < n; i++) {
-        uint64_t v = index_type == MSCOPE_U64 ? get64(in + 8 * i) : get32(in + 4 * i);
+        uint64_t v = index_type == MSCOPE_U64 ? mscope_get64(in + 8 * i) : mscope_get32(in + 4 * i);
         if (v >= rows)
             return i;
         out[i] = (uint32_t)v;

@@ -4,24 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bytes.h"
 #include "fields.h"
 
 static const uint8_t magic[4] = { 'M', 'S', 'C', 'L' };
-
-static void put64(uint8_t *p, uint64_t v)
-{
-    for (int i = 0; i < 8; i++)
-        p[i] = (uint8_t)(v >> (8 * i));
-}
-
-static uint64_t get64(const uint8_t *p)
-{
-    uint64_t v = 0;
-
-    for (int i = 0; i < 8; i++)
-        v |= (uint64_t)p[i] << (8 * i);
-    return v;
-}
 
 static void put_start(uint8_t *p)
 {
@@ -48,10 +34,10 @@ static int check_start(const uint8_t *p, mscope_refusal *why)
 void mscope_shm_offer_encode(const mscope_shm_offer *o, uint8_t out[MSCOPE_SHM_OFFER_LEN])
 {
     put_start(out);
-    put64(out + 8, o->session);
-    put64(out + 16, o->epoch);
-    put64(out + 24, o->shm);
-    put64(out + 32, o->bytes);
+    mscope_put_le(out + 8, o->session, 8);
+    mscope_put_le(out + 16, o->epoch, 8);
+    mscope_put_le(out + 24, o->shm, 8);
+    mscope_put_le(out + 32, o->bytes, 8);
 }
 
 int mscope_shm_offer_decode(const uint8_t *in, size_t len, mscope_shm_offer *o, mscope_refusal *why)
@@ -63,7 +49,7 @@ int mscope_shm_offer_decode(const uint8_t *in, size_t len, mscope_shm_offer *o, 
         return mscope_refusal_set(why, MSCOPE_EPROTO, "offer", "40 bytes", "not the shm's handshake", "%zu bytes", len);
     if ((err = check_start(in, why)) != 0)
         return err;
-    v = (mscope_shm_offer){ get64(in + 8), get64(in + 16), get64(in + 24), get64(in + 32) };
+    v = (mscope_shm_offer){ mscope_get64(in + 8), mscope_get64(in + 16), mscope_get64(in + 24), mscope_get64(in + 32) };
     if (v.shm == 0)
         return mscope_refusal_set(why, MSCOPE_EINVAL, "shm", "1..2^64-1", "a shm has a number", "%d", 0);
     if (v.bytes < MSCOPE_SHM_MIN || v.bytes > MSCOPE_SHM_MAX || v.bytes % MSCOPE_SHM_ALIGN != 0)
@@ -78,7 +64,7 @@ size_t mscope_shm_answer_encode(const mscope_refusal *why, uint8_t out[MSCOPE_HE
     int len = 0;
 
     put_start(out);
-    put64(out + 8, (uint64_t)(int64_t)why->code);
+    mscope_put_le(out + 8, (uint64_t)(int64_t)why->code, 8);
     if (why->code != 0)
         len = mscope_refusal_encode(why, out + MSCOPE_SHM_ANSWER_LEN, MSCOPE_HELLO_MAX - MSCOPE_SHM_ANSWER_LEN);
     return MSCOPE_SHM_ANSWER_LEN + (len > 0 ? (size_t)len : 0);
@@ -94,7 +80,7 @@ int mscope_shm_answer_decode(const uint8_t *in, size_t len, mscope_refusal *why)
                                   "%zu bytes", len);
     if ((err = check_start(in, why)) != 0)
         return err;
-    code = (int64_t)get64(in + 8);
+    code = (int64_t)mscope_get64(in + 8);
     if (code == 0)
         return 0;
     err = mscope_refusal_decode(in + MSCOPE_SHM_ANSWER_LEN, len - MSCOPE_SHM_ANSWER_LEN, why);
@@ -108,10 +94,10 @@ int mscope_shm_answer_decode(const uint8_t *in, size_t len, mscope_refusal *why)
 
 size_t mscope_shm_descriptor_encode(const mscope_shm_descriptor *w, uint8_t out[MSCOPE_SHM_DESCRIPTOR_MAX])
 {
-    put64(out, w->shm);
+    mscope_put_le(out, w->shm, 8);
     for (unsigned i = 0; i < w->parts; i++) {
-        put64(out + 8 + 16 * i, w->part[i].offset);
-        put64(out + 16 + 16 * i, w->part[i].len);
+        mscope_put_le(out + 8 + 16 * i, w->part[i].offset, 8);
+        mscope_put_le(out + 16 + 16 * i, w->part[i].len, 8);
     }
     return 8 + 16 * (size_t)w->parts;
 }
@@ -121,10 +107,10 @@ int mscope_shm_descriptor_decode(const uint8_t *in, size_t len, mscope_shm_descr
     if (len < 8 + 16 || len > MSCOPE_SHM_DESCRIPTOR_MAX || (len - 8) % 16 != 0)
         return mscope_refusal_set(why, MSCOPE_EPROTO, "descriptor", "8 + 16 k bytes, k 1..4",
                                   "a descriptor is a shm and the places of 1 to 4 bodies", "%zu bytes", len);
-    w->shm = get64(in);
+    w->shm = mscope_get64(in);
     w->parts = (unsigned)(len - 8) / 16;
     for (unsigned i = 0; i < w->parts; i++)
-        w->part[i] = (mscope_shm_extent){ get64(in + 8 + 16 * i), get64(in + 16 + 16 * i) };
+        w->part[i] = (mscope_shm_extent){ mscope_get64(in + 8 + 16 * i), mscope_get64(in + 16 + 16 * i) };
     return 0;
 }
 

@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "protocol/bytes.h"
 #include "tape/contents.h"
 
 #define SEED 20260711

@@ -64,28 +64,28 @@ int mscope_mapped_map(mscope_map_file *f)
 static int write_head(const mscope_engine *e, const mscope_shadow *s, const mscope_map_file *f, int clean)
 {
     uint8_t head[HEAD] = { 0 };
-    writer w = { head, 0 };
+    mscope_writer w = { head, 0 };
     int err = 0;
 
-    (void)put_bytes(&w, magic, sizeof magic);
-    put(&w, VERSION, 4);
-    put(&w, (uint64_t)clean, 4);
-    put(&w, f->len - HEAD, 8);
-    put(&w, mscope_table_layout(), 8);
+    (void)mscope_write_bytes(&w, magic, sizeof magic);
+    mscope_write_u(&w, VERSION, 4);
+    mscope_write_u(&w, (uint64_t)clean, 4);
+    mscope_write_u(&w, f->len - HEAD, 8);
+    mscope_write_u(&w, mscope_table_layout(), 8);
     if (clean) {
         const mscope_session *ses = NULL;
         for (unsigned i = 0; i < MSCOPE_SESSIONS; i++)
             if (e->sessions[i].id != 0 && e->sessions[i].id == s->session)
                 ses = &e->sessions[i];
-        put(&w, s->session, 8);
-        put(&w, ses != NULL ? ses->next : 0, 8);
-        put(&w, ses == NULL || ses->left, 4);
+        mscope_write_u(&w, s->session, 8);
+        mscope_write_u(&w, ses != NULL ? ses->next : 0, 8);
+        mscope_write_u(&w, ses == NULL || ses->left, 4);
         err = mscope_image_put(s, &w);
     }
     if (err || w.len > HEAD - 8)
         return MSCOPE_ESTATE;
     w.len = HEAD - 4;
-    put(&w, crc32_of(head, HEAD - 4), 4);
+    mscope_write_u(&w, mscope_crc32(0, head, HEAD - 4), 4);
     return pwrite(f->fd, head, HEAD, 0) == HEAD && fsync(f->fd) == 0 ? 0 : MSCOPE_EIO;
 }
 
@@ -140,7 +140,7 @@ int mscope_mapped_leave(mscope_engine *e, mscope_shadow *s)
 
 /* -- an earlier daemon's file ------------------------------------------------------------------ */
 
-int mscope_mapped_read_head(mscope_map_file *f, source *src, uint8_t head[HEAD], const char **why)
+int mscope_mapped_read_head(mscope_map_file *f, mscope_reader *src, uint8_t head[HEAD], const char **why)
 {
     struct stat st;
     uint64_t version, clean, len, layout;
@@ -149,16 +149,16 @@ int mscope_mapped_read_head(mscope_map_file *f, source *src, uint8_t head[HEAD],
     *why = "not a table of momentscoped";
     if (fstat(f->fd, &st) != 0 || pread(f->fd, head, HEAD, 0) != HEAD || memcmp(head, magic, sizeof magic) != 0)
         return MSCOPE_EPROTO;
-    *src = (source){ head + HEAD - 4, 4, 0 };
+    *src = (mscope_reader){ head + HEAD - 4, 4, 0 };
     *why = "its head is damaged";
-    if (get(src, 4) != crc32_of(head, HEAD - 4))
+    if (mscope_read_u(src, 4) != mscope_crc32(0, head, HEAD - 4))
         return MSCOPE_EPROTO;
-    *src = (source){ head, HEAD - 4, 0 };
-    (void)get_bytes(src, found, sizeof found);
-    version = get(src, 4);
-    clean = get(src, 4);
-    len = get(src, 8);
-    layout = get(src, 8);
+    *src = (mscope_reader){ head, HEAD - 4, 0 };
+    (void)mscope_read_bytes(src, found, sizeof found);
+    version = mscope_read_u(src, 4);
+    clean = mscope_read_u(src, 4);
+    len = mscope_read_u(src, 8);
+    layout = mscope_read_u(src, 8);
     if (clean != 1)
         return 1;
     *why = "another build of momentscoped made it";

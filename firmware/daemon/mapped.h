@@ -6,7 +6,7 @@
 #ifndef MSCOPE_DAEMON_MAPPED_H
 #define MSCOPE_DAEMON_MAPPED_H
 
-#include "bytes.h"
+#include "stream.h"
 #include "engine.h"
 
 #define MSCOPE_MAPPED_HEAD 4096
@@ -31,7 +31,7 @@ MSCOPE_MUST_CHECK int mscope_mapped_leave(mscope_engine *e, mscope_shadow *s);
 
 /* mscope_mapped_read_head - check an open file f->fd; fills f->len, and *src with what follows the fixed fields
  * Returns  0;  1: dirty;  MSCOPE_EPROTO, MSCOPE_EVERSION with *why a text                                      */
-MSCOPE_MUST_CHECK int mscope_mapped_read_head(mscope_map_file *f, source *src, uint8_t head[MSCOPE_MAPPED_HEAD],
+MSCOPE_MUST_CHECK int mscope_mapped_read_head(mscope_map_file *f, mscope_reader *src, uint8_t head[MSCOPE_MAPPED_HEAD],
                                               const char **why);
 MSCOPE_MUST_CHECK int mscope_mapped_map(mscope_map_file *f);                     /* fills f->base; MSCOPE_ENOMEM */
 MSCOPE_MUST_CHECK int mscope_mapped_mark_dirty(const mscope_map_file *f);        /* MSCOPE_EIO                  */

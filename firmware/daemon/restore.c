@@ -21,7 +21,7 @@
 
 /* -- the state file --------------------------------------------------------------------------- */
 
-static int get_table(mscope_engine *e, mscope_shadow *at, source *src, uint64_t now_ns)
+static int get_table(mscope_engine *e, mscope_shadow *at, mscope_reader *src, uint64_t now_ns)
 {
     const uint32_t configured = e->cfg.history;
     uint32_t history;
@@ -46,22 +46,22 @@ static int get_table(mscope_engine *e, mscope_shadow *at, source *src, uint64_t 
     mscope_image_get(src, &s, now_ns);
     s.hello.step = attached_at;
     *at = s;
-    err = mscope_table_snapshot_read(s.core, get_bytes, src);
+    err = mscope_table_snapshot_read(s.core, mscope_read_bytes, src);
     return err ? err : src->cut ? MSCOPE_EPROTO : 0;
 }
 
-static int get_state(mscope_engine *e, source *src, uint64_t now_ns)
+static int get_state(mscope_engine *e, mscope_reader *src, uint64_t now_ns)
 {
     uint8_t head[sizeof mscope_store_magic];
     uint64_t sessions, tables;
     int err = 0;
 
-    if (get_bytes(src, head, sizeof head) || memcmp(head, mscope_store_magic, sizeof mscope_store_magic) != 0)
+    if (mscope_read_bytes(src, head, sizeof head) || memcmp(head, mscope_store_magic, sizeof mscope_store_magic) != 0)
         return MSCOPE_EPROTO;
-    if (get(src, 4) != MSCOPE_STORE_VERSION)
+    if (mscope_read_u(src, 4) != MSCOPE_STORE_VERSION)
         return MSCOPE_EVERSION;
-    sessions = get(src, 4);
-    tables = get(src, 4);
+    sessions = mscope_read_u(src, 4);
+    tables = mscope_read_u(src, 4);
     if (sessions > MSCOPE_SESSIONS)
         return MSCOPE_EPROTO;
     if (tables > e->cfg.max_tables) {
@@ -70,19 +70,14 @@ static int get_state(mscope_engine *e, source *src, uint64_t now_ns)
         return MSCOPE_ENOMEM;
     }
     for (uint64_t i = 0; i < sessions; i++) {
-        e->sessions[i].id = get(src, 8);
-        e->sessions[i].next = get(src, 8);
-        e->sessions[i].left = get(src, 4) != 0;
+        e->sessions[i].id = mscope_read_u(src, 8);
+        e->sessions[i].next = mscope_read_u(src, 8);
+        e->sessions[i].left = mscope_read_u(src, 4) != 0;
         e->sessions[i].heard_ns = now_ns;
     }
     for (uint64_t i = 0; i < tables && !err; i++)
         err = get_table(e, &e->shadows[i], src, now_ns);
     return err ? err : src->cut || src->left != 0 ? MSCOPE_EPROTO : 0;
-}
-
-static uint32_t crc_at(const uint8_t *p)
-{
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
 int mscope_restore_state(mscope_engine *e, const char *path, uint64_t now_ns)
@@ -107,12 +102,12 @@ int mscope_restore_state(mscope_engine *e, const char *path, uint64_t now_ns)
         mscope_log(MSCOPE_LOG_ERROR, "store", "%s is not a state file of momentscoped (%lld bytes)", path,
                    (long long)st.st_size);
         err = MSCOPE_EPROTO;
-    } else if (crc32_of(p, (size_t)st.st_size - 4) != crc_at(p + st.st_size - 4)) {
+    } else if (mscope_crc32(0, p, (size_t)st.st_size - 4) != mscope_get32(p + st.st_size - 4)) {
         mscope_log(MSCOPE_LOG_ERROR, "store", "state file %s is damaged: checksum 0x%08x, expected 0x%08x", path,
-                   crc_at(p + st.st_size - 4), crc32_of(p, (size_t)st.st_size - 4));
+                   mscope_get32(p + st.st_size - 4), mscope_crc32(0, p, (size_t)st.st_size - 4));
         err = MSCOPE_EPROTO;
     } else {
-        source src = { p, (size_t)st.st_size - 4, 0 };
+        mscope_reader src = { p, (size_t)st.st_size - 4, 0 };
         err = get_state(e, &src, now_ns);
         if (err)
             mscope_log(MSCOPE_LOG_ERROR, "store", "state file %s cannot be taken over: %s", path, mscope_strerror(err));
@@ -148,10 +143,10 @@ static mscope_shadow *free_place(mscope_engine *e)
     return NULL;
 }
 
-static int take_over(mscope_engine *e, mscope_map_file *f, source *src, uint64_t now_ns, const char **why)
+static int take_over(mscope_engine *e, mscope_map_file *f, mscope_reader *src, uint64_t now_ns, const char **why)
 {
-    const uint64_t session = get(src, 8), next = get(src, 8);
-    const int left = get(src, 4) != 0;
+    const uint64_t session = mscope_read_u(src, 8), next = mscope_read_u(src, 8);
+    const int left = mscope_read_u(src, 4) != 0;
     mscope_shadow s = { 0 }, *at = free_place(e);
     uint32_t history;
     mscope_hello hello;
@@ -183,7 +178,7 @@ static int load_one(mscope_engine *e, const char *name, int discard, uint64_t no
     char path[1400];
     uint8_t head[MSCOPE_MAPPED_HEAD];
     mscope_map_file f = { 0 };
-    source src;
+    mscope_reader src;
     const char *why = "";
     int err;
 

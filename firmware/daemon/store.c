@@ -15,14 +15,14 @@
 #include "image.h"
 #include "log.h"
 
-static int put_table(mscope_shadow *s, writer *w)
+static int put_table(mscope_shadow *s, mscope_writer *w)
 {
     int err = mscope_image_put(s, w);
 
-    return err ? err : mscope_table_snapshot_write(s->core, put_bytes, w);
+    return err ? err : mscope_table_snapshot_write(s->core, mscope_write_bytes, w);
 }
 
-static int put_state(mscope_engine *e, writer *w)
+static int put_state(mscope_engine *e, mscope_writer *w)
 {
     uint32_t sessions = 0, tables = 0;
     int err = 0;
@@ -31,16 +31,16 @@ static int put_state(mscope_engine *e, writer *w)
         sessions += e->sessions[i].id != 0;
     for (uint32_t i = 0; i < e->cfg.max_tables; i++)
         tables += e->shadows[i].used && e->shadows[i].map.fd <= 0;
-    (void)put_bytes(w, mscope_store_magic, sizeof mscope_store_magic);
-    put(w, MSCOPE_STORE_VERSION, 4);
-    put(w, sessions, 4);
-    put(w, tables, 4);
+    (void)mscope_write_bytes(w, mscope_store_magic, sizeof mscope_store_magic);
+    mscope_write_u(w, MSCOPE_STORE_VERSION, 4);
+    mscope_write_u(w, sessions, 4);
+    mscope_write_u(w, tables, 4);
     for (unsigned i = 0; i < MSCOPE_SESSIONS; i++) {
         if (e->sessions[i].id == 0)
             continue;
-        put(w, e->sessions[i].id, 8);
-        put(w, e->sessions[i].next, 8);
-        put(w, (uint64_t)e->sessions[i].left, 4);
+        mscope_write_u(w, e->sessions[i].id, 8);
+        mscope_write_u(w, e->sessions[i].next, 8);
+        mscope_write_u(w, (uint64_t)e->sessions[i].left, 4);
     }
     for (uint32_t i = 0; i < e->cfg.max_tables && !err; i++)
         if (e->shadows[i].used && e->shadows[i].map.fd <= 0)
@@ -50,7 +50,7 @@ static int put_state(mscope_engine *e, writer *w)
 
 int mscope_store_image(mscope_engine *e, uint8_t **image, size_t *len)
 {
-    writer count = { NULL, 0 }, w = { NULL, 0 };
+    mscope_writer count = { NULL, 0 }, w = { NULL, 0 };
     int err = put_state(e, &count);
 
     if (err)
@@ -64,7 +64,7 @@ int mscope_store_image(mscope_engine *e, uint8_t **image, size_t *len)
         (void)munmap(w.at, count.len);
         return err ? err : MSCOPE_ESTATE;
     }
-    put(&w, crc32_of(w.at, w.len), 4);
+    mscope_write_u(&w, mscope_crc32(0, w.at, w.len), 4);
     *image = w.at;
     *len = w.len;
     return 0;

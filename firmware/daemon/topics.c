@@ -3,14 +3,7 @@
 
 #include <string.h>
 
-static uint32_t hash(const char *s)
-{
-    uint32_t h = 2166136261u;
-
-    while (*s != '\0')
-        h = (h ^ (unsigned char)*s++) * 16777619u;
-    return h;
-}
+#include "protocol/bytes.h"
 
 static void let_go(mscope_topics *all, mscope_topic *t)
 {
@@ -36,7 +29,7 @@ static void make_room(mscope_topics *all)
         if (all->at[i].gone != 0 && all->at[i].gone <= oldest + (all->tables_gone - oldest) / 2)
             let_go(all, &all->at[i]);
     for (size_t i = 0; i <= mask; i++)
-        for (size_t k = hash(all->at[i].name) & mask; all->at[i].name[0] != '\0' && k != i; k = (k + 1) & mask)
+        for (size_t k = (size_t)mscope_fnv1a(all->at[i].name) & mask; all->at[i].name[0] != '\0' && k != i; k = (k + 1) & mask)
             all->at[k].left = all->at[k].name[0] == '\0';
 }
 
@@ -55,7 +48,7 @@ static mscope_topic *take(mscope_topics *all, mscope_topic *t, const char *name)
 static mscope_topic *search(const mscope_topics *all, const char *name, mscope_topic **spare)
 {
     const size_t mask = all->slots - 1;
-    size_t i = hash(name) & mask;
+    size_t i = (size_t)mscope_fnv1a(name) & mask;
 
     *spare = NULL;
     for (size_t n = 0; n <= mask; n++, i = (i + 1) & mask) {

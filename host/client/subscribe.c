@@ -9,6 +9,7 @@
 
 #include "check.h"
 #include "clock.h"
+#include "protocol/bytes.h"
 #include "protocol/fields.h"
 
 enum { REPLAY_MS = 1000, TABLE_FIRST = 256 };
@@ -67,11 +68,8 @@ static void empty(struct list *l)
 
 static size_t slot_of(const struct mscope_subscriber *s, const char *name)
 {
-    uint64_t h = 1469598103934665603u;               /* FNV-1a */
+    size_t i = (size_t)mscope_fnv1a(name) & (s->slots - 1);
 
-    for (const char *p = name; *p != '\0'; p++)
-        h = (h ^ (uint8_t)*p) * 1099511628211u;
-    size_t i = (size_t)h & (s->slots - 1);
     while (s->slot[i] != NULL && strcmp(s->slot[i]->name, name) != 0)
         i = (i + 1) & (s->slots - 1);
     return i;

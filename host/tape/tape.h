@@ -9,6 +9,8 @@
 
 #include "mscope/wire.h"
 
+#define MSCOPE_TAPE_MAGIC "MSCPTAPE"  /* 8 bytes, without the 0 */
+
 enum {
     MSCOPE_TAPE_VERSION = 1,
     MSCOPE_TAPE_HEADER = 64,         /* bytes of the file's header                                 */
@@ -17,10 +19,6 @@ enum {
 };
 
 enum mscope_entry_kind { MSCOPE_ENTRY_MESSAGE = 1, MSCOPE_ENTRY_LOST = 2, MSCOPE_ENTRY_END = 3 };
-
-/* mscope_crc32 - IEEE 802.3 (reflected 0xedb88320), continued from crc (0 at the start)
- * Threads  any.  Cost about 1 ns a byte                                                           */
-uint32_t mscope_crc32(uint32_t crc, const void *bytes, size_t len);
 
 /* -- reading ---------------------------------------------------------------------------------------- */
 

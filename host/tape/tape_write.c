@@ -20,8 +20,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "protocol/bytes.h"
 #include "protocol/fields.h"
-#include "bytes.h"
 
 typedef struct item {
     struct item *next;
@@ -223,7 +223,7 @@ static int write_header(mscope_tape_writer *w)
 
     if (getrandom(&id, sizeof id, GRND_NONBLOCK) != (ssize_t)sizeof id)
         id = clock_ns(CLOCK_MONOTONIC) * 0x9E3779B97F4A7C15ull;
-    memcpy(h, mscope_tape_magic, sizeof mscope_tape_magic);
+    memcpy(h, MSCOPE_TAPE_MAGIC, 8);
     mscope_put_le(h + 8, MSCOPE_TAPE_VERSION, 2);
     mscope_put_le(h + 10, MSCOPE_WIRE_VERSION, 2);
     mscope_put_le(h + 16, id, 8);
