@@ -133,13 +133,3 @@ int mscope_shm_descriptor_check(const mscope_shm_descriptor *w, uint64_t bytes, 
     }
     return 0;
 }
-
-int mscope_shm_path(const char *endpoint, char *out, size_t cap)
-{
-    int n;
-
-    if (strncmp(endpoint, "ipc://", 6) != 0 || endpoint[6] == '@' || endpoint[6] == '\0')
-        return MSCOPE_EINVAL;
-    n = snprintf(out, cap, "%s.shm", endpoint + 6);
-    return n < 0 || (size_t)n >= cap ? MSCOPE_EINVAL : 0;
-}

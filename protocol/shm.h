@@ -49,8 +49,4 @@ MSCOPE_MUST_CHECK int mscope_shm_descriptor_decode(const uint8_t *in, size_t len
 /* Every part aligned and inside a ring of so many bytes; EINVAL otherwise                            */
 MSCOPE_MUST_CHECK int mscope_shm_descriptor_check(const mscope_shm_descriptor *w, uint64_t bytes, mscope_refusal *why);
 
-/* mscope_shm_path - the shm's socket beside an ingest endpoint: its path with ".shm" behind
- * Returns  0, or EINVAL when the endpoint has no path (tcp, abstract name), or one too long for a socket */
-MSCOPE_MUST_CHECK int mscope_shm_path(const char *endpoint, char *out, size_t cap);
-
 #endif

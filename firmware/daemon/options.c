@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "protocol/bind.h"
+#include "protocol/meet/bind.h"
 #include "mscope/wire.h"
 
 #if SIZE_MAX > 0xffffffffu

@@ -1,6 +1,6 @@
 /* sockets.c - see sockets.h
  *
- * Whether an endpoint may be bound is protocol/bind.c's to say. */
+ * Whether an endpoint may be bound is protocol/meet/bind.c's to say. */
 #include "sockets.h"
 
 #include <errno.h>
@@ -13,7 +13,7 @@
 
 #include <zmq.h>
 
-#include "protocol/shm.h"
+#include "protocol/meet/endpoint.h"
 #include "log.h"
 
 static void *make(void *context, int type, int linger_ms)

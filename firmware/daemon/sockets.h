@@ -2,7 +2,7 @@
 #ifndef MSCOPE_DAEMON_SOCKETS_H
 #define MSCOPE_DAEMON_SOCKETS_H
 
-#include "protocol/bind.h"
+#include "protocol/meet/bind.h"
 #include "mscope/err.h"
 #include "options.h"
 

@@ -15,7 +15,7 @@
 
 #include <zmq.h>
 
-#include "protocol/bind.h"
+#include "protocol/meet/bind.h"
 #include "monitor/listen.h"
 #include "common/json.h"
 #include "monitor/record_json.h"

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "cli.h"
-#include "protocol/bind.h"
+#include "protocol/meet/bind.h"
 #include "tape/relay.h"
 
 enum { EXIT_INCOMPLETE = 3 };

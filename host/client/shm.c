@@ -16,6 +16,7 @@
 #include "check.h"
 #include "clock.h"
 #include "protocol/fields.h"
+#include "protocol/meet/endpoint.h"
 #include "protocol/shm.h"
 #include "state.h"
 

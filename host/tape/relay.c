@@ -14,7 +14,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "protocol/bind.h"
+#include "protocol/meet/bind.h"
 #include "answer.h"
 #include "relay_tape.h"
 

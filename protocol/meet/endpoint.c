@@ -1,14 +1,16 @@
-/* endpoint.c - where daemon, trainer and listener of one user meet when nobody says otherwise
+/* endpoint.c - where daemon, trainer and listener of one user meet when no address is given
  *
- * One socket file for each conversation, in the user's runtime directory where there is one.
+ * One socket file for each conversation, in the user's runtime directory if there is one.
  * Nothing is created here; the daemon binds the files.                                       */
-#include "mscope/wire.h"
+#include "endpoint.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <unistd.h>
+
+#include "mscope/wire.h"
 
 int mscope_default_endpoint(const char *which, char *out, size_t cap)
 {
@@ -36,4 +38,14 @@ int mscope_default_endpoint(const char *which, char *out, size_t cap)
         return n < 0 || (size_t)n >= cap ? MSCOPE_ENOMEM : 0;
     }
     return MSCOPE_EINVAL;
+}
+
+int mscope_shm_path(const char *endpoint, char *out, size_t cap)
+{
+    int n;
+
+    if (strncmp(endpoint, "ipc://", 6) != 0 || endpoint[6] == '@' || endpoint[6] == '\0')
+        return MSCOPE_EINVAL;
+    n = snprintf(out, cap, "%s.shm", endpoint + 6);
+    return n < 0 || (size_t)n >= cap ? MSCOPE_EINVAL : 0;
 }
