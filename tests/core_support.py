@@ -20,6 +20,10 @@ class Step(ct.Structure):
     _fields_ = [(n, ct.c_double) for n in ("eta", "eps", "dampening", "weight_decay", "decoupled_decay", "batch")]
 
 
+# By their names in C; tests/test_library.py compares them field by field.
+STRUCTS = {"mscope_table_config": Config, "mscope_step": Step}
+
+
 def load():
     lib = ct.CDLL(os.path.join(os.environ.get("BUILD", "build"), "libmomentscope.so"))
     lib.mscope_table_mem.restype = ct.c_size_t

@@ -8,7 +8,7 @@
 #include <gsl/gsl_odeiv2.h>
 
 typedef struct problem {
-    mscope_field field;
+    mscope_ode field;
     const void *model;
 } problem;
 
@@ -45,7 +45,7 @@ static int drive(gsl_odeiv2_system *sys, size_t n, const double *scale, double t
     return rc;
 }
 
-int mscope_theory_integrate(mscope_field field, const void *model, size_t n, const double *scale,
+int mscope_theory_integrate(mscope_ode field, const void *model, size_t n, const double *scale,
                             double t, double *x)
 {
     problem p = { field, model };

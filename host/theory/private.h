@@ -73,13 +73,13 @@ void mscope_mat_exp_apply(const mscope_mat *A, double t, mscope_real *x);
 
 /* ---- ODE of up to five variables ---------------------------------------------------------- */
 
-typedef int (*mscope_field)(const void *model, const double *x, double *dx);
+typedef int (*mscope_ode)(const void *model, const double *x, double *dx);
 
 /* mscope_theory_integrate - x(t) from x(0), in place, relative tolerance 1e-11, GSL rk8pd
  *
  * Shape    x, scale: n <= 5; scale is a typical size of each component
  * Errors   what field returns, MSCOPE_ENONFINITE when the solution blows up                   */
-MSCOPE_MUST_CHECK int mscope_theory_integrate(mscope_field field, const void *model, size_t n,
+MSCOPE_MUST_CHECK int mscope_theory_integrate(mscope_ode field, const void *model, size_t n,
                                               const double *scale, double t, double *x);
 
 #endif

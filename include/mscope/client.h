@@ -173,6 +173,11 @@ MSCOPE_API void mscope_client_stats_get(const mscope_client *c, mscope_client_st
 /* mscope_client_close - BYE, wait at most wait_ms for it to leave, free everything */
 MSCOPE_API void mscope_client_close(mscope_client *c, int wait_ms);
 
+/* mscope_struct_size - sizeof of a struct that crosses into bindings of other languages, 0: not one of them
+ * name: "mscope_client_options", "mscope_attach_info", "mscope_client_stats", "mscope_step", "mscope_refusal",
+ *       "mscope_slot", "mscope_table_config". A binding that declares its own copy compares it once.  Threads any */
+MSCOPE_API size_t mscope_struct_size(const char *name);
+
 /* -- listening -------------------------------------------------------------------------------------- */
 
 /* mscope_subscribe - listen to topics that begin with prefix (NULL or "": everything)

@@ -14,7 +14,9 @@
  * Threads  any; no global state, except that the functions marked GSL switch the process-wide
  *          GSL error handler off while they run and put it back
  * Errors   0, or MSCOPE_EINVAL with the output untouched; the matching _check function names the
- *          field, its value and its range. Other codes are listed where they occur.             */
+ *          field, its value and its range. Other codes are listed where they occur.
+ * Linking  cc -Iinclude mine.c -Lbuild -lmscope_theory -lgsl -lgslcblas -lm; nothing else of momentscope
+ *          is needed. GSL is GPL, and so is a program that is passed on with it.                */
 #ifndef MSCOPE_THEORY_H
 #define MSCOPE_THEORY_H
 

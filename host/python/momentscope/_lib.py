@@ -57,11 +57,30 @@ def find():
     return "libmomentscope.so"
 
 
+# The structs above by their names in C; every one of them is compared with the library's own size on loading.
+STRUCTS = {"mscope_client_options": Options, "mscope_attach_info": AttachInfo, "mscope_step": Step,
+           "mscope_refusal": Refusal, "mscope_client_stats": Stats}
+
+
+def compare_sizes(lib, path):
+    """A library of another version would read and write beyond the structs declared here."""
+    size = getattr(lib, "mscope_struct_size", None)
+    if size is not None:
+        size.restype, size.argtypes = C.c_size_t, [C.c_char_p]
+    for name, mirror in STRUCTS.items():
+        there = size(name.encode()) if size is not None else 0
+        if there != C.sizeof(mirror):
+            raise ImportError(f"momentscope: {path} is of another version than this package: {name} has {there} bytes "
+                              f"there and {C.sizeof(mirror)} here; build both from one tree, or set MOMENTSCOPE_LIB")
+
+
 def load():
+    path = find()
     try:
-        lib = C.CDLL(find())
+        lib = C.CDLL(path)
     except OSError as e:
-        raise ImportError(f"momentscope: cannot load {find()} ({e}); run make, or set MOMENTSCOPE_LIB") from e
+        raise ImportError(f"momentscope: cannot load {path}: {e}; run make, or set MOMENTSCOPE_LIB") from e
+    compare_sizes(lib, path)
     p, step, i64 = C.c_void_p, C.POINTER(Step), C.c_void_p
     signatures = {
         "mscope_strerror": (C.c_char_p, [C.c_int]),

@@ -1,0 +1,25 @@
+/* sizes.c - how large the structs are that bindings of other languages declare for themselves */
+#include <string.h>
+
+#include "mscope/client.h"
+
+size_t mscope_struct_size(const char *name)
+{
+    static const struct {
+        const char *name;
+        size_t size;
+    } known[] = {
+        { "mscope_client_options", sizeof(mscope_client_options) },
+        { "mscope_attach_info", sizeof(mscope_attach_info) },
+        { "mscope_client_stats", sizeof(mscope_client_stats) },
+        { "mscope_step", sizeof(mscope_step) },
+        { "mscope_refusal", sizeof(mscope_refusal) },
+        { "mscope_slot", sizeof(mscope_slot) },
+        { "mscope_table_config", sizeof(mscope_table_config) },
+    };
+
+    for (size_t i = 0; name != NULL && i < sizeof known / sizeof known[0]; i++)
+        if (strcmp(name, known[i].name) == 0)
+            return known[i].size;
+    return 0;
+}
