@@ -177,7 +177,7 @@ LINK_test_realtime = $(WRAP_test_realtime) $(DAEMON_LIB)
 $(addprefix $(BUILD)/tests/,test_engine test_realtime): $(BUILD)/libmscope_daemon.a
 
 # Linking the registry pulls in every workload and claim.
-WITH_BENCH = test_bench_models test_bench_theory test_trace test_reproduce
+WITH_BENCH = test_bench_models test_bench_theory test_recording test_reproduce
 $(foreach t,$(WITH_BENCH),$(eval LINK_$(t) = $(BUILD)/libmscope_bench.a $(HOST_LIB)))
 $(addprefix $(BUILD)/tests/,$(WITH_BENCH)): $(BUILD)/libmscope_bench.a
 

@@ -479,8 +479,8 @@ class Trace(Case):
             d.close()
         cls.file = r.file
 
-    def bench(self, *args, workload="trace", file=None):
-        got = scope("bench", "run", workload, *(["--file", file or self.file] if workload == "trace" else []), *args)
+    def bench(self, *args, workload="recording", file=None):
+        got = scope("bench", "run", workload, *(["--file", file or self.file] if workload == "recording" else []), *args)
         return got, [json.loads(line) for line in got.stdout.splitlines()]
 
     def test_recorded_schedule_is_the_daemon_s_own_run(self):
@@ -525,7 +525,7 @@ class Trace(Case):
         self.bench("--schedules", "recorded,constant", "--grid", "eta=1,4", "--grid", "eps=0.1", "--every", "10", "--out", out, "--quiet")
         got = scope("bench", "compare", out, "--plot", os.path.join(self.dir, "plot"))
         self.assertEqual(got.returncode, 0, got.stderr)
-        for words in ("note: ", "open loop", "trace, recorded, catchup"):
+        for words in ("note: ", "open loop", "recording, recorded, catchup"):
             self.assertIn(words, got.stdout)
         self.assertGreater(os.path.getsize(os.path.join(self.dir, "plot-risk-1.png")), 4000)
 
@@ -566,7 +566,7 @@ class Trace(Case):
             got, runs = self.bench(*more, **args)
             self.assertEqual((got.returncode, runs), (2, []), (args, more))
             self.assertIn(said, got.stderr)
-        self.assertEqual(scope("bench", "run", "trace").returncode, 2)
+        self.assertEqual(scope("bench", "run", "recording").returncode, 2)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ extern const mscope_workload mscope_workload_pca;
 extern const mscope_workload mscope_workload_gmm;
 extern const mscope_workload mscope_workload_xor;
 extern const mscope_workload mscope_workload_multi_index;
-extern const mscope_workload mscope_workload_trace;
+extern const mscope_workload mscope_workload_recording;
 
 const mscope_workload *const mscope_workloads[] = {
     &mscope_workload_sparse_ls,
@@ -27,7 +27,7 @@ const mscope_workload *const mscope_workloads[] = {
     &mscope_workload_gmm,
     &mscope_workload_xor,
     &mscope_workload_multi_index,
-    &mscope_workload_trace,
+    &mscope_workload_recording,
     NULL,
 };
 

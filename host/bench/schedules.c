@@ -190,7 +190,7 @@ const mscope_bench_rule mscope_bench_rules[] = {
     { "per-band-eps", "a beta a band by the exact maps, one eta",
       "search over the exact maps, here", ETA | EPS, 2, 1, constant },
     { "recorded", "what the recording was trained with",
-      "the recording itself: trace alone", 1 << MSCOPE_RULE_TIMES, 0, 0, recorded },
+      "the recording itself (workload recording only)", 1 << MSCOPE_RULE_TIMES, 0, 0, recorded },
     { NULL, NULL, NULL, 0, 0, 0, NULL },
 };
 

@@ -26,7 +26,7 @@
  *                  there for one dense power-law spectrum; alpha = 1, zeta = 0.5, trace = 1 are ours: set them by the workload
  *   per-band-eta, per-band-eps                      an eta (eps) for each band, searched by the exact maps of the workload
  *                  so that the steps to the target are fewest; constant in time
- *   recorded       what the recording of `trace` was trained with, decay included; its eta times a factor
+ *   recorded       the rates that the recording was trained with (workload `recording` only), decay included; its eta times a factor
  *
  * (a): bigram_model/bigram_momentum.py of the authors of 2605.28961 (mlexpos/sparse-sgd), function schedule_factors. Its "co" mode,
  * 1 - beta falling with eta, is not here.

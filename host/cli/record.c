@@ -22,7 +22,7 @@ static void usage(FILE *to)
     fprintf(to,
             "usage: momentscope record FILE [OPTION...]\n\n"
             "Stands where trainers look for the daemon and writes what they send to FILE: settings, steps with their gradients,\n"
-            "probes, references, rows. momentscope replay sends it to a daemon again, momentscope bench run trace compares\n"
+            "probes, references, rows. momentscope replay sends it to a daemon again, momentscope bench run recording compares\n"
             "schedules on it. Ends when every trainer has left (BYE), by SIGINT or SIGTERM, and, without --forward, at a limit.\n"
             "The trainer is never held up, whatever becomes of this program, its disk or the daemon.\n\n"
             "  --ingest ENDPOINT   where trainers connect (default: $MOMENTSCOPE_INGEST, else the daemon's usual place)\n"

@@ -1,9 +1,9 @@
-/* workload_trace.c - any recorded run under any schedule: trace.h has the model and what it can say
+/* recording.c - the workload recording: a recorded run under any schedule; recording.h has the model and its limits
  *
- * Two sets of rows step side by side: the recorded one, under the rates it was trained with, and this run's. Per-band rates are
- * searched by trial on the recording itself: bands do not meet in this model, so one run at each of a few rates answers for all
- * of them. Such advice is in hindsight, as is the best of any grid here.                                       */
-#include "trace.h"
+ * Two sets of rows step side by side: the recorded rows, under the rates they were trained with, and the rows of this run.
+ * Rates per band are found by trial on the recording itself. Bands do not interact in this model, so one run at each of a
+ * few rates serves all bands at once. Such advice is hindsight, and so is the best setting of any grid here.     */
+#include "recording.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -22,29 +22,29 @@ static const mscope_bench_param params[] = {
 
 static const char *const stats[] = { "closed", "h", "apart2", "m2", NULL };
 
-typedef struct trace {
-    const mscope_trace *src;
+typedef struct play {
+    const mscope_recording *src;
     mscope_bench_rows recorded, rows;
-    mscope_trace_feed feed;
+    mscope_recording_feed feed;
     double *grad, unit, gap;              /* unit: of m here in recorded momentum                   */
-} trace;
+} play;
 
 /* ---- a run ----------------------------------------------------------------------------------------------------------- */
 
 static void fini(void *self)
 {
-    trace *g = self;
+    play *g = self;
     mscope_bench_rows_close(&g->recorded);
     mscope_bench_rows_close(&g->rows);
-    mscope_trace_feed_close(&g->feed);
+    mscope_recording_feed_close(&g->feed);
     free(g->grad);
     free(g);
 }
 
 static int init(void **self, const double *a, uint64_t seed, const char **why)
 {
-    const mscope_trace *src = *self;
-    trace *g = calloc(1, sizeof *g);
+    const mscope_recording *src = *self;
+    play *g = calloc(1, sizeof *g);
     (void)seed;                           /* a recording is one run */
     *self = g;
     *why = src == NULL ? "no recording" : "out of memory";
@@ -54,15 +54,15 @@ static int init(void **self, const double *a, uint64_t seed, const char **why)
     g->gap = a[GAP];
     g->unit = 1;
     g->grad = malloc(((size_t)src->entries + 1) * src->dim * sizeof *g->grad);
-    if (g->grad == NULL || mscope_trace_feed_open(&g->feed, src) < 0 || mscope_trace_rows_open(&g->recorded, src) < 0 ||
-        mscope_trace_rows_open(&g->rows, src) < 0)
+    if (g->grad == NULL || mscope_recording_feed_open(&g->feed, src) < 0 || mscope_recording_rows_open(&g->recorded, src) < 0 ||
+        mscope_recording_rows_open(&g->rows, src) < 0)
         return -1;
     g->rows.torch = 0;
-    return mscope_trace_rows_given(&g->recorded, &g->rows, 1, src, 0);
+    return mscope_recording_rows_given(&g->recorded, &g->rows, 1, src, 0);
 }
 
 /* Momentum that the recording begins with, in the form of the rule that goes on from it. EMA m = (eps/gain) buffer. */
-static void begin(trace *g, const mscope_bench_step *s)
+static void begin(play *g, const mscope_bench_step *s)
 {
     const mscope_bench_rates *was = &g->src->rates[0], *now = s->band != NULL ? &s->band[0] : &s->all;
     const int torch = g->src->hello.form == MSCOPE_FORM_TORCH, ema = now->gain == now->eps && now->direct == 0;
@@ -80,15 +80,15 @@ static void begin(trace *g, const mscope_bench_step *s)
 
 static int step(void *self, const mscope_bench_step *s)
 {
-    trace *g = self;
-    const mscope_trace *t = g->src;
+    play *g = self;
+    const mscope_recording *t = g->src;
     if (s->t >= t->steps)
         return -1;
     if (s->t == 0)
         begin(g, s);
-    else if (mscope_trace_rows_given(&g->recorded, &g->rows, g->unit, t, s->t) < 0)
+    else if (mscope_recording_rows_given(&g->recorded, &g->rows, g->unit, t, s->t) < 0)
         return -1;
-    mscope_trace_feed_step(&g->feed, t, s->t);
+    mscope_recording_feed_step(&g->feed, t, s->t);
     if (mscope_bench_rows_touch(&g->recorded, g->feed.row, g->feed.n) < 0 ||
         mscope_bench_rows_touch(&g->rows, g->feed.row, g->feed.n) < 0)
         return -1;
@@ -102,12 +102,12 @@ static int step(void *self, const mscope_bench_step *s)
     }
     if (mscope_bench_rows_step(&g->rows, s, g->feed.row, g->grad, g->feed.n) < 0)
         return -1;
-    return mscope_trace_rows_step(&g->recorded, t, s->t, &g->feed);
+    return mscope_recording_rows_step(&g->recorded, t, s->t, &g->feed);
 }
 
 /* ---- what it tells ----------------------------------------------------------------------------------------------------- */
 
-static void add_row(const trace *g, uint32_t i, mscope_bench_band *x)
+static void add_row(const play *g, uint32_t i, mscope_bench_band *x)
 {
     const uint32_t d = g->src->dim;
     x->rows++;
@@ -129,14 +129,14 @@ static void means(mscope_bench_band *x)
 
 static void summary(void *self, mscope_bench_summary *out)
 {
-    trace *g = self;
-    const mscope_trace *t = g->src;
+    play *g = self;
+    const mscope_recording *t = g->src;
     double risk[MSCOPE_BENCH_BANDS + 1];
     memset(out, 0, sizeof *out);
     out->bands = t->bands;
     if (mscope_bench_rows_settle(&g->rows) < 0 || mscope_bench_rows_settle(&g->recorded) < 0)
         return;
-    mscope_trace_risk(t, g->rows.theta, risk);
+    mscope_recording_risk(t, g->rows.theta, risk);
     for (size_t b = 0; b < t->bands; b++) {
         for (uint32_t i = t->first[b]; i < t->first[b + 1]; i++) {
             add_row(g, i, &out->band[b]);
@@ -151,22 +151,22 @@ static void summary(void *self, mscope_bench_summary *out)
     means(&out->total);
 }
 
-mscope_bench_rows *mscope_trace_rows(void *self, mscope_bench_rows **recorded)
+mscope_bench_rows *mscope_recording_rows(void *self, mscope_bench_rows **recorded)
 {
-    trace *g = self;
+    play *g = self;
     *recorded = &g->recorded;
     return mscope_bench_rows_settle(&g->rows) < 0 || mscope_bench_rows_settle(&g->recorded) < 0 ? NULL : &g->rows;
 }
 
 /* What the recorded run came to; below 0, never reached, where it gained nothing or nothing is known. */
-static double goal(const mscope_trace *t, double gap, size_t b)
+static double goal(const mscope_recording *t, double gap, size_t b)
 {
     return t->end[b] < t->start[b] ? fmax(0, t->start[b] - gap * (t->start[b] - t->end[b])) : -1;
 }
 
 static double target(void *self, size_t b)
 {
-    const trace *g = self;
+    const play *g = self;
     return goal(g->src, g->gap, b);
 }
 
@@ -177,15 +177,15 @@ typedef struct trial {
 } trial;
 
 /* A band that grows beyond all bounds stands still from there on, so that the others can be seen to their end. */
-static int try_rates(const trace *like, mscope_bench_rates *band, trial *out)
+static int try_rates(const play *like, mscope_bench_rates *band, trial *out)
 {
-    const mscope_trace *t = like->src;
+    const mscope_recording *t = like->src;
     const uint64_t every = t->steps / TRIAL_LOOKS + 1;
     double risk[MSCOPE_BENCH_BANDS + 1];
     void *self = (void *)(uintptr_t)t;
     const char *why;
     int rc = init(&self, &like->gap, 0, &why);
-    trace *g = self;
+    play *g = self;
     for (size_t b = 0; b < t->bands; b++)
         out->reached[b] = INFINITY;
     for (uint64_t k = 0; rc == 0 && k < t->steps; k++) {
@@ -194,7 +194,7 @@ static int try_rates(const trace *like, mscope_bench_rates *band, trial *out)
         if (rc < 0 || ((k + 1) % every != 0 && k + 1 != t->steps))
             continue;
         rc = mscope_bench_rows_settle(&g->rows);
-        mscope_trace_risk(t, g->rows.theta, risk);
+        mscope_recording_risk(t, g->rows.theta, risk);
         for (size_t b = 0; b < t->bands; b++) {
             out->left[b] = band[b].eta > 0 ? risk[b] : INFINITY;
             if (!(risk[b] <= 1e6 * (t->start[b] + t->end[b]))) {
@@ -219,8 +219,8 @@ static int better(const trial *a, const trial *b, size_t band)
 
 static int advise(void *self, const mscope_bench_rates *now, int beta_each, double fraction, mscope_bench_rates *band)
 {
-    const trace *g = self;
-    const mscope_trace *t = g->src;
+    const play *g = self;
+    const mscope_recording *t = g->src;
     mscope_bench_rates each[MSCOPE_BENCH_BANDS];
     trial best, got;
     (void)fraction;                       /* the target is the recording's */
@@ -252,12 +252,12 @@ static const mscope_bench_text texts[] = {
 
 static int origin_open(void **origin, const char *const *text, char why[512])
 {
-    mscope_trace *t;
+    mscope_recording *t;
     if (text[0] == NULL) {
-        snprintf(why, 512, "--file: trace replays a recording of momentscope record; name one");
+        snprintf(why, 512, "--file is missing: name a recording made by momentscope record");
         return -1;
     }
-    if (mscope_trace_open(&t, text[0], text[1], why) < 0)
+    if (mscope_recording_open(&t, text[0], text[1], why) < 0)
         return -1;
     *origin = t;
     return 0;
@@ -265,18 +265,18 @@ static int origin_open(void **origin, const char *const *text, char why[512])
 
 static void origin_close(void *origin)
 {
-    mscope_trace_close(origin);
+    mscope_recording_close(origin);
 }
 
 static void origin_rates(const void *origin, double at, mscope_bench_rates *out)
 {
-    const mscope_trace *t = origin;
+    const mscope_recording *t = origin;
     *out = t->rates[at >= 0 && at < (double)t->steps ? (uint64_t)at : t->steps];
 }
 
 static void origin_facts(const void *origin, mscope_bench_facts *out)
 {
-    const mscope_trace *t = origin;
+    const mscope_recording *t = origin;
     const double closed = 100 * t->closed[t->bands];
     *out = (mscope_bench_facts){ .steps = (double)t->steps, .d = t->dim, .batch = t->batch };
     snprintf(out->key, sizeof out->key, "%016llx/%s", (unsigned long long)t->tape.id, t->hello.table);
@@ -302,9 +302,9 @@ static void origin_facts(const void *origin, mscope_bench_facts *out)
 
 static const mscope_bench_origin origin = { texts, origin_open, origin_facts, origin_rates, origin_close };
 
-const mscope_workload mscope_workload_trace = {
-    .name = "trace",
-    .help = "a recorded training run (momentscope record) under other schedules, linearised about it",
+const mscope_workload mscope_workload_recording = {
+    .name = "recording",
+    .help = "a recorded training run (momentscope record) under other schedules, linearised about its path",
     .params = params,
     .stats = stats,
     .origin = &origin,

@@ -1,4 +1,4 @@
-/* trace.h - a recorded training run as a problem that schedules can be compared on
+/* recording.h - a recorded training run as a problem that schedules can be compared on
  *
  * The recording says which rows were active in which step, how often (N), and their gradients G_rec, taken where the recorded
  * schedule had led the row, theta_rec. Elsewhere the gradient is not known; the model is its linearisation
@@ -21,37 +21,37 @@
  * it was recorded meets gradients that are not those of the model that was trained. And best is one point for the whole
  * recording: where the rest of the model moved on (the demo's readout does), rows that follow it leave best again and their risk rises.
  *
- *   trace_load.c   the messages of one table: rows by falling p, order of every step, recorded rates
- *   trace_fit.c    curvature, best, risks of the recorded run
- *   trace_play.c   a step's gradient sums; a recorded trajectory
- *   workload_trace.c  the workload                                                                          */
-#ifndef MSCOPE_BENCH_TRACE_H
-#define MSCOPE_BENCH_TRACE_H
+ *   recording_load.c   the messages of one table: rows by falling p, order of every step, recorded rates
+ *   recording_fit.c    curvature, best, risks of the recorded run
+ *   recording_play.c   a step's gradient sums; a recorded trajectory
+ *   recording.c  the workload                                                                          */
+#ifndef MSCOPE_BENCH_RECORDING_H
+#define MSCOPE_BENCH_RECORDING_H
 
 #include "tape/contents.h"
 #include "rows.h"
 
-typedef struct mscope_trace_message {
+typedef struct mscope_recording_message {
     mscope_header header;
     const uint8_t *part[4];              /* behind the header                                     */
-} mscope_trace_message;
+} mscope_recording_message;
 
-typedef struct mscope_trace_at {          /* one step                                              */
+typedef struct mscope_recording_at {          /* one step                                              */
     uint32_t message;                     /* of its STEP, counted from 1; 0: lost or refused, silent */
     uint32_t before, n_before;            /* of what came before it: PROBE, SYNC                   */
     size_t order;                         /* where its entries' order begins                       */
-} mscope_trace_at;
+} mscope_recording_at;
 
-typedef struct mscope_trace {
+typedef struct mscope_recording {
     mscope_tape tape;
     mscope_hello hello;
     char file[256];
     uint32_t rows, dim, entries;          /* rows that were ever active; most entries in one message */
     uint64_t steps, begins;               /* steps done before the first one                       */
     uint32_t unknown;                     /* active rows that were not known then: theta = m = 0 is a guess */
-    mscope_trace_message *message;
+    mscope_recording_message *message;
     size_t messages;
-    mscope_trace_at *at;                  /* steps + 1: the last for what came behind the last step */
+    mscope_recording_at *at;                  /* steps + 1: the last for what came behind the last step */
     uint32_t *order;                      /* positions of a step's entries by ascending row, stable */
     uint32_t *rank;                       /* of a row of the table among ours; UINT32_MAX: never active */
     uint32_t *id;                         /* and back                                              */
@@ -63,40 +63,40 @@ typedef struct mscope_trace {
     double *p, *count, *h, *best;         /* by rank; best: rows x dim                             */
     double closed[MSCOPE_BENCH_BANDS + 1];  /* share of the occurrences with h > 0                  */
     double start[MSCOPE_BENCH_BANDS + 1], end[MSCOPE_BENCH_BANDS + 1];  /* the recorded run's risk; end: mean of its last tenth */
-} mscope_trace;
+} mscope_recording;
 
-/* mscope_trace_open - table NULL: the only one. Returns 0, or -1 with the offending value in why */
-int mscope_trace_open(mscope_trace **out, const char *file, const char *table, char why[512]);
-void mscope_trace_close(mscope_trace *t);
+/* mscope_recording_open - table NULL: the only one. Returns 0, or -1 with the offending value in why */
+int mscope_recording_open(mscope_recording **out, const char *file, const char *table, char why[512]);
+void mscope_recording_close(mscope_recording *t);
 
-/* mscope_trace_rows - of a run of the workload: its rows, settled, and the recorded ones beside it */
-mscope_bench_rows *mscope_trace_rows(void *self, mscope_bench_rows **recorded);
+/* mscope_recording_rows - of a run of the workload: its rows, settled, and the recorded ones beside it */
+mscope_bench_rows *mscope_recording_rows(void *self, mscope_bench_rows **recorded);
 
 /* ---- between the files ------------------------------------------------------------------------------------- */
 
-int mscope_trace_fit(mscope_trace *t);                   /* trace_fit.c; 0 or -1: no memory         */
+int mscope_recording_fit(mscope_recording *t);                   /* recording_fit.c; 0 or -1: no memory         */
 
 /* What one step brings: n ascending ranks, their gradients summed in the order sent, their occurrences. */
-typedef struct mscope_trace_feed {
+typedef struct mscope_recording_feed {
     uint32_t n, *row;
     double *g, *N;                        /* n x dim, n                                            */
     double *values;                       /* decoded as sent                                       */
-} mscope_trace_feed;
+} mscope_recording_feed;
 
-int mscope_trace_feed_open(mscope_trace_feed *f, const mscope_trace *t);
-void mscope_trace_feed_close(mscope_trace_feed *f);
-void mscope_trace_feed_step(mscope_trace_feed *f, const mscope_trace *t, uint64_t step);
+int mscope_recording_feed_open(mscope_recording_feed *f, const mscope_recording *t);
+void mscope_recording_feed_close(mscope_recording_feed *f);
+void mscope_recording_feed_step(mscope_recording_feed *f, const mscope_recording *t, uint64_t step);
 
 /* The recorded trajectory, one step at a time, by catch-up under the recorded rates. */
-int mscope_trace_rows_open(mscope_bench_rows *r, const mscope_trace *t);
-int mscope_trace_rows_step(mscope_bench_rows *r, const mscope_trace *t, uint64_t step, const mscope_trace_feed *f);
+int mscope_recording_rows_open(mscope_bench_rows *r, const mscope_recording *t);
+int mscope_recording_rows_step(mscope_bench_rows *r, const mscope_recording *t, uint64_t step, const mscope_recording_feed *f);
 
-/* mscope_trace_rows_given - rows that the trainer sent (SYNC) before this step. recorded: takes them; other, if not NULL, is
+/* mscope_recording_rows_given - rows that the trainer sent (SYNC) before this step. recorded: takes them; other, if not NULL, is
  * displaced as recorded is, its momentum in units of `unit` times the recorded. settled is asked before rows are changed. */
-int mscope_trace_rows_given(mscope_bench_rows *recorded, mscope_bench_rows *other, double unit, const mscope_trace *t,
+int mscope_recording_rows_given(mscope_bench_rows *recorded, mscope_bench_rows *other, double unit, const mscope_recording *t,
                             uint64_t step);
 
 /* risk of each band, [bands] the total, for rows settled */
-void mscope_trace_risk(const mscope_trace *t, const double *theta, double risk[MSCOPE_BENCH_BANDS + 1]);
+void mscope_recording_risk(const mscope_recording *t, const double *theta, double risk[MSCOPE_BENCH_BANDS + 1]);
 
 #endif

@@ -1,13 +1,13 @@
-/* test_trace.c - the workload trace: the recorded schedule gives the recorded rows, another schedule what the trainer would have
+/* test_recording.c - the workload recording: the recorded schedule gives the recorded rows, another schedule what the trainer would have
  * done wherever the model is exact, and damaged contents are refused one by one */
 #include "harness.h"
 
 #include <unistd.h>
 
 #include "bench/schedules.h"
-#include "bench/workloads/trace.h"
+#include "bench/workloads/recording.h"
 
-extern const mscope_workload mscope_workload_trace;
+extern const mscope_workload mscope_workload_recording;
 
 #define SEED 20260722
 
@@ -64,7 +64,7 @@ static void begin(trainer *t, int form, int state, int nesterov)
     mscope_refusal why;
     uint8_t map[MSCOPE_HELLO_MAX];
 
-    (void)snprintf(path, sizeof path, "/tmp/momentscope-trace-%ld-%d", (long)getpid(), n++);
+    (void)snprintf(path, sizeof path, "/tmp/momentscope-recording-%ld-%d", (long)getpid(), n++);
     assert_int_equal(mscope_tape_create(&t->tape, path, 64 << 20, &why), 0);
     t->table = new_table(&cfg, &t->mem);
     t->hello = (mscope_hello){ .table = "words", .client = "test", .rows = ROWS, .dim = DIM, .capacity = CAPACITY,
@@ -184,24 +184,24 @@ static double theta_of(const trainer *t, size_t at)
 
 /* -- the workload ---------------------------------------------------------------------------------------------------- */
 
-static mscope_trace *open_trace(void)
+static mscope_recording *open_recording(void)
 {
     char why[512] = "";
-    mscope_trace *t = NULL;
-    const int rc = mscope_trace_open(&t, path, NULL, why);
+    mscope_recording *t = NULL;
+    const int rc = mscope_recording_open(&t, path, NULL, why);
 
     CHECK(rc == 0, "%s", why);
     (void)unlink(path);
     return t;
 }
 
-static void *start(const mscope_trace *t)
+static void *start(const mscope_recording *t)
 {
     const double gap = 1;
     const char *why = "";
     void *self = (void *)(uintptr_t)t;
 
-    CHECK(mscope_workload_trace.init(&self, &gap, 1, &why) == 0, "%s", why);
+    CHECK(mscope_workload_recording.init(&self, &gap, 1, &why) == 0, "%s", why);
     return self;
 }
 
@@ -210,14 +210,14 @@ static void run(void *self, const mscope_bench_schedule *s, enum mscope_bench_se
     for (uint64_t k = 0; k < steps; k++) {
         mscope_bench_step at = { .t = k, .semantics = semantics, .schedule = s };
         mscope_bench_rates_at(s, (double)k, &at.all);
-        CHECK(mscope_workload_trace.step(self, &at) == 0, "step %llu", (unsigned long long)k);
+        CHECK(mscope_workload_recording.step(self, &at) == 0, "step %llu", (unsigned long long)k);
     }
 }
 
-static mscope_bench_schedule rule(const mscope_trace *t, const char *name, double eta, double eps)
+static mscope_bench_schedule rule(const mscope_recording *t, const char *name, double eta, double eps)
 {
     mscope_bench_schedule s = { .rule = mscope_bench_rule_find(name), .steps = (double)t->steps, .dim = DIM, .batch = BATCH,
-                                .from = mscope_workload_trace.origin, .origin = t };
+                                .from = mscope_workload_recording.origin, .origin = t };
 
     assert_non_null(s.rule);
     for (int i = 0; i < MSCOPE_RULE_PARAMS; i++)
@@ -228,10 +228,10 @@ static mscope_bench_schedule rule(const mscope_trace *t, const char *name, doubl
 }
 
 /* Largest difference from the trainer's own rows, over their largest size. Rows that were never active are not played. */
-static double apart(const trainer *x, const mscope_trace *t, void *self)
+static double apart(const trainer *x, const mscope_recording *t, void *self)
 {
     mscope_bench_rows *recorded;
-    const mscope_bench_rows *rows = mscope_trace_rows(self, &recorded);
+    const mscope_bench_rows *rows = mscope_recording_rows(self, &recorded);
     double worst = 0, size = 0;
 
     for (uint32_t i = 0; i < t->rows; i++)
@@ -243,12 +243,12 @@ static double apart(const trainer *x, const mscope_trace *t, void *self)
     return worst / size;
 }
 
-static void close_all(trainer *x, mscope_trace *t, void *self)
+static void close_all(trainer *x, mscope_recording *t, void *self)
 {
     if (self != NULL)
-        mscope_workload_trace.fini(self);
+        mscope_workload_recording.fini(self);
     if (t != NULL)
-        mscope_trace_close(t);
+        mscope_recording_close(t);
     free(x->mem);
 }
 
@@ -316,20 +316,20 @@ static void test_recorded_schedule_gives_the_recorded_rows(void **state)
             }
         }
         end(&x);
-        mscope_trace *t = open_trace();
+        mscope_recording *t = open_recording();
         assert_int_equal(t->steps, STEPS);
         assert_int_equal(t->lost, cases[c].lost ? 10 : 0);
         for (int dense = 0; dense < 2; dense++) {
             void *self = start(t);
             const mscope_bench_schedule s = rule(t, "recorded", 0, 0);
             run(self, &s, dense ? MSCOPE_BENCH_DENSE : MSCOPE_BENCH_CATCHUP, STEPS);
-            mscope_workload_trace.summary(self, &sum);
+            mscope_workload_recording.summary(self, &sum);
             const double off = apart(&x, t, self);
             NOTE("%s, %s: theta within %.1e of the trainer's, %.1e of the recorded rows", cases[c].what,
                  dense ? "dense" : "catch-up", off, sqrt(sum.total.stat[2]));
             CHECK(off <= cases[c].bound, "%s: %g", cases[c].what, off);
             CHECK(dense ? sum.total.stat[2] < 1e-24 : sum.total.stat[2] == 0, "%s: apart %a", cases[c].what, sum.total.stat[2]);
-            mscope_workload_trace.fini(self);
+            mscope_workload_recording.fini(self);
         }
         close_all(&x, t, NULL);
     }
@@ -350,7 +350,7 @@ static void test_another_schedule_is_what_the_trainer_would_do(void **state)
         train_step(&x, &s, 0);
     }
     end(&x);
-    mscope_trace *t = open_trace();
+    mscope_recording *t = open_recording();
     CHECK(t->closed[t->bands] == 1, "closed %g", t->closed[t->bands]);
     for (uint32_t i = 0; i < t->rows; i++)
         CHECK(fabs(t->h[i] * BATCH / x.h - 1) < 1e-9, "row %u: h %g, truly %g", t->id[i], t->h[i], x.h / BATCH);
@@ -371,7 +371,7 @@ static void test_another_schedule_is_what_the_trainer_would_do(void **state)
         end(&y);
         run(self, &s, MSCOPE_BENCH_CATCHUP, STEPS);
         mscope_bench_summary sum;
-        mscope_workload_trace.summary(self, &sum);
+        mscope_workload_recording.summary(self, &sum);
         const double off = apart(&y, t, self);
         NOTE("eta %g, eps %g: theta within %.1e of training anew", other[c].eta, other[c].eps, off);
         CHECK(off < 1e-9, "eta %g: %g", other[c].eta, off);
@@ -412,16 +412,16 @@ static void test_risk_is_the_excess_loss_of_the_samples(void **state)
                 }
             }
         }
-    mscope_trace *t = open_trace();
+    mscope_recording *t = open_recording();
     void *self = start(t);
     const mscope_bench_schedule s = rule(t, "recorded", 0, 0);
     mscope_bench_summary at;
-    mscope_workload_trace.summary(self, &at);
+    mscope_workload_recording.summary(self, &at);
     CHECK(fabs(at.total.risk / was - 1) < 1e-9, "start: %g, samples say %g", at.total.risk, was);
     run(self, &s, MSCOPE_BENCH_CATCHUP, STEPS);
-    mscope_workload_trace.summary(self, &at);
+    mscope_workload_recording.summary(self, &at);
     CHECK(fabs(at.total.risk / excess - 1) < 1e-9, "end: %g, samples say %g", at.total.risk, excess);
-    CHECK(fabs(mscope_workload_trace.target(self, t->bands) - t->end[t->bands]) < 1e-15, "target");
+    CHECK(fabs(mscope_workload_recording.target(self, t->bands) - t->end[t->bands]) < 1e-15, "target");
     close_all(&x, t, self);
 }
 
@@ -438,18 +438,18 @@ static void test_without_a_probe_it_is_open_loop_and_says_so(void **state)
         train_step(&x, &s, 0);
     }
     end(&x);
-    mscope_trace *t = open_trace();
+    mscope_recording *t = open_recording();
     void *self = start(t);
     const mscope_bench_schedule s = rule(t, "constant", 1.0, 0.1);
-    mscope_workload_trace.origin->facts(t, &facts);
+    mscope_workload_recording.origin->facts(t, &facts);
     assert_non_null(strstr(facts.note, "OPEN LOOP"));
     run(self, &s, MSCOPE_BENCH_CATCHUP, 50);
-    mscope_workload_trace.summary(self, &sum);
+    mscope_workload_recording.summary(self, &sum);
     assert_true(sum.total.risk == 0);
-    assert_true(mscope_workload_trace.target(self, t->bands) < 0);
+    assert_true(mscope_workload_recording.target(self, t->bands) < 0);
     /* the recorded gradients at twice the rate move rows, which began at 0, twice as far */
     mscope_bench_rows *recorded;
-    const mscope_bench_rows *rows = mscope_trace_rows(self, &recorded);
+    const mscope_bench_rows *rows = mscope_recording_rows(self, &recorded);
     for (size_t k = 0; k < (size_t)t->rows * DIM; k++)
         CHECK(fabs(rows->theta[k] - 2 * recorded->theta[k]) < 1e-12 * (1 + fabs(rows->theta[k])), "cell %zu", k);
     close_all(&x, t, self);
@@ -480,7 +480,7 @@ static void test_bad_messages_are_left_out(void **state)
             train_step(&x, &s, 0);
         }
         end(&x);
-        mscope_trace *t = open_trace();
+        mscope_recording *t = open_recording();
         CHECK(t->refused == (bad > 0), "%d: refused %llu", bad, (unsigned long long)t->refused);
         end_of[bad] = t->end[t->bands];
         CHECK(end_of[bad] == end_of[0], "%d: %a, not %a", bad, end_of[bad], end_of[0]);

@@ -1,7 +1,7 @@
-/* trace_fit.c - what the recording says of its own problem: curvature, where it leads, how far the recorded run got
+/* recording_fit.c - what the recording says of its own problem: curvature, where it leads, how far the recorded run got
  *
  * Two passes along the recorded trajectory: sums for h and best, then the risks at its start and over its last tenth. */
-#include "trace.h"
+#include "recording.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -10,9 +10,9 @@
 enum { PRIOR = 8, LOOKS = 20 };           /* occurrences that a band's mean counts for in each of its rows */
 
 typedef struct fit {
-    mscope_trace *t;
+    mscope_recording *t;
     mscope_bench_rows rows;
-    mscope_trace_feed feed;
+    mscope_recording_feed feed;
     double *gsum;                         /* rows x dim: sum of G_rec; t->best: sum of N theta_rec  */
     double *h1, *N;                       /* of each row: sums over its probe samples               */
     struct entry {
@@ -28,7 +28,7 @@ static int by_rank(const void *a, const void *b)
 }
 
 /* Occurrences of a row in the step that the probe belongs to; 0: it is not in it. */
-static double occurrences(const mscope_trace_feed *f, uint32_t rank)
+static double occurrences(const mscope_recording_feed *f, uint32_t rank)
 {
     uint32_t lo = 0, hi = f->n;
     while (lo < hi) {
@@ -42,7 +42,7 @@ static double occurrences(const mscope_trace_feed *f, uint32_t rank)
 }
 
 /* One sample: h1 = <m, H m>/|m|^2 of a row whose entries in the probe are n. */
-static void sample(fit *x, uint32_t rank, const struct entry *e, size_t n, const mscope_trace_message *m)
+static void sample(fit *x, uint32_t rank, const struct entry *e, size_t n, const mscope_recording_message *m)
 {
     const uint32_t d = x->t->dim;
     const double *mom = x->rows.m + (size_t)rank * d, N = occurrences(&x->feed, rank);
@@ -61,9 +61,9 @@ static void sample(fit *x, uint32_t rank, const struct entry *e, size_t n, const
     x->N[rank] += N;
 }
 
-static int take_probe(fit *x, const mscope_trace_message *m)
+static int take_probe(fit *x, const mscope_recording_message *m)
 {
-    const mscope_trace *t = x->t;
+    const mscope_recording *t = x->t;
     uint32_t n = 0;
     for (uint32_t i = 0; i < m->header.count; i++) {
         uint32_t row = 0;
@@ -86,11 +86,11 @@ static int take_probe(fit *x, const mscope_trace_message *m)
 
 static int first_pass(fit *x)
 {
-    mscope_trace *t = x->t;
+    mscope_recording *t = x->t;
     for (uint64_t k = 0; k < t->steps; k++) {
-        const mscope_trace_at *at = &t->at[k];
-        mscope_trace_feed_step(&x->feed, t, k);
-        if (mscope_trace_rows_given(&x->rows, NULL, 1, t, k) < 0)
+        const mscope_recording_at *at = &t->at[k];
+        mscope_recording_feed_step(&x->feed, t, k);
+        if (mscope_recording_rows_given(&x->rows, NULL, 1, t, k) < 0)
             return -1;
         for (uint32_t i = at->before; i < at->before + at->n_before; i++)
             if (t->message[i].header.kind == MSCOPE_PROBE && take_probe(x, &t->message[i]) < 0)
@@ -104,7 +104,7 @@ static int first_pass(fit *x)
                 t->best[row + j] += x->feed.N[i] * x->rows.theta[row + j];
             }
         }
-        if (mscope_trace_rows_step(&x->rows, t, k, &x->feed) < 0)
+        if (mscope_recording_rows_step(&x->rows, t, k, &x->feed) < 0)
             return -1;
     }
     return 0;
@@ -112,7 +112,7 @@ static int first_pass(fit *x)
 
 static void settle_curvature(fit *x)
 {
-    mscope_trace *t = x->t;
+    mscope_recording *t = x->t;
     double known = 0;
     for (size_t b = 0; b < t->bands; b++) {
         double h1 = 0, N = 0, all = 0, closed = 0;
@@ -135,22 +135,22 @@ static void settle_curvature(fit *x)
 
 static int second_pass(fit *x)
 {
-    mscope_trace *t = x->t;
+    mscope_recording *t = x->t;
     const uint64_t from = t->steps - t->steps / 10, every = (t->steps - from) / LOOKS + 1;
     double risk[MSCOPE_BENCH_BANDS + 1], looks = 0;
     for (uint64_t k = 0; k < t->steps; k++) {
-        if (mscope_trace_rows_given(&x->rows, NULL, 1, t, k) < 0)
+        if (mscope_recording_rows_given(&x->rows, NULL, 1, t, k) < 0)
             return -1;
         if (k == 0)
-            mscope_trace_risk(t, x->rows.theta, t->start);
-        mscope_trace_feed_step(&x->feed, t, k);
-        if (mscope_trace_rows_step(&x->rows, t, k, &x->feed) < 0)
+            mscope_recording_risk(t, x->rows.theta, t->start);
+        mscope_recording_feed_step(&x->feed, t, k);
+        if (mscope_recording_rows_step(&x->rows, t, k, &x->feed) < 0)
             return -1;
         if (k + 1 != t->steps && (k < from || (t->steps - 1 - k) % every != 0))
             continue;
         if (mscope_bench_rows_settle(&x->rows) < 0)
             return -1;
-        mscope_trace_risk(t, x->rows.theta, risk);
+        mscope_recording_risk(t, x->rows.theta, risk);
         for (size_t b = 0; b <= t->bands; b++)
             t->end[b] += risk[b];
         looks++;
@@ -160,7 +160,7 @@ static int second_pass(fit *x)
     return 0;
 }
 
-int mscope_trace_fit(mscope_trace *t)
+int mscope_recording_fit(mscope_recording *t)
 {
     const size_t cells = (size_t)t->rows * t->dim;
     fit x = { .t = t };
@@ -173,14 +173,14 @@ int mscope_trace_fit(mscope_trace *t)
     x.hm = malloc(t->dim * sizeof *x.hm);
     int rc = t->best && t->h && x.gsum && x.h1 && x.N && x.entry && x.hm ? 0 : -1;
     if (rc == 0)
-        rc = mscope_trace_feed_open(&x.feed, t);
-    if (rc == 0 && (rc = mscope_trace_rows_open(&x.rows, t)) == 0 && (rc = first_pass(&x)) == 0) {
+        rc = mscope_recording_feed_open(&x.feed, t);
+    if (rc == 0 && (rc = mscope_recording_rows_open(&x.rows, t)) == 0 && (rc = first_pass(&x)) == 0) {
         settle_curvature(&x);
         mscope_bench_rows_close(&x.rows);
-        rc = mscope_trace_rows_open(&x.rows, t) < 0 ? -1 : second_pass(&x);
+        rc = mscope_recording_rows_open(&x.rows, t) < 0 ? -1 : second_pass(&x);
     }
     mscope_bench_rows_close(&x.rows);
-    mscope_trace_feed_close(&x.feed);
+    mscope_recording_feed_close(&x.feed);
     free(x.gsum);
     free(x.h1);
     free(x.N);

@@ -1,10 +1,10 @@
-/* trace_play.c - a recorded step as sums over its rows, and the recorded trajectory */
-#include "trace.h"
+/* recording_play.c - a recorded step as sums over its rows, and the recorded trajectory */
+#include "recording.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-int mscope_trace_feed_open(mscope_trace_feed *f, const mscope_trace *t)
+int mscope_recording_feed_open(mscope_recording_feed *f, const mscope_recording *t)
 {
     const size_t n = (size_t)t->entries + 1;
     memset(f, 0, sizeof *f);
@@ -15,7 +15,7 @@ int mscope_trace_feed_open(mscope_trace_feed *f, const mscope_trace *t)
     return f->row && f->N && f->g && f->values ? 0 : -1;
 }
 
-void mscope_trace_feed_close(mscope_trace_feed *f)
+void mscope_recording_feed_close(mscope_recording_feed *f)
 {
     free(f->row);
     free(f->N);
@@ -24,20 +24,20 @@ void mscope_trace_feed_close(mscope_trace_feed *f)
     memset(f, 0, sizeof *f);
 }
 
-static uint32_t rank_of(const mscope_trace *t, const mscope_trace_message *m, uint32_t entry)
+static uint32_t rank_of(const mscope_recording *t, const mscope_recording_message *m, uint32_t entry)
 {
     uint32_t row = 0;
     (void)mscope_indices_decode(m->part[0] + (size_t)entry * m->header.index_type, m->header.index_type, 1, UINT32_MAX, &row);
     return t->rank[row];
 }
 
-void mscope_trace_feed_step(mscope_trace_feed *f, const mscope_trace *t, uint64_t step)
+void mscope_recording_feed_step(mscope_recording_feed *f, const mscope_recording *t, uint64_t step)
 {
-    const mscope_trace_at *at = &t->at[step];
+    const mscope_recording_at *at = &t->at[step];
     f->n = 0;
     if (at->message == 0)
         return;
-    const mscope_trace_message *m = &t->message[at->message - 1];
+    const mscope_recording_message *m = &t->message[at->message - 1];
     mscope_values_decode(m->part[1], m->header.value_type, (size_t)m->header.count * t->dim, f->values, 1);
     for (uint32_t i = 0; i < m->header.count; i++) {
         const uint32_t entry = t->order[at->order + i], rank = rank_of(t, m, entry);
@@ -58,14 +58,14 @@ void mscope_trace_feed_step(mscope_trace_feed *f, const mscope_trace *t, uint64_
     }
 }
 
-int mscope_trace_rows_open(mscope_bench_rows *r, const mscope_trace *t)
+int mscope_recording_rows_open(mscope_bench_rows *r, const mscope_recording *t)
 {
     const int rc = mscope_bench_rows_open(r, t->rows, t->dim, t->bands, t->first);
     r->torch = t->hello.form == MSCOPE_FORM_TORCH;
     return rc;
 }
 
-int mscope_trace_rows_step(mscope_bench_rows *r, const mscope_trace *t, uint64_t step, const mscope_trace_feed *f)
+int mscope_recording_rows_step(mscope_bench_rows *r, const mscope_recording *t, uint64_t step, const mscope_recording_feed *f)
 {
     const mscope_bench_step s = { .t = step, .all = t->rates[step], .semantics = MSCOPE_BENCH_CATCHUP };
     return mscope_bench_rows_step(r, &s, f->row, f->g, f->n);
@@ -86,14 +86,14 @@ static int displace(mscope_bench_rows *recorded, mscope_bench_rows *other, doubl
     return mscope_bench_rows_set(recorded, row, v, v + d);
 }
 
-int mscope_trace_rows_given(mscope_bench_rows *recorded, mscope_bench_rows *other, double unit, const mscope_trace *t,
+int mscope_recording_rows_given(mscope_bench_rows *recorded, mscope_bench_rows *other, double unit, const mscope_recording *t,
                             uint64_t step)
 {
-    const mscope_trace_at *at = &t->at[step];
+    const mscope_recording_at *at = &t->at[step];
     double *v = NULL;
     int rc = 0;
     for (uint32_t i = at->before; i < at->before + at->n_before && rc == 0; i++) {
-        const mscope_trace_message *m = &t->message[i];
+        const mscope_recording_message *m = &t->message[i];
         if (m->header.kind != MSCOPE_SYNC)
             continue;
         if (v == NULL && ((v = malloc(4 * t->dim * sizeof *v)) == NULL || mscope_bench_rows_settle(recorded) < 0 ||
@@ -113,7 +113,7 @@ int mscope_trace_rows_given(mscope_bench_rows *recorded, mscope_bench_rows *othe
     return rc;
 }
 
-void mscope_trace_risk(const mscope_trace *t, const double *theta, double risk[MSCOPE_BENCH_BANDS + 1])
+void mscope_recording_risk(const mscope_recording *t, const double *theta, double risk[MSCOPE_BENCH_BANDS + 1])
 {
     risk[t->bands] = 0;
     for (size_t b = 0; b < t->bands; b++) {

@@ -1,5 +1,5 @@
-/* trace_load.c - one table's messages out of a recording, judged as the daemon judges them */
-#include "trace.h"
+/* recording_load.c - one table's messages out of a recording, judged as the daemon judges them */
+#include "recording.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -38,7 +38,7 @@ static const mscope_recorded_table *choose(const mscope_contents *c, const char 
 
 /* ---- messages ------------------------------------------------------------------------------------------------------ */
 
-static int parts_fit(const mscope_trace *t, const mscope_header *h, const mscope_entry *e)
+static int parts_fit(const mscope_recording *t, const mscope_header *h, const mscope_entry *e)
 {
     const size_t row = t->dim * mscope_value_size(h->value_type), n = h->count;
     const int rows = h->kind == MSCOPE_SYNC;
@@ -66,7 +66,7 @@ static int parts_fit(const mscope_trace *t, const mscope_header *h, const mscope
 }
 
 /* All finite, and every index within the table. */
-static int contents_fit(const mscope_trace *t, const mscope_header *h, const mscope_entry *e, double *scratch)
+static int contents_fit(const mscope_recording *t, const mscope_header *h, const mscope_entry *e, double *scratch)
 {
     const unsigned first = h->kind == MSCOPE_SYNC ? 1 : 2, last = 2;      /* parts with values */
     uint32_t row;
@@ -85,15 +85,15 @@ static int contents_fit(const mscope_trace *t, const mscope_header *h, const msc
     return 1;
 }
 
-static int keep(mscope_trace *t, const mscope_entry *e, size_t *room)
+static int keep(mscope_recording *t, const mscope_entry *e, size_t *room)
 {
     if (t->messages == *room) {
-        mscope_trace_message *more = realloc(t->message, (*room = 2 * *room + 256) * sizeof *more);
+        mscope_recording_message *more = realloc(t->message, (*room = 2 * *room + 256) * sizeof *more);
         if (more == NULL)
             return -1;
         t->message = more;
     }
-    mscope_trace_message *m = &t->message[t->messages++];
+    mscope_recording_message *m = &t->message[t->messages++];
     m->header = e->header;
     for (unsigned i = 0; i + 1 < e->parts && i < 4; i++)
         m->part[i] = e->part[i + 1];
@@ -102,7 +102,7 @@ static int keep(mscope_trace *t, const mscope_entry *e, size_t *room)
 }
 
 /* STEP, PROBE and SYNC of the table, in their order; what the daemon would refuse is left out. */
-static int collect(mscope_trace *t, const mscope_recorded_table *of)
+static int collect(mscope_recording *t, const mscope_recorded_table *of)
 {
     double *scratch = malloc(t->dim * sizeof *scratch);
     mscope_refusal why;
@@ -126,7 +126,7 @@ static int collect(mscope_trace *t, const mscope_recorded_table *of)
 /* ---- steps ---------------------------------------------------------------------------------------------------------- */
 
 /* A step has at most one STEP and anything before it; what a hole passed over goes before the next. */
-static int line_up(mscope_trace *t, uint64_t first, uint64_t last)
+static int line_up(mscope_recording *t, uint64_t first, uint64_t last)
 {
     t->steps = last - first;
     t->at = calloc(t->steps + 1, sizeof *t->at);
@@ -147,7 +147,7 @@ static int line_up(mscope_trace *t, uint64_t first, uint64_t last)
         }
         if (h->kind == MSCOPE_SYNC && h->step > first + done)
             done = h->step - first;
-        mscope_trace_at *at = &t->at[done];
+        mscope_recording_at *at = &t->at[done];
         if (at->n_before == 0)
             at->before = i;
         at->n_before = i + 1 - at->before;
@@ -156,7 +156,7 @@ static int line_up(mscope_trace *t, uint64_t first, uint64_t last)
 }
 
 /* Torch's buffer is made by its first step with momentum, undamped; past it a step with momentum 0 is all direct. */
-static mscope_bench_rates rates_of(const mscope_trace *t, const mscope_trace_message *m, int *made)
+static mscope_bench_rates rates_of(const mscope_recording *t, const mscope_recording_message *m, int *made)
 {
     const mscope_header *h = &m->header;
     double s[3] = { 0, 0, 0 };
@@ -177,7 +177,7 @@ static mscope_bench_rates rates_of(const mscope_trace *t, const mscope_trace_mes
 }
 
 /* Lost steps were run with the schedule of the next one that came. */
-static void schedule(mscope_trace *t, int made)
+static void schedule(mscope_recording *t, int made)
 {
     mscope_bench_rates last = { .eps = 1, .gain = 1 };
     uint64_t from = 0;
@@ -193,14 +193,14 @@ static void schedule(mscope_trace *t, int made)
 
 /* ---- rows ------------------------------------------------------------------------------------------------------------ */
 
-static uint32_t index_of(const mscope_trace_message *m, size_t i)
+static uint32_t index_of(const mscope_recording_message *m, size_t i)
 {
     uint32_t row = 0;
     (void)mscope_indices_decode(m->part[0] + i * m->header.index_type, m->header.index_type, 1, UINT32_MAX, &row);
     return row;
 }
 
-static uint32_t count_of(const mscope_trace_message *m, size_t i)
+static uint32_t count_of(const mscope_recording_message *m, size_t i)
 {
     uint32_t n = 1;
     if (m->header.flags & MSCOPE_FLAG_COUNTS)
@@ -224,7 +224,7 @@ static unsigned octave(double p)
     return (unsigned)fmin(31, fmax(0, floor(-log2(p))));
 }
 
-static int rank_rows(mscope_trace *t)
+static int rank_rows(mscope_recording *t)
 {
     struct ranked *all = calloc(t->hello.rows, sizeof *all);
     double samples = 0;
@@ -239,7 +239,7 @@ static int rank_rows(mscope_trace *t)
     for (uint64_t k = 0; k < t->steps; k++) {
         if (t->at[k].message == 0)
             continue;
-        const mscope_trace_message *m = &t->message[t->at[k].message - 1];
+        const mscope_recording_message *m = &t->message[t->at[k].message - 1];
         samples += m->header.extra;
         told++;
         for (size_t i = 0; i < m->header.count; i++)
@@ -278,7 +278,7 @@ static int by_rank(const void *a, const void *b)
     return x->rank != y->rank ? (x->rank > y->rank) - (x->rank < y->rank) : (x->at > y->at) - (x->at < y->at);
 }
 
-static int order_entries(mscope_trace *t)
+static int order_entries(mscope_recording *t)
 {
     struct place *p = malloc((t->entries + 1) * sizeof *p);
     size_t n = 0;
@@ -290,7 +290,7 @@ static int order_entries(mscope_trace *t)
     for (uint64_t k = 0; k < t->steps && p != NULL && t->order != NULL; k++) {
         if (t->at[k].message == 0)
             continue;
-        const mscope_trace_message *m = &t->message[t->at[k].message - 1];
+        const mscope_recording_message *m = &t->message[t->at[k].message - 1];
         for (uint32_t i = 0; i < m->header.count; i++)
             p[i] = (struct place){ t->rank[index_of(m, i)], i };
         qsort(p, m->header.count, sizeof *p, by_rank);
@@ -302,7 +302,7 @@ static int order_entries(mscope_trace *t)
 }
 
 /* A fresh table's rows are 0 before step 1; a later start is known where rows were sent (SYNC) before the first STEP. */
-static int count_unknown(mscope_trace *t, const mscope_recorded_table *of)
+static int count_unknown(mscope_recording *t, const mscope_recorded_table *of)
 {
     if (of->hello.fresh && t->begins == 0)
         return 0;
@@ -322,7 +322,7 @@ static int count_unknown(mscope_trace *t, const mscope_recorded_table *of)
 
 /* ---- all of it -------------------------------------------------------------------------------------------------------- */
 
-static int load(mscope_trace *t, const mscope_recorded_table *of)
+static int load(mscope_recording *t, const mscope_recorded_table *of)
 {
     t->hello = of->hello;
     t->dim = of->hello.dim;
@@ -334,9 +334,9 @@ static int load(mscope_trace *t, const mscope_recorded_table *of)
     return rank_rows(t) < 0 || order_entries(t) < 0 || count_unknown(t, of) < 0 ? -1 : 0;
 }
 
-int mscope_trace_open(mscope_trace **out, const char *file, const char *table, char why[512])
+int mscope_recording_open(mscope_recording **out, const char *file, const char *table, char why[512])
 {
-    mscope_trace *t = calloc(1, sizeof *t);
+    mscope_recording *t = calloc(1, sizeof *t);
     mscope_contents c = { .tables = 0 };
     mscope_refusal no;
     *out = NULL;
@@ -351,17 +351,17 @@ int mscope_trace_open(mscope_trace **out, const char *file, const char *table, c
         snprintf(why, 512, "--file '%.200s': out of memory", file);
         if (load(t, of) == 0 && t->rows == 0)
             snprintf(why, 512, "--file '%.200s': table %.63s has no step with an active row in it", file, of->hello.table);
-        else if (t->rows > 0 && mscope_trace_fit(t) == 0)
+        else if (t->rows > 0 && mscope_recording_fit(t) == 0)
             *out = t;
     }
     mscope_contents_free(&c);
     if (*out != NULL)
         return 0;
-    mscope_trace_close(t);
+    mscope_recording_close(t);
     return -1;
 }
 
-void mscope_trace_close(mscope_trace *t)
+void mscope_recording_close(mscope_recording *t)
 {
     mscope_tape_close(&t->tape);
     free(t->message);
