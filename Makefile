@@ -47,7 +47,7 @@ USES_host/tape      = protocol host/common
 USES_host/nextword    = host/common
 USES_host/diagnose    = host/theory host/common
 USES_host/monitor     = host/diagnose host/common host/cli
-USES_host/bench       = firmware/core host/theory host/tape host/diagnose host/nextword host/common host/cli
+USES_host/bench       = firmware/core host/theory host/tape host/diagnose host/nextword host/common
 USES_host/demo        = host/nextword host/common
 USES_host/cli         = protocol host/theory host/tape host/diagnose host/monitor host/bench host/common
 USES_tests            = $(filter-out tests,$(ROOMS))
@@ -180,6 +180,7 @@ $(addprefix $(BUILD)/tests/,test_engine test_realtime): $(BUILD)/libmscope_daemo
 WITH_BENCH = test_bench_models test_bench_theory test_recording test_reproduce
 $(foreach t,$(WITH_BENCH),$(eval LINK_$(t) = $(BUILD)/libmscope_bench.a $(HOST_LIB)))
 $(addprefix $(BUILD)/tests/,$(WITH_BENCH)): $(BUILD)/libmscope_bench.a
+$(BUILD)/tests/test_reproduce: $(call obj,host/cli/bench_reproduce.c)
 
 test: all tests ## run the tests on what is built (T=name filters)
 	@BUILD=$(BUILD) PYTHON=$(PYTHON) tests/run $(T)

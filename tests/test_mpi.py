@@ -82,7 +82,7 @@ class Ranks(unittest.TestCase):
         again = bench(3, *SWEEP, "--out", self.out)
         self.assertEqual((again.returncode, again.stderr.count("24 runs, 0 to do")), (0, 1), again.stderr)
         for args, said in ((["run", *SMALL, "--grid", "eta=-3"], "'-3'"), (["run", "nothing"], "nothing"),
-                           (["run", "--help"], "usage:"), (["reproduce", "--figure", "999"], "no such claim")):
+                           (["run", "--help"], "usage:"), (["reproduce", "--figure", "999"], "no claim has")):
             got = bench(2, *args)
             self.assertEqual(got.returncode, 0 if said == "usage:" else 2)
             self.assertEqual((got.stdout + got.stderr).count(said), 1, got.stdout + got.stderr)

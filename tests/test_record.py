@@ -559,7 +559,7 @@ class Trace(Case):
         for args, said in [
             (dict(file="/nowhere/run.tape"), "/nowhere/run.tape"), (dict(file=text), "not a recording"), (dict(file=damaged), "is damaged"),
             (dict(more=["--table", "nosuch"]), "embedding"), (dict(more=["--steps", "301"]), "'301'"),
-            (dict(more=["--grid", "gap=0"]), "'0'"), (dict(more=["--seeds", "3"]), "3 of them"), (dict(workload="vocab-ls", more=["--file", text]), "takes none"),
+            (dict(more=["--grid", "gap=0"]), "'0'"), (dict(more=["--seeds", "3"]), "asks for 3 runs"), (dict(workload="vocab-ls", more=["--file", text]), "unknown option '--file'"),
             (dict(workload="vocab-ls", more=["--schedules", "recorded"]), "not made from a recording"),
         ]:
             more = args.pop("more", [])

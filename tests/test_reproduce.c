@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "cli/bench.h"
-#include "bench/workload.h"
+#include "bench/claims/claim.h"
 
 static int answer(const mscope_claim *c, uint64_t seed, mscope_claim_result *out)
 {
@@ -36,7 +36,7 @@ static int reproduce(const char *figure, int strict, char *text, size_t len)
     assert_true(f != NULL && old >= 0);
     fflush(stdout);
     assert_true(dup2(fileno(f), 1) == 1);
-    const int code = mscope_bench_reproduce(strict ? 4 : 3, argv);
+    const int code = mscope_cmd_bench_reproduce(strict ? 4 : 3, argv);
     fflush(stdout);
     assert_true(dup2(old, 1) == 1);
     close(old);

@@ -140,38 +140,4 @@ int mscope_bench_param_index(const mscope_bench_param *table, const char *name);
 gsl_rng *mscope_bench_rng(uint64_t seed, uint64_t stream);
 double mscope_bench_normal(gsl_rng *r);
 
-/* ---- claims -------------------------------------------------------------------------------------------------------- */
-
-enum mscope_claim_verdict {
-    MSCOPE_CLAIM_PASS,                /* ours agrees with the paper within the tolerance         */
-    MSCOPE_CLAIM_FAIL,                /* it does not, and we do not know that the paper is wrong  */
-    MSCOPE_CLAIM_CORRECTED            /* the paper's value is refuted; ours agrees with the corrected one */
-};
-
-typedef struct mscope_claim_result {
-    double ours;
-    double corrected;                 /* what it should be, for CORRECTED; else NaN               */
-    double low, high;                 /* 95 % interval of ours where it was sampled, else NaN     */
-    enum mscope_claim_verdict verdict;
-    char note[240];                   /* runs, sizes, what was compared, trend                    */
-} mscope_claim_result;
-
-typedef struct mscope_claim mscope_claim;
-struct mscope_claim {
-    const char *paper;                /* "000"; NULL closes a table                               */
-    const char *figure;               /* "Figure 17", "Table 4", "(244)"                          */
-    const char *claim;                /* one line: which number                                   */
-    double value;                     /* the paper's, NaN when it gives none                      */
-    double tolerance;                 /* on |ours - value|, in value's unit; 0: run decides alone   */
-    double argument;                  /* free for the table: lets one function serve several rows  */
-    double seconds;                   /* about how long, on one core                              */
-    /* Returns 0, or negative when it could not be computed (note says why; shown as FAIL).                   */
-    int (*run)(const mscope_claim *claim, uint64_t seed, mscope_claim_result *out);
-};
-
-extern const mscope_claim *const mscope_claim_tables[];        /* registry.c, NULL at the end */
-
-/* mscope_claim_judge - ours and the verdict by |ours - value| <= tolerance; corrected, low, high NaN; note empty */
-void mscope_claim_judge(const mscope_claim *claim, double ours, mscope_claim_result *out);
-
 #endif

@@ -1,4 +1,4 @@
-/* bench.c - momentscope bench VERB: hands over to host/bench */
+/* bench.c - momentscope bench VERB: the table of verbs */
 #include "bench.h"
 
 #include <stdio.h>
@@ -10,10 +10,10 @@ static const struct verb {
     const char *name, *help;
     int (*run)(int argc, char **argv);
 } verbs[] = {
-    { "list", "workloads, schedules and their parameters", mscope_bench_list },
-    { "run", "a grid of runs, one JSON line each; can be interrupted and resumed", mscope_bench_run_main },
-    { "compare", "steps to target by band from such lines, as a table and as plots", mscope_bench_compare },
-    { "reproduce", "the papers' claims: their number, ours, PASS, FAIL or CORRECTED", mscope_bench_reproduce },
+    { "list", "workloads, schedules and their parameters", mscope_cmd_bench_list },
+    { "run", "a grid of runs, one JSON line each; can be interrupted and resumed", mscope_cmd_bench_run },
+    { "compare", "steps to target by band from such lines, as a table and as plots", mscope_cmd_bench_compare },
+    { "reproduce", "the papers' claims: their number, ours, PASS, FAIL or CORRECTED", mscope_cmd_bench_reproduce },
 };
 
 static int usage(FILE *to, int code)

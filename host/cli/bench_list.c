@@ -1,10 +1,11 @@
-/* list.c - bench list: workloads, schedules and their parameters */
-#include <stdio.h>
-#include <string.h>
-
+/* bench_list.c - momentscope bench list: workloads, schedules and their parameters */
 #include "bench.h"
-#include "cli.h"
+
+#include <stdio.h>
+
 #include "bench/schedules.h"
+#include "common/exit.h"
+#include "common/options.h"
 
 static void params(const mscope_bench_param *p)
 {
@@ -12,33 +13,47 @@ static void params(const mscope_bench_param *p)
         printf("      %-10s %-8g %s, %g to %g\n", p->name, p->value, p->help, p->low, p->high);
 }
 
-int mscope_bench_list(int argc, char **argv)
+static void workload(const mscope_workload *w)
 {
-    if (argc > 1 && strcmp(argv[1], "--help") == 0) {
-        printf("usage: momentscope bench list\n\nexample: momentscope bench list | less\n\nexit codes: 0 success, 1 standard output cannot be written, 2 wrong usage\n");
-        return MSCOPE_EXIT_OK;
-    }
-    if (argc > 1) {
-        fprintf(stderr, "momentscope bench list: '%s': takes no argument\n", argv[1]);
-        return MSCOPE_EXIT_USAGE;
-    }
+    const char *const knows = w->theory == NULL ? "" : w->advise == NULL ? " [theory]" : " [theory, advice]";
+    printf("\n  %-12s %s%s\n", w->name, w->help, knows);
+    for (const mscope_bench_text *t = w->origin != NULL ? w->origin->texts : NULL; t != NULL && t->name != NULL; t++)
+        printf("      --%-17s %s\n", t->name, t->help);
+    params(w->params);
+}
+
+static void schedule(const mscope_bench_rule *r)
+{
+    printf("  %-14s %-42s", r->name, r->help);
+    for (int k = 0; k < MSCOPE_RULE_PARAMS; k++)
+        if (r->reads >> k & 1)
+            printf(" %s", mscope_bench_rule_params[k].name);
+    printf("\n      from: %s\n", r->source);
+}
+
+int mscope_cmd_bench_list(int argc, char **argv)
+{
+    static const mscope_option none[] = { { .name = NULL } };
+    static const mscope_command c = {
+        .name = "momentscope bench list",
+        .usage = "",
+        .about = "Prints workloads, schedules and semantics, with parameter, default, meaning and range. [theory]: the expected "
+                 "risk at the end is known. [advice]: rates for each band can be searched (schedules per-band-eta, per-band-eps).",
+        .option = none,
+        .example = "momentscope bench list | less",
+        .exits = "0 success\n1 standard output cannot be written\n2 wrong usage",
+    };
+    const int code = mscope_options_read(&c, argc, argv, NULL);
+    if (code != MSCOPE_OPTIONS_GO_ON)
+        return code;
     printf("workloads, with parameter, default, meaning and range:\n");
-    for (size_t i = 0; mscope_workloads[i] != NULL; i++) {
-        const mscope_workload *w = mscope_workloads[i];
-        printf("\n  %-12s %s%s\n", w->name, w->help, w->theory == NULL ? "" : w->advise == NULL ? " [theory]" : " [theory, advice]");
-        for (const mscope_bench_text *t = w->origin != NULL ? w->origin->texts : NULL; t != NULL && t->name != NULL; t++)
-            printf("      --%-17s %s\n", t->name, t->help);
-        params(w->params);
-    }
+    for (size_t i = 0; mscope_workloads[i] != NULL; i++)
+        workload(mscope_workloads[i]);
     printf("\nschedules, with the parameters they read:\n\n");
-    for (const mscope_bench_rule *r = mscope_bench_rules; r->name != NULL; r++) {
-        printf("  %-14s %-42s", r->name, r->help);
-        for (int k = 0; k < MSCOPE_RULE_PARAMS; k++)
-            if (r->reads >> k & 1)
-                printf(" %s", mscope_bench_rule_params[k].name);
-        printf("\n      from: %s\n", r->source);
-    }
-    printf("\n  not here: adana, dana-star: they need a running mean of g^2 a coordinate, which neither the core nor a workload keeps\n");
+    for (const mscope_bench_rule *r = mscope_bench_rules; r->name != NULL; r++)
+        schedule(r);
+    printf("\n  not here: adana, dana-star: they need a running mean of g^2 of each coordinate,\n"
+           "  which neither the core nor a workload keeps\n");
     printf("\nparameters of schedules:\n");
     params(mscope_bench_rule_params);
     printf("\nsemantics of rows without a gradient: catchup dense frozen row-clock\n");

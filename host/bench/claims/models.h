@@ -2,6 +2,8 @@
 #ifndef MSCOPE_BENCH_MODELS_H
 #define MSCOPE_BENCH_MODELS_H
 
+#include "claim.h"
+
 #include "bench/workload.h"
 
 typedef struct mscope_model_value {

@@ -2,7 +2,7 @@
 #ifndef MSCOPE_BENCH_CLAIMS_003_H
 #define MSCOPE_BENCH_CLAIMS_003_H
 
-#include "bench/workload.h"
+#include "claim.h"
 
 typedef int mscope_003_fn(const mscope_claim *claim, uint64_t seed, mscope_claim_result *out);
 

@@ -1,6 +1,9 @@
-/* reproduce.c - bench reproduce: every claim of the papers, the paper's number, ours, and a verdict */
+/* reproduce.c - every claim of the papers: the paper's number, ours, and a verdict
+ *
+ * Each claim is one piece of a pool (run/pool.h): computed in a process of its own, printed in the order of the tables. */
+#include "reproduce.h"
+
 #include <ctype.h>
-#include <getopt.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,24 +12,21 @@
 
 #include <cjson/cJSON.h>
 
-#include "cli/bench.h"
-#include "cli/cli.h"
 #include "bench/run/pool.h"
-#include "bench/run/ranks.h"
-#include "bench/workload.h"
+#include "claim.h"
 
 #include "mscope/wire.h"
 
 enum { CLAIMS = 512 };
 
 struct job {
+    const mscope_reproduce *ask;
+    mscope_reproduced *sum;
     const mscope_claim *claim[CLAIMS];
     mscope_claim_result result[CLAIMS];
-    double spent[CLAIMS];
-    int known[CLAIMS], missing[CLAIMS];            /* told; told that it could not be computed           */
-    size_t n, shown, uncomputed;
-    uint64_t seed;
-    int count[3], json;
+    double spent[CLAIMS];                          /* seconds                                            */
+    int known[CLAIMS], missing[CLAIMS];            /* the result is here; ours could not be computed     */
+    size_t shown;
 };
 
 static const char *const verdicts[] = { "PASS", "FAIL", "CORRECTED" };
@@ -39,7 +39,7 @@ static char *work(size_t i, void *ctx)
     memset(&r, 0, sizeof r);
     r.ours = r.corrected = r.low = r.high = NAN;
     clock_gettime(CLOCK_MONOTONIC, &t0);
-    const int missing = j->claim[i]->run(j->claim[i], j->seed, &r) < 0;
+    const int missing = j->claim[i]->run(j->claim[i], j->ask->seed, &r) < 0;
     if (missing)
         r.verdict = MSCOPE_CLAIM_FAIL;
     clock_gettime(CLOCK_MONOTONIC, &t1);
@@ -96,7 +96,7 @@ static void row_json(const struct job *j, size_t i)
     cJSON_Delete(o);
 }
 
-/* Shown in the order of the table, as soon as all before are there. */
+/* A claim is printed as soon as all claims before it are. */
 static void done(size_t i, const char *text, void *ctx)
 {
     struct job *j = ctx;
@@ -109,109 +109,57 @@ static void done(size_t i, const char *text, void *ctx)
         snprintf(r->note, sizeof r->note, "could not be computed");
     } else
         snprintf(r->note, sizeof r->note, "%.239s", text + at);
-    j->uncomputed += j->missing[i] != 0;
+    j->sum->uncomputed += j->missing[i] != 0;
     r->verdict = (enum mscope_claim_verdict)verdict;
     j->known[i] = 1;
-    j->count[verdict]++;
-    for (; j->shown < j->n && j->known[j->shown]; j->shown++)
-        (j->json ? row_json : row)(j, j->shown);
+    j->sum->count[verdict]++;
+    for (; j->shown < j->sum->n && j->known[j->shown]; j->shown++)
+        (j->ask->json ? row_json : row)(j, j->shown);
     fflush(stdout);
 }
 
-static void usage(FILE *to)
+/* Whole words only: 'Figure 1' is in 'Figure 1(b)', not in 'Figure 10'. */
+static int has_words(const char *in, const char *words)
 {
-    fprintf(to, "usage: momentscope bench reproduce [--paper 000] [--figure TEXT] [--seed N] [--jobs N] [--json]\n"
-                "                                   [--strict]\n\n"
-                "Every claim of the papers: the paper's number, ours, and PASS, FAIL or CORRECTED. FAIL is a result: our number\n"
-                "does not agree and we do not know that the paper's is wrong. The last line counts verdicts (with --json on\n"
-                "standard error). --figure: whole words, 'Figure 1' finds 1(b), not 10. --strict: a FAIL fails the\n"
-                "command too. Under mpirun ranks above 0 compute.\n\n"
-                "example: momentscope bench reproduce --paper 000 --figure 'Figure 17' --jobs 2\n\n"
-                "exit codes: 0 every claim was computed, 1 one could not be or it was interrupted (--strict: or a verdict is FAIL),\n"
-                "            2 wrong usage\n");
-}
-
-/* text in of, with no letter or digit going on at either end: 'Figure 1' is in 'Figure 1(b)', not in 'Figure 10'. */
-static int has_words(const char *of, const char *text)
-{
-    const size_t len = strlen(text);
-    for (const char *at = of; len > 0 && (at = strstr(at, text)) != NULL; at++)
-        if ((at == of || !isalnum((unsigned char)at[-1]) || !isalnum((unsigned char)at[0])) &&
+    const size_t len = strlen(words);
+    for (const char *at = in; len > 0 && (at = strstr(at, words)) != NULL; at++)
+        if ((at == in || !isalnum((unsigned char)at[-1]) || !isalnum((unsigned char)at[0])) &&
             (!isalnum((unsigned char)at[len]) || !isalnum((unsigned char)at[len - 1])))
             return 1;
     return 0;
 }
 
-static void choose(struct job *j, const char *paper, const char *figure)
+static void choose(struct job *j)
 {
+    const char *paper = j->ask->paper, *figure = j->ask->figure;
     for (size_t k = 0; mscope_claim_tables[k] != NULL; k++)
         for (const mscope_claim *c = mscope_claim_tables[k]; c->paper != NULL; c++)
             if ((paper == NULL || strcmp(c->paper, paper) == 0) &&
-                (figure == NULL || has_words(c->figure, figure)) && j->n < CLAIMS)
-                j->claim[j->n++] = c;
+                (figure == NULL || has_words(c->figure, figure)) && j->sum->n < CLAIMS)
+                j->claim[j->sum->n++] = c;
 }
 
+/* Fingerprint of what each index means, for ranks to compare. */
 static uint64_t meaning(const struct job *j)
 {
     char text[64];
-    snprintf(text, sizeof text, "%s seed %llu", MSCOPE_VERSION, (unsigned long long)j->seed);
+    snprintf(text, sizeof text, "%s seed %llu", MSCOPE_VERSION, (unsigned long long)j->ask->seed);
     uint64_t h = mscope_pool_mean(0, text);
-    for (size_t i = 0; i < j->n; i++)
+    for (size_t i = 0; i < j->sum->n; i++)
         h = mscope_pool_mean(mscope_pool_mean(h, j->claim[i]->figure), j->claim[i]->claim);
     return h;
 }
 
-int mscope_bench_reproduce(int argc, char **argv)
+int mscope_reproduce_run(const mscope_reproduce *ask, mscope_reproduced *out)
 {
-    static const struct option known[] = { { "paper", 1, NULL, 'p' }, { "figure", 1, NULL, 'f' },
-                                           { "seed", 1, NULL, 's' },  { "jobs", 1, NULL, 'j' },
-                                           { "json", 0, NULL, 'J' },   { "strict", 0, NULL, 'S' },
-                                           { "help", 0, NULL, 'h' },  { NULL, 0, NULL, 0 } };
-    static struct job j;
-    const char *paper = NULL, *figure = NULL;
-    char *end = NULL;
-    const int first = mscope_ranks_mine() == 0;
-    long jobs = 1;
-    int c, strict = 0;
+    static struct job j;                           /* 200 KB, too much for a stack */
     memset(&j, 0, sizeof j);
-    j.seed = 1;
-    optind = 1;
-    while ((c = getopt_long(argc, argv, "h", known, NULL)) != -1) {
-        end = NULL;
-        switch (c) {
-        case 'p': paper = optarg; break;
-        case 'f': figure = optarg; break;
-        case 's': j.seed = strtoull(optarg, &end, 10); break;
-        case 'j': jobs = strtol(optarg, &end, 10); break;
-        case 'J': j.json = 1; break;
-        case 'S': strict = 1; break;
-        case 'h':
-        default:
-            if (first)
-                usage(c == 'h' ? stdout : stderr);
-            return c == 'h' ? MSCOPE_EXIT_OK : MSCOPE_EXIT_USAGE;
-        }
-        if ((end != NULL && (*end != '\0' || end == optarg)) || jobs < 1 || jobs > 256) {
-            if (first)
-                fprintf(stderr, "momentscope bench reproduce: '%s': wanted a number (jobs: 1 to 256)\n", optarg);
-            return MSCOPE_EXIT_USAGE;
-        }
-    }
-    choose(&j, paper, figure);
-    if (j.n == 0 || optind < argc) {
-        if (first)
-            fprintf(stderr, "momentscope bench reproduce: no such claim\n");
-        return MSCOPE_EXIT_USAGE;
-    }
-    const mscope_pool pool = { .n = j.n, .meaning = meaning(&j), .jobs = (int)jobs, .ctx = &j, .work = work, .done = done };
-    const int rc = mscope_pool_run(&pool);
-    if (rc == MSCOPE_POOL_SERVED)
-        return MSCOPE_EXIT_OK;
-    FILE *to = j.json ? stderr : stdout;
-    fprintf(to, "%d pass, %d fail, %d corrected, of %zu", j.count[0], j.count[1], j.count[2], j.n);
-    if (j.uncomputed > 0)
-        fprintf(to, "; %zu could not be computed", j.uncomputed);
-    fprintf(to, "\n");
-    return rc != MSCOPE_POOL_DONE || j.uncomputed > 0 || (strict && j.count[MSCOPE_CLAIM_FAIL] > 0) ? MSCOPE_EXIT_FAILED
-                                                                                                    : MSCOPE_EXIT_OK;
+    memset(out, 0, sizeof *out);
+    j.ask = ask;
+    j.sum = out;
+    choose(&j);
+    if (out->n == 0)
+        return MSCOPE_POOL_DONE;
+    const mscope_pool pool = { .n = out->n, .meaning = meaning(&j), .jobs = ask->jobs, .ctx = &j, .work = work, .done = done };
+    return mscope_pool_run(&pool);
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "claim.h"
 #include "bench/workloads/bigram.h"
 
 enum { STEPS = 1500, SEEDS = 3 };

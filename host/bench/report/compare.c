@@ -1,27 +1,11 @@
-/* compare.c - bench compare: steps to target by band, from the JSON lines of bench run */
-#include <errno.h>
-#include <getopt.h>
+/* compare.c - the table of steps to target by band, and the plots that go with it */
+#include "compare.h"
+
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "cli/bench.h"
-#include "cli/cli.h"
-#include "results.h"
-
-static void usage(FILE *to)
-{
-    fprintf(to, "usage: momentscope bench compare [--all] [--plot PREFIX] [--svg] FILE...\n\n"
-                "Steps to target, mean and 95 %% interval over seeds ([-]: one seed has none), for each band and the total. A run that\n"
-                "several lines tell counts once, by the first. Of each workload, schedule,\n"
-                "semantics and batch the setting with the fewest steps to the total's target; --all shows every setting.\n"
-                "Where theory knows the risk at the end: runs, theory, and the 95 %% interval of their difference.\n"
-                "--plot writes PREFIX-risk-N.png (risk curves by band) and PREFIX-plane-N.png (bands in the plane of\n"
-                "frequency and momentum, with the resonance line) of each row, and PREFIX-heat.png (eta against eps).\n\n"
-                "example: momentscope bench compare --plot out/vocab vocab.jsonl\n\n"
-                "exit codes: 0 success, 1 a file cannot be read or written or holds no run, 2 wrong usage\n");
-}
+#include "plot.h"
 
 /* The setting that another must beat: fewest steps, then more of the risk gone. */
 static double order(const mscope_result *r)
@@ -118,7 +102,7 @@ static void notes(const mscope_results *all)
     }
 }
 
-static int show(const mscope_results *all, int every, const char *prefix, const char *ending)
+int mscope_compare_print(const mscope_results *all, int every, const char *prefix, const char *ending)
 {
     size_t number = 0;
     int rc = 0;
@@ -136,44 +120,5 @@ static int show(const mscope_results *all, int every, const char *prefix, const 
         rc |= mscope_plot_heat(all, path);
         mscope_plot_end();
     }
-    return rc;
-}
-
-int mscope_bench_compare(int argc, char **argv)
-{
-    static const struct option known[] = { { "all", 0, NULL, 'a' },  { "plot", 1, NULL, 'p' }, { "svg", 0, NULL, 's' },
-                                           { "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 } };
-    mscope_results all = { .n = 0 };
-    const char *prefix = NULL, *ending = "png";
-    int c, every = 0, rc = MSCOPE_EXIT_OK;
-    optind = 1;
-    while ((c = getopt_long(argc, argv, "h", known, NULL)) != -1)
-        switch (c) {
-        case 'a': every = 1; break;
-        case 'p': prefix = optarg; break;
-        case 's': ending = "svg"; break;
-        case 'h': usage(stdout); return MSCOPE_EXIT_OK;
-        default: usage(stderr); return MSCOPE_EXIT_USAGE;
-        }
-    if (optind == argc) {
-        usage(stderr);
-        return MSCOPE_EXIT_USAGE;
-    }
-    for (int i = optind; i < argc && rc == MSCOPE_EXIT_OK; i++) {
-        const long runs = mscope_results_read(&all, argv[i]);
-        if (runs < 0)
-            fprintf(stderr, "momentscope bench compare: cannot read %s: %s\n", argv[i], strerror(errno));
-        else if (runs == 0)
-            fprintf(stderr, "momentscope bench compare: %s holds no run: wanted the lines of momentscope bench run\n", argv[i]);
-        rc = runs > 0 ? rc : MSCOPE_EXIT_FAILED;
-    }
-    if (rc == MSCOPE_EXIT_OK && show(&all, every, prefix, ending) < 0)
-        rc = MSCOPE_EXIT_FAILED;
-    if (all.bad > 0)
-        fprintf(stderr, "momentscope bench compare: %zu of %zu lines are not runs\n", all.bad, all.lines);
-    if (all.repeated > 0)
-        fprintf(stderr, "momentscope bench compare: %zu of %zu lines repeat a run and are not counted again\n", all.repeated,
-                all.lines);
-    mscope_results_free(&all);
     return rc;
 }

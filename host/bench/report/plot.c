@@ -1,5 +1,5 @@
 /* plot.c - risk curves by band, bands in the plane of frequency and momentum, heat map of steps to target */
-#include "results.h"
+#include "plot.h"
 
 #include <math.h>
 #include <stdio.h>

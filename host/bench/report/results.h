@@ -48,10 +48,4 @@ void mscope_result_steps(const mscope_result *r, size_t band, double *mean, doub
  * Returns  how many seeds; 0: theory does not know, nothing is set                                     */
 size_t mscope_result_theory(const mscope_result *r, double *mean, double *theory, double *low, double *high);
 
-/* plot.c: PNG or SVG by the ending of prefix's format. Returns 0 or -1 with a message on stderr. */
-int mscope_plot_risk(const mscope_result *r, const char *path);
-int mscope_plot_plane(const mscope_result *r, const char *path);
-int mscope_plot_heat(const mscope_results *all, const char *path);
-void mscope_plot_end(void);                  /* give fonts back, which cairo and fontconfig keep for ever */
-
 #endif

@@ -1,4 +1,4 @@
-/* grid.c - reading grids, refusing bad ones with the value that is wrong, and unrolling them into runs */
+/* grid.c - reads the options that make a grid, refuses bad values by name, and unrolls the grid into runs */
 #include "grid.h"
 
 #include <math.h>
@@ -36,13 +36,13 @@ int mscope_grid_open(mscope_grid *g, const char *const *text, char why[512])
 {
     const mscope_bench_origin *from = g->workload->origin;
     if (g->workload->draws_nothing && g->seeds > 1) {
-        snprintf(why, 512, "--seeds: %llu of them, but %s draws nothing: every seed is the same run; leave it out",
+        snprintf(why, 512, "--seeds asks for %llu runs, but %s draws no random numbers: every seed gives the same run",
                  (unsigned long long)g->seeds, g->workload->name);
         return -1;
     }
     for (size_t i = 0; from == NULL && i < g->rules; i++)
         if (strcmp(g->rule[i]->name, "recorded") == 0) {
-            snprintf(why, 512, "schedule 'recorded': %s is not made from a recording", g->workload->name);
+            snprintf(why, 512, "no schedule 'recorded' here: %s is not made from a recording", g->workload->name);
             return -1;
         }
     if (from != NULL) {
@@ -50,8 +50,8 @@ int mscope_grid_open(mscope_grid *g, const char *const *text, char why[512])
             return -1;
         from->facts(g->origin, &g->facts);
         if ((double)g->steps > g->facts.steps) {
-            snprintf(why, 512, "--steps '%llu': at most %.0f, the length of the recording", (unsigned long long)g->steps,
-                     g->facts.steps);
+            snprintf(why, 512, "--steps is '%llu', expected at most %.0f, the length of the recording",
+                     (unsigned long long)g->steps, g->facts.steps);
             return -1;
         }
     }
@@ -67,8 +67,8 @@ void mscope_grid_close(mscope_grid *g)
     g->origin = NULL;
 }
 
-/* The next piece of a comma list; NULL at the end. */
-static const char *piece(const char **at, char out[64])
+/* The next item of a comma list; NULL at the end. */
+static const char *item(const char **at, char out[64])
 {
     if (**at == '\0')
         return NULL;
@@ -80,8 +80,8 @@ static const char *piece(const char **at, char out[64])
 
 static int refuse(char why[256], const mscope_bench_param *p, const char *text, const char *what)
 {
-    snprintf(why, 256, "%s = '%s': %s (%s; %g to %g%s)", p->name, text, what, p->help, p->low, p->high,
-             p->whole ? ", whole" : "");
+    snprintf(why, 256, "%s '%s': %s; expected %s from %g to %g (%s)", p->name, text, what,
+             p->whole ? "a whole number" : "a number", p->low, p->high, p->help);
     return -1;
 }
 
@@ -94,14 +94,14 @@ static int one_value(const mscope_bench_param *p, const char *text, int compleme
     if (complement)
         x = 1 - x;
     if (x < p->low || x > p->high)
-        return refuse(why, p, text, complement ? "as 1 - beta out of range" : "out of range");
+        return refuse(why, p, text, complement ? "1 - beta is out of range" : "out of range");
     if (p->whole && x != floor(x))
         return refuse(why, p, text, "not a whole number");
     *out = x + 0.0;                                  /* -0 is 0: one key */
     return 0;
 }
 
-/* Adds a value, unless one is there that a run's key does not tell from it. */
+/* Adds a value, unless it has the same 12 digits as one that is there: their runs would have one key. */
 static int add(const mscope_bench_param *p, const char *text, double x, double *v, size_t *n, char why[256])
 {
     char key[32], other[32];
@@ -151,7 +151,7 @@ static int values(const mscope_bench_param *p, const char *text, int complement,
     if (strchr(text, ':') != NULL && !complement)
         return range(p, text, v, n, why);
     *n = 0;
-    for (const char *at = text; piece(&at, one) != NULL;) {
+    for (const char *at = text; item(&at, one) != NULL;) {
         double x;
         if (one_value(p, one, complement, &x, why) < 0 || add(p, one, x, v, n, why) < 0)
             return -1;
@@ -168,12 +168,13 @@ int mscope_grid_set(mscope_grid *g, const char *text, char why[256])
     const int rule = mscope_bench_param_index(mscope_bench_rule_params, beta ? "eps" : name);
     const int own = mscope_bench_param_index(g->workload->params, name);
     if (eq == NULL || (rule < 0 && own < 0)) {
-        snprintf(why, 256, "'%s': %s has no such parameter; wanted NAME=VALUES", text, g->workload->name);
+        snprintf(why, 256, eq == NULL ? "expected NAME=VALUES" : "neither %s nor a schedule has a parameter '%s'; momentscope bench "
+                 "list shows them", g->workload->name, name);
         return -1;
     }
     int *given = own >= 0 ? &g->given[own] : &g->rule_given[rule];
     if (*given) {
-        snprintf(why, 256, "--grid '%.100s': %s is given twice; all its values go into one --grid", text,
+        snprintf(why, 256, "%s is given twice; put all its values into one --grid",
                  own < 0 && strcmp(mscope_bench_rule_params[rule].name, "eps") == 0 ? "eps (beta is 1 - eps)" : name);
         return -1;
     }
@@ -187,11 +188,11 @@ int mscope_grid_rules(mscope_grid *g, const char *text, char why[256])
 {
     char one[64];
     if (g->rules_given++) {
-        snprintf(why, 256, "--schedules '%.100s': given twice; all schedules go into one", text);
+        snprintf(why, 256, "given twice; put all schedules into one --schedules");
         return -1;
     }
     g->rules = 0;
-    for (const char *at = text; piece(&at, one) != NULL;) {
+    for (const char *at = text; item(&at, one) != NULL;) {
         const mscope_bench_rule *r = mscope_bench_rule_find(one);
         size_t k = 0;
         while (k < g->rules && g->rule[k] != r)
@@ -199,7 +200,8 @@ int mscope_grid_rules(mscope_grid *g, const char *text, char why[256])
         if (k < g->rules)
             continue;
         if (r == NULL || g->rules == MSCOPE_GRID_RULES) {
-            snprintf(why, 256, "'%s': %s", one, r == NULL ? "no such schedule" : "too many schedules");
+            snprintf(why, 256, r == NULL ? "no schedule '%s'; momentscope bench list shows them" : "'%s' is one schedule too many",
+                     one);
             return -1;
         }
         g->rule[g->rules++] = r;
@@ -211,16 +213,16 @@ int mscope_grid_semantics(mscope_grid *g, const char *text, char why[256])
 {
     char one[64];
     if (g->semantics_given++) {
-        snprintf(why, 256, "--semantics '%.100s': given twice; all semantics go into one", text);
+        snprintf(why, 256, "given twice; put all semantics into one --semantics");
         return -1;
     }
     g->n_semantics = 0;
-    for (const char *at = text; piece(&at, one) != NULL;) {
+    for (const char *at = text; item(&at, one) != NULL;) {
         int k = 0;
         while (k < 4 && strcmp(one, semantics_names[k]) != 0)
             k++;
         if (k == 4) {
-            snprintf(why, 256, "'%s': semantics are catchup, dense, frozen, row-clock", one);
+            snprintf(why, 256, "no semantics '%s', expected catchup, dense, frozen or row-clock", one);
             return -1;
         }
         size_t i = 0;
@@ -245,7 +247,7 @@ int mscope_grid_seeds(mscope_grid *g, const char *text, char why[256])
         g->seeds = a;
         return 0;
     }
-    snprintf(why, 256, "seeds '%s': wanted a count >= 1, or FIRST:LAST", text);
+    snprintf(why, 256, "expected how many, from 1, or FIRST:LAST");
     return -1;
 }
 
