@@ -498,7 +498,7 @@ static void test_snapshot_continues_bit_for_bit(void **state)
     free(c.bytes);
 }
 
-/* Checked before its step or not, an apply does the same; a check is good for one apply, of what was checked alone. */
+/* Checked before its step or not, an apply does the same; a check is good for one apply, until the next check. */
 static void test_a_check_ahead_changes_nothing(void **state)
 {
     const uint32_t rows[3] = { 2, 0, 2 }, far[1] = { 4 };
@@ -506,33 +506,38 @@ static void test_a_check_ahead_changes_nothing(void **state)
     mscope_step p = { .eta = 0.1, .eps = 0.2, .batch = 4 };
     table x = make(cfg), y = make(cfg);
     float g[6] = { 1, 2, 3, 4, 5, 6 };
+    mscope_checked none = { 0 }, first, second;
     tape a = { 0 }, b = { 0 };
 
     (void)state;
-    assert_int_equal(mscope_table_apply_check(x.t, far, g, 1), MSCOPE_EINDEX);
-    assert_int_equal(mscope_table_apply_check(x.t, rows, g, 4), MSCOPE_EINVAL);
+    assert_int_equal(mscope_table_apply_check(x.t, far, g, 1, &first), MSCOPE_EINDEX);
+    assert_int_equal(mscope_table_apply_check(x.t, rows, g, 4, &first), MSCOPE_EINVAL);
+    assert_int_equal(mscope_table_step_begin(x.t, &p), MSCOPE_OK);
+    assert_int_equal(mscope_table_apply_checked(x.t, &none, NULL), MSCOPE_EINVAL);
+    assert_int_equal(mscope_table_step_end(x.t), MSCOPE_OK);
+    step(y.t, 0.1, 0.2, rows, g, 0);
     for (int k = 0; k < 3; k++) {
-        assert_int_equal(mscope_table_apply_check(x.t, rows, g, 3), MSCOPE_OK);
-        step(x.t, 0.1, 0.2, rows, g, 3);
+        assert_int_equal(mscope_table_apply_check(x.t, rows, g, 3, &first), MSCOPE_OK);
+        assert_int_equal(mscope_table_apply_checked(x.t, &first, NULL), MSCOPE_ESTATE);       /* no step is open */
+        assert_int_equal(mscope_table_step_begin(x.t, &p), MSCOPE_OK);
+        assert_int_equal(mscope_table_apply_checked(x.t, &first, NULL), MSCOPE_OK);
+        assert_int_equal(mscope_table_step_end(x.t), MSCOPE_OK);
         step(y.t, 0.1, 0.2, rows, g, 3);
     }
     assert_int_equal(mscope_table_snapshot_write(x.t, sink, &a), MSCOPE_OK);
     assert_int_equal(mscope_table_snapshot_write(y.t, sink, &b), MSCOPE_OK);
     assert_int_equal(a.len, b.len);
     assert_memory_equal(a.bytes, b.bytes, a.len);
-    assert_int_equal(mscope_table_apply_check(x.t, rows, g, 3), MSCOPE_OK);
+    assert_int_equal(mscope_table_step_begin(x.t, &p), MSCOPE_OK);
+    assert_int_equal(mscope_table_apply_checked(x.t, &first, NULL), MSCOPE_EINVAL);           /* it was applied already */
+    assert_int_equal(mscope_table_apply_check(x.t, rows, g, 3, &first), MSCOPE_OK);
+    assert_int_equal(mscope_table_apply_check(x.t, rows, g, 1, &second), MSCOPE_OK);
+    assert_int_equal(mscope_table_apply_checked(x.t, &first, NULL), MSCOPE_EINVAL);           /* another came after it */
     g[3] = INFINITY;
-    assert_int_equal(mscope_table_apply_check(x.t, rows, g, 3), MSCOPE_ENONFINITE);        /* and the one before is forgotten */
-    assert_int_equal(mscope_table_step_begin(x.t, &p), MSCOPE_OK);
-    assert_int_equal(mscope_table_apply(x.t, rows, g, NULL, 3), MSCOPE_ENONFINITE);
-    assert_int_equal(mscope_table_apply_check(x.t, rows, g, 1), MSCOPE_OK);
-    assert_int_equal(mscope_table_apply(x.t, rows, g, NULL, 3), MSCOPE_ENONFINITE);        /* three were not checked */
+    assert_int_equal(mscope_table_apply_check(x.t, rows, g, 3, &first), MSCOPE_ENONFINITE);
+    assert_int_equal(mscope_table_apply_checked(x.t, &second, NULL), MSCOPE_EINVAL);          /* a failed one too */
+    assert_int_equal(mscope_table_apply(x.t, rows, g, NULL, 3), MSCOPE_ENONFINITE);           /* apply alone always checks */
     assert_int_equal(mscope_table_apply(x.t, rows, g, NULL, 1), MSCOPE_OK);
-    assert_int_equal(mscope_table_step_end(x.t), MSCOPE_OK);
-    step(x.t, 0.1, 0.2, rows, g, 1);
-    g[0] = NAN;
-    assert_int_equal(mscope_table_step_begin(x.t, &p), MSCOPE_OK);
-    assert_int_equal(mscope_table_apply(x.t, rows, g, NULL, 1), MSCOPE_ENONFINITE);        /* that check was for one apply */
     assert_int_equal(mscope_table_step_end(x.t), MSCOPE_OK);
     free(x.mem);
     free(y.mem);

@@ -252,41 +252,25 @@ static size_t share_out(mscope_table *t, uint32_t groups)
     return n;
 }
 
-int mscope_table_apply_check(mscope_table *t, const uint32_t *rows, const void *grads, size_t n)
+/* -- the calls ---------------------------------------------------------------------------- */
+
+static int check_call(mscope_table *t, const uint32_t *counts, size_t n)
 {
-    int err;
-
-    if ((err = mscope_check_rows(t, rows, n)) || (err = mscope_check_entries(t, "gradient", grads, n)))
-        return err;
-    t->checked_rows = rows;
-    t->checked_grads = grads;
-    t->checked = n;
-    return MSCOPE_OK;
-}
-
-static int was_checked(const mscope_table *t, const uint32_t *rows, const void *grads, size_t n)
-{
-    return rows != NULL && t->checked_rows == rows && t->checked_grads == grads && t->checked == n;
-}
-
-int mscope_table_apply(mscope_table *t, const uint32_t *rows, const void *grads, const uint32_t *counts, size_t n)
-{
-    apply_args a = { t, grads, counts };
-    uint32_t groups;
-    size_t chunks;
-    int err;
-
     if (!t->open || t->applied)
         return mscope_refuse(t, MSCOPE_ESTATE, "apply outside a step, or twice in it", 0, t->applied, 0, 0);
-    if ((err = mscope_check_counts(t, counts, n)))
-        return err;
-    if (!was_checked(t, rows, grads, n) && (err = mscope_table_apply_check(t, rows, grads, n)))
-        return err;
-    t->checked_rows = NULL;
+    return mscope_check_counts(t, counts, n);
+}
+
+static void apply(mscope_table *t, const mscope_checked *entries, const uint32_t *counts)
+{
+    apply_args a = { t, entries->grads, counts };
+    uint32_t groups = mscope_coalesce(t, entries->rows, entries->n);
+    size_t chunks;
+
+    t->checks++;                                 /* these entries are used up */
     t->applied = 1;
-    groups = mscope_coalesce(t, rows, n);
     if (groups == 0)
-        return MSCOPE_OK;
+        return;
     chunks = share_out(t, groups);
     if (t->parallel.run && chunks > 1)
         look_up_spans(t, groups);
@@ -295,5 +279,38 @@ int mscope_table_apply(mscope_table *t, const uint32_t *rows, const void *grads,
     for (size_t i = 0; i < chunks; i++)
         for (uint32_t k = 0; k < t->chunk[i].followed; k++)
             mscope_acf_note(t, t->scratch.tail[t->chunk[i].first + k]);
+}
+
+int mscope_table_apply_check(mscope_table *t, const uint32_t *rows, const void *grads, size_t n, mscope_checked *out)
+{
+    int err;
+
+    if ((err = mscope_check_rows(t, rows, n)) || (err = mscope_check_entries(t, "gradient", grads, n)))
+        return err;
+    *out = (mscope_checked){ rows, grads, n, t->checks };
     return MSCOPE_OK;
+}
+
+int mscope_table_apply_checked(mscope_table *t, const mscope_checked *entries, const uint32_t *counts)
+{
+    int err = check_call(t, counts, entries->n);
+
+    if (err == 0 && (entries->ticket != t->checks || entries->ticket == 0))
+        err = mscope_refuse(t, MSCOPE_EINVAL, "entries of another check", 0, (double)entries->ticket, (double)t->checks,
+                            (double)t->checks);
+    if (err == 0)
+        apply(t, entries, counts);
+    return err;
+}
+
+int mscope_table_apply(mscope_table *t, const uint32_t *rows, const void *grads, const uint32_t *counts, size_t n)
+{
+    mscope_checked entries;
+    int err = check_call(t, counts, n);
+
+    if (err == 0)
+        err = mscope_table_apply_check(t, rows, grads, n, &entries);
+    if (err == 0)
+        apply(t, &entries, counts);
+    return err;
 }

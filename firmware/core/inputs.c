@@ -60,7 +60,7 @@ int mscope_check_entries(mscope_table *t, const char *field, const void *entries
     size_t bytes = t->cfg.dim * t->g_size;
     norms a = { t, entries, n, (n + t->chunks - 1) / t->chunks };
 
-    t->checked_rows = NULL;
+    t->checks++;
     if (n && entries == NULL)
         return mscope_refuse(t, MSCOPE_EINVAL, field, 0, 0, 1, 1);
     if (n)

@@ -178,7 +178,6 @@ static void set_up(mscope_table *t, const mscope_table_config *cfg, const mscope
     t->cfg.kernel = kern->name;
     lay_out(t, &s, &c);
     t->fault = (mscope_fault){ "", 0, 0.0, 0.0, 0.0 };
-    t->checked_rows = NULL;
     mscope_table_parallel(t, NULL);
 }
 

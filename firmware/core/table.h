@@ -117,9 +117,7 @@ struct mscope_table {
     mscope_parallel parallel;
     uint64_t base;                   /* step the table began at; clocks count from here */
     int open, applied;               /* inside a step; apply was called in it */
-    const uint32_t *checked_rows;    /* what the last mscope_table_apply_check found good, whose norms are in scratch; NULL: nothing */
-    const void *checked_grads;
-    size_t checked;
+    uint64_t checks;                 /* checks of entries so far; the norms of the last are in scratch */
     int made;                        /* torch form: the momentum buffer exists */
     int decays;                      /* weight decay was seen, so decay records are kept */
     mscope_step step;                /* the open or last step */

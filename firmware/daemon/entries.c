@@ -172,13 +172,13 @@ int mscope_entries_in(mscope_shadow *s, const mscope_header *h, mscope_cursor *c
     size_t n = h->count, size = s->hello.state == MSCOPE_STATE_F64 ? 8 : 4;
     int err;
 
-    *out = (mscope_entries){ s->rows, s->values, NULL };
+    *out = (mscope_entries){ .rows = s->rows, .values = s->values };
     if (n > s->hello.capacity) {
         (void)snprintf(range, sizeof range, "0..%u", s->hello.capacity);
         return mscope_refusal_set(c->why, MSCOPE_EINVAL, "count", range, "more entries than HELLO's capacity", "%zu", n);
     }
     if (n == 0)
-        return 0;
+        return mscope_table_apply_check(s->core, NULL, NULL, 0, &out->checked);
     err = mscope_check_type(s, h, c->why);
     if (!err)
         err = mscope_take(c, "indices", (uint64_t)n * h->index_type, &idx);
@@ -195,7 +195,7 @@ int mscope_entries_in(mscope_shadow *s, const mscope_header *h, mscope_cursor *c
         out->values = val;
     if (size == 8 && any_bad(out->values, n, 1))
         return refuse_value(s, "values", out->values, 0, 1, c->why);
-    err = mscope_table_apply_check(s->core, out->rows, out->values, h->count);     /* squares that the apply will want */
+    err = mscope_table_apply_check(s->core, out->rows, out->values, h->count, &out->checked);
     if (err == MSCOPE_ENONFINITE && size == 4)
         return refuse_value(s, "values", out->values, 0, 0, c->why);
     return err ? mscope_core_refusal(s, err, c->why) : 0;

@@ -10,11 +10,12 @@ typedef struct mscope_cursor {       /* parts of a message, taken in order      
     mscope_refusal *why;
 } mscope_cursor;
 
-/* What mscope_table_apply is handed: in the message, valid as long as it, or in the shadow's scratch. */
+/* The arrays lie in the message and are valid as long as it, or in the shadow's scratch. */
 typedef struct mscope_entries {
     const uint32_t *rows;
     const void *values;
     const uint32_t *counts;          /* NULL: each entry is one occurrence                        */
+    mscope_checked checked;          /* rows and values, for mscope_table_apply_checked           */
 } mscope_entries;
 
 /* Each returns 0, or a code with *why filled and the table as it was. Cost O(bytes), no allocation.

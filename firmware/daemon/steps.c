@@ -81,7 +81,7 @@ int mscope_step_apply(mscope_engine *e, mscope_shadow *s, const mscope_header *h
     err = mscope_table_step_begin(s->core, &step);
     if (err)
         return mscope_core_refusal(s, err, why);
-    err = mscope_table_apply(s->core, in.rows, in.values, in.counts, h->count);
+    err = mscope_table_apply_checked(s->core, &in.checked, in.counts);
     if (err) {                               /* checked above, so this is a fault of ours: say so, stay in step */
         err = mscope_core_refusal(s, err, why);
         mscope_shadow_inexact(e, s, 1);

@@ -205,13 +205,29 @@ MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_step_begin(mscope_table *t, const 
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_apply(mscope_table *t, const uint32_t *rows, const void *grads,
                                                     const uint32_t *counts, size_t n);
 
-/* mscope_table_apply_check - judge the rows and gradients of an apply to come, inside a step or before it is begun
+/* Entries that mscope_table_apply_check found good. Fill it by that call alone and do not change it. */
+typedef struct mscope_checked {
+    const uint32_t *rows;    /* borrowed: neither array may change until the apply                  */
+    const void *grads;
+    size_t n;
+    uint64_t ticket;         /* which check of this table it was                                    */
+} mscope_checked;
+
+/* mscope_table_apply_check - check the rows and gradients of an apply to come, inside a step or before it is begun
  *
- * The next apply or apply_check of this table ends it. An apply of the same three arguments does not look at the values
- * again: they must be the same still.
- * Errors   as mscope_table_apply, but for counts and order; nothing changed.    Cost O(n dim)               */
+ * For a caller that must refuse a step before anything of it has happened: check, begin, apply_checked, end.
+ * Errors   as mscope_table_apply, but for counts and order; nothing changed
+ * Cost     O(n dim): the first of the two readings of an apply                                      */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_apply_check(mscope_table *t, const uint32_t *rows, const void *grads,
-                                                          size_t n);
+                                                          size_t n, mscope_checked *out);
+
+/* mscope_table_apply_checked - mscope_table_apply of entries that were checked before; does not check them again
+ *
+ * Errors   MSCOPE_EINVAL  entries are not of the last check of this table, or were applied already: every apply,
+ *          probe and check makes those before it void; counts;  MSCOPE_ESTATE as mscope_table_apply; nothing changed
+ * Cost     O(n dim) + O(log span) per row                                                           */
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_apply_checked(mscope_table *t, const mscope_checked *entries,
+                                                            const uint32_t *counts);
 
 /* mscope_table_step_end - close the step: advance the schedule, the band totals and the sweep of long-silent rows
  *
