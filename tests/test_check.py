@@ -103,7 +103,7 @@ class Check(unittest.TestCase):
 
     def test_wrong_usage_and_silence(self):
         for options, said in ((["--fail-on", "bad"], "'bad' is no regime"), (["--fail-on", ""], "'' is no regime"),
-                              (["--wait", "x"], "'x' is not a number"), (["--publish", "ipc:///x"], "needs --follow"),
+                              (["--wait", "x"], "--wait is 'x', expected a number"), (["--publish", "ipc:///x"], "needs --follow"),
                               (["--follow", "--publish", "tcp://0.0.0.0:5555"], "--publish is 'tcp://0.0.0.0:5555', expected"),
                               (["word"], "unexpected argument"), (["--bogus"], "bogus")):
             r = self.check(*options)

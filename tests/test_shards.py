@@ -183,7 +183,7 @@ class Shards(unittest.TestCase):
         self.assertIn("each of the 2 shards has no table", r.stderr)
         r = self.run_("watch", "--once", "--shard", "bogus", shards=())
         self.assertEqual(r.returncode, 2)
-        self.assertIn("--shard = bogus", r.stderr)
+        self.assertIn("--shard is 'bogus', expected", r.stderr)
 
     def test_usage(self):
         there = self.daemons[0].endpoint("telemetry")

@@ -4,7 +4,6 @@
  * and the words are host/diagnose's.                                                                          */
 #include "cli.h"
 
-#include <getopt.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,99 +12,58 @@
 #include <cjson/cJSON.h>
 
 #include "diagnose/advice_words.h"
-#include "monitor/listen.h"
+#include "listening.h"
 #include "watch_view.h"
 
+#define COMMAND "momentscope advise"
 
 struct options {
-    mscope_feed_options from;
-    const char *table;
-    double wait_s, fraction;
+    mscope_listening listening;
+    double fraction;
     mscope_measured_options measured;
     int jsonl, json, explain;
 };
 
-static void usage(FILE *to)
-{
-    fprintf(to,
-            "usage: momentscope advise [OPTION...]\n\n"
-            "Say what one beta for all bands of a table costs them, and which settings reach a target in fewer steps: both by\n"
-            "the exact second-moment maps, under the measured activities and curvatures.\n\n"
-            "  --explain         every plan with its steps, the numbers behind it, other batches, rules for reference\n"
-            "  --target X        count steps to this fraction of the present excess loss, 1e-9 to 0.999 (default 0.1)\n"
-            "  --by-rows         every row counts alike (default: as often as it occurs, as in the training loss)\n"
-            "  --spread X        largest over smallest curvature within a row, 1 to 1e6 (default 1: isotropic rows)\n"
-            "  --jsonl           read the bands from standard input, lines of watch --once --json; no daemon is asked\n"
-            "  --json            one JSON object a table, plans and all; with --shard one more on its shards\n"
-            "  --table NAME      only this table\n"
-            "  --wait SECONDS    give up when no full set of records came for so long, 0 to 1e6 (default 10)\n"
-            "  --telemetry ADDR  where the daemon publishes (default $MOMENTSCOPE_TELEMETRY, else its usual place)\n"
-            "  --replay ADDR     where it replays, to fill holes (default $MOMENTSCOPE_REPLAY, else likewise); '' for none\n"
-            "  --shard ADDR      telemetry of one shard's daemon; repeat for each: their rows are taken as one table, and how\n"
-            "                    many steps they are apart is said\n"
-            "  --help            this text\n\n"
-            "example: momentscope advise --table words --explain\n"
-            "         momentscope watch --once --json | momentscope advise --jsonl\n\n"
-            "A plan is shown as advice only if the model says it is faster than the present setting. What telemetry cannot\n"
-            "tell (label noise, spread of curvature, distance to the optimum) is assumed, and the answer says how.\n\n"
-            "exit codes: 0 an answer for every table; 1 no records came, or a table has no answer, which says why (mostly: no\n"
-            "curvature yet); 2 wrong usage\n");
-}
-
-static int number(const char *option, const char *text, double low, double high, double *out)
-{
-    char *end;
-
-    *out = strtod(text, &end);
-    if (end != text && *end == '\0' && *out >= low && *out <= high)
-        return 1;
-    fprintf(stderr, "momentscope advise: --%s is '%s', expected a number from %g to %g\n", option, text, low, high);
-    return 0;
-}
-
-/* Returns the exit code to leave with, or -1 to go on. */
+/* Returns the exit code to leave with, or MSCOPE_OPTIONS_GO_ON. */
 static int read_options(int argc, char **argv, struct options *o)
 {
-    static const struct option known[] = {
-        { "explain", no_argument, NULL, 'e' },       { "target", required_argument, NULL, 'x' },
-        { "by-rows", no_argument, NULL, 'b' },       { "spread", required_argument, NULL, 's' },
-        { "jsonl", no_argument, NULL, 'l' },         { "json", no_argument, NULL, 'j' },
-        { "table", required_argument, NULL, 't' },   { "wait", required_argument, NULL, 'w' },
-        { "telemetry", required_argument, NULL, 'T' }, { "replay", required_argument, NULL, 'R' },
-        { "shard", required_argument, NULL, 'S' },
-        { "help", no_argument, NULL, 'h' },          { NULL, 0, NULL, 0 },
+    const mscope_option table[] = {
+        { "explain", NULL, "print every plan with its steps, the numbers behind it, other batches, and rules for reference",
+          .flag = &o->explain },
+        { "target", "X", "count steps until this fraction of the present excess loss is left (default: 0.1)", .real = &o->fraction,
+          .low = 1e-9, .high = 0.999 },
+        { "by-rows", NULL, "weigh every row alike (default: as often as it occurs, as the training loss does)",
+          .flag = &o->measured.by_rows },
+        { "spread", "X", "largest over smallest curvature within a row (default: 1, isotropic rows)", .real = &o->measured.spread,
+          .low = 1, .high = 1e6 },
+        { "jsonl", NULL, "read the bands from standard input, lines of watch --once --json, instead of asking a daemon",
+          .flag = &o->jsonl },
+        { "json", NULL, "print one JSON object a table, with all plans; with --shard one more about its shards", .flag = &o->json },
+        { "wait", "SECONDS", "give up when no full set of records came for this long (default: 10)", .real = &o->listening.wait_s,
+          .low = 0, .high = 1e6 },
+        MSCOPE_LISTENING_OPTIONS(&o->listening),
+        { .name = NULL }
     };
-    int c, ok = 1;
+    const mscope_command advise = {
+        .name = COMMAND,
+        .usage = "[OPTION...]",
+        .about = "Say what one beta for all bands of a table costs them, and which settings reach a target in fewer steps. Both come"
+                 " from the exact second-moment maps at the measured activities and curvatures.",
+        .option = table,
+        .notes = "A plan is shown as advice only if the model says that it is faster than the present setting. What telemetry does not"
+                 " tell (label noise, spread of curvature, distance to the optimum) is assumed, and the answer says how.",
+        .example = COMMAND " --table words --explain\nmomentscope watch --once --json | " COMMAND " --jsonl",
+        .exits = "0 an answer for every table\n1 no records came, or a table has no answer; the output says why (mostly: no"
+                 " curvature yet)\n2 wrong usage",
+    };
+    const int code = mscope_options_read(&advise, argc, argv, NULL);
+    const mscope_feed_options *from = &o->listening.from;
 
-    optind = 0;
-    while (ok && (c = getopt_long(argc, argv, "h", known, NULL)) != -1) {
-        switch (c) {
-        case 'e': o->explain = 1; break;
-        case 'x': ok = number("target", optarg, 1e-9, 0.999, &o->fraction); break;
-        case 'b': o->measured.by_rows = 1; break;
-        case 's': ok = number("spread", optarg, 1, 1e6, &o->measured.spread); break;
-        case 'l': o->jsonl = 1; break;
-        case 'j': o->json = 1; break;
-        case 't': o->table = optarg; break;
-        case 'w': ok = number("wait", optarg, 0, 1e6, &o->wait_s); break;
-        case 'T': o->from.telemetry = optarg; break;
-        case 'R': o->from.replay = optarg; break;
-        case 'S': ok &= mscope_feed_shard(&o->from, optarg) == 0; break;
-        case 'h': usage(stdout); return MSCOPE_EXIT_OK;
-        default: fprintf(stderr, "momentscope advise --help tells the options\n"); return MSCOPE_EXIT_USAGE;
-        }
+    if (code == MSCOPE_OPTIONS_GO_ON && o->jsonl && (from->shard.n > 0 || from->telemetry != NULL || from->replay != NULL)) {
+        fprintf(stderr, COMMAND ": --jsonl asks no daemon: it goes without --telemetry, --replay and --shard\n");
+        return MSCOPE_EXIT_USAGE;
     }
-    if (ok && o->jsonl && (o->from.shards > 0 || o->from.telemetry != NULL || o->from.replay != NULL)) {
-        fprintf(stderr, "momentscope advise: --jsonl asks no daemon: it goes without --telemetry, --replay and --shard\n");
-        ok = 0;
-    }
-    if (ok && optind < argc) {
-        fprintf(stderr, "momentscope advise: unexpected argument '%s'\n", argv[optind]);
-        ok = 0;
-    }
-    if (!ok)
-        fprintf(stderr, "momentscope advise --help tells the options\n");
-    return ok ? -1 : MSCOPE_EXIT_USAGE;
+    return code;
 }
 
 /* -- records from JSON lines ---------------------------------------------------------------------------- */
@@ -146,7 +104,7 @@ static void take_table(const cJSON *from, mscope_rec_table *r)
 }
 
 /* 0, or the reason why the line is no record. Records of other kinds are passed over. */
-static const char *take_line(const struct options *o, const char *line, mscope_view *v)
+static const char *take_line(const struct options *o, const char *line, mscope_judged *j)
 {
     cJSON *from = cJSON_Parse(line);
     const cJSON *topic = cJSON_GetObjectItemCaseSensitive(from, "topic");
@@ -162,7 +120,7 @@ static const char *take_line(const struct options *o, const char *line, mscope_v
         take_band(from, &m.record.u.band);
         if (m.record.u.band.table[0] == '\0' || m.record.u.band.band >= MSCOPE_BANDS)
             wrong = "a band record without table or band";
-        else if ((o->table == NULL || strcmp(o->table, m.record.u.band.table) == 0) && mscope_view_take(v, &m) != 0)
+        else if ((o->listening.table == NULL || strcmp(o->listening.table, m.record.u.band.table) == 0) && mscope_judged_take(j, &m, NULL, NULL) != 0)
             wrong = "out of memory";
     } else if (strncmp(what, "table/", 6) == 0) {
         m.record.kind = MSCOPE_REC_TABLE;
@@ -174,7 +132,7 @@ static const char *take_line(const struct options *o, const char *line, mscope_v
     return wrong;
 }
 
-static int read_lines(const struct options *o, mscope_view *v)
+static int read_lines(const struct options *o, mscope_judged *j)
 {
     char *line = NULL;
     size_t cap = 0;
@@ -184,14 +142,14 @@ static int read_lines(const struct options *o, mscope_view *v)
         number_of++;
         if (line[strspn(line, " \t\r\n")] == '\0')
             continue;
-        const char *wrong = take_line(o, line, v);
+        const char *wrong = take_line(o, line, j);
         if (wrong != NULL) {
             fprintf(stderr, "momentscope advise: line %d: %s\n", number_of, wrong);
             code = MSCOPE_EXIT_FAILED;
         }
     }
     free(line);
-    if (code == MSCOPE_EXIT_OK && v->tables == 0) {
+    if (code == MSCOPE_EXIT_OK && j->latest.tables == 0) {
         fprintf(stderr, "momentscope advise: no band record on standard input\n");
         code = MSCOPE_EXIT_FAILED;
     }
@@ -200,25 +158,27 @@ static int read_lines(const struct options *o, mscope_view *v)
 
 /* -- records from the daemon ------------------------------------------------------------------------------ */
 
-static int read_daemon(const struct options *o, mscope_view *v)
+static int read_daemon(const struct options *o, mscope_judged *j)
 {
-    const mscope_listen l = { "advise", o->table, o->from.telemetry, NULL };
-    mscope_feed *s;
-    int rc = mscope_feed_open(&s, &o->from);
+    mscope_coverage *coverage;
+    mscope_listen l;
+    int code = mscope_listening_open(&o->listening, COMMAND, &l);
 
-    if (rc != 0)
-        return rc;
-    rc = mscope_listen_full(&l, s, o->wait_s, v);
-    if (rc == MSCOPE_EXIT_OK)                /* now: while a search runs nobody listens, and every shard falls silent */
-        mscope_view_shards(v, o->json, stdout);
-    v->feed = NULL;
-    mscope_feed_close(s);
-    return rc;
+    if (code != MSCOPE_OPTIONS_GO_ON)
+        return code;
+    code = mscope_listening_full(&o->listening, COMMAND, &l, j);
+    if (code == MSCOPE_EXIT_OK) {            /* now: while a search runs nobody listens, and every shard falls silent */
+        coverage = mscope_feed_coverages(l.feed, &j->latest);
+        mscope_view_shards(&j->latest, coverage, o->json, stdout);
+        free(coverage);
+    }
+    mscope_feed_close(l.feed);
+    return code;
 }
 
 /* -- the answer ------------------------------------------------------------------------------------------- */
 
-static int answer(const struct options *o, const mscope_watched *w)
+static int answer(const struct options *o, const mscope_latest_table *w)
 {
     const mscope_rec_band *rec[MSCOPE_BANDS];
     mscope_counsel c;
@@ -243,16 +203,16 @@ static int answer(const struct options *o, const mscope_watched *w)
 
 int mscope_cmd_advise(int argc, char **argv)
 {
-    struct options o = { .wait_s = 10, .from.command = "advise", .fraction = 0.1, .measured = { .spread = 1 } };
-    mscope_view v = { 0 };
+    struct options o = { .listening.wait_s = 10, .fraction = 0.1, .measured = { .spread = 1 } };
+    mscope_judged j = { .rooms = 0 };
     int code = read_options(argc, argv, &o);
 
-    if (code >= 0)
+    if (code != MSCOPE_OPTIONS_GO_ON)
         return code;
-    code = o.jsonl ? read_lines(&o, &v) : read_daemon(&o, &v);
-    for (size_t i = 0; i < v.tables && code != MSCOPE_EXIT_USAGE; i++)
-        if (answer(&o, &v.table[i]) != MSCOPE_EXIT_OK)
+    code = o.jsonl ? read_lines(&o, &j) : read_daemon(&o, &j);
+    for (size_t i = 0; i < j.latest.tables && code != MSCOPE_EXIT_USAGE; i++)
+        if (answer(&o, &j.latest.table[i]) != MSCOPE_EXIT_OK)
             code = MSCOPE_EXIT_FAILED;
-    mscope_view_fini(&v);
+    mscope_judged_fini(&j);
     return code;
 }

@@ -22,7 +22,7 @@ static const meaning meanings[] = {
     { MSCOPE_REGIME_UNKNOWN, "the trainer gave no curvature for these rows yet; a probe answers it." },
 };
 
-static void gather(const mscope_watched *w, const mscope_verdict *verdict, const meaning *m, double all_updates, FILE *to)
+static void gather(const mscope_latest_table *w, const mscope_verdict *verdict, const meaning *m, double all_updates, FILE *to)
 {
     const mscope_rec_table *t = &w->table.record.u.table;
     char bands[160] = "";
@@ -54,7 +54,7 @@ static void gather(const mscope_watched *w, const mscope_verdict *verdict, const
 }
 
 /* The price of one beta and the best known change, for a tenth of the present excess loss. */
-static void counsel(const mscope_watched *w, FILE *to)
+static void counsel(const mscope_latest_table *w, FILE *to)
 {
     const mscope_measured_options o = { .spread = 1 };
     const mscope_rec_band *rec[MSCOPE_BANDS];
@@ -70,10 +70,11 @@ static void counsel(const mscope_watched *w, FILE *to)
         fprintf(to, "  (momentscope advise --explain shows the arithmetic)\n");
 }
 
-void mscope_summary_print(const mscope_watched *w, FILE *to)
+void mscope_summary_print(const mscope_judged *j, size_t i, FILE *to)
 {
+    const mscope_latest_table *w = &j->latest.table[i];
     const mscope_rec_table *t = &w->table.record.u.table;
-    const mscope_verdict *verdict = w->verdict;
+    const mscope_verdict *verdict = j->verdict[i];
     double updates = 0;
     int kinds = 0;
 
@@ -81,10 +82,10 @@ void mscope_summary_print(const mscope_watched *w, FILE *to)
         if (w->have[b])
             updates += (double)w->band[b].record.u.band.updates;
     fprintf(to, "what it means for table %s:\n", t->table);
-    for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++) {
-        gather(w, verdict, &meanings[i], updates, to);
+    for (size_t k = 0; k < sizeof meanings / sizeof *meanings; k++) {
+        gather(w, verdict, &meanings[k], updates, to);
         for (int b = 0; b < MSCOPE_BANDS; b++)
-            if (w->have[b] && verdict[b].regime == meanings[i].regime && verdict[b].regime != MSCOPE_REGIME_UNKNOWN) {
+            if (w->have[b] && verdict[b].regime == meanings[k].regime && verdict[b].regime != MSCOPE_REGIME_UNKNOWN) {
                 kinds++;
                 break;
             }

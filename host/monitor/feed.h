@@ -1,44 +1,48 @@
-/* feed.h - where watch, check and advise take records from: one daemon, or the daemons of several shards as one
+/* feed.h - where records come from: one daemon, or the daemons of several shards heard as one (sharded.h)
  *
- * With shards, what comes out are the records one daemon over all rows would have published (diagnose/shards.h), made
- * anew whenever a shard has spoken; alerts pass through with the shard's number before them. A shard that was never
- * heard, or not for three of its intervals and 2 s, makes every table incomplete: sums become unknown, and a note says
- * which one is missing.                                                                                        */
-#ifndef MSCOPE_FEED_H
-#define MSCOPE_FEED_H
+ * Threads  one for each object                                                                                 */
+#ifndef MSCOPE_MONITOR_FEED_H
+#define MSCOPE_MONITOR_FEED_H
 
+#include "common/options.h"
+#include "latest.h"
 #include "mscope/client.h"
 
-#define MSCOPE_SHARDS_MAX 64
-
 typedef struct mscope_feed_options {
-    const char *command;                     /* for messages: watch, check, advise                      */
-    const char *telemetry, *replay;          /* of one daemon, NULL: the defaults                       */
-    const char *shard[MSCOPE_SHARDS_MAX];    /* telemetry addresses of shards                           */
-    size_t shards;                           /* 0: one daemon                                           */
+    const char *telemetry, *replay;  /* addresses of one daemon; NULL: the defaults, replay "": no replay           */
+    mscope_texts shard;              /* telemetry addresses of shards; none: one daemon                             */
 } mscope_feed_options;
 
 typedef struct mscope_feed mscope_feed;
 
-/* mscope_feed_shard - note one --shard; 0, or 2 after a line on stderr */
-int mscope_feed_shard(mscope_feed_options *o, const char *address);
+/* How much of a table is heard. One daemon: zeros and "". */
+typedef struct mscope_coverage {
+    size_t shards;                   /* 0: one daemon                                                               */
+    char missing[400];               /* which shard is missing, in a sentence; "": none, the table is whole         */
+    uint64_t step, skew;             /* of the last shard; how many steps the first is ahead of it                  */
+} mscope_coverage;
 
-/* mscope_feed_open - 0, or an exit code of cli.h after a line on stderr; o and its strings must outlive it */
-MSCOPE_MUST_CHECK int mscope_feed_open(mscope_feed **out, const mscope_feed_options *o);
-void mscope_feed_close(mscope_feed *s);
+/* mscope_feed_open - subscribe
+ *
+ * Owns     the strings of o must outlive the feed; *out is the caller's
+ * Errors   MSCOPE_EINVAL: o cannot be; else nothing could be opened. why says which address, and why           */
+MSCOPE_MUST_CHECK int mscope_feed_open(mscope_feed **out, const mscope_feed_options *o, char *why, size_t cap);
+void mscope_feed_close(mscope_feed *f);
 
-/* mscope_feed_next - as mscope_subscriber_next */
-MSCOPE_MUST_CHECK int mscope_feed_next(mscope_feed *s, mscope_telemetry *out, int wait_ms);
-void mscope_feed_stats(const mscope_feed *s, mscope_subscriber_stats *out);
+/* mscope_feed_next - the next record; as mscope_subscriber_next, and MSCOPE_ENOMEM */
+MSCOPE_MUST_CHECK int mscope_feed_next(mscope_feed *f, mscope_telemetry *out, int wait_ms);
 
-/* mscope_feed_shards - how many shards, 0: one daemon */
-size_t mscope_feed_shards(const mscope_feed *s);
+void mscope_feed_stats(const mscope_feed *f, mscope_subscriber_stats *out);
 
-/* mscope_feed_lacks - is a shard missing from this table (NULL: from any)? why gets a sentence, "" when whole.
- * s NULL or one daemon: never                                                                          */
-int mscope_feed_lacks(const mscope_feed *s, const char *table, char *why, size_t cap);
+/* mscope_feed_coverage - how much of this table is heard at this moment; NULL: of the least heard one (missing alone is told) */
+void mscope_feed_coverage(const mscope_feed *f, const char *table, mscope_coverage *out);
 
-/* mscope_feed_skew - steps between the first and the last shard of this table; first_step: of the last one */
-uint64_t mscope_feed_skew(const mscope_feed *s, const char *table, uint64_t *first_step);
+/* mscope_feed_coverages - the same for every table of a set
+ *
+ * Returns  an array of l->tables, to be freed; NULL with one daemon, or when memory is out                          */
+mscope_coverage *mscope_feed_coverages(const mscope_feed *f, const mscope_latest *l);
+
+/* mscope_feed_where - the addresses in words, for messages: "ipc:///..", "each of the 4 shards" */
+void mscope_feed_where(const mscope_feed *f, char *where, size_t cap);
 
 #endif

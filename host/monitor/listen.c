@@ -1,23 +1,14 @@
-/* listen.c - a full set of records from a running daemon, or the reason why there is none */
+/* listen.c - see listen.h */
 #include "listen.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
-#include "cli/cli.h"
+#include "common/clock.h"
 
 #define QUIET_S 0.3                  /* the latest records of all topics follow one another at once */
 
-double mscope_listen_now_s(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-int mscope_listen_wants(const mscope_listen *l, const mscope_telemetry *m)
+static int wants(const mscope_listen *l, const mscope_telemetry *m)
 {
     const char *name = NULL;
 
@@ -32,51 +23,73 @@ int mscope_listen_wants(const mscope_listen *l, const mscope_telemetry *m)
            (m->record.kind == MSCOPE_REC_ALERT && name[0] == '\0');
 }
 
-int mscope_listen_nothing(const mscope_listen *l, const mscope_view *v, double waited)
+int mscope_listen_next(const mscope_listen *l, mscope_telemetry *out, int wait_ms)
 {
-    char where[256], why[400];
+    int rc = mscope_feed_next(l->feed, out, wait_ms);
 
-    if (mscope_feed_lacks(v->feed, l->table, why, sizeof why)) {
-        fprintf(stderr, "momentscope %s: no full set of records within %.3g s: %s\n", l->command, waited, why);
-        return MSCOPE_EXIT_FAILED;
-    }
-    if (mscope_feed_shards(v->feed) > 0)
-        snprintf(where, sizeof where, "each of the %zu shards", mscope_feed_shards(v->feed));
-    else if (l->telemetry != NULL)
-        snprintf(where, sizeof where, "%s", l->telemetry);
-    else if (mscope_default_endpoint("telemetry", where, sizeof where) != 0)
-        snprintf(where, sizeof where, "the default endpoint");
-    if (v->tables > 0)
-        fprintf(stderr, "momentscope %s: no full set of records from %s within %.3g s: no row of the table has moved yet\n",
-                l->command, where, waited);
-    else if (v->have_daemon)
-        fprintf(stderr, "momentscope %s: the daemon at %s has no table%s%s within %.3g s\n", l->command, where,
-                l->table != NULL ? " " : "", l->table != NULL ? l->table : "", waited);
-    else
-        fprintf(stderr, "momentscope %s: nothing came from %s within %.3g s: is momentscoped running?\n", l->command, where,
-                waited);
-    return MSCOPE_EXIT_FAILED;
+    if (rc == 0 && wants(l, out))
+        return 0;
+    return rc == MSCOPE_ENOMEM ? rc : MSCOPE_EAGAIN;     /* a malformed record is counted by the subscriber, and passed over */
 }
 
-/* A late joiner is given the latest record of every topic: a full set, then a moment of silence. */
-int mscope_listen_full(const mscope_listen *l, mscope_feed *s, double wait_s, mscope_view *v)
+void mscope_listen_lacking(const mscope_listen *l, const mscope_judged *j, double waited, char *why, size_t cap)
 {
-    double start = mscope_listen_now_s(), complete = 0;
-    char why[400];
+    mscope_coverage c;
+    char where[256];
+
+    mscope_feed_coverage(l->feed, l->table, &c);
+    mscope_feed_where(l->feed, where, sizeof where);
+    if (c.missing[0] != '\0')
+        (void)snprintf(why, cap, "no full set of records within %.3g s: %s", waited, c.missing);
+    else if (j->latest.tables > 0)
+        (void)snprintf(why, cap, "no full set of records from %s within %.3g s: no row of the table has moved yet", where, waited);
+    else if (j->latest.have_daemon && c.shards > 0)
+        (void)snprintf(why, cap, "%s has no table%s%s within %.3g s", where, l->table != NULL ? " " : "",
+                       l->table != NULL ? l->table : "", waited);
+    else if (j->latest.have_daemon)
+        (void)snprintf(why, cap, "the daemon at %s has no table%s%s within %.3g s", where, l->table != NULL ? " " : "",
+                       l->table != NULL ? l->table : "", waited);
+    else
+        (void)snprintf(why, cap, "nothing came from %s within %.3g s: is momentscoped running?", where, waited);
+}
+
+/* Of a feed with shards a complete set is not full while a shard is missing. */
+static int is_full(const mscope_listen *l, const mscope_judged *j)
+{
+    mscope_coverage c;
+
+    if (!mscope_latest_complete(&j->latest))
+        return 0;
+    mscope_feed_coverage(l->feed, l->table, &c);
+    return c.missing[0] == '\0';
+}
+
+int mscope_listen_full(const mscope_listen *l, double wait_s, mscope_judged *j, char *why, size_t cap)
+{
+    const double start = mscope_monotonic_s();
+    double full_since = 0;
     mscope_telemetry m;
 
-    v->feed = s;
+    why[0] = '\0';
     while (l->stop == NULL || !*l->stop) {
-        if (mscope_feed_next(s, &m, 50) == 0 && mscope_listen_wants(l, &m) && mscope_view_take(v, &m) != 0)
-            return MSCOPE_EXIT_FAILED;
-        if (!mscope_view_complete(v) || mscope_feed_lacks(s, l->table, why, sizeof why))
-            complete = 0;
-        else if (complete == 0)
-            complete = mscope_listen_now_s();
-        if (complete != 0 && mscope_listen_now_s() - complete > QUIET_S)
-            return MSCOPE_EXIT_OK;
-        if (complete == 0 && mscope_listen_now_s() - start > wait_s)
-            return mscope_listen_nothing(l, v, wait_s);
+        int rc = mscope_listen_next(l, &m, 50);
+        if (rc == 0)
+            rc = mscope_judged_take(j, &m, NULL, NULL);
+        if (rc != 0 && rc != MSCOPE_EAGAIN) {
+            (void)snprintf(why, cap, "%s", mscope_strerror(rc));
+            return rc;
+        }
+        const double now = mscope_monotonic_s();
+        if (!is_full(l, j))
+            full_since = 0;
+        else if (full_since == 0)
+            full_since = now;
+        if (full_since != 0 && now - full_since > QUIET_S)
+            return 0;
+        if (full_since == 0 && now - start > wait_s) {
+            mscope_listen_lacking(l, j, wait_s, why, cap);
+            return MSCOPE_EAGAIN;
+        }
     }
-    return MSCOPE_EXIT_FAILED;
+    return MSCOPE_EAGAIN;
 }

@@ -29,26 +29,24 @@ static void put_list(FILE *to, const mscope_list *l)
     fputs(",\"" #name "\":", to);                   \
     PUT_##type(to, r->name);
 
-static void put_band(FILE *to, const mscope_rec_band *r)
+static void put_band(FILE *to, const mscope_rec_band *r, const mscope_verdict *v)
 {
-    mscope_verdict v;
 
 #define MSCOPE_BAND_METRICS
 #include "mscope/metrics.def"
-    mscope_verdict_band(r, &v);
     const struct {
         const char *name;
         double value;
-    } added[] = { { "H", v.H }, { "H_se", v.H_se }, { "zeta", v.zeta }, { "omega", v.omega }, { "rate", v.rate },
-                  { "confidence", v.confidence } };
+    } added[] = { { "H", v->H }, { "H_se", v->H_se }, { "zeta", v->zeta }, { "omega", v->omega }, { "rate", v->rate },
+                  { "confidence", v->confidence } };
     for (size_t i = 0; i < sizeof added / sizeof added[0]; i++) {
         fprintf(to, ",\"%s\":", added[i].name);
         mscope_json_f64(to, added[i].value);
     }
     fputs(",\"regime\":", to);
-    mscope_json_string(to, mscope_regime_name(v.regime));
+    mscope_json_string(to, mscope_regime_name(v->regime));
     fputs(",\"why\":", to);
-    mscope_json_string(to, v.why);
+    mscope_json_string(to, v->why);
 }
 
 static void put_table(FILE *to, const mscope_rec_table *r)
@@ -85,13 +83,19 @@ static void put_alert(FILE *to, const mscope_rec_alert *r)
 #include "mscope/metrics.def"
 }
 
-void mscope_json_record(FILE *to, const mscope_telemetry *m)
+void mscope_json_record(FILE *to, const mscope_telemetry *m, const mscope_verdict *v)
 {
+    mscope_verdict own;
+
+    if (m->record.kind == MSCOPE_REC_BAND && v == NULL) {
+        mscope_verdict_band(&m->record.u.band, &own);
+        v = &own;
+    }
     fputs("{\"topic\":", to);
     mscope_json_string(to, m->topic);
     fprintf(to, ",\"seq\":%" PRIu64, m->seq);
     switch (m->record.kind) {
-    case MSCOPE_REC_BAND: put_band(to, &m->record.u.band); break;
+    case MSCOPE_REC_BAND: put_band(to, &m->record.u.band, v); break;
     case MSCOPE_REC_TABLE: put_table(to, &m->record.u.table); break;
     case MSCOPE_REC_ACF: put_acf(to, &m->record.u.acf); break;
     case MSCOPE_REC_DAEMON: put_daemon(to, &m->record.u.daemon); break;

@@ -1,13 +1,16 @@
 /* record_json.h - telemetry records as JSON lines */
-#ifndef MSCOPE_RECORD_JSON_H
-#define MSCOPE_RECORD_JSON_H
+#ifndef MSCOPE_MONITOR_RECORD_JSON_H
+#define MSCOPE_MONITOR_RECORD_JSON_H
 
 #include <stdio.h>
 
+#include "diagnose/verdict.h"
 #include "mscope/client.h"
 
-/* mscope_json_record - one line: topic, seq, every field of the record; of a band also H, zeta, omega, rate, regime,
- * confidence and why; of an autocorrelation omega, zeta and peak. What is not known is null.                                                               */
-void mscope_json_record(FILE *to, const mscope_telemetry *m);
+/* mscope_json_record - one line: topic, seq, every field of the record in the order of metrics.def
+ *
+ * Of a band also H, H_se, zeta, omega, rate, confidence, regime and why, from v; v NULL: the record is judged by itself.
+ * Of an autocorrelation also omega, zeta and peak. A number that is not known is null.                         */
+void mscope_json_record(FILE *to, const mscope_telemetry *m, const mscope_verdict *v);
 
 #endif

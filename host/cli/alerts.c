@@ -1,0 +1,62 @@
+/* alerts.c - see alerts.h */
+#include "alerts.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include <zmq.h>
+
+int mscope_alerts_open(mscope_alerts *a, const char *where, const char **why)
+{
+    const int none = 0;
+    struct timespec t;
+
+    memset(a, 0, sizeof *a);
+    a->context = zmq_ctx_new();
+    a->socket = a->context != NULL ? zmq_socket(a->context, ZMQ_PUB) : NULL;
+    if (a->socket == NULL || zmq_setsockopt(a->socket, ZMQ_LINGER, &none, sizeof none) != 0 || zmq_bind(a->socket, where) != 0) {
+        *why = zmq_strerror(zmq_errno());
+        mscope_alerts_close(a);
+        return -1;
+    }
+    (void)clock_gettime(CLOCK_REALTIME, &t);
+    a->epoch = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+    return 0;
+}
+
+void mscope_alerts_close(mscope_alerts *a)
+{
+    if (a->socket != NULL)
+        zmq_close(a->socket);
+    if (a->context != NULL)
+        zmq_ctx_term(a->context);
+    memset(a, 0, sizeof *a);
+}
+
+int mscope_alerts_send(mscope_alerts *a, const mscope_rec_band *b, enum mscope_regime before, const mscope_verdict *v,
+                       const char **why)
+{
+    mscope_record r = { .kind = MSCOPE_REC_ALERT };
+    uint8_t map[MSCOPE_RECORD_MAX], seq[8];
+
+    if (a->socket == NULL)
+        return 0;
+    r.u.alert.epoch = a->epoch;
+    r.u.alert.step = b->step;
+    snprintf(r.u.alert.table, sizeof r.u.alert.table, "%s", b->table);
+    snprintf(r.u.alert.code, sizeof r.u.alert.code, "%s", mscope_regime_name(v->regime));
+    snprintf(r.u.alert.text, sizeof r.u.alert.text, "band %" PRIu64 ": %s -> %s: %.120s", b->band, mscope_regime_name(before),
+             mscope_regime_name(v->regime), v->why);
+    int len = mscope_record_encode(&r, map, sizeof map);
+    for (int i = 0; i < 8; i++)
+        seq[i] = (uint8_t)(a->seq >> (56 - 8 * i));
+    a->seq++;
+    if (len >= 0 && zmq_send(a->socket, "alert", 5, ZMQ_SNDMORE | ZMQ_DONTWAIT) >= 0 &&
+        zmq_send(a->socket, seq, sizeof seq, ZMQ_SNDMORE | ZMQ_DONTWAIT) >= 0 &&
+        zmq_send(a->socket, map, (size_t)len, ZMQ_DONTWAIT) >= 0)
+        return 0;
+    *why = zmq_strerror(zmq_errno());
+    return -1;
+}

@@ -1,0 +1,55 @@
+/* listening.c - see listening.h */
+#include "listening.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/exit.h"
+
+static volatile sig_atomic_t stop;
+
+static void on_signal(int sig)
+{
+    stop = sig;
+}
+
+int mscope_listening_open(const mscope_listening *l, const char *command, mscope_listen *out)
+{
+    struct sigaction act;
+    char why[MSCOPE_WHY_MAX];
+    int rc;
+
+    *out = (mscope_listen){ .table = l->table, .stop = &stop };
+    rc = mscope_feed_open(&out->feed, &l->from, why, sizeof why);
+    if (rc != 0) {
+        fprintf(stderr, "%s: %s\n", command, why);
+        return rc == MSCOPE_EINVAL ? MSCOPE_EXIT_USAGE : MSCOPE_EXIT_FAILED;
+    }
+    memset(&act, 0, sizeof act);
+    act.sa_handler = on_signal;
+    sigaction(SIGINT, &act, NULL);
+    sigaction(SIGTERM, &act, NULL);
+    sigaction(SIGHUP, &act, NULL);
+    signal(SIGPIPE, SIG_IGN);                /* a closed pipe shows as ferror */
+    return MSCOPE_OPTIONS_GO_ON;
+}
+
+int mscope_listening_full(const mscope_listening *l, const char *command, const mscope_listen *from, mscope_judged *j)
+{
+    char why[MSCOPE_WHY_MAX];
+
+    if (mscope_listen_full(from, l->wait_s, j, why, sizeof why) == 0)
+        return MSCOPE_EXIT_OK;
+    if (why[0] != '\0')
+        fprintf(stderr, "%s: %s\n", command, why);
+    return MSCOPE_EXIT_FAILED;
+}
+
+int mscope_listening_nothing(const char *command, const mscope_listen *from, const mscope_judged *j, double waited)
+{
+    char why[MSCOPE_WHY_MAX];
+
+    mscope_listen_lacking(from, j, waited, why, sizeof why);
+    fprintf(stderr, "%s: %s\n", command, why);
+    return MSCOPE_EXIT_FAILED;
+}

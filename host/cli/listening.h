@@ -1,0 +1,36 @@
+/* listening.h - what watch, check and advise share: the options that choose a feed, opening it, and signals */
+#ifndef MSCOPE_CLI_LISTENING_H
+#define MSCOPE_CLI_LISTENING_H
+
+#include "common/options.h"
+#include "monitor/monitor.h"
+
+typedef struct mscope_listening {
+    mscope_feed_options from;
+    const char *table;
+    double wait_s;
+} mscope_listening;
+
+/* Rows of an option table for the fields of l. */
+#define MSCOPE_LISTENING_OPTIONS(l)                                                                                            \
+    { "table", "NAME", "only this table", .text = &(l)->table },                                                               \
+    { "telemetry", "ADDRESS", "where the daemon publishes (default: $MOMENTSCOPE_TELEMETRY, else its usual place)",            \
+      .text = &(l)->from.telemetry },                                                                                          \
+    { "replay", "ADDRESS", "where the daemon replays lost records (default: $MOMENTSCOPE_REPLAY, else its usual place); ''"    \
+      " for no replay", .text = &(l)->from.replay },                                                                           \
+    { "shard", "ADDRESS", "telemetry of the daemon of one shard; repeat it for each shard. Their rows are taken as one"        \
+      " table, and the output says how many steps they are apart", .texts = &(l)->from.shard }
+
+/* mscope_listening_open - open the feed of l and catch SIGINT, SIGTERM and SIGHUP
+ *
+ * Returns  MSCOPE_OPTIONS_GO_ON, or an exit code after a line on stderr. out->feed is to be closed by the caller   */
+MSCOPE_MUST_CHECK int mscope_listening_open(const mscope_listening *l, const char *command, mscope_listen *out);
+
+/* mscope_listening_full - one full set into j; MSCOPE_EXIT_OK, or an exit code after a line on stderr */
+MSCOPE_MUST_CHECK int mscope_listening_full(const mscope_listening *l, const char *command, const mscope_listen *from,
+                                            mscope_judged *j);
+
+/* mscope_listening_nothing - say on stderr what is missing after waited seconds; MSCOPE_EXIT_FAILED */
+int mscope_listening_nothing(const char *command, const mscope_listen *from, const mscope_judged *j, double waited);
+
+#endif
