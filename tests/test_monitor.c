@@ -1,0 +1,207 @@
+/* test_monitor.c - host/monitor by itself: a consumer of its own on a running daemon, and what a set remembers */
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "harness.h"
+#include "monitor/monitor.h"
+
+/* -- the consumer: everything that a new command needs ------------------------------------------------- */
+
+/* One complete set of the daemon's tables as JSON lines; 0, or a negative code after the reason. */
+static int print_set(const char *telemetry, const char *replay, double wait_s, FILE *to)
+{
+    const mscope_feed_options where = { .telemetry = telemetry, .replay = replay };
+    mscope_judged set = { .rooms = 0 };
+    mscope_listen listen = { .table = NULL };
+    char why[MSCOPE_WHY_MAX];
+    int rc = mscope_feed_open(&listen.feed, &where, why, sizeof why);
+
+    if (rc == 0)
+        rc = mscope_listen_full(&listen, wait_s, &set, why, sizeof why);
+    if (rc == 0)
+        mscope_json_set(to, &set, NULL);
+    else
+        fprintf(to, "%s\n", why);
+    mscope_judged_fini(&set);
+    mscope_feed_close(listen.feed);
+    return rc;
+}
+
+/* -- a daemon with one table ---------------------------------------------------------------------------- */
+
+static char dir[] = "/tmp/mscope-monitor-XXXXXX", ingest[96], telemetry[96], replay[96];
+static pid_t daemon_pid;
+static mscope_client *client;
+
+static int start(void **state)
+{
+    const char *build = getenv("BUILD");
+    char program[512];
+
+    (void)state;
+    if (mkdtemp(dir) == NULL)
+        return -1;
+    snprintf(program, sizeof program, "%s/momentscoped", build != NULL ? build : "build");
+    snprintf(ingest, sizeof ingest, "ipc://%s/ingest", dir);
+    snprintf(telemetry, sizeof telemetry, "ipc://%s/telemetry", dir);
+    snprintf(replay, sizeof replay, "ipc://%s/replay", dir);
+    daemon_pid = fork();
+    if (daemon_pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
+        execl(program, program, "--ingest", ingest, "--telemetry", telemetry, "--replay", replay, "--log-level", "error", (char *)NULL);
+        _exit(127);
+    }
+    return mscope_client_open(&client, &(mscope_client_options){ .endpoint = ingest, .name = "test", .block_ms = 5000 });
+}
+
+static int end(void **state)
+{
+    (void)state;
+    mscope_client_close(client, 1000);
+    kill(daemon_pid, SIGTERM);
+    waitpid(daemon_pid, NULL, 0);
+    return rmdir(dir);
+}
+
+static void train(int steps)
+{
+    const int handle = mscope_client_attach(client, &(mscope_attach_info){ .table = "words", .rows = 8, .dim = 2, .capacity = 8,
+                                                                            .state = MSCOPE_STATE_F64, .form = MSCOPE_FORM_EMA,
+                                                                            .fresh = 1 });
+    const mscope_step step = { .eta = 0.1, .eps = 0.1, .batch = 4 };
+    const double g[2] = { 1, -1 };
+
+    assert_true(handle >= 0);
+    for (int i = 0; i < steps; i++) {
+        const int64_t row = i % 8;
+        assert_int_equal(mscope_client_push64(client, handle, &step, &row, g, MSCOPE_F64, NULL, 1), 0);
+    }
+    assert_int_equal(mscope_client_flush(client, 10000), 0);
+}
+
+static void test_a_consumer_prints_a_set(void **state)
+{
+    char *text = NULL;
+    size_t len;
+    FILE *to = open_memstream(&text, &len);
+
+    (void)state;
+    train(64);
+    const int rc = print_set(telemetry, replay, 10, to);
+    assert_int_equal(fclose(to), 0);
+    CHECK(rc == 0, "%s", text);
+    assert_int_equal(strncmp(text, "{\"topic\":\"daemon\"", 17), 0);
+    assert_non_null(strstr(text, "\n{\"topic\":\"table/words\""));
+    assert_non_null(strstr(text, "\n{\"topic\":\"band/words/"));
+    assert_non_null(strstr(text, "\"regime\":\"unknown\",\"why\":\"stability unknown: "));
+    free(text);
+}
+
+static void test_silence_and_bad_addresses_are_told(void **state)
+{
+    char text[512] = "";
+    FILE *to = fmemopen(text, sizeof text, "w");
+
+    (void)state;
+    assert_int_equal(print_set("ipc:///tmp/mscope-monitor-nobody", "", 0.2, to), MSCOPE_EAGAIN);
+    assert_int_equal(print_set("bogus", "", 0.2, to), MSCOPE_EINVAL);
+    assert_int_equal(fclose(to), 0);
+    assert_non_null(strstr(text, "nothing came from ipc:///tmp/mscope-monitor-nobody within 0.2 s: is momentscoped running?\n"));
+    assert_non_null(strstr(text, "--telemetry is 'bogus', expected ipc:///PATH"));
+}
+
+/* -- what a set remembers -------------------------------------------------------------------------------- */
+
+static mscope_telemetry band(const char *table, uint64_t epoch, uint64_t at, double eta)
+{
+    mscope_telemetry m = { .record = { .kind = MSCOPE_REC_BAND } };
+    mscope_rec_band *b = &m.record.u.band;
+
+    snprintf(b->table, sizeof b->table, "%s", table);
+    b->epoch = epoch;
+    b->band = at;
+    b->step = 1;
+    b->P = 1, b->eps = 0.1, b->H1 = b->H2 = 1, b->eta = eta;
+    b->H1_se = b->H2_se = b->batch = b->p = NAN;
+    b->h_samples = 64;
+    return m;
+}
+
+static mscope_telemetry table(const char *name, uint64_t epoch, uint64_t step, double only_band)
+{
+    mscope_telemetry m = { .record = { .kind = MSCOPE_REC_TABLE } };
+    mscope_rec_table *t = &m.record.u.table;
+
+    snprintf(t->table, sizeof t->table, "%s", name);
+    t->epoch = epoch;
+    t->step = step;
+    t->bands.n = 1;
+    t->bands.at[0] = only_band;
+    return m;
+}
+
+static void take(mscope_judged *j, mscope_telemetry m, mscope_news *news, enum mscope_regime *before)
+{
+    assert_int_equal(mscope_judged_take(j, &m, news, before), 0);
+}
+
+static void test_a_set_is_complete_when_its_tables_are(void **state)
+{
+    mscope_judged j = { .rooms = 0 };
+    mscope_news news;
+    enum mscope_regime before = MSCOPE_REGIME_SGD;
+
+    (void)state;
+    assert_false(mscope_latest_complete(&j.latest));
+    take(&j, band("a", 1, 3, 1), &news, &before);
+    assert_true(news.band == 3 && news.table == 0 && news.first && before == MSCOPE_REGIME_UNKNOWN);
+    assert_int_equal(j.verdict[0][3].regime, MSCOPE_REGIME_HEAVY_BALL);
+    assert_false(mscope_latest_complete(&j.latest));         /* its table has not spoken */
+    take(&j, table("a", 1, 1, 3), &news, &before);
+    assert_int_equal(news.band, -1);
+    assert_true(mscope_latest_complete(&j.latest));
+    take(&j, table("b", 1, 1, 0), NULL, NULL);
+    assert_false(mscope_latest_complete(&j.latest));         /* b names a band that is not there */
+    take(&j, band("b", 1, 0, 1), &news, &before);
+    assert_true(mscope_latest_complete(&j.latest) && news.table == 1);
+    take(&j, band("a", 1, 3, 39), &news, &before);
+    assert_true(!news.first && before == MSCOPE_REGIME_HEAVY_BALL);
+    assert_int_equal(j.verdict[0][3].regime, MSCOPE_REGIME_UNSTABLE);
+    assert_null(mscope_latest_find(&j.latest, "c"));
+    assert_ptr_equal(mscope_latest_find(&j.latest, "b"), &j.latest.table[1]);
+    mscope_judged_fini(&j);
+}
+
+static void test_bands_leave_and_daemons_begin_anew(void **state)
+{
+    mscope_judged j = { .rooms = 0 };
+    mscope_news news;
+    enum mscope_regime before;
+
+    (void)state;
+    take(&j, band("a", 1, 3, 1), NULL, NULL);
+    take(&j, table("a", 1, 5, 4), NULL, NULL);               /* at step 5 no row is in band 3 any more */
+    assert_false(j.latest.table[0].have[3]);
+    take(&j, band("a", 1, 3, 1), &news, &before);            /* its last record again, for a late joiner */
+    assert_true(news.band == -1 && !j.latest.table[0].have[3]);
+    take(&j, band("a", 1, 4, 1), NULL, NULL);
+    take(&j, band("a", 2, 4, 39), &news, &before);
+    assert_true(news.first && before == MSCOPE_REGIME_UNKNOWN && j.latest.tables == 1 && !j.latest.table[0].have_table);
+    take(&j, band("a", 2, MSCOPE_BANDS, 1), &news, &before);
+    assert_int_equal(news.band, -1);
+    mscope_judged_fini(&j);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_a_consumer_prints_a_set, start, end),
+        cmocka_unit_test(test_silence_and_bad_addresses_are_told),
+        cmocka_unit_test(test_a_set_is_complete_when_its_tables_are),
+        cmocka_unit_test(test_bands_leave_and_daemons_begin_anew),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
