@@ -7,7 +7,7 @@
 #include "bytes.h"
 #include "fields.h"
 
-static const uint8_t magic[4] = { 'M', 'S', 'C', 'L' };
+static const uint8_t magic[4] = { 'M', 'S', 'H', 'M' };
 
 static void put_start(uint8_t *p)
 {
@@ -19,7 +19,7 @@ static void put_start(uint8_t *p)
 static int check_start(const uint8_t *p, mscope_refusal *why)
 {
     if (memcmp(p, magic, sizeof magic) != 0)
-        return mscope_refusal_set(why, MSCOPE_EPROTO, "magic", "MSCL", "not the shm's handshake", "%02x%02x%02x%02x",
+        return mscope_refusal_set(why, MSCOPE_EPROTO, "magic", "MSHM", "not the shm's handshake", "%02x%02x%02x%02x",
                                   p[0], p[1], p[2], p[3]);
     if (p[4] != MSCOPE_WIRE_VERSION)
         return mscope_refusal_set(why, MSCOPE_EVERSION, "version", "1", "another version of the wire", "%u", p[4]);

@@ -12,7 +12,7 @@ import msgpack
 import raw
 from daemon_support import Case, EBUSY, EGAP, EINDEX, EINVAL, ENOMEM, ENONFINITE, EPROTO, ESTATE, EVERSION, zipf_batch
 from golden import header
-from raw import BYE, COUNTS, ERROR, HELLO, PROBE, REFERENCE, SAVE, STEP, SYNC, WELCOME
+from raw import BYE, COUNTS, ERROR, HELLO, INEXACT, PROBE, REFERENCE, SAVE, STEP, SYNC, WELCOME
 from shadow import Shadow
 
 
@@ -567,6 +567,49 @@ class Trainers(Case):
         self.assertEqual((kind, said["code"], said["field"]), (ERROR, ENOMEM, "table"))
         daemon = sub.until(lambda topic, r: topic == "daemon" and r["steps_applied"] == 120)
         self.assertEqual((daemon["tables"], daemon["sessions"]), (6, 3))
+
+
+
+class Example(Case):
+    """The session of protocol/README.md, 1.13, message by message."""
+
+    def test_the_session_of_the_specification(self):
+        d = self.daemon()
+        t, values = self.trainer(d), np.ones((1000, 8))
+        shape = dict(table="words", rows=1000, dim=8, capacity=128, fresh=False)
+        kind, welcome = t.hello(seq=1, **shape)
+        self.assertEqual((kind, welcome["next_seq"], welcome["step"], welcome["exact"]), (WELCOME, 1, 0, False))
+        self.assertEqual(welcome["credit_messages"], 64)
+        t.rows(SYNC, 0, 0, values, values, last=True)
+        for k in (1, 2):
+            t.step(k, range(100), values[:100])
+        head = t.acked()
+        self.assertEqual((head["seq"], head["step"], head["flags"], head["count"]), (3, 2, 0, 64))
+        t.step(4, range(100), values[:100])
+        head = t.acked()
+        self.assertEqual((head["seq"], head["step"], head["flags"]), (4, 4, INEXACT))
+        t.rows(SYNC, 4, 0, values, values, last=True)
+        head = t.acked()
+        self.assertEqual((head["seq"], head["step"], head["flags"]), (5, 4, 0))
+        t.step(5, [*range(17), 1000], values[:18])
+        head, why = t.answer()
+        self.assertEqual((head["kind"], head["seq"], head["step"]), (ERROR, 6, 5))
+        self.assertEqual((why["code"], why["field"], why["value"], why["range"]),
+                         (EINDEX, "indices", "1000 at entry 17", "0..999"))
+        head = t.ack()
+        self.assertEqual((head["seq"], head["step"], head["flags"]), (6, 4, 0))
+        t.step(6, range(100), values[:100])              # 7, which arrives; its ACK is never read
+        t.acked()
+        t.close()
+        t.connect()
+        kind, again = t.hello(seq=7, **dict(shape, step=5))
+        self.assertEqual((kind, again["epoch"], again["next_seq"]), (WELCOME, welcome["epoch"], 8))
+        self.assertEqual((again["step"], again["exact"]), (6, False))
+        t.step(7, range(100), values[:100])
+        t.rows(SYNC, 7, 0, values, values, last=True)
+        t.send(BYE)
+        head = t.acked()
+        self.assertEqual((head["seq"], head["step"], head["flags"]), (10, 7, 0))
 
 
 if __name__ == "__main__":

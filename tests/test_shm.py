@@ -429,7 +429,7 @@ class Offers(unittest.TestCase):
                     fcntl.fcntl(fd, SEALS[1], seals)
                 return fd
 
-            def packet(session=77, epoch=welcome["epoch"], shm=5, size=8192, magic=b"MSCL", version=1, zero=0):
+            def packet(session=77, epoch=welcome["epoch"], shm=5, size=8192, magic=b"MSHM", version=1, zero=0):
                 return struct.pack("<4sB3xQQQQ", magic, version, session, epoch, shm, size)[:5] + bytes([zero, 0, 0]) + \
                     struct.pack("<QQQQ", session, epoch, shm, size)
 

@@ -1,4 +1,4 @@
-/* shm.c - see shm.h; the bytes are protocol/README.md's, "The shm"
+/* shm.c - see shm.h; protocol/README.md 1.11 has the bytes
  *
  * A mapping must never be able to raise SIGBUS, whatever its owner does: only a memfd of tmpfs is taken, sealed against
  * shrinking. It is mapped for reading. Only processes of this user are listened to.                            */
