@@ -1,8 +1,32 @@
 /* client.h - attach a training loop to the daemon, or listen to it
  *
- * The trainer's side never blocks, never fails the trainer and never touches its numbers: when the daemon is
- * absent, stopped or slow, steps are dropped and counted, and the daemon's shadow is healed later from the
- * trainer's own rows (SYNC). protocol/README.md has the messages.                                       */
+ * The client never blocks the trainer, never fails it and never touches its numbers. When the daemon is absent, stopped
+ * or slow, steps are dropped and counted, and the daemon's copy of the table (its shadow) is healed later: the client
+ * sends the trainer's own rows (SYNC). protocol/README.md has the messages.
+ *
+ * Caveats
+ *   fork      A client belongs to the process that opened it. In a forked child every call returns MSCOPE_EINVAL and
+ *             close does nothing; the child opens a client of its own. A subscriber has no such check: do not use it
+ *             in a child.
+ *   threads   A client, like a subscriber, holds no lock: one thread at a time. Two clients in two threads are
+ *             independent. Each client has one thread of libzmq for its socket.
+ *   callbacks settle and read run on the caller's thread inside push, commit, reference, poll and flush. They must not
+ *             call the client.
+ *   exit      The library registers no exit handler. A process that ends without close ends at once, and what was not
+ *             sent is lost; the daemon sees it as killed. Call close before main returns, or in a handler of atexit.
+ *   signals   No function may be called in a signal handler. The library installs none, and its sockets raise no
+ *             SIGPIPE. A signal ends the wait of poll and of mscope_subscriber_next early; flush goes on until its time
+ *             is over.
+ *   arrays    Rows, gradients, counts, look-ups, references and strings are copied before the call returns. theta, m
+ *             and the contexts of settle and read stay in use until close. A slot is the client's until commit or
+ *             abandon.
+ *   death     When the daemon dies, steps collect up to buffer_bytes and are dropped after that. The client connects
+ *             again by itself within about a second of the daemon's return, sends again what was not acknowledged, and
+ *             heals the rest. Without theta and m, or read, it cannot heal: stats.exact then stays 0.
+ *   memory    A client keeps unacknowledged messages (buffer_bytes), every reference given (a restarted daemon needs it
+ *             again), a ring of shared memory where it is used (eight steps of the largest table; at least 1 MiB, at
+ *             most 64 MiB or buffer_bytes) and 33 bits for each row of a table that mscope_client_push_lookups
+ *             serves. */
 #ifndef MSCOPE_CLIENT_H
 #define MSCOPE_CLIENT_H
 
@@ -18,113 +42,130 @@ typedef struct mscope_subscriber mscope_subscriber;
 
 /* How gradients travel. Everything else always goes through ZeroMQ. */
 enum mscope_transport {
-    MSCOPE_TRANSPORT_AUTO = 0,      /* $MOMENTSCOPE_TRANSPORT (auto, zmq, shm), else: shared memory when the daemon offers it, and
-                                * ZeroMQ where it does not or the ring is full                        */
-    MSCOPE_TRANSPORT_ZMQ = 1,       /* never shared memory                                                 */
-    MSCOPE_TRANSPORT_SHM = 2        /* nothing else: steps wait in the ring for such a daemon, then are dropped and counted; why
-                                * there is none (another user's daemon, ..) is in last_error, and one line on stderr */
+    MSCOPE_TRANSPORT_AUTO = 0,  /* $MOMENTSCOPE_TRANSPORT (auto, zmq, shm) decides. Without it: shared memory when the
+                                 * daemon offers it, ZeroMQ when it does not or the ring is full       */
+    MSCOPE_TRANSPORT_ZMQ = 1,   /* never shared memory                                                 */
+    MSCOPE_TRANSPORT_SHM = 2    /* only shared memory: until a daemon maps it, steps wait in the ring; when it is full they
+                                 * are dropped and counted. last_error and one line on stderr give the reason */
 };
 
 typedef struct mscope_client_options {
     const char *endpoint;      /* NULL: $MOMENTSCOPE_INGEST, else the daemon's default ipc endpoint    */
-    const char *name;          /* who this is, for logs; NULL: program name and pid                   */
-    uint64_t buffer_bytes;     /* most bytes held unacknowledged, 4096 or more; 0: 64 MiB             */
-    uint64_t sync_bytes;       /* most bytes of healing sent per push; 0: 1 MiB                       */
-    int block_ms;              /* 0: never wait, drop instead; > 0: wait at most this long for room   */
-    int quiet;                 /* 0: the first error of each kind, and no answer for 10 s, is one line on stderr */
+    const char *name;          /* of this trainer, for the daemon's log; NULL: program name and pid    */
+    uint64_t buffer_bytes;     /* most bytes held unacknowledged, 4096 or more; 0: 64 MiB              */
+    uint64_t sync_bytes;       /* most bytes of healing sent with a push; 0: 1 MiB                     */
+    int block_ms;              /* 0: never wait, drop instead; > 0: a push waits at most this long for room */
+    int quiet;                 /* 0: one line on stderr for the first error of each field, for a daemon that has not
+                                * answered for 10 s, and for steps that no daemon took before close    */
     enum mscope_transport transport;
 } mscope_client_options;
 
-/* What a table is, and where its rows live. theta and m, or read, let the client heal the shadow by itself; they
- * are used only inside push, poll and flush, for rows as of the last pushed step. */
+/* What a table is, and where its rows are. With theta and m, or with read, the client heals the daemon's copy by
+ * itself; it uses them only inside push, commit, reference, poll and flush, and takes them for rows as of the last
+ * pushed step. */
 typedef struct mscope_attach_info {
-    const char *table;         /* letters, digits, _ . -; at most 63                                  */
-    uint32_t rows, dim, capacity;
+    const char *table;         /* name: letters, digits, _ . -; at most 63 bytes                       */
+    uint32_t rows, dim;
+    uint32_t capacity;         /* most entries in one step                                             */
     enum mscope_state state;
     enum mscope_form form;
-    int nesterov, nll;
-    uint32_t acf_rows;
-    uint64_t step;             /* completed steps at attach, at most 2^53 - 1                         */
-    const char *reference;     /* what theta* is; NULL or "": none will be sent                       */
-    const void *theta, *m;     /* rows x dim, element types of state; NULL: cannot heal               */
-    /* Called before theta and m of rows first..first+n-1 are read (a lazy trainer settles them); may be NULL. Settling
-     * earlier than without a daemon rounds float rows once more: weights that must not differ by a bit need read. */
+    int nesterov;              /* the momentum is Nesterov's                                           */
+    int nll;                   /* the loss is a mean negative log likelihood: Fisher curvature is allowed */
+    uint32_t acf_rows;         /* rows of each band sampled for autocorrelations, at most 64           */
+    uint64_t step;             /* completed steps at attach, at most 2^53 - 1                          */
+    const char *reference;     /* words for theta*; NULL or "": no reference will be sent              */
+    const void *theta, *m;     /* [rows][dim], element types of state; NULL: the client cannot heal    */
+    /* Called before theta and m of rows first .. first+n-1 are read, so that a lazy trainer can settle them; may be
+     * NULL. Settling earlier than without a daemon rounds float rows once more: if weights must not differ by a bit,
+     * use read. */
     void (*settle)(void *ctx, uint32_t first, uint32_t n);
     void *settle_ctx;
-    /* Instead of theta and m, for trainers without such arrays: copy rows first..first+n-1 into theta[n][dim] and
-     * m[n][dim], element types of state. Returns 0, or a negative value: not now (asked again at a later push). */
+    /* Instead of theta and m, for trainers without such arrays: copy rows first .. first+n-1 into theta[n][dim] and
+     * m[n][dim], element types of state. Returns 0, or a negative value: not now; a later push asks again. */
     int (*read)(void *ctx, uint32_t first, uint32_t n, void *theta, void *m);
     void *read_ctx;
-    int fresh;                 /* theta and m are zero (or theta is irrelevant and m is zero): no SYNC needed */
+    int fresh;                 /* m is zero, and theta is zero or irrelevant: no SYNC is needed        */
     int narrow;                /* the trainer keeps its rows in a narrower type than state (half, bfloat16): the daemon
-                                * never calls the shadow exact; stats.exact says only that it was sent whole  */
+                                * never calls its copy exact; stats.exact says only that all rows were sent */
 } mscope_attach_info;
 
 typedef struct mscope_client_stats {
-    uint64_t steps_sent, steps_dropped, messages_resent, messages_unacked, bytes_unacked, syncs, errors, reconnects;
-    uint64_t epoch;            /* of the daemon, 0 before the first WELCOME                           */
-    uint64_t steps_shm;       /* of steps_sent: put into shared memory                               */
-    int connected, exact;      /* all tables welcomed; all shadows exact                              */
-    int shm;                  /* the daemon has the ring mapped                                      */
-    mscope_refusal last_error; /* code 0: none                                                        */
+    uint64_t steps_sent;       /* sent, or buffered to be sent                                         */
+    uint64_t steps_dropped;    /* refused, skipped, or without room                                    */
+    uint64_t messages_resent, messages_unacked, bytes_unacked;
+    uint64_t syncs;            /* times that every row of a table was queued for healing               */
+    uint64_t errors, reconnects;
+    uint64_t epoch;            /* of the daemon, 0 before the first WELCOME                            */
+    uint64_t steps_shm;        /* those of steps_sent that went into shared memory                     */
+    int connected, exact;      /* the daemon has welcomed all tables; all its copies are exact         */
+    int shm;                   /* 1: the daemon has mapped the ring, gradients go through it. 0: ZeroMQ */
+    mscope_refusal last_error; /* code 0: none                                                         */
 } mscope_client_stats;
 
-/* mscope_client_fault - why the last call of this thread that returned EINVAL, EINDEX, EBUSY, ENOTSUP, EIO or ENOMEM
- * was refused: field, value and range; open, subscribe and every call below fill it. Threads: each its own */
+/* mscope_client_fault - field, value and range of the last refusal on this thread
+ *
+ * open, subscribe and every call below fill it when they return MSCOPE_EINVAL, EINDEX, ESTATE, EBUSY, ENOTSUP, EIO or
+ * ENOMEM; other results leave it as it was.  Threads  each has its own                                */
 MSCOPE_API void mscope_client_fault(mscope_refusal *out);
 
-/* mscope_client_open - start connecting in the background; succeeds with the daemon absent
- * Errors   MSCOPE_EINVAL endpoint or option;  MSCOPE_EIO no ZeroMQ context;  Threads: one client, one thread */
+/* mscope_client_open - start to connect in the background; succeeds when the daemon is absent
+ * Owns     *out is the caller's; end it with mscope_client_close. opt (NULL: all zero) is copied
+ * Errors   MSCOPE_EINVAL endpoint or option;  MSCOPE_EIO no ZeroMQ context;  MSCOPE_ENOMEM; *out untouched */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_open(mscope_client **out, const mscope_client_options *opt);
 
-/* mscope_client_attach - declare a table; returns its handle (>= 0)
- * Owns     theta, m stay the trainer's and must outlive the client or its detach                     */
+/* mscope_client_attach - declare a table
+ * Owns     theta, m and the callbacks' contexts stay the trainer's, and must live until mscope_client_close
+ * Returns  the table's handle, 0 or more
+ * Errors   MSCOPE_EINVAL a field of info;  MSCOPE_EBUSY this client has a table of that name;  MSCOPE_ENOMEM */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_attach(mscope_client *c, const mscope_attach_info *info);
 
 /* mscope_client_push - one finished step of one table: rows[n] and their gradients, copied before return
  *
- * Call it after the optimizer has moved the weights of that step, so that theta and m read for healing are those
- * at the end of it. value_type: how grads is stored. counts: as in mscope_table_apply, or NULL. Every call is one step of
- * the table's clock, whatever it returns: a refused or dropped one is a step whose gradients the daemon never sees.
- * Returns  0 sent or buffered; 1 dropped (counted);  Errors  MSCOPE_EINVAL handle (no step counted), n, value_type,
- *          step fields, counts;  MSCOPE_EINDEX a row
- * Cost     one copy of the gradients; no system call that waits                                      */
+ * Call it after the optimizer has moved the weights of that step: healing then reads theta and m as of its end. Every
+ * call is one step of the table's clock, whatever it returns; the daemon never sees the gradients of a step that was
+ * refused or dropped. value_type: how grads is stored. counts: as in mscope_table_apply, or NULL.
+ * Shape    rows[n], grads[n][dim], counts[n]; n <= capacity
+ * Returns  0 sent or buffered; 1 dropped (counted)
+ * Errors   MSCOPE_EINVAL handle (no step counted), n, value_type, a field of step, counts;  MSCOPE_EINDEX a row
+ * Cost     one copy of the gradients; no system call that waits, unless block_ms allows it            */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_push(mscope_client *c, int table, const mscope_step *step,
                                                     const uint32_t *rows, const void *grads,
                                                     enum mscope_value value_type, const uint32_t *counts, size_t n);
-/* As push, with 64-bit indices (PyTorch's int64), range-checked here. */
+/* mscope_client_push64 - as push, with 64-bit indices (PyTorch's int64) */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_push64(mscope_client *c, int table, const mscope_step *step,
                                                       const int64_t *rows, const void *grads,
                                                       enum mscope_value value_type, const uint32_t *counts, size_t n);
-/* A dense gradient [rows][dim]: rows with mask[i] != 0 were active (mask NULL: all). */
+/* mscope_client_push_dense - as push, of a dense gradient grads[rows][dim]: rows with mask[i] != 0 are active, with
+ * mask NULL all rows */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_push_dense(mscope_client *c, int table, const mscope_step *step,
                                                           const void *grads, enum mscope_value value_type,
                                                           const uint8_t *mask);
 
-/* mscope_client_push_lookups - a dense gradient of which the rows that were looked up are active
+/* mscope_client_push_lookups - as push, of a dense gradient whose active rows are those looked up
  *
- * As push of each distinct row, ascending, with its gradient out of grads and how often it is in lookups as its count.
- * Shape    lookups[n], any order, with repeats; grads[rows][dim], all of it, read at those rows only
+ * Each distinct row of lookups is one entry, in ascending order. Its count is the number of times it occurs in lookups.
+ * Shape    lookups[n], any order, with repeats; grads[rows][dim], of which only those rows are read
  * Returns  as push;  Errors  as push, and MSCOPE_EINVAL lookups, n
- * Cost     as push, and rows/8 bytes cleared and read; memory of 33 bits a row from the first such call      */
+ * Cost     as push; rows/8 bytes are cleared and read; memory of 33 bits a row from the first such call on */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_push_lookups(mscope_client *c, int table, const mscope_step *step,
                                                             const int64_t *lookups, size_t n, const void *grads,
                                                             enum mscope_value value_type);
 
 /* mscope_client_reserve, _commit, _abandon - a step whose entries the trainer writes where the daemon will read them
  *
- * reserve hands out room for n rows, their values of value_type [n][dim] and, if asked for, counts: in the ring of the
- * shared memory, or in memory to be sent where there is none. Fill it, then commit it as one finished step, or
- * abandon it, which is no step. One slot at a time; other pushes meanwhile go through ZeroMQ. Not to be touched any
- * more after commit: the daemon reads it when it comes to it.
- * Owns     the slot is the client's and valid until commit, abandon or close
- * Returns  reserve 0, 1 no room now (no step; push or skip instead); commit as push
- * Errors   reserve MSCOPE_EINVAL handle, n, value_type, out;  MSCOPE_ESTATE a slot is out already, or none to commit
- * Cost     no copy at all through shared memory                                                           */
+ * reserve hands out room for n rows, their values [n][dim] of value_type and, if counts is not 0, their counts. The
+ * room is in the ring of shared memory, or in memory to be sent where there is none. Fill it, then commit it as one
+ * finished step, or abandon it, which is no step. There is one slot at a time; other pushes meanwhile go through
+ * ZeroMQ. Do not touch the slot after commit: the daemon reads it when it comes to it.
+ * Owns     the slot is the client's, and valid until commit, abandon or close
+ * Returns  reserve 0, or 1 no room now (no step: push or skip instead);  commit as push
+ * Errors   reserve MSCOPE_EINVAL handle, n, value_type, out;  MSCOPE_ESTATE a slot is out already;  commit as push, and
+ *          MSCOPE_ESTATE no slot is out
+ * Cost     no copy of the gradients through shared memory                                             */
 typedef struct mscope_slot {
     uint32_t *rows;
-    void *values;              /* 64-byte aligned in shared memory, 8 otherwise                            */
-    uint32_t *counts;          /* NULL unless asked for                                               */
+    void *values;              /* aligned to 64 bytes in shared memory, to 8 otherwise                 */
+    uint32_t *counts;          /* NULL unless asked for                                                */
     size_t n;
 } mscope_slot;
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_reserve(mscope_client *c, int table, size_t n,
@@ -132,57 +173,74 @@ MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_reserve(mscope_client *c, int tab
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_commit(mscope_client *c, const mscope_step *step);
 MSCOPE_API void mscope_client_abandon(mscope_client *c);
 
-/* mscope_client_skip - a step whose gradients the caller does not have: counted as dropped, healed by SYNC */
+/* mscope_client_skip - one step whose gradients the caller does not have: counted as dropped, healed by SYNC
+ * Returns  1;  Errors  MSCOPE_EINVAL handle                                                           */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_skip(mscope_client *c, int table);
 
-/* mscope_client_probe - curvature products hm[n][dim] on the batch of the step that will be pushed next
- * hm = (g(theta + delta m) - g(theta))/delta. Returns as push.                                       */
+/* mscope_client_probe - curvature products on the batch of the step that will be pushed next; no step itself
+ *
+ *   hm = (g(theta + delta m) - g(theta))/delta
+ *
+ * Shape    rows[n], hm[n][dim]
+ * Returns  0 sent or buffered; 1 left out: no room, n is 0, or a step before it was dropped
+ * Errors   MSCOPE_EINVAL handle, delta, n, value_type;  MSCOPE_EINDEX a row                           */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_probe(mscope_client *c, int table, double delta, const int64_t *rows,
                                                      const void *hm, enum mscope_value value_type, size_t n);
 
-/* mscope_client_reference - theta* of rows first .. first+n-1; sent in order with the steps, at the present step */
+/* mscope_client_reference - theta* of rows first .. first+n-1; sent in order with the steps, at the present step
+ *
+ * Attach must have announced a reference in words. A copy is kept, for a daemon that restarts.
+ * Errors   MSCOPE_EINVAL handle, ref, n, value_type, none announced;  MSCOPE_EINDEX a row;  MSCOPE_ENOMEM */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_reference(mscope_client *c, int table, uint32_t first, uint32_t n,
                                                          const void *ref, enum mscope_value value_type);
 
 /* mscope_client_forward - a message as another trainer sent it (STEP, PROBE, REFERENCE, SYNC), for replaying recordings
  *
- * The header's session, seq and table become this client's, everything else and the n parts behind it go out as they are;
- * contents are the daemon's to judge. A table that is fed this way is attached without theta, m or read, and not pushed to.
+ * The header's session, seq and table become this client's. Everything else, and the n parts behind it, go out as they
+ * are; the daemon judges the contents. Attach such a table without theta, m and read, and do not push to it.
  * Shape    part[n], len[n], n <= 4; copied before return
- * Returns  0 sent or buffered; 1 no room, after waiting block_ms: not taken, ask again;  Errors  MSCOPE_EINVAL kind, n,
- *          handle;  MSCOPE_ENOMEM                                                                     */
+ * Returns  0 sent or buffered; 1 no room even after block_ms: the message was not taken, call again
+ * Errors   MSCOPE_EINVAL handle, kind, n;  MSCOPE_ENOMEM                                              */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_forward(mscope_client *c, int table, const mscope_header *header,
                                                        const uint8_t *const *part, const size_t *len, size_t n);
 
-/* mscope_client_resync - send every row again: the trainer changed rows otherwise than by a step */
+/* mscope_client_resync - send every row again, because the trainer changed rows otherwise than by a step
+ * Errors   MSCOPE_EINVAL handle;  MSCOPE_ENOTSUP attached without theta and m, or read                */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_resync(mscope_client *c, int table);
 
-/* mscope_client_save - ask the daemon to write its state file now */
+/* mscope_client_save - ask the daemon to write its state file now.  Returns  0, or 1 no memory for the request */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_save(mscope_client *c);
 
-/* mscope_client_poll - take in answers, resend, reconnect; wait at most wait_ms for something to do. push does this
- * by itself without waiting; call it when steps are far apart.                                       */
+/* mscope_client_poll - take in answers, resend, reconnect; wait at most wait_ms for something to do
+ * Every push does the same without waiting, so call it when steps are far apart.  Returns  0 or MSCOPE_EINVAL */
 MSCOPE_API int mscope_client_poll(mscope_client *c, int wait_ms);
 
-/* mscope_client_flush - wait until everything is acknowledged and every shadow exact, at most wait_ms
- * Returns 0, or MSCOPE_EAGAIN when time ran out                                                      */
+/* mscope_client_flush - wait at most wait_ms until everything is acknowledged and every copy of the daemon's is exact
+ * Returns  0;  MSCOPE_EAGAIN time ran out, or a copy is inexact and this client cannot heal it        */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_flush(mscope_client *c, int wait_ms);
 
 MSCOPE_API void mscope_client_stats_get(const mscope_client *c, mscope_client_stats *out);
 
-/* mscope_client_close - BYE, wait at most wait_ms for it to leave, free everything */
+/* mscope_client_close - say BYE, wait at most wait_ms until everything is acknowledged, free the client
+ * NULL is fine. In a forked child it does nothing. */
 MSCOPE_API void mscope_client_close(mscope_client *c, int wait_ms);
 
-/* mscope_struct_size - sizeof of a struct that crosses into bindings of other languages, 0: not one of them
- * name: "mscope_client_options", "mscope_attach_info", "mscope_client_stats", "mscope_step", "mscope_refusal",
- *       "mscope_slot", "mscope_table_config". A binding that declares its own copy compares it once.  Threads any */
+/* mscope_struct_size - sizeof of a struct by its name, for bindings that declare the struct again
+ *
+ * A binding compares the sizes once, on loading. Names: "mscope_client_options", "mscope_attach_info",
+ * "mscope_client_stats", "mscope_step", "mscope_refusal", "mscope_slot", "mscope_table_config".
+ * Returns  bytes, or 0: not one of these.  Threads  any                                               */
 MSCOPE_API size_t mscope_struct_size(const char *name);
 
 /* -- listening -------------------------------------------------------------------------------------- */
 
-/* mscope_subscribe - listen to topics that begin with prefix (NULL or "": everything)
- * endpoint, replay: NULL for the defaults; with replay known, holes in a topic are filled before newer records are given.
- * Errors  MSCOPE_EINVAL, MSCOPE_EIO                                                                   */
+/* mscope_subscribe - listen to topics that begin with prefix (NULL or "": every topic)
+ *
+ * endpoint: of telemetry; NULL: $MOMENTSCOPE_TELEMETRY, else the default. replay: where missed records are asked for
+ * again, so that a topic has no hole; NULL: $MOMENTSCOPE_REPLAY or the default if endpoint is NULL too, else none; "":
+ * none.
+ * Owns     *out is the caller's; end it with mscope_subscriber_close
+ * Errors   MSCOPE_EINVAL an address;  MSCOPE_EIO no ZeroMQ context;  MSCOPE_ENOMEM                    */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_subscribe(mscope_subscriber **out, const char *endpoint, const char *replay,
                                                   const char *prefix);
 
@@ -192,12 +250,16 @@ typedef struct mscope_telemetry {
     mscope_record record;
 } mscope_telemetry;
 
-/* mscope_subscriber_next - the next record, waiting at most wait_ms; repeats for other late joiners are filtered out
- * Returns 0;  MSCOPE_EAGAIN nothing came;  MSCOPE_EPROTO a malformed record (counted, skipped)        */
+/* mscope_subscriber_next - the next record, waiting at most wait_ms; a record that the daemon repeats for late joiners
+ * is given once
+ * Returns  0;  MSCOPE_EAGAIN none came, or a signal;  MSCOPE_EPROTO a malformed record (counted, passed over) */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_subscriber_next(mscope_subscriber *s, mscope_telemetry *out, int wait_ms);
 
 typedef struct mscope_subscriber_stats {
-    uint64_t received, lost, replayed, malformed, repeats, epochs; /* received + lost = sent, first to last seen */
+    uint64_t received, lost;   /* from the first record seen of a topic to the last: received + lost = sent */
+    uint64_t replayed;         /* those of received that came by replay                                */
+    uint64_t malformed, repeats;
+    uint64_t epochs;           /* daemons seen; each start of a daemon is a new epoch                  */
 } mscope_subscriber_stats;
 MSCOPE_API void mscope_subscriber_stats_get(const mscope_subscriber *s, mscope_subscriber_stats *out);
 MSCOPE_API void mscope_subscriber_close(mscope_subscriber *s);
