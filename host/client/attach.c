@@ -1,6 +1,6 @@
-/* attach.c - the trainer's side of the wire: open, attach, poll, flush, close; what carries rows is in push.c
+/* attach.c - the public calls that carry no step: open, attach, resync, reference, poll, flush, close
  *
- * There is no thread here beyond libzmq's own; nothing waits except poll, flush, close and block_ms. */
+ * There is no thread here but libzmq's. Only poll, flush and close wait, for as long as they were told. */
 
 #include <errno.h>
 #include <stdio.h>
@@ -39,8 +39,8 @@ int mscope_client_open(mscope_client **out, const mscope_client_options *opt)
     int rc, transport;
 
     if (out == NULL)
-        return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "out", "where to put the client", "nothing was given",
-                                  "%s", "NULL");
+        return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "out", "an address for the client",
+                                  "nothing was given", "%s", "NULL");
     if (opt == NULL)
         opt = &defaults;
     if ((rc = mscope_check_options(opt)) != 0 ||
@@ -95,7 +95,7 @@ int mscope_client_attach(mscope_client *c, const mscope_attach_info *in)
     c->established = 0;
     c->tables++;
     if (c->shm.mode == MSCOPE_TRANSPORT_SHM)
-        mscope_shm_fit(c);                          /* steps wait there until the daemon has mapped it */
+        mscope_shm_fit(c);                           /* steps wait there until the daemon has mapped it */
     c->tables--;
     mscope_link_pump(c);
     return (int)c->tables++;
@@ -110,7 +110,7 @@ static int bare(mscope_client *c, uint8_t kind)
 
     if (f == NULL)
         return 1;
-    if (mscope_queue_push(&c->queue, f, &h) != 0) {  /* a full buffer holds up steps, not these 64 bytes */
+    if (mscope_queue_push(&c->queue, f, &h) != 0) {  /* a full buffer keeps out steps, not these 64 bytes */
         mscope_message_free(f);
         return 1;
     }
@@ -135,7 +135,7 @@ int mscope_client_resync(mscope_client *c, int table)
         return rc;
     if (!mscope_heal_able(&c->table[table]))
         return mscope_refusal_set(mscope_why(), MSCOPE_ENOTSUP, "theta, m, read", "given at attach",
-                                  "rows cannot be sent again without them", "%s", "NULL");
+                                  "without them rows cannot be sent again", "%s", "NULL");
     mscope_heal_forgive(&c->table[table]);
     mscope_heal_start(&c->table[table]);
     return 0;
@@ -153,7 +153,8 @@ int mscope_client_reference(mscope_client *c, int table, uint32_t first, uint32_
         return rc;
     if (ref == NULL || t->reference[0] == '\0')
         return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, ref == NULL ? "ref" : "reference",
-                                  "values, and words for them at attach", "attach did not announce one", "%s",
+                                  "values, and a reference announced at attach",
+                                  "attach announced none", "%s",
                                   ref == NULL ? "NULL" : "none");
     if (n == 0)
         return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "n", "1 or more", "rows of the reference", "%d", 0);
@@ -195,7 +196,7 @@ int mscope_client_poll(mscope_client *c, int wait_ms)
     return 0;
 }
 
-/* Everything acknowledged, and nothing left that this side could still mend. */
+/* Everything is acknowledged, and nothing is left that this client could still heal. */
 static int settled(const mscope_client *c)
 {
     int done = c->established && c->queue.len == 0;
@@ -244,7 +245,7 @@ void mscope_client_stats_get(const mscope_client *c, mscope_client_stats *out)
     }
 }
 
-/* Steps that were sent, as far as this side can tell, and of which no daemon has said that it took them. */
+/* Steps that no daemon has acknowledged: whether it took them is not known here. */
 static void tell_left(const mscope_client *c)
 {
     size_t steps = 0;
@@ -252,7 +253,8 @@ static void tell_left(const mscope_client *c)
     for (size_t i = 0; i < c->queue.len; i++)
         steps += mscope_queue_at(&c->queue, i)->kind == MSCOPE_STEP;
     if (steps > 0 && !c->quiet)
-        fprintf(stderr, "momentscope: closed before a daemon at %s said that it took the last %zu steps\n", c->endpoint.address, steps);
+        fprintf(stderr, "momentscope: closed before the daemon at %s acknowledged the last %zu steps; "
+                "they may be lost. A longer wait in close may save them\n", c->endpoint.address, steps);
 }
 
 void mscope_client_close(mscope_client *c, int wait_ms)
@@ -261,7 +263,7 @@ void mscope_client_close(mscope_client *c, int wait_ms)
         return;                                      /* a forked child leaves everything to its parent */
     uint64_t until = mscope_client_until_ns(wait_ms);
     if (c->shm.mode != MSCOPE_TRANSPORT_SHM && c->shm.state != MSCOPE_SHM_UP)
-        mscope_shm_down(&c->shm, UINT64_MAX);      /* too late for one: its refusal would only puzzle */
+        mscope_shm_down(&c->shm, UINT64_MAX);      /* it is too late for a ring: no offer any more */
     if (bare(c, MSCOPE_BYE) == 0)
         while (c->queue.len > 0 && mscope_client_now_ns() < until) {
             mscope_link_wait(c, 5);

@@ -1,7 +1,7 @@
-/* check.c - what the trainer's side is given, judged before anything is done
+/* check.c - what the client is given, judged before anything is done
  *
- * Every refusal names the field, the value it had and the range that would have been taken, and stays readable by
- * mscope_client_fault on the thread of the call. Nothing here touches a socket or the queue.              */
+ * Every refusal names the field, its value and the allowed range, and mscope_client_fault tells it on the thread of the
+ * call. Nothing here touches the queue, and no socket but to connect it. */
 
 #include "check.h"
 
@@ -49,11 +49,12 @@ void mscope_refusal_note(mscope_client *c, const char *who, const mscope_refusal
 
 /* -- whose, and where ------------------------------------------------------------------------------- */
 
-/* A child after fork shares libzmq's descriptors but not its threads: it must not touch them. */
+/* After fork the child has libzmq's descriptors but not its threads, so it must not touch them. */
 int mscope_check_client(const mscope_client *c)
 {
     if (c == NULL)
-        return mscope_refusal_set(&fault, MSCOPE_EINVAL, "client", "an open client", "nothing was opened", "%s", "NULL");
+        return mscope_refusal_set(&fault, MSCOPE_EINVAL, "client", "an open client", "nothing was opened", "%s",
+                                  "NULL");
     if (c->pid != getpid())
         return mscope_refusal_set(&fault, MSCOPE_EINVAL, "client", "used by the process that opened it",
                                   "a forked child must open its own", "of pid %ld", (long)c->pid);
@@ -67,7 +68,7 @@ int mscope_check_table(const mscope_client *c, int table)
 
     if (rc != 0 || (table >= 0 && (size_t)table < c->tables))
         return rc;
-    snprintf(range, sizeof range, "a handle attach returned, of %zu", c->tables);
+    snprintf(range, sizeof range, "a handle from attach, one of %zu", c->tables);
     return mscope_refusal_set(&fault, MSCOPE_EINVAL, "table", range, "no such table", "%d", table);
 }
 
@@ -100,8 +101,8 @@ int mscope_endpoint_connect(const mscope_endpoint *e, void *socket)
     if (zmq_connect(socket, e->address) == 0)
         return 0;
     snprintf(text, sizeof text, "ZeroMQ does not take this address: %s", zmq_strerror(errno));
-    return mscope_refusal_set(&fault, MSCOPE_EINVAL, e->field, "ipc:///PATH (at most 107 bytes) or tcp://HOST:PORT", text,
-                              "%s", e->address);
+    return mscope_refusal_set(&fault, MSCOPE_EINVAL, e->field, "ipc:///PATH (at most 107 bytes) or tcp://HOST:PORT",
+                              text, "%s", e->address);
 }
 
 /* -- options and tables ----------------------------------------------------------------------------- */
@@ -130,7 +131,8 @@ static int check_name(const char *s)
         return mscope_refusal_set(&fault, MSCOPE_EINVAL, "table", range, "a table needs a name", "%s", "NULL");
     for (; s[n] != '\0'; n++)
         if (strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-", s[n]) == NULL)
-            return mscope_refusal_set(&fault, MSCOPE_EINVAL, "table", range, "the name has another character", "%s", s);
+            return mscope_refusal_set(&fault, MSCOPE_EINVAL, "table", range,
+                                      "a character of the name is not allowed", "%s", s);
     if (n < 1 || n > MSCOPE_NAME_MAX)
         return mscope_refusal_set(&fault, MSCOPE_EINVAL, "table", range, "the name has the wrong length", "%s", s);
     return 0;
@@ -142,7 +144,8 @@ int mscope_check_info(const mscope_client *c, const mscope_attach_info *in)
     char range[64];
 
     if (in == NULL)
-        return mscope_refusal_set(&fault, MSCOPE_EINVAL, "info", "what the table is", "nothing was given", "%s", "NULL");
+        return mscope_refusal_set(&fault, MSCOPE_EINVAL, "info", "a description of the table",
+                                  "nothing was given", "%s", "NULL");
     if (check_name(in->table) != 0)
         return MSCOPE_EINVAL;
     if (in->rows < 1 || in->rows > 1u << 31)
@@ -154,9 +157,10 @@ int mscope_check_info(const mscope_client *c, const mscope_attach_info *in)
     if (in->acf_rows > 64)
         return outside("acf_rows", in->acf_rows, "0 to 64", "rows sampled for autocorrelations in each band");
     if ((unsigned)in->state > MSCOPE_STATE_F64)
-        return outside("state", (double)in->state, "MSCOPE_STATE_F32, _MIXED or _F64", "how the shadow is kept");
+        return outside("state", (double)in->state, "MSCOPE_STATE_F32, _MIXED or _F64",
+                       "the number format of the daemon's copy");
     if ((unsigned)in->form > MSCOPE_FORM_TORCH)
-        return outside("form", (double)in->form, "MSCOPE_FORM_EMA or _TORCH", "whose momentum convention");
+        return outside("form", (double)in->form, "MSCOPE_FORM_EMA or _TORCH", "the convention of the momentum");
     if (in->step > MSCOPE_STEP_MAX)
         return mscope_refusal_set(&fault, MSCOPE_EINVAL, "step", "0 to 9007199254740991", "completed steps at attach",
                                   "%llu", (unsigned long long)in->step);
@@ -168,7 +172,7 @@ int mscope_check_info(const mscope_client *c, const mscope_attach_info *in)
     for (size_t i = 0; i < c->tables; i++)
         if (strcmp(c->table[i].name, in->table) == 0)
             return mscope_refusal_set(&fault, MSCOPE_EBUSY, "table", "a name this client has not attached",
-                                      "attached already", "%s", in->table);
+                                      "this client has attached it already", "%s", in->table);
     return 0;
 }
 
@@ -208,7 +212,8 @@ int mscope_check_values(const mscope_client_table *t, unsigned value_type)
     return 0;
 }
 
-int mscope_check_gradient(const mscope_client_table *t, const void *values, unsigned value_type, const uint32_t *counts, size_t n)
+int mscope_check_gradient(const mscope_client_table *t, const void *values, unsigned value_type,
+                          const uint32_t *counts, size_t n)
 {
     char range[64];
 
@@ -221,11 +226,11 @@ int mscope_check_gradient(const mscope_client_table *t, const void *values, unsi
     if (mscope_check_values(t, value_type) != 0)
         return MSCOPE_EINVAL;
     if (values == NULL)
-        return mscope_refusal_set(&fault, MSCOPE_EINVAL, "rows, values", "addresses of n entries", "nothing was given",
-                                  "%s", "NULL");
+        return mscope_refusal_set(&fault, MSCOPE_EINVAL, "rows, values", "the addresses of n entries",
+                                  "nothing was given", "%s", "NULL");
     for (size_t i = 0; counts != NULL && i < n; i++)
         if (counts[i] == 0)
-            return outside("counts", 0, "1 or more for every entry", "a row that is listed occurred");
+            return outside("counts", 0, "1 or more for every entry", "a listed row occurred at least once");
     return 0;
 }
 

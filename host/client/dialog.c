@@ -15,7 +15,6 @@ enum { HELLO_FIRST_MS = 100, HELLO_LAST_MS = 2000, REFUSED_MS = 1000, REFUSED_LA
 
 /* -- HELLO ------------------------------------------------------------------------------------------ */
 
-/* Settle any doubt: nothing counts as sent until every table has been welcomed again. */
 void mscope_dialog_doubt(mscope_client *c)
 {
     c->established = 0;
@@ -25,7 +24,7 @@ void mscope_dialog_doubt(mscope_client *c)
     }
 }
 
-/* The step our next STEP of this table continues from. */
+/* The step before the first STEP of this table that is still queued, or before the next one pushed. */
 static uint64_t continues_from(const mscope_client *c, uint32_t handle)
 {
     for (size_t i = 0; i < c->queue.len; i++) {
@@ -58,7 +57,7 @@ static void send_hello(mscope_client *c, uint32_t handle, uint64_t now)
         return;
     mscope_header_encode(&h, head);
     if (zmq_send(c->sock, head, sizeof head, ZMQ_DONTWAIT | ZMQ_SNDMORE) < 0)
-        return;                              /* no pipe yet: the next pump tries again */
+        return;                              /* there is no pipe yet: the next pump tries again */
     if (zmq_send(c->sock, body, (size_t)len, ZMQ_DONTWAIT) < 0)
         return;
     t->hello_sent = 1;
@@ -90,7 +89,7 @@ static void take_welcome(mscope_client *c, uint32_t handle, const mscope_welcome
     int fresh_daemon = c->stats.epoch != w->epoch;
 
     if (t->welcomed || !t->hello_sent)
-        return;                              /* the answer to a repeated HELLO, or of a connection that is gone */
+        return;                              /* to a repeated HELLO, or from a connection that is gone */
     if (fresh_daemon) {
         for (size_t i = 0; i < c->tables; i++) {
             c->table[i].ref_next = 0;
@@ -106,7 +105,7 @@ static void take_welcome(mscope_client *c, uint32_t handle, const mscope_welcome
     c->shm.offered = w->shm ? 1 : -1;
     if (w->next_seq > 0)
         mscope_queue_done(&c->queue, w->next_seq - 1);
-    if (!c->established) {                   /* a table that was refused for a while does not rewind the others */
+    if (!c->established) {                   /* a table that was only refused for a while must not rewind the others */
         uint64_t sent_to = c->queue.next_seq - c->queue.len + c->queue.sent;
         if (sent_to > c->resent_below)
             c->resent_below = sent_to;
@@ -127,7 +126,7 @@ static void take_ack(mscope_client *c, const mscope_header *h)
         mscope_client_table *t = &c->table[i];
         int inexact = i == h->table && (h->flags & MSCOPE_FLAG_INEXACT) != 0;
         if (t->syncing || h->seq < t->sync_last || !t->welcomed)
-            continue;                        /* said before what the running SYNC will have mended */
+            continue;                        /* sent before the daemon has seen the whole SYNC under way */
         if (inexact)
             mscope_heal_start(t);
         else if (i == h->table)
@@ -137,21 +136,24 @@ static void take_ack(mscope_client *c, const mscope_header *h)
     }
 }
 
-/* Rows the daemon cannot take (a NaN) are not mended by asking again at once. Several chunks may be on their way: what
- * comes back of one attempt counts as one refusal. */
+/* Rows that the daemon refuses (a NaN) are refused again when they are sent again at once. Several chunks may be on
+ * their way: all refusals of one attempt count as one. */
 static void put_off_sync(mscope_client *c, mscope_client_table *t, uint64_t now)
 {
+    const uint64_t most = REFUSED_LAST_MS * MSCOPE_CLIENT_MS;
+
     mscope_heal_start(t);
     if (now < t->sync_after)
         return;
     if (t->sync_wait == 0) {
         t->sync_wait = REFUSED_MS * MSCOPE_CLIENT_MS;
         if (!c->quiet)
-            fprintf(stderr, "momentscope: the daemon does not take the rows of %s; they are sent again after 1, 2, 4 .. "
-                    "%d s\n", t->name, REFUSED_LAST_MS / 1000);
+            fprintf(stderr, "momentscope: the daemon refused the rows of table %s, which stays inexact; they are sent "
+                    "again after 1, 2, 4 .. %d s. Look for a NaN or an infinity in them\n", t->name,
+                    REFUSED_LAST_MS / 1000);
     }
     t->sync_after = now + t->sync_wait;
-    t->sync_wait = t->sync_wait < REFUSED_LAST_MS * MSCOPE_CLIENT_MS / 2 ? 2 * t->sync_wait : REFUSED_LAST_MS * MSCOPE_CLIENT_MS;
+    t->sync_wait = t->sync_wait < most / 2 ? 2 * t->sync_wait : most;
 }
 
 static void take_error(mscope_client *c, const mscope_header *h, const mscope_refusal *why, uint64_t now)
@@ -159,12 +161,13 @@ static void take_error(mscope_client *c, const mscope_header *h, const mscope_re
     mscope_client_table *t = h->table < c->tables ? &c->table[h->table] : NULL;
     const mscope_message *f = mscope_queue_find(&c->queue, h->seq);
     int shm = why->code == MSCOPE_ESTATE && strcmp(why->field, "shm") == 0;
-    int sequence = shm || strcmp(why->field, "session") == 0 || (why->code == MSCOPE_EGAP && strcmp(why->field, "seq") == 0);
+    int gap = why->code == MSCOPE_EGAP && strcmp(why->field, "seq") == 0;
+    int sequence = shm || gap || strcmp(why->field, "session") == 0;
 
     if (shm)
         mscope_shm_down(&c->shm, now + SHM_LOST_MS * MSCOPE_CLIENT_MS);
     if (sequence) {
-        if (c->established)                  /* otherwise an echo of messages sent before the HELLO under way */
+        if (c->established)                  /* otherwise it answers messages sent before the HELLO under way */
             mscope_dialog_doubt(c);
         return;
     }
@@ -181,7 +184,7 @@ static void take_error(mscope_client *c, const mscope_header *h, const mscope_re
     if (f->kind == MSCOPE_SYNC) {
         put_off_sync(c, t, now);
     } else if (f->kind == MSCOPE_STEP && why->code != MSCOPE_EGAP) {
-        t->inexact = 1;                      /* consumed and not applied: a hole that only SYNC mends */
+        t->inexact = 1;                      /* consumed and not applied: only a SYNC closes that hole */
         mscope_heal_start(t);
         if (t->queued == f->step)
             t->queued--;
@@ -198,7 +201,7 @@ static void take(mscope_client *c, const void *head, size_t head_len, const void
         c->stats.errors++;
         return;
     }
-    if (h.session != c->queue.session) {           /* 0: about a header the daemon could not read */
+    if (h.session != c->queue.session) {           /* session 0: about a header that the daemon could not read */
         if (h.session == 0 && h.kind == MSCOPE_ERROR && mscope_refusal_decode(body, len, &why) == 0)
             mscope_refusal_note(c, "daemon refused", &why);
         else
@@ -215,7 +218,7 @@ static void take(mscope_client *c, const void *head, size_t head_len, const void
         c->stats.errors++;
 }
 
-/* One whole message: header, one body, anything more is passed over. Returns 0 when there is none. */
+/* One whole message: its header and one body; further parts are passed over. */
 int mscope_dialog_receive(mscope_client *c)
 {
     zmq_msg_t part[2], rest;

@@ -1,6 +1,6 @@
-/* forward.c - messages as another trainer sent them: what a replay of a recording needs of the client
+/* forward.c - messages as another trainer sent them, for replaying a recording
  *
- * The messages go through the ordinary queue and link, so credit, acknowledgement and resending are those of any trainer. */
+ * They go through the ordinary queue and link: credit, acknowledgement and resending are those of any trainer. */
 
 #include <string.h>
 
@@ -13,13 +13,14 @@
 static int check(const mscope_header *h, size_t n)
 {
     if (h->kind < MSCOPE_STEP || h->kind > MSCOPE_SYNC)
-        return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "kind", "2..5", "STEP, PROBE, REFERENCE or SYNC", "%u", h->kind);
+        return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "kind", "2 to 5",
+                                  "only STEP, PROBE, REFERENCE and SYNC are forwarded", "%u", h->kind);
     if (n > MSCOPE_BODIES)
-        return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "n", "0..4", "messages behind a header", "%zu", n);
+        return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "n", "0 to 4", "parts behind a header", "%zu", n);
     return 0;
 }
 
-static mscope_message *part_of(const mscope_header *h, const uint8_t *const *part, const size_t *len, size_t n)
+static mscope_message *message_of(const mscope_header *h, const uint8_t *const *part, const size_t *len, size_t n)
 {
     mscope_message *f = mscope_message_new(h->kind);
 
@@ -35,7 +36,7 @@ static mscope_message *part_of(const mscope_header *h, const uint8_t *const *par
     return f;
 }
 
-/* The recording is the truth of the clock: a step it misses is missed here too. */
+/* The clock is the recording's: a step that the recording misses is missed here too. */
 static void move_clock(mscope_client_table *t, const mscope_header *h)
 {
     if ((h->kind == MSCOPE_STEP || h->kind == MSCOPE_SYNC) && h->step > t->step)
@@ -52,7 +53,7 @@ int mscope_client_forward(mscope_client *c, int table, const mscope_header *head
 
     if (rc != 0 || (rc = check(header, n)) != 0)
         return rc;
-    mscope_message *f = part_of(header, part, len, n);
+    mscope_message *f = message_of(header, part, len, n);
     if (f == NULL)
         return mscope_why_memory("message");
     const uint64_t until = mscope_client_until_ns(c->block_ms);

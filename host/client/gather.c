@@ -1,8 +1,8 @@
-/* gather.c - the rows and values of one step, as they were given, into the bodies of a message
+/* gather.c - the rows and values of one step, from the trainer's arrays into the bodies of a message
  *
- * A body is written once and next read by the daemon, so larger ones are written past this core's cache: that saves reading
- * lines only to overwrite them, and leaves the trainer its own. Rows looked up in a dense gradient are marked and counted
- * in a table's tally and come out ascending, each once. */
+ * A body is written once, and the next to read it is the daemon. Larger bodies are therefore written past the cache of
+ * this core: no line is read only to be overwritten, and the trainer's lines stay. Rows looked up in a dense gradient
+ * are marked and counted in the table's tally; they come out in ascending order, each once. */
 
 #include "gather.h"
 
@@ -16,13 +16,13 @@
 
 #endif
 
-enum { WORD = 64, LINE = 64, AHEAD = 2048 };  /* AHEAD: bytes from the one read to the one asked for    */
-#define PAST_CACHE ((size_t)1 << 16)         /* bytes from which passing the cache by pays              */
+enum { WORD = 64, LINE = 64, AHEAD = 2048 };  /* AHEAD: bytes from the one being read to the one prefetched */
+#define PAST_CACHE ((size_t)1 << 16)         /* from so many bytes on, writing past the cache is faster */
 
 /* -- copies ----------------------------------------------------------------------------------------- */
 
-/* A hint, which does not fault wherever it points. */
-static void ask_for(uintptr_t at)
+/* A prefetch never faults, wherever it points. */
+static void prefetch(uintptr_t at)
 {
     __builtin_prefetch((const void *)at);
 }
@@ -55,7 +55,7 @@ static void copy(char *to, const char *from, size_t n)
 
     if (n >= PAST_CACHE && (uintptr_t)to % 16 == 0) {
         for (; i + LINE <= n; i += LINE) {
-            ask_for((uintptr_t)from + i + AHEAD);
+            prefetch((uintptr_t)from + i + AHEAD);
             line_past_cache(to + i, from + i);
         }
         fence();
@@ -72,7 +72,7 @@ static void gather(char *to, const char *from, const uint32_t *rows, size_t n, s
         const char *at = from + rows[k] * row;
         if (k + ahead < n)
             for (size_t i = 0; i < row; i += LINE)
-                ask_for((uintptr_t)from + rows[k + ahead] * row + i);
+                prefetch((uintptr_t)from + rows[k + ahead] * row + i);
         if (past_cache)
             for (size_t i = 0; i < row; i += LINE)
                 line_past_cache(to + i, at + i);

@@ -1,8 +1,9 @@
-/* heal.c - SYNC and REFERENCE: the shadow's way back to the trainer's own rows
+/* heal.c - SYNC and REFERENCE: the daemon's copy gets the trainer's own rows
  *
- * A SYNC is a run of ascending chunks from row 0 to the last, each the truth of its rows at its own step. It is
- * queued in small pieces right behind the STEP it belongs to, so it never delays the trainer; a step dropped
- * meanwhile starts it again. References are kept here, because a daemon that restarts has lost them. */
+ * A SYNC is a sequence of chunks in ascending order, from row 0 to the last. Each chunk has the values of its rows at
+ * its own step. Chunks are queued a few at a time, right behind the STEP they belong to, so they never delay the
+ * trainer; a step dropped meanwhile starts the SYNC again. References are kept here, because a daemon that restarts has
+ * lost them. */
 
 #include "heal.h"
 
@@ -48,7 +49,7 @@ static int copy_rows(mscope_client_table *t, uint32_t first, uint32_t n, void *t
 
     if (in->read != NULL && in->state != MSCOPE_STATE_MIXED)
         return in->read(in->read_ctx, first, n, theta, m);
-    if (in->read != NULL) {                  /* mixed: float64 momentum here, float32 on the wire */
+    if (in->read != NULL) {                  /* MSCOPE_STATE_MIXED: momentum is float64 here, float32 on the wire */
         double *wide = malloc(len * sizeof *wide);
         int rc = wide != NULL ? in->read(in->read_ctx, first, n, theta, wide) : MSCOPE_ENOMEM;
         for (size_t i = 0; rc == 0 && i < len; i++)
@@ -67,7 +68,7 @@ static int copy_rows(mscope_client_table *t, uint32_t first, uint32_t n, void *t
     return 0;
 }
 
-/* Rows one chunk may have: within sync_bytes, and with its two bodies within the daemon's credit. */
+/* Rows of the next chunk: its two bodies fit sync_bytes and the daemon's credit, but one row always goes. */
 static uint32_t chunk_rows(const mscope_client *c, const mscope_client_table *t)
 {
     uint64_t row = 2ull * t->info.dim * element(t), most = c->sync_bytes;
@@ -99,7 +100,7 @@ static int queue_chunk(mscope_client *c, uint32_t handle)
                         .value_type = t->info.state == MSCOPE_STATE_F64 ? MSCOPE_F64 : MSCOPE_F32 };
     if (mscope_queue_offer(&c->queue, f, &h) != 0)
         return 1;
-    t->queued = t->step;                     /* a SYNC that names a later step moved the daemon's clock there */
+    t->queued = t->step;                     /* a SYNC of a later step moves the daemon's clock there */
     t->sync_row += n;
     if (last) {
         t->syncing = 0;
@@ -171,7 +172,7 @@ static int queue_reference(mscope_client *c, uint32_t handle)
     return 0;
 }
 
-/* At most sync_bytes wait unsent at a time, so that steps find the queue short. */
+/* At most sync_bytes of healing wait unsent, so that the next step finds the queue short. */
 void mscope_heal_some(mscope_client *c, uint32_t handle, int may_seek)
 {
     mscope_client_table *t = &c->table[handle];

@@ -22,8 +22,8 @@ enum { ALONE_MS = 10000, LOOK_MESSAGES = 4, LOOK_MS = 1000, ANSWER_MAX = 65536 }
 
 /* -- opening and closing ---------------------------------------------------------------------------- */
 
-/* libzmq's thread should take spare cycles, not the trainer's core at the moment it is woken: SCHED_BATCH threads do
- * not preempt. libzmq aborts when the system refuses the policy, so it is tried here first and put back. */
+/* When libzmq's thread wakes up it should take spare cycles, not the trainer's core: SCHED_BATCH threads do not
+ * preempt. libzmq aborts when the system refuses the policy, so this thread tries it first and goes back to its own. */
 static void be_polite(void *ctx)
 {
     const struct sched_param none = { 0 };
@@ -56,7 +56,7 @@ int mscope_link_open(mscope_client *c)
     zmq_setsockopt(c->sock, ZMQ_MAXMSGSIZE, &answer, sizeof answer);
     zmq_setsockopt(c->sock, ZMQ_RECONNECT_IVL, &retry, sizeof retry);
     zmq_setsockopt(c->sock, ZMQ_RECONNECT_IVL_MAX, &retry_max, sizeof retry_max);
-    /* an unread monitor must never hold up the I/O thread, hence no high-water mark */
+    /* no high-water mark: an unread monitor must never hold up the I/O thread */
     zmq_setsockopt(c->mon, ZMQ_RCVHWM, &none, sizeof none);
     zmq_setsockopt(c->mon, ZMQ_LINGER, &none, sizeof none);
     if (zmq_socket_monitor(c->sock, monitor, ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED) != 0 ||
@@ -69,8 +69,8 @@ int mscope_link_open(mscope_client *c)
     return 0;
 io:
     mscope_link_close(c);
-    return mscope_refusal_set(mscope_why(), MSCOPE_EIO, "ZeroMQ", "a context and its sockets", "none could be made", "%s",
-                              zmq_strerror(errno));
+    return mscope_refusal_set(mscope_why(), MSCOPE_EIO, "ZeroMQ", "a context and its sockets",
+                              "ZeroMQ could make none", "%s", zmq_strerror(errno));
 }
 
 void mscope_link_close(mscope_client *c)
@@ -103,16 +103,18 @@ static void watch_connection(mscope_client *c)
     }
 }
 
-/* A wrong address looks like a daemon that is not there yet; both are worth one line. */
+/* A wrong address cannot be told from a daemon that is not there yet. */
 static void tell_alone(mscope_client *c)
 {
     if (c->stats.epoch != 0 || c->stats.errors > 0) {
         c->opened_at = 0;
-    } else if (c->opened_at != 0 && c->tables > 0 && mscope_client_now_ns() - c->opened_at > ALONE_MS * MSCOPE_CLIENT_MS) {
+    } else if (c->opened_at != 0 && c->tables > 0 &&
+               mscope_client_now_ns() - c->opened_at > ALONE_MS * MSCOPE_CLIENT_MS) {
         c->opened_at = 0;
         if (!c->quiet)
-            fprintf(stderr, "momentscope: no daemon has answered at %s for %d s; training goes on. Start momentscoped, "
-                    "or set MOMENTSCOPE_INGEST or endpoint to where it listens\n", c->endpoint.address, ALONE_MS / 1000);
+            fprintf(stderr, "momentscope: no daemon has answered at %s for %d s; training goes on without one. "
+                    "Start momentscoped, or set MOMENTSCOPE_INGEST or endpoint to its address\n",
+                    c->endpoint.address, ALONE_MS / 1000);
     }
 }
 
@@ -130,8 +132,8 @@ static void take_in(mscope_client *c)
     mscope_shm_pump(c);
 }
 
-/* Looking for answers takes a dozen system calls, from cold caches in a trainer. Nothing depends on the newest answer
- * while all is sent and half the buffer is empty, and a connection that is gone lets the next message unsent. */
+/* To look for answers takes a dozen system calls, with cold caches in a trainer. While everything is sent and half the
+ * buffer is empty nothing depends on the newest answer; a connection that is gone leaves the next message unsent. */
 static int worth_a_look(const mscope_client *c)
 {
     const mscope_queue *q = &c->queue;
@@ -139,9 +141,11 @@ static int worth_a_look(const mscope_client *c)
     if (!c->established || q->sent < q->len || q->sent >= LOOK_MESSAGES || q->bytes > c->queue.limit / 2 ||
         (c->shm.mode != MSCOPE_TRANSPORT_ZMQ && c->shm.state != MSCOPE_SHM_UP))
         return 1;
-    for (size_t i = 0; i < c->tables; i++)
-        if (c->table[i].syncing || c->table[i].inexact || c->table[i].refused || c->table[i].ref_next < c->table[i].nrefs)
+    for (size_t i = 0; i < c->tables; i++) {
+        const mscope_client_table *t = &c->table[i];
+        if (t->syncing || t->inexact || t->refused || t->ref_next < t->nrefs)
             return 1;
+    }
     return mscope_client_now_ns() - c->looked_at > LOOK_MS * MSCOPE_CLIENT_MS;
 }
 
@@ -169,6 +173,6 @@ void mscope_link_wait(mscope_client *c, int wait_ms)
                                { NULL, c->shm.socket, ZMQ_POLLIN, 0 } };
 
     if (wait_ms > 10 && c->up && !c->established)
-        wait_ms = 10;                        /* a HELLO may be due, or its pipe not there yet */
+        wait_ms = 10;                        /* a HELLO may be due, or its pipe may not exist yet */
     (void)zmq_poll(item, c->shm.state == MSCOPE_SHM_ASKED ? 3 : 2, wait_ms);
 }

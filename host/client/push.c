@@ -1,4 +1,4 @@
-/* push.c - steps and probes into messages: in the ring of shared memory where there is one, else in memory of the client
+/* push.c - steps and probes into messages: in the ring of shared memory, or in memory where there is no ring
  *
  * Each call has its arguments checked (check.c), builds one message (one copy of the gradients, or none when the caller
  * wrote them in place), queues it and serves the socket. */
@@ -15,7 +15,8 @@
 #include "protocol/fields.h"
 #include "state.h"
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "gradients go out as they lie in memory, little-endian");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "gradients are sent as they are in memory, and the wire is little-endian");
 
 enum { SCHEDULE_BYTES = 3 * sizeof(double) };
 
@@ -32,7 +33,7 @@ static int fits(const mscope_client *c, uint64_t bytes, uint64_t in_ring)
     return c->queue.bytes + bytes <= c->queue.limit && !(use_shm(c) && !mscope_shm_ring_room(&c->shm.ring, in_ring));
 }
 
-/* With block_ms the trainer asked to be slowed down rather than lose steps. */
+/* With block_ms the trainer prefers to be slowed down over losing steps. */
 static void wait_for_room(mscope_client *c, uint64_t bytes, uint64_t in_ring)
 {
     uint64_t until = mscope_client_until_ns(c->block_ms);
@@ -47,19 +48,20 @@ static int drop_step(mscope_client *c, mscope_client_table *t, int rc)
 {
     t->step++;
     c->stats.steps_dropped++;
-    mscope_heal_start(t);                            /* a running SYNC no longer covers what it has sent */
+    mscope_heal_start(t);                            /* the chunks sent of a SYNC are out of date now */
     mscope_link_pump(c);
     return rc;
 }
 
-/* Such a step is dropped whenever it comes, however fast the daemon is. */
+/* No daemon is fast enough for a step larger than the whole buffer. */
 static void tell_too_large(mscope_client *c, uint64_t bytes)
 {
     char range[64];
     mscope_refusal why;
 
     snprintf(range, sizeof range, "at least %llu for this step", (unsigned long long)bytes);
-    mscope_refusal_set(&why, MSCOPE_ENOMEM, "buffer_bytes", range, "a step larger than the buffer is dropped", "%llu",
+    mscope_refusal_set(&why, MSCOPE_ENOMEM, "buffer_bytes", range,
+                       "a step larger than the buffer is dropped; give the client a larger one", "%llu",
                        (unsigned long long)c->queue.limit);
     mscope_refusal_note(c, "cannot send with", &why);
 }
@@ -72,7 +74,7 @@ static uint64_t ring_bytes(size_t n, size_t row_bytes, int counts)
     return (counts ? 2 : 1) * (list + MSCOPE_SHM_ALIGN) + values + 2 * MSCOPE_SHM_ALIGN;
 }
 
-/* A message without bodies yet: they go into the ring, or into memory where the ring is missing or full. NULL: neither. */
+/* A message without bodies yet: they go into the ring, or into memory when it is missing or full. NULL: neither. */
 static mscope_message *empty_message(mscope_client *c, uint8_t kind, size_t n, size_t row_bytes, int counts)
 {
     mscope_message *f = mscope_message_new(kind);
@@ -148,7 +150,7 @@ static mscope_header step_header(const mscope_client_table *t, int table, const 
                             .index_type = n > 0 ? MSCOPE_U32 : 0, .value_type = (uint8_t)(n > 0 ? value_type : 0) };
 }
 
-/* The message is whole but for its schedule: number it, send it, heal a little. */
+/* The message has everything but its schedule: add it, queue it, send it, heal a little. */
 static int finish_step(mscope_client *c, int table, mscope_message *f, mscope_header *h, const mscope_step *step)
 {
     mscope_client_table *t = &c->table[table];
@@ -254,7 +256,7 @@ int mscope_client_push_lookups(mscope_client *c, int table, const mscope_step *s
         return rc;
     mscope_client_table *t = &c->table[table];
     if (lookups == NULL && n > 0)
-        return drop_step(c, t, mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "lookups", "address of n rows",
+        return drop_step(c, t, mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "lookups", "the address of n rows",
                                                   "nothing was given", "%s", "NULL"));
     if ((uint64_t)n > UINT32_MAX)
         return drop_step(c, t, mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "n", "0 to 4294967295",
@@ -282,12 +284,13 @@ int mscope_client_reserve(mscope_client *c, int table, size_t n, enum mscope_val
     mscope_client_table *t = &c->table[table];
     if (out == NULL || c->slot != NULL)
         return mscope_refusal_set(mscope_why(), out == NULL ? MSCOPE_EINVAL : MSCOPE_ESTATE, "out",
-                                  "one slot at a time", "commit or abandon the one before", "%s",
-                                  out == NULL ? "NULL" : "a second one");
+                                  "one slot at a time", "commit or abandon the slot before it", "%s",
+                                  out == NULL ? "NULL" : "a second slot");
     if ((rc = mscope_check_gradient(t, "", value_type, NULL, n)) != 0)
         return rc;
     if (n == 0)
-        return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "n", "1 or more", "push a step without entries", "%d", 0);
+        return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "n", "1 or more",
+                                  "use push for a step without entries", "%d", 0);
     const size_t row_bytes = mscope_row_bytes(t, value_type);
     if (find_room(c, n, row_bytes, counts) != 0)
         return 1;
@@ -315,8 +318,8 @@ int mscope_client_commit(mscope_client *c, const mscope_step *step)
     if (rc != 0)
         return rc;
     if (c->slot == NULL)
-        return mscope_refusal_set(mscope_why(), MSCOPE_ESTATE, "slot", "reserved before", "nothing to commit", "%s",
-                                  "none");
+        return mscope_refusal_set(mscope_why(), MSCOPE_ESTATE, "slot", "one from mscope_client_reserve",
+                                  "no slot is reserved", "%s", "none");
     mscope_client_table *t = &c->table[c->slot_table];
     const mscope_slot *s = &c->slot_is;
     rc = mscope_check_step(t, step);
@@ -361,13 +364,13 @@ int mscope_client_probe(mscope_client *c, int table, double delta, const int64_t
     if (rc != 0)
         return rc;
     if (!isfinite(delta) || delta <= 0)
-        return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "delta", "finite, above 0", "the length of the probe", "%g",
-                                  delta);
+        return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "delta", "finite, above 0",
+                                  "the step of the difference quotient", "%g", delta);
     mscope_client_table *t = &c->table[table];
     if ((rc = mscope_check_gradient(t, g.values, g.value_type, NULL, n)) != 0)
         return rc;
     if (t->queued != t->step || n == 0)
-        return 1;                                    /* behind a hole the daemon could not place it */
+        return 1;                                    /* the daemon cannot place a probe behind a dropped step */
     g.row_bytes = mscope_row_bytes(t, value_type);
     mscope_message *f = gradient_message(c, t, MSCOPE_PROBE, &g, &rc);
     if (f == NULL)

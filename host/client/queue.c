@@ -1,6 +1,6 @@
 /* queue.c - messages in sequence order, held until the daemon has acknowledged them
  *
- * A ring of pointers: a zmq_msg_t may not be moved by copying its bytes, so messages stay where they were made. */
+ * The queue is a ring of pointers: the bytes of a zmq_msg_t must not move, so messages stay where they were made. */
 #include "queue.h"
 
 #include <stdlib.h>

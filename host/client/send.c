@@ -5,7 +5,7 @@
 
 #include "protocol/shm.h"
 
-/* Through the shm go a header and where the bodies lie. */
+/* The bodies lie in the ring: only the header and their places go through the socket. */
 static int send_where(mscope_client *c, mscope_message *f)
 {
     uint8_t head[MSCOPE_HEADER_LEN], body[MSCOPE_SHM_DESCRIPTOR_MAX];
@@ -21,8 +21,8 @@ static int send_where(mscope_client *c, mscope_message *f)
            zmq_send(c->sock, body, mscope_shm_descriptor_encode(&w, body), ZMQ_DONTWAIT) >= 0;
 }
 
-/* Made for a shm that is gone: ZeroMQ gets copies, because a message acknowledged over another connection is freed while
- * its socket may still hold this one. */
+/* The bodies lie in a ring that the daemon does not have any more. ZeroMQ gets copies: the piece of the ring is freed
+ * when another connection acknowledges the message, and the old socket may still hold it then. */
 static int send_copies(mscope_client *c, mscope_message *f)
 {
     int whole = 1;
@@ -35,8 +35,8 @@ static int send_copies(mscope_client *c, mscope_message *f)
     return whole;
 }
 
-/* A message whose pipe dies half way stays open inside libzmq until its last part has been handed over, so the
- * rest is handed over whatever happens; the message then counts as unsent and HELLO will ask for it. */
+/* When a pipe dies in the middle of a message, libzmq waits for its last part. So the rest is handed over whatever
+ * happens; the message counts as unsent, and the next WELCOME asks for it. */
 static int send_message(mscope_client *c, mscope_message *f)
 {
     int whole = 1;
@@ -59,7 +59,7 @@ static int send_message(mscope_client *c, mscope_message *f)
     return whole;
 }
 
-/* A message larger than the daemon's whole credit goes alone, or it would never go. */
+/* A message larger than the daemon's whole credit goes when no other is unanswered, or it would never go. */
 static int within_credit(const mscope_client *c, const mscope_message *f)
 {
     const mscope_queue *q = &c->queue;

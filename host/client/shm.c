@@ -35,7 +35,8 @@ static uint64_t wanted(const mscope_client *c)
 
     for (size_t i = 0; i < c->tables; i++) {
         const mscope_attach_info *in = &c->table[i].info;
-        bytes = (uint64_t)in->capacity * (8 + in->dim * (in->state == MSCOPE_STATE_F64 ? 8ull : 4ull)) + 4 * MSCOPE_SHM_ALIGN;
+        const uint64_t row_bytes = in->dim * (in->state == MSCOPE_STATE_F64 ? 8ull : 4ull);
+        bytes = in->capacity * (8 + row_bytes) + 4 * MSCOPE_SHM_ALIGN;
         most = bytes > most ? bytes : most;
     }
     bytes = most > RING_MAX / STEPS ? RING_MAX : STEPS * most;
@@ -66,8 +67,8 @@ void mscope_shm_fini(mscope_shm_link *l)
     mscope_shm_ring_fini(&l->ring);
 }
 
-/* What a trainer that insists on shared memory would otherwise only see in its counters. Once for each connection; what may
- * be over with the next try (a daemon that is just dying) when it has lasted. */
+/* Why a trainer that insists on shared memory has none: told once for each connection. A reason that the next try may
+ * end (a daemon that is just dying) is told when it has lasted for TRIES tries. */
 static void tell(mscope_client *c, mscope_shm_link *l, const mscope_refusal *why, int lasting)
 {
     if (l->mode != MSCOPE_TRANSPORT_SHM || l->told || (!lasting && ++l->tries < TRIES))
@@ -76,9 +77,9 @@ static void tell(mscope_client *c, mscope_shm_link *l, const mscope_refusal *why
     mscope_refusal_note(c, "no shared memory with the daemon:", why);
 }
 
-#define ELSE "steps are dropped meanwhile; transport (MOMENTSCOPE_TRANSPORT) auto sends them through ZeroMQ"
+#define ELSE "steps are dropped meanwhile; set transport or MOMENTSCOPE_TRANSPORT to auto to send them through ZeroMQ"
 
-/* lasting: another try will not help, because the daemon is another user's. */
+/* lasting: the daemon is another user's, so another try will not help. */
 static int connect_to(const char *path, mscope_refusal *why, int *lasting)
 {
     struct sockaddr_un a = { .sun_family = AF_UNIX };
@@ -92,8 +93,8 @@ static int connect_to(const char *path, mscope_refusal *why, int *lasting)
         getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) != 0) {
         *lasting = errno == EACCES || errno == EPERM;
         (void)snprintf(text, sizeof text, "%s; " ELSE, strerror(errno));
-        (void)mscope_refusal_set(why, MSCOPE_EIO, "transport", *lasting ? "a daemon of this user" : "a socket that answers", text,
-                                 "shm");
+        (void)mscope_refusal_set(why, MSCOPE_EIO, "transport",
+                                 *lasting ? "a daemon of this user" : "a socket that answers", text, "shm");
     } else if (who.uid != geteuid()) {
         *lasting = 1;
         (void)snprintf(range, sizeof range, "a daemon of this user, uid %u", (unsigned)geteuid());
@@ -147,7 +148,7 @@ int mscope_shm_choose(int *mode, enum mscope_transport given, const char *endpoi
                                   said != NULL ? said : "", *mode);
     if (*mode == MSCOPE_TRANSPORT_SHM && mscope_shm_path(endpoint, path, sizeof path) != 0)
         return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "transport", "auto or zmq with this endpoint",
-                                  "shared memory needs an endpoint of ipc:// with a path", "%s", "shm");
+                                  "shared memory needs an endpoint ipc:// with a path", "%s", "shm");
     return 0;
 }
 
@@ -170,7 +171,7 @@ static void take_answer(mscope_client *c, mscope_shm_link *l, uint64_t now)
     ssize_t n = recv(l->socket, packet, sizeof packet, MSG_DONTWAIT);
     int err;
 
-    if (n < 0 && errno == ECONNRESET)        /* closed before it read the offer: its answer is behind that */
+    if (n < 0 && errno == ECONNRESET)        /* the daemon closed without reading the offer: its answer follows */
         n = recv(l->socket, packet, sizeof packet, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
@@ -181,9 +182,10 @@ static void take_answer(mscope_client *c, mscope_shm_link *l, uint64_t now)
         return;
     }
     if (n > 0) {
-        mscope_refusal_note(c, "shared memory: daemon refused", &why);
+        mscope_refusal_note(c, "the daemon refused shared memory:", &why);
     } else {
-        (void)mscope_refusal_set(&why, MSCOPE_EIO, "transport", "an answer", "the daemon closed the connection; " ELSE, "shm");
+        (void)mscope_refusal_set(&why, MSCOPE_EIO, "transport", "an answer",
+                                 "the daemon closed the connection; " ELSE, "shm");
         tell(c, l, &why, 0);
     }
     mscope_shm_down(l, now + (n > 0 ? REFUSED_MS : RETRY_MS) * MSCOPE_CLIENT_MS);
@@ -209,7 +211,7 @@ static void ask(mscope_client *c, mscope_shm_link *l, uint64_t now)
     l->state = MSCOPE_SHM_ASKED;
     if (sent)
         return;
-    take_answer(c, l, now);                  /* it may have closed at once, and said why */
+    take_answer(c, l, now);                  /* the daemon may have closed at once, and given its reason */
     if (l->state == MSCOPE_SHM_ASKED)
         mscope_shm_down(l, l->retry_at);
 }
@@ -226,7 +228,7 @@ void mscope_shm_pump(mscope_client *c)
     if (l->offered < 0) {
         mscope_refusal why;
         (void)mscope_refusal_set(&why, MSCOPE_ENOTSUP, "transport", "a daemon that offers shared memory",
-                                 "it offers none, or a recorder stands before it; " ELSE, "shm");
+                                 "it offers none, or a recorder stands between; " ELSE, "shm");
         tell(c, l, &why, 1);
     }
     if (l->offered <= 0)

@@ -16,7 +16,7 @@ typedef struct mscope_shm_link {
     int socket;                          /* the connection over which the ring was offered, or -1      */
     uint64_t id, retry_at;               /* number of the latest offer; ns: no offer before            */
     size_t fitted;                       /* the tables for which the ring is large enough              */
-    int told, tries;                     /* on this connection: the reason for its absence was reported; failed offers */
+    int told, tries;                     /* on this connection: its absence was reported; failed offers */
 } mscope_shm_link;
 
 /* mscope_shm_choose - the mode given, or $MOMENTSCOPE_TRANSPORT ("auto", "zmq", "shm"), else auto */

@@ -23,7 +23,7 @@ typedef struct mscope_shm_ring {
 } mscope_shm_ring;
 
 void mscope_shm_ring_init(mscope_shm_ring *r);
-/* mscope_shm_ring_make - a ring of so many bytes, a multiple of the page size; at stays NULL where the system has none */
+/* mscope_shm_ring_make - a ring of so many bytes, a multiple of the page size; at stays NULL without memory */
 void mscope_shm_ring_make(mscope_shm_ring *r, uint64_t bytes);
 void mscope_shm_ring_fini(mscope_shm_ring *r);
 

@@ -1,8 +1,9 @@
-/* subscribe.c - telemetry as a sequence without holes, as far as the replay endpoint can give it
+/* subscribe.c - telemetry as a sequence without holes, as far as the replay endpoint still has the records
  *
- * For each topic the next sequence number is known. A repeat is passed over; a jump holds the newer records back
- * until the replay endpoint has answered or a time has passed, and what is still missing then is counted as lost.
- * So received + lost = sent, from the first record seen of a topic to the last, within one epoch of the daemon. */
+ * Each topic has a next sequence number. A record below it is a repeat and is passed over. A record above it is held
+ * back, with those after it, until the replay endpoint has answered or REPLAY_MS have passed; records still missing
+ * then are counted as lost. So received + lost = sent, from the first record seen of a topic to the last, in one epoch
+ * of the daemon. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -129,7 +130,7 @@ static void give(struct mscope_subscriber *s, struct topic *t, struct node *n)
     append(&s->ready, n);
 }
 
-/* Held records go out; holes that are left between them are losses. */
+/* Held records become ready; holes left between them are losses. */
 static void release(struct mscope_subscriber *s, struct topic *t)
 {
     if (t->asked_at != 0)
@@ -166,7 +167,7 @@ static void take_live(struct mscope_subscriber *s, struct topic *t, struct node 
 {
     uint64_t seq = n->msg.seq, epoch = epoch_of(&n->msg.record);
 
-    if (t->epoch != epoch) {                         /* first of its topic, or the daemon started anew */
+    if (t->epoch != epoch) {                         /* the first of its topic, or the daemon has restarted */
         release(s, t);
         if (s->epoch != epoch)
             s->stats.epochs++;
@@ -190,10 +191,10 @@ static void take_replayed(struct mscope_subscriber *s, struct topic *t, struct n
 
     if (t->asked_at == 0 || epoch_of(&n->msg.record) != t->epoch || seq < t->next ||
         (t->held.first != NULL && seq >= t->held.first->msg.seq)) {
-        free(n);                                     /* late, or known already */
+        free(n);                                     /* too late, or known already */
         return;
     }
-    s->stats.lost += seq - t->next;                  /* older ones have left the daemon's ring */
+    s->stats.lost += seq - t->next;                  /* the daemon has forgotten older ones */
     s->stats.replayed++;
     give(s, t, n);
 }
@@ -210,7 +211,7 @@ static void give_up_waiting(struct mscope_subscriber *s)
 
 /* -- the sockets ------------------------------------------------------------------------------------ */
 
-/* [topic][seq][map], with an empty message before it allowed. Returns 1, 0 nothing there, or EPROTO. */
+/* Parts [topic][seq][map], behind an empty part or without one. Returns 1, 0 nothing there, or MSCOPE_EPROTO. */
 static int receive(void *sock, char name[MSCOPE_TOPIC_MAX], uint64_t *seq, zmq_msg_t *map)
 {
     size_t size[3] = { 0 };
@@ -269,7 +270,8 @@ static struct node *decode(const char *name, uint64_t seq, zmq_msg_t *map)
     return NULL;
 }
 
-/* One message from either socket. Returns 1, 0 nothing there, or EPROTO; a malformed record takes its number. */
+/* One message from either socket. Returns 1, 0: there is none, or MSCOPE_EPROTO. A malformed record uses up
+ * its number. */
 static int take(struct mscope_subscriber *s, int replayed)
 {
     char name[MSCOPE_TOPIC_MAX];
@@ -339,8 +341,8 @@ int mscope_subscribe(mscope_subscriber **out, const char *endpoint, const char *
     int rc;
 
     if (out == NULL)
-        return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "out", "where to put the subscriber", "nothing was given",
-                                  "%s", "NULL");
+        return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "out", "an address for the subscriber",
+                                  "nothing was given", "%s", "NULL");
     int replays = replay != NULL ? replay[0] != '\0' : endpoint == NULL;
     if ((rc = mscope_endpoint_choose(&live, "telemetry", endpoint, "telemetry")) != 0 ||
         (replays && (rc = mscope_endpoint_choose(&again, "replay", replay, "replay")) != 0))
@@ -348,8 +350,8 @@ int mscope_subscribe(mscope_subscriber **out, const char *endpoint, const char *
     mscope_subscriber *s = calloc(1, sizeof *s);
     if (s == NULL)
         return mscope_why_memory("subscriber");
-    rc = mscope_refusal_set(mscope_why(), MSCOPE_EIO, "ZeroMQ", "a context and its sockets", "none could be made", "%s",
-                            "none");
+    rc = mscope_refusal_set(mscope_why(), MSCOPE_EIO, "ZeroMQ", "a context and its sockets", "ZeroMQ could make none",
+                            "%s", "none");
     if ((s->ctx = zmq_ctx_new()) == NULL || (s->sub = zmq_socket(s->ctx, ZMQ_SUB)) == NULL)
         goto out;
     zmq_setsockopt(s->sub, ZMQ_RCVHWM, &queue, sizeof queue);

@@ -45,8 +45,8 @@ enum mscope_transport {
     MSCOPE_TRANSPORT_AUTO = 0,  /* $MOMENTSCOPE_TRANSPORT (auto, zmq, shm) decides. Without it: shared memory when the
                                  * daemon offers it, ZeroMQ when it does not or the ring is full       */
     MSCOPE_TRANSPORT_ZMQ = 1,   /* never shared memory                                                 */
-    MSCOPE_TRANSPORT_SHM = 2    /* only shared memory: until a daemon maps it, steps wait in the ring; when it is full they
-                                 * are dropped and counted. last_error and one line on stderr give the reason */
+    MSCOPE_TRANSPORT_SHM = 2    /* only shared memory: steps wait in the ring until a daemon maps it; a step
+                                 * without room is dropped and counted. last_error and a line on stderr say why */
 };
 
 typedef struct mscope_client_options {
