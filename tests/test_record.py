@@ -1,4 +1,4 @@
-"""momentscope record and replay: every message once and byte for byte, the same telemetry again, cut and damaged files,
+"""momentscope record and play: every message once and byte for byte, the same telemetry again, cut and damaged files,
 and a trainer that never notices."""
 import json
 import os
@@ -168,7 +168,7 @@ class Record(Case):
         return [(t, seq, {k: v for k, v in r.items() if k != "epoch"}) for t, seq, r, _ in sub.records
                 if t.split("/")[0] in ("band", "table", "acf") and r.get("attached", True)]
 
-    def test_a_replay_publishes_what_the_run_did(self):
+    def test_playing_publishes_what_the_run_did(self):
         d, sub, r, _ = self.run_behind()
         code, said = r.ended()
         self.assertEqual(code, 0, said)
@@ -179,9 +179,9 @@ class Record(Case):
         self.assertGreater(len(first), 40)
         again = self.daemon()
         sub2 = self.subscriber(again)
-        got = scope("replay", r.file, "--ingest", again.endpoint("ingest"))
+        got = scope("play", r.file, "--ingest", again.endpoint("ingest"))
         self.assertEqual(got.returncode, 0, got.stderr)
-        self.assertIn("120 steps replayed", got.stdout)
+        self.assertIn("120 steps played", got.stdout)
         self.assertIn("0 messages refused", got.stdout)
         sub2.table("t", 120)
         self.assertEqual(self.published(sub2), first)
@@ -213,7 +213,7 @@ class Record(Case):
         self.assertEqual(entries[-1], (3, (len(kept), 0)))
         behind = [e[1] for e in tape(r.file)[0] if e[0] == 1]
         self.assertEqual(behind[:-1], kept[:-1])              # BYE counts SAVE, which only one of them had
-        self.assertIn("132 messages", scope("replay", alone.file, "--list").stdout)
+        self.assertIn("132 messages", scope("play", alone.file, "--list").stdout)
 
     def test_refusals_and_gaps_alone(self):
         r = self.recorder()
@@ -348,7 +348,7 @@ class Record(Case):
         self.assertEqual(entries[-2][0], 2)                   # LOST, of the one session, up to its BYE
         self.assertEqual(entries[-2][1][::2], (5, 131))
         self.assertEqual(entries[-1], (3, (held, 132 - held)))
-        got = scope("replay", r.file, "--list").stdout
+        got = scope("play", r.file, "--list").stdout
         self.assertIn(f"{held} messages, {132 - held} lost; INCOMPLETE", got)
         self.assertIn(f"{steps} steps (1 to {steps}), 0 lost", got)
 
@@ -386,13 +386,13 @@ class Record(Case):
             f.write(read(r.file)[64:100])
         entries, rest = tape(r.file)
         self.assertEqual((len(entries), len(rest)), (67, 36))    # HELLO, SYNC, REFERENCE, 60 steps, 4 probes
-        got = scope("replay", r.file, "--list")
+        got = scope("play", r.file, "--list")
         self.assertEqual(got.returncode, 0, got.stderr)
         self.assertIn("whole up to where it is cut off", got.stdout)
         self.assertIn("60 steps (1 to 60), 0 lost", got.stdout)
         d = self.daemon()
         sub = self.subscriber(d)
-        self.assertEqual(scope("replay", r.file, "--ingest", d.endpoint("ingest"), "--speed", "100").returncode, 0)
+        self.assertEqual(scope("play", r.file, "--ingest", d.endpoint("ingest"), "--speed", "100").returncode, 0)
         sub.table("t", 60)
 
     def test_what_is_refused(self):
@@ -404,15 +404,15 @@ class Record(Case):
         ipc = f"ipc://{dir}/in"
         for args, code, said in [
             (["record", taken, "--ingest", ipc], 1, "never overwritten"), (["record", dir + "/no/such", "--ingest", ipc], 1, "/no/such"),
-            (["record"], 2, "usage"), (["record", dir + "/x", "--ingest", "udp://1"], 2, "udp://1"),
+            (["record"], 2, "missing FILE"), (["record", dir + "/x", "--ingest", "udp://1"], 2, "udp://1"),
             (["record", dir + "/x", "--ingest", "tcp://0.0.0.0:5555"], 2, "--allow-remote"),
             (["record", dir + "/x", "--ingest", ipc, "--forward", ipc], 2, "another endpoint"),
             (["record", dir + "/x", "--steps", "0"], 2, "'0'"), (["record", dir + "/x", "--max-bytes", "1Q"], 2, "'1Q'"),
             *((["record", dir + "/x", "--tables", names], 2, f"--tables is '{names}', expected names of tables") for names in
               ("", "a,", ",a", "a,,b", "a, b", "a/b", "x" * 64)),
             (["record", dir + "/x", "--ingest", "ipc://" + taken], 1, "a regular file"),
-            (["replay", taken], 1, "not a recording"), (["replay", dir], 1, "not a regular file"),
-            (["replay", dir + "/none"], 1, "/none"), (["replay", taken, "--speed", "-1"], 2, "'-1'"), (["replay"], 2, "usage"),
+            (["play", taken], 1, "not a recording"), (["play", dir], 1, "not a regular file"),
+            (["play", dir + "/none"], 1, "/none"), (["play", taken, "--speed", "-1"], 2, "'-1'"), (["play"], 2, "missing FILE"),
         ]:
             got = scope(*args)
             self.assertEqual(got.returncode, code, (args, got.stderr))

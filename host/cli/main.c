@@ -18,7 +18,7 @@ static const struct command {
     { "predict", "what the theory says about a setting, in words or as JSON lines",
       mscope_cmd_predict },
     { "record", "a training run into a file, between trainer and daemon or alone", mscope_cmd_record },
-    { "replay", "a recorded run into a daemon, or a list of what it holds", mscope_cmd_replay },
+    { "play", "play a recorded run into a daemon, or list what it holds", mscope_cmd_play },
     { "watch", "what momentum does to each activity band, live from the daemon", mscope_cmd_watch },
 };
 

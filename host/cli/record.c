@@ -1,72 +1,29 @@
-/* record.c - momentscope record FILE: command line and closing words; host/record does the work */
+/* record.c - momentscope record FILE: the options and the closing report; host/tape does the work */
 #include <errno.h>
-#include <getopt.h>
-#include <math.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "cli.h"
+#include "common/options.h"
 #include "protocol/meet/bind.h"
 #include "tape/relay.h"
+
+#define COMMAND "momentscope record"
 
 enum { EXIT_INCOMPLETE = 3 };
 #define BUFFER_BYTES (256ull << 20)
 
-static void usage(FILE *to)
-{
-    fprintf(to,
-            "usage: momentscope record FILE [OPTION...]\n\n"
-            "Stands where trainers look for the daemon and writes what they send to FILE: settings, steps with their gradients,\n"
-            "probes, references, rows. momentscope replay sends it to a daemon again, momentscope bench run recording compares\n"
-            "schedules on it. Ends when every trainer has left (BYE), by SIGINT or SIGTERM, and, without --forward, at a limit.\n"
-            "The trainer is never held up, whatever becomes of this program, its disk or the daemon.\n\n"
-            "  --ingest ENDPOINT   where trainers connect (default: $MOMENTSCOPE_INGEST, else the daemon's usual place)\n"
-            "  --forward ENDPOINT  where the daemon listens: messages pass byte for byte in both directions (without the\n"
-            "                      shared memory), so the run is monitored as before. Without it trainers are answered\n"
-            "                      here and nothing is monitored\n"
-            "  --tables A,B,..     write only the tables of these names (default: all). The others are passed on or answered\n"
-            "                      just so, and count as nothing missing; a name that no trainer attached is told at the end\n"
-            "  --steps N           write N steps of every table and no more (with --forward messages go on to the daemon)\n"
-            "  --max-bytes BYTES   write no more once FILE would be larger (K, M, G allowed; likewise)\n"
-            "  --stay              go on when every trainer has left, until a signal\n"
-            "  --allow-remote      bind an ENDPOINT that other machines can reach (no encryption)\n"
-            "  --quiet             only errors\n\n"
-            "A message is counted as recorded when it is in FILE. What finds no room, because the disk is slow or full, is counted\n"
-            "as lost, here and in FILE.\n\n"
-            "example, alone:          momentscope record run.tape &  python train.py\n"
-            "example, with a daemon:  momentscoped --ingest ipc:///tmp/behind.ipc &\n"
-            "                         momentscope record run.tape --forward ipc:///tmp/behind.ipc &  python train.py\n\n"
-            "exit codes: 0 recorded whole; 1 nothing recorded (FILE is removed); 2 wrong usage; 3 recorded, but something is\n"
-            "missing: messages or steps were lost, rows are not known, the disk failed, or a table of --tables never came\n");
-}
+struct options {
+    mscope_relay_config cfg;
+    char ingest[256];                    /* the default endpoint */
+    int remote;
+};
 
-static int refuse(const char *option, const char *value, const char *range)
-{
-    fprintf(stderr, "momentscope record: --%s is '%s', expected %s\n", option, value, range);
-    return -1;
-}
-
-static int count(const char *option, const char *text, double least, int bytes, uint64_t *out)
-{
-    char *end, range[64];
-    double scale = 1;
-    const double x = strtod(text, &end);
-
-    if (bytes && *end != '\0' && end[1] == '\0') {
-        scale = *end == 'K' ? 1024.0 : *end == 'M' ? 1048576.0 : *end == 'G' ? 1073741824.0 : 0;
-        end += scale > 0;
-    }
-    (void)snprintf(range, sizeof range, "a whole number from %g to 1e15%s", least, bytes ? " (K, M, G allowed)" : "");
-    if (end == text || *end != '\0' || !(x * scale >= least && x * scale <= 1e15) || x * scale != floor(x * scale))
-        return refuse(option, text, range);
-    *out = (uint64_t)(x * scale);
-    return 0;
-}
+/* -- options ---------------------------------------------------------------------------------------- */
 
 /* The next name of a comma list, "" at its end. */
 static const char *next_name(const char *list, char name[MSCOPE_NAME_MAX + 1])
@@ -77,60 +34,92 @@ static const char *next_name(const char *list, char name[MSCOPE_NAME_MAX + 1])
     return list + len + (list[len] == ',');
 }
 
-static int names(const char *list)
+/* --tables: the names are checked here, and read by the relay */
+static int names(void *context, const char *list, char *why, size_t cap)
 {
-    static const char *const range = "names of tables with commas between: 1 to 63 letters, digits, _ . -";
     const char *at = list;
 
+    (void)snprintf(why, cap, "expected names of tables, separated by commas: 1 to 63 letters, digits, _ . -");
     do {
         const size_t len = strcspn(at, ",");
         if (len < 1 || len > MSCOPE_NAME_MAX ||
             strspn(at, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") < len)
-            return refuse("tables", list, range);
+            return -1;
         at += len;
     } while (*at++ == ',');
+    *(const char **)context = list;
     return 0;
 }
 
-struct options {
-    mscope_relay_config cfg;
-    char ingest[256];
-    int remote;
-};
-
-static int option(struct options *o, int c)
-{
-    switch (c) {
-    case 'i': o->cfg.ingest = optarg; return 0;
-    case 'f': o->cfg.forward = optarg; return 0;
-    case 't': o->cfg.tables = optarg; return names(optarg);
-    case 'n': return count("steps", optarg, 1, 0, &o->cfg.steps);
-    case 'm': return count("max-bytes", optarg, 4096, 1, &o->cfg.max_bytes);
-    case 's': o->cfg.stay = 1; return 0;
-    case 'r': o->remote = 1; return 0;
-    case 'q': o->cfg.quiet = 1; return 0;
-    default: fprintf(stderr, "momentscope record --help lists the options\n"); return -1;
-    }
-}
-
-static int endpoints(struct options *o)
+static int check_endpoints(const mscope_command *c, struct options *o)
 {
     const char *range;
 
     if (o->cfg.ingest == NULL && mscope_default_endpoint("ingest", o->ingest, sizeof o->ingest) != 0)
-        return refuse("ingest", "the default", "an endpoint that fits");
+        return mscope_options_refuse(c, "ingest", "", "an endpoint: the default one is too long");
     if (o->cfg.ingest == NULL)
         o->cfg.ingest = o->ingest;
     if ((range = mscope_bind_range(o->cfg.ingest, o->remote)) != NULL)
-        return refuse("ingest", o->cfg.ingest, range);
+        return mscope_options_refuse(c, "ingest", o->cfg.ingest, range);
     if (o->cfg.forward == NULL)
-        return 0;
+        return MSCOPE_OPTIONS_GO_ON;
     if ((range = mscope_bind_range(o->cfg.forward, 1)) != NULL)
-        return refuse("forward", o->cfg.forward, range);
+        return mscope_options_refuse(c, "forward", o->cfg.forward, range);
     if (strcmp(o->cfg.forward, o->cfg.ingest) == 0)
-        return refuse("forward", o->cfg.forward, "another endpoint than --ingest: start the daemon with --ingest elsewhere");
-    return 0;
+        return mscope_options_refuse(c, "forward", o->cfg.forward,
+                                     "another endpoint than --ingest: start the daemon with --ingest elsewhere");
+    return MSCOPE_OPTIONS_GO_ON;
 }
+
+/* Returns the exit code to leave with, or MSCOPE_OPTIONS_GO_ON. */
+static int read_options(int argc, char **argv, struct options *o)
+{
+    const mscope_option table[] = {
+        { "ingest", "ENDPOINT", "where trainers connect (default: $MOMENTSCOPE_INGEST, else the usual place of the daemon)",
+          .text = &o->cfg.ingest, .env = "MOMENTSCOPE_INGEST" },
+        { "forward", "ENDPOINT", "where the daemon listens: messages pass byte for byte in both directions (without shared"
+          " memory), so the run is monitored as before. Without --forward this program answers the trainers and nothing is"
+          " monitored", .text = &o->cfg.forward },
+        { "tables", "A,B,..", "write only the tables of these names (default: all). The other tables are passed on or answered as"
+          " before, and do not count as missing. A name that no trainer attached is reported at the end", .check = names,
+          .context = &o->cfg.tables },
+        { "steps", "N", "write N steps of every table and no more; with --forward messages still go on to the daemon",
+          .count = &o->cfg.steps, .low = 1, .high = 1e15 },
+        { "max-bytes", "BYTES", "write nothing more once FILE would be larger (K, M, G allowed); messages go on likewise",
+          .bytes = &o->cfg.max_bytes, .low = 4096, .high = 1e15 },
+        { "stay", NULL, "go on when every trainer has left, until a signal", .flag = &o->cfg.stay },
+        { "allow-remote", NULL, "bind an ENDPOINT that other machines can reach (no encryption)", .flag = &o->remote },
+        { "quiet", NULL, "print only errors", .flag = &o->cfg.quiet },
+        { .name = NULL }
+    };
+    const mscope_command record = {
+        .name = COMMAND,
+        .usage = "FILE [OPTION...]",
+        .about = "Listen where trainers look for the daemon, and write to FILE what they send: settings, steps with their gradients,"
+                 " probes, references, rows. momentscope play sends FILE to a daemon again; momentscope bench run recording"
+                 " compares schedules on it.\n\n"
+                 "Recording ends when every trainer has left (BYE), at SIGINT or SIGTERM and, without --forward, at a limit. The"
+                 " trainer never waits for this program, its disk or the daemon.",
+        .option = table,
+        .notes = "A message counts as recorded when it is in FILE. A message that finds no room, because the disk is slow or full,"
+                 " is counted as lost, in the report and in FILE.",
+        .example = COMMAND " run.tape & python train.py\n"
+                   "momentscoped --ingest ipc:///tmp/behind.ipc &\n"
+                   COMMAND " run.tape --forward ipc:///tmp/behind.ipc & python train.py",
+        .exits = "0 everything was recorded\n1 nothing was recorded (FILE is removed)\n2 wrong usage\n"
+                 "3 recorded, but something is missing: messages or steps were lost, rows are not known, the disk failed, or a"
+                 " table of --tables was never attached",
+        .least = 1,
+        .most = 1,
+        .argument = "FILE",
+    };
+    const int code = mscope_options_read(&record, argc, argv, NULL);
+
+    o->cfg.file = argv[1];
+    return code == MSCOPE_OPTIONS_GO_ON ? check_endpoints(&record, o) : code;
+}
+
+/* -- the run and its report --------------------------------------------------------------------------- */
 
 static int signals(void)
 {
@@ -141,7 +130,7 @@ static int signals(void)
     (void)sigaddset(&set, SIGTERM);
     (void)sigprocmask(SIG_BLOCK, &set, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
-    (void)signal(SIGXFSZ, SIG_IGN);          /* a file at its limit (ulimit -f) is a full disk, and told as one */
+    (void)signal(SIGXFSZ, SIG_IGN);          /* a file at its limit (ulimit -f) is reported like a full disk */
     return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
@@ -153,8 +142,8 @@ static int attached(const mscope_contents *c, const char *name)
     return 0;
 }
 
-/* A name of --tables that no trainer had may be a slip: what there was is said. */
-static int tell_absent(const mscope_relay_config *cfg, const mscope_contents *seen)
+/* A name of --tables that no trainer attached may be a slip of the pen: list the names that there were. */
+static int say_absent(const mscope_relay_config *cfg, const mscope_contents *seen)
 {
     char name[MSCOPE_NAME_MAX + 1];
     int absent = 0;
@@ -164,7 +153,7 @@ static int tell_absent(const mscope_relay_config *cfg, const mscope_contents *se
         if (attached(seen, name))
             continue;
         absent = 1;
-        fprintf(stderr, "momentscope record: --tables is '%s', but no trainer attached a table %s; %s", cfg->tables, name,
+        fprintf(stderr, COMMAND ": --tables is '%s', but no trainer attached a table %s; %s", cfg->tables, name,
                 seen->tables > 0 ? "there were:" : "none attached any");
         for (size_t i = 0; i < seen->tables; i++)
             fprintf(stderr, " %s", seen->table[i].hello.table);
@@ -175,7 +164,7 @@ static int tell_absent(const mscope_relay_config *cfg, const mscope_contents *se
 
 static int report(const mscope_relay_config *cfg, mscope_relay_result *r)
 {
-    const int absent = tell_absent(cfg, &r->seen);
+    const int absent = say_absent(cfg, &r->seen);
     const int whole = mscope_contents_whole(&r->contents) && !r->failed;
     const int nothing = r->contents.messages == 0;
     const char *const why = r->failed || r->contents.lost > 0 ? "; nothing could be kept"
@@ -196,39 +185,22 @@ static int report(const mscope_relay_config *cfg, mscope_relay_result *r)
 
 int mscope_cmd_record(int argc, char **argv)
 {
-    static const struct option known[] = {
-        { "ingest", 1, NULL, 'i' },    { "forward", 1, NULL, 'f' }, { "tables", 1, NULL, 't' },
-        { "steps", 1, NULL, 'n' },     { "max-bytes", 1, NULL, 'm' }, { "stay", 0, NULL, 's' },
-        { "allow-remote", 0, NULL, 'r' }, { "quiet", 0, NULL, 'q' }, { "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 },
-    };
     struct options o = { .cfg = { .buffer_bytes = BUFFER_BYTES } };
     mscope_relay_result result;
     mscope_refusal why;
-    int c, fd;
+    int fd, code = read_options(argc, argv, &o);
 
-    while ((c = getopt_long(argc, argv, "h", known, NULL)) != -1) {
-        if (c == 'h') {
-            usage(stdout);
-            return MSCOPE_EXIT_OK;
-        }
-        if (option(&o, c) != 0)
-            return MSCOPE_EXIT_USAGE;
-    }
-    if (argc - optind != 1) {
-        usage(stderr);
-        return MSCOPE_EXIT_USAGE;
-    }
-    o.cfg.file = argv[optind];
-    if (endpoints(&o) != 0)
-        return MSCOPE_EXIT_USAGE;
+    if (code != MSCOPE_OPTIONS_GO_ON)
+        return code;
     fd = signals();
-    if (fd < 0 || mscope_relay_run(&o.cfg, fd, &result, &why) != 0) {
-        if (fd < 0)
-            fprintf(stderr, "momentscope record: no signals: %s\n", strerror(errno));
-        else
-            fprintf(stderr, "momentscope record: %s '%s', expected %s: %s\n", why.field, why.value, why.range, why.text);
+    if (fd < 0) {
+        fprintf(stderr, COMMAND ": cannot receive signals: %s\n", strerror(errno));
         return MSCOPE_EXIT_FAILED;
     }
+    code = mscope_relay_run(&o.cfg, fd, &result, &why);
     (void)close(fd);
-    return report(&o.cfg, &result);
+    if (code == 0)
+        return report(&o.cfg, &result);
+    fprintf(stderr, COMMAND ": %s is '%s', expected %s: %s\n", why.field, why.value, why.range, why.text);
+    return MSCOPE_EXIT_FAILED;
 }

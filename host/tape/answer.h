@@ -1,7 +1,7 @@
 /* answer.h - what a daemon would say, from a recorder without one (private to host/record)
  *
  * The rules of protocol/README.md, "Exactly once" and "Steps", as far as a trainer can tell: sequence numbers, credit, and
- * the call for rows while the tape does not hold them. Contents are not judged; that is done when they are replayed.  */
+ * the call for rows while the tape does not hold them. Contents are not judged; the daemon does that when they are played. */
 #ifndef MSCOPE_RECORD_ANSWER_H
 #define MSCOPE_RECORD_ANSWER_H
 

@@ -1,35 +1,20 @@
-/* replay.c - momentscope replay FILE: a recorded run into a daemon, through the ordinary client
+/* play.c - momentscope play FILE: a recorded run is played into a daemon, through the ordinary client
  *
  * One client for each recorded session, attached with the recorded HELLO; every other message is forwarded as it was. */
-#include <getopt.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "cli.h"
+#include "common/clock.h"
+#include "common/options.h"
 #include "mscope/client.h"
 #include "tape/contents.h"
 
-enum { BLOCK_MS = 200, PATIENCE_S = 10, SESSIONS = 256, TABLES = 64 };
+#define COMMAND "momentscope play"
 
-static void usage(FILE *to)
-{
-    fprintf(to, "usage: momentscope replay FILE [OPTION...]\n\n"
-                "Sends what momentscope record wrote to FILE to a daemon, as its trainers did, so that watch, check and advise can\n"
-                "look at the run again. The daemon must be running, and nobody else be training a table of the same name.\n\n"
-                "  --list             say what is in FILE and whether anything is missing; send nothing\n"
-                "  --ingest ENDPOINT  where the daemon listens for trainers (default: $MOMENTSCOPE_INGEST, else its usual place)\n"
-                "  --speed F          times the speed of the recording: 1 as it was, 10 ten times as fast; 0, the default: as fast\n"
-                "                     as the daemon takes it\n"
-                "  --quiet            only errors\n\n"
-                "A daemon publishes by the clock, so a fast replay gives few records; momentscoped --interval 0\n"
-                "--interval-steps N gives one every N steps of a table, the same at every speed.\n\n"
-                "example: momentscoped & momentscope replay run.tape --speed 10 & momentscope watch\n\n"
-                "exit codes: 0 all of it was sent and taken or refused (the last line counts), or listed; 1 FILE cannot be read, or\n"
-                "the daemon took nothing for %d s; 2 wrong usage\n", PATIENCE_S);
-}
+enum { BLOCK_MS = 200, PATIENCE_S = 10, SESSIONS = 256, TABLES = 64 };
 
 typedef struct player {
     mscope_tape tape;
@@ -48,17 +33,9 @@ typedef struct player {
     uint64_t steps, refused;
 } player;
 
-static double now_s(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static int complain(const mscope_refusal *why, const char *file)
 {
-    fprintf(stderr, "momentscope replay: %s: %s is '%s', expected %s: %s\n", file, why->field, why->value, why->range,
+    fprintf(stderr, COMMAND ": %s: %s is '%s', expected %s: %s\n", file, why->field, why->value, why->range,
             why->text);
     return MSCOPE_EXIT_FAILED;
 }
@@ -85,7 +62,7 @@ static int not_taken(const player *p)
     for (int i = 0; i < p->roles && s.last_error.code == 0; i++)
         if (p->role[i].client != NULL)
             mscope_client_stats_get(p->role[i].client, &s);
-    fprintf(stderr, "momentscope replay: the daemon at %s has taken nothing for %d s%s%s%s%s\n", p->endpoint, PATIENCE_S,
+    fprintf(stderr, COMMAND ": the daemon at %s has taken nothing for %d s%s%s%s%s\n", p->endpoint, PATIENCE_S,
             s.last_error.code != 0 ? ": " : "", s.last_error.code != 0 ? s.last_error.field : "",
             s.last_error.code != 0 ? " " : "", s.last_error.code != 0 ? s.last_error.text : "; is momentscoped running?");
     return MSCOPE_EXIT_FAILED;
@@ -104,15 +81,15 @@ static void poll_all(player *p, int wait_ms)
 static int drain(player *p)
 {
     uint64_t left = unacked(p, 1);
-    double since = now_s();
+    double since = mscope_monotonic_s();
 
     while (left > 0) {
         poll_all(p, 5);
         const uint64_t now = unacked(p, 1);
         if (now != left)
-            since = now_s();
+            since = mscope_monotonic_s();
         left = now;
-        if (now_s() - since > PATIENCE_S)
+        if (mscope_monotonic_s() - since > PATIENCE_S)
             return not_taken(p);
     }
     return MSCOPE_EXIT_OK;
@@ -152,13 +129,13 @@ static int make_room(player *p, const struct role *own, const char *table)
 
 static int enter(player *p, uint64_t session, struct role **out)
 {
-    char name[MSCOPE_TEXT_MAX + 1] = "momentscope replay";
+    char name[MSCOPE_TEXT_MAX + 1] = COMMAND;
     const mscope_client_options opt = { .endpoint = p->endpoint, .name = name, .block_ms = BLOCK_MS,
                                         .buffer_bytes = 256ull << 20 };
     mscope_refusal why;
 
     if (p->roles == SESSIONS) {
-        fprintf(stderr, "momentscope replay: more than %d sessions\n", SESSIONS);
+        fprintf(stderr, COMMAND ": the recording has more than %d sessions\n", SESSIONS);
         return MSCOPE_EXIT_FAILED;
     }
     struct role *r = &p->role[p->roles];
@@ -202,7 +179,7 @@ static int attach(player *p, const mscope_header *h)
 static int forward(player *p, const mscope_entry *e)
 {
     struct role *r = role_of(p, e->header.session);
-    double since = now_s();
+    double since = mscope_monotonic_s();
     int table = 0, rc;
 
     if (r == NULL || r->client == NULL)
@@ -216,9 +193,9 @@ static int forward(player *p, const mscope_entry *e)
     uint64_t left = unacked(p, 0);
     while ((rc = mscope_client_forward(r->client, table, &e->header, e->part + 1, e->len + 1, e->parts - 1)) == 1) {
         if (unacked(p, 0) != left)
-            since = now_s();
+            since = mscope_monotonic_s();
         left = unacked(p, 0);
-        if (now_s() - since > PATIENCE_S)
+        if (mscope_monotonic_s() - since > PATIENCE_S)
             return not_taken(p);
     }
     if (rc < 0) {
@@ -234,7 +211,7 @@ static void keep_pace(player *p, double started, uint64_t time_ns)
 {
     double left;
 
-    while (p->speed > 0 && (left = (double)time_ns * 1e-9 / p->speed - (now_s() - started)) > 0) {
+    while (p->speed > 0 && (left = (double)time_ns * 1e-9 / p->speed - (mscope_monotonic_s() - started)) > 0) {
         const struct timespec nap = { 0, (long)(1e9 * fmin(left, 0.02)) };
         poll_all(p, 0);
         (void)nanosleep(&nap, NULL);
@@ -243,7 +220,7 @@ static void keep_pace(player *p, double started, uint64_t time_ns)
 
 static int play(player *p, const char *file)
 {
-    const double started = now_s();
+    const double started = mscope_monotonic_s();
     mscope_refusal why;
     mscope_entry e;
     int got, rc = MSCOPE_EXIT_OK;
@@ -263,8 +240,8 @@ static int play(player *p, const char *file)
         else if (p->role[i].client != NULL)
             mscope_client_close(p->role[i].client, 0);
     if (rc == MSCOPE_EXIT_OK && !p->quiet)
-        printf("%llu steps replayed into %s in %.3g s; %llu messages refused\n", (unsigned long long)p->steps, p->endpoint,
-               now_s() - started, (unsigned long long)p->refused);
+        printf("%llu steps played into %s in %.3g s; %llu messages refused\n", (unsigned long long)p->steps, p->endpoint,
+               mscope_monotonic_s() - started, (unsigned long long)p->refused);
     return rc;
 }
 
@@ -305,34 +282,40 @@ static int run(player *p, const char *file, int only_list)
     return rc;
 }
 
-int mscope_cmd_replay(int argc, char **argv)
+int mscope_cmd_play(int argc, char **argv)
 {
-    static const struct option known[] = { { "list", 0, NULL, 'l' },  { "ingest", 1, NULL, 'i' }, { "speed", 1, NULL, 's' },
-                                           { "quiet", 0, NULL, 'q' }, { "help", 0, NULL, 'h' },   { NULL, 0, NULL, 0 } };
     static player p;
     static char endpoint[256];
-    int c, only_list = 0;
-    char *end = NULL;
+    int code, only_list = 0;
+    const mscope_option table[] = {
+        { "list", NULL, "print what is in FILE and whether anything is missing; send nothing", .flag = &only_list },
+        { "ingest", "ENDPOINT", "where the daemon listens for trainers (default: $MOMENTSCOPE_INGEST, else its usual place)",
+          .text = &p.endpoint, .env = "MOMENTSCOPE_INGEST" },
+        { "speed", "F", "times the speed of the recording: 1 as it was, 10 ten times as fast; 0, the default: as fast as the daemon"
+          " takes it", .real = &p.speed, .low = 0, .high = 1e6 },
+        { "quiet", NULL, "print only errors", .flag = &p.quiet },
+        { .name = NULL }
+    };
+    const mscope_command play_command = {
+        .name = COMMAND,
+        .usage = "FILE [OPTION...]",
+        .about = "Send what momentscope record wrote to FILE to a daemon, as its trainers did, so that watch, check and advise can look"
+                 " at the run again. The daemon must be running, and no other trainer may hold a table of the same name.",
+        .option = table,
+        .notes = "A daemon publishes by the clock, so a fast run gives few records; momentscoped --interval 0 --interval-steps N"
+                 " publishes every N steps of a table, the same at every speed.",
+        .example = "momentscoped & " COMMAND " run.tape --speed 10 & momentscope watch",
+        .exits = "0 FILE was sent, and the daemon took or refused every message (the last line counts them), or FILE was listed\n"
+                 "1 FILE cannot be read, or the daemon took nothing for 10 s\n2 wrong usage",
+        .least = 1,
+        .most = 1,
+        .argument = "FILE",
+    };
 
-    while ((c = getopt_long(argc, argv, "h", known, NULL)) != -1)
-        switch (c) {
-        case 'l': only_list = 1; break;
-        case 'i': p.endpoint = optarg; break;
-        case 'q': p.quiet = 1; break;
-        case 's':
-            p.speed = strtod(optarg, &end);
-            if (end != optarg && *end == '\0' && p.speed >= 0 && p.speed <= 1e6)
-                break;
-            fprintf(stderr, "momentscope replay: --speed is '%s', expected 0 to 1e6\n", optarg);
-            return MSCOPE_EXIT_USAGE;
-        case 'h': usage(stdout); return MSCOPE_EXIT_OK;
-        default: usage(stderr); return MSCOPE_EXIT_USAGE;
-        }
-    if (argc - optind != 1) {
-        usage(stderr);
-        return MSCOPE_EXIT_USAGE;
-    }
+    code = mscope_options_read(&play_command, argc, argv, NULL);
+    if (code != MSCOPE_OPTIONS_GO_ON)
+        return code;
     if (p.endpoint == NULL && mscope_default_endpoint("ingest", endpoint, sizeof endpoint) == 0)
         p.endpoint = endpoint;
-    return run(&p, argv[optind], only_list);
+    return run(&p, argv[1], only_list);
 }
