@@ -1,5 +1,6 @@
-/* predict.c - `momentscope predict`: flags in, an explanation out, or JSON lines for programs */
+/* predict.c - momentscope predict: options in, an explanation out, or JSON lines for programs */
 #include "cli.h"
+#include "common/options.h"
 #include "predict.h"
 #include "predict_words.h"
 
@@ -7,129 +8,59 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char help[] =
-    "usage: momentscope predict --d N --p P --batch B --eta ETA (--beta BETA | --eps EPS) [--noise "
-    "S2]\n"
-    "       momentscope predict --measured --P P --H1 H1 --H2 H2 --eta ETA (--beta BETA | --eps "
-    "EPS)\n"
-    "       momentscope predict --model logistic --d N --p P --batch B --eta ETA (--beta | --eps) "
-    "--r R\n"
-    "       momentscope predict --jsonl < requests > answers\n"
-    "\n"
-    "What the exact second-moment theory says about SGD with momentum, m <- beta m + eps g,\n"
-    "theta <- theta - eta m, eps = 1 - beta, on sparse gradients.\n"
-    "\n"
-    "  --d N            coordinates that share one gate\n"
-    "  --p P            probability that a sample opens the gate (logistic: of the rare class)\n"
-    "  --batch B        samples a step\n"
-    "  --eta ETA        learning rate of the convention above (PyTorch: lr (1-dampening)/eps)\n"
-    "  --beta, --eps    momentum; give eps where beta is close to 1\n"
-    "  --noise S2       variance of the label noise (default 0)\n"
-    "  --measured       a row known from a probe: --P active share of steps, --H1, --H2 curvature "
-    "moments\n"
-    "                   per active update, --noise2 E|label noise in g|^2 a step (default 0)\n"
-    "  --model logistic rare-class logistic regression, class means --r R apart\n"
-    "  --plot FILE      also write the phase-plane picture to FILE.svg or FILE.png\n"
-    "  --jsonl          one request a line on stdin, {\"kind\": K, \"in\": {...}, \"op\": ...}, "
-    "one answer a\n"
-    "                   line on stdout, {\"kind\": K, \"out\": {...}} or {\"error\": {\"field\", "
-    "\"value\",\n"
-    "                   \"range\", \"message\"}}; K and fields as in tests/vectors. Optional grids "
-    "in \"in\":\n"
-    "                   counts (ls_clocks), etas (ls_stability), taus and d (ls_limit), times "
-    "(lr_ode).\n"
-    "\n"
-    "example: momentscope predict --d 256 --p 0.01 --batch 512 --beta 0.95 --eta 0.5 --noise 0.1\n"
-    "\n"
-    "exit codes: 0 answered; 1 a line of --jsonl was refused or a file could not be written;\n"
-    "            2 wrong usage or a value outside its range\n";
+#define COMMAND "momentscope predict"
 
 typedef struct options {
-    double d, p, batch, beta, eps, eta, noise, r, P, H1, H2, noise2;
+    double d, p, batch, beta, eps, eta, noise, r, P, H1, H2, noise2;     /* NaN: not given */
     const char *model, *plot;
-    bool measured, jsonl, help;
+    int measured, jsonl;
 } options;
 
-static bool take_number(options *o, const char *name, const char *text)
+/* Returns the exit code to leave with, or MSCOPE_OPTIONS_GO_ON. Ranges are the theory's to check. */
+static int read_options(int argc, char **argv, options *o)
 {
-    struct {
-        const char *name;
-        double *to;
-    } const flags[] = {
-        { "d", &o->d },     { "p", &o->p },     { "batch", &o->batch }, { "beta", &o->beta },
-        { "eps", &o->eps }, { "eta", &o->eta }, { "noise", &o->noise }, { "r", &o->r },
-        { "P", &o->P },     { "H1", &o->H1 },   { "H2", &o->H2 },       { "noise2", &o->noise2 },
+    const mscope_option table[] = {
+        { "d", "N", "coordinates that share one gate", .real = &o->d },
+        { "p", "P", "probability that a sample opens the gate (logistic: of the rare class)", .real = &o->p },
+        { "batch", "B", "samples a step", .real = &o->batch },
+        { "eta", "ETA", "learning rate of the convention above (PyTorch: lr (1-dampening)/eps)", .real = &o->eta },
+        { "beta", "BETA", "momentum", .real = &o->beta },
+        { "eps", "EPS", "1 - beta; more exact than --beta where beta is close to 1", .real = &o->eps },
+        { "noise", "S2", "variance of the label noise (default: 0)", .real = &o->noise },
+        { "measured", NULL, "a row known from a probe, by --P, --H1, --H2 and --noise2", .flag = &o->measured },
+        { "P", "P", "share of steps in which the row is active", .real = &o->P },
+        { "H1", "H1", "first curvature moment per active update", .real = &o->H1 },
+        { "H2", "H2", "second curvature moment per active update", .real = &o->H2 },
+        { "noise2", "N2", "E|label noise in g|^2 a step (default: 0)", .real = &o->noise2 },
+        { "model", "MODEL", "ls, least squares (the default), or logistic: rare-class logistic regression", .text = &o->model },
+        { "r", "R", "with --model logistic: distance of the class means", .real = &o->r },
+        { "plot", "FILE", "also write the picture of the phase plane to FILE, which ends in .svg or .png", .text = &o->plot },
+        { "jsonl", NULL, "read one request a line from standard input and write one answer a line", .flag = &o->jsonl },
+        { .name = NULL }
     };
-    char *end;
+    const mscope_command predict = {
+        .name = COMMAND,
+        .usage = "--d N --p P --batch B --eta ETA\n (--beta BETA | --eps EPS) [--noise S2]\n"
+                 "--measured --P P --H1 H1 --H2 H2 --eta ETA\n (--beta BETA | --eps EPS)\n"
+                 "--model logistic --d N --p P --batch B --eta ETA\n (--beta BETA | --eps EPS) --r R\n"
+                 "--jsonl < requests > answers",
+        .about = "Say what the exact second-moment theory predicts for SGD with momentum on sparse gradients: m <- beta m + eps g,"
+                 " theta <- theta - eta m, eps = 1 - beta.",
+        .option = table,
+        .notes = "A request of --jsonl is {\"kind\": K, \"in\": {...}, \"op\": ...}; its answer is {\"kind\": K, \"out\": {...}} or"
+                 " {\"error\": {\"field\", \"value\", \"range\", \"message\"}}. K and the fields are those of tests/vectors. Optional"
+                 " grids in \"in\": counts (ls_clocks), etas (ls_stability), taus and d (ls_limit), times (lr_ode).",
+        .example = COMMAND " --d 256 --p 0.01 --batch 512 --beta 0.95 --eta 0.5",
+        .exits = "0 answered\n1 a line of --jsonl was refused, or a file could not be written\n"
+                 "2 wrong usage, or a value outside its range",
+    };
 
-    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
-        if (strcmp(name, flags[i].name) == 0) {
-            *flags[i].to = strtod(text, &end);
-            if (*text != '\0' && *end == '\0' && !isnan(*flags[i].to))
-                return true;
-            fprintf(stderr, "momentscope predict: --%s %s: not a number\n", name, text);
-            return false;
-        }
-    fprintf(stderr, "momentscope predict: no option --%s; see --help\n", name);
-    return false;
-}
-
-static bool take_option(options *o, const char *name, const char *value, bool *used)
-{
-    *used = false;
-    if (strcmp(name, "help") == 0)
-        return o->help = true;
-    if (strcmp(name, "jsonl") == 0)
-        return o->jsonl = true;
-    if (strcmp(name, "measured") == 0)
-        return o->measured = true;
-    *used = true;
-    if (value == NULL) {
-        fprintf(stderr, "momentscope predict: --%s needs a value; see --help\n", name);
-        return false;
-    }
-    if (strcmp(name, "model") == 0) {
-        o->model = value;
-        return true;
-    }
-    if (strcmp(name, "plot") == 0) {
-        o->plot = value;
-        return true;
-    }
-    return take_number(o, name, value);
-}
-
-static bool parse(options *o, int argc, char **argv)
-{
-    for (int i = 1; i < argc; i++) {
-        char name[32];
-        const char *eq = strchr(argv[i], '='), *value = eq             ? eq + 1
-                                                        : i + 1 < argc ? argv[i + 1]
-                                                                       : NULL;
-        size_t len = eq ? (size_t)(eq - argv[i]) : strlen(argv[i]);
-        bool used;
-
-        if (strcmp(argv[i], "-h") == 0) {
-            o->help = true;
-            continue;
-        }
-        if (strncmp(argv[i], "--", 2) != 0 || len - 2 >= sizeof name) {
-            fprintf(stderr, "momentscope predict: cannot make sense of '%s'; see --help\n",
-                    argv[i]);
-            return false;
-        }
-        memcpy(name, argv[i] + 2, len - 2);
-        name[len - 2] = '\0';
-        if (!take_option(o, name, value, &used))
-            return false;
-        i += used && eq == NULL;
-    }
-    return true;
+    return mscope_options_read(&predict, argc, argv, NULL);
 }
 
 static int missing(const char *flags)
 {
-    fprintf(stderr, "momentscope predict: %s must be given; see --help\n", flags);
+    fprintf(stderr, COMMAND ": missing %s; " COMMAND " --help lists the options\n", flags);
     return MSCOPE_EXIT_USAGE;
 }
 
@@ -137,8 +68,7 @@ static int refused(const mscope_bad *why)
 {
     const char *flag = strcmp(why->field, "B") == 0 ? "batch" : why->field;
 
-    fprintf(stderr, "momentscope predict: --%s %.17g is outside its range: %s\n", flag, why->value,
-            why->range);
+    fprintf(stderr, COMMAND ": --%s is '%.10g', expected %s\n", flag, why->value, why->range);
     return MSCOPE_EXIT_USAGE;
 }
 
@@ -179,8 +109,7 @@ static bool momentum(options *o)
     else if (isnan(o->beta))
         o->beta = 1.0 - o->eps;
     if (!(fabs(o->eps + o->beta - 1.0) <= 1e-12)) {
-        fprintf(stderr, "momentscope predict: --beta %.17g does not fit --eps %.17g\n", o->beta,
-                o->eps);
+        fprintf(stderr, COMMAND ": --beta is %.17g and --eps is %.17g, expected a sum of 1\n", o->beta, o->eps);
         return false;
     }
     return true;
@@ -193,7 +122,7 @@ static bool plottable(const options *o)
     if (o->plot == NULL ||
         (len > 4 && (strcmp(o->plot + len - 4, ".svg") == 0 || strcmp(o->plot + len - 4, ".png") == 0)))
         return true;
-    fprintf(stderr, "momentscope predict: --plot %s: the name must end in .svg or .png\n", o->plot);
+    fprintf(stderr, COMMAND ": --plot is '%s', expected a name that ends in .svg or .png\n", o->plot);
     return false;
 }
 
@@ -208,7 +137,7 @@ static int show(const options *o, mscope_points *p)
         return MSCOPE_EXIT_OK;
     err = mscope_plot_file(o->plot, &path);
     if (err != MSCOPE_OK) {
-        fprintf(stderr, "momentscope predict: --plot %s: cannot write it\n", o->plot);
+        fprintf(stderr, COMMAND ": cannot write %s\n", o->plot);
         return MSCOPE_EXIT_FAILED;
     }
     return MSCOPE_EXIT_OK;
@@ -235,7 +164,7 @@ static int run_ls(const options *o, mscope_points *p)
            ls.d, ls.p, ls.batch, o->beta, ls.eps, ls.eta, ls.noise);
     if (mscope_row_from_ls(&ls, &row) || mscope_words_row(stdout, &row, p) ||
         mscope_words_ls(stdout, &ls)) {
-        fprintf(stderr, "momentscope predict: out of the reach of double precision\n");
+        fprintf(stderr, COMMAND ": these values are beyond double precision\n");
         return MSCOPE_EXIT_USAGE;
     }
     return show(o, p);
@@ -289,27 +218,23 @@ static int run_lr(const options *o, mscope_points *p)
 int mscope_cmd_predict(int argc, char **argv)
 {
     static mscope_points points;
-    options o = { NAN, NAN, NAN, NAN,  NAN,  NAN,   0.0,   NAN,  NAN,
-                  NAN, NAN, 0.0, "ls", NULL, false, false, false };
+    options o = { NAN, NAN, NAN, NAN, NAN, NAN, 0.0, NAN, NAN, NAN, NAN, 0.0, .model = "ls" };
+    const int code = read_options(argc, argv, &o);
 
-    if (!parse(&o, argc, argv))
-        return MSCOPE_EXIT_USAGE;
-    if (o.help) {
-        fputs(help, stdout);
-        return MSCOPE_EXIT_OK;
-    }
+    if (code != MSCOPE_OPTIONS_GO_ON)
+        return code;
     if (o.jsonl)
         return mscope_predict_lines(stdin, stdout) == 0 ? MSCOPE_EXIT_OK : MSCOPE_EXIT_FAILED;
     if (!momentum(&o) || !plottable(&o))
         return MSCOPE_EXIT_USAGE;
     if (!isnan(o.r) && strcmp(o.model, "logistic") != 0)
-        fprintf(stderr, "momentscope predict: --r only belongs to --model logistic, and is not used here\n");
+        fprintf(stderr, COMMAND ": --r belongs to --model logistic and is ignored\n");
     if (o.measured)
         return run_measured(&o, &points);
     if (strcmp(o.model, "logistic") == 0)
         return run_lr(&o, &points);
     if (strcmp(o.model, "ls") == 0 || strcmp(o.model, "least-squares") == 0)
         return run_ls(&o, &points);
-    fprintf(stderr, "momentscope predict: --model %s: ls or logistic\n", o.model);
+    fprintf(stderr, COMMAND ": --model is '%s', expected ls or logistic\n", o.model);
     return MSCOPE_EXIT_USAGE;
 }

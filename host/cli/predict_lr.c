@@ -42,22 +42,22 @@ bool mscope_answer_lr_coeffs(mscope_ask *ask)
         return mscope_ask_refuse(ask, "s", "(s + r)^2 <= 1e4", "value outside its range");
     if (mscope_lr_kl(&lr, s, R, &kl) != MSCOPE_OK)
         kl = NAN; /* answered as null: the rest is still known */
-    mscope_json_put(ask->out, "b_star", k.b_star);
-    mscope_json_put(ask->out, "theta_par", k.theta_par);
-    mscope_json_put(ask->out, "q", k.q);
-    mscope_json_put(ask->out, "A", k.A);
-    mscope_json_put(ask->out, "B", k.B);
-    mscope_json_put(ask->out, "D0", k.D0);
-    mscope_json_put(ask->out, "Dtheta", k.Dtheta);
-    mscope_json_put(ask->out, "f", k.f);
-    mscope_json_put(ask->out, "N_perp", k.N);
-    mscope_json_put(ask->out, "KL_pop", kl);
-    mscope_json_put(ask->out, "alpha", alpha);
-    mscope_json_put(ask->out, "G", G);
-    mscope_json_put(ask->out, "A_sparse", sp.A);
-    mscope_json_put(ask->out, "B_sparse", sp.B);
-    mscope_json_put(ask->out, "N_sparse", sp.N);
-    mscope_json_put(ask->out, "f_sparse", sp.f);
+    mscope_cjson_put(ask->out, "b_star", k.b_star);
+    mscope_cjson_put(ask->out, "theta_par", k.theta_par);
+    mscope_cjson_put(ask->out, "q", k.q);
+    mscope_cjson_put(ask->out, "A", k.A);
+    mscope_cjson_put(ask->out, "B", k.B);
+    mscope_cjson_put(ask->out, "D0", k.D0);
+    mscope_cjson_put(ask->out, "Dtheta", k.Dtheta);
+    mscope_cjson_put(ask->out, "f", k.f);
+    mscope_cjson_put(ask->out, "N_perp", k.N);
+    mscope_cjson_put(ask->out, "KL_pop", kl);
+    mscope_cjson_put(ask->out, "alpha", alpha);
+    mscope_cjson_put(ask->out, "G", G);
+    mscope_cjson_put(ask->out, "A_sparse", sp.A);
+    mscope_cjson_put(ask->out, "B_sparse", sp.B);
+    mscope_cjson_put(ask->out, "N_sparse", sp.N);
+    mscope_cjson_put(ask->out, "f_sparse", sp.f);
     return true;
 }
 
@@ -81,7 +81,7 @@ static void push_state(cJSON *rows, double t, const double x[5])
 {
     double row[6] = { t, x[0], x[1], x[2], x[3], x[4] };
 
-    cJSON_AddItemToArray(rows, mscope_json_numbers(row, 6));
+    cJSON_AddItemToArray(rows, mscope_cjson_numbers(row, 6));
 }
 
 static bool flow_rows(mscope_ask *ask, const mscope_lr *lr, enum mscope_lr_law law, const double *t,
@@ -102,7 +102,7 @@ static bool flow_rows(mscope_ask *ask, const mscope_lr *lr, enum mscope_lr_law l
             continue;
         if (mscope_lr_kl(lr, x[0], fmax(x[2], 0.0), kl + 1) != MSCOPE_OK)
             kl[1] = NAN;
-        cJSON_AddItemToArray(kls, mscope_json_numbers(kl, 2));
+        cJSON_AddItemToArray(kls, mscope_cjson_numbers(kl, 2));
     }
     return true;
 }
@@ -173,16 +173,16 @@ static bool limit_floor(mscope_ask *ask)
         return mscope_ask_refuse(ask, "r", "r >= 0, finite", "value outside its range");
     if (mscope_lr_limit_floor(eta_eff, r, &f) != MSCOPE_OK)
         return false;
-    mscope_json_put(ask->out, "alpha", f.alpha);
-    mscope_json_put(ask->out, "R", f.R);
-    mscope_json_put(ask->out, "s", f.s);
-    mscope_json_put(ask->out, "G", f.G);
-    mscope_json_put(ask->out, "R_implicit", f.R_implicit);
-    mscope_json_put(ask->out, "alpha_first_order", f.alpha1);
-    mscope_json_put(ask->out, "R_second_order", f.R2);
-    mscope_json_put(ask->out, "s_first_order", f.s1);
-    cJSON_AddItemToObject(ask->out, "jacobian_over_etap", mscope_json_numbers(f.jacobian, 4));
-    cJSON_AddItemToObject(ask->out, "rates_over_etap", mscope_json_numbers(f.rate, 2));
+    mscope_cjson_put(ask->out, "alpha", f.alpha);
+    mscope_cjson_put(ask->out, "R", f.R);
+    mscope_cjson_put(ask->out, "s", f.s);
+    mscope_cjson_put(ask->out, "G", f.G);
+    mscope_cjson_put(ask->out, "R_implicit", f.R_implicit);
+    mscope_cjson_put(ask->out, "alpha_first_order", f.alpha1);
+    mscope_cjson_put(ask->out, "R_second_order", f.R2);
+    mscope_cjson_put(ask->out, "s_first_order", f.s1);
+    cJSON_AddItemToObject(ask->out, "jacobian_over_etap", mscope_cjson_numbers(f.jacobian, 4));
+    cJSON_AddItemToObject(ask->out, "rates_over_etap", mscope_cjson_numbers(f.rate, 2));
     return true;
 }
 
@@ -193,10 +193,10 @@ static bool put_fixed(cJSON *out, const char *field, const mscope_lr *lr, enum m
 
     if (mscope_lr_fixed_point(lr, law, x) != MSCOPE_OK)
         return false;
-    mscope_json_put(object, "s", x[0]);
-    mscope_json_put(object, "R", x[2]);
-    mscope_json_put(object, "V", x[3]);
-    mscope_json_put(object, "C", x[4]);
+    mscope_cjson_put(object, "s", x[0]);
+    mscope_cjson_put(object, "R", x[2]);
+    mscope_cjson_put(object, "V", x[3]);
+    mscope_cjson_put(object, "C", x[4]);
     return true;
 }
 
@@ -211,8 +211,8 @@ static bool fixed_point(mscope_ask *ask)
         !put_fixed(ask->out, "sparse", &lr, MSCOPE_LR_SPARSE, y) ||
         mscope_lr_kl(&lr, x[0], x[2], &kl) != MSCOPE_OK)
         return mscope_ask_refuse(ask, "eta", "an eta with a fixed point", "no fixed point found");
-    mscope_json_put(ask->out, "R_leading", lr.eta * lr.d / (2.0 * lr.batch));
-    mscope_json_put(ask->out, "KL_pop", kl);
+    mscope_cjson_put(ask->out, "R_leading", lr.eta * lr.d / (2.0 * lr.batch));
+    mscope_cjson_put(ask->out, "KL_pop", kl);
     return true;
 }
 

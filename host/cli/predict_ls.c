@@ -35,7 +35,7 @@ static cJSON *json_roots(double root[3][2])
     cJSON *array = cJSON_CreateArray();
 
     for (int i = 0; i < 3; i++)
-        cJSON_AddItemToArray(array, mscope_json_numbers(root[i], 2));
+        cJSON_AddItemToArray(array, mscope_cjson_numbers(root[i], 2));
     return array;
 }
 
@@ -50,23 +50,23 @@ static void put_spectrum(cJSON *out, enum mscope_spectrum kind)
 
 static void put_batch(cJSON *out, const mscope_batch *b)
 {
-    mscope_json_put(out, "P_batch", b->P);
-    mscope_json_put(out, "Q_batch", b->Q);
-    mscope_json_put(out, "B1", b->B1);
-    mscope_json_put(out, "Bdiag", b->Bdiag);
-    mscope_json_put(out, "Bcross", b->Bcross);
-    mscope_json_put(out, "B2", b->B2);
-    mscope_json_put(out, "beta1bar", b->beta1bar);
-    mscope_json_put(out, "beta2bar", b->beta2bar);
-    mscope_json_put(out, "one_minus_beta1bar", b->gap1);
-    mscope_json_put(out, "one_minus_beta2bar", b->gap2);
-    mscope_json_put(out, "delta_theta", b->s_theta);
-    mscope_json_put(out, "delta_g", b->s_g);
-    mscope_json_put(out, "delta2_theta", b->s2_theta);
-    mscope_json_put(out, "delta2_g", b->s2_g);
-    mscope_json_put(out, "delta_m1_theta", b->bs_theta);
-    mscope_json_put(out, "delta_m1_g", b->bs_g);
-    mscope_json_put(out, "delta_theta_g", b->s_cross);
+    mscope_cjson_put(out, "P_batch", b->P);
+    mscope_cjson_put(out, "Q_batch", b->Q);
+    mscope_cjson_put(out, "B1", b->B1);
+    mscope_cjson_put(out, "Bdiag", b->Bdiag);
+    mscope_cjson_put(out, "Bcross", b->Bcross);
+    mscope_cjson_put(out, "B2", b->B2);
+    mscope_cjson_put(out, "beta1bar", b->beta1bar);
+    mscope_cjson_put(out, "beta2bar", b->beta2bar);
+    mscope_cjson_put(out, "one_minus_beta1bar", b->gap1);
+    mscope_cjson_put(out, "one_minus_beta2bar", b->gap2);
+    mscope_cjson_put(out, "delta_theta", b->s_theta);
+    mscope_cjson_put(out, "delta_g", b->s_g);
+    mscope_cjson_put(out, "delta2_theta", b->s2_theta);
+    mscope_cjson_put(out, "delta2_g", b->s2_g);
+    mscope_cjson_put(out, "delta_m1_theta", b->bs_theta);
+    mscope_cjson_put(out, "delta_m1_g", b->bs_g);
+    mscope_cjson_put(out, "delta_theta_g", b->s_cross);
 }
 
 bool mscope_answer_ls_matrix(mscope_ask *ask)
@@ -85,14 +85,14 @@ bool mscope_answer_ls_matrix(mscope_ask *ask)
         mscope_row_feedback(&row, &fb))
         return mscope_ask_refuse(ask, "eta", "maps finite in double precision", "out of reach");
     put_batch(ask->out, &b);
-    cJSON_AddItemToObject(ask->out, "A", mscope_json_numbers(A, 9));
-    cJSON_AddItemToObject(ask->out, "G_minus_I", mscope_json_numbers(G, 9));
-    cJSON_AddItemToObject(ask->out, "c", mscope_json_numbers(c, 3));
-    mscope_json_put(ask->out, "rho", fb.rho_proxy);
-    mscope_json_put(ask->out, "retention", 1.0 / fb.rho_proxy);
-    mscope_json_put(ask->out, "tau", fb.learning);
-    mscope_json_put(ask->out, "Delta", fb.delta_proxy);
-    mscope_json_put(ask->out, "eta_max", fb.eta_max);
+    cJSON_AddItemToObject(ask->out, "A", mscope_cjson_numbers(A, 9));
+    cJSON_AddItemToObject(ask->out, "G_minus_I", mscope_cjson_numbers(G, 9));
+    cJSON_AddItemToObject(ask->out, "c", mscope_cjson_numbers(c, 3));
+    mscope_cjson_put(ask->out, "rho", fb.rho_proxy);
+    mscope_cjson_put(ask->out, "retention", 1.0 / fb.rho_proxy);
+    mscope_cjson_put(ask->out, "tau", fb.learning);
+    mscope_cjson_put(ask->out, "Delta", fb.delta_proxy);
+    mscope_cjson_put(ask->out, "eta_max", fb.eta_max);
     cJSON_AddItemToObject(ask->out, "eigenvalues", json_roots(root));
     put_spectrum(ask->out, kind);
     cJSON_AddBoolToObject(ask->out, "stable", row.eta < fb.eta_max);
@@ -108,11 +108,11 @@ static bool stability_row(cJSON *rows, mscope_row row, double eta, double eta_ma
     row.eta = eta;
     if (mscope_row_cubic(&row, c) || mscope_row_spectrum(&row, root, NULL))
         return false;
-    mscope_json_put(out, "eta", eta);
-    cJSON_AddItemToObject(out, "c", mscope_json_numbers(c, 3));
-    mscope_json_put(out, "c1c2_minus_c3", c[0] * c[1] - c[2]);
+    mscope_cjson_put(out, "eta", eta);
+    cJSON_AddItemToObject(out, "c", mscope_cjson_numbers(c, 3));
+    mscope_cjson_put(out, "c1c2_minus_c3", c[0] * c[1] - c[2]);
     cJSON_AddBoolToObject(out, "stable", eta < eta_max);
-    mscope_json_put(out, "abscissa", root[0][0]);
+    mscope_cjson_put(out, "abscissa", root[0][0]);
     return true;
 }
 
@@ -133,10 +133,10 @@ bool mscope_answer_ls_stability(mscope_ask *ask)
         free(etas);
         return false;
     }
-    mscope_json_put(ask->out, "eta_max", top);
+    mscope_cjson_put(ask->out, "eta_max", top);
     cJSON_AddStringToObject(ask->out, "first_crossing", "c3");
-    mscope_json_put(ask->out, "ceiling_B1_over_B2", scales.noise);
-    mscope_json_put(ask->out, "ceiling_rho_over_B1", scales.correlation);
+    mscope_cjson_put(ask->out, "ceiling_B1_over_B2", scales.noise);
+    mscope_cjson_put(ask->out, "ceiling_rho_over_B1", scales.correlation);
     cJSON_AddStringToObject(ask->out, "smaller_ceiling",
                             scales.noise <= scales.correlation ? "noise" : "correlation");
     rows = cJSON_AddArrayToObject(ask->out, "rows");
@@ -171,12 +171,12 @@ static bool clocks_row(cJSON *rows, const mscope_row *row, double count, const d
     cJSON *out = cJSON_CreateObject();
 
     cJSON_AddItemToArray(rows, out);
-    mscope_json_put(out, "count", count);
+    mscope_cjson_put(out, "count", count);
     for (int i = 0; i < LEN(clocks); i++) {
         double x[3] = { x0[0], x0[1], x0[2] };
         if (mscope_row_advance(row, clocks[i].clock, count, x) != MSCOPE_OK)
             return false;
-        cJSON_AddItemToObject(out, clocks[i].field, mscope_json_numbers(x, 3));
+        cJSON_AddItemToObject(out, clocks[i].field, mscope_cjson_numbers(x, 3));
     }
     return true;
 }
@@ -245,11 +245,11 @@ static bool classify(mscope_ask *ask, const mscope_exponents *e)
     cJSON_AddStringToObject(ask->out, "regime", a.regime);
     cJSON_AddStringToObject(ask->out, "region", a.region);
     cJSON_AddStringToObject(ask->out, "limit", a.limit);
-    mscope_json_put(ask->out, "alpha", a.alpha);
-    mscope_json_put(ask->out, "kappa_eff", a.kappa_eff);
-    mscope_json_put(ask->out, "nu", a.nu);
-    mscope_json_put(ask->out, "retention_exp", a.retention_exp);
-    mscope_json_put(ask->out, "learning_exp", a.learning_exp);
+    mscope_cjson_put(ask->out, "alpha", a.alpha);
+    mscope_cjson_put(ask->out, "kappa_eff", a.kappa_eff);
+    mscope_cjson_put(ask->out, "nu", a.nu);
+    mscope_cjson_put(ask->out, "retention_exp", a.retention_exp);
+    mscope_cjson_put(ask->out, "learning_exp", a.learning_exp);
     cJSON_AddStringToObject(ask->out, "lr_region", a.lr_region);
     return true;
 }
@@ -264,7 +264,7 @@ static bool put_exponents(cJSON *out, const char *field, const mscope_ls *ls,
     if (mscope_exponents_of(ls, f, x) != MSCOPE_OK)
         return false;
     for (int i = 0; i < 4; i++)
-        mscope_json_put(object, names[i], x[i]);
+        mscope_cjson_put(object, names[i], x[i]);
     return true;
 }
 
@@ -285,11 +285,11 @@ static bool coscale(mscope_ask *ask, const mscope_exponents *e)
         return mscope_ask_refused(ask, &why);
     if (mscope_classify(e, &a) != MSCOPE_OK)
         return false;
-    mscope_json_put(ask->out, "alpha", a.alpha);
-    mscope_json_put(ask->out, "p", ls.p);
-    mscope_json_put(ask->out, "B", ls.batch);
-    mscope_json_put(ask->out, "eps", ls.eps);
-    mscope_json_put(ask->out, "eta", ls.eta);
+    mscope_cjson_put(ask->out, "alpha", a.alpha);
+    mscope_cjson_put(ask->out, "p", ls.p);
+    mscope_cjson_put(ask->out, "B", ls.batch);
+    mscope_cjson_put(ask->out, "eps", ls.eps);
+    mscope_cjson_put(ask->out, "eta", ls.eta);
     return put_exponents(ask->out, "unit_exponents", &ls, &unit) &&
            put_exponents(ask->out, "given_prefactor_exponents", &ls, &f);
 }
@@ -321,27 +321,27 @@ static void put_finite_d(mscope_ask *ask, const mscope_exponents *e, const mscop
         return;
     }
     out = cJSON_AddObjectToObject(ask->out, "finite_d_check");
-    mscope_json_put(out, "d", d);
-    mscope_json_put(out, "tau", 1.0);
-    mscope_json_put(out, "R", x[0]);
-    mscope_json_put(out, "V_over_p2", x[1] / (ls.p * ls.p));
-    mscope_json_put(out, "C_over_p", x[2] / ls.p);
+    mscope_cjson_put(out, "d", d);
+    mscope_cjson_put(out, "tau", 1.0);
+    mscope_cjson_put(out, "R", x[0]);
+    mscope_cjson_put(out, "V_over_p2", x[1] / (ls.p * ls.p));
+    mscope_cjson_put(out, "C_over_p", x[2] / ls.p);
 }
 
 static void put_limit(cJSON *out, mscope_limit *l)
 {
     if (l->dim == 1) {
-        mscope_json_put(out, "c_eff", l->c_eff);
-        mscope_json_put(out, "eta_eff", l->eta_eff);
+        mscope_cjson_put(out, "c_eff", l->c_eff);
+        mscope_cjson_put(out, "eta_eff", l->eta_eff);
         return;
     }
-    mscope_json_put(out, "rho_star", l->rho);
-    mscope_json_put(out, "etabar", l->etabar);
-    mscope_json_put(out, "xi_star", l->xi);
-    mscope_json_put(out, "zeta", l->zeta);
-    cJSON_AddItemToObject(out, "M", mscope_json_numbers(l->M, 9));
-    cJSON_AddItemToObject(out, "mu_cubic", mscope_json_numbers(l->cubic, 3));
-    mscope_json_put(out, "mu_discriminant", l->discriminant);
+    mscope_cjson_put(out, "rho_star", l->rho);
+    mscope_cjson_put(out, "etabar", l->etabar);
+    mscope_cjson_put(out, "xi_star", l->xi);
+    mscope_cjson_put(out, "zeta", l->zeta);
+    cJSON_AddItemToObject(out, "M", mscope_cjson_numbers(l->M, 9));
+    cJSON_AddItemToObject(out, "mu_cubic", mscope_cjson_numbers(l->cubic, 3));
+    mscope_cjson_put(out, "mu_discriminant", l->discriminant);
     put_spectrum(out, l->spectrum);
     cJSON_AddItemToObject(out, "mu_roots", json_roots(l->root));
     cJSON_AddBoolToObject(out, "oscillates_2d", l->oscillates);
@@ -367,13 +367,13 @@ bool mscope_answer_ls_limit(mscope_ask *ask)
     cJSON_AddStringToObject(ask->out, "regime", l.atlas.regime);
     cJSON_AddStringToObject(ask->out, "limit", l.atlas.limit);
     if (l.dim > 0) {
-        mscope_json_put(ask->out, "clock_exp", l.atlas.clock);
+        mscope_cjson_put(ask->out, "clock_exp", l.atlas.clock);
         put_limit(ask->out, &l);
         rows = cJSON_AddArrayToObject(ask->out, l.dim == 1 ? "R" : "RVC_balanced");
         for (int i = 0; i < (n ? n : LEN(derived)); i++) {
             double x[4] = { n ? taus[i] : derived[i], 1.0, 0.0, 0.0 };
             if (mscope_limit_at(&l, x[0], x + 1) == MSCOPE_OK)
-                cJSON_AddItemToArray(rows, mscope_json_numbers(x, l.dim == 1 ? 2 : 4));
+                cJSON_AddItemToArray(rows, mscope_cjson_numbers(x, l.dim == 1 ? 2 : 4));
         }
         put_finite_d(ask, &e, &f, l.atlas.clock);
     }

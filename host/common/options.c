@@ -85,15 +85,16 @@ static void options_help(const mscope_command *c)
     option_help(&help, column);
 }
 
-/* A label, and the lines of text that have to stay as they are beside it. */
+/* A label, and the lines of text that have to stay as they are beside it, each after `before`; a line that begins with a
+ * blank goes on with the one above it. */
 static void beside(const char *label, const char *text, const char *before)
 {
-    int first = 1;
+    const int at = (int)strlen(label);
 
-    while (*text != '\0') {
+    for (int first = 1; *text != '\0'; first = 0) {
         const int len = (int)strcspn(text, "\n");
-        printf("%*s%s%.*s\n", first ? 0 : (int)strlen(label), first ? label : "", before, len, text);
-        first = 0;
+        printf("%*s", at, first ? label : "");
+        printf("%*s%.*s\n", (int)strlen(before), *text == ' ' ? "" : before, len, text);
         text += len;
         text += *text == '\n';
     }

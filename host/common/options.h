@@ -56,7 +56,8 @@ typedef struct mscope_option {
 /* Texts are wrapped at 80 columns by --help; a newline in them starts a new line, which is wrapped by itself.   */
 typedef struct mscope_command {
     const char *name;            /* "momentscope watch": begins every message                               */
-    const char *usage;           /* what follows the name, "FILE [OPTION...]"; lines: several ways to call it */
+    const char *usage;           /* what follows the name, "FILE [OPTION...]"; one line for each way to call it, a line that
+                                    begins with a blank goes on with the one before */
     const char *about;           /* what the command does                                                   */
     const mscope_option *option;
     const char *notes;           /* after the options; NULL: nothing                                        */
