@@ -229,7 +229,7 @@ class Refusals(Case):
         self.t.error()
         alert = self.sub.alert("refused")
         self.assertIn("kind is 9", alert["text"])
-        self.assertGreaterEqual(self.sub.until(lambda topic, r: topic == "daemon")["messages_refused"], 1)
+        self.assertGreaterEqual(self.sub.until(lambda topic, r: topic == "daemon")["refused_messages"], 1)
 
 
     def test_the_same_refusal_again_and_again_is_one_line_a_second(self):
@@ -289,7 +289,7 @@ class Order(Case):
         self.assertEqual(record["lost_steps"], 0)
         daemon = sub.until(lambda topic, r: topic == "daemon" and r["steps_applied"] >= 50)
         self.assertEqual(daemon["steps_applied"], 50)
-        self.assertGreater(daemon["messages_duplicate"], 0)
+        self.assertGreater(daemon["duplicate_messages"], 0)
 
     def test_lost_steps_are_silent_ones_until_sync_heals(self):
         d = self.daemon("--interval-steps", "1")

@@ -414,8 +414,8 @@ static void test_damaged_messages_are_answered(void **state)
     }
     applied = engine.count.steps_applied;
     printf("# note %u refused, %llu steps applied, %llu duplicates, %llu lost\n", errors, (unsigned long long)applied,
-           (unsigned long long)engine.count.messages_duplicate, (unsigned long long)engine.count.lost_steps);
-    assert_true(errors > 10000 && applied > 4000 && engine.count.messages_duplicate > 10);
+           (unsigned long long)engine.count.duplicate_messages, (unsigned long long)engine.count.lost_steps);
+    assert_true(errors > 10000 && applied > 4000 && engine.count.duplicate_messages > 10);
 }
 
 static int same_image(const uint8_t *a, size_t n, const uint8_t *b, size_t m)

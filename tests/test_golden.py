@@ -13,7 +13,7 @@ import schema
 class Golden(unittest.TestCase):
     def test_parts_are_what_struct_and_msgpack_make(self):
         names = set()
-        for name, what, data in golden.parts():
+        for name, what, data in golden.examples():
             with open(os.path.join(golden.GOLDEN, name + ".hex"), encoding="utf-8") as f:
                 self.assertEqual(f.read(), golden.text(what, data), name)
             names.add(name + ".hex")
@@ -25,7 +25,7 @@ class Golden(unittest.TestCase):
 
     def test_golden_records_match_the_schema_and_broken_ones_do_not(self):
         rules = schema.load()
-        for name, _, data in golden.parts():
+        for name, _, data in golden.examples():
             if not name.startswith("record_"):
                 continue
             topic, record = name[7:], msgpack.unpackb(data)

@@ -98,7 +98,7 @@ typedef struct mscope_shm_map {         /* a trainer's ring, mapped for reading;
 } mscope_shm_map;
 
 typedef struct mscope_counters {
-    uint64_t messages_in, bytes_in, steps_applied, messages_refused, messages_duplicate, lost_steps, state_saves;
+    uint64_t messages_in, bytes_in, steps_applied, refused_messages, duplicate_messages, lost_steps, state_saves;
 } mscope_counters;
 
 typedef struct mscope_extreme {      /* the largest of some times, of this window and ever      */

@@ -42,7 +42,7 @@ static void answer_error(mscope_engine *e, mscope_shadow *s, const mscope_header
     r->header = (mscope_header){ .kind = MSCOPE_ERROR, .session = h->session, .seq = h->seq, .table = h->table,
                                  .step = h->step };
     r->body_len = len > 0 ? (size_t)len : 0;
-    e->count.messages_refused++;
+    e->count.refused_messages++;
     if (s != NULL)
         s->refused++;
     m->count++;
@@ -237,7 +237,7 @@ static void on_sequenced(mscope_engine *e, const mscope_header *h, int bad, cons
         return;
     }
     if (h->seq < ses->next) {
-        e->count.messages_duplicate++;
+        e->count.duplicate_messages++;
         answer_ack(e, ses, s, h, out);
         return;
     }

@@ -349,8 +349,8 @@ void mscope_daemon_record(mscope_engine *e, uint64_t now_ns)
     r->messages_in = e->count.messages_in;
     r->bytes_in = e->count.bytes_in;
     r->steps_applied = e->count.steps_applied;
-    r->messages_refused = e->count.messages_refused;
-    r->messages_duplicate = e->count.messages_duplicate;
+    r->refused_messages = e->count.refused_messages;
+    r->duplicate_messages = e->count.duplicate_messages;
     r->lost_steps = e->count.lost_steps;
     r->records_out = atomic_load_explicit(&e->outside->records_out, memory_order_relaxed);
     r->records_dropped = atomic_load_explicit(&e->ring->dropped, memory_order_relaxed) +

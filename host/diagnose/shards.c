@@ -287,8 +287,8 @@ void mscope_shards_daemon(const mscope_rec_daemon *const *part, size_t n, mscope
         out->messages_in += d->messages_in;
         out->bytes_in += d->bytes_in;
         out->steps_applied += d->steps_applied;
-        out->messages_refused += d->messages_refused;
-        out->messages_duplicate += d->messages_duplicate;
+        out->refused_messages += d->refused_messages;
+        out->duplicate_messages += d->duplicate_messages;
         out->lost_steps += d->lost_steps;
         out->records_out += d->records_out;
         out->records_dropped += d->records_dropped;

@@ -1,6 +1,9 @@
 /* wire.h - bytes between trainer, daemon and subscriber; protocol/README.md is the specification
  *
- * Nothing here allocates, touches a socket or keeps state.                                   */
+ * Encoding and decoding, without allocation, sockets or state. Every encode call returns the bytes written, or a
+ * negative code (MSCOPE_ENOMEM: they do not fit). Every decode call checks all it reads; on error it fills *why (may be
+ * NULL) and leaves its output untouched.
+ * Threads  any                                                                               */
 #ifndef MSCOPE_WIRE_H
 #define MSCOPE_WIRE_H
 
@@ -14,16 +17,16 @@
 extern "C" {
 #endif
 
-#define MSCOPE_VERSION "0.1.0"       /* of the program; the wire's version moves apart from it   */
+#define MSCOPE_VERSION "0.1.0"       /* of the program; the wire's version changes independently */
 #define MSCOPE_WIRE_VERSION 1
 #define MSCOPE_HEADER_LEN 64
 #define MSCOPE_NAME_MAX 63           /* bytes in a table name: letters, digits, _ . -             */
 #define MSCOPE_TEXT_MAX 191          /* bytes in any other string of the protocol                 */
 #define MSCOPE_HELLO_MAX 1024        /* bytes of an encoded HELLO, WELCOME or ERROR body          */
 #define MSCOPE_RECORD_MAX 2048       /* bytes of an encoded telemetry record                      */
-#define MSCOPE_TOPIC_MAX 80          /* bytes of a topic                                          */
+#define MSCOPE_TOPIC_MAX 80          /* bytes of a topic, its 0 included                          */
 #define MSCOPE_STEP_MAX 9007199254740991ull   /* 2^53 - 1, the largest step number: exact in a double */
-#define MSCOPE_GAP_MAX UINT32_MAX    /* most steps that may be missing before a STEP or SYNC      */
+#define MSCOPE_GAP_MAX UINT32_MAX    /* most steps that may be missing before a STEP or a SYNC    */
 
 enum mscope_kind {
     MSCOPE_HELLO = 1, MSCOPE_STEP = 2, MSCOPE_PROBE = 3, MSCOPE_REFERENCE = 4, MSCOPE_SYNC = 5,
@@ -34,68 +37,73 @@ enum mscope_kind {
 enum mscope_flag {
     MSCOPE_FLAG_COUNTS = 1,          /* STEP: a part of u32 occurrence counts follows the values */
     MSCOPE_FLAG_SCHEDULE = 2,        /* STEP: a part of three f64 follows: weight_decay, decoupled_decay, dampening */
-    MSCOPE_FLAG_LAST = 4,            /* SYNC, REFERENCE: the chunk that ends at the last row       */
-    MSCOPE_FLAG_INEXACT = 8,         /* ACK: this table's shadow is not exact: send SYNC           */
-    MSCOPE_FLAG_SHM = 16            /* STEP, PROBE: the bodies lie in shared memory; one part says where */
+    MSCOPE_FLAG_LAST = 4,            /* SYNC, REFERENCE: the chunk ends at the table's last row    */
+    MSCOPE_FLAG_INEXACT = 8,         /* ACK: the daemon's rows of this table are not exact: send SYNC */
+    MSCOPE_FLAG_SHM = 16             /* STEP, PROBE: the bodies lie in shared memory; one part says where */
 };
 
 enum mscope_value { MSCOPE_NONE = 0, MSCOPE_F32 = 1, MSCOPE_F16 = 2, MSCOPE_BF16 = 3, MSCOPE_F64 = 4 };
 enum mscope_index { MSCOPE_NOINDEX = 0, MSCOPE_U32 = 4, MSCOPE_U64 = 8 };
 
-/* The 64-byte header of every ingest message. Meaning of a, b, extra by kind: protocol/README.md. */
+/* The 64-byte header of every ingest message; protocol/README.md 1.2 says what each field means for each kind. */
 typedef struct mscope_header {
     uint8_t kind;
     uint16_t flags;
     uint64_t session, seq, step;
     double a, b;                     /* STEP: eta, eps.  PROBE: delta, 0                          */
-    uint32_t table;                  /* handle chosen by the client in HELLO                      */
-    uint32_t count;                  /* entries (STEP, PROBE) or rows (SYNC, REFERENCE); ACK, WELCOME: credit in parts */
+    uint32_t table;                  /* handle that the client chose in HELLO                     */
+    uint32_t count;                  /* STEP, PROBE: entries.  SYNC, REFERENCE: rows.  ACK, WELCOME: credit_messages */
     uint32_t extra;                  /* STEP: samples in the batch.  SYNC, REFERENCE: first row   */
     uint8_t index_type, value_type;
 } mscope_header;
 
-/* mscope_header_encode - write the 64 bytes, checksum included */
+/* mscope_header_encode - write the 64 bytes, checksum included; fields are not judged */
 MSCOPE_API void mscope_header_encode(const mscope_header *h, uint8_t out[MSCOPE_HEADER_LEN]);
 
-/* A refusal in words: which field had which value, and what would have been taken. */
+/* A refusal in words: which field had which value, what would have been accepted, and why. */
 typedef struct mscope_refusal {
     int code;                        /* enum mscope_err                                           */
     char field[32], value[48], range[64], text[MSCOPE_TEXT_MAX + 1];
 } mscope_refusal;
 
-/* mscope_header_decode - check and read a header: length, magic, version, checksum, kind, every enum field
+/* mscope_header_decode - read a header; length, magic, checksum, version and every field's range are checked
  *
- * Errors   MSCOPE_EPROTO, MSCOPE_EVERSION, MSCOPE_EINVAL, MSCOPE_ENONFINITE, with *why filled; *h untouched */
+ * Errors   MSCOPE_EPROTO, MSCOPE_EVERSION, MSCOPE_EINVAL, MSCOPE_ENONFINITE                                */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_header_decode(const uint8_t *bytes, size_t len, mscope_header *h,
                                                       mscope_refusal *why);
 
 MSCOPE_API size_t mscope_value_size(unsigned value_type);          /* bytes of one value, 0 for none or unknown */
 
-/* mscope_values_decode - n wire values of value_type to float32 (or float64 when to_f64)
- * Shape in: n values little-endian, any alignment.  Threads any.  Cost O(n); no check for NaN here */
+/* mscope_values_decode - n values off the wire to float32, or to float64 when to_f64
+ *
+ * Shape    in: n values of value_type, little-endian, any alignment; out: float or double[n]
+ * Cost     O(n); NaN and infinities pass                                                                   */
 MSCOPE_API void mscope_values_decode(const uint8_t *in, unsigned value_type, size_t n, void *out, int to_f64);
-/* mscope_indices_decode - n wire indices to u32; returns n, or the position of the first one >= rows */
+/* mscope_indices_decode - n indices off the wire to u32
+ * Returns  n, or the position of the first index >= rows                                                   */
 MSCOPE_API size_t mscope_indices_decode(const uint8_t *in, unsigned index_type, size_t n, uint32_t rows, uint32_t *out);
 
-/* HELLO, WELCOME and ERROR bodies are MessagePack maps. */
+/* The bodies of HELLO, WELCOME and ERROR are MessagePack maps; protocol/README.md 1.5. */
 typedef struct mscope_hello {
     char table[MSCOPE_NAME_MAX + 1];
-    char client[MSCOPE_TEXT_MAX + 1];      /* who, for logs                                        */
-    char reference[MSCOPE_TEXT_MAX + 1];   /* what theta* is, "" when there is none                */
+    char client[MSCOPE_TEXT_MAX + 1];      /* name of the trainer, for logs                        */
+    char reference[MSCOPE_TEXT_MAX + 1];   /* what theta* is, in words; "": there is none          */
     uint32_t rows, dim, capacity, acf_rows;
-    uint64_t step;                         /* completed steps when attaching                       */
+    uint64_t step;                         /* completed steps; the next STEP is step + 1           */
     int state, form, nesterov;             /* enum mscope_state, enum mscope_form                  */
-    int fresh;                             /* theta and m are all zero, or theta is not needed and m is zero */
-    int nll;                               /* the loss is a mean negative log likelihood: Fisher curvature is allowed */
-    int narrow;                            /* the trainer keeps rows in a narrower type than the shadow, which drifts
-                                              between SYNCs: never published as exact; missing on the wire: 0 */
+    int fresh;                             /* no SYNC is needed: m is zero, and theta is zero or does not matter */
+    int nll;                               /* the loss is a mean negative log likelihood: the Fisher proxy is allowed */
+    int narrow;                            /* the trainer keeps its rows in a narrower type than the daemon, whose copy
+                                              drifts between SYNCs and is never published as exact; optional, 0 */
 } mscope_hello;
 
 typedef struct mscope_welcome {
-    uint64_t epoch, next_seq, step;        /* step: the table's completed steps                    */
+    uint64_t epoch;                        /* different at each daemon start                       */
+    uint64_t next_seq;                     /* first sequence number not consumed                   */
+    uint64_t step;                         /* the table's completed steps                          */
     uint64_t credit_messages, credit_bytes;
-    int exact;
-    int shm;                              /* gradients may come through shared memory; missing on the wire: 0 */
+    int exact;                             /* 0: send SYNC                                         */
+    int shm;                               /* gradients may come through shared memory; optional, 0 */
 } mscope_welcome;
 
 /* Each _encode returns the bytes written, or MSCOPE_ENOMEM. */
@@ -108,17 +116,20 @@ MSCOPE_API MSCOPE_MUST_CHECK int mscope_welcome_decode(const uint8_t *in, size_t
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_refusal_encode(const mscope_refusal *v, uint8_t *out, size_t cap);
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_refusal_decode(const uint8_t *in, size_t len, mscope_refusal *v);
 
-/* mscope_default_endpoint - the default ingest, telemetry or replay endpoint of this user
- * which: "ingest", "telemetry", "replay"; $MOMENTSCOPE_INGEST, _TELEMETRY, _REPLAY win. Returns 0 or EINVAL, ENOMEM */
+/* mscope_default_endpoint - this user's endpoint for "ingest", "telemetry" or "replay"
+ *
+ * $MOMENTSCOPE_INGEST, $MOMENTSCOPE_TELEMETRY or $MOMENTSCOPE_REPLAY if set, else a socket in the user's runtime
+ * directory (protocol/README.md 4). Nothing is created.
+ * Errors   MSCOPE_EINVAL `which` is none of the three;  MSCOPE_ENOMEM out[cap] is too short                */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_default_endpoint(const char *which, char *out, size_t cap);
 
-/* Telemetry records. A double that is not known is NaN here and null on the wire. */
+/* -- telemetry -- A double that is not known is NaN here and nil on the wire. */
 enum mscope_record_kind {
     MSCOPE_REC_BAND, MSCOPE_REC_TABLE, MSCOPE_REC_ACF, MSCOPE_REC_DAEMON, MSCOPE_REC_ALERT
 };
 
-/* One struct per record kind, its fields generated from include/mscope/metrics.def, the one list that code,
- * documentation and schema share. Text fields are char[192] (r_source, h_source, text) or char[64] (names). */
+/* One struct for each kind of record, its fields generated from metrics.def, the one list that code, documentation and
+ * schema share. Type text is char[192], type name is char[64]. */
 #define MSCOPE_TYPE_u64 uint64_t
 #define MSCOPE_TYPE_f64 double
 #define MSCOPE_TYPE_bool int
@@ -163,16 +174,18 @@ typedef struct mscope_record {
     } u;
 } mscope_record;
 
-/* mscope_record_topic - the topic a record goes out under, NUL-terminated; returns its length */
+/* mscope_record_topic - the topic under which a record is published, NUL-terminated; returns its length */
 MSCOPE_API int mscope_record_topic(const mscope_record *r, char out[MSCOPE_TOPIC_MAX]);
-/* mscope_record_encode - a MessagePack map with every field of the kind, in metrics.def order; bytes or MSCOPE_ENOMEM */
+/* mscope_record_encode - a MessagePack map of every field of the kind, in the order of metrics.def */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_record_encode(const mscope_record *r, uint8_t *out, size_t cap);
-/* mscope_record_decode - kind from the topic; missing or mistyped fields are refused, unknown ones skipped */
+/* mscope_record_decode - the kind follows from the topic; missing or mistyped fields are refused, unknown ones skipped */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_record_decode(const char *topic, const uint8_t *in, size_t len,
                                                       mscope_record *r, mscope_refusal *why);
 
-/* One row of the metric table, for exporters and documentation. */
-typedef struct mscope_metric { const char *record, *name, *type, *unit, *kind, *help; } mscope_metric;
+/* metrics.def as an array, for exporters and documentation */
+typedef struct mscope_metric {
+    const char *record, *name, *type, *unit, *kind, *help;
+} mscope_metric;
 MSCOPE_API extern const mscope_metric mscope_metrics[];         /* ends with name == NULL */
 
 #ifdef __cplusplus

@@ -1,4 +1,4 @@
-"""The golden parts, made with struct and msgpack alone: python3 tests/e2e/golden.py remakes protocol/golden."""
+"""The golden examples, made with struct and msgpack alone: python3 tests/e2e/golden.py remakes protocol/golden."""
 import os
 import struct
 
@@ -44,7 +44,7 @@ def record(kind):
     return out
 
 
-def parts():
+def examples():
     yield "header_step", "STEP: COUNTS and SCHEDULE, eta 0.1, eps 0.01, batch 17, 2 u64 indices, bfloat16", header(
         2, 3, seq=9, step=41, a=0.1, b=0.01, count=2, extra=17, index_type=8, value_type=3)
     yield "header_probe", "PROBE: delta 0.001, 5 u32 indices, float32", header(
@@ -65,6 +65,6 @@ def text(what, data):
 
 
 if __name__ == "__main__":
-    for name, what, data in parts():
+    for name, what, data in examples():
         with open(os.path.join(GOLDEN, name + ".hex"), "w", encoding="utf-8") as f:
             f.write(text(what, data))

@@ -243,7 +243,7 @@ int main(int argc, char **argv)
     idle = cpu_s(s.pid);
     (void)poll(NULL, 0, (int)(1000 * s.idle_s));
     idle = (cpu_s(s.pid) - idle) / s.idle_s;
-    checked = d.steps_applied == s.steps && d.lost_steps == 0 && d.messages_refused == 0;
+    checked = d.steps_applied == s.steps && d.lost_steps == 0 && d.refused_messages == 0;
     if (s.restart) {
         began = now_s();
         checked &= stop_daemon(&s) == 0;
