@@ -14,6 +14,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/xorshift.h"
 #include "nextword/model.h"
 #include "nextword/text.h"
 #include "mscope/client.h"
@@ -66,14 +67,6 @@ static double used_s(clockid_t of)
 
     clock_gettime(of, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static uint64_t draw(run *r)
-{
-    r->rng ^= r->rng >> 12;
-    r->rng ^= r->rng << 25;
-    r->rng ^= r->rng >> 27;
-    return r->rng * 2685821657736338717u;
 }
 
 static int number(const char *name, const char *text_, double low, double high, double *out)
@@ -203,7 +196,7 @@ static int start(run *r)
 static void draw_batch(run *r)
 {
     for (uint32_t i = 0; i < r->opt.batch; i++) {
-        size_t at = (size_t)(draw(r) % (r->words.length - 1));
+        size_t at = (size_t)(mscope_xorshift(&r->rng) % (r->words.length - 1));
 
         r->now[i] = r->words.word[at];
         r->next[i] = r->words.word[at + 1];

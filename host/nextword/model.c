@@ -5,16 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/xorshift.h"
+
 #define BLOCK 512u                   /* words at a time: BLOCK x width floats of W stay in the first-level cache */
 #define LANES 8u
-
-static double uniform(uint64_t *s)
-{
-    *s ^= *s >> 12;
-    *s ^= *s << 25;
-    *s ^= *s >> 27;
-    return (double)((*s * 2685821657736338717u) >> 11) * 0x1p-53;
-}
 
 int model_init(model *m, uint32_t words, uint32_t width, uint32_t batch, uint64_t seed)
 {
@@ -27,7 +21,7 @@ int model_init(model *m, uint32_t words, uint32_t width, uint32_t batch, uint64_
         return -1;
     }
     for (size_t i = 0; i < (size_t)words * width; i++)
-        m->w[i] = (float)(2.0 * uniform(&seed) - 1.0);
+        m->w[i] = (float)(2.0 * mscope_xorshift_uniform(&seed) - 1.0);
     return 0;
 }
 

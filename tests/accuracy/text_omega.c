@@ -13,6 +13,7 @@
 #include <gsl/gsl_eigen.h>
 #include <gsl/gsl_blas.h>
 
+#include "common/xorshift.h"
 #include "nextword/model.h"
 #include "nextword/text.h"
 #include "mscope/core.h"
@@ -38,14 +39,6 @@ typedef struct bench {
     sample top[TOP];
 } bench;
 
-static uint64_t draw(bench *b)
-{
-    b->rng ^= b->rng >> 12;
-    b->rng ^= b->rng << 25;
-    b->rng ^= b->rng >> 27;
-    return b->rng * 2685821657736338717u;
-}
-
 static const float *momentum_of(bench *b, uint32_t row)
 {
     return (const float *)mscope_table_momentum(b->table) + (size_t)row * WIDTH;
@@ -54,7 +47,7 @@ static const float *momentum_of(bench *b, uint32_t row)
 static void draw_batch(bench *b)
 {
     for (int i = 0; i < BATCH; i++) {
-        size_t at = (size_t)(draw(b) % (b->words.length - 1));
+        size_t at = (size_t)(mscope_xorshift(&b->rng) % (b->words.length - 1));
 
         b->now[i] = b->words.word[at];
         b->next[i] = b->words.word[at + 1];

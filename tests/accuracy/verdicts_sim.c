@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <gsl/gsl_cblas.h>
 #include <gsl/gsl_randist.h>
 
 #define MOST_NATS 500.0              /* a noise-free error falls by at most this: stays a double when squared */
@@ -98,11 +99,7 @@ static unsigned occurrences(mscope_sim *s)
 
 static double dot(const double *a, const double *b, size_t d)
 {
-    double sum = 0;
-
-    for (size_t i = 0; i < d; i++)
-        sum += a[i] * b[i];
-    return sum;
+    return cblas_ddot((int)d, a, 1, b, 1);
 }
 
 static void add(double *y, double a, const double *x, size_t d)

@@ -1,9 +1,10 @@
-/* models.h - what claims and tests need to drive a workload by hand, and the statistics they report */
+/* models.h - workloads driven by hand, for claims and tests */
 #ifndef MSCOPE_BENCH_MODELS_H
 #define MSCOPE_BENCH_MODELS_H
 
 #include "claim.h"
 
+#include "bench/statistics.h"
 #include "bench/workload.h"
 
 typedef struct mscope_model_value {
@@ -23,14 +24,5 @@ double mscope_model_stat(const mscope_workload *w, void *self, int stat);
 
 /* mscope_model_seed - seed of run i under a claim's seed: different claims share no run          */
 uint64_t mscope_model_seed(uint64_t seed, const char *claim, uint64_t i);
-
-/* mscope_mean - mean of n values and the standard error of that mean */
-double mscope_mean(const double *x, size_t n, double *error);
-
-/* mscope_slope - least squares slope of y on x; *error: its standard error from the residuals (may be NULL) */
-double mscope_slope(const double *x, const double *y, size_t n, double *error);
-
-/* mscope_wilson - 95 % interval of a probability from k successes in n */
-void mscope_wilson(double k, double n, double *low, double *high);
 
 #endif

@@ -81,8 +81,9 @@ static int exponent_of(const ladder *l, const mscope_claim *c, uint64_t seed, do
     const int kept = climb(l, seed, x, y);
     const double alpha = mscope_slope(x, y, POINTS, &error);
     mscope_claim_judge(c, alpha, out);
-    out->low = alpha - 2.776 * error;         /* Student, 4 degrees of freedom */
-    out->high = alpha + 2.776 * error;
+    const double half = mscope_half_width(error, POINTS - 2);
+    out->low = alpha - half;
+    out->high = alpha + half;
     if (out->verdict == MSCOPE_CLAIM_FAIL && fabs(alpha - corrected) <= c->tolerance) {
         out->verdict = MSCOPE_CLAIM_CORRECTED;
         out->corrected = corrected;

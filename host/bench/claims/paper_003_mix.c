@@ -97,8 +97,9 @@ int mscope_003_mixture_level(const mscope_claim *c, uint64_t seed, mscope_claim_
         return -1;
     const double margin = mscope_mean(reached, (size_t)good, &error);
     mscope_claim_judge(c, margin, out);
-    out->low = margin - 1.96 * error;
-    out->high = margin + 1.96 * error;
+    const double half = mscope_half_width(error, good - 1);
+    out->low = margin - half;
+    out->high = margin + half;
     snprintf(out->note, sizeof out->note, "least margin of a cluster, mean of the %d of %d runs that succeed, N = %d, 100 N "
              "steps, lambda = 1e5", good, runs, PLANE);
     return 0;

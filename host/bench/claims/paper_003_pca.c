@@ -41,17 +41,18 @@ static double growth(double k, double lambda, double start, double t, size_t run
     return rate;
 }
 
-static void sampled(mscope_claim_result *out, double error)
+static void sampled(mscope_claim_result *out, double error, double runs)
 {
-    out->low = out->ours - 1.96 * error;
-    out->high = out->ours + 1.96 * error;
+    const double half = mscope_half_width(error, runs - 1);
+    out->low = out->ours - half;
+    out->high = out->ours + half;
 }
 
 int mscope_003_pca_drift(const mscope_claim *c, uint64_t seed, mscope_claim_result *out)
 {
     double error;
     mscope_claim_judge(c, growth(2, c->argument, 10, 0.25, 1000, seed, &error), out);
-    sampled(out, error);
+    sampled(out, error, 1000);
     snprintf(out->note, sizeof out->note, "growth of E sqrt(n) m from 10 over time 1/4, n = 1e5, 1000 runs; the sign is %s",
              out->low > 0 ? "+" : out->high < 0 ? "-" : "undecided");
     return 0;
@@ -68,7 +69,7 @@ int mscope_003_pca_critical(const mscope_claim *c, uint64_t seed, mscope_claim_r
     }
     const double slope = mscope_slope(lambda, rate, 4, NULL);
     mscope_claim_judge(c, 1 - mean / slope, out);
-    sampled(out, worst / 2 / slope);
+    sampled(out, worst / 2 / slope, 4 * 500);
     snprintf(out->note, sizeof out->note,
              "zero of the drift fitted at 0.8, 0.9, 1.1, 1.2, 500 runs each, n = 1e5; slope in lambda %.3g (theory 4)", slope);
     return 0;
@@ -97,7 +98,7 @@ int mscope_003_pca_fixed_point(const mscope_claim *c, uint64_t seed, mscope_clai
         pca->fini(self);
     }
     mscope_claim_judge(c, mscope_mean(m, RUNS, &error), out);
-    sampled(out, error);
+    sampled(out, error, RUNS);
     snprintf(out->note, sizeof out->note, "mean |m| over times 30 to 40 of %d runs from random starts, n = 1e4; %d ended at +, "
              "%d at -", RUNS, plus, RUNS - plus);
     return 0;
@@ -130,7 +131,7 @@ int mscope_003_pca_variance(const mscope_claim *c, uint64_t seed, mscope_claim_r
 {
     double error;
     mscope_claim_judge(c, spread(ROOT_N_M, 1, c->argument, 2, 2000, seed, &error), out);
-    sampled(out, error);
+    sampled(out, error, 2000);
     snprintf(out->note, sizeof out->note, "2000 runs at time 5 from random starts, n = 4000");
     return 0;
 }
@@ -139,7 +140,7 @@ int mscope_003_pca_radius(const mscope_claim *c, uint64_t seed, mscope_claim_res
 {
     double error;
     mscope_claim_judge(c, spread(R2, sqrt(4000), 0.5, c->argument, 2000, seed, &error), out);
-    sampled(out, error);
+    sampled(out, error, 2000);
     out->corrected = 2 * c->argument;
     const int ours = out->low <= out->corrected && out->corrected <= out->high;
     if (out->verdict == MSCOPE_CLAIM_PASS || !ours)
@@ -156,7 +157,7 @@ int mscope_003_pca_tensor(const mscope_claim *c, uint64_t seed, mscope_claim_res
     const double start = 5, t = 0.002, right = 2 * 3 * (c->argument * start - 1);
     double error;
     mscope_claim_judge(c, growth(3, c->argument, start, t, 20000, seed, &error), out);
-    sampled(out, error);
+    sampled(out, error, 20000);
     if (out->verdict == MSCOPE_CLAIM_FAIL && fabs(out->ours - right) <= c->tolerance) {
         out->verdict = MSCOPE_CLAIM_CORRECTED;
         out->corrected = right;

@@ -66,8 +66,9 @@ static double covariance(const double *x, const double *y, double *error)
 
 static void interval(mscope_claim_result *out, double error)
 {
-    out->low = out->ours - 1.96 * error;
-    out->high = out->ours + 1.96 * error;
+    const double half = mscope_half_width(error, RUNS - 1);
+    out->low = out->ours - half;
+    out->high = out->ours + half;
 }
 
 static int spread(const mscope_claim *c, double time, uint64_t seed, mscope_claim_result *out)
@@ -128,7 +129,7 @@ int mscope_003_ring_rank(const mscope_claim *c, uint64_t seed, mscope_claim_resu
     }
     const double ss = covariance(x->s, x->s, &error), oo = covariance(x->other, x->other, &error);
     if (c->argument > 3) {
-        const double rho = covariance(x->s, x->other, &error) / sqrt(ss * oo), z = atanh(rho), half = 1.96 / sqrt(RUNS - 3.0);
+        const double rho = covariance(x->s, x->other, &error) / sqrt(ss * oo), z = atanh(rho), half = MSCOPE_Z95 / sqrt(RUNS - 3.0);
         mscope_claim_judge(c, rho, out);
         out->low = tanh(z - half);
         out->high = tanh(z + half);

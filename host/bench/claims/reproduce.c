@@ -8,12 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cjson/cJSON.h>
 
 #include "bench/run/pool.h"
 #include "claim.h"
+#include "common/clock.h"
+#include "common/fnv1a.h"
 
 #include "mscope/wire.h"
 
@@ -35,18 +36,16 @@ static char *work(size_t i, void *ctx)
 {
     const struct job *j = ctx;
     mscope_claim_result r;
-    struct timespec t0, t1;
     memset(&r, 0, sizeof r);
     r.ours = r.corrected = r.low = r.high = NAN;
-    clock_gettime(CLOCK_MONOTONIC, &t0);
+    const double started = mscope_monotonic_s();
     const int missing = j->claim[i]->run(j->claim[i], j->ask->seed, &r) < 0;
     if (missing)
         r.verdict = MSCOPE_CLAIM_FAIL;
-    clock_gettime(CLOCK_MONOTONIC, &t1);
     char *text = malloc(512);
     if (text != NULL)
         snprintf(text, 512, "%.17g %.17g %.17g %.17g %d %d %.3f %s", r.ours, r.corrected, r.low, r.high, (int)r.verdict, missing,
-                 (double)(t1.tv_sec - t0.tv_sec) + 1e-9 * (double)(t1.tv_nsec - t0.tv_nsec), r.note);
+                 mscope_monotonic_s() - started, r.note);
     return text;
 }
 
@@ -144,9 +143,9 @@ static uint64_t meaning(const struct job *j)
 {
     char text[64];
     snprintf(text, sizeof text, "%s seed %llu", MSCOPE_VERSION, (unsigned long long)j->ask->seed);
-    uint64_t h = mscope_pool_mean(0, text);
+    uint64_t h = mscope_fnv1a(0, text);
     for (size_t i = 0; i < j->sum->n; i++)
-        h = mscope_pool_mean(mscope_pool_mean(h, j->claim[i]->figure), j->claim[i]->claim);
+        h = mscope_fnv1a(mscope_fnv1a(h, j->claim[i]->figure), j->claim[i]->claim);
     return h;
 }
 

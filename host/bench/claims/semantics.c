@@ -6,8 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "claim.h"
+#include "bench/statistics.h"
 #include "bench/workloads/bigram.h"
+#include "claim.h"
 
 enum { STEPS = 1500, SEEDS = 3 };
 
@@ -79,7 +80,7 @@ static int equal(const mscope_claim *claim, uint64_t seed, mscope_claim_result *
 }
 
 /* By band and seed: distance of frozen from dense (what 1), or its loss above dense's (what 2). Returns the bands. */
-static long by_band(uint64_t seed, int what, double x[SEEDS][MSCOPE_BENCH_BANDS], double p[MSCOPE_BENCH_BANDS])
+static long by_band(uint64_t seed, int what, double x[MSCOPE_BENCH_BANDS][SEEDS], double p[MSCOPE_BENCH_BANDS])
 {
     long bands = -1;
     for (int k = 0; k < SEEDS; k++) {
@@ -88,7 +89,7 @@ static long by_band(uint64_t seed, int what, double x[SEEDS][MSCOPE_BENCH_BANDS]
         bands = rc < 0 ? -1 : (long)t.at_end[0].bands;
         for (long b = 0; b < bands; b++) {
             p[b] = t.at_end[0].band[b].p;
-            x[k][b] = what == 1 ? apart(&t, 2, 1, (size_t)b) : t.at_end[2].band[b].stat[0] - t.at_end[1].band[b].stat[0];
+            x[b][k] = what == 1 ? apart(&t, 2, 1, (size_t)b) : t.at_end[2].band[b].stat[0] - t.at_end[1].band[b].stat[0];
         }
         drop(&t);
         if (rc < 0)
@@ -100,23 +101,20 @@ static long by_band(uint64_t seed, int what, double x[SEEDS][MSCOPE_BENCH_BANDS]
 /* Mean and 95 % interval over seeds of the worst band; every band in the note. Passes when the interval is past the tolerance. */
 static int frozen(const mscope_claim *claim, uint64_t seed, mscope_claim_result *out)
 {
-    double x[SEEDS][MSCOPE_BENCH_BANDS], p[MSCOPE_BENCH_BANDS];
+    double x[MSCOPE_BENCH_BANDS][SEEDS], p[MSCOPE_BENCH_BANDS];
     const long bands = by_band(seed, (int)claim->argument, x, p);
     size_t n = 0;
     if (bands < 0)
         return -1;
     mscope_claim_judge(claim, 0, out);
     for (long b = 0; b < bands; b++) {
-        double mean = 0, var = 0;
-        for (int k = 0; k < SEEDS; k++)
-            mean += x[k][b] / SEEDS;
-        for (int k = 0; k < SEEDS; k++)
-            var += (x[k][b] - mean) * (x[k][b] - mean) / (SEEDS - 1);
+        double error;
+        const double mean = mscope_mean(x[b], SEEDS, &error);
         if (n < sizeof out->note)
             n += (size_t)snprintf(out->note + n, sizeof out->note - n, "%s%.2g: %.3g", b > 0 ? ", " : "p: mean of 3 seeds; ",
                                   p[b], mean);
         if (b == 0 || fabs(mean) > fabs(out->ours)) {
-            const double half = 4.303 * sqrt(var / SEEDS);      /* Student, two degrees of freedom */
+            const double half = mscope_half_width(error, SEEDS - 1);
             out->ours = mean;
             out->low = mean - half;
             out->high = mean + half;

@@ -8,7 +8,8 @@
 #include <string.h>
 
 #include <cjson/cJSON.h>
-#include <gsl/gsl_cdf.h>
+
+#include "bench/statistics.h"
 
 static double num(const cJSON *o, const char *name, double otherwise)
 {
@@ -155,12 +156,6 @@ void mscope_results_free(mscope_results *r)
     free(r->at);
 }
 
-/* Half width of the 95 % interval of a mean of n values with this sum of squared deviations; NaN for one value. */
-static double half_width(double squares, double n)
-{
-    return n > 1 ? gsl_cdf_tdist_Pinv(0.975, n - 1) * sqrt(squares / (n - 1) / n) : NAN;
-}
-
 size_t mscope_result_theory(const mscope_result *r, double *mean, double *theory, double *low, double *high)
 {
     double runs = 0, said = 0, squares = 0;
@@ -178,7 +173,7 @@ size_t mscope_result_theory(const mscope_result *r, double *mean, double *theory
     for (size_t i = 0; i < r->seeds; i++)
         if (isfinite(r->theory[i]) && isfinite(r->end[i]))
             squares += pow(r->end[i] - r->theory[i] - *mean + *theory, 2);
-    const double half = half_width(squares, (double)n);
+    const double half = mscope_half_width(sqrt(squares / ((double)n - 1) / (double)n), (double)n - 1);
     *low = *mean - *theory - half;
     *high = *mean - *theory + half;
     return n;
@@ -198,7 +193,7 @@ void mscope_result_steps(const mscope_result *r, size_t band, double *mean, doub
         return;
     for (size_t i = 0; i < r->seeds; i++)
         squares += (r->steps[band][i] - sum) * (r->steps[band][i] - sum);
-    const double half = half_width(squares, n);
+    const double half = mscope_half_width(sqrt(squares / (n - 1) / n), n - 1);
     *low = isnan(half) ? NAN : fmax(sum - half, 0);   /* steps; few seeds make wide intervals */
     *high = sum + half;
 }

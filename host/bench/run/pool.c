@@ -5,14 +5,6 @@
 #include "pool_ranks.h"
 #include "ranks.h"
 
-uint64_t mscope_pool_mean(uint64_t so_far, const char *text)
-{
-    uint64_t h = so_far ^ 14695981039346656037u;
-    for (; *text != '\0'; text++)
-        h = (h ^ (unsigned char)*text) * 1099511628211u;
-    return h;
-}
-
 static int alone(const mscope_pool *p, mscope_crew *crew)
 {
     size_t next = 0;

@@ -12,7 +12,7 @@ enum { MSCOPE_POOL_JOBS = 256 };
 typedef struct mscope_pool {
     size_t n;
     const size_t *which;                                         /* index of each piece; NULL: 0 .. n - 1    */
-    uint64_t meaning;                                            /* of the indices: mscope_pool_mean; ranks that differ are refused */
+    uint64_t meaning;                                            /* of the indices: a fingerprint, ranks that differ are refused */
     int jobs;                                                    /* processes at a time, >= 1; under mpirun of each rank */
     const int *stop;                                             /* done may set it: start no more, end what runs; NULL: never */
     void *ctx;
@@ -34,8 +34,5 @@ enum mscope_pool_end {
  * Children die with the parent. SIGINT, SIGTERM and *stop stop what runs and return MSCOPE_POOL_INTERRUPTED.
  * Returns  enum mscope_pool_end; negative when processes cannot be made or do not belong together, told on stderr       */
 int mscope_pool_run(const mscope_pool *p);
-
-/* mscope_pool_mean - adds a text to a fingerprint (FNV-1a) that starts at 0 */
-uint64_t mscope_pool_mean(uint64_t so_far, const char *text);
 
 #endif

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dot.h"
 #include "mixture_flow.h"
 #include "rows.h"
 
@@ -121,23 +122,11 @@ static int label(const mixture *w, size_t cluster)
 }
 
 /* Four partial sums: the compiler may not reorder one. */
-static double dot(const double *a, const double *b, size_t n)
-{
-    double s[4] = { 0, 0, 0, 0 };
-    size_t i = 0;
-    for (; i + 4 <= n; i += 4)
-        for (size_t j = 0; j < 4; j++)
-            s[j] += a[i + j] * b[i + j];
-    for (; i < n; i++)
-        s[0] += a[i] * b[i];
-    return (s[0] + s[1]) + (s[2] + s[3]);
-}
-
 static void gradient(mixture *w, size_t cluster)
 {
     double *v = w->theta + w->k * w->n, *gv = w->g + w->k * w->n, out = 0;
     for (size_t i = 0; i < w->k; i++) {
-        w->hidden[i] = fmax(dot(w->theta + i * w->n, w->x, w->n), 0);
+        w->hidden[i] = fmax(mscope_bench_dot(w->theta + i * w->n, w->x, w->n), 0);
         out += v[i] * w->hidden[i];
     }
     const double e = 1 / (1 + exp(-out)) - label(w, cluster);
@@ -204,7 +193,7 @@ static void summary(void *self, mscope_bench_summary *out)
     unit_state of[WIDEST];
     for (size_t i = 0; i < w->k; i++) {
         const double *row = w->theta + i * w->n, mu = row[0], nu = w->clusters == 4 ? row[1] : 0;
-        of[i] = (unit_state){ w->theta[w->k * w->n + i], { mu, nu }, dot(row, row, w->n) - mu * mu - nu * nu };
+        of[i] = (unit_state){ w->theta[w->k * w->n + i], { mu, nu }, mscope_bench_dot(row, row, w->n) - mu * mu - nu * nu };
     }
     describe(w, of, out);
 }
@@ -228,7 +217,7 @@ static int theory(void *self, const mscope_bench_rates *a, double t, mscope_benc
         s.nu[i] = w->clusters == 4 ? row[1] : 0;
         for (size_t j = 0; j < w->k; j++) {
             const double *other = w->theta + j * w->n;
-            s.R[i][j] = dot(row, other, w->n) - row[0] * other[0] - (w->clusters == 4 ? row[1] * other[1] : 0);
+            s.R[i][j] = mscope_bench_dot(row, other, w->n) - row[0] * other[0] - (w->clusters == 4 ? row[1] * other[1] : 0);
         }
     }
     if (mscope_mixture_flow(&m, time, &s) < 0)

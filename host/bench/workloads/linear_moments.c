@@ -7,6 +7,8 @@
 
 #include <gsl/gsl_eigen.h>
 
+#include "dot.h"
+
 /* z = X U (exact only), b = U^T X^T y; P, K, V: covariances of (w, w), (w, m), (m, m), N of g: d x d or their diagonals. */
 typedef struct {
     const mscope_linear_problem *p;
@@ -17,18 +19,6 @@ typedef struct {
     double *z, *line;
     double yy;
 } state;
-
-static double dot(const double *a, const double *b, size_t n)
-{
-    double s[4] = { 0, 0, 0, 0 };
-    size_t i = 0;
-    for (; i + 4 <= n; i += 4)
-        for (size_t j = 0; j < 4; j++)
-            s[j] += a[i + j] * b[i + j];
-    for (; i < n; i++)
-        s[0] += a[i] * b[i];
-    return (s[0] + s[1]) + (s[2] + s[3]);
-}
 
 static void gram(const mscope_linear_problem *p, gsl_matrix *A)
 {
@@ -89,10 +79,10 @@ static void noise(state *s)
         for (size_t k = 0; k < d; k++)
             s->N[j * d + k] = -p->apart * (s->h[j] * s->h[k] * s->P[j * d + k] + s->r[j] * s->r[k]);
     for (size_t i = 0; i < p->n; i++) {
-        const double *z = s->z + i * d, e = dot(z, s->w, d) - (double)p->y[i];
+        const double *z = s->z + i * d, e = mscope_bench_dot(z, s->w, d) - (double)p->y[i];
         double spread = 0;
         for (size_t j = 0; j < d; j++)
-            spread += z[j] * dot(s->P + j * d, z, d);
+            spread += z[j] * mscope_bench_dot(s->P + j * d, z, d);
         for (size_t j = 0; j < d; j++) {
             const double by = p->var * (e * e + spread) * z[j];
             for (size_t k = 0; k < d; k++)
@@ -133,10 +123,10 @@ static void report(const state *s, const gsl_matrix *U, mscope_linear_moments *o
     const size_t d = s->p->d;
     double square = s->yy, least = s->yy;
     turn(U, s->p->probe, s->r);
-    out->along = dot(s->r, s->w, d);
+    out->along = mscope_bench_dot(s->r, s->w, d);
     turn(U, s->p->start, s->r);
-    out->first = dot(s->r, s->w, d);
-    out->square = dot(s->w, s->w, d);
+    out->first = mscope_bench_dot(s->r, s->w, d);
+    out->square = mscope_bench_dot(s->w, s->w, d);
     for (size_t j = 0; j < d; j++) {
         const double P = s->P[s->exact ? j * d + j : j];
         out->square += P;
