@@ -1,16 +1,18 @@
-/* core.h - streaming SGD with momentum for tables of rows that are active only sometimes
+/* core.h - SGD with momentum for a table of rows of which few are active in a step
  *
  * One global step k moves every row of a table (paper (10)-(12), EMA form):
  *
  *     m <- beta m + eps g,   theta <- theta - eta m,      eps = 1 - beta,   g = 0 for rows not sent
  *
- * The core follows that dense trajectory exactly while doing work only for the rows that are sent:
- * a silent row is brought up to date, when next needed, by the closed product of the steps it missed.
- * In the same pass it keeps |theta-ref|^2, |m|^2 and <theta-ref, m> for each row and each activity band.
+ * The core follows that dense trajectory exactly, but works only on the rows that are sent. A silent row is caught up
+ * when it is next needed, by one product of the maps of the steps that it missed. In the same pass the core keeps
+ * |theta-ref|^2, |m|^2 and <theta-ref, m> of each row and of each activity band.
  *
- * Order of calls for one step:  touch (rows about to be read), begin, apply, end.
- * The core is freestanding: no allocation, input, output or clock; the caller gives one block of memory.
- * Threads: one table, one thread at a time; two tables share no state. firmware/README.md has the arguments. */
+ * Order of calls in one step:  touch (rows that a forward pass will read), begin, apply, end.
+ * The core is freestanding: it allocates nothing, does no input or output and reads no clock. The caller gives one
+ * block of memory.
+ * Threads: one table belongs to one thread at a time; two tables share no state.
+ * firmware/README.md explains why it works this way, and has a glossary.                                     */
 #ifndef MSCOPE_CORE_H
 #define MSCOPE_CORE_H
 
@@ -27,70 +29,92 @@ extern "C" {
 #define MSCOPE_BAND_SILENT 255     /* rows that were never active                                */
 #define MSCOPE_ACF_LAGS 48         /* stored lags of the reference autocorrelation, lag 0 included */
 
-enum mscope_state {                /* what a row is made of                                      */
+enum mscope_state {                /* element types of a row                                     */
     MSCOPE_STATE_F32 = 0,          /* theta, m, g float32                                        */
     MSCOPE_STATE_MIXED = 1,        /* theta, g float32; m float64: for eps < 1e-5 and P > 0.1    */
     MSCOPE_STATE_F64 = 2           /* theta, m, g float64                                        */
 };
 
-enum mscope_form {                 /* how m absorbs a gradient                                   */
+enum mscope_form {                 /* how m takes up a gradient: the native form of a table      */
     MSCOPE_FORM_EMA = 0,           /* m <- beta m + eps g                                        */
-    MSCOPE_FORM_TORCH = 1          /* m <- beta m + (1-dampening) g; first step m <- g; beta = 0:
-                                      theta <- theta - eta g with m left alone (torch.optim.SGD) */
+    MSCOPE_FORM_TORCH = 1          /* torch.optim.SGD: m <- beta m + (1-dampening) g; the first step sets m <- g;
+                                      with beta = 0 theta <- theta - eta g and m stays as it is  */
 };
 
 enum mscope_statistics {           /* how |theta-ref|^2, |m|^2, <theta-ref,m>, <g,m> of a row are summed */
     MSCOPE_STATISTICS_DOUBLE = 0,  /* in float64: totals to 1e-9                                 */
-    MSCOPE_STATISTICS_FLOAT = 1,   /* in float32 lanes, folded to float64: about 1e-6, faster. State F32 only, the
-                                      others sum in float64                                      */
-    MSCOPE_STATISTICS_NONE = 2     /* not at all: the update alone                               */
+    MSCOPE_STATISTICS_FLOAT = 1,   /* in float32 lanes, folded to float64: totals to about 1e-6; for MSCOPE_STATE_F32,
+                                      the other states sum in float64                            */
+    MSCOPE_STATISTICS_NONE = 2     /* not summed: the update alone                               */
 };
 
 typedef struct mscope_table mscope_table;   /* lives wholly in the caller's memory */
 
-/* Threads lent by the caller: run calls work(arg, i) once for each i < n, on any threads, and returns when all have ended.
- * Results never depend on how many threads there are, nor on whether there are any. */
+/* Threads lent by the caller. run calls work(arg, i) once for each i < n, on any threads, and returns when all calls
+ * have ended. No result depends on how many threads there are, or whether there are any. */
 typedef struct mscope_parallel {
     void (*run)(void *ctx, void (*work)(void *arg, size_t i), void *arg, size_t n);    /* NULL: none */
     void *ctx;
 } mscope_parallel;
 
+/* What a table is. Memory: 64 bytes a row beside its vectors (88 with a reference), the vectors by `state`, and what
+ * the knobs below say; mscope_table_mem gives the sum. */
 typedef struct mscope_table_config {
     uint32_t rows;           /* 1 .. 2^31                                                        */
     uint32_t dim;            /* width of a row, 1 .. 65536; 1 gives every coordinate its own clock */
+
+    /* Bytes a coordinate for theta and m: F32 8, MIXED 12, F64 16. F32 has vector kernels; MIXED and F64 use the scalar
+     * one. F32 rounds m to 6e-8 of itself at each update: with eps < 1e-5 that is no longer small beside eps.     */
     enum mscope_state state;
     enum mscope_form form;
     int nesterov;            /* 0 or 1                                                           */
-    int reference;           /* 1: room for one reference row per row (r and c about theta*)     */
-    uint32_t capacity;       /* most occurrences in one apply or touch, 1 .. 2^31                */
-    uint32_t history;        /* steps kept to catch up from; a power of two 16 .. 2^24; 0: 16384 */
-    uint32_t acf_rows;       /* rows followed per band for the reference autocorrelation, 0 .. 64 */
+    int reference;           /* 1: room for a reference row theta* per row (r and c about it); costs the bytes of theta
+                                again and 24 a row                                               */
+
+    /* Most occurrences in one apply, touch or probe, 1 .. 2^31. 36 to 44 bytes each, and for every 256 of them, up to
+     * 16 times, a chunk of 38 KiB (F32) or 54 KiB: an apply is split over at most so many threads. Less than a batch
+     * needs: the call is refused.                                                                                  */
+    uint32_t capacity;
+
+    /* Steps kept to catch up from: a power of two, 16 .. 2^24; 0: 16384. 112 bytes a step. Every row is visited once in
+     * history/2 steps, even if it is silent for ever: more history makes that rarer, less makes each step's visits,
+     * rows/(history/2), more. No setting loses exactness.                                                          */
+    uint32_t history;
+
+    /* Rows of each band followed at a time for the reference autocorrelation, 0 .. 64. For each 32 x (416 + 4 dim)
+     * bytes (8 dim with float64 m), and up to 48 products of two rows in each of its references. More finish more
+     * references, so that the mean is less noisy; 0: mscope_table_acf has nothing to give. */
+    uint32_t acf_rows;
     void *theta;             /* borrowed rows x dim array to work on in place, or NULL: inside mem */
     void *m;                 /* borrowed rows x dim array, or NULL: inside mem (both start at 0)  */
-    const char *kernel;      /* "ref", "v256", ...; NULL: the widest usable here                  */
-    enum mscope_statistics statistics;       /* 0: in float64                                      */
-    int zeroed;              /* 1: mem is all zero bytes already (a fresh mapping), init need not write it */
+    const char *kernel;      /* "ref", "v256", ...; NULL: the best that is usable here           */
+
+    /* DOUBLE needs no more memory than the others, but more arithmetic: it shows where rows lie in a cache. With FLOAT
+     * the bands' bounds (R_err ..) grow to some 5e-6 and squares of |m_i| < 1e-19 are lost; with NONE R, V and C are
+     * NaN. */
+    enum mscope_statistics statistics;
+    int zeroed;              /* 1: all bytes of mem are zero already (a fresh mapping), so init need not write them */
 } mscope_table_config;
 
 /* One global step. eta and eps may change at every step. */
 typedef struct mscope_step {
     double eta;              /* learning rate, parameter per gradient (EMA: eta; torch: lr), 0 .. 1e150 */
-    double eps;              /* 1 - beta, 0 <= eps <= 1, the primary input: never formed as 1 - beta inside */
-    double dampening;        /* torch form only: m gets (1 - dampening) g, 0 <= dampening <= 1     */
+    double eps;              /* 1 - beta, 0 .. 1; given itself, because 1 - beta would lose its digits */
+    double dampening;        /* torch form without Nesterov, 0 .. 1: m gets (1 - dampening) g; else 0 */
     double weight_decay;     /* coupled: g <- g + weight_decay theta, for every row at every step  */
-    double decoupled_decay;  /* theta <- (1 - eta decoupled_decay) theta first; product <= 1       */
+    double decoupled_decay;  /* theta <- (1 - eta decoupled_decay) theta first; eta decoupled_decay <= 1 */
     double batch;            /* samples in this step's batch, 1e-300 .. 1e150; p = occurrences / batch */
 } mscope_step;
 
-/* What a refused call refused; valid until the next call on the table. */
+/* The value that a call refused; valid until the next call on the table. */
 typedef struct mscope_fault {
     const char *field;       /* static text                                                        */
     size_t at;               /* position in the array, 0 for scalars                               */
     double value, low, high; /* the value and its range                                            */
 } mscope_fault;
 
-/* Sums over the active updates of a band since mscope_table_window_reset; a "row update" is one row in one
- * step with N >= 1 occurrences, G = sum of its N gradients, m the momentum just before the step (native form). */
+/* Sums over the active updates of a band since mscope_table_window_reset. A "row update" is one row in one step with
+ * N >= 1 occurrences; G is the sum of its N gradients, m its momentum just before the step (native form). */
 typedef struct mscope_window {
     double updates;               /* row updates                                                   */
     double occurrences;           /* sum of N                                                      */
@@ -101,20 +125,20 @@ typedef struct mscope_window {
     double gm, gm2;               /* <G, m>/N: sum, sum of squares over row updates                */
 } mscope_window;
 
-/* Curvature seen by the probe: h1 = <m,Hm>/|m|^2 and h2 = |Hm|^2/|m|^2 of one row in one probe. */
+/* Curvature along the momentum; one row in one probe gives one sample h1 = <m,Hm>/|m|^2, h2 = |Hm|^2/|m|^2. */
 typedef struct mscope_curvature {
-    double samples;               /* rows probed, older ones forgotten beyond 4096                  */
+    double samples;               /* samples taken; beyond 4096 older ones fade                     */
     double h1, h1_var;            /* mean and variance over samples                                 */
     double h2, h2_var;
 } mscope_curvature;
 
 typedef struct mscope_band {      /* momentum in its native form: EMA m, or torch's buffer          */
     uint64_t step;                /* completed steps                                                */
-    uint64_t updates;             /* row updates of the rows now in the band, over their whole life  */
+    uint64_t updates;             /* row updates of the rows now in the band, in their whole lives    */
     uint32_t rows;
     double p, P;                  /* means over rows: occurrences per sample, active steps per step  */
     double R, V, C;               /* |theta-ref|^2, |m|^2, <theta-ref,m> summed over rows, as of now */
-    double R_err, V_err, C_err;   /* bounds on |published - exact|                                   */
+    double R_err, V_err, C_err;   /* bounds on |R - exact R| and so on                               */
     double idle_share;            /* share of the band's rows silent for 4 times their mean gap      */
     mscope_window window;
     mscope_curvature curvature;
@@ -133,30 +157,30 @@ typedef struct mscope_acf {       /* a[j] = mean over completed references of <m
  * Cost     O(1)                                                                                    */
 MSCOPE_API MSCOPE_MUST_CHECK size_t mscope_table_mem(const mscope_table_config *cfg);
 
-/* mscope_table_init - carve a table from the caller's block; every row at 0, no step done
+/* mscope_table_init - make a table in the caller's block; every row at 0, no step done
  *
- * Owns     mem (64-byte aligned, mem_len >= mscope_table_mem) and cfg's theta and m stay the caller's, and
- *          must outlive the table; borrowed theta and m are taken as they are
+ * Owns     mem (64-byte aligned, mem_len >= mscope_table_mem) and cfg's theta and m stay the caller's and must outlive
+ *          the table; the values of borrowed theta and m are where the rows start
  * Errors   MSCOPE_EINVAL  cfg out of range, mem not aligned;  MSCOPE_ENOMEM  mem_len too small;
  *          MSCOPE_ENOTSUP cfg.kernel unknown or not usable on this processor; *out untouched in each case
- * Cost     O(rows dim): writes the block once, and looks at borrowed rows; zeroed and nothing borrowed: O(1)  */
+ * Cost     O(rows dim): writes the block once and reads borrowed rows; O(1) when zeroed and nothing is borrowed   */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_init(mscope_table **out, const mscope_table_config *cfg, void *mem,
                                                    size_t mem_len);
 
-/* mscope_table_adopt - go on with a table in a block that mscope_table_init and the calls after it left, at another address
- * or in another process (a mapped file); bit for bit, nothing is copied
+/* mscope_table_adopt - continue a table whose block lies at another address or in another process (a mapped file)
  *
- * The bytes are trusted: the caller knows that they are whole, and by mscope_table_layout that this build made them.
+ * The table goes on bit for bit and nothing is copied. The bytes are trusted: the caller must know that they are whole,
+ * and by mscope_table_layout that this build made them.
  * Owns     as mscope_table_init; tables with borrowed theta or m cannot be adopted
  * Errors   as mscope_table_init; MSCOPE_ESTATE another shape, or left inside a step; the block untouched
  * Cost     O(1)                                                                                    */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_adopt(mscope_table **out, const mscope_table_config *cfg, void *mem,
                                                     size_t mem_len);
 
-/* mscope_table_layout - a number that changes with the way this build lays a table out in memory */
+/* mscope_table_layout - a number that differs between builds whose tables differ in memory */
 MSCOPE_API uint64_t mscope_table_layout(void);
 
-/* mscope_table_fault - what the last refused call on this table refused */
+/* mscope_table_fault - the field, value and range that the last refused call on this table refused */
 MSCOPE_API const mscope_fault *mscope_table_fault(const mscope_table *t);
 
 /* mscope_table_kernel - name of the kernel chosen at init, static text */
@@ -165,25 +189,26 @@ MSCOPE_API const char *mscope_table_kernel(const mscope_table *t);
 MSCOPE_API uint64_t mscope_table_steps(const mscope_table *t);               /* completed steps */
 MSCOPE_API const mscope_table_config *mscope_table_cfg(const mscope_table *t);
 
-/* mscope_table_parallel - threads for the applies to come; p is copied, NULL takes them away
+/* mscope_table_parallel - lend threads to the applies to come; p is copied, NULL takes them away
  *
- * An apply of 512 rows or more is then up to 16 pieces of work in a row of two calls of run. Not saved in snapshots. */
+ * An apply of 512 distinct rows or more is then up to 16 pieces of work, in each of two calls of run. Snapshots do not
+ * contain p. */
 MSCOPE_API void mscope_table_parallel(mscope_table *t, const mscope_parallel *p);
 
-/* mscope_table_seek - declare that `steps` steps are already done (attaching to a run under way, or healing a hole)
+/* mscope_table_seek - declare that `steps` steps are already done (joining a run under way, or leaving out lost steps)
  *
- * Rows keep their values as of now; torch form no longer takes its undamped first step when steps > 0.
+ * Rows keep their values as of now. In torch form the undamped first step is over when steps > 0.
  * Errors   MSCOPE_ESTATE inside a step;  MSCOPE_EINVAL steps below those done, or above 2^53 - 1
  * Cost     O(1) before the first step; later O(rows dim): settles every row first                  */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_seek(mscope_table *t, uint64_t steps);
 
 /* mscope_table_touch - bring rows to now, so that a forward pass may read them
  *
- *   z <- A_n ... A_{t+1} z,  z = (theta, m), A_k the idle map of step k        measured once per missed span
+ *   z <- A_n ... A_{t+1} z,  z = (theta, m), A_k the idle map of step k, t the row's clock
  *
  * Shape    rows: n indices in [0, rows), duplicates allowed, n <= capacity
  * Errors   MSCOPE_EINDEX, MSCOPE_EINVAL (n), MSCOPE_ESTATE inside a step; nothing changed
- * Cost     O(n (dim + log span))                                                                   */
+ * Cost     O(n dim), and O(log span) once for each distinct clock                                   */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_touch(mscope_table *t, const uint32_t *rows, size_t n);
 
 /* mscope_table_step_begin - open the next global step with its schedule values
@@ -193,9 +218,10 @@ MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_step_begin(mscope_table *t, const 
 
 /* mscope_table_apply - the gradients of all active rows of the open step
  *
- * Each entry is one occurrence; duplicated indices are summed in order (in double, and stored as the gradients' type, which
- * a sum may overflow), and give N, |G|^2 and sum_i |g_i|^2. A row is active because it is listed, whatever its gradient. With counts, each entry stands
- * for counts[i] >= 1 occurrences already summed by the caller, whose single norms are then unknown.
+ * Each entry is one occurrence. Entries of one row are summed in their order, in double; the sum is stored in the type
+ * of the gradients, where it may overflow. They give N, |G|^2 and sum_i |g_i|^2. A row is active because it is listed,
+ * whatever its gradient is. With counts, entry i stands for counts[i] >= 1 occurrences that the caller has summed;
+ * their single norms are then unknown.
  *
  * Shape    rows[n]; grads[n][dim] float32 (float64 for MSCOPE_STATE_F64), any alignment of the element type;
  *          counts[n] or NULL
@@ -234,61 +260,68 @@ MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_apply_checked(mscope_table *t, con
  * Cost     O(bands + rows/history)                                                                */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_step_end(mscope_table *t);
 
-/* mscope_table_settle - bring every row to now (checkpoint, evaluation)
- * Errors   MSCOPE_ESTATE inside a step.   Cost O(rows dim) at most; rows already settled cost O(1)  */
+/* mscope_table_settle - bring every row to now (evaluation)
+ * Errors   MSCOPE_ESTATE inside a step.   Cost O(rows dim) at most; a row that stands at now costs O(1) */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_settle(mscope_table *t);
 
-/* Rows as of their own clocks; settle or touch first to read the present. Element type by cfg.state. */
+/* The arrays of the rows, each as of its own clock; settle or touch first to read the present. Element types by
+ * cfg.state. */
 MSCOPE_API void *mscope_table_theta(mscope_table *t);
 MSCOPE_API void *mscope_table_momentum(mscope_table *t);
 
-/* mscope_table_rows_get - rows first .. first+n-1 as settle would leave them, bit for bit, the table left as it is
+/* mscope_table_rows_get - rows first .. first+n-1 as settle would leave them, bit for bit; the table stays as it is
  *
- * Who reads now and then (a checkpoint, a healing) thereby rounds no row at a moment of the reader's choosing.
- * Shape    theta[n][dim], m[n][dim] in the element types of cfg.state, apart from the table
+ * Reading does not settle rows, so a checkpoint does not change how later steps round.
+ * Shape    theta[n][dim], m[n][dim] in the element types of cfg.state, not overlapping the table
  * Errors   MSCOPE_EINDEX, MSCOPE_EINVAL NULL, MSCOPE_ESTATE inside a step; nothing written
  * Cost     O(n dim) + O(log span) per row                                                          */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_rows_get(mscope_table *t, uint32_t first, uint32_t n, void *theta,
                                                        void *m);
 
-/* mscope_table_rows_set - overwrite rows first .. first+n-1 with true values as of now (heals an inexact shadow)
+/* mscope_table_rows_set - overwrite rows first .. first+n-1 with values as of now (heals a table that missed steps)
  *
  * Shape    theta[n][dim], m[n][dim] in the element types of cfg.state (m NULL: zero)
  * Errors   MSCOPE_EINDEX, MSCOPE_ENONFINITE, MSCOPE_ESTATE inside a step; nothing changed           */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_rows_set(mscope_table *t, uint32_t first, uint32_t n, const void *theta,
                                                        const void *m);
 
-/* mscope_table_reference_set - reference rows theta* for r and c, copied; unset rows are 0
+/* mscope_table_reference_set - reference rows theta* for r and c; copied; rows never set are 0
  * Errors   as mscope_table_rows_set; MSCOPE_ESTATE also when cfg.reference is 0                           */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_reference_set(mscope_table *t, uint32_t first, uint32_t n,
                                                             const void *ref);
 
-/* mscope_table_probe - curvature along the momentum: hm[i] = H_b m of row rows[i] on one batch, at the present state
+/* mscope_table_probe - curvature along the momentum: hm[i] = H m of row rows[i] on one batch, at the present state
  *
  * hm = (g(theta + delta m) - g(theta))/delta on the same batch. Duplicates are summed as in mscope_table_apply.
- * m is in the native form, so h1 and h2 are per active update of the batch as sent.
+ * m is in the native form, so h1 and h2 are per active update, of the batch as sent.
  * Shape    rows[n], hm[n][dim] in the gradient's element type
  * Errors   as mscope_table_apply; MSCOPE_ESTATE inside a step; rows whose momentum is 0 are skipped
  * Returns  rows that gave a sample                                                                  */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_probe(mscope_table *t, const uint32_t *rows, const void *hm, size_t n);
 
 /* mscope_table_resum - recompute every band from its rows: R, V, C exact to rounding, bands and rates as of now
- * Cost     O(rows); rows that fell silent migrate to rarer bands here                               */
+ * Rows that fell silent move to rarer bands here.
+ * Errors   MSCOPE_ESTATE inside a step.   Cost O(rows)                                              */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_resum(mscope_table *t);
 
-/* mscope_table_resum_slice - the same in slices of at most `rows` rows, steps going on in between
+/* mscope_table_resum_slice - the same in slices of at most `rows` rows, with steps in between
  *
- * The new totals take the place of the streamed ones when the last row is passed; the next slice begins a new pass.
+ * The new totals replace the streamed ones when the last row is passed; the slice after that begins a new pass.
  * Errors   MSCOPE_ESTATE inside a step, MSCOPE_EINVAL rows 0
- * Returns  1 when this slice finished a pass, else 0.    Cost O(rows) of the argument               */
+ * Returns  1 when this slice finished a pass, else 0.    Cost O(rows), the argument               */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_resum_slice(mscope_table *t, uint32_t rows);
 
-/* mscope_table_stale - 1: the bound of some band passed 1e-9 of its total, and a resum would lower it.  Cost O(bands) */
+/* mscope_table_stale - 1: the bound of some band exceeds 1e-9 of its total, and a resum would lower it.  Cost O(bands)
+ * */
 MSCOPE_API int mscope_table_stale(mscope_table *t);
 
-/* mscope_table_band - one band now. Totals are as streamed: R_err, V_err, C_err say how good they are. Rates of rows silent
- * since the last pass of a resum are as of that pass. With MSCOPE_STATISTICS_NONE R, V, C and their bounds are NaN.
- * Shape    b < MSCOPE_BANDS, or MSCOPE_BAND_SILENT;  Errors MSCOPE_EINVAL b, MSCOPE_ESTATE inside a step.  Cost O(1) */
+/* mscope_table_band - one band now
+ *
+ * Totals are as streamed since the last resum: R_err, V_err, C_err bound their errors. Rates of rows that fell silent
+ * since the last resum are as of that resum. With MSCOPE_STATISTICS_NONE R, V, C and their bounds are NaN.
+ * Shape    b < MSCOPE_BANDS, or MSCOPE_BAND_SILENT
+ * Errors   MSCOPE_EINVAL b, MSCOPE_ESTATE inside a step
+ * Cost     O(log span)                                                                             */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_band(mscope_table *t, unsigned b, mscope_band *out);
 MSCOPE_API void mscope_table_window_reset(mscope_table *t);
 
@@ -307,11 +340,11 @@ typedef struct mscope_table_row_info {
 } mscope_table_row_info;
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_row(const mscope_table *t, uint32_t row, mscope_table_row_info *out);
 
-/* mscope_table_snapshot_write / _read - the whole state, portable little-endian, with version and CRC-32
+/* mscope_table_snapshot_write / _read - the whole state as portable little-endian bytes, with version and CRC-32
  *
- * A table read back continues bit for bit. write calls sink with consecutive pieces; read calls source for
- * exactly `len` more bytes (0: done, negative: failed). read wants a table just initialised with the same
- * shape; after a failed read the table must be initialised again.
+ * A table that is read back continues bit for bit. write calls sink with consecutive pieces. read calls source for
+ * exactly `len` more bytes; source returns 0, or a negative code that ends the reading. read needs a table that was
+ * just initialised with the same shape; after a failed read the table must be initialised again.
  * Errors   what sink or source returned;  MSCOPE_EPROTO, MSCOPE_EVERSION;  MSCOPE_EINVAL other shape;
  *          MSCOPE_ESTATE inside a step
  * Cost     O(rows dim)                                                                              */
