@@ -64,7 +64,7 @@ typedef struct mscope_table_config {
     uint32_t dim;            /* width of a row, 1 .. 65536; 1 gives every coordinate its own clock */
 
     /* Bytes a coordinate for theta and m: F32 8, MIXED 12, F64 16. F32 has vector kernels; MIXED and F64 use the scalar
-     * one. F32 rounds m to 6e-8 of itself at each update: with eps < 1e-5 that is no longer small beside eps.     */
+     * one. F32 rounds m by up to 6e-8 of itself at each update: too much beside a change of eps < 1e-5 of it. */
     enum mscope_state state;
     enum mscope_form form;
     int nesterov;            /* 0 or 1                                                           */
@@ -72,8 +72,8 @@ typedef struct mscope_table_config {
                                 again and 24 a row                                               */
 
     /* Most occurrences in one apply, touch or probe, 1 .. 2^31. 36 to 44 bytes each, and for every 256 of them, up to
-     * 16 times, a chunk of 38 KiB (F32) or 54 KiB: an apply is split over at most so many threads. Less than a batch
-     * needs: the call is refused.                                                                                  */
+     * 16 times, a chunk of some 38 KiB (F32) or 54 KiB: an apply is split over at most so many threads. Less than a
+     * batch needs: the call is refused. */
     uint32_t capacity;
 
     /* Steps kept to catch up from: a power of two, 16 .. 2^24; 0: 16384. 112 bytes a step. Every row is visited once in
