@@ -1,4 +1,4 @@
-"""What the tests of trainers share: a real daemon on sockets of its own, and its telemetry by pyzmq and msgpack alone."""
+"""For tests of trainers: a real daemon on sockets of its own, and its telemetry read with pyzmq and msgpack alone."""
 import os
 import shutil
 import signal
@@ -66,7 +66,7 @@ class Daemon:
 
 
 class Listener:
-    """Every record since start, by topic; received, repeats and holes counted by sequence number."""
+    """The latest record of each topic; received, lost and repeated ones are counted by sequence number."""
 
     def __init__(self, daemon, prefix=""):
         self.context = zmq.Context()
@@ -105,7 +105,7 @@ class Listener:
         return False
 
     def table(self, name, step, seconds=10.0):
-        """The table's record of that step."""
+        """The table's exact record of that step."""
         topic = "table/" + name
         if not self.until(lambda r: topic in r and r[topic]["step"] == step and r[topic]["exact"], seconds):
             raise AssertionError(f"no exact record of {name} at step {step}; last: {self.latest.get(topic)}")

@@ -34,7 +34,7 @@ def load():
 
 
 def huge(shape, dtype):
-    """A zeroed array on pages of 2 MB where the system has them, as the daemon asks for them."""
+    """A zeroed array on pages of 2 MB where the system has them; the daemon asks for the same."""
     count = int(np.prod(shape))
     room = mmap.mmap(-1, count * np.dtype(dtype).itemsize, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     room.madvise(mmap.MADV_HUGEPAGE)
@@ -42,7 +42,8 @@ def huge(shape, dtype):
 
 
 class Core:
-    """A table in torch form that starts from theta (copied), float32 or float64 as theta is; rows and gradients are arrays."""
+    """A table in torch form that starts from a copy of theta, float32 or float64 as theta is; rows and gradients are
+    arrays."""
 
     def __init__(self, lib, theta, nesterov=False, capacity=None, history=256, array=np.zeros, statistics=0):
         self.lib, self.dtype = lib, theta.dtype

@@ -1,7 +1,7 @@
-/* fake_daemon.h - a daemon made of a ROUTER and a few lines, and a trainer against it
+/* fake_daemon.h - a small daemon around one ROUTER socket, and a trainer for it
  *
- * The fake daemon keeps what protocol/README.md asks of a real one: next sequence number, completed steps, SYNC
- * coverage; a test decides what it acknowledges, refuses, forgets and when it is there at all.                */
+ * The fake daemon keeps the state that protocol/README.md asks of a real one: next sequence number, completed steps,
+ * rows covered by a SYNC. A test decides what it acknowledges, refuses and forgets, and when it is there at all. */
 #ifndef TESTS_FAKE_DAEMON_H
 #define TESTS_FAKE_DAEMON_H
 
@@ -71,7 +71,7 @@ static inline void up(struct daemon *d)
     d->epoch++;
 }
 
-/* forget: a daemon killed without a state file; otherwise only the connection breaks. */
+/* forget 1: the daemon is killed and has no state file; 0: only the connection breaks. */
 static inline void down(struct daemon *d, int forget)
 {
     zmq_close(d->sock);
@@ -118,7 +118,8 @@ static inline void answer(struct daemon *d, zmq_msg_t *who, mscope_header h, con
         zmq_send(d->sock, body, (size_t)len, 0);
 }
 
-static inline void refuse(struct daemon *d, zmq_msg_t *who, const mscope_header *h, int code, const char *field, uint64_t range)
+static inline void refuse(struct daemon *d, zmq_msg_t *who, const mscope_header *h, int code, const char *field,
+                          uint64_t range)
 {
     mscope_refusal why = { .code = code };
     uint8_t body[MSCOPE_HELLO_MAX];
@@ -127,7 +128,8 @@ static inline void refuse(struct daemon *d, zmq_msg_t *who, const mscope_header 
     snprintf(why.range, sizeof why.range, "%llu", (unsigned long long)range);
     snprintf(why.text, sizeof why.text, "refused by the test");
     int len = mscope_refusal_encode(&why, body, sizeof body);
-    mscope_header e = { .kind = MSCOPE_ERROR, .session = h->session, .seq = h->seq, .step = h->step, .table = h->table };
+    mscope_header e = { .kind = MSCOPE_ERROR, .session = h->session, .seq = h->seq, .step = h->step,
+                        .table = h->table };
     answer(d, who, e, body, len);
 }
 
@@ -162,7 +164,8 @@ static inline void take_hello(struct daemon *d, zmq_msg_t *who, const mscope_hea
 
 static inline void apply_step(struct daemon *d, const mscope_header *h, zmq_msg_t *part, int parts)
 {
-    int want = (h->count > 0 ? 2 : 0) + ((h->flags & MSCOPE_FLAG_COUNTS) != 0) + ((h->flags & MSCOPE_FLAG_SCHEDULE) != 0);
+    int counts = (h->flags & MSCOPE_FLAG_COUNTS) != 0, schedule = (h->flags & MSCOPE_FLAG_SCHEDULE) != 0;
+    int want = (h->count > 0 ? 2 : 0) + counts + schedule;
 
     assert_int_equal(parts, want);
     if (h->step != d->step + 1) {
@@ -181,7 +184,7 @@ static inline void apply_step(struct daemon *d, const mscope_header *h, zmq_msg_
         if (h->flags & MSCOPE_FLAG_COUNTS)
             memcpy(d->counts, zmq_msg_data(&part[2]), 4 * h->count);
     }
-    /* the trainer's own toy rule, so that a shadow that lost, doubled or reordered a step shows it */
+    /* the rule of train() below, so that a step lost, doubled or out of order shows in the copy */
     for (uint32_t i = 0; h->count == 2 && h->value_type == MSCOPE_F32 && i < 2; i++)
         for (int j = 0; j < DIM; j++) {
             d->m[d->rows[i]][j] += d->grad[i][j];

@@ -1,4 +1,4 @@
-/* test_client.c - the trainer's side and its daemon: what is pushed arrives once and in order, and nothing waits */
+/* test_client.c - every push arrives at the daemon once and in order, and nothing waits */
 #include "fake_daemon.h"
 
 #include <sys/wait.h>
@@ -93,8 +93,8 @@ static void test_lookups_arrive_as_distinct_rows(void **state)
     stop(&d);
 }
 
-/* Every way into a message against a plain copy: sizes on both sides of the one from which the cache is passed by, tails,
- * misaligned sources and targets, a canary behind. */
+/* Every way into a message against a plain copy: sizes below and above the one from which the cache is bypassed, tails,
+ * misaligned sources and targets, a canary behind the target. */
 static void test_copies_are_exact(void **state)
 {
     static const uint32_t dims[] = { 1, 3, 4, 16, 33, 64 };

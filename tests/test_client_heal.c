@@ -1,4 +1,4 @@
-/* test_client_heal.c - the trainer's side and its daemon: what was lost, refused or forgotten is healed from the trainer's rows */
+/* test_client_heal.c - what the daemon lost, refused or forgot is healed from the trainer's rows */
 #include "fake_daemon.h"
 
 /* kill -9 and a new start without a state file: SYNC gives the new daemon the truth. */

@@ -164,7 +164,7 @@ static void test_small_buffer_is_told_and_bye_still_leaves(void **state)
     stop(&d);
 }
 
-/* What the child prints on stderr while `work` runs. */
+/* What is written to stderr while work runs. */
 static void stderr_of(void (*work)(void *), void *ctx, char *out, size_t cap)
 {
     FILE *to = tmpfile();

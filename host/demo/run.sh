@@ -2,7 +2,7 @@
 # run.sh - daemon, trainer on real text, monitor: the whole path once, with a verdict at the end
 #
 #   TEXT="file ..."    train on these files instead of the prose found on the machine
-#   DEMO_ARGS="..."    passed on to the trainer, see demo_trainer --help
+#   DEMO_ARGS="..."    options for the trainer; demo_trainer --help lists them
 set -eu
 BUILD=${BUILD:-build}
 dir=$(mktemp -d "${TMPDIR:-/tmp}/momentscope-demo.XXXXXX")
@@ -32,7 +32,7 @@ until [ -S "$dir/telemetry.ipc" ]; do
     fi
     sleep 0.05
 done
-echo "momentscoped is up; the trainer starts, a next-word model on real text"
+echo "momentscoped is up; now the trainer starts: a next-word model on real text"
 
 # shellcheck disable=SC2086 # lists of words on purpose
 "$BUILD/demo_trainer" ${DEMO_ARGS:-} ${TEXT:-} >"$dir/trainer.log" 2>&1 &

@@ -1,11 +1,8 @@
-/* trainer.c - a small next-word model on real text, trained with exact sparse momentum and a sidecar attached
+/* trainer.c - a small next-word model on real text, trained with exact sparse momentum, with a daemon attached
  *
- * The embedding rows are moved by the core in this process (touch, apply: the cost of the rows in the batch); the same
- * gradients go to the daemon, which follows in its own copy and publishes. Every few hundred steps a probe sends the
- * curvature along the momentum: one more pass over the same batch.
- *
- *     demo_trainer [--steps N] [--batch N] [--rate ETA] [--eps E] [--probe-every N] [--endpoint E | --alone] [--quiet] [FILE ...]
- */
+ * The core moves the embedding rows in this process (touch, apply: the cost is that of the rows in the batch). The same
+ * gradients go to the daemon, which repeats the steps on its own copy and publishes. Every few hundred steps a probe
+ * sends the curvature along the momentum, for one more pass over the same batch. */
 #include <errno.h>
 #include <getopt.h>
 #include <math.h>
@@ -22,14 +19,25 @@
 
 #define VOCABULARY 4096u
 #define WIDTH 32u
-#define PROBE_REACH 0.03             /* |delta m| as a share of |theta|: the Hessian hardly moves, rounding stays small */
-#define FADED 1e-18                  /* momentum below this is a memory of a memory: no direction to trust */
+#define PROBE_REACH 0.03             /* |delta m|/|theta|: the Hessian hardly changes, and rounding stays small */
+#define FADED 1e-18                  /* momentum below this has decayed to nothing and has no direction */
 
 static const char usage[] =
-    "usage: demo_trainer [--steps N] [--batch N] [--rate ETA] [--eps E] [--readout-rate E]\n"
-    "                    [--probe-every N] [--endpoint E | --alone] [--quiet] [FILE ...]\n"
-    "Train a next-word model on FILEs, or on prose found on the machine, with momentscope attached (--alone: without).\n"
-    "exit codes: 0 trained, 1 no text or no table, 2 wrong usage\n";
+    "usage: demo_trainer [OPTION ...] [FILE ...]\n"
+    "Train a next-word model on the text of the FILEs, or on prose found on this machine.\n"
+    "\n"
+    "  --steps N         training steps (6000)\n"
+    "  --batch N         samples in a step, at most 4096 (32)\n"
+    "  --rate ETA        learning rate of the embedding, in EMA form (2)\n"
+    "  --eps E           1 - beta of the embedding's momentum (0.02)\n"
+    "  --readout-rate E  learning rate of the readout, which has no momentum (0.5)\n"
+    "  --probe-every N   steps from one curvature probe to the next; 0: no probe (200)\n"
+    "  --endpoint ADDR   of the daemon ($MOMENTSCOPE_INGEST, else this user's default)\n"
+    "  --alone           train without the daemon\n"
+    "  --quiet           no line about the loss\n"
+    "  --help            print this text\n"
+    "\n"
+    "Exit codes: 0 trained, 1 no text, no memory or a refused step, 2 wrong usage.\n";
 
 typedef struct options {
     uint32_t steps, batch, probe_every;
@@ -47,7 +55,7 @@ typedef struct run {
     mscope_client *client;
     int handle;
     uint64_t rng, probes;
-    double used, pushing, elsewhere; /* processor seconds of training; of them in push, and in threads not ours */
+    double used, pushing, elsewhere; /* processor seconds of training; of those in push, and in other threads */
     uint32_t *now, *next;            /* the batch: words and the words after them */
     int64_t *wide;                   /* the rows of a probe */
     float *theta, *moved, *grad, *grad_moved;
@@ -77,17 +85,18 @@ static int number(const char *name, const char *text_, double low, double high, 
     *out = strtod(text_, &end);
     if (*text_ && *end == '\0' && errno == 0 && *out >= low && *out <= high)
         return 0;
-    fprintf(stderr, "demo_trainer: --%s %s: must be %g to %g\n", name, text_, low, high);
+    fprintf(stderr, "demo_trainer: --%s is '%s', expected a number from %g to %g; see demo_trainer --help\n", name,
+            text_, low, high);
     return -1;
 }
 
 static int parse(options *o, int argc, char **argv)
 {
     static const struct option known[] = {
-        { "steps", 1, NULL, 's' },       { "batch", 1, NULL, 'b' },    { "rate", 1, NULL, 'r' },
-        { "eps", 1, NULL, 'e' },         { "probe-every", 1, NULL, 'p' }, { "endpoint", 1, NULL, 'c' },
-        { "readout-rate", 1, NULL, 'w' }, { "quiet", 0, NULL, 'q' },   { "alone", 0, NULL, 'a' },    { "help", 0, NULL, 'h' },
-        { NULL, 0, NULL, 0 },
+        { "steps", 1, NULL, 's' },        { "batch", 1, NULL, 'b' },       { "rate", 1, NULL, 'r' },
+        { "eps", 1, NULL, 'e' },          { "probe-every", 1, NULL, 'p' }, { "endpoint", 1, NULL, 'c' },
+        { "readout-rate", 1, NULL, 'w' }, { "quiet", 0, NULL, 'q' },       { "alone", 0, NULL, 'a' },
+        { "help", 0, NULL, 'h' },         { NULL, 0, NULL, 0 },
     };
     double x = 0;
     int c, bad = 0;
@@ -129,7 +138,7 @@ static int parse(options *o, int argc, char **argv)
             printf("%s", usage);
             exit(0);
         default:
-            fprintf(stderr, "%s", usage);
+            fprintf(stderr, "demo_trainer --help lists the options\n");
             return -1;
         }
     return bad ? -1 : 0;
@@ -146,8 +155,8 @@ static int start_table(run *r)
     return 0;
 }
 
-/* The client reads rows to heal a daemon that was started anew. Touching them would round them once more, and make our
- * weights depend on the daemon's life. */
+/* The client reads rows to heal a daemon that has restarted. To touch the rows would round them once more, and the
+ * weights would depend on the daemon. */
 static int read_rows(void *ctx, uint32_t first, uint32_t n, void *theta, void *m)
 {
     return mscope_table_rows_get(((run *)ctx)->table, first, n, theta, m);
@@ -161,7 +170,7 @@ static int open_client(run *r)
     if (mscope_client_open(&r->client, &copt) == 0)
         return 0;
     mscope_client_fault(&why);
-    fprintf(stderr, "demo_trainer: %s: %s is outside %s: %s\n", why.field, why.value, why.range, why.text);
+    fprintf(stderr, "demo_trainer: %s is '%s', expected %s: %s\n", why.field, why.value, why.range, why.text);
     return -1;
 }
 
@@ -211,9 +220,9 @@ static void look_up(run *r)
         memcpy(r->theta + (size_t)i * WIDTH, rows + (size_t)r->now[i] * WIDTH, WIDTH * sizeof(float));
 }
 
-/* H_b m for every row of the batch: gradients of the same samples at theta + delta m, less those at theta. A row meets no
- * other row, so each may be moved by its own delta, a fixed share of the batch's mean |theta|: rare rows have momentum
- * many decades below that of frequent ones. */
+/* H_b m for every row of the batch: gradients of the same samples at theta + delta m, minus those at theta. In this
+ * model no row acts on another, so each moves by its own delta, and |delta m| is a fixed share of the batch's mean
+ * |theta|: the momentum of rare rows is many decades below that of frequent ones. */
 static int probe(run *r)
 {
     const float *m = mscope_table_momentum(r->table);
@@ -284,7 +293,8 @@ static int train(run *r)
         shown_steps++;
         model_step(&r->net, r->theta, (float)r->opt.readout);
         if (mscope_table_step_begin(r->table, &step) != 0 ||
-            mscope_table_apply(r->table, r->now, r->grad, NULL, r->opt.batch) != 0 || mscope_table_step_end(r->table) != 0)
+            mscope_table_apply(r->table, r->now, r->grad, NULL, r->opt.batch) != 0 ||
+            mscope_table_step_end(r->table) != 0)
             return -1;
         if (r->client && push(r, &step) < 0)
             return -1;
@@ -310,9 +320,9 @@ static void report(run *r)
     if (r->client)
         mscope_client_stats_get(r->client, &s);
     if (late && s.connected && s.messages_unacked == 0)
-        printf("the daemon's copy is not exact: it lacks steps or rows\n");
+        printf("the daemon's copy is not exact: steps or rows are missing in it\n");
     else if (late)
-        printf("%llu frames were not acknowledged%s\n", (unsigned long long)s.messages_unacked,
+        printf("%llu messages were not acknowledged%s\n", (unsigned long long)s.messages_unacked,
                s.connected ? " in 5 s" : ": no daemon is connected");
     if (s.last_error.code)
         printf("the last error: %s = %s: %s\n", s.last_error.field, s.last_error.value, s.last_error.text);
@@ -323,8 +333,8 @@ static void report(run *r)
             V += band.V;
     }
     if (r->client)
-        printf("%.4f s of processor time, of them the client's %.5f in push and %.5f in its threads\n", r->used, r->pushing,
-               r->elsewhere);
+        printf("%.4f s of processor time, of them the client's %.5f in push and %.5f in its threads\n", r->used,
+               r->pushing, r->elsewhere);
     else
         printf("%.4f s of processor time\n", r->used);
     printf("%llu steps sent, %llu dropped, %llu probes; |m|^2 in the trainer %.9g\n", (unsigned long long)s.steps_sent,
@@ -349,7 +359,8 @@ int main(int argc, char **argv)
         const mscope_fault *f = r.table ? mscope_table_fault(r.table) : NULL;
 
         if (f)
-            fprintf(stderr, "demo_trainer: stopped: %s %g is outside %g to %g\n", f->field, f->value, f->low, f->high);
+            fprintf(stderr, "demo_trainer: the core refused a step: %s is %g, expected %g to %g\n", f->field, f->value,
+                    f->low, f->high);
         else
             fprintf(stderr, "demo_trainer: out of memory\n");
         return 1;

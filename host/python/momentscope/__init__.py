@@ -1,11 +1,11 @@
-"""momentscope - see what momentum does to frequent and to rare rows, while the model trains.
+"""momentscope - see what momentum does to frequent and to rare rows while a model trains.
 
     scope = momentscope.attach(model, optimizer)          # once
     ...
     loss.backward(); optimizer.step(); scope.step()       # every step, before the gradients are zeroed
 
-The trainer is never hurt: no call waits, no error of the daemon or of momentscope reaches the training loop, and the
-weights are bit for bit those of a run without it. torch is needed by attach only; Client works without it.
+The trainer is never hurt: step() does not wait, no error of the daemon or of momentscope reaches the training loop, and
+the weights are bit for bit those of a run without it. Only attach needs torch; Client works without it.
 """
 from ._client import Client, Error, default_endpoint
 

@@ -1,4 +1,4 @@
-"""What users hand in, judged before anything is done: every refusal names the field, its value and the range."""
+"""Arguments, checked before anything is done: every refusal names the field, its value and the allowed range."""
 import operator
 
 U32, SIZE, STEPS, ENTRIES, INT = 2**32 - 1, 2**63 - 1, 2**53 - 1, 2**31, 2**31 - 1
@@ -39,18 +39,18 @@ def flag(field, value):
 
 
 def text(field, value, allowed="text", optional=False):
-    """The text as bytes for C, or None where that is allowed."""
+    """The text as bytes for C, or None where optional."""
     if value is None and optional:
         return None
     if not isinstance(value, str):
         raise refuse(TypeError, field, value, allowed)
     if "\0" in value:
-        raise refuse(ValueError, field, value, allowed, "it has a NUL in it")
+        raise refuse(ValueError, field, value, allowed, "it contains a NUL character")
     return value.encode(errors="backslashreplace")
 
 
 def one_of(field, value, names):
-    """The place of the word among names."""
+    """The index of value in names."""
     if value not in names:
         raise refuse(ValueError, field, value, ", ".join(names[:-1]) + " or " + names[-1])
     return names.index(value)

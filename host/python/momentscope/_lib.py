@@ -1,6 +1,6 @@
-"""The C library, found and declared: nothing here but ctypes.
+"""The C library, found and declared with ctypes.
 
-include/mscope/client.h is the documentation of every call and struct below.
+include/mscope/client.h documents every call and struct below.
 """
 import ctypes as C
 import os
@@ -10,8 +10,9 @@ STATE_F32, STATE_MIXED, STATE_F64 = 0, 1, 2
 FORM_EMA, FORM_TORCH = 0, 1
 EINVAL, EINDEX = -1, -4
 
+TRANSPORTS = ("auto", "zmq", "shm")          # enum mscope_transport
+
 READ = C.CFUNCTYPE(C.c_int, C.c_void_p, C.c_uint32, C.c_uint32, C.c_void_p, C.c_void_p)
-TRANSPORTS = ("auto", "zmq", "shm")
 SETTLE = C.CFUNCTYPE(None, C.c_void_p, C.c_uint32, C.c_uint32)
 
 
@@ -45,7 +46,7 @@ class Stats(C.Structure):
 
 
 def find():
-    """$MOMENTSCOPE_LIB, or build/libmomentscope.so of the tree this file is in, or the system's."""
+    """$MOMENTSCOPE_LIB, else $BUILD or build/libmomentscope.so of the tree around this file, else the system's."""
     said = os.environ.get("MOMENTSCOPE_LIB")
     if said:
         return said

@@ -1,13 +1,14 @@
 """The probe: curvature along the momentum, H_b m = (g(theta + delta m) - g(theta))/delta on one batch.
 
-Both gradients come from the user's closure under the same random state, so dropout, negative sampling and whatever
-happened to .grad (clipping, scaling) cancel. Afterwards weights, buffers, gradients and random states are the
-objects and bits they were.
+Both gradients come from the user's closure under the same random state, so the difference is free of dropout, negative
+sampling and of what happened to .grad (clipping, scaling). Afterwards weights, buffers, gradients and random states are
+the same objects with the same bits as before.
 
-Each row is moved along its own momentum by the same length, r times the root mean square |theta| of the active rows,
-r = 1e-2 in float32 and 1e-5 in float64: far enough above the gradient's rounding (1e-7, 1e-16) and small enough for
-the third derivative. One delta for all rows would leave the rare ones, whose momentum has decayed, below rounding.
-Rows without momentum give no sample. What rows do to each other's gradients enters as it would for equal steps.
+Each row moves along its own momentum by the same length, r times the root mean square |theta| of the active rows, with
+r = 1e-2 in float32 and 1e-5 in float64. That is far above the rounding of the gradients (1e-7, 1e-16), and small enough
+for the third derivative not to matter. *Rejected:* one delta for all rows; rare rows, whose momentum has decayed, would
+move by less than rounding. Rows without momentum give no sample. All active rows move at once, so the effect of one row
+on another's gradient is in the result, as for steps of equal length.
 """
 import random
 import sys
@@ -15,11 +16,11 @@ import sys
 import torch
 
 STEP = {torch.float32: 1e-2, torch.float64: 1e-5}
-FADED = {torch.float32: 1e-18, torch.float64: 1e-140}    # smaller momentum is the memory of a memory
+FADED = {torch.float32: 1e-18, torch.float64: 1e-140}    # momentum below this has decayed to nothing: no sample
 
 
 class Frozen:
-    """Everything a second forward and backward pass may disturb."""
+    """Everything that a second forward and backward pass may change, to be restored."""
 
     def __init__(self, model):
         self.parameters = [p for p in model.parameters() if p.requires_grad]
@@ -48,7 +49,7 @@ class Frozen:
 
 
 def gradients(frozen, closure, tables):
-    """The closure's gradients of the tables' parameters, in tensors of their own."""
+    """The gradients of the tables' parameters by the closure, in new tensors."""
     frozen.random()
     for p in frozen.parameters:
         p.grad = None
@@ -81,7 +82,7 @@ def at_rows(table, grad, rows):
 
 
 def reach(table, rows, m):
-    """The rows that have momentum, that momentum, and the delta of each."""
+    """The rows that have momentum, their momentum, and a delta for each of them."""
     size = m.norm(dim=1)
     keep = (size > FADED[table.parameter.dtype]).nonzero().reshape(-1)
     rows, m, size = rows[keep], m[keep], size[keep]
@@ -91,7 +92,7 @@ def reach(table, rows, m):
 
 
 def perturbed(table, rows, m, delta, work):
-    """Run work() with theta + delta m in these rows; the old bits are back whatever happens."""
+    """Run work() with theta + delta m in these rows, and restore the old bits whatever happens."""
     theta = table.parameter.data.view(table.rows, table.dim)
     saved = theta.index_select(0, rows)
     theta.index_copy_(0, rows, saved + delta.unsqueeze(1) * m)
@@ -102,9 +103,9 @@ def perturbed(table, rows, m, delta, work):
 
 
 def probe(model, optimizer, tables, closure, send):
-    """One pass at theta, and one for each table along its own momentum; send(table, delta, rows, hm) for each.
+    """One pass at theta, and one for each table along its own momentum, sent by send(table, delta, rows, hm).
 
-    Returns the tables that have a gradient in the step under way and were left without one by the closure.
+    Returns the tables that have a gradient in the present step and got none from the closure.
     """
     tables = [t for t in tables if t.parameter.dtype in STEP and t.parameter.is_contiguous()]
     stepping = [t.parameter.grad is not None for t in tables]
@@ -121,7 +122,7 @@ def probe(model, optimizer, tables, closure, send):
                 rows = rows_of(table, grad, lookups[i])
                 rows, m, delta = reach(table, rows, table.momentum_of(optimizer, rows))
                 if rows.numel() == 0:
-                    continue                 # no momentum yet, or none at all: nothing to probe along
+                    continue                 # no row has momentum: there is no direction to probe
             there = perturbed(table, rows, m, delta, lambda: gradients(frozen, closure, tables))
             with torch.no_grad():
                 hm = (at_rows(table, there[i], rows) - at_rows(table, grad, rows)) / delta.unsqueeze(1)

@@ -25,29 +25,31 @@ class Scope:
             optimizer.zero_grad(); loss.backward(); optimizer.step()
             scope.step()                     # after optimizer.step(), before the gradients are zeroed
 
-    model, optimizer  torch.optim.SGD without maximize; lr, momentum, dampening, nesterov and weight_decay are read from
+    optimizer         torch.optim.SGD without maximize; lr, momentum, dampening, nesterov and weight_decay are read from
                       the parameter's group at every step
-    endpoint          of the daemon; None: $MOMENTSCOPE_INGEST or the user's default. It need not be there
-    tables            None: every nn.Embedding and nn.EmbeddingBag weight. Or parameter names: exactly those, of any kind
-                      (a dense one has all its rows active at every step)
-    probe_every       0: never; k: every k steps measure curvature along the momentum, with two more passes (one more for
-                      each further table) of closure: it computes the loss of the present batch and calls backward, or
-                      returns the loss
-    nll               the loss is a mean negative log likelihood: Fisher curvature may stand in for a probe
-    reference         theta* of R and C: None, "initial" (theta as it is now), or {parameter name: tensor}
-    batch             samples a step, for p = occurrences/sample; None: the number of occurrences. Also scope.step(batch=..)
+    endpoint          of the daemon, which may be absent; None: $MOMENTSCOPE_INGEST, or the user's default
+    tables            None: the weight of every nn.Embedding and nn.EmbeddingBag. Or names of parameters: exactly those,
+                      of any kind (a parameter that is no embedding has all its rows active at every step)
+    probe_every       0: never. k: every k steps measure curvature along the momentum. That takes two more passes of
+                      closure, and one more for each further table
+    closure           a function that computes the loss of the present batch again and calls backward(), or returns the
+                      loss
+    nll               True: the loss is a mean negative log likelihood, so Fisher curvature may stand in for a probe
+    reference         theta* for R and C: None, "initial" (theta as it is now), or {parameter name: tensor}
+    batch             samples in a step, for p = occurrences/sample; None: the number of occurrences.
+                      scope.step(batch=..) sets it for one step
     steps             steps already done; None: 0, or 1 when the optimizer already holds momentum
-    prefix            before every table name, so that two runs do not claim one name: at most 40 letters, digits, _ . -
-    buffer_bytes, sync_bytes, block_ms: as in Client; capacity, acf_rows (0 to 64), name: as in mscope/client.h
+    prefix            of every table name, so that two runs do not claim one name: at most 40 letters, digits, _ . -
+    name, buffer_bytes, sync_bytes, block_ms: as in Client; capacity, acf_rows (0 to 64): as in mscope/client.h
 
-    What is out of its range is refused here with field, value and range. Times (poll, flush, close) are in seconds.
-    Rows changed by hand, a loaded checkpoint or optimizer.state.clear() need resync(). Half and bfloat16 parameters are
-    rounded by torch and not by the shadow: their numbers are approximate, and exact stays False.
+    An argument out of its range is refused with field, value and range. Times (poll, flush, close) are in seconds.
+    Call resync() after rows were changed by hand, a checkpoint was loaded or optimizer.state was cleared. torch rounds
+    half and bfloat16 parameters and the daemon's copy does not: their numbers are approximate, and exact stays False.
 
     A parameter without a gradient in a step does not move in torch, and its table's clock does not move either.
-    optimizer.step is wrapped (and put back by close): that is how the schedule of each step is caught before a
-    scheduler changes it, and where the probe runs, with gradients there and weights not yet moved.
-    Errors of momentscope are warnings, given once; MOMENTSCOPE_STRICT=1 raises them instead.
+    optimizer.step is wrapped until close: the wrapper reads the schedule of each step before a scheduler changes it,
+    and runs the probe when the gradients are there and the weights have not moved.
+    Errors of momentscope become warnings, each given once; MOMENTSCOPE_STRICT=1 raises them instead.
     """
 
     def __init__(self, model, optimizer, endpoint=None, tables=None, probe_every=0, closure=None, nll=False,
@@ -55,10 +57,11 @@ class Scope:
                  block_ms=0, acf_rows=8):
         self._check_optimizer(optimizer)
         self.model, self.optimizer, self.closure = model, optimizer, closure
-        self.probe_every = _check.integer("probe_every", probe_every, 0, _check.STEPS, "steps from one probe to the next")
+        self.probe_every = _check.integer("probe_every", probe_every, 0, _check.STEPS,
+                                          "steps from one probe to the next")
         if self.probe_every and not callable(closure):
             raise _check.refuse(TypeError if closure else ValueError, "closure", closure, "a function",
-                                "probe_every needs closure, which computes the present batch's loss again")
+                                "probe_every needs a closure that computes the loss of the present batch again")
         self.batch = None if batch is None else _check.integer("batch", batch, 1, _check.U32, "samples in a step")
         nll = _check.flag("nll", nll)
         if steps is not None:
@@ -90,7 +93,8 @@ class Scope:
     @staticmethod
     def _check_optimizer(optimizer):
         if not isinstance(optimizer, torch.optim.SGD):
-            raise TypeError(f"momentscope follows torch.optim.SGD; {type(optimizer).__name__} moves rows by other rules")
+            raise TypeError("momentscope: optimizer must be a torch.optim.SGD; "
+                            f"{type(optimizer).__name__} moves rows by other rules")
         for group in optimizer.param_groups:
             if group.get("maximize"):
                 raise ValueError("momentscope: maximize=True is not supported; minimise the negative loss instead")
@@ -111,28 +115,31 @@ class Scope:
             wanted = [wanted]
         wanted = list(wanted)
         if not wanted:
-            raise ValueError("momentscope: no embedding to watch; name parameters in tables=[...]: " + ", ".join(named))
+            raise ValueError("momentscope: no embedding to watch; name some of these parameters in tables=[...]: "
+                             + ", ".join(named))
         for parameter in wanted:
             if wanted.count(parameter) > 1:
-                raise ValueError(f"momentscope: tables = {wanted!r} (each parameter once): {parameter!r} is there twice")
+                raise ValueError(f"momentscope: tables = {wanted!r} (each parameter once): "
+                                 f"{parameter!r} is given twice")
             if parameter not in named:
-                raise ValueError(f"momentscope: no parameter {parameter!r}; there are " + ", ".join(named))
+                raise ValueError(f"momentscope: no parameter {parameter!r}; the model has " + ", ".join(named))
             p = named[parameter]
             if p not in groups:
-                raise ValueError(f"momentscope: {parameter} is not in the optimizer")
+                raise ValueError(f"momentscope: parameter {parameter!r} is not in the optimizer")
             modules = embeddings.get(p, [])
             if any(m.max_norm is not None for m in modules):
-                raise ValueError(f"momentscope: {parameter} has max_norm, which moves rows outside the optimizer")
+                raise ValueError(f"momentscope: parameter {parameter!r} has max_norm, "
+                                 "which moves rows outside the optimizer")
             self.tables.append(Table(table_name(prefix, parameter), p, groups[p], modules, capacity))
             self.tables[-1].source = parameter
 
     def _check_reference(self, reference):
-        """Every table, once the reference is known to name nothing else."""
+        """All tables; refuses a reference for anything else."""
         sources = [t.source for t in self.tables]
         if isinstance(reference, dict):
             for name in reference:
                 if name not in sources:
-                    raise ValueError(f"momentscope: reference names {name!r}, which is not watched; watched are "
+                    raise ValueError(f"momentscope: reference[{name!r}]: no such table; watched are "
                                      + ", ".join(sources))
         elif reference is not None and reference != "initial":
             raise _check.refuse(ValueError if isinstance(reference, str) else TypeError, "reference", reference,
@@ -140,7 +147,7 @@ class Scope:
         return self.tables
 
     def _reference_of(self, t, reference):
-        """(what theta* is, its values or None)"""
+        """(words for theta*, its values or None)"""
         if reference == "initial":
             return "initial: theta at attach", t.parameter.detach()
         values = (reference or {}).get(t.source)
@@ -156,10 +163,10 @@ class Scope:
     def _warn_narrow(self):
         narrow = [f"{t.name} ({str(t.parameter.dtype).replace('torch.', '')})" for t in self.tables if t.narrow]
         if narrow:
-            self._warn(f"torch rounds {', '.join(narrow)} to fewer digits at every step; the shadow keeps float32, so "
-                       "R, V and C drift away from torch's by ten percent and more within hundreds of steps and exact "
-                       "stays False. scope.resync() starts them anew; float32 weights need none of this"
-                       + ("; the probe passes such tables by" if self.probe_every else ""))
+            self._warn(f"torch rounds {', '.join(narrow)} to fewer digits at every step and the daemon's copy does "
+                       "not, so R, V and C are ten percent and more away from torch's within hundreds of steps, and "
+                       "exact stays False. Call scope.resync() now and then, or keep these weights in float32"
+                       + ("; the probe leaves out such tables" if self.probe_every else ""))
 
     def _attach(self, t, nll, reference, steps, acf_rows):
         about, values = reference
@@ -193,7 +200,7 @@ class Scope:
         self.optimizer.step = self._wrapper
 
     def _guard(self, work, *args):
-        """momentscope's errors are not the trainer's."""
+        """Run work; an error of momentscope must not become the trainer's."""
         try:
             return work(*args)
         except Exception as e:
@@ -209,7 +216,7 @@ class Scope:
     # -- each step -----------------------------------------------------------------------------------
 
     def _before(self, has_closure):
-        """Gradients are there, weights have not moved."""
+        """Before optimizer.step: the gradients are there, and the weights have not moved."""
         if self._closed:
             return
         due = self.probe_every and self.steps > 0 and self.steps % self.probe_every == 0
@@ -225,9 +232,9 @@ class Scope:
             self.probes += 1
             self._fruitless = 0
             return
-        self._warn(f"the probe's closure left no gradient in {', '.join(t.source for t in without)}: it must compute the "
-                   "loss of the present batch again and call backward(), or return the loss. After "
-                   f"{FRUITLESS} such passes in a row there is no more probe")
+        self._warn(f"the probe's closure left no gradient in {', '.join(t.source for t in without)}: it must compute "
+                   "the loss of the present batch again and call backward(), or return the loss. After "
+                   f"{FRUITLESS} such passes in a row the probe is turned off")
         self._fruitless += 1
         if self._fruitless >= FRUITLESS:
             self.probe_every = 0
@@ -238,13 +245,14 @@ class Scope:
         self._client.probe(t.handle, delta, rows.data_ptr(), hm.data_ptr(), VALUE[t.dtype], rows.numel())
 
     def _after(self):
-        """The weights have moved: keep what scope.step() will tell, by reference."""
+        """After optimizer.step: keep references to what scope.step() will push."""
         if self._closed:
             return
         self.steps += 1
         for t in self.tables:
             if t.pending is not None:
-                self._warn("optimizer.step() twice without scope.step() between: a step was lost, rows are sent again")
+                self._warn("optimizer.step() was called twice without scope.step() in between: one step is lost to the "
+                           "daemon, and all rows are sent again")
                 self._client.skip(t.handle)
                 t.pending = None
             lookups, t.lookups = t.lookups, []
@@ -254,7 +262,7 @@ class Scope:
                 self._note_schedule(t)
 
     def _note_schedule(self, t):
-        """Caught here, before a scheduler or the trainer changes it."""
+        """Read the schedule now, before a scheduler or the trainer changes it."""
         group = t.group
         schedule = (group["lr"], group["momentum"], group["dampening"], group["weight_decay"])
         if schedule == t.schedule and group["nesterov"] == t.nesterov and not group.get("maximize"):
@@ -264,14 +272,15 @@ class Scope:
         s.dampening = t.schedule[2] if t.schedule[1] else 0.0
         s.weight_decay = t.schedule[3]
         if group["nesterov"] != t.nesterov or group.get("maximize"):
-            self._warn(f"nesterov or maximize of {t.name} was changed after attach: its numbers are wrong from here")
+            self._warn(f"nesterov or maximize of {t.name} was changed after attach, so its numbers are wrong from now "
+                       "on: attach again")
 
     def step(self, batch=None):
-        """Tell the daemon about the optimizer step just done. Returns the steps dropped by it (0: none).
+        """Push the optimizer step just done. Returns how many tables dropped it (0: none).
 
-        batch: samples in this step, where they differ from step to step.
+        batch: samples in this step, where that differs from step to step.
         """
-        if batch is not None:                # a bad one is told, and this step goes with the default
+        if batch is not None:                # a bad one gives a warning, and this step has the default
             batch = self._guard(_check.integer, "batch", batch, 1, _check.U32, "samples in a step")
         return self._guard(self._tell, batch) or 0
 
@@ -283,9 +292,10 @@ class Scope:
             if t.pending is None:
                 continue
             grad, version, lookups = t.pending
-            t.pending = None                 # from here on theta and momentum are those of the step being told
+            t.pending = None                 # from here on theta and momentum are those of the step being pushed
             if grad._version != version:
-                self._warn("call scope.step() before the gradients are zeroed or changed: the step is lost")
+                self._warn("gradients were zeroed or changed before scope.step(), so the step is lost to the daemon: "
+                           "call scope.step() before the gradients are zeroed")
                 dropped += self._client.skip(t.handle)
                 continue
             dropped += self._push(t, grad, lookups, batch or self.batch)
@@ -319,21 +329,23 @@ class Scope:
             return self._client.push_dense(t.handle, t.by_step, values.data_ptr(), VALUE[values.dtype])
         n = lookups.numel()
         t.samples(batch or n)
-        return self._client.push_lookups(t.handle, t.by_step, lookups.data_ptr(), n, values.data_ptr(), VALUE[values.dtype])
+        return self._client.push_lookups(t.handle, t.by_step, lookups.data_ptr(), n, values.data_ptr(),
+                                         VALUE[values.dtype])
 
     # -- the rest ------------------------------------------------------------------------------------
 
     def poll(self, seconds=0.0):
-        """Take in answers, waiting at most this many seconds, when steps are far apart; step() does this by itself."""
+        """Take in the daemon's answers; wait at most this many seconds for one. step() does the same without waiting,
+        so call poll when steps are far apart."""
         self._client.poll(seconds)
 
     def flush(self, seconds=5.0):
-        """Wait at most this many seconds until the daemon holds exactly these weights and momenta; True if it does."""
+        """Wait at most this many seconds until the daemon has exactly these weights and momenta; True if it has."""
         return self._client.flush(seconds)
 
     def resync(self):
-        """Weights or momenta were changed otherwise than by optimizer.step (a checkpoint was loaded, rows were edited by
-        hand, optimizer.state was cleared): send all rows again."""
+        """Send all rows again: call it after weights or momenta were changed otherwise than by optimizer.step (rows
+        edited by hand, a checkpoint loaded, optimizer.state cleared)."""
         for t in self.tables:
             self._client.resync(t.handle)
 
@@ -342,12 +354,13 @@ class Scope:
         return self._client.save()
 
     def stats(self):
+        """The stats of the client, and steps, probes and the names of the tables."""
         out = dict(self._client.stats(), steps=self.steps, probes=self.probes, tables=[t.name for t in self.tables])
         out["exact"] = out["exact"] and not any(t.narrow for t in self.tables)
         return out
 
     def close(self, seconds=1.0):
-        """Leave the daemon, waiting at most this many seconds for the goodbye, and put optimizer.step back."""
+        """Leave the daemon and restore optimizer.step; wait at most this many seconds until all is acknowledged."""
         if self._closed:
             return
         self._closed = True
