@@ -3,8 +3,7 @@
  * The core moves the embedding rows in this process (touch, apply: the cost is that of the rows in the batch). The same
  * gradients go to the daemon, which repeats the steps on its own copy and publishes. Every few hundred steps a probe
  * sends the curvature along the momentum, for one more pass over the same batch. */
-#include <errno.h>
-#include <getopt.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,35 +11,21 @@
 #include <time.h>
 
 #include "common/xorshift.h"
-#include "nextword/model.h"
-#include "nextword/text.h"
+#include "common/clock.h"
+#include "common/exit.h"
+#include "common/options.h"
 #include "mscope/client.h"
 #include "mscope/core.h"
+#include "nextword/model.h"
+#include "nextword/text.h"
 
 #define VOCABULARY 4096u
 #define WIDTH 32u
 #define PROBE_REACH 0.03             /* |delta m|/|theta|: the Hessian hardly changes, and rounding stays small */
 #define FADED 1e-18                  /* momentum below this has decayed to nothing and has no direction */
 
-static const char usage[] =
-    "usage: demo_trainer [OPTION ...] [FILE ...]\n"
-    "Train a next-word model on the text of the FILEs, or on prose found on this machine.\n"
-    "\n"
-    "  --steps N         training steps (6000)\n"
-    "  --batch N         samples in a step, at most 4096 (32)\n"
-    "  --rate ETA        learning rate of the embedding, in EMA form (2)\n"
-    "  --eps E           1 - beta of the embedding's momentum (0.02)\n"
-    "  --readout-rate E  learning rate of the readout, which has no momentum (0.5)\n"
-    "  --probe-every N   steps from one curvature probe to the next; 0: no probe (200)\n"
-    "  --endpoint ADDR   of the daemon ($MOMENTSCOPE_INGEST, else this user's default)\n"
-    "  --alone           train without the daemon\n"
-    "  --quiet           no line about the loss\n"
-    "  --help            print this text\n"
-    "\n"
-    "Exit codes: 0 trained, 1 no text, no memory or a refused step, 2 wrong usage.\n";
-
 typedef struct options {
-    uint32_t steps, batch, probe_every;
+    uint64_t steps, batch, probe_every;
     double eta, eps, readout;
     const char *endpoint;
     int quiet, alone;
@@ -61,14 +46,6 @@ typedef struct run {
     float *theta, *moved, *grad, *grad_moved;
 } run;
 
-static double now_s(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static double used_s(clockid_t of)
 {
     struct timespec t = { 0, 0 };
@@ -77,76 +54,43 @@ static double used_s(clockid_t of)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static int number(const char *name, const char *text_, double low, double high, double *out)
+/* The FILEs become argv[1] .. argv[*files]. Returns the exit code to leave with, or MSCOPE_OPTIONS_GO_ON. */
+static int read_options(options *o, int argc, char **argv, int *files)
 {
-    char *end;
-
-    errno = 0;
-    *out = strtod(text_, &end);
-    if (*text_ && *end == '\0' && errno == 0 && *out >= low && *out <= high)
-        return 0;
-    fprintf(stderr, "demo_trainer: --%s is '%s', expected a number from %g to %g; see demo_trainer --help\n", name,
-            text_, low, high);
-    return -1;
-}
-
-static int parse(options *o, int argc, char **argv)
-{
-    static const struct option known[] = {
-        { "steps", 1, NULL, 's' },        { "batch", 1, NULL, 'b' },       { "rate", 1, NULL, 'r' },
-        { "eps", 1, NULL, 'e' },          { "probe-every", 1, NULL, 'p' }, { "endpoint", 1, NULL, 'c' },
-        { "readout-rate", 1, NULL, 'w' }, { "quiet", 0, NULL, 'q' },       { "alone", 0, NULL, 'a' },
-        { "help", 0, NULL, 'h' },         { NULL, 0, NULL, 0 },
+    const mscope_option table[] = {
+        { "steps", "N", "training steps (default: 6000)", .count = &o->steps, .low = 1, .high = 1e9 },
+        { "batch", "N", "samples in a step (default: 32)", .count = &o->batch, .low = 1, .high = 4096 },
+        { "rate", "ETA", "learning rate of the embedding, in EMA form (default: 2)", .real = &o->eta, .high = 1e6 },
+        { "eps", "E", "1 - beta of the embedding's momentum (default: 0.02)", .real = &o->eps, .high = 1 },
+        { "readout-rate", "E", "learning rate of the readout, which has no momentum (default: 0.5)",
+          .real = &o->readout, .high = 1e6 },
+        { "probe-every", "N", "steps from one curvature probe to the next, 0: no probe (default: 200)",
+          .count = &o->probe_every, .high = 1e9 },
+        { "endpoint", "ADDR", "address of the daemon (default: $MOMENTSCOPE_INGEST, else this user's)",
+          .text = &o->endpoint },
+        { "alone", NULL, "train without the daemon", .flag = &o->alone },
+        { "quiet", NULL, "print no line about the loss", .flag = &o->quiet },
+        { .name = NULL }
     };
-    double x = 0;
-    int c, bad = 0;
+    const mscope_command trainer = {
+        .name = "demo_trainer",
+        .usage = "[OPTION...] [FILE...]",
+        .about = "Train a next-word model on the text of the FILEs, or on prose found on this machine, with the daemon"
+                 " attached.",
+        .option = table,
+        .example = "demo_trainer --steps 20000 --endpoint ipc:///tmp/ingest.ipc novel.txt",
+        .exits = "0 trained\n1 no text, no memory, or the core refused a step\n2 wrong usage",
+        .most = INT_MAX,
+        .argument = "FILE",
+    };
 
     *o = (options){ .steps = 6000, .batch = 32, .probe_every = 200, .eta = 2.0, .eps = 0.02, .readout = 0.5 };
-    while ((c = getopt_long(argc, argv, "", known, NULL)) != -1)
-        switch (c) {
-        case 's':
-            bad |= number("steps", optarg, 1, 1e9, &x);
-            o->steps = (uint32_t)x;
-            break;
-        case 'b':
-            bad |= number("batch", optarg, 1, 4096, &x);
-            o->batch = (uint32_t)x;
-            break;
-        case 'p':
-            bad |= number("probe-every", optarg, 0, 1e9, &x);
-            o->probe_every = (uint32_t)x;
-            break;
-        case 'r':
-            bad |= number("rate", optarg, 0, 1e6, &o->eta);
-            break;
-        case 'e':
-            bad |= number("eps", optarg, 0, 1, &o->eps);
-            break;
-        case 'w':
-            bad |= number("readout-rate", optarg, 0, 1e6, &o->readout);
-            break;
-        case 'c':
-            o->endpoint = optarg;
-            break;
-        case 'q':
-            o->quiet = 1;
-            break;
-        case 'a':
-            o->alone = 1;
-            break;
-        case 'h':
-            printf("%s", usage);
-            exit(0);
-        default:
-            fprintf(stderr, "demo_trainer --help lists the options\n");
-            return -1;
-        }
-    return bad ? -1 : 0;
+    return mscope_options_read(&trainer, argc, argv, files);
 }
 
 static int start_table(run *r)
 {
-    mscope_table_config cfg = { .rows = VOCABULARY, .dim = WIDTH, .capacity = r->opt.batch };
+    mscope_table_config cfg = { .rows = VOCABULARY, .dim = WIDTH, .capacity = (uint32_t)r->opt.batch };
     size_t need = mscope_table_mem(&cfg);
 
     r->block = need ? aligned_alloc(64, need) : NULL;
@@ -176,7 +120,8 @@ static int open_client(run *r)
 
 static int attach(run *r)
 {
-    mscope_attach_info info = { .table = "embedding", .rows = VOCABULARY, .dim = WIDTH, .capacity = r->opt.batch,
+    mscope_attach_info info = { .table = "embedding", .rows = VOCABULARY, .dim = WIDTH,
+                                .capacity = (uint32_t)r->opt.batch,
                                 .nll = 1, .acf_rows = 16, .fresh = 1, .read = read_rows, .read_ctx = r };
 
     r->handle = r->client ? mscope_client_attach(r->client, &info) : -1;
@@ -197,7 +142,7 @@ static int start(run *r)
     r->grad_moved = malloc(cells * sizeof(float));
     if (!r->now || !r->next || !r->wide || !r->theta || !r->moved || !r->grad || !r->grad_moved)
         return -1;
-    if (model_init(&r->net, VOCABULARY, WIDTH, r->opt.batch, 7) != 0 || start_table(r) != 0)
+    if (model_init(&r->net, VOCABULARY, WIDTH, (uint32_t)r->opt.batch, 7) != 0 || start_table(r) != 0)
         return -1;
     return attach(r);
 }
@@ -241,7 +186,7 @@ static int probe(run *r)
 
         for (uint32_t j = 0; j < WIDTH; j++)
             mm += (double)mb[j] * (double)mb[j];
-        delta[b] = mm > FADED * FADED ? PROBE_REACH * sqrt(tt / r->opt.batch / mm) : 0.0;
+        delta[b] = mm > FADED * FADED ? PROBE_REACH * sqrt(tt / (double)r->opt.batch / mm) : 0.0;
         widest = fmax(widest, delta[b]);
         for (uint32_t j = 0; j < WIDTH; j++)
             r->moved[b * WIDTH + j] = (float)((double)r->theta[b * WIDTH + j] + delta[b] * (double)mb[j]);
@@ -275,8 +220,8 @@ static int push(run *r, const mscope_step *step)
 static int train(run *r)
 {
     const double process = used_s(CLOCK_PROCESS_CPUTIME_ID), thread = used_s(CLOCK_THREAD_CPUTIME_ID);
-    mscope_step step = { .eta = r->opt.eta, .eps = r->opt.eps, .batch = r->opt.batch };
-    double shown = 0.0, started = now_s();
+    mscope_step step = { .eta = r->opt.eta, .eps = r->opt.eps, .batch = (double)r->opt.batch };
+    double shown = 0.0, started = mscope_monotonic_s();
     uint32_t shown_steps = 0;
 
     for (uint32_t k = 1; k <= r->opt.steps; k++) {
@@ -299,7 +244,7 @@ static int train(run *r)
         if (r->client && push(r, &step) < 0)
             return -1;
         if (!r->opt.quiet && (k % 500 == 0 || k == r->opt.steps)) {
-            printf("step %6u  loss %.3f  %5.1f s\n", k, shown / shown_steps, now_s() - started);
+            printf("step %6u  loss %.3f  %5.1f s\n", k, shown / shown_steps, mscope_monotonic_s() - started);
             fflush(stdout);
             shown = 0.0;
             shown_steps = 0;
@@ -344,16 +289,18 @@ static void report(run *r)
 int main(int argc, char **argv)
 {
     run r = { .handle = -1 };
+    int files, code = read_options(&r.opt, argc, argv, &files);
 
-    if (parse(&r.opt, argc, argv) != 0)
-        return 2;
+    if (code != MSCOPE_OPTIONS_GO_ON)
+        return code;
+    argv[files + 1] = NULL;
     if (!r.opt.alone && open_client(&r) != 0)
-        return 2;
-    if (text_read(&r.words, argv + optind, VOCABULARY) != 0)
+        return MSCOPE_EXIT_USAGE;
+    if (text_read(&r.words, argv + 1, VOCABULARY) != 0)
         return 1;
-    printf("%zu words of text from %zu files; vocabulary %u, width %u, batch %u; the most frequent: %s %s %s %s %s\n",
-           r.words.length, r.words.files, VOCABULARY, WIDTH, r.opt.batch, r.words.name[0], r.words.name[1],
-           r.words.name[2], r.words.name[3], r.words.name[4]);
+    printf("%zu words of text from %zu files; vocabulary %u, width %u, batch %llu; the most frequent: %s %s %s %s %s\n",
+           r.words.length, r.words.files, VOCABULARY, WIDTH, (unsigned long long)r.opt.batch, r.words.name[0],
+           r.words.name[1], r.words.name[2], r.words.name[3], r.words.name[4]);
     fflush(stdout);
     if (start(&r) != 0 || train(&r) != 0) {
         const mscope_fault *f = r.table ? mscope_table_fault(r.table) : NULL;
