@@ -129,15 +129,14 @@ static bool plottable(const options *o)
 static int show(const options *o, mscope_points *p)
 {
     mscope_path path = { p->title, p->x_label, p->y_label, p->x, p->y, p->n };
-    int err;
+    char why[MSCOPE_WHY_MAX];
 
     putchar('\n');
     mscope_plot_text(stdout, &path, 60, 18);
     if (o->plot == NULL)
         return MSCOPE_EXIT_OK;
-    err = mscope_plot_file(o->plot, &path);
-    if (err != MSCOPE_OK) {
-        fprintf(stderr, COMMAND ": cannot write %s\n", o->plot);
+    if (mscope_plot_file(o->plot, &path, why, sizeof why) != MSCOPE_OK) {
+        fprintf(stderr, COMMAND ": cannot write %s: %s\n", o->plot, why);
         return MSCOPE_EXIT_FAILED;
     }
     return MSCOPE_EXIT_OK;

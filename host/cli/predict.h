@@ -32,9 +32,9 @@ typedef struct mscope_path {
 /* mscope_plot_text - the path as characters, width x height cells */
 void mscope_plot_text(FILE *out, const mscope_path *path, int width, int height);
 
-/* mscope_plot_file - the path as FILE.svg or FILE.png
+/* mscope_plot_file - the path as a picture: SVG where name ends in .svg, else PNG
  *
- * Errors   MSCOPE_ENOTSUP  another ending; MSCOPE_EIO  the file could not be written            */
-MSCOPE_MUST_CHECK int mscope_plot_file(const char *name, const mscope_path *path);
+ * Errors   MSCOPE_EIO: the file could not be written, why says it                               */
+MSCOPE_MUST_CHECK int mscope_plot_file(const char *name, const mscope_path *path, char *why, size_t cap);
 
 #endif

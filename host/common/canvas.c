@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <cairo-svg.h>
+#include <fontconfig/fontconfig.h>
 
 enum { WIDTH = 860, HEIGHT = 560, LEFT = MSCOPE_CANVAS_LEFT, TOP = MSCOPE_CANVAS_TOP, PLOT_W = MSCOPE_CANVAS_W,
        PLOT_H = MSCOPE_CANVAS_H };
@@ -54,7 +55,7 @@ int mscope_canvas_open(mscope_canvas *c, const char *path)
     cairo_set_source_rgb(c->cr, 1, 1, 1);
     cairo_paint(c->cr);
     cairo_select_font_face(c->cr, "sans-serif", CAIRO_FONT_SLANT_NORMAL, CAIRO_FONT_WEIGHT_NORMAL);
-    return cairo_status(c->cr) == CAIRO_STATUS_SUCCESS ? 0 : -1;
+    return cairo_status(c->cr) == CAIRO_STATUS_SUCCESS ? 0 : mscope_canvas_close(c);
 }
 
 int mscope_canvas_close(mscope_canvas *c)
@@ -68,8 +69,14 @@ int mscope_canvas_close(mscope_canvas *c)
         status = cairo_surface_status(c->surface);
     cairo_surface_destroy(c->surface);
     if (status != CAIRO_STATUS_SUCCESS)
-        fprintf(stderr, "momentscope bench compare: %s: %s\n", c->path, cairo_status_to_string(status));
+        c->why = cairo_status_to_string(status);
     return status == CAIRO_STATUS_SUCCESS ? 0 : -1;
+}
+
+void mscope_canvas_end(void)
+{
+    cairo_debug_reset_static_data();
+    FcFini();
 }
 
 static double tick_step(double lo, double hi)

@@ -1,6 +1,6 @@
 /* canvas.h - a drawing area in data units: frame, ticks, text, colours, legend (cairo) */
-#ifndef MSCOPE_BENCH_CANVAS_H
-#define MSCOPE_BENCH_CANVAS_H
+#ifndef MSCOPE_COMMON_CANVAS_H
+#define MSCOPE_COMMON_CANVAS_H
 
 #include <stddef.h>
 
@@ -12,16 +12,23 @@ enum { MSCOPE_CANVAS_LEFT = 86, MSCOPE_CANVAS_TOP = 50, MSCOPE_CANVAS_W = 560, M
 typedef struct mscope_canvas {
     cairo_surface_t *surface;
     cairo_t *cr;
-    const char *path;
+    const char *path, *why;          /* why: set by a call that failed, static                        */
     double x0, x1, y0, y1;
     int log_x, log_y, svg;
     const double *own_x, *own_y;     /* values to mark instead of round numbers, ascending; NULL: none */
     size_t n_own_x, n_own_y;
 } mscope_canvas;
 
-/* PNG, or SVG by the ending of path. close draws no more and writes the file. Both return 0, or -1 with a message. */
+/* mscope_canvas_open - begin a picture: SVG where path ends in .svg, else PNG. The ranges of the axes are set before or after
+ *
+ * Returns  0, or -1 with c->why: then it is closed                                                            */
 int mscope_canvas_open(mscope_canvas *c, const char *path);
+
+/* mscope_canvas_close - write the file; 0, or -1 with c->why */
 int mscope_canvas_close(mscope_canvas *c);
+
+/* mscope_canvas_end - free the fonts that cairo and fontconfig keep until exit; nothing is drawn after it */
+void mscope_canvas_end(void);
 
 /* Place on the page of a value on an axis. */
 double mscope_canvas_x(const mscope_canvas *c, double x);

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <fontconfig/fontconfig.h>
-
 #include "common/canvas.h"
 
 enum { LEFT = MSCOPE_CANVAS_LEFT, TOP = MSCOPE_CANVAS_TOP, PLOT_W = MSCOPE_CANVAS_W };
@@ -74,8 +72,13 @@ static int expected(const mscope_canvas *c, const mscope_result *r)
 
 void mscope_plot_end(void)
 {
-    cairo_debug_reset_static_data();
-    FcFini();
+    mscope_canvas_end();
+}
+
+static int failed(const mscope_canvas *c)
+{
+    fprintf(stderr, "momentscope bench compare: cannot write %s: %s\n", c->path, c->why);
+    return -1;
 }
 
 int mscope_plot_risk(const mscope_result *r, const char *path)
@@ -84,7 +87,7 @@ int mscope_plot_risk(const mscope_result *r, const char *path)
     char title[256], label[64];
     double lo = 1, hi = 1, least = r->target > 0 ? fmin(r->target, 1) : 1;
     if (mscope_canvas_open(&c, path) < 0)
-        return mscope_canvas_close(&c);
+        return failed(&c);
     for (size_t b = 0; b <= r->bands; b++)
         for (size_t i = 0; i < r->points; i++)
             if (r->risk[b][i] > 0 && isfinite(r->risk[b][i])) {
@@ -135,7 +138,7 @@ int mscope_plot_risk(const mscope_result *r, const char *path)
         band_ink(&c, r, b);
         mscope_canvas_legend(&c, 2 + (int)b, label);
     }
-    return mscope_canvas_close(&c);
+    return mscope_canvas_close(&c) < 0 ? failed(&c) : 0;
 }
 
 /* ---- the plane of frequency and momentum ---------------------------------------------------------------------- */
@@ -171,7 +174,7 @@ int mscope_plot_plane(const mscope_result *r, const char *path)
     char title[256];
     double lo = INFINITY, hi = 0;
     if (mscope_canvas_open(&c, path) < 0)
-        return mscope_canvas_close(&c);
+        return failed(&c);
     for (size_t b = 0; b < r->bands; b++) {
         lo = fmin(lo, r->p[b]);
         hi = fmax(hi, r->p[b]);
@@ -202,7 +205,7 @@ int mscope_plot_plane(const mscope_result *r, const char *path)
     }
     cairo_restore(c.cr);
     plane_legend(&c, r->d);
-    return mscope_canvas_close(&c);
+    return mscope_canvas_close(&c) < 0 ? failed(&c) : 0;
 }
 
 /* ---- heat map of steps to target -------------------------------------------------------------------------------- */
@@ -321,7 +324,7 @@ int mscope_plot_heat(const mscope_results *all, const char *path)
     double *vx = malloc((4 * most + 8) * sizeof *vx);
     if (like == NULL || vx == NULL || mscope_canvas_open(&c, path) < 0) {
         free(vx);
-        return like == NULL ? 0 : -1;
+        return like == NULL ? 0 : vx == NULL ? -1 : failed(&c);
     }
     double *vy = vx + most, *ex = vy + most, *ey = ex + most + 2;
     for (size_t i = 0; i < all->n; i++)
@@ -354,5 +357,5 @@ int mscope_plot_heat(const mscope_results *all, const char *path)
     cairo_restore(c.cr);
     heat_legend(&c);
     free(vx);
-    return mscope_canvas_close(&c);
+    return mscope_canvas_close(&c) < 0 ? failed(&c) : 0;
 }
