@@ -3,7 +3,7 @@
 
 #include <cjson/cJSON.h>
 
-#include "diagnose/advice_words.h"
+#include "diagnose/counsel.h"
 
 static double near(double a, double b)
 {

@@ -11,7 +11,7 @@
 
 #include <cjson/cJSON.h>
 
-#include "diagnose/advice_words.h"
+#include "diagnose/counsel.h"
 #include "listening.h"
 #include "watch_view.h"
 

@@ -12,14 +12,13 @@ static const struct command {
     const char *help;
     int (*run)(int argc, char **argv);
 } commands[] = {
+    { "watch", "show what momentum does to each activity band, live", mscope_cmd_watch },
+    { "check", "judge each band; the worst verdict is the exit code", mscope_cmd_check },
     { "advise", "what one beta costs, and settings that reach a target sooner", mscope_cmd_advise },
-    { "check", "a verdict for each band, the worst as exit code; alerts when one changes", mscope_cmd_check },
-    { "bench", "schedules against workloads with known answers, band by band; the papers' claims", mscope_cmd_bench },
-    { "predict", "what the theory says about a setting, in words or as JSON lines",
-      mscope_cmd_predict },
-    { "record", "a training run into a file, between trainer and daemon or alone", mscope_cmd_record },
+    { "predict", "what the theory says about a setting", mscope_cmd_predict },
+    { "record", "record a training run into a file", mscope_cmd_record },
     { "play", "play a recorded run into a daemon, or list what it holds", mscope_cmd_play },
-    { "watch", "what momentum does to each activity band, live from the daemon", mscope_cmd_watch },
+    { "bench", "compare schedules on workloads with known answers; the papers' claims", mscope_cmd_bench },
 };
 
 static const size_t n_commands = sizeof commands / sizeof commands[0];
@@ -29,21 +28,21 @@ static void usage(FILE *to)
     fprintf(to, "usage: momentscope COMMAND [OPTION...]\n\ncommands:\n");
     for (size_t i = 0; i < n_commands; i++)
         fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].help);
-    fprintf(to, "\nmomentscope COMMAND --help tells a command's options, an example and its exit codes.\n"
-                "momentscope --version tells the program's and the wire's.\n"
-                "\nexit codes: 0 success, 1 the command failed, 2 wrong usage;"
-                " a command may define more\n");
+    fprintf(to, "\nmomentscope COMMAND --help lists the options of a command, an example and its\n"
+                "exit codes. momentscope --version prints the versions of program and wire.\n\n"
+                "exit codes: 0 success, 1 the command failed, 2 wrong usage; a command may define\n"
+                "more\n");
 }
 
-/* What was printed must have arrived: a verdict or table cut short by a full disk is no success. A reader that left (head)
- * has what it wanted. */
+/* A verdict or table cut short by a full disk is no success. A reader that left early (head) is none of our errors. */
 static int arrived(const char *command, int code)
 {
     errno = 0;
     if (fflush(stdout) == 0 && !ferror(stdout))
         return code;
     if (errno != EPIPE)
-        fprintf(stderr, "momentscope %s: cannot write standard output: %s\n", command, errno != 0 ? strerror(errno) : "a write failed");
+        fprintf(stderr, "momentscope %s: cannot write standard output: %s\n", command,
+                errno != 0 ? strerror(errno) : "a write failed");
     return code == MSCOPE_EXIT_OK ? MSCOPE_EXIT_FAILED : code;
 }
 
@@ -64,6 +63,6 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < n_commands; i++)
         if (strcmp(argv[1], commands[i].name) == 0)
             return arrived(argv[1], commands[i].run(argc - 1, argv + 1));
-    fprintf(stderr, "momentscope: no command '%s'; momentscope --help lists them\n", argv[1]);
+    fprintf(stderr, "momentscope: no command '%s'; momentscope --help lists the commands\n", argv[1]);
     return MSCOPE_EXIT_USAGE;
 }

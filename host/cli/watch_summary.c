@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "diagnose/advice_words.h"
+#include "diagnose/counsel.h"
 #include "diagnose/verdict.h"
 
 typedef struct meaning {

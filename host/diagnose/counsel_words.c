@@ -1,54 +1,9 @@
-/* advice_words.c - what conflict and advice say */
-#include "advice_words.h"
-
+/* counsel_words.c - the counsel about a table in sentences, and the arithmetic behind it */
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
-#include "common/json.h"
-
-static void occupancy(mscope_counsel *c)
-{
-    const mscope_measured *m = &c->measured;
-    enum mscope_regime regime[MSCOPE_SEARCH_BANDS];
-    double rows[MSCOPE_SEARCH_BANDS];
-
-    for (size_t i = 0; i < m->bands; i++) {
-        const double P = m->band[i].P;
-        mscope_row row = { .P = P, .Q = 1 - P, .h1 = m->h1[i], .excess = m->excess[i], .eps = m->now.eps,
-                           .beta = 1 - m->now.eps, .eta = m->now.eta };
-        mscope_feedback f;
-        regime[i] = mscope_row_feedback(&row, &f) == MSCOPE_OK ? f.regime : MSCOPE_REGIME_UNSTABLE;
-        rows[i] = m->band[i].rows;
-    }
-    mscope_occupancy(regime, m->updates, rows, m->bands, c->activity, c->rows);
-}
-
-int mscope_counsel_of(const mscope_rec_band *const *rec, size_t n, const mscope_measured_options *o, double fraction,
-                      mscope_counsel *out)
-{
-    mscope_measured *m = &out->measured;
-
-    memset(out, 0, sizeof *out);
-    out->fraction = fraction;
-    if (!mscope_measured_take(rec, n, o, m))
-        return 0;
-    if (mscope_conflict_of(m->band, m->bands, m->activity, m->now, &out->conflict) != MSCOPE_OK ||
-        mscope_advise(&m->model, m->now, fraction, &out->advice) != MSCOPE_OK) {
-        snprintf(m->why, sizeof m->why, "the records are outside the theory's range");
-        return 0;
-    }
-    if (m->band[0].groups == 1) {
-        mscope_advise_doubt(&m->uneven, &out->advice, out->uneven);
-        out->doubted = 1;
-    }
-    if (out->advice.eta_own > 0)
-        out->have_own = mscope_conflict_of(m->band, m->bands, m->activity,
-                                           (mscope_setting){ out->advice.eta_own, m->now.eps }, &out->own) == MSCOPE_OK;
-    occupancy(out);
-    out->possible = 1;
-    return 1;
-}
+#include "counsel.h"
 
 /* -- sentences --------------------------------------------------------------------------------------- */
 
@@ -123,20 +78,20 @@ static void conflict_words(const mscope_counsel *c, FILE *to)
     const mscope_conflict *k = &c->conflict;
 
     if (k->cost >= 1) {
-        fprintf(to, "  at this eta some band grows whatever the one beta: E = 1.\n");
+        fprintf(to, "  at this eta some band grows whatever the beta is: E = 1.\n");
         return;
     }
     fprintf(to, "  one beta for all bands costs C* = %.3f of their speed at this eta", k->cost);
     if (k->misfit >= 0.05)
-        fprintf(to, ", the present one %.3f: %.3f is won by retuning beta alone, to eps %.3g", k->cost_now, k->misfit, k->eps_best);
+        fprintf(to, ", the present beta %.3f: retuning beta alone, to eps %.3g, wins %.3f", k->cost_now, k->eps_best, k->misfit);
     fprintf(to, ".\n");
     if (c->have_own && c->own.flag)
-        fprintf(to, "  at eta %.3g, where bands with a beta each would run, one beta costs %.3f: conflict, one beta cannot serve them.\n",
+        fprintf(to, "  at eta %.3g, where bands with a beta each would run, one beta costs %.3f: a conflict, one beta cannot serve all.\n",
                 c->advice.eta_own, c->own.cost);
     else if (k->flag)
-        fprintf(to, "  that is above %.2f: conflict, one beta cannot serve them.\n", MSCOPE_CONFLICT_FLAG);
+        fprintf(to, "  that is above %.2f: a conflict, one beta cannot serve all bands.\n", MSCOPE_CONFLICT_FLAG);
     else
-        fprintf(to, "  below %.2f: no conflict that a beta for each band would mend.\n", MSCOPE_CONFLICT_FLAG);
+        fprintf(to, "  below %.2f: no conflict that a beta for each band would resolve.\n", MSCOPE_CONFLICT_FLAG);
 }
 
 /* Excess loss at which label noise holds the table, if all of |g|^2 is noise; NaN without g2. */
@@ -159,7 +114,7 @@ static void assumed(const mscope_counsel *c, FILE *to)
 {
     static const char *const error[] = {
         "every row is equally far from its optimum and labels have no noise",
-        "gradients agree too little to show how far rows are from their optimum: taken as far as that allows, noise from |g|^2",
+        "gradients agree too little to show how far rows are from their optimum: the largest distance they allow, noise from |g|^2",
         "error from how far gradients agree, noise from |g|^2",
         "error against your reference, noise from |g|^2",
     };
@@ -167,8 +122,8 @@ static void assumed(const mscope_counsel *c, FILE *to)
 
     fprintf(to, "  assumed: %s; curvature stays as measured.\n", error[c->measured.source]);
     if (c->measured.source == MSCOPE_ERROR_NONE && c->advice.best != MSCOPE_PLAN_NOW && now > 0 && then > 0)
-        fprintf(to, "  telemetry cannot tell error from noise here; if all of |g|^2 is noise, it holds the loss %.2g above its least now,\n"
-                    "  %.2g then: the advice is for a loss that is farther above than that.\n", now, then);
+        fprintf(to, "  telemetry cannot tell error from noise here. If all of |g|^2 is noise, it holds the loss %.2g above its minimum\n"
+                    "  now and %.2g with the advice, which is meant for a loss farther above the minimum than that.\n", now, then);
 }
 
 static const char *why_never(const mscope_plan *p)
@@ -186,8 +141,8 @@ static void advice_words(const mscope_counsel *c, FILE *to)
     fraction_words(c->fraction, target, sizeof target);
     steps_words(a->plan[MSCOPE_PLAN_NOW].steps, before, sizeof before);
     if (a->best == MSCOPE_PLAN_NOW) {
-        fprintf(to, "  nothing better than the present setting is known: %s%s to %s by the model.\n", before,
-                why_never(&a->plan[MSCOPE_PLAN_NOW]), target);
+        fprintf(to, "  nothing better than the present setting is known. Time to %s by the model: %s%s.\n", target, before,
+                why_never(&a->plan[MSCOPE_PLAN_NOW]));
         return;
     }
     steps_words(a->plan[a->best].steps, after, sizeof after);
@@ -206,7 +161,7 @@ static void advice_words(const mscope_counsel *c, FILE *to)
     if (c->doubted) {
         steps_words(c->uneven[MSCOPE_PLAN_NOW], before, sizeof before);
         steps_words(c->uneven[a->best], after, sizeof after);
-        fprintf(to, "  if the directions of a row differ in curvature as much as H2 leaves room for, after %s instead of %s.\n", after,
+        fprintf(to, "  if the directions of a row differ in curvature as much as H2 allows: after %s instead of %s.\n", after,
                 before);
     }
 }
@@ -229,7 +184,7 @@ static void explain_bands(const mscope_counsel *c, FILE *to)
     const mscope_measured *m = &c->measured;
     const mscope_plan *now = &c->advice.plan[MSCOPE_PLAN_NOW], *best = &c->advice.plan[c->advice.best];
 
-    fprintf(to, "\n  what the maps were fed, a row of each band (per step): h1 = P H1, excess = (P H2 - h1^2)/h1, noise = E|label noise|^2\n");
+    fprintf(to, "\n  input of the maps, one row of each band, per step: h1 = P H1, excess = (P H2 - h1^2)/h1, noise = E|label noise|^2\n");
     fprintf(to, "  %4s %8s %9s %9s %9s %9s %9s | %9s %9s | %9s %9s\n", "band", "rows", "h1", "excess", "noise", "R at 0",
             "eta max", "rate now", "H now", "rate then", "H then");
     for (size_t i = 0; i < m->bands; i++) {
@@ -272,7 +227,7 @@ static void explain_plans(const mscope_counsel *c, FILE *to)
         fputc('\n', to);
     }
     if (a->best != MSCOPE_PLAN_NOW)
-        fprintf(to, "    (* advised: the first in this order within 3 %% of the fastest, if 3 %% better than now in both readings)\n");
+        fprintf(to, "    (* advised: the first in this order within 3 %% of the fastest, if it is 3 %% better than now in both readings)\n");
 }
 
 static void explain_batch(const mscope_counsel *c, FILE *to)
@@ -311,7 +266,7 @@ void mscope_counsel_explain(const mscope_counsel *c, FILE *to)
 {
     if (!c->possible)
         return;
-    fprintf(to, "\n  occupancy, a description that predicts nothing:");
+    fprintf(to, "\n  occupancy (descriptive, it predicts nothing):");
     for (int k = 0, any = 0; k <= MSCOPE_REGIME_UNSTABLE; k++)
         if (c->rows[k] > 0)
             fprintf(to, "%s %s %.0f %% of updates, %.0f %% of rows", any++ ? "," : "", mscope_regime_name((enum mscope_regime)k),
@@ -327,59 +282,4 @@ void mscope_counsel_explain(const mscope_counsel *c, FILE *to)
     explain_plans(c, to);
     explain_batch(c, to);
     explain_rules(c, to);
-}
-
-/* -- for programs ------------------------------------------------------------------------------------ */
-
-static void number(FILE *to, const char *name, double x)
-{
-    if (isfinite(x))
-        fprintf(to, ",\"%s\":%.12g", name, x);
-    else
-        fprintf(to, ",\"%s\":null", name);
-}
-
-void mscope_counsel_json(const mscope_counsel *c, const char *table, FILE *to)
-{
-    static const char *const source[] = { "assumed", "bound", "agreement", "reference" };
-    const mscope_advice *a = &c->advice;
-
-    fprintf(to, "{\"table\":");
-    mscope_json_string(to, table);
-    fprintf(to, ",\"possible\":%s", c->possible ? "true" : "false");
-    if (!c->possible) {
-        fprintf(to, ",\"why\":");
-        mscope_json_string(to, c->measured.why);
-        fprintf(to, "}\n");
-        return;
-    }
-    number(to, "fraction", c->fraction);
-    number(to, "cost", c->conflict.cost);
-    number(to, "cost_now", c->conflict.cost_now);
-    number(to, "eps_best", c->conflict.eps_best);
-    number(to, "eta_own", c->have_own ? a->eta_own : NAN);
-    number(to, "cost_own", c->have_own ? c->own.cost : NAN);
-    fprintf(to, ",\"conflict\":%s", c->conflict.flag || (c->have_own && c->own.flag) ? "true" : "false");
-    number(to, "covered", c->measured.covered);
-    fprintf(to, ",\"error\":\"%s\"", source[c->measured.source]);
-    fprintf(to, ",\"occupancy\":{");
-    for (int k = 0; k <= MSCOPE_REGIME_UNSTABLE; k++)
-        fprintf(to, "%s\"%s\":{\"updates\":%.6g,\"rows\":%.6g}", k > 0 ? "," : "", mscope_regime_name((enum mscope_regime)k),
-                c->activity[k], c->rows[k]);
-    fputc('}', to);
-    number(to, "steps_now", a->plan[MSCOPE_PLAN_NOW].steps);
-    number(to, "gain", a->gain);
-    fprintf(to, ",\"advised\":\"%s\",\"plans\":[", mscope_plan_name(a->best));
-    for (int k = 0; k < MSCOPE_PLANS; k++) {
-        fprintf(to, "%s{\"plan\":\"%s\"", k > 0 ? "," : "", mscope_plan_name((enum mscope_plan_kind)k));
-        number(to, "steps", a->plan[k].steps);
-        number(to, "steps_uneven", c->doubted ? c->uneven[k] : NAN);
-        number(to, "H", a->plan[k].H);
-        fprintf(to, ",\"bands\":[");
-        for (size_t i = 0; i < a->bands; i++)
-            fprintf(to, "%s{\"band\":%u,\"eta\":%.9g,\"eps\":%.9g}", i > 0 ? "," : "", c->measured.number[i],
-                    a->plan[k].setting[i].eta, a->plan[k].setting[i].eps);
-        fprintf(to, "]}");
-    }
-    fprintf(to, "]}\n");
 }

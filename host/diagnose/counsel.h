@@ -1,13 +1,15 @@
-/* advice_words.h - conflict and advice as a few sentences, or with the arithmetic, or as one JSON object */
-#ifndef MSCOPE_ADVICE_WORDS_H
-#define MSCOPE_ADVICE_WORDS_H
+/* counsel.h - everything that is said about one table: what one beta costs its bands, and which setting is faster
+ *
+ * counsel.c computes it, counsel_words.c says it in sentences, counsel_json.c as a JSON object.                 */
+#ifndef MSCOPE_DIAGNOSE_COUNSEL_H
+#define MSCOPE_DIAGNOSE_COUNSEL_H
 
 #include <stdio.h>
 
 #include "conflict.h"
 #include "measured.h"
 
-typedef struct mscope_counsel {          /* everything said about one table                                   */
+typedef struct mscope_counsel {
     mscope_measured measured;
     int possible;                        /* 0: measured.why says why there is neither price nor advice        */
     double activity[MSCOPE_REGIME_UNSTABLE + 1], rows[MSCOPE_REGIME_UNSTABLE + 1];   /* occupancy: share in each regime */
@@ -21,14 +23,20 @@ typedef struct mscope_counsel {          /* everything said about one table     
 } mscope_counsel;
 
 /* mscope_counsel_of - price and advice for the bands of one table
+ *
+ * Shape    rec: n records of one table. fraction: target over present excess risk, 0 < fraction < 1
+ * Threads  any.  Cost a search, up to seconds
  * Returns  1 when there is something to say, 0 when measured.why says why not                                 */
 int mscope_counsel_of(const mscope_rec_band *const *rec, size_t n, const mscope_measured_options *o, double fraction,
                       mscope_counsel *out);
 
 /* mscope_counsel_say - two or three sentences, each line indented by two spaces */
 void mscope_counsel_say(const mscope_counsel *c, FILE *to);
-/* mscope_counsel_explain - every plan with its steps, what was assumed, other batches, and the rules for reference */
+
+/* mscope_counsel_explain - every plan with its steps, the numbers behind it, other batches, and rules for reference */
 void mscope_counsel_explain(const mscope_counsel *c, FILE *to);
+
+/* mscope_counsel_json - one line */
 void mscope_counsel_json(const mscope_counsel *c, const char *table, FILE *to);
 
 #endif

@@ -1,0 +1,48 @@
+/* counsel.c - what there is to say about a table: conflict, advice and occupancy of its bands */
+#include "counsel.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void occupancy(mscope_counsel *c)
+{
+    const mscope_measured *m = &c->measured;
+    enum mscope_regime regime[MSCOPE_SEARCH_BANDS];
+    double rows[MSCOPE_SEARCH_BANDS];
+
+    for (size_t i = 0; i < m->bands; i++) {
+        const double P = m->band[i].P;
+        mscope_row row = { .P = P, .Q = 1 - P, .h1 = m->h1[i], .excess = m->excess[i], .eps = m->now.eps,
+                           .beta = 1 - m->now.eps, .eta = m->now.eta };
+        mscope_feedback f;
+        regime[i] = mscope_row_feedback(&row, &f) == MSCOPE_OK ? f.regime : MSCOPE_REGIME_UNSTABLE;
+        rows[i] = m->band[i].rows;
+    }
+    mscope_occupancy(regime, m->updates, rows, m->bands, c->activity, c->rows);
+}
+
+int mscope_counsel_of(const mscope_rec_band *const *rec, size_t n, const mscope_measured_options *o, double fraction,
+                      mscope_counsel *out)
+{
+    mscope_measured *m = &out->measured;
+
+    memset(out, 0, sizeof *out);
+    out->fraction = fraction;
+    if (!mscope_measured_take(rec, n, o, m))
+        return 0;
+    if (mscope_conflict_of(m->band, m->bands, m->activity, m->now, &out->conflict) != MSCOPE_OK ||
+        mscope_advise(&m->model, m->now, fraction, &out->advice) != MSCOPE_OK) {
+        snprintf(m->why, sizeof m->why, "the records are outside the theory's range");
+        return 0;
+    }
+    if (m->band[0].groups == 1) {
+        mscope_advise_doubt(&m->uneven, &out->advice, out->uneven);
+        out->doubted = 1;
+    }
+    if (out->advice.eta_own > 0)
+        out->have_own = mscope_conflict_of(m->band, m->bands, m->activity,
+                                           (mscope_setting){ out->advice.eta_own, m->now.eps }, &out->own) == MSCOPE_OK;
+    occupancy(out);
+    out->possible = 1;
+    return 1;
+}

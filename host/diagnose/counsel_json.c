@@ -1,0 +1,58 @@
+/* counsel_json.c - the counsel about a table as one JSON object */
+#include <math.h>
+
+#include "common/json.h"
+#include "counsel.h"
+
+static void number(FILE *to, const char *name, double x)
+{
+    if (isfinite(x))
+        fprintf(to, ",\"%s\":%.12g", name, x);
+    else
+        fprintf(to, ",\"%s\":null", name);
+}
+
+void mscope_counsel_json(const mscope_counsel *c, const char *table, FILE *to)
+{
+    static const char *const source[] = { "assumed", "bound", "agreement", "reference" };
+    const mscope_advice *a = &c->advice;
+
+    fprintf(to, "{\"table\":");
+    mscope_json_string(to, table);
+    fprintf(to, ",\"possible\":%s", c->possible ? "true" : "false");
+    if (!c->possible) {
+        fprintf(to, ",\"why\":");
+        mscope_json_string(to, c->measured.why);
+        fprintf(to, "}\n");
+        return;
+    }
+    number(to, "fraction", c->fraction);
+    number(to, "cost", c->conflict.cost);
+    number(to, "cost_now", c->conflict.cost_now);
+    number(to, "eps_best", c->conflict.eps_best);
+    number(to, "eta_own", c->have_own ? a->eta_own : NAN);
+    number(to, "cost_own", c->have_own ? c->own.cost : NAN);
+    fprintf(to, ",\"conflict\":%s", c->conflict.flag || (c->have_own && c->own.flag) ? "true" : "false");
+    number(to, "covered", c->measured.covered);
+    fprintf(to, ",\"error\":\"%s\"", source[c->measured.source]);
+    fprintf(to, ",\"occupancy\":{");
+    for (int k = 0; k <= MSCOPE_REGIME_UNSTABLE; k++)
+        fprintf(to, "%s\"%s\":{\"updates\":%.6g,\"rows\":%.6g}", k > 0 ? "," : "", mscope_regime_name((enum mscope_regime)k),
+                c->activity[k], c->rows[k]);
+    fputc('}', to);
+    number(to, "steps_now", a->plan[MSCOPE_PLAN_NOW].steps);
+    number(to, "gain", a->gain);
+    fprintf(to, ",\"advised\":\"%s\",\"plans\":[", mscope_plan_name(a->best));
+    for (int k = 0; k < MSCOPE_PLANS; k++) {
+        fprintf(to, "%s{\"plan\":\"%s\"", k > 0 ? "," : "", mscope_plan_name((enum mscope_plan_kind)k));
+        number(to, "steps", a->plan[k].steps);
+        number(to, "steps_uneven", c->doubted ? c->uneven[k] : NAN);
+        number(to, "H", a->plan[k].H);
+        fprintf(to, ",\"bands\":[");
+        for (size_t i = 0; i < a->bands; i++)
+            fprintf(to, "%s{\"band\":%u,\"eta\":%.9g,\"eps\":%.9g}", i > 0 ? "," : "", c->measured.number[i],
+                    a->plan[k].setting[i].eta, a->plan[k].setting[i].eps);
+        fprintf(to, "]}");
+    }
+    fprintf(to, "]}\n");
+}
