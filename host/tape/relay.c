@@ -9,11 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "protocol/meet/bind.h"
 #include "answer.h"
 #include "relay_tape.h"
@@ -50,14 +50,6 @@ typedef struct message {
     zmq_msg_t part[PARTS];
     unsigned n;
 } message;
-
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 static void say(const relay *r, const char *text, const char *what)
 {
@@ -222,7 +214,7 @@ static void from_trainer(relay *r, message *m)
     }
     memcpy(l->peer, m->peer, m->peer_len);
     l->peer_len = m->peer_len;
-    l->heard_ns = now_ns();
+    l->heard_ns = mscope_monotonic_ns();
     if (l->session != 0) {
         l->left = 0;
         if (h.kind == MSCOPE_BYE)
@@ -258,7 +250,7 @@ static void from_daemon(relay *r, line *l, message *m)
 /* One has left in order, and nobody else is there. */
 static int everybody_left(const relay *r)
 {
-    const uint64_t now = now_ns();
+    const uint64_t now = mscope_monotonic_ns();
     int some = 0;
 
     for (unsigned i = 1; i < r->lines; i++) {

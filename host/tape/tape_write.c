@@ -20,6 +20,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "protocol/bytes.h"
 #include "protocol/fields.h"
 
@@ -64,11 +65,11 @@ struct mscope_tape_writer {
     mark mark[MARKS];                       /* entry n at n % MARKS                                */
 };
 
-static uint64_t clock_ns(clockid_t id)
+static uint64_t wall_ns(void)
 {
     struct timespec t;
 
-    (void)clock_gettime(id, &t);
+    (void)clock_gettime(CLOCK_REALTIME, &t);
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
@@ -222,12 +223,12 @@ static int write_header(mscope_tape_writer *w)
     struct iovec v = { h, sizeof h };
 
     if (getrandom(&id, sizeof id, GRND_NONBLOCK) != (ssize_t)sizeof id)
-        id = clock_ns(CLOCK_MONOTONIC) * 0x9E3779B97F4A7C15ull;
+        id = mscope_monotonic_ns() * 0x9E3779B97F4A7C15ull;
     memcpy(h, MSCOPE_TAPE_MAGIC, 8);
     mscope_put_le(h + 8, MSCOPE_TAPE_VERSION, 2);
     mscope_put_le(h + 10, MSCOPE_WIRE_VERSION, 2);
     mscope_put_le(h + 16, id, 8);
-    mscope_put_le(h + 24, clock_ns(CLOCK_REALTIME), 8);
+    mscope_put_le(h + 24, wall_ns(), 8);
     mscope_put_le(h + 60, mscope_crc32(0, h, 60), 4);
     w->bytes = w->whole = sizeof h;
     return write_all(w->fd, &v, 1);
@@ -250,7 +251,7 @@ int mscope_tape_create(mscope_tape_writer **out, const char *path, uint64_t buff
     }
     w->tail = &w->head;
     w->buffer_bytes = buffer_bytes;
-    w->started = clock_ns(CLOCK_MONOTONIC);
+    w->started = mscope_monotonic_ns();
     (void)pthread_mutex_init(&w->lock, NULL);
     (void)pthread_cond_init(&w->wake, NULL);
     if ((err = write_header(w)) != 0 || (err = pthread_create(&w->thread, NULL, run, w)) != 0) {
@@ -269,7 +270,7 @@ static int queue(mscope_tape_writer *w, item *it, int always)
 {
     const uint64_t size = it->size;          /* the thread may have freed the item by the time it is counted */
 
-    it->time_ns = clock_ns(CLOCK_MONOTONIC) - w->started;
+    it->time_ns = mscope_monotonic_ns() - w->started;
     (void)pthread_mutex_lock(&w->lock);
     int rc = w->failed ? MSCOPE_EIO
                        : !always && w->held > 0 && w->held + size > w->buffer_bytes ? MSCOPE_EAGAIN : 0;
@@ -353,7 +354,7 @@ uint64_t mscope_tape_bytes(const mscope_tape_writer *w)
 static int write_ending(mscope_tape_writer *w, uint64_t lost)
 {
     const uint64_t number = w->number, whole = w->whole, end[2] = { w->messages, lost + w->dropped };
-    item it = { .time_ns = clock_ns(CLOCK_MONOTONIC) - w->started };
+    item it = { .time_ns = mscope_monotonic_ns() - w->started };
     int err = lseek(w->fd, (off_t)w->whole, SEEK_SET) < 0 ? errno : 0;
 
     for (size_t i = 0; err == 0 && i < w->gaps; i++) {

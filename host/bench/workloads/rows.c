@@ -4,10 +4,10 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "mscope/core.h"
 #include "bench/schedules.h"
+#include "common/clock.h"
 
 enum { HISTORY = 4096 };
 
@@ -105,16 +105,9 @@ static size_t in_band(mscope_bench_rows *r, size_t b, const uint32_t *row, size_
     return k;
 }
 
-static double clock_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 int mscope_bench_rows_touch(mscope_bench_rows *r, const uint32_t *row, size_t n)
 {
-    const double began = clock_s();
+    const double began = mscope_monotonic_s();
     size_t at = 0;
     if (!r->opened)
         return 0;
@@ -124,7 +117,7 @@ int mscope_bench_rows_touch(mscope_bench_rows *r, const uint32_t *row, size_t n)
             return -1;
         at += k;
     }
-    r->seconds += clock_s() - began;
+    r->seconds += mscope_monotonic_s() - began;
     return 0;
 }
 
@@ -228,10 +221,10 @@ int mscope_bench_rows_step(mscope_bench_rows *r, const mscope_bench_step *s, con
             return -1;
     if (s->semantics == MSCOPE_BENCH_CATCHUP && !r->opened && open_tables(r, rates_of(s, 0)) < 0)
         return -1;
-    const double began = clock_s();
+    const double began = mscope_monotonic_s();
     const int rc = s->semantics == MSCOPE_BENCH_CATCHUP ? catch_up(r, s, row, g, n)
                    : s->semantics == MSCOPE_BENCH_DENSE ? sweep(r, s, row, g, n)
                                                         : touched_only(r, s, row, g, n);
-    r->seconds += clock_s() - began;
+    r->seconds += mscope_monotonic_s() - began;
     return rc;
 }
