@@ -64,8 +64,8 @@ static void test_steps_are_where_the_risk_crosses(void **state)
         double n = mscope_model_steps(&m, all, 0.1 * risk, 1e9);
         CHECK(n < 1e9, "case %d never gets there", k);
         double before = brute_risk(&m, all, ceil(n) - 1), after = brute_risk(&m, all, ceil(n));
-        CHECK(before > 0.1 * risk && after <= 0.1 * risk * (1 + 1e-9), "case %d: %a steps, risk %a then %a of target", k, n,
-              before / (0.1 * risk), after / (0.1 * risk));
+        CHECK(before > 0.1 * risk && after <= 0.1 * risk * (1 + 1e-9), "case %d: %a steps, risk %a then %a of target",
+              k, n, before / (0.1 * risk), after / (0.1 * risk));
     }
 }
 
@@ -156,7 +156,8 @@ static void test_an_unstable_setting_is_rescued(void **state)
 
     (void)state;
     zipf(1024, 0, 0, &m);
-    assert_int_equal(mscope_advise(&m, (mscope_setting){ 2 * mscope_model_eta_max(&m, -1, 0.1), 0.1 }, 0.1, &a), MSCOPE_OK);
+    assert_int_equal(mscope_advise(&m, (mscope_setting){ 2 * mscope_model_eta_max(&m, -1, 0.1), 0.1 }, 0.1, &a),
+                     MSCOPE_OK);
     assert_true(isinf(a.plan[MSCOPE_PLAN_NOW].steps) && isinf(a.gain) && a.best != MSCOPE_PLAN_NOW);
     assert_true(a.plan[a.best].H <= 0.8 + 1e-9);
 }
@@ -172,7 +173,8 @@ static void test_delta_one_is_slower(void **state)
         mscope_advice a;
         double fastest = INFINITY;
         zipf(batch[k], 0, 0, &m);
-        assert_int_equal(mscope_advise(&m, (mscope_setting){ mscope_model_eta_max(&m, -1, 0.1) / 20, 0.1 }, 0.01, &a), MSCOPE_OK);
+        assert_int_equal(mscope_advise(&m, (mscope_setting){ mscope_model_eta_max(&m, -1, 0.1) / 20, 0.1 }, 0.01, &a),
+                         MSCOPE_OK);
         double eta0 = a.plan[MSCOPE_PLAN_SINGLE].setting[0].eta;
         for (double eta = eta0 / 200; eta < 20 * eta0; eta *= 1.4) {
             mscope_setting s[MSCOPE_SEARCH_BANDS];
@@ -222,7 +224,9 @@ static void test_reference_rules_are_what_they_say(void **state)
 
 static mscope_rec_band record(const mscope_risk_band *b, unsigned band, double batch, mscope_setting s)
 {
-    mscope_rec_band r = { .band = band, .step = 1000, .rows = (uint64_t)b->rows, .d = 64, .batch = batch, .eta = s.eta, .eps = s.eps };
+    mscope_rec_band r = {
+        .band = band, .step = 1000, .rows = (uint64_t)b->rows, .d = 64, .batch = batch, .eta = s.eta, .eps = s.eps
+    };
 
     snprintf(r.table, sizeof r.table, "words");
     snprintf(r.h_source, sizeof r.h_source, "probe");
@@ -239,7 +243,8 @@ static mscope_rec_band record(const mscope_risk_band *b, unsigned band, double b
     return r;
 }
 
-static size_t records(const mscope_model *m, double batch, mscope_setting s, mscope_rec_band *r, const mscope_rec_band **at)
+static size_t records(const mscope_model *m, double batch, mscope_setting s, mscope_rec_band *r,
+                      const mscope_rec_band **at)
 {
     for (size_t i = 0; i < m->parts; i++) {
         r[i] = record(&m->part[i], (unsigned)i + 3, batch, s);
@@ -265,7 +270,8 @@ static void test_records_give_the_bands_back(void **state)
     assert_int_equal(out.bands, n);
     assert_int_equal(out.source, MSCOPE_ERROR_NONE);
     for (size_t i = 0; i < n; i++) {
-        worst = fmax(worst, fmax(near(out.band[i].h1[0], m.part[i].h1[0]), near(out.band[i].excess[0], m.part[i].excess[0])));
+        worst = fmax(worst,
+                     fmax(near(out.band[i].h1[0], m.part[i].h1[0]), near(out.band[i].excess[0], m.part[i].excess[0])));
         assert_true(out.band[i].R0[0] == 1 && out.band[i].noise2[0] == 0 && out.number[i] == i + 3);
     }
     assert_true(worst < 1e-9 && near(out.covered, 1) < 1e-12);
@@ -347,8 +353,8 @@ static void test_error_and_noise_where_they_are_measured(void **state)
         mscope_ls ls = { .d = 64, .p = r[i].p, .batch = 4096, .eps = 1, .noise = noise };
         mscope_row row;
         assert_int_equal(mscope_row_from_ls(&ls, &row), MSCOPE_OK);
-        CHECK(near(out.band[i].R0[0], R) < 1e-9 && near(out.band[i].noise2[0], row.noise2) < 1e-6, "band %zu: R %a, noise %a not %a",
-              i, out.band[i].R0[0], out.band[i].noise2[0], row.noise2);
+        CHECK(near(out.band[i].R0[0], R) < 1e-9 && near(out.band[i].noise2[0], row.noise2) < 1e-6,
+              "band %zu: R %a, noise %a not %a", i, out.band[i].R0[0], out.band[i].noise2[0], row.noise2);
     }
     for (size_t i = 0; i < n; i++)           /* nothing stands out: a bound, and noise all the same */
         r[i].U_se = 10 * r[i].U;
@@ -415,10 +421,12 @@ static void test_anisotropic_rows_seen_through_two_numbers(void **state)
         assert_int_equal(mscope_counsel_of(at, truth.parts, &isotropic, 0.05, &c), 1);
         assert_true(c.doubted && c.advice.best != MSCOPE_PLAN_NOW);
         double n = mscope_model_steps(&truth, c.advice.plan[c.advice.best].setting, target, 1e9);
-        NOTE("batch %g: now %.0f (second reading %.0f), best single %.0f, advised %.0f (second reading %.0f)", batch[k], n_now,
-             c.uneven[MSCOPE_PLAN_NOW], n_single, n, c.uneven[c.advice.best]);
-        CHECK(n < n_now && n <= 1.05 * n_single, "batch %g: %a steps, now %a, best single %a", batch[k], n, n_now, n_single);
-        CHECK(near(c.uneven[MSCOPE_PLAN_NOW], n_now) < 0.25 && near(c.uneven[c.advice.best], n) < 0.25, "batch %g", batch[k]);
+        NOTE("batch %g: now %.0f (second reading %.0f), best single %.0f, advised %.0f (second reading %.0f)", batch[k],
+             n_now, c.uneven[MSCOPE_PLAN_NOW], n_single, n, c.uneven[c.advice.best]);
+        CHECK(n < n_now && n <= 1.05 * n_single, "batch %g: %a steps, now %a, best single %a", batch[k], n, n_now,
+              n_single);
+        CHECK(near(c.uneven[MSCOPE_PLAN_NOW], n_now) < 0.25 && near(c.uneven[c.advice.best], n) < 0.25, "batch %g",
+              batch[k]);
     }
 }
 

@@ -151,7 +151,8 @@ static void test_coupled_map_against_literal_vectors(void **state)
         for (int q = 0; q < (with ? 5 : 3); q++) {
             double mean = sum[q] / RUNS, se = sqrt((sum2[q] / RUNS - mean * mean) / RUNS);
             double z = (mean - (q < 3 ? R[q] : x[q - 2])) / se;
-            CHECK(fabs(z) < 3.5, "momentum %d, number %d: sampled %a, map %a, z %.2f", with, q, mean, q < 3 ? R[q] : x[q - 2], z);
+            CHECK(fabs(z) < 3.5, "momentum %d, number %d: sampled %a, map %a, z %.2f", with, q, mean,
+                  q < 3 ? R[q] : x[q - 2], z);
             worst = fmax(worst, fabs(z));
         }
     }
@@ -174,7 +175,8 @@ static void test_octave_keeps_rows_and_mean(void **state)
             mean += out[i].rows * out[i].p / 10;
             CHECK(near(out[i].weight, out[i].rows) < 1e-12 && near(out[i].h1[0], out[i].p) < 1e-12, "part %d", i);
         }
-        CHECK(near(rows, 10) < 1e-9 && near(mean, p) < 1e-6 && out[0].p >= p && out[2].p <= p, "p %a: rows %a, mean %a", p, rows, mean);
+        CHECK(near(rows, 10) < 1e-9 && near(mean, p) < 1e-6 && out[0].p >= p && out[2].p <= p, "p %a: rows %a, mean %a",
+              p, rows, mean);
         b.rows = b.weight = 1;
         assert_int_equal(mscope_risk_octave(&b, out), 1);
     }
@@ -210,7 +212,8 @@ static void test_equal_bands_have_no_conflict(void **state)
 
     (void)state;
     assert_int_equal(mscope_conflict_of(b, 2, w, (mscope_setting){ 30, 0.01 }, &c), MSCOPE_OK);
-    CHECK(c.cost < 1e-6 && c.misfit > 0.01 && !c.flag && near(c.misfit, c.cost_now - c.cost) < 1e-9, "%a %a", c.cost, c.misfit);
+    CHECK(c.cost < 1e-6 && c.misfit > 0.01 && !c.flag && near(c.misfit, c.cost_now - c.cost) < 1e-9, "%a %a", c.cost,
+          c.misfit);
     /* retuned to the best beta nothing is left to win */
     assert_int_equal(mscope_conflict_of(b, 2, w, (mscope_setting){ 30, c.eps_best }, &c), MSCOPE_OK);
     CHECK(c.misfit < 1e-6, "%a", c.misfit);
@@ -241,7 +244,8 @@ static void test_cost_is_a_share_of_what_weights_sum_to(void **state)
             w10[i] = 10 * w[i];
         assert_int_equal(mscope_conflict_of(b, (size_t)n, w, (mscope_setting){ eta, 0.02 }, &c), MSCOPE_OK);
         assert_int_equal(mscope_conflict_of(b, (size_t)n, w10, (mscope_setting){ eta, 0.02 }, &scaled), MSCOPE_OK);
-        CHECK(c.cost >= 0 && c.cost <= c.cost_now && c.cost_now <= 1 && near(c.cost, scaled.cost) < 1e-9, "eta %g: %a", eta, c.cost);
+        CHECK(c.cost >= 0 && c.cost <= c.cost_now && c.cost_now <= 1 && near(c.cost, scaled.cost) < 1e-9, "eta %g: %a",
+              eta, c.cost);
         last = c.cost;
     }
     CHECK(last > MSCOPE_CONFLICT_FLAG, "%a", last);

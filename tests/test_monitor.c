@@ -51,10 +51,12 @@ static int start(void **state)
     daemon_pid = fork();
     if (daemon_pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGTERM);
-        execl(program, program, "--ingest", ingest, "--telemetry", telemetry, "--replay", replay, "--log-level", "error", (char *)NULL);
+        execl(program, program, "--ingest", ingest, "--telemetry", telemetry, "--replay", replay, "--log-level",
+              "error", (char *)NULL);
         _exit(127);
     }
-    return mscope_client_open(&client, &(mscope_client_options){ .endpoint = ingest, .name = "test", .block_ms = 5000 });
+    return mscope_client_open(&client,
+                              &(mscope_client_options){ .endpoint = ingest, .name = "test", .block_ms = 5000 });
 }
 
 static int end(void **state)
@@ -68,9 +70,13 @@ static int end(void **state)
 
 static void train(int steps)
 {
-    const int handle = mscope_client_attach(client, &(mscope_attach_info){ .table = "words", .rows = 8, .dim = 2, .capacity = 8,
-                                                                            .state = MSCOPE_STATE_F64, .form = MSCOPE_FORM_EMA,
-                                                                            .fresh = 1 });
+    const int handle = mscope_client_attach(client, &(mscope_attach_info){ .table = "words",
+                                                                           .rows = 8,
+                                                                           .dim = 2,
+                                                                           .capacity = 8,
+                                                                           .state = MSCOPE_STATE_F64,
+                                                                           .form = MSCOPE_FORM_EMA,
+                                                                           .fresh = 1 });
     const mscope_step step = { .eta = 0.1, .eps = 0.1, .batch = 4 };
     const double g[2] = { 1, -1 };
 
@@ -109,7 +115,8 @@ static void test_silence_and_bad_addresses_are_told(void **state)
     assert_int_equal(print_set("ipc:///tmp/mscope-monitor-nobody", "", 0.2, to), MSCOPE_EAGAIN);
     assert_int_equal(print_set("bogus", "", 0.2, to), MSCOPE_EINVAL);
     assert_int_equal(fclose(to), 0);
-    assert_non_null(strstr(text, "nothing came from ipc:///tmp/mscope-monitor-nobody within 0.2 s: is momentscoped running?\n"));
+    assert_non_null(
+        strstr(text, "nothing came from ipc:///tmp/mscope-monitor-nobody within 0.2 s: is momentscoped running?\n"));
     assert_non_null(strstr(text, "--telemetry is 'bogus', expected ipc:///PATH"));
 }
 

@@ -35,7 +35,8 @@ static int even(void *context, const char *value, char *why, size_t cap)
 static const mscope_option table[] = {
     { "quiet", NULL, "print only errors", .flag = &o.quiet },
     { "out", "FILE", "where to", .text = &o.out, .env = "TEST_OPTIONS_OUT" },
-    { "grid", "NAME=VALUES", "values of a parameter; may be given for each parameter, and this text is long enough to be wrapped",
+    { "grid", "NAME=VALUES",
+      "values of a parameter; may be given for each parameter, and this text is long enough to be wrapped",
       .texts = &o.grid },
     { "share", "X", "a part", .real = &o.share, .low = 0.25, .high = 1 },
     { "steps", "N", "how many", .count = &o.steps, .low = 1, .high = 1e9, .env = "TEST_OPTIONS_STEPS" },
@@ -45,9 +46,16 @@ static const mscope_option table[] = {
     { .name = NULL }
 };
 
-static const mscope_command command = { .name = "momentscope test", .usage = "WORKLOAD [OPTION...]\n--list", .about = "Test.",
-                                        .option = table, .notes = "A note.", .example = "momentscope test a",
-                                        .exits = "0 success\n2 wrong usage", .least = 1, .most = 2, .argument = "WORKLOAD" };
+static const mscope_command command = { .name = "momentscope test",
+                                        .usage = "WORKLOAD [OPTION...]\n--list",
+                                        .about = "Test.",
+                                        .option = table,
+                                        .notes = "A note.",
+                                        .example = "momentscope test a",
+                                        .exits = "0 success\n2 wrong usage",
+                                        .least = 1,
+                                        .most = 2,
+                                        .argument = "WORKLOAD" };
 
 /* Words with blanks between; what is printed on either stream ends in said. */
 static int run(const char *words)
@@ -80,7 +88,8 @@ static int run(const char *words)
 static void test_values(void **state)
 {
     (void)state;
-    assert_int_equal(run("a --quiet --out=x=y --share 0.25 b --steps 1e3 --room 4K --even 2 --even 4"), MSCOPE_OPTIONS_GO_ON);
+    assert_int_equal(run("a --quiet --out=x=y --share 0.25 b --steps 1e3 --room 4K --even 2 --even 4"),
+                     MSCOPE_OPTIONS_GO_ON);
     assert_string_equal(said, "");
     assert_int_equal(o.args, 2);
     assert_int_equal(o.quiet, 1);
@@ -105,15 +114,19 @@ static void test_refusals(void **state)
         { "a b c", "momentscope test: unexpected argument 'c'; momentscope test --help lists the options\n" },
         { "a --none", "momentscope test: unknown option '--none'; momentscope test --help lists the options\n" },
         { "a -q", "momentscope test: unknown option '-q'; momentscope test --help lists the options\n" },
-        { "a --quiet=1", "momentscope test: this option takes no value: '--quiet=1'; momentscope test --help lists the options\n" },
-        { "a --out", "momentscope test: --out has no value, expected --out FILE; momentscope test --help lists the options\n" },
+        { "a --quiet=1",
+          "momentscope test: this option takes no value: '--quiet=1'; momentscope test --help lists the options\n" },
+        { "a --out",
+          "momentscope test: --out has no value, expected --out FILE; momentscope test --help lists the options\n" },
         { "a --share 2", "momentscope test: --share is '2', expected a number from 0.25 to 1\n" },
         { "a --share nan", "momentscope test: --share is 'nan', expected a number from 0.25 to 1\n" },
         { "a --share .5x", "momentscope test: --share is '.5x', expected a number from 0.25 to 1\n" },
         { "a --steps 0.5", "momentscope test: --steps is '0.5', expected a whole number from 1 to 1000000000\n" },
         { "a --steps 1K", "momentscope test: --steps is '1K', expected a whole number from 1 to 1000000000\n" },
-        { "a --room 1", "momentscope test: --room is '1', expected a whole number from 1024 to 1e+15 (K, M, G allowed)\n" },
-        { "a --room 1Kb", "momentscope test: --room is '1Kb', expected a whole number from 1024 to 1e+15 (K, M, G allowed)\n" },
+        { "a --room 1",
+          "momentscope test: --room is '1', expected a whole number from 1024 to 1e+15 (K, M, G allowed)\n" },
+        { "a --room 1Kb",
+          "momentscope test: --room is '1Kb', expected a whole number from 1024 to 1e+15 (K, M, G allowed)\n" },
         { "a --even 3", "momentscope test: --even is '3', expected an even digit\n" },
     };
 
@@ -130,7 +143,8 @@ static void test_environment(void **state)
     assert_int_equal(setenv("TEST_OPTIONS_OUT", "there", 1), 0);
     assert_int_equal(setenv("TEST_OPTIONS_STEPS", "no", 1), 0);
     assert_int_equal(run("a"), MSCOPE_EXIT_USAGE);
-    assert_string_equal(said, "momentscope test: TEST_OPTIONS_STEPS is 'no', expected a whole number from 1 to 1000000000\n");
+    assert_string_equal(said,
+                        "momentscope test: TEST_OPTIONS_STEPS is 'no', expected a whole number from 1 to 1000000000\n");
     assert_int_equal(setenv("TEST_OPTIONS_STEPS", "5", 1), 0);
     assert_int_equal(run("a --steps 6"), MSCOPE_OPTIONS_GO_ON);
     assert_string_equal(o.out, "there");

@@ -114,9 +114,13 @@ static void test_what_cannot_be_read_is_unknown(void **state)
 
 static void test_words_confirm_or_contradict(void **state)
 {
-    static const struct { double omega, zeta, m_omega, m_zeta; enum mscope_modes_kind kind; enum mscope_agreement want; } rows[] = {
+    static const struct {
+        double omega, zeta, m_omega, m_zeta;
+        enum mscope_modes_kind kind;
+        enum mscope_agreement want;
+    } rows[] = {
         { 0.21, 0.1, 0.2, 0.12, MSCOPE_MODES_PAIR, MSCOPE_AGREES },
-        { 0.21, 0.1, 0.12, 0.5, MSCOPE_MODES_PAIR, MSCOPE_AGREES },      /* anisotropic rows dephase */
+        { 0.21, 0.1, 0.12, 0.5, MSCOPE_MODES_PAIR, MSCOPE_AGREES }, /* anisotropic rows dephase */
         { 0.21, 0.1, 0.08, 0.5, MSCOPE_MODES_PAIR, MSCOPE_CONTRADICTS },
         { 0, 3, 0.1, 0.2, MSCOPE_MODES_PAIR, MSCOPE_CONTRADICTS },
         { 0, 1.2, 0.1, 0.9, MSCOPE_MODES_PAIR, MSCOPE_AGREES },
@@ -126,7 +130,7 @@ static void test_words_confirm_or_contradict(void **state)
         { NAN, NAN, 0.1, 0.2, MSCOPE_MODES_PAIR, MSCOPE_NO_WORD },
         { NAN, NAN, 0, 2, MSCOPE_MODES_REAL, MSCOPE_NO_WORD },
         { 0.2, 0.1, NAN, NAN, MSCOPE_MODES_UNKNOWN, MSCOPE_NO_WORD },
-        { 2.9, 0.1, 0.1, 0.2, MSCOPE_MODES_PAIR, MSCOPE_NO_WORD },      /* faster than the lags can show */
+        { 2.9, 0.1, 0.1, 0.2, MSCOPE_MODES_PAIR, MSCOPE_NO_WORD }, /* faster than the lags can show */
     };
     char said[MSCOPE_TEXT_MAX + 1];
 

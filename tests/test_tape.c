@@ -1,4 +1,4 @@
-/* test_tape.c - recordings: what is written is read, what a kill cut is known as such, no damage passes as a recording */
+/* test_tape.c - recordings: written entries are read, a cut is noticed, no damage passes as a recording */
 #include "harness.h"
 
 #include <signal.h>
@@ -216,7 +216,7 @@ static void test_every_truncation_is_a_cut(void **state)
     free(bytes);
 }
 
-/* A flipped bit is refused with field, value and range, or (in a length) makes the tail a cut: never a whole recording. */
+/* A flipped bit is refused with field, value and range, or (in a length) makes the tail a cut. */
 static void test_no_flipped_bit_passes(void **state)
 {
     uint8_t *bytes;
@@ -230,7 +230,8 @@ static void test_no_flipped_bit_passes(void **state)
         store(bytes, n);
         const outcome o = look();
         CHECK(o.rc < 0 || (o.cut && !o.ended), "bit %zu: %d, %llu entries", bit, o.rc, (unsigned long long)o.entries);
-        CHECK(o.rc >= 0 || (o.why.field[0] && o.why.value[0] && o.why.range[0] && o.why.text[0]), "bit %zu: no words", bit);
+        CHECK(o.rc >= 0 || (o.why.field[0] && o.why.value[0] && o.why.range[0] && o.why.text[0]), "bit %zu: no words",
+              bit);
         refused += o.rc < 0;
         cut += o.rc == 0;
         bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
@@ -304,7 +305,7 @@ static void test_a_full_buffer_takes_nothing(void **state)
     (void)zmq_msg_close(&part[1]);
 }
 
-/* A disk that is full after any number of bytes: what is counted can be read, the rest is told by number in the file. */
+/* A disk that is full after any number of bytes: counted messages can be read, the file tells how many are lost. */
 static void test_a_full_disk_is_told_to_the_byte(void **state)
 {
     mscope_tape_sum sum;
@@ -332,8 +333,8 @@ static void test_a_full_disk_is_told_to_the_byte(void **state)
         const int rc = mscope_tape_finish(w, 2, &sum, &why);
         assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
         CHECK(rc == MSCOPE_EIO && why.text[0] != '\0', "room %zu: %d", room, rc);
-        CHECK(sum.messages + sum.lost == STEPS + 3 && sum.bytes <= room, "room %zu: %llu in, %llu lost, %llu bytes", room,
-              (unsigned long long)sum.messages, (unsigned long long)sum.lost, (unsigned long long)sum.bytes);
+        CHECK(sum.messages + sum.lost == STEPS + 3 && sum.bytes <= room, "room %zu: %llu in, %llu lost, %llu bytes",
+              room, (unsigned long long)sum.messages, (unsigned long long)sum.lost, (unsigned long long)sum.bytes);
         assert_int_equal(mscope_tape_open(&t, path, &why), 0);
         assert_int_equal(t.size, sum.bytes);
         assert_int_equal(mscope_contents_read(&c, &t, &why), 0);

@@ -81,8 +81,9 @@ static void test_verdict_unknown_is_a_verdict(void **state)
     assert_true(isnan(v.H) && !isnan(v.zeta));
     assert_int_equal(v.regime, MSCOPE_REGIME_HEAVY_BALL);
     assert_non_null(strstr(v.why, "stability unknown: no probe"));
-    static const double odd[][4] = { { 0, 1, .1, 1 }, { 1, 0, .1, 1 }, { 1, 1, 0, 1 }, { 1, 1, .1, -1 }, { 1, 1, .1, 0 },
-                                     { NAN, 1, .1, 1 }, { 1, NAN, .1, 1 }, { 1, 1, 2, 1 }, { 1, 1, .1, INFINITY } };
+    static const double odd[][4] = { { 0, 1, .1, 1 },   { 1, 0, .1, 1 }, { 1, 1, 0, 1 },
+                                     { 1, 1, .1, -1 },  { 1, 1, .1, 0 }, { NAN, 1, .1, 1 },
+                                     { 1, NAN, .1, 1 }, { 1, 1, 2, 1 },  { 1, 1, .1, INFINITY } };
     for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
         b = band(odd[i][0], odd[i][1], odd[i][2], odd[i][3], 1);
         mscope_verdict_band(&b, &v);
@@ -138,7 +139,8 @@ static void test_curvature_of_isotropic_rows_is_sharpened(void **state)
         fit += pow(log(c.H1 / truth), 2) / runs;
         claimed += c.H1_sd * c.H1_sd / runs;
     }
-    NOTE("H1 of 16 samples, one occurrence each: error %.2f as measured, %.2f weighed, %.2f claimed", sqrt(raw), sqrt(fit), sqrt(claimed));
+    NOTE("H1 of 16 samples, one occurrence each: error %.2f as measured, %.2f weighed, %.2f claimed", sqrt(raw),
+         sqrt(fit), sqrt(claimed));
     CHECK(fit < 0.45 * raw, "raw %g fit %g", raw, fit);
     CHECK(claimed > 0.6 * fit && claimed < 1.6 * fit, "claimed %g of %g", claimed, fit);
 }

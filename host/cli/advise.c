@@ -28,38 +28,43 @@ struct options {
 static int read_options(int argc, char **argv, struct options *o)
 {
     const mscope_option table[] = {
-        { "explain", NULL, "print every plan with its steps, the numbers behind it, other batches, and rules for reference",
+        { "explain", NULL,
+          "print every plan with its steps, the numbers behind it, other batches, and rules for reference",
           .flag = &o->explain },
-        { "target", "X", "count steps until this fraction of the present excess loss is left (default: 0.1)", .real = &o->fraction,
-          .low = 1e-9, .high = 0.999 },
+        { "target", "X", "count steps until this fraction of the present excess loss is left (default: 0.1)",
+          .real = &o->fraction, .low = 1e-9, .high = 0.999 },
         { "by-rows", NULL, "weigh every row alike (default: as often as it occurs, as the training loss does)",
           .flag = &o->measured.by_rows },
-        { "spread", "X", "largest over smallest curvature within a row (default: 1, isotropic rows)", .real = &o->measured.spread,
-          .low = 1, .high = 1e6 },
+        { "spread", "X", "largest over smallest curvature within a row (default: 1, isotropic rows)",
+          .real = &o->measured.spread, .low = 1, .high = 1e6 },
         { "jsonl", NULL, "read the bands from standard input, lines of watch --once --json, instead of asking a daemon",
           .flag = &o->jsonl },
-        { "json", NULL, "print one JSON object a table, with all plans; with --shard one more about its shards", .flag = &o->json },
-        { "wait", "SECONDS", "give up when no full set of records came for this long (default: 10)", .real = &o->listening.wait_s,
-          .low = 0, .high = 1e6 },
+        { "json", NULL, "print one JSON object a table, with all plans; with --shard one more about its shards",
+          .flag = &o->json },
+        { "wait", "SECONDS", "give up when no full set of records came for this long (default: 10)",
+          .real = &o->listening.wait_s, .low = 0, .high = 1e6 },
         MSCOPE_LISTENING_OPTIONS(&o->listening),
         { .name = NULL }
     };
     const mscope_command advise = {
         .name = COMMAND,
         .usage = "[OPTION...]",
-        .about = "Say what one beta for all bands of a table costs them, and which settings reach a target in fewer steps. Both come"
-                 " from the exact second-moment maps at the measured activities and curvatures.",
+        .about = "Say what one beta for all bands of a table costs them, and which settings reach a target in fewer "
+                 "steps. Both come from the exact second-moment maps at the measured activities and curvatures.",
         .option = table,
-        .notes = "A plan is shown as advice only if the model says that it is faster than the present setting. What telemetry does not"
-                 " tell (label noise, spread of curvature, distance to the optimum) is assumed, and the answer says how.",
+        .notes = "A plan is shown as advice only if the model says that it is faster than the present setting. What "
+                 "telemetry does not tell (label noise, spread of curvature, distance to the optimum) is assumed, and "
+                 "the answer says how.",
         .example = COMMAND " --table words --explain\nmomentscope watch --once --json | " COMMAND " --jsonl",
-        .exits = "0 an answer for every table\n1 no records came, or a table has no answer; the output says why (mostly: no"
-                 " curvature yet)\n2 wrong usage",
+        .exits = "0 an answer for every table\n"
+                 "1 no records came, or a table has no answer; the output says why (mostly: no curvature yet)\n"
+                 "2 wrong usage",
     };
     const int code = mscope_options_read(&advise, argc, argv, NULL);
     const mscope_feed_options *from = &o->listening.from;
 
-    if (code == MSCOPE_OPTIONS_GO_ON && o->jsonl && (from->shard.n > 0 || from->telemetry != NULL || from->replay != NULL)) {
+    if (code == MSCOPE_OPTIONS_GO_ON && o->jsonl &&
+        (from->shard.n > 0 || from->telemetry != NULL || from->replay != NULL)) {
         fprintf(stderr, COMMAND ": --jsonl asks no daemon: it goes without --telemetry, --replay and --shard\n");
         return MSCOPE_EXIT_USAGE;
     }
@@ -120,7 +125,8 @@ static const char *take_line(const struct options *o, const char *line, mscope_j
         take_band(from, &m.record.u.band);
         if (m.record.u.band.table[0] == '\0' || m.record.u.band.band >= MSCOPE_BANDS)
             wrong = "a band record without table or band";
-        else if ((o->listening.table == NULL || strcmp(o->listening.table, m.record.u.band.table) == 0) && mscope_judged_take(j, &m, NULL, NULL) != 0)
+        else if ((o->listening.table == NULL || strcmp(o->listening.table, m.record.u.band.table) == 0) &&
+                 mscope_judged_take(j, &m, NULL, NULL) != 0)
             wrong = "out of memory";
     } else if (strncmp(what, "table/", 6) == 0) {
         m.record.kind = MSCOPE_REC_TABLE;

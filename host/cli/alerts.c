@@ -16,7 +16,8 @@ int mscope_alerts_open(mscope_alerts *a, const char *where, const char **why)
     memset(a, 0, sizeof *a);
     a->context = zmq_ctx_new();
     a->socket = a->context != NULL ? zmq_socket(a->context, ZMQ_PUB) : NULL;
-    if (a->socket == NULL || zmq_setsockopt(a->socket, ZMQ_LINGER, &none, sizeof none) != 0 || zmq_bind(a->socket, where) != 0) {
+    if (a->socket == NULL || zmq_setsockopt(a->socket, ZMQ_LINGER, &none, sizeof none) != 0 ||
+        zmq_bind(a->socket, where) != 0) {
         *why = zmq_strerror(zmq_errno());
         mscope_alerts_close(a);
         return -1;
@@ -47,8 +48,8 @@ int mscope_alerts_send(mscope_alerts *a, const mscope_rec_band *b, enum mscope_r
     r.u.alert.step = b->step;
     snprintf(r.u.alert.table, sizeof r.u.alert.table, "%s", b->table);
     snprintf(r.u.alert.code, sizeof r.u.alert.code, "%s", mscope_regime_name(v->regime));
-    snprintf(r.u.alert.text, sizeof r.u.alert.text, "band %" PRIu64 ": %s -> %s: %.120s", b->band, mscope_regime_name(before),
-             mscope_regime_name(v->regime), v->why);
+    snprintf(r.u.alert.text, sizeof r.u.alert.text, "band %" PRIu64 ": %s -> %s: %.120s", b->band,
+             mscope_regime_name(before), mscope_regime_name(v->regime), v->why);
     int len = mscope_record_encode(&r, map, sizeof map);
     for (int i = 0; i < 8; i++)
         seq[i] = (uint8_t)(a->seq >> (56 - 8 * i));

@@ -58,8 +58,10 @@ static int read_list(void *context, const char *list, char *why, size_t cap)
         const int r = regime_of(list, len);
 
         if (r < 0) {
-            snprintf(why, cap, "'%.*s' is no regime; expected resonant, sgd-like, heavy-ball, unknown, near-instability,"
-                               " unstable, or none", (int)len, list);
+            snprintf(why, cap,
+                     "'%.*s' is no regime; expected resonant, sgd-like, heavy-ball, unknown, near-instability,"
+                     " unstable, or none",
+                     (int)len, list);
             return -1;
         }
         fails[r] = 1;
@@ -81,17 +83,22 @@ static int needs_follow(const struct options *o)
 static int read_options(int argc, char **argv, struct options *o)
 {
     const mscope_option table[] = {
-        { "fail-on", "LIST", "regimes that make the exit code non-zero, separated by commas, or 'none' (default:"
-          " unknown,near-instability,unstable)", .check = read_list, .context = o->fails },
+        { "fail-on", "LIST",
+          "regimes that make the exit code non-zero, separated by commas, or 'none' (default:"
+          " unknown,near-instability,unstable)",
+          .check = read_list, .context = o->fails },
         { "wait", "SECONDS", "without --follow: give up when no full set of records came for this long (default: 10)",
           .real = &o->listening.wait_s, .low = 0, .high = 1e6 },
-        { "json", NULL, "print one JSON object a band and one for the whole; with --shard also one a table about its shards",
+        { "json", NULL,
+          "print one JSON object a band and one for the whole; with --shard also one a table about its shards",
           .flag = &o->json },
-        { "follow", NULL, "go on, and print a line (or object) whenever the regime of a band changes; a band begins as unknown",
+        { "follow", NULL,
+          "go on, and print a line (or object) whenever the regime of a band changes; a band begins as unknown",
           .flag = &o->follow },
-        { "for", "SECONDS", "with --follow: stop after this long (default, and 0: until interrupted)", .real = &o->for_s,
-          .low = 0, .high = 1e6 },
-        { "publish", "ADDRESS", "with --follow: bind ADDRESS and publish each change there too, as a record on topic alert",
+        { "for", "SECONDS", "with --follow: stop after this long (default, and 0: until interrupted)",
+          .real = &o->for_s, .low = 0, .high = 1e6 },
+        { "publish", "ADDRESS",
+          "with --follow: bind ADDRESS and publish each change there too, as a record on topic alert",
           .text = &o->publish },
         { "allow-remote", NULL, "with --publish: allow an ADDRESS that other machines can reach (no encryption)",
           .flag = &o->remote },
@@ -104,10 +111,15 @@ static int read_options(int argc, char **argv, struct options *o)
         .about = "Judge each activity band, and return the worst verdict of --fail-on as the exit code.",
         .option = table,
         .example = COMMAND " --table words --fail-on near-instability,unstable || lower_eta",
-        .exits = "0 no band is in a regime of --fail-on\n1 no records came, or the daemon's addresses do not work\n"
+        .exits = "0 no band is in a regime of --fail-on\n"
+                 "1 no records came, or the daemon's addresses do not work\n"
                  "2 wrong usage\n"
                  "3 resonant: the worst regime of --fail-on that a band is in; with --follow: at the end\n"
-                 "4 sgd-like, likewise\n5 heavy-ball\n6 unknown\n7 near-instability\n8 unstable",
+                 "4 sgd-like, likewise\n"
+                 "5 heavy-ball\n"
+                 "6 unknown\n"
+                 "7 near-instability\n"
+                 "8 unstable",
     };
     char why[MSCOPE_WHY_MAX];
     const char *range;
@@ -160,8 +172,8 @@ static void print_band(const mscope_judged *j, size_t i, int band, int json, con
     }
     printf("{\"table\":");
     mscope_json_string(stdout, b->table);
-    printf(",\"band\":%d,\"epoch\":%" PRIu64 ",\"step\":%" PRIu64 ",\"rows\":%" PRIu64 ",\"updates\":%" PRIu64, band, b->epoch,
-           b->step, b->rows, b->updates);
+    printf(",\"band\":%d,\"epoch\":%" PRIu64 ",\"step\":%" PRIu64 ",\"rows\":%" PRIu64 ",\"updates\":%" PRIu64, band,
+           b->epoch, b->step, b->rows, b->updates);
     if (before != NULL)
         text("before", before);
     text("regime", mscope_regime_name(v->regime));
@@ -253,8 +265,8 @@ static int check_once(const struct options *o, const mscope_listen *l, mscope_ju
     return conclude(l, j, o);
 }
 
-static void say_change(const struct options *o, const mscope_judged *j, const mscope_news *news, enum mscope_regime before,
-                       mscope_alerts *a)
+static void say_change(const struct options *o, const mscope_judged *j, const mscope_news *news,
+                       enum mscope_regime before, mscope_alerts *a)
 {
     const mscope_rec_band *b = &j->latest.table[news->table].band[news->band].record.u.band;
     const char *why;
@@ -280,7 +292,8 @@ static int follow(const struct options *o, const mscope_listen *l, mscope_judged
         if (news.band >= 0 && before != j->verdict[news.table][news.band].regime)
             say_change(o, j, &news, before, a);
     }
-    return j->latest.tables == 0 ? mscope_listening_nothing(COMMAND, l, j, mscope_monotonic_s() - start) : conclude(l, j, o);
+    return j->latest.tables == 0 ? mscope_listening_nothing(COMMAND, l, j, mscope_monotonic_s() - start)
+                                 : conclude(l, j, o);
 }
 
 int mscope_cmd_check(int argc, char **argv)

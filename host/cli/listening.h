@@ -12,14 +12,17 @@ typedef struct mscope_listening {
 } mscope_listening;
 
 /* Rows of an option table for the fields of l. */
-#define MSCOPE_LISTENING_OPTIONS(l)                                                                                            \
-    { "table", "NAME", "only this table", .text = &(l)->table },                                                               \
-    { "telemetry", "ADDRESS", "where the daemon publishes (default: $MOMENTSCOPE_TELEMETRY, else its usual place)",            \
-      .text = &(l)->from.telemetry },                                                                                          \
-    { "replay", "ADDRESS", "where the daemon replays lost records (default: $MOMENTSCOPE_REPLAY, else its usual place); ''"    \
-      " for no replay", .text = &(l)->from.replay },                                                                           \
-    { "shard", "ADDRESS", "telemetry of the daemon of one shard; repeat it for each shard. Their rows are taken as one"        \
-      " table, and the output says how many steps they are apart", .texts = &(l)->from.shard }
+#define MSCOPE_LISTENING_OPTIONS(l)                                                                            \
+    { "table", "NAME", "only this table", .text = &(l)->table },                                               \
+    { "telemetry", "ADDRESS",                                                                                  \
+      "where the daemon publishes (default: $MOMENTSCOPE_TELEMETRY, else its usual place)",                    \
+      .text = &(l)->from.telemetry },                                                                          \
+    { "replay", "ADDRESS",                                                                                     \
+      "where the daemon replays lost records (default: $MOMENTSCOPE_REPLAY, else its usual place); '' for no"  \
+      " replay", .text = &(l)->from.replay },                                                                  \
+    { "shard", "ADDRESS",                                                                                      \
+      "telemetry of the daemon of one shard; repeat it for each shard. Their rows are taken as one table, and" \
+      " the output says how many steps they are apart", .texts = &(l)->from.shard }
 
 /* mscope_listening_open - open the feed of l and catch SIGINT, SIGTERM and SIGHUP
  *

@@ -1,6 +1,6 @@
 /* play.c - momentscope play FILE: a recorded run is played into a daemon, through the ordinary client
  *
- * One client for each recorded session, attached with the recorded HELLO; every other message is forwarded as it was. */
+ * One client for each recorded session, attached with the recorded HELLO; other messages are forwarded unchanged. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -64,7 +64,8 @@ static int not_taken(const player *p)
             mscope_client_stats_get(p->role[i].client, &s);
     fprintf(stderr, COMMAND ": the daemon at %s has taken nothing for %d s%s%s%s%s\n", p->endpoint, PATIENCE_S,
             s.last_error.code != 0 ? ": " : "", s.last_error.code != 0 ? s.last_error.field : "",
-            s.last_error.code != 0 ? " " : "", s.last_error.code != 0 ? s.last_error.text : "; is momentscoped running?");
+            s.last_error.code != 0 ? " " : "",
+            s.last_error.code != 0 ? s.last_error.text : "; is momentscoped running?");
     return MSCOPE_EXIT_FAILED;
 }
 
@@ -162,10 +163,19 @@ static int attach(player *p, const mscope_header *h)
     const mscope_hello *in = &t->hello;
     if ((rc = make_room(p, r, in->table)) != MSCOPE_EXIT_OK)
         return rc;
-    const mscope_attach_info info = { .table = in->table, .rows = in->rows, .dim = in->dim, .capacity = in->capacity,
-                                      .state = (enum mscope_state)in->state, .form = (enum mscope_form)in->form,
-                                      .nesterov = in->nesterov, .nll = in->nll, .acf_rows = in->acf_rows, .step = in->step,
-                                      .reference = in->reference, .fresh = in->fresh, .narrow = in->narrow };
+    const mscope_attach_info info = { .table = in->table,
+                                      .rows = in->rows,
+                                      .dim = in->dim,
+                                      .capacity = in->capacity,
+                                      .state = (enum mscope_state)in->state,
+                                      .form = (enum mscope_form)in->form,
+                                      .nesterov = in->nesterov,
+                                      .nll = in->nll,
+                                      .acf_rows = in->acf_rows,
+                                      .step = in->step,
+                                      .reference = in->reference,
+                                      .fresh = in->fresh,
+                                      .narrow = in->narrow };
     if (mscope_client_attach(r->client, &info) != r->tables) {
         mscope_refusal why;
         mscope_client_fault(&why);
@@ -240,8 +250,8 @@ static int play(player *p, const char *file)
         else if (p->role[i].client != NULL)
             mscope_client_close(p->role[i].client, 0);
     if (rc == MSCOPE_EXIT_OK && !p->quiet)
-        printf("%llu steps played into %s in %.3g s; %llu messages refused\n", (unsigned long long)p->steps, p->endpoint,
-               mscope_monotonic_s() - started, (unsigned long long)p->refused);
+        printf("%llu steps played into %s in %.3g s; %llu messages refused\n", (unsigned long long)p->steps,
+               p->endpoint, mscope_monotonic_s() - started, (unsigned long long)p->refused);
     return rc;
 }
 
@@ -289,24 +299,30 @@ int mscope_cmd_play(int argc, char **argv)
     int code, only_list = 0;
     const mscope_option table[] = {
         { "list", NULL, "print what is in FILE and whether anything is missing; send nothing", .flag = &only_list },
-        { "ingest", "ENDPOINT", "where the daemon listens for trainers (default: $MOMENTSCOPE_INGEST, else its usual place)",
+        { "ingest", "ENDPOINT",
+          "where the daemon listens for trainers (default: $MOMENTSCOPE_INGEST, else its usual place)",
           .text = &p.endpoint, .env = "MOMENTSCOPE_INGEST" },
-        { "speed", "F", "times the speed of the recording: 1 as it was, 10 ten times as fast; 0, the default: as fast as the daemon"
-          " takes it", .real = &p.speed, .low = 0, .high = 1e6 },
+        { "speed", "F",
+          "times the speed of the recording: 1 as it was, 10 ten times as fast; 0, the default: as fast as the daemon"
+          " takes it",
+          .real = &p.speed, .low = 0, .high = 1e6 },
         { "quiet", NULL, "print only errors", .flag = &p.quiet },
         { .name = NULL }
     };
     const mscope_command play_command = {
         .name = COMMAND,
         .usage = "FILE [OPTION...]",
-        .about = "Send what momentscope record wrote to FILE to a daemon, as its trainers did, so that watch, check and advise can look"
-                 " at the run again. The daemon must be running, and no other trainer may hold a table of the same name.",
+        .about = "Send what momentscope record wrote to FILE to a daemon, as its trainers did, so that watch, check "
+                 "and advise can look at the run again. The daemon must be running, and no other trainer may hold a "
+                 "table of the same name.",
         .option = table,
-        .notes = "A daemon publishes by the clock, so a fast run gives few records; momentscoped --interval 0 --interval-steps N"
-                 " publishes every N steps of a table, the same at every speed.",
+        .notes = "A daemon publishes by the clock, so a fast run gives few records; momentscoped --interval 0 "
+                 "--interval-steps N publishes every N steps of a table, the same at every speed.",
         .example = "momentscoped & " COMMAND " run.tape --speed 10 & momentscope watch",
-        .exits = "0 FILE was sent, and the daemon took or refused every message (the last line counts them), or FILE was listed\n"
-                 "1 FILE cannot be read, or the daemon took nothing for 10 s\n2 wrong usage",
+        .exits = "0 FILE was sent, and the daemon took or refused every message (the last line counts them), or FILE "
+                 "was listed\n"
+                 "1 FILE cannot be read, or the daemon took nothing for 10 s\n"
+                 "2 wrong usage",
         .least = 1,
         .most = 1,
         .argument = "FILE",

@@ -32,9 +32,11 @@ static int read_options(int argc, char **argv, options *o)
         { "H1", "H1", "first curvature moment per active update", .real = &o->H1 },
         { "H2", "H2", "second curvature moment per active update", .real = &o->H2 },
         { "noise2", "N2", "E|label noise in g|^2 a step (default: 0)", .real = &o->noise2 },
-        { "model", "MODEL", "ls, least squares (the default), or logistic: rare-class logistic regression", .text = &o->model },
+        { "model", "MODEL", "ls, least squares (the default), or logistic: rare-class logistic regression",
+          .text = &o->model },
         { "r", "R", "with --model logistic: distance of the class means", .real = &o->r },
-        { "plot", "FILE", "also write the picture of the phase plane to FILE, which ends in .svg or .png", .text = &o->plot },
+        { "plot", "FILE", "also write the picture of the phase plane to FILE, which ends in .svg or .png",
+          .text = &o->plot },
         { "jsonl", NULL, "read one request a line from standard input and write one answer a line", .flag = &o->jsonl },
         { .name = NULL }
     };
@@ -44,14 +46,16 @@ static int read_options(int argc, char **argv, options *o)
                  "--measured --P P --H1 H1 --H2 H2 --eta ETA\n (--beta BETA | --eps EPS)\n"
                  "--model logistic --d N --p P --batch B --eta ETA\n (--beta BETA | --eps EPS) --r R\n"
                  "--jsonl < requests > answers",
-        .about = "Say what the exact second-moment theory predicts for SGD with momentum on sparse gradients: m <- beta m + eps g,"
-                 " theta <- theta - eta m, eps = 1 - beta.",
+        .about = "Say what the exact second-moment theory predicts for SGD with momentum on sparse gradients: m <- "
+                 "beta m + eps g, theta <- theta - eta m, eps = 1 - beta.",
         .option = table,
-        .notes = "A request of --jsonl is {\"kind\": K, \"in\": {...}, \"op\": ...}; its answer is {\"kind\": K, \"out\": {...}} or"
-                 " {\"error\": {\"field\", \"value\", \"range\", \"message\"}}. K and the fields are those of tests/vectors. Optional"
-                 " grids in \"in\": counts (ls_clocks), etas (ls_stability), taus and d (ls_limit), times (lr_ode).",
+        .notes = "A request of --jsonl is {\"kind\": K, \"in\": {...}, \"op\": ...}; its answer is {\"kind\": K, "
+                 "\"out\": {...}} or {\"error\": {\"field\", \"value\", \"range\", \"message\"}}. K and the fields are "
+                 "those of tests/vectors. Optional grids in \"in\": counts (ls_clocks), etas (ls_stability), taus and "
+                 "d (ls_limit), times (lr_ode).",
         .example = COMMAND " --d 256 --p 0.01 --batch 512 --beta 0.95 --eta 0.5",
-        .exits = "0 answered\n1 a line of --jsonl was refused, or a file could not be written\n"
+        .exits = "0 answered\n"
+                 "1 a line of --jsonl was refused, or a file could not be written\n"
                  "2 wrong usage, or a value outside its range",
     };
 

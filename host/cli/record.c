@@ -75,17 +75,22 @@ static int check_endpoints(const mscope_command *c, struct options *o)
 static int read_options(int argc, char **argv, struct options *o)
 {
     const mscope_option table[] = {
-        { "ingest", "ENDPOINT", "where trainers connect (default: $MOMENTSCOPE_INGEST, else the usual place of the daemon)",
+        { "ingest", "ENDPOINT",
+          "where trainers connect (default: $MOMENTSCOPE_INGEST, else the usual place of the daemon)",
           .text = &o->cfg.ingest, .env = "MOMENTSCOPE_INGEST" },
-        { "forward", "ENDPOINT", "where the daemon listens: messages pass byte for byte in both directions (without shared"
-          " memory), so the run is monitored as before. Without --forward this program answers the trainers and nothing is"
-          " monitored", .text = &o->cfg.forward },
-        { "tables", "A,B,..", "write only the tables of these names (default: all). The other tables are passed on or answered as"
-          " before, and do not count as missing. A name that no trainer attached is reported at the end", .check = names,
-          .context = &o->cfg.tables },
+        { "forward", "ENDPOINT",
+          "where the daemon listens: messages pass byte for byte in both directions (without shared memory), so"
+          " the run is monitored as before. Without --forward this program answers the trainers, and nothing is"
+          " monitored",
+          .text = &o->cfg.forward },
+        { "tables", "A,B,..",
+          "write only the tables of these names (default: all). The other tables are passed on or answered as"
+          " before, and do not count as missing. A name that no trainer attached is reported at the end",
+          .check = names, .context = &o->cfg.tables },
         { "steps", "N", "write N steps of every table and no more; with --forward messages still go on to the daemon",
           .count = &o->cfg.steps, .low = 1, .high = 1e15 },
-        { "max-bytes", "BYTES", "write nothing more once FILE would be larger (K, M, G allowed); messages go on likewise",
+        { "max-bytes", "BYTES",
+          "write nothing more once FILE would be larger (K, M, G allowed); messages go on likewise",
           .bytes = &o->cfg.max_bytes, .low = 4096, .high = 1e15 },
         { "stay", NULL, "go on when every trainer has left, until a signal", .flag = &o->cfg.stay },
         { "allow-remote", NULL, "bind an ENDPOINT that other machines can reach (no encryption)", .flag = &o->remote },
@@ -95,20 +100,23 @@ static int read_options(int argc, char **argv, struct options *o)
     const mscope_command record = {
         .name = COMMAND,
         .usage = "FILE [OPTION...]",
-        .about = "Listen where trainers look for the daemon, and write to FILE what they send: settings, steps with their gradients,"
-                 " probes, references, rows. momentscope play sends FILE to a daemon again; momentscope bench run recording"
-                 " compares schedules on it.\n\n"
-                 "Recording ends when every trainer has left (BYE), at SIGINT or SIGTERM and, without --forward, at a limit. The"
-                 " trainer never waits for this program, its disk or the daemon.",
+        .about = "Listen where trainers look for the daemon, and write to FILE what they send: settings, steps with "
+                 "their gradients, probes, references, rows. momentscope play sends FILE to a daemon again; "
+                 "momentscope bench run recording compares schedules on it.\n"
+                 "\n"
+                 "Recording ends when every trainer has left (BYE), at SIGINT or SIGTERM and, without --forward, at a "
+                 "limit. The trainer never waits for this program, its disk or the daemon.",
         .option = table,
-        .notes = "A message counts as recorded when it is in FILE. A message that finds no room, because the disk is slow or full,"
-                 " is counted as lost, in the report and in FILE.",
+        .notes = "A message counts as recorded when it is in FILE. A message that finds no room, because the disk is "
+                 "slow or full, is counted as lost, in the report and in FILE.",
         .example = COMMAND " run.tape & python train.py\n"
-                   "momentscoped --ingest ipc:///tmp/behind.ipc &\n"
-                   COMMAND " run.tape --forward ipc:///tmp/behind.ipc & python train.py",
-        .exits = "0 everything was recorded\n1 nothing was recorded (FILE is removed)\n2 wrong usage\n"
-                 "3 recorded, but something is missing: messages or steps were lost, rows are not known, the disk failed, or a"
-                 " table of --tables was never attached",
+                           "momentscoped --ingest ipc:///tmp/behind.ipc &\n" COMMAND
+                           " run.tape --forward ipc:///tmp/behind.ipc & python train.py",
+        .exits = "0 everything was recorded\n"
+                 "1 nothing was recorded (FILE is removed)\n"
+                 "2 wrong usage\n"
+                 "3 recorded, but something is missing: messages or steps were lost, rows are not known, the disk "
+                 "failed, or a table of --tables was never attached",
         .least = 1,
         .most = 1,
         .argument = "FILE",
@@ -174,7 +182,10 @@ static int report(const mscope_relay_config *cfg, mscope_relay_result *r)
         printf("ended: %s\n", r->ended);
         mscope_contents_print(&r->contents, stdout);
         printf("%s: %llu messages, %llu lost, %llu bytes%s\n", cfg->file, (unsigned long long)r->contents.messages,
-               (unsigned long long)r->contents.lost, (unsigned long long)r->bytes, nothing ? why : whole ? "" : "; INCOMPLETE");
+               (unsigned long long)r->contents.lost, (unsigned long long)r->bytes,
+               nothing ? why
+               : whole ? ""
+                       : "; INCOMPLETE");
     }
     if (nothing)
         (void)unlink(cfg->file);

@@ -32,12 +32,14 @@ static int read_options(int argc, char **argv, struct options *o)
 {
     const mscope_option table[] = {
         { "once", NULL, "wait for one full set of records, print it and what it means, and exit", .flag = &o->once },
-        { "json", NULL, "print one JSON object a record, as records come; with --once those of one set", .flag = &o->json },
-        { "wait", "SECONDS", "with --once: give up after this long (default: 10)", .real = &o->listening.wait_s, .low = 0, .high = 1e6 },
-        { "for", "SECONDS", "without --once: stop after this long (default: until interrupted)", .real = &o->for_s, .low = 0.01,
-          .high = 1e6 },
-        { "every", "SECONDS", "time between pictures (default: 0.25 on a terminal, else 2)", .real = &o->every_s, .low = 0.01,
-          .high = 1e6 },
+        { "json", NULL, "print one JSON object a record, as records come; with --once those of one set",
+          .flag = &o->json },
+        { "wait", "SECONDS", "with --once: give up after this long (default: 10)", .real = &o->listening.wait_s,
+          .low = 0, .high = 1e6 },
+        { "for", "SECONDS", "without --once: stop after this long (default: until interrupted)", .real = &o->for_s,
+          .low = 0.01, .high = 1e6 },
+        { "every", "SECONDS", "time between pictures (default: 0.25 on a terminal, else 2)", .real = &o->every_s,
+          .low = 0.01, .high = 1e6 },
         MSCOPE_LISTENING_OPTIONS(&o->listening),
         { .name = NULL }
     };
@@ -46,11 +48,11 @@ static int read_options(int argc, char **argv, struct options *o)
         .usage = "[OPTION...]",
         .about = "Show what momentum does to each activity band, as the daemon publishes it.",
         .option = table,
-        .notes = "Columns: p occurrences per sample and P active steps per step, means over the rows of the band; R, V, C sums over "
-                 "them of |theta - theta*|^2, |m|^2 and <theta - theta*, m>; H1 curvature along the momentum; retention (how long "
-                 "the buffer remembers) and learning (how long learning takes), in active updates; delta their ratio; H ="
-                 " eta/eta_max, unstable above 1; zeta damping ratio: below 0.5 the band oscillates, above 2 it behaves like SGD. A"
-                 " number that is not known is shown as -.",
+        .notes = "Columns: p occurrences per sample and P active steps per step, means over the rows of the band; R, "
+                 "V, C sums over them of |theta - theta*|^2, |m|^2 and <theta - theta*, m>; H1 curvature along the "
+                 "momentum; retention (how long the buffer remembers) and learning (how long learning takes), in "
+                 "active updates; delta their ratio; H = eta/eta_max, unstable above 1; zeta damping ratio: below 0.5 "
+                 "the band oscillates, above 2 it behaves like SGD. A number that is not known is shown as -.",
         .example = COMMAND " --once --table words",
         .exits = "0 success\n1 no records came, or the daemon's addresses do not work\n2 wrong usage",
     };

@@ -14,15 +14,20 @@ typedef struct meaning {
 } meaning;
 
 static const meaning meanings[] = {
-    { MSCOPE_REGIME_UNSTABLE, "eta is above the largest stable one: the mean square error grows until it overflows. Lower eta." },
-    { MSCOPE_REGIME_NEAR, "eta is within a fifth of the largest stable one: batch noise is amplified and a burst can diverge." },
-    { MSCOPE_REGIME_HEAVY_BALL, "the buffer remembers longer than learning takes: errors swing past their target and back before they settle." },
+    { MSCOPE_REGIME_UNSTABLE,
+      "eta is above the largest stable one: the mean square error grows until it overflows. Lower eta." },
+    { MSCOPE_REGIME_NEAR,
+      "eta is within a fifth of the largest stable one: batch noise is amplified and a burst can diverge." },
+    { MSCOPE_REGIME_HEAVY_BALL,
+      "the buffer remembers longer than learning takes: errors swing past their target and back before they settle." },
     { MSCOPE_REGIME_RESONANT, "memory and learning take about equally long: momentum works as it is meant to." },
-    { MSCOPE_REGIME_SGD, "the buffer has forgotten before it can add up: momentum changes nothing here, these rows see plain SGD at rate eta" },
+    { MSCOPE_REGIME_SGD, "the buffer has forgotten before it can add up: momentum changes nothing here, these rows see "
+                         "plain SGD at rate eta" },
     { MSCOPE_REGIME_UNKNOWN, "the trainer gave no curvature for these rows yet; a probe answers it." },
 };
 
-static void gather(const mscope_latest_table *w, const mscope_verdict *verdict, const meaning *m, double all_updates, FILE *to)
+static void gather(const mscope_latest_table *w, const mscope_verdict *verdict, const meaning *m, double all_updates,
+                   FILE *to)
 {
     const mscope_rec_table *t = &w->table.record.u.table;
     char bands[160] = "";
@@ -47,9 +52,11 @@ static void gather(const mscope_latest_table *w, const mscope_verdict *verdict, 
     if (bands[0] == '\0')
         return;
     fprintf(to, "  %-16s band%s %s: %.0f rows, %.0f %% of all updates\n  %-16s %s", mscope_regime_name(m->regime),
-            strpbrk(bands, ",-") ? "s" : "", bands, rows, all_updates > 0 ? 100 * updates / all_updates : 0.0, "", m->words);
+            strpbrk(bands, ",-") ? "s" : "", bands, rows, all_updates > 0 ? 100 * updates / all_updates : 0.0, "",
+            m->words);
     if (m->regime == MSCOPE_REGIME_SGD)          /* a torch user knows lr: the steps add up to 1/(1-momentum) of it */
-        fprintf(to, " = %.4g%s.", t->eta, strcmp(t->form, "torch") == 0 ? " (torch: lr (1-dampening)/(1-momentum))" : "");
+        fprintf(to, " = %.4g%s.", t->eta,
+                strcmp(t->form, "torch") == 0 ? " (torch: lr (1-dampening)/(1-momentum))" : "");
     fputc('\n', to);
 }
 
@@ -91,6 +98,7 @@ void mscope_summary_print(const mscope_judged *j, size_t i, FILE *to)
             }
     }
     if (kinds > 1)
-        fprintf(to, "  one eta %.4g and one eps %.4g act as %d different optimizers on this table.\n", t->eta, t->eps, kinds);
+        fprintf(to, "  one eta %.4g and one eps %.4g act as %d different optimizers on this table.\n", t->eta, t->eps,
+                kinds);
     counsel(w, to);
 }

@@ -6,7 +6,9 @@
 
 #include <stdio.h>
 
-/* mscope_summary_print - table i, which has its table record: a paragraph for each regime that occurs, then the advice */
+/* mscope_summary_print - a paragraph for each regime that occurs in table i, then the advice
+ *
+ * Shape    table i has its table record */
 void mscope_summary_print(const mscope_judged *j, size_t i, FILE *to);
 
 #endif

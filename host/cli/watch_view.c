@@ -50,8 +50,8 @@ static void head(FILE *to, int gone)
 
 static void row(FILE *to, int gone, const mscope_rec_band *b, const mscope_verdict *v)
 {
-    const double known[COLUMNS] = { (double)b->band, b->p,  (double)b->rows, b->P,        (double)b->updates, b->R, b->V, b->C,
-                                    b->H1, b->retention, b->learning, b->delta, v->H, v->zeta };
+    const double known[COLUMNS] = { (double)b->band, b->p, (double)b->rows, b->P, (double)b->updates, b->R, b->V,
+                                    b->C, b->H1, b->retention, b->learning, b->delta, v->H, v->zeta };
     char text[COLUMNS][32];
     const char *cells[COLUMNS];
 
@@ -92,7 +92,8 @@ static void notes(FILE *to, const mscope_rec_table *t)
     if (!t->attached)
         fprintf(to, "note: no trainer holds this table now\n");
     if (!t->exact)
-        fprintf(to, "note: not exact: steps were lost or rows not yet seen; V, R and C settle when the trainer's SYNC is through\n");
+        fprintf(to, "note: not exact: steps were lost or rows not yet seen; V, R and C settle when the trainer's SYNC "
+                    "is through\n");
     if (t->lost_steps > 0)
         fprintf(to, "note: %" PRIu64 " steps never arrived\n", t->lost_steps);
     if (t->refused_messages > 0)
@@ -107,9 +108,10 @@ static void notes(FILE *to, const mscope_rec_table *t)
 static void shards(FILE *to, const mscope_coverage *c, const char *before, const char *gap)
 {
     if (c->missing[0] != '\0')
-        fprintf(to, "%s%sINCOMPLETE: %s; sums are unknown, counts and means are of the others\n", before, gap, c->missing);
-    fprintf(to, "%s%sshards: %zu, the last at step %" PRIu64 ", the first %" PRIu64 " steps ahead of it\n", before, gap, c->shards,
-            c->step, c->skew);
+        fprintf(to, "%s%sINCOMPLETE: %s; sums are unknown, counts and means are of the others\n", before, gap,
+                c->missing);
+    fprintf(to, "%s%sshards: %zu, the last at step %" PRIu64 ", the first %" PRIu64 " steps ahead of it\n", before, gap,
+            c->shards, c->step, c->skew);
 }
 
 static void print_table(const mscope_judged *j, size_t i, const mscope_coverage *coverage, int width, FILE *to)
@@ -118,7 +120,9 @@ static void print_table(const mscope_judged *j, size_t i, const mscope_coverage 
     const mscope_rec_table *t = &w->table.record.u.table;
     const int gone = leaving(width);
 
-    fprintf(to, "table %s: step %" PRIu64 ", %" PRIu64 " rows x %" PRIu64 ", %s form; in EMA form eta %.4g, eps %.4g, batch %.4g\n",
+    fprintf(to,
+            "table %s: step %" PRIu64 ", %" PRIu64 " rows x %" PRIu64
+            ", %s form; in EMA form eta %.4g, eps %.4g, batch %.4g\n",
             t->table, t->step, t->rows, t->d, t->form, t->eta, t->eps, t->batch);
     if (coverage != NULL)
         shards(to, &coverage[i], "", "");
@@ -135,22 +139,28 @@ static void print_table(const mscope_judged *j, size_t i, const mscope_coverage 
 /* Seconds as a person reads them. */
 static const char *span(double s, char out[16])
 {
-    snprintf(out, 16, s >= 1 ? "%.3g s" : s >= 1e-3 ? "%.3g ms" : "%.3g us", s >= 1 ? s : s >= 1e-3 ? 1e3 * s : 1e6 * s);
+    if (s >= 1)
+        snprintf(out, 16, "%.3g s", s);
+    else if (s >= 1e-3)
+        snprintf(out, 16, "%.3g ms", 1e3 * s);
+    else
+        snprintf(out, 16, "%.3g us", 1e6 * s);
     return out;
 }
 
 void mscope_view_timing(const mscope_rec_daemon *d, FILE *to)
 {
     char a[6][16];
+    const int realtime = strcmp(d->realtime, "off") != 0;
 
-    fprintf(to, "now (worst since start): records %s (%s) late, sockets unwatched for %s (%s), a message took %s (%s)%s%s\n",
-            span(d->late_max, a[0]), span(d->late_worst, a[1]), span(d->pause_max, a[2]), span(d->pause_worst, a[3]),
-            span(d->message_max, a[4]), span(d->message_worst, a[5]), strcmp(d->realtime, "off") != 0 ? "; real time: " : "",
-            strcmp(d->realtime, "off") != 0 ? d->realtime : "");
+    fprintf(to, "now (worst since start): records %s (%s) late, sockets unwatched for %s (%s),",
+            span(d->late_max, a[0]), span(d->late_worst, a[1]), span(d->pause_max, a[2]), span(d->pause_worst, a[3]));
+    fprintf(to, " a message took %s (%s)%s%s\n", span(d->message_max, a[4]), span(d->message_worst, a[5]),
+            realtime ? "; real time: " : "", realtime ? d->realtime : "");
 }
 
-void mscope_view_print(const mscope_judged *j, const mscope_coverage *coverage, const mscope_subscriber_stats *stats, int width,
-                       FILE *to)
+void mscope_view_print(const mscope_judged *j, const mscope_coverage *coverage, const mscope_subscriber_stats *stats,
+                       int width, FILE *to)
 {
     const mscope_latest *l = &j->latest;
 

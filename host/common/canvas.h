@@ -19,7 +19,8 @@ typedef struct mscope_canvas {
     size_t n_own_x, n_own_y;
 } mscope_canvas;
 
-/* mscope_canvas_open - begin a picture: SVG where path ends in .svg, else PNG. The ranges of the axes are set before or after
+/* mscope_canvas_open - begin a picture: SVG where path ends in .svg, else PNG. The ranges of the axes are set before or
+ * after
  *
  * Returns  0, or -1 with c->why: then it is closed                                                            */
 int mscope_canvas_open(mscope_canvas *c, const char *path);

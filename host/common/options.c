@@ -85,8 +85,8 @@ static void options_help(const mscope_command *c)
     option_help(&help, column);
 }
 
-/* A label, and the lines of text that have to stay as they are beside it, each after `before`; a line that begins with a
- * blank goes on with the one above it. */
+/* A label, and the lines of text that have to stay as they are beside it, each after `before`; a line that begins with
+ * a blank goes on with the one above it. */
 static void beside(const char *label, const char *text, const char *before)
 {
     const int at = (int)strlen(label);
@@ -124,7 +124,9 @@ void mscope_options_help(const mscope_command *c)
 static int usage(const mscope_command *c, const char *what, const char *value)
 {
     if (!c->silent)
-        fprintf(stderr, *value != '\0' ? "%s: %s '%s'; %s --help lists the options\n" : "%s: %s%s; %s --help lists the options\n",
+        fprintf(stderr,
+                *value != '\0' ? "%s: %s '%s'; %s --help lists the options\n"
+                               : "%s: %s%s; %s --help lists the options\n",
                 c->name, what, value, c->name);
     return MSCOPE_EXIT_USAGE;
 }
@@ -190,7 +192,8 @@ static int set_number(const mscope_option *o, const char *value, char *why, size
     if (!(x >= 0 && x < 18446744073709551616.0) || floor(x) != x)
         return -1;
     /* digits alone are exact beyond 2^53 */
-    *(o->count != NULL ? o->count : o->bytes) = value[strspn(value, "0123456789")] == '\0' ? strtoull(value, NULL, 10) : (uint64_t)x;
+    *(o->count != NULL ? o->count : o->bytes) =
+        value[strspn(value, "0123456789")] == '\0' ? strtoull(value, NULL, 10) : (uint64_t)x;
     return 0;
 }
 

@@ -56,8 +56,8 @@ typedef struct mscope_option {
 /* Texts are wrapped at 80 columns by --help; a newline in them starts a new line, which is wrapped by itself.   */
 typedef struct mscope_command {
     const char *name;            /* "momentscope watch": begins every message                               */
-    const char *usage;           /* what follows the name, "FILE [OPTION...]"; one line for each way to call it, a line that
-                                    begins with a blank goes on with the one before */
+    const char *usage; /* what follows the name, "FILE [OPTION...]"; one line for each way to call it, a line that
+                          begins with a blank goes on with the one before */
     const char *about;           /* what the command does                                                   */
     const mscope_option *option;
     const char *notes;           /* after the options; NULL: nothing                                        */
@@ -68,14 +68,16 @@ typedef struct mscope_command {
     int silent;                  /* print nothing: a rank of a parallel run that is not the first            */
 } mscope_command;
 
-/* mscope_options_read - environment, then argv[1] .. argv[argc-1], into the targets; *args arguments to argv[1] .. argv[*args]
+/* mscope_options_read - environment, then argv[1] .. argv[argc-1], into the targets; *args arguments to argv[1] ..
+ * argv[*args]
  *
  * args may be NULL when most is 0.
  * Returns  MSCOPE_OPTIONS_GO_ON; MSCOPE_EXIT_OK after --help on stdout; MSCOPE_EXIT_USAGE after one line on stderr that
  *          names the option, its value and what was expected                                               */
 MSCOPE_MUST_CHECK int mscope_options_read(const mscope_command *c, int argc, char **argv, int *args);
 
-/* mscope_options_refuse - a value that only the command can judge: "NAME: --option is 'value', expected RANGE" on stderr
+/* mscope_options_refuse - a value that only the command can judge: "NAME: --option is 'value', expected RANGE" on
+ * stderr
  *
  * value is the pointer that the target received: if it came from the environment, the variable is named instead. An
  * option that is not in the table is taken for the name of an argument, such as FILE.

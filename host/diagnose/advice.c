@@ -57,7 +57,8 @@ static void search_all(const mscope_search *s, mscope_setting now, mscope_plan *
     plan[MSCOPE_PLAN_SINGLE].steps = mscope_search_single(s, &one);
     everywhere(&plan[MSCOPE_PLAN_SINGLE], s->model->bands, one);
     plan[MSCOPE_PLAN_ETA_EACH].steps = mscope_search_eta_each(s, 1, plan[MSCOPE_PLAN_ETA_EACH].setting);
-    plan[MSCOPE_PLAN_ETA_EACH_MOMENTUM].steps = mscope_search_eta_momentum(s, plan[MSCOPE_PLAN_ETA_EACH_MOMENTUM].setting);
+    plan[MSCOPE_PLAN_ETA_EACH_MOMENTUM].steps =
+        mscope_search_eta_momentum(s, plan[MSCOPE_PLAN_ETA_EACH_MOMENTUM].setting);
     plan[MSCOPE_PLAN_BETA_EACH].steps = mscope_search_beta_eta(s, plan[MSCOPE_PLAN_BETA_EACH].setting);
 }
 
@@ -98,7 +99,8 @@ int mscope_advise(const mscope_model *m, mscope_setting now, double fraction, ms
 {
     mscope_search s = { .model = m, .limit = FAR, .H_max = H_MAX };
 
-    if (m == NULL || out == NULL || m->bands == 0 || !(now.eta > 0) || !(now.eps > 0 && now.eps <= 1) || !(fraction > 0 && fraction < 1))
+    if (m == NULL || out == NULL || m->bands == 0 || !(now.eta > 0) || !(now.eps > 0 && now.eps <= 1) ||
+        !(fraction > 0 && fraction < 1))
         return MSCOPE_EINVAL;
     memset(out, 0, sizeof *out);
     out->bands = m->bands;
@@ -114,7 +116,8 @@ int mscope_advise(const mscope_model *m, mscope_setting now, double fraction, ms
     for (int k = 0; k < MSCOPE_PLANS; k++)
         out->plan[k].H = largest_H(m, out->plan[k].setting);
     choose(out, NULL);
-    out->eta_own = out->plan[MSCOPE_PLAN_BETA_EACH].steps < INFINITY ? out->plan[MSCOPE_PLAN_BETA_EACH].setting[0].eta : 0;
+    out->eta_own =
+        out->plan[MSCOPE_PLAN_BETA_EACH].steps < INFINITY ? out->plan[MSCOPE_PLAN_BETA_EACH].setting[0].eta : 0;
     return MSCOPE_OK;
 }
 

@@ -67,7 +67,8 @@ static double lowest(const price *c, size_t i, curve f, double *at)
         }
     }
     *at = grid_eps(k_best);
-    double low = log(grid_eps(k_best < GRID - 1 ? k_best + 1 : k_best)), high = log(grid_eps(k_best > 0 ? k_best - 1 : 0));
+    double low = log(grid_eps(k_best < GRID - 1 ? k_best + 1 : k_best)),
+           high = log(grid_eps(k_best > 0 ? k_best - 1 : 0));
     for (int n = 0; n < 24; n++) {
         double a = high - gold * (high - low), b = low + gold * (high - low);
         double fa = f(c, i, exp(a)), fb = f(c, i, exp(b));
@@ -84,7 +85,8 @@ static double lowest(const price *c, size_t i, curve f, double *at)
     return best;
 }
 
-int mscope_conflict_of(const mscope_risk_band *b, size_t bands, const double *w, mscope_setting now, mscope_conflict *out)
+int mscope_conflict_of(const mscope_risk_band *b, size_t bands, const double *w, mscope_setting now,
+                       mscope_conflict *out)
 {
     price c = { .band = b, .w = w, .bands = bands, .eta = now.eta };
 

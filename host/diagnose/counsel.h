@@ -12,7 +12,7 @@
 typedef struct mscope_counsel {
     mscope_measured measured;
     int possible;                        /* 0: measured.why says why there is neither price nor advice        */
-    double activity[MSCOPE_REGIME_UNSTABLE + 1], rows[MSCOPE_REGIME_UNSTABLE + 1];   /* occupancy: share in each regime */
+    double activity[MSCOPE_REGIME_UNSTABLE + 1], rows[MSCOPE_REGIME_UNSTABLE + 1]; /* occupancy: share in each regime */
     mscope_conflict conflict;            /* at the present eta                                                */
     mscope_conflict own;                 /* at the eta at which bands with a beta each would run              */
     int have_own;

@@ -37,8 +37,8 @@ void mscope_counsel_json(const mscope_counsel *c, const char *table, FILE *to)
     fprintf(to, ",\"error\":\"%s\"", source[c->measured.source]);
     fprintf(to, ",\"occupancy\":{");
     for (int k = 0; k <= MSCOPE_REGIME_UNSTABLE; k++)
-        fprintf(to, "%s\"%s\":{\"updates\":%.6g,\"rows\":%.6g}", k > 0 ? "," : "", mscope_regime_name((enum mscope_regime)k),
-                c->activity[k], c->rows[k]);
+        fprintf(to, "%s\"%s\":{\"updates\":%.6g,\"rows\":%.6g}", k > 0 ? "," : "",
+                mscope_regime_name((enum mscope_regime)k), c->activity[k], c->rows[k]);
     fputc('}', to);
     number(to, "steps_now", a->plan[MSCOPE_PLAN_NOW].steps);
     number(to, "gain", a->gain);

@@ -83,10 +83,13 @@ static void conflict_words(const mscope_counsel *c, FILE *to)
     }
     fprintf(to, "  one beta for all bands costs C* = %.3f of their speed at this eta", k->cost);
     if (k->misfit >= 0.05)
-        fprintf(to, ", the present beta %.3f: retuning beta alone, to eps %.3g, wins %.3f", k->cost_now, k->eps_best, k->misfit);
+        fprintf(to, ", the present beta %.3f: retuning beta alone, to eps %.3g, wins %.3f", k->cost_now, k->eps_best,
+                k->misfit);
     fprintf(to, ".\n");
     if (c->have_own && c->own.flag)
-        fprintf(to, "  at eta %.3g, where bands with a beta each would run, one beta costs %.3f: a conflict, one beta cannot serve all.\n",
+        fprintf(to,
+                "  at eta %.3g, where bands with a beta each would run, one beta costs %.3f: a conflict, one beta "
+                "cannot serve all.\n",
                 c->advice.eta_own, c->own.cost);
     else if (k->flag)
         fprintf(to, "  that is above %.2f: a conflict, one beta cannot serve all bands.\n", MSCOPE_CONFLICT_FLAG);
@@ -114,16 +117,21 @@ static void assumed(const mscope_counsel *c, FILE *to)
 {
     static const char *const error[] = {
         "every row is equally far from its optimum and labels have no noise",
-        "gradients agree too little to show how far rows are from their optimum: the largest distance they allow, noise from |g|^2",
+        "gradients agree too little to show how far rows are from their optimum: the largest distance they allow, "
+        "noise from |g|^2",
         "error from how far gradients agree, noise from |g|^2",
         "error against your reference, noise from |g|^2",
     };
-    double now = noise_floor(c, &c->advice.plan[MSCOPE_PLAN_NOW]), then = noise_floor(c, &c->advice.plan[c->advice.best]);
+    double now = noise_floor(c, &c->advice.plan[MSCOPE_PLAN_NOW]),
+           then = noise_floor(c, &c->advice.plan[c->advice.best]);
 
     fprintf(to, "  assumed: %s; curvature stays as measured.\n", error[c->measured.source]);
     if (c->measured.source == MSCOPE_ERROR_NONE && c->advice.best != MSCOPE_PLAN_NOW && now > 0 && then > 0)
-        fprintf(to, "  telemetry cannot tell error from noise here. If all of |g|^2 is noise, it holds the loss %.2g above its minimum\n"
-                    "  now and %.2g with the advice, which is meant for a loss farther above the minimum than that.\n", now, then);
+        fprintf(to,
+                "  telemetry cannot tell error from noise here. If all of |g|^2 is noise, it holds the loss %.2g above "
+                "its minimum\n"
+                "  now and %.2g with the advice, which is meant for a loss farther above the minimum than that.\n",
+                now, then);
 }
 
 static const char *why_never(const mscope_plan *p)
@@ -141,8 +149,8 @@ static void advice_words(const mscope_counsel *c, FILE *to)
     fraction_words(c->fraction, target, sizeof target);
     steps_words(a->plan[MSCOPE_PLAN_NOW].steps, before, sizeof before);
     if (a->best == MSCOPE_PLAN_NOW) {
-        fprintf(to, "  nothing better than the present setting is known. Time to %s by the model: %s%s.\n", target, before,
-                why_never(&a->plan[MSCOPE_PLAN_NOW]));
+        fprintf(to, "  nothing better than the present setting is known. Time to %s by the model: %s%s.\n", target,
+                before, why_never(&a->plan[MSCOPE_PLAN_NOW]));
         return;
     }
     steps_words(a->plan[a->best].steps, after, sizeof after);
@@ -153,7 +161,8 @@ static void advice_words(const mscope_counsel *c, FILE *to)
     if (a->gain < INFINITY)
         fprintf(to, ", %.3g times sooner", a->gain);
     if (a->best >= MSCOPE_PLAN_ETA_EACH) {
-        double single = fmin(a->plan[MSCOPE_PLAN_SINGLE].steps, fmin(a->plan[MSCOPE_PLAN_ETA].steps, a->plan[MSCOPE_PLAN_BETA].steps));
+        double single = fmin(a->plan[MSCOPE_PLAN_SINGLE].steps,
+                             fmin(a->plan[MSCOPE_PLAN_ETA].steps, a->plan[MSCOPE_PLAN_BETA].steps));
         steps_words(single, before, sizeof before);
         fprintf(to, "; the best single setting %s %s", single < INFINITY ? "takes" : "gets there", before);
     }
@@ -161,8 +170,8 @@ static void advice_words(const mscope_counsel *c, FILE *to)
     if (c->doubted) {
         steps_words(c->uneven[MSCOPE_PLAN_NOW], before, sizeof before);
         steps_words(c->uneven[a->best], after, sizeof after);
-        fprintf(to, "  if the directions of a row differ in curvature as much as H2 allows: after %s instead of %s.\n", after,
-                before);
+        fprintf(to, "  if the directions of a row differ in curvature as much as H2 allows: after %s instead of %s.\n",
+                after, before);
     }
 }
 
@@ -184,9 +193,10 @@ static void explain_bands(const mscope_counsel *c, FILE *to)
     const mscope_measured *m = &c->measured;
     const mscope_plan *now = &c->advice.plan[MSCOPE_PLAN_NOW], *best = &c->advice.plan[c->advice.best];
 
-    fprintf(to, "\n  input of the maps, one row of each band, per step: h1 = P H1, excess = (P H2 - h1^2)/h1, noise = E|label noise|^2\n");
-    fprintf(to, "  %4s %8s %9s %9s %9s %9s %9s | %9s %9s | %9s %9s\n", "band", "rows", "h1", "excess", "noise", "R at 0",
-            "eta max", "rate now", "H now", "rate then", "H then");
+    fprintf(to, "\n  input of the maps, one row of each band, per step: h1 = P H1, excess = (P H2 - h1^2)/h1, noise = "
+                "E|label noise|^2\n");
+    fprintf(to, "  %4s %8s %9s %9s %9s %9s %9s | %9s %9s | %9s %9s\n", "band", "rows", "h1", "excess", "noise",
+            "R at 0", "eta max", "rate now", "H now", "rate then", "H then");
     for (size_t i = 0; i < m->bands; i++) {
         const mscope_risk_band *b = &m->band[i];
         double h1 = 0, R = 0, noise = 0, excess = 0;
@@ -198,8 +208,9 @@ static void explain_bands(const mscope_counsel *c, FILE *to)
         }
         double top = mscope_risk_eta_max(b, m->now.eps);
         double rate = mscope_risk_rate(b, now->setting[i]);
-        fprintf(to, "  %4u %8.0f %9.3g %9.3g %9.3g %9.3g %9.3g | %9.3g %9.3g | %9.3g %9.3g\n", m->number[i], b->rows, h1, excess,
-                noise, R, top, isnan(rate) ? -INFINITY : rate, now->setting[i].eta / top, mscope_risk_rate(b, best->setting[i]),
+        fprintf(to, "  %4u %8.0f %9.3g %9.3g %9.3g %9.3g %9.3g | %9.3g %9.3g | %9.3g %9.3g\n", m->number[i], b->rows,
+                h1, excess, noise, R, top, isnan(rate) ? -INFINITY : rate, now->setting[i].eta / top,
+                mscope_risk_rate(b, best->setting[i]),
                 best->setting[i].eta / mscope_risk_eta_max(b, best->setting[i].eps));
     }
 }
@@ -208,13 +219,15 @@ static void explain_plans(const mscope_counsel *c, FILE *to)
 {
     const mscope_advice *a = &c->advice;
 
-    fprintf(to, "\n  risk = sum over rows of h1 R = %.4g now, target %.4g; steps by powers of the exact map of one step:\n", a->risk,
-            a->target);
+    fprintf(to,
+            "\n  risk = sum over rows of h1 R = %.4g now, target %.4g; steps by powers of the exact map of one step:\n",
+            a->risk, a->target);
     for (int k = 0; k < MSCOPE_PLANS; k++) {
         char n[32];
         steps_words(a->plan[k].steps, n, sizeof n);
         if (!(a->plan[k].steps < INFINITY) && k != MSCOPE_PLAN_NOW) {
-            fprintf(to, "    %-24s not faster than now with every H <= 0.8\n", mscope_plan_name((enum mscope_plan_kind)k));
+            fprintf(to, "    %-24s not faster than now with every H <= 0.8\n",
+                    mscope_plan_name((enum mscope_plan_kind)k));
             continue;
         }
         fprintf(to, "  %s %-24s %-14s ", (int)a->best == k ? "*" : " ", mscope_plan_name((enum mscope_plan_kind)k), n);
@@ -227,7 +240,8 @@ static void explain_plans(const mscope_counsel *c, FILE *to)
         fputc('\n', to);
     }
     if (a->best != MSCOPE_PLAN_NOW)
-        fprintf(to, "    (* advised: the first in this order within 3 %% of the fastest, if it is 3 %% better than now in both readings)\n");
+        fprintf(to, "    (* advised: the first in this order within 3 %% of the fastest, if it is 3 %% better than now "
+                    "in both readings)\n");
 }
 
 static void explain_batch(const mscope_counsel *c, FILE *to)
@@ -235,13 +249,14 @@ static void explain_batch(const mscope_counsel *c, FILE *to)
     mscope_batch_plan plan[MSCOPE_BATCH_PLANS];
     int best = mscope_advise_batch(&c->measured.model, c->advice.target, plan);
 
-    fprintf(to, "\n  other batches, one eta and one beta retuned (gradient noise goes as 1/B; the loss is a mean over the batch):\n");
+    fprintf(to, "\n  other batches, one eta and one beta retuned (gradient noise goes as 1/B; the loss is a mean over "
+                "the batch):\n");
     for (int k = 0; k < MSCOPE_BATCH_PLANS; k++) {
         char n[32];
         steps_words(plan[k].steps, n, sizeof n);
         if (plan[k].steps < INFINITY)
-            fprintf(to, "    B %-10.4g %-14s %.3g samples  eta %.4g, eps %.4g%s\n", plan[k].factor * c->measured.batch, n,
-                    plan[k].samples * c->measured.batch, plan[k].setting.eta, plan[k].setting.eps,
+            fprintf(to, "    B %-10.4g %-14s %.3g samples  eta %.4g, eps %.4g%s\n", plan[k].factor * c->measured.batch,
+                    n, plan[k].samples * c->measured.batch, plan[k].setting.eta, plan[k].setting.eps,
                     k == best ? "  <- largest within a tenth of the fewest samples" : "");
         else
             fprintf(to, "    B %-10.4g %s\n", plan[k].factor * c->measured.batch, n);
@@ -257,8 +272,11 @@ static void explain_rules(const mscope_counsel *c, FILE *to)
     steps_words(r.two_thirds_steps, a, sizeof a);
     steps_words(r.critical_steps, b, sizeof b);
     fprintf(to, "\n  for reference, no advice:\n");
-    fprintf(to, "    two-thirds rule, 1 - beta = C eta^(2/3) (label noise along a manifold of minima; heavy-ball eta, C unknown,\n"
-                "    here 1): eps %.4g, %s\n", r.two_thirds_eps, a);
+    fprintf(to,
+            "    two-thirds rule, 1 - beta = C eta^(2/3) (label noise along a manifold of minima; heavy-ball eta, C "
+            "unknown,\n"
+            "    here 1): eps %.4g, %s\n",
+            r.two_thirds_eps, a);
     fprintf(to, "    critical damping of each band's mean, eps = min(1, 4 eta h1) at the present eta: %s\n", b);
 }
 
@@ -269,16 +287,18 @@ void mscope_counsel_explain(const mscope_counsel *c, FILE *to)
     fprintf(to, "\n  occupancy (descriptive, it predicts nothing):");
     for (int k = 0, any = 0; k <= MSCOPE_REGIME_UNSTABLE; k++)
         if (c->rows[k] > 0)
-            fprintf(to, "%s %s %.0f %% of updates, %.0f %% of rows", any++ ? "," : "", mscope_regime_name((enum mscope_regime)k),
-                    100 * c->activity[k], 100 * c->rows[k]);
+            fprintf(to, "%s %s %.0f %% of updates, %.0f %% of rows", any++ ? "," : "",
+                    mscope_regime_name((enum mscope_regime)k), 100 * c->activity[k], 100 * c->rows[k]);
     fputc('\n', to);
     explain_bands(c, to);
-    fprintf(to, "\n  conflict: r_i(beta) = -ln radius of band i's map, E(beta) = sum of activity share times 1 - r_i/max r_i\n"
-                "    at eta %.4g: E(now) %.3f, C* = min E = %.3f at eps %.3g, difference %.3f\n", c->measured.now.eta,
-            c->conflict.cost_now, c->conflict.cost, c->conflict.eps_best, c->conflict.misfit);
+    fprintf(
+        to,
+        "\n  conflict: r_i(beta) = -ln radius of band i's map, E(beta) = sum of activity share times 1 - r_i/max r_i\n"
+        "    at eta %.4g: E(now) %.3f, C* = min E = %.3f at eps %.3g, difference %.3f\n",
+        c->measured.now.eta, c->conflict.cost_now, c->conflict.cost, c->conflict.eps_best, c->conflict.misfit);
     if (c->have_own)
-        fprintf(to, "    at eta %.4g: C* = %.3f at eps %.3g (flag above %.2f)\n", c->advice.eta_own, c->own.cost, c->own.eps_best,
-                MSCOPE_CONFLICT_FLAG);
+        fprintf(to, "    at eta %.4g: C* = %.3f at eps %.3g (flag above %.2f)\n", c->advice.eta_own, c->own.cost,
+                c->own.eps_best, MSCOPE_CONFLICT_FLAG);
     explain_plans(c, to);
     explain_batch(c, to);
     explain_rules(c, to);

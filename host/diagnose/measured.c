@@ -13,7 +13,8 @@ static const double CLEAR = 2;            /* standard errors by which U must sta
 
 static int usable(const mscope_rec_band *b)
 {
-    return b->rows > 0 && b->H1 > 0 && b->H2 >= 0 && b->P > 0 && b->p > 0 && b->p <= 1 && b->eta > 0 && b->eps > 0 && b->batch > 0;
+    return b->rows > 0 && b->H1 > 0 && b->H2 >= 0 && b->P > 0 && b->p > 0 && b->p <= 1 && b->eta > 0 && b->eps > 0 &&
+           b->batch > 0;
 }
 
 static const char *missing(const mscope_rec_band *b)
@@ -118,7 +119,8 @@ static void no_advice(mscope_measured *out, const mscope_rec_band *const *rec, s
             most = (double)rec[i]->updates;
             why = missing(rec[i]);
         }
-    snprintf(out->why, sizeof out->why, "curvature is known for %.0f %% of the updates only: %.120s", 100 * out->covered, why);
+    snprintf(out->why, sizeof out->why, "curvature is known for %.0f %% of the updates only: %.120s",
+             100 * out->covered, why);
 }
 
 static void fill(mscope_measured *out, size_t i, const mscope_rec_band *b, const mscope_row *row, double R,
@@ -138,7 +140,8 @@ static void fill(mscope_measured *out, size_t i, const mscope_rec_band *b, const
     out->activity[i] = o->by_rows ? to->rows : to->rows * to->p;
 }
 
-int mscope_measured_take(const mscope_rec_band *const *rec, size_t n, const mscope_measured_options *o, mscope_measured *out)
+int mscope_measured_take(const mscope_rec_band *const *rec, size_t n, const mscope_measured_options *o,
+                         mscope_measured *out)
 {
     double all = 0, with = 0, shared, risk = 0;
     mscope_row row[MSCOPE_SEARCH_BANDS];
@@ -151,7 +154,8 @@ int mscope_measured_take(const mscope_rec_band *const *rec, size_t n, const msco
         size_t k = out->bands;
         all += (double)b->updates;
         if (!usable(b) || k == MSCOPE_SEARCH_BANDS ||
-            mscope_row_from_probe(fmin(b->P, 1), b->H1, fmax(b->H2, b->H1 * b->H1), b->eps, b->eta, 0, &row[k]) != MSCOPE_OK)
+            mscope_row_from_probe(fmin(b->P, 1), b->H1, fmax(b->H2, b->H1 * b->H1), b->eps, b->eta, 0, &row[k]) !=
+                MSCOPE_OK)
             continue;
         with += (double)b->updates;
         error[k] = error_of(b, row[k].h1);

@@ -4,10 +4,10 @@
  * progress is computed with the mean, eta is kept stable for the steepest direction that H2 leaves room for, and a
  * second reading has that spread itself. Error and label noise it gives only at times:
  *
- *   error a row    R/rows with a reference; else (p B)^2 U/h1^2 where U stands out of its standard error; the other bands
- *                  get the mean of all, weighted by precision. Where even that mean does not stand out, two standard
- *                  errors are added: the most that is compatible with how little the gradients agree. Without any U: 1
- *   label noise    p B g2 - h1 excess R; without any error: none                                                */
+ *   error a row    R/rows with a reference; else (p B)^2 U/h1^2 where U stands out of its standard error; the other
+ * bands get the mean of all, weighted by precision. Where even that mean does not stand out, two standard errors are
+ * added: the most that is compatible with how little the gradients agree. Without any U: 1 label noise    p B g2 - h1
+ * excess R; without any error: none                                                */
 #ifndef MSCOPE_MEASURED_H
 #define MSCOPE_MEASURED_H
 
@@ -43,6 +43,7 @@ typedef struct mscope_measured {
 } mscope_measured;
 
 /* mscope_measured_take - rec[0..n) are the bands of one table; returns 1 when advice is possible, else 0 and why */
-int mscope_measured_take(const mscope_rec_band *const *rec, size_t n, const mscope_measured_options *o, mscope_measured *out);
+int mscope_measured_take(const mscope_rec_band *const *rec, size_t n, const mscope_measured_options *o,
+                         mscope_measured *out);
 
 #endif

@@ -43,7 +43,8 @@ typedef struct mscope_setting {
 MSCOPE_MUST_CHECK int mscope_risk_block(const mscope_ls *ls, int groups, const double *h, const double *mult,
                                         double rows, int by_rows, mscope_risk_band *out);
 
-/* mscope_risk_octave - the band as rows of three frequencies, 2^-b, 2^-(b+1/2), 2^-(b+1), shares such that the mean p stays
+/* mscope_risk_octave - the band as rows of three frequencies, 2^-b, 2^-(b+1/2), 2^-(b+1), shares such that the mean p
+ * stays
  *
  * An activity band holds rows up to a factor of two apart: what is stable for the mean row need not be for all.
  *
@@ -69,7 +70,8 @@ mscope_flow *mscope_flow_open(const mscope_risk_band *b, mscope_setting s);
 void mscope_flow_close(mscope_flow *f);
 /* mscope_flow_risk - the band's part of the risk after n whole steps; infinite when it overflows */
 double mscope_flow_risk(mscope_flow *f, double n);
-/* mscope_flow_errors - sum over groups of (R, V, C) of one row after n steps, and R of each group if R_group is not NULL */
+/* mscope_flow_errors - sum over groups of (R, V, C) of one row after n steps, and R of each group if R_group is not
+ * NULL */
 void mscope_flow_errors(mscope_flow *f, double n, double x[3], double *R_group);
 
 /* mscope_risk_at - risk of all bands after n steps, setting[i] for band i */

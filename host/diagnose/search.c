@@ -274,7 +274,8 @@ static double tuned(const void *at, double x, double limit)
 {
     const tune *t = at;
     const mscope_model *model = t->m->s->model;
-    mscope_setting s = t->m->over_eta ? (mscope_setting){ x, t->m->fixed } : (mscope_setting){ t->m->fixed, fmin(x, 1) };
+    mscope_setting s =
+        t->m->over_eta ? (mscope_setting){ x, t->m->fixed } : (mscope_setting){ t->m->fixed, fmin(x, 1) };
     double risk = 0;
 
     (void)limit;
@@ -295,7 +296,8 @@ static void polish(const menu *m, double n, mscope_setting *best)
 {
     for (int i = 0; i < (int)m->s->model->bands; i++) {
         tune t = { m, i, n };
-        double x = m->over_eta ? best[i].eta : best[i].eps, near = m->over_eta ? -log(ETA_STEP) : log(10) * EPS_DECADES / OPTIONS;
+        double x = m->over_eta ? best[i].eta : best[i].eps,
+               near = m->over_eta ? -log(ETA_STEP) : log(10) * EPS_DECADES / OPTIONS;
         range r = { log(x) - near, fmin(log(x) + near, m->over_eta ? INFINITY : 0), 3 };
         if (minimise(&t, tuned, r, 10, INFINITY, &x) < INFINITY)
             *(m->over_eta ? &best[i].eta : &best[i].eps) = x;

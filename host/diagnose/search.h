@@ -17,7 +17,7 @@ typedef struct mscope_model {
     size_t bands, parts;                              /* 1..32, bands..96      */
     mscope_risk_band part[MSCOPE_SEARCH_PARTS];
     int band_of[MSCOPE_SEARCH_PARTS];
-    double steepest[MSCOPE_SEARCH_BANDS];             /* largest curvature a search has to keep stable, over the mean; >= 1 */
+    double steepest[MSCOPE_SEARCH_BANDS]; /* largest curvature a search has to keep stable, over the mean; >= 1 */
 } mscope_model;
 
 /* mscope_model_add - one more band, as rows of up to three frequencies when spread is not 0; MSCOPE_ENOMEM beyond 32 */

@@ -9,8 +9,8 @@ typedef struct pool {                /* means of samples put together           
     double n, sum, sum2;
 } pool;
 
-/* A part's n samples from their mean and its standard error se^2 = (sum2/n - mean^2)/(n - 1); of one sample se is unknown
- * and needless. */
+/* A part's n samples from their mean and its standard error se^2 = (sum2/n - mean^2)/(n - 1); of one sample se is
+ * unknown and needless. */
 static void pool_in(pool *p, double n, double mean, double se)
 {
     double spread = n >= 2.0 && se > 0.0 ? se * se * (n - 1.0) : 0.0;

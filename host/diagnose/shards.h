@@ -1,11 +1,12 @@
 /* shards.h - records of the shards of one table, as the records one daemon over all its rows would publish
  *
- * Shards hold different rows of a table and see the same batches. Sums add; means are weighted by what they are means of:
- * p and P by rows, g2 by occurrences, U and gm by row updates with the standard errors of the pooled samples, probe
+ * Shards hold different rows of a table and see the same batches. Sums add; means are weighted by what they are means
+ * of: p and P by rows, g2 by occurrences, U and gm by row updates with the standard errors of the pooled samples, probe
  * curvature by samples, Fisher curvature by updates, an autocorrelation by completed references; bounds add; retention,
- * learning and delta are computed anew. Nothing is estimated: with every shard at the same step the result is that of one
- * daemon to rounding, but for probe samples of rows that entered a band of a shard and left it empty between two records. Schedule values are those of the shard furthest ahead; step is that of the one furthest behind.
- * Pure functions. Threads any.                                                                                */
+ * learning and delta are computed anew. Nothing is estimated: with every shard at the same step the result is that of
+ * one daemon to rounding, but for probe samples of rows that entered a band of a shard and left it empty between two
+ * records. Schedule values are those of the shard furthest ahead; step is that of the one furthest behind. Pure
+ * functions. Threads any.                                                                                */
 #ifndef MSCOPE_SHARDS_H
 #define MSCOPE_SHARDS_H
 

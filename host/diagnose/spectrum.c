@@ -186,7 +186,8 @@ int mscope_modes_of(const mscope_rec_acf *a, mscope_modes *out)
 
 static void too_fast(const mscope_modes *m, char *say, size_t cap)
 {
-    snprintf(say, cap, "autocorrelation cannot see so fast an oscillation, its lags are %.3g updates apart", PI / m->nyquist);
+    snprintf(say, cap, "autocorrelation cannot see so fast an oscillation, its lags are %.3g updates apart",
+             PI / m->nyquist);
 }
 
 static enum mscope_agreement saw_pair(const mscope_modes *m, const mscope_verdict *v, char *say, size_t cap)
@@ -206,8 +207,8 @@ static enum mscope_agreement saw_pair(const mscope_modes *m, const mscope_verdic
         return MSCOPE_NO_WORD;
     }
     if (v->omega > 0 && v->isotropic < 0.5 && factor < 1 && factor > 1 / SLOWED) {
-        snprintf(say, cap, "autocorrelation says period %.3g updates: agrees that it oscillates, slowed by unequal rows",
-                 period);
+        snprintf(say, cap,
+                 "autocorrelation says period %.3g updates: agrees that it oscillates, slowed by unequal rows", period);
         return MSCOPE_AGREES;
     }
     if (!(m->zeta < PAIR_SURE) && !(v->zeta < 0.5)) {

@@ -19,8 +19,8 @@ static void refused(char *why, size_t cap)
     mscope_refusal r;
 
     mscope_client_fault(&r);
-    (void)snprintf(why, cap, "%s%s is '%s', expected %s: %s", r.field[0] >= 'a' && r.field[0] <= 'z' ? "--" : "", r.field,
-                   r.value, r.range, r.text);
+    (void)snprintf(why, cap, "%s%s is '%s', expected %s: %s", r.field[0] >= 'a' && r.field[0] <= 'z' ? "--" : "",
+                   r.field, r.value, r.range, r.text);
 }
 
 int mscope_feed_open(mscope_feed **out, const mscope_feed_options *o, char *why, size_t cap)

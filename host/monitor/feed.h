@@ -34,7 +34,8 @@ MSCOPE_MUST_CHECK int mscope_feed_next(mscope_feed *f, mscope_telemetry *out, in
 
 void mscope_feed_stats(const mscope_feed *f, mscope_subscriber_stats *out);
 
-/* mscope_feed_coverage - how much of this table is heard at this moment; NULL: of the least heard one (missing alone is told) */
+/* mscope_feed_coverage - how much of this table is heard at this moment; NULL: of the least heard one (missing alone is
+ * told) */
 void mscope_feed_coverage(const mscope_feed *f, const char *table, mscope_coverage *out);
 
 /* mscope_feed_coverages - the same for every table of a set

@@ -29,7 +29,8 @@ int mscope_listen_next(const mscope_listen *l, mscope_telemetry *out, int wait_m
 
     if (rc == 0 && wants(l, out))
         return 0;
-    return rc == MSCOPE_ENOMEM ? rc : MSCOPE_EAGAIN;     /* a malformed record is counted by the subscriber, and passed over */
+    return rc == MSCOPE_ENOMEM ? rc
+                               : MSCOPE_EAGAIN; /* a malformed record is counted by the subscriber, and passed over */
 }
 
 void mscope_listen_lacking(const mscope_listen *l, const mscope_judged *j, double waited, char *why, size_t cap)
@@ -42,7 +43,8 @@ void mscope_listen_lacking(const mscope_listen *l, const mscope_judged *j, doubl
     if (c.missing[0] != '\0')
         (void)snprintf(why, cap, "no full set of records within %.3g s: %s", waited, c.missing);
     else if (j->latest.tables > 0)
-        (void)snprintf(why, cap, "no full set of records from %s within %.3g s: no row of the table has moved yet", where, waited);
+        (void)snprintf(why, cap, "no full set of records from %s within %.3g s: no row of the table has moved yet",
+                       where, waited);
     else if (j->latest.have_daemon && c.shards > 0)
         (void)snprintf(why, cap, "%s has no table%s%s within %.3g s", where, l->table != NULL ? " " : "",
                        l->table != NULL ? l->table : "", waited);

@@ -20,11 +20,12 @@ typedef struct mscope_listen {
  * Errors   MSCOPE_EAGAIN: none within wait_ms, or one that is not wanted came; MSCOPE_ENOMEM                   */
 MSCOPE_MUST_CHECK int mscope_listen_next(const mscope_listen *l, mscope_telemetry *out, int wait_ms);
 
-/* mscope_listen_full - take records until every band that the tables name is there, of every shard, and a moment of silence
- * after it: a late joiner is given the latest record of every topic at once
+/* mscope_listen_full - take records until every band that the tables name is there, of every shard, and a moment of
+ * silence after it: a late joiner is given the latest record of every topic at once
  *
  * Returns  0; MSCOPE_EAGAIN: not within wait_s, and why says what is missing (stopped: ""); MSCOPE_ENOMEM           */
-MSCOPE_MUST_CHECK int mscope_listen_full(const mscope_listen *l, double wait_s, mscope_judged *j, char *why, size_t cap);
+MSCOPE_MUST_CHECK int mscope_listen_full(const mscope_listen *l, double wait_s, mscope_judged *j, char *why,
+                                         size_t cap);
 
 /* mscope_listen_lacking - what is missing from a full set after waited seconds, in a sentence */
 void mscope_listen_lacking(const mscope_listen *l, const mscope_judged *j, double waited, char *why, size_t cap);

@@ -8,7 +8,9 @@
 
 void mscope_json_coverage(FILE *to, const char *table, const mscope_coverage *c)
 {
-    fprintf(to, "{\"topic\":\"shards/%s\",\"shards\":%zu,\"complete\":%s,\"step\":%" PRIu64 ",\"skew\":%" PRIu64 ",\"missing\":",
+    fprintf(to,
+            "{\"topic\":\"shards/%s\",\"shards\":%zu,\"complete\":%s,\"step\":%" PRIu64 ",\"skew\":%" PRIu64
+            ",\"missing\":",
             table, c->shards, c->missing[0] != '\0' ? "false" : "true", c->step, c->skew);
     mscope_json_string(to, c->missing);
     fputs("}\n", to);

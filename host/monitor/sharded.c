@@ -214,7 +214,8 @@ static int curvature_left(const mscope_latest_table *w, int b, mscope_rec_band *
     return 1;
 }
 
-static void make_band(mscope_sharded *s, const mscope_latest_table *const *from, int n, int b, int whole, uint64_t epoch)
+static void make_band(mscope_sharded *s, const mscope_latest_table *const *from, int n, int b, int whole,
+                      uint64_t epoch)
 {
     const mscope_rec_band *band[MSCOPE_TEXTS_MAX];
     const mscope_rec_acf *acf[MSCOPE_TEXTS_MAX];

@@ -1,8 +1,8 @@
 /* sharded.h - the daemons of several shards, heard as one
  *
- * Records come out as one daemon over all rows would have published them (diagnose/shards.h), made anew whenever a shard
- * has spoken. Alerts pass through with the number of their shard before the text. A shard that was never heard, or not for
- * three of its intervals and 2 s, is missing: every table is incomplete then, its sums are unknown.
+ * Records come out as one daemon over all rows would have published them (diagnose/shards.h), made anew whenever a
+ * shard has spoken. Alerts pass through with the number of their shard before the text. A shard that was never heard,
+ * or not for three of its intervals and 2 s, is missing: every table is incomplete then, its sums are unknown.
  *
  * Threads  one for each object                                                                                 */
 #ifndef MSCOPE_MONITOR_SHARDED_H

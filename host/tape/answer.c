@@ -20,7 +20,9 @@ void mscope_answerer_init(mscope_answerer *a)
 
 static void error(uint64_t session, const mscope_header *of, const mscope_refusal *why, mscope_reply_message *out)
 {
-    const mscope_header h = { .kind = MSCOPE_ERROR, .session = session, .seq = of->seq, .table = of->table, .step = of->step };
+    const mscope_header h = {
+        .kind = MSCOPE_ERROR, .session = session, .seq = of->seq, .table = of->table, .step = of->step
+    };
     const int len = mscope_refusal_encode(why, out->body, sizeof out->body);
 
     mscope_header_encode(&h, out->header);
@@ -45,14 +47,16 @@ void mscope_answer_unknown(uint64_t session, mscope_reply_message *out)
     error(session, &none, &why, out);
 }
 
-static int welcome(const mscope_answerer *a, const mscope_relay_tape *t, const mscope_header *h, mscope_reply_message *out)
+static int welcome(const mscope_answerer *a, const mscope_relay_tape *t, const mscope_header *h,
+                   mscope_reply_message *out)
 {
     const mscope_recorded_table *x = mscope_contents_find(&t->seen, h->session, h->table);
     const mscope_taped_session *s = mscope_relay_tape_session(t, h->session);
     mscope_refusal why;
 
     if (x == NULL || s == NULL) {
-        (void)mscope_refusal_set(&why, MSCOPE_EPROTO, "HELLO", "protocol/README.md, HELLO map", "not understood", "a table");
+        (void)mscope_refusal_set(&why, MSCOPE_EPROTO, "HELLO", "protocol/README.md, HELLO map", "not understood",
+                                 "a table");
         error(h->session, h, &why, out);
         return 1;
     }
@@ -66,7 +70,8 @@ static int welcome(const mscope_answerer *a, const mscope_relay_tape *t, const m
     return 1;
 }
 
-int mscope_answer(const mscope_answerer *a, const mscope_relay_tape *t, const mscope_header *h, mscope_reply_message *out)
+int mscope_answer(const mscope_answerer *a, const mscope_relay_tape *t, const mscope_header *h,
+                  mscope_reply_message *out)
 {
     const mscope_recorded_table *x = mscope_contents_find(&t->seen, h->session, h->table);
     const mscope_taped_session *s = mscope_relay_tape_session(t, h->session);
@@ -84,8 +89,9 @@ int mscope_answer(const mscope_answerer *a, const mscope_relay_tape *t, const ms
     }
     if (h->seq >= s->next) {
         (void)snprintf(range, sizeof range, "%llu", (unsigned long long)s->next);
-        (void)mscope_refusal_set(&why, MSCOPE_EGAP, "seq", range, "messages before this one are missing: send them again",
-                                 "%llu", (unsigned long long)h->seq);
+        (void)mscope_refusal_set(&why, MSCOPE_EGAP, "seq", range,
+                                 "messages before this one are missing: send them again", "%llu",
+                                 (unsigned long long)h->seq);
         error(h->session, h, &why, out);
         return 1;
     }

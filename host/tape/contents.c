@@ -124,11 +124,14 @@ void mscope_contents_print(const mscope_contents *c, FILE *to)
         const mscope_hello *h = &t->hello;
         fprintf(to, "table %s of '%s': %u rows x %u, %s, %s form%s%s\n", h->table, h->client, h->rows, h->dim,
                 states[h->state], forms[h->form], h->nesterov ? ", nesterov" : "", h->nll ? ", nll" : "");
-        fprintf(to, "  %llu steps (%llu to %llu), %llu lost; %.4g rows a step; %llu probes, %llu messages of theta*, all rows "
-                "sent %llu times", (unsigned long long)t->steps,
-                (unsigned long long)(h->step + t->before + (t->steps > 0)), (unsigned long long)t->step,
-                (unsigned long long)t->lost, t->steps > 0 ? (double)t->entries / (double)t->steps : 0.0,
-                (unsigned long long)t->probes, (unsigned long long)t->references, (unsigned long long)t->syncs);
+        fprintf(
+            to,
+            "  %llu steps (%llu to %llu), %llu lost; %.4g rows a step; %llu probes, %llu messages of theta*, all rows "
+            "sent %llu times",
+            (unsigned long long)t->steps, (unsigned long long)(h->step + t->before + (t->steps > 0)),
+            (unsigned long long)t->step, (unsigned long long)t->lost,
+            t->steps > 0 ? (double)t->entries / (double)t->steps : 0.0, (unsigned long long)t->probes,
+            (unsigned long long)t->references, (unsigned long long)t->syncs);
         if (!t->known)
             fprintf(to, "; what its rows were is not known: steps are missing after they were last sent");
         else if (t->known_at > h->step + t->before)

@@ -17,7 +17,7 @@ typedef struct mscope_recorded_table {
     uint64_t before, lost;           /* steps missing before the first STEP, and after it          */
     uint64_t entries;                /* rows sent in steps, duplicates counted                     */
     uint32_t covered;                /* rows 0 .. covered-1 synced since the last loss             */
-    int known;                       /* theta and m follow from the messages: fresh, or a whole SYNC since the last loss */
+    int known; /* theta and m follow from the messages: fresh, or a whole SYNC since the last loss */
     uint64_t known_at;               /* the step from which on                                     */
 } mscope_recorded_table;
 

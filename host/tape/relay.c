@@ -1,7 +1,7 @@
 /* relay.c - sockets of the recorder: a ROUTER for trainers, a DEALER for each of their sessions to the daemon
  *
- * A trainer is known by the session in its headers, whatever connection it comes by. Messages whose header cannot be read
- * share one DEALER of their own, whose connection also tells whether the daemon is there.                            */
+ * A trainer is known by the session in its headers, whatever connection it comes by. Messages whose header cannot be
+ * read share one DEALER of their own, whose connection also tells whether the daemon is there. */
 #include "relay.h"
 
 #include <errno.h>
@@ -59,7 +59,7 @@ static void say(const relay *r, const char *text, const char *what)
 
 /* -- messages -------------------------------------------------------------------------------------------- */
 
-/* One whole message; parts beyond PARTS are let go, no message of the protocol has as many. Returns 0 when none waits. */
+/* One whole message; parts beyond PARTS are dropped, no message of the protocol has so many. 0: none waits. */
 static int receive(void *sock, int from_router, message *m)
 {
     int more = 1, len;
@@ -131,8 +131,8 @@ static void close_line(line *l)
     l->sock = l->mon = NULL;
 }
 
-/* What is sent before the connection stands goes out with it. A daemon that comes back refuses what waited for the old one, if
- * it does not know the session, and the trainer sends it again. */
+/* What is sent before the connection stands goes out with it. A daemon that comes back refuses what waited for the old
+ * one, if it does not know the session, and the trainer sends it again. */
 static int open_line(relay *r, line *l)
 {
     const int one = 1, none = 0, linger = 200, retry = 50, retry_max = 500;
@@ -205,7 +205,8 @@ static void from_trainer(relay *r, message *m)
 {
     mscope_refusal why = { 0 };
     mscope_header h = { 0 };
-    const int bad = m->n == 0 || mscope_header_decode(zmq_msg_data(&m->part[0]), zmq_msg_size(&m->part[0]), &h, &why) != 0;
+    const int bad =
+        m->n == 0 || mscope_header_decode(zmq_msg_data(&m->part[0]), zmq_msg_size(&m->part[0]), &h, &why) != 0;
     line *l = bad || m->n > MSCOPE_TAPE_PARTS ? NULL : line_of(r, h.session);
 
     if (l == NULL) {
@@ -309,7 +310,8 @@ static void serve(relay *r, const zmq_pollitem_t *items, unsigned lines)
     }
 }
 
-/* Alone, a full buffer is not filled further: what the trainer may send is bounded by its credit, and it waits for nobody. */
+/* Alone, a full buffer is not filled further: what the trainer may send is bounded by its credit, and it waits for
+ * nobody. */
 static const char *loop(relay *r, int signal_fd)
 {
     zmq_pollitem_t items[2 + 2 * (1 + SESSIONS)];
@@ -335,7 +337,8 @@ static const char *loop(relay *r, int signal_fd)
         if (limit != NULL && !r->told_full) {
             r->told_full = 1;
             if (mscope_relay_tape_failed(&r->tape)) {
-                fprintf(stderr, "momentscope record: %s: %s; messages go on to the daemon and are lost to the recording\n",
+                fprintf(stderr,
+                        "momentscope record: %s: %s; messages go on to the daemon and are lost to the recording\n",
                         r->cfg->file, limit);
             } else {
                 say(r, limit, "; the recording is closed, messages go on to the daemon");
@@ -378,7 +381,8 @@ int mscope_relay_run(const mscope_relay_config *cfg, int signal_fd, mscope_relay
     if (rc == 0) {
         say(r, "trainers attach at ", cfg->ingest);
         if (cfg->forward == NULL)
-            say(r, "no daemon behind it: nothing is monitored, trainers are answered here (--forward names a daemon)", "");
+            say(r, "no daemon behind it: nothing is monitored, trainers are answered here (--forward names a daemon)",
+                "");
         out->ended = loop(r, signal_fd);
         out->strays = r->strays;
         out->failed = mscope_relay_tape_finish(&r->tape, out);

@@ -125,8 +125,8 @@ static int wanted(const mscope_relay_tape *t, const mscope_header *h, const uint
     if (h->kind == MSCOPE_SAVE || past_steps(t, h))
         return 0;
     if (h->kind == MSCOPE_HELLO)
-        return n == 2 && mscope_hello_decode(part[1], len[1], &hello, &why) == 0 && named(t->cfg->tables, hello.table) &&
-               mscope_contents_find(&t->kept, h->session, h->table) == NULL;
+        return n == 2 && mscope_hello_decode(part[1], len[1], &hello, &why) == 0 &&
+               named(t->cfg->tables, hello.table) && mscope_contents_find(&t->kept, h->session, h->table) == NULL;
     if (h->kind == MSCOPE_BYE)
         for (size_t i = 0; i < t->kept.tables; i++)
             if (t->kept.table[i].session == h->session)
@@ -226,8 +226,8 @@ void mscope_relay_tape_close(mscope_relay_tape *t)
         return;
     note_hole(t);
     if (mscope_tape_finish(t->writer, t->lost, &t->sum, &why) != 0) {
-        fprintf(stderr, "momentscope record: %s: %s; %llu messages are in it, %llu could not be kept\n", why.value, why.text,
-                (unsigned long long)t->sum.messages, (unsigned long long)t->sum.lost);
+        fprintf(stderr, "momentscope record: %s: %s; %llu messages are in it, %llu could not be kept\n", why.value,
+                why.text, (unsigned long long)t->sum.messages, (unsigned long long)t->sum.lost);
         t->failed = 1;
         count_what_is_there(t);
     }

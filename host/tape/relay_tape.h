@@ -1,7 +1,7 @@
 /* relay_tape.h - which of the messages that pass are put on the tape (private to host/record)
  *
- * Each message once: a session's messages are numbered, and what was resent has been seen. HELLO is kept the first time a table
- * is named, SAVE never.                                                                                           */
+ * Each message once: a session's messages are numbered, and what was resent has been seen. HELLO is kept the first time
+ * a table is named, SAVE never. */
 #ifndef MSCOPE_RECORD_RELAY_TAPE_H
 #define MSCOPE_RECORD_RELAY_TAPE_H
 

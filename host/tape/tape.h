@@ -1,7 +1,8 @@
 /* tape.h - a recorded training run in a file: every message of its trainers once, in the order they came
  *
- * protocol/README.md section 3 has the bytes. A tape is written by one thread of its own, so that no disk is waited for, and
- * read through a mapping of the file. What a kill cut off is only the last entry; anything else that is wrong is damage.   */
+ * protocol/README.md section 3 has the bytes. A tape is written by one thread of its own, so that no disk is waited
+ * for, and read through a mapping of the file. What a kill cut off is only the last entry; anything else that is wrong
+ * is damage.   */
 #ifndef MSCOPE_RECORD_TAPE_H
 #define MSCOPE_RECORD_TAPE_H
 
@@ -42,7 +43,8 @@ typedef struct mscope_tape {
 } mscope_tape;
 
 /* mscope_tape_open - map a file and check its header; read position at the first entry
- * Errors   MSCOPE_EIO the file cannot be read;  MSCOPE_EPROTO not a recording, or damaged;  MSCOPE_EVERSION; *why filled */
+ * Errors   MSCOPE_EIO the file cannot be read;  MSCOPE_EPROTO not a recording, or damaged;  MSCOPE_EVERSION; *why
+ * filled */
 MSCOPE_MUST_CHECK int mscope_tape_open(mscope_tape *t, const char *path, mscope_refusal *why);
 
 /* mscope_tape_next - the next entry; its parts lie in the mapping until close
@@ -80,8 +82,9 @@ typedef struct mscope_tape_sum {
 
 /* mscope_tape_finish - write what waits, the END entry, have the disk confirm it, and close; frees w
  * lost: messages the caller knows to be missing; those that could not be written are added
- * Returns  0, or MSCOPE_EIO with *why: the file holds sum->messages whole ones, then LOST for what is missing and END, or, where
- *          there was no room for those either, nothing more. *sum is filled either way             */
-MSCOPE_MUST_CHECK int mscope_tape_finish(mscope_tape_writer *w, uint64_t lost, mscope_tape_sum *sum, mscope_refusal *why);
+ * Returns  0, or MSCOPE_EIO with *why: the file holds sum->messages whole ones, then LOST for what is missing and END,
+ * or, where there was no room for those either, nothing more. *sum is filled either way             */
+MSCOPE_MUST_CHECK int mscope_tape_finish(mscope_tape_writer *w, uint64_t lost, mscope_tape_sum *sum,
+                                         mscope_refusal *why);
 
 #endif

@@ -30,9 +30,11 @@ static int check_header(mscope_tape *t, mscope_refusal *why)
     }
     const unsigned version = (unsigned)mscope_get_le(h + 8, 2), wire = (unsigned)mscope_get_le(h + 10, 2);
     if (version != MSCOPE_TAPE_VERSION)
-        return mscope_refusal_set(why, MSCOPE_EVERSION, "version", "1", "a recording of another version", "%u", version);
+        return mscope_refusal_set(why, MSCOPE_EVERSION, "version", "1", "a recording of another version", "%u",
+                                  version);
     if (wire != MSCOPE_WIRE_VERSION)
-        return mscope_refusal_set(why, MSCOPE_EVERSION, "wire", "1", "messages of another version of the wire", "%u", wire);
+        return mscope_refusal_set(why, MSCOPE_EVERSION, "wire", "1", "messages of another version of the wire", "%u",
+                                  wire);
     t->id = mscope_get_le(h + 16, 8);
     t->started_ns = mscope_get_le(h + 24, 8);
     return 0;
@@ -57,7 +59,8 @@ int mscope_tape_open(mscope_tape *t, const char *path, mscope_refusal *why)
     (void)close(fd);
     if (map == MAP_FAILED) {
         if (t->size > 0)
-            return mscope_refusal_set(why, MSCOPE_EIO, "file", "a file that can be mapped", strerror(errno), "%s", path);
+            return mscope_refusal_set(why, MSCOPE_EIO, "file", "a file that can be mapped", strerror(errno), "%s",
+                                      path);
         return mscope_refusal_set(why, MSCOPE_EPROTO, "magic", "MSCPTAPE and a header of 64 bytes", "not a recording",
                                   "an empty file");
     }
@@ -86,7 +89,8 @@ void mscope_tape_close(mscope_tape *t)
 
 /* -- entries -------------------------------------------------------------------------------------------- */
 
-static int damage(const mscope_tape *t, mscope_refusal *why, const char *field, const char *range, unsigned long long value)
+static int damage(const mscope_tape *t, mscope_refusal *why, const char *field, const char *range,
+                  unsigned long long value)
 {
     char text[160];
 
@@ -123,8 +127,9 @@ static int take_numbers(mscope_tape *t, const uint8_t *body, size_t len, mscope_
         e->lost_session = mscope_get_le(body, 8);
         e->lost_first = mscope_get_le(body + 8, 8);
         e->lost_last = mscope_get_le(body + 16, 8);
-        return e->lost_first <= e->lost_last && e->lost_first > 0 ? 0
-                                                                  : damage(t, why, "first lost", "1..last", e->lost_first);
+        return e->lost_first <= e->lost_last && e->lost_first > 0
+                   ? 0
+                   : damage(t, why, "first lost", "1..last", e->lost_first);
     }
     e->end_messages = mscope_get_le(body, 8);
     e->end_lost = mscope_get_le(body + 8, 8);

@@ -1,11 +1,12 @@
 /* tape_write.c - a queue of messages and the thread that puts them on disk
  *
- * The lock is held for a few instructions, never during a write. Messages are shared with the socket by reference count, so
- * appending copies nothing but the smallest. One writev an entry: a killed recorder leaves whole entries and at most one cut.
+ * The lock is held for a few instructions, never during a write. Messages are shared with the socket by reference
+ * count, so appending copies nothing but the smallest. One writev an entry: a killed recorder leaves whole entries and
+ * at most one cut.
  *
- * Where the disk fails, the file keeps its whole entries, and everything after them is noted by session and number, so that the
- * file itself can say at its end what is not in it. That ending needs room too: where there is none, it is written over
- * the last entries, whose blocks the file already has.                                                               */
+ * Where the disk fails, the file keeps its whole entries, and everything after them is noted by session and number, so
+ * that the file itself can say at its end what is not in it. That ending needs room too: where there is none, it is
+ * written over the last entries, whose blocks the file already has. */
 #include "tape.h"
 
 #include <errno.h>
@@ -85,7 +86,8 @@ static mark mark_of(const mscope_tape_writer *w, const item *it)
         k.holds = (gap){ mscope_get_le(it->body, 8), mscope_get_le(it->body + 8, 8), mscope_get_le(it->body + 16, 8) };
         k.numbered = 1;
     } else if (it->kind == MSCOPE_ENTRY_MESSAGE &&
-               mscope_header_decode(zmq_msg_data((zmq_msg_t *)(uintptr_t)&it->part[0]), zmq_msg_size(&it->part[0]), &h, &why) == 0) {
+               mscope_header_decode(zmq_msg_data((zmq_msg_t *)(uintptr_t)&it->part[0]), zmq_msg_size(&it->part[0]), &h,
+                                    &why) == 0) {
         k.holds = (gap){ h.session, h.seq, h.seq };
         k.numbered = h.kind != MSCOPE_HELLO;         /* whose number is that of the message after it */
     }
@@ -246,8 +248,9 @@ int mscope_tape_create(mscope_tape_writer **out, const char *path, uint64_t buff
     if (w->fd < 0) {
         err = errno;
         free(w);
-        return err == EEXIST ? failure(why, MSCOPE_EBUSY, "a name that is not taken: recordings are never overwritten", err, path)
-                             : failure(why, MSCOPE_EIO, "a file that can be made", err, path);
+        return err == EEXIST
+                   ? failure(why, MSCOPE_EBUSY, "a name that is not taken: recordings are never overwritten", err, path)
+                   : failure(why, MSCOPE_EIO, "a file that can be made", err, path);
     }
     w->tail = &w->head;
     w->buffer_bytes = buffer_bytes;
