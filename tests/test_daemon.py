@@ -423,7 +423,7 @@ class Trainers(Case):
         self.near(last["V"], model.totals()[1], "V")
         alert = sub.until(lambda topic, r: topic == "alert", "the alert")
         self.assertEqual((alert["code"], alert["table"]), ("dropped", "crashed"))
-        self.assertIn("makes room for new", alert["text"])
+        self.assertIn("to make room for new", alert["text"])
         self.assertIn("dropped: crashed", d.said())
         self.assertEqual(late.hello("newer", 4, 2, handle=1)[0], WELCOME)
         self.assertEqual(sub.alert("dropped")["table"], "other")

@@ -131,7 +131,7 @@ class Restarts(Case):
         for path, kind in (("/dev/null", "a device"), (d.dir, "a directory")):
             r = subprocess.run(d.command("--state", path), capture_output=True, text=True, timeout=20)
             self.assertEqual(r.returncode, 3)
-            self.assertIn(f"--state is '{path}', expected a path where nothing is, or a regular file: it is {kind}", r.stderr)
+            self.assertIn(f"--state is '{path}', expected a free path or a regular file: it is {kind}", r.stderr)
             self.assertNotIn("--discard-state", r.stderr)
         path = os.path.join(d.dir, "state")
         d.flags += ["--state", path]
@@ -141,7 +141,7 @@ class Restarts(Case):
         other = [f"--{n}=ipc://{d.dir}/other.{n}" for n in ("ingest", "telemetry", "replay")]
         r = subprocess.run([d.command()[0], *other, "--state", path], capture_output=True, text=True, timeout=20)
         self.assertEqual(r.returncode, 3)
-        self.assertIn(f"--state is '{path}', expected a file that no other momentscoped is using", r.stderr)
+        self.assertIn(f"--state is '{path}', expected a file that no other momentscoped uses", r.stderr)
         d.kill()                             # the lock dies with its holder, its file stays and is in nobody's way
         self.assertTrue(os.path.exists(path + ".lock"))
         d.start()
@@ -279,7 +279,7 @@ class Mapped(Case):
                                 *(f"--{n}=ipc://{plain.dir}/2{n}" for n in ("ingest", "telemetry", "replay"))],
                                capture_output=True, text=True, timeout=20)
         self.assertEqual(again.returncode, 3)
-        self.assertIn("no other momentscoped is using", again.stderr)
+        self.assertIn("no other momentscoped uses", again.stderr)
 
     def test_killed_in_the_middle_is_never_taken_for_whole(self):
         maps, d = self.mapped()
@@ -336,7 +336,7 @@ class Mapped(Case):
             f.truncate(os.path.getsize(path) - 1)
         r = subprocess.run(d.command(), capture_output=True, text=True, timeout=20)
         self.assertEqual(r.returncode, 3)
-        self.assertIn("cut or grown", r.stderr)
+        self.assertIn("size is not what its head says", r.stderr)
         d.flags.append("--discard-state")
         d.start()
         self.assertEqual(self.trainer(d, 2).hello("big", self.ROWS, self.DIM)[0], WELCOME)
@@ -459,7 +459,7 @@ class Program(Case):
                     before = os.lstat(path)
                     r = self.run_(*own)
                     self.assertEqual(r.returncode, 4, r.stderr)
-                    self.assertIn(f"--{taken} is 'ipc://{path}', expected a path where nothing is, or a socket: it is "
+                    self.assertIn(f"--{taken} is 'ipc://{path}', expected a free path or a socket: it is "
                                   f"{kind}", r.stderr)
                     self.assertEqual(os.lstat(path)[:2], before[:2])
                     self.assertEqual(os.listdir(d), [taken])

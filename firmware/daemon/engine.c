@@ -1,4 +1,4 @@
-/* engine.c - an engine's beginning, its end, and time that it slept through */
+/* engine.c - begin and end of an engine, and time during which the whole daemon stood still */
 #include "engine.h"
 
 #include <string.h>

@@ -3,9 +3,9 @@
  * One thread calls everything below. A message comes in as parts, answers go out as headers and bodies, records go
  * into the ring. Time is handed in. Memory for a table is mapped when a HELLO creates it; nothing else is.
  *
- * From the top: messages.c (order of messages, dispatch), tables.c (HELLO), steps.c over entries.c (STEP, PROBE,
- * REFERENCE, SYNC), slices.c (publication in pieces), shadow.c (a table's memory and owner), records.c (core to telemetry),
- * sessions.c. Each has its own header; a file calls only files that come after it here, and engine.c none of the first four.  */
+ * From the top: messages.c (sequence numbers, dispatch), tables.c (HELLO), steps.c over entries.c (STEP, PROBE,
+ * REFERENCE, SYNC), slices.c (publication in pieces), shadow.c (a table's memory and owner), records.c (core to
+ * telemetry), sessions.c. Each has a header of its own and calls only files that come after it here.            */
 #ifndef MSCOPE_DAEMON_ENGINE_H
 #define MSCOPE_DAEMON_ENGINE_H
 
@@ -20,36 +20,36 @@
 typedef struct mscope_engine_config {
     uint32_t max_tables, history;
     uint64_t max_bytes;              /* memory for all tables                                    */
-    uint64_t max_part;              /* bytes of the largest part a table may need              */
+    uint64_t max_part;               /* bytes of the largest part that a table may need          */
     uint64_t credit_messages, credit_bytes;
     uint64_t takeover_ns;
     uint64_t interval_steps;         /* publish a table every so many steps; 0: by time alone    */
-    double interval;                 /* seconds, for the daemon record                           */
-    const char *kernel;              /* NULL: the widest                                         */
-    int can_save;                    /* a state file was named                                   */
-    int shm;                        /* shm are offered: WELCOME says so                       */
+    double interval;                 /* seconds between publications, for the daemon record      */
+    const char *kernel;              /* NULL: the widest usable                                  */
+    int can_save;                    /* there is a state file                                    */
+    int shm;                         /* shared memory is offered: WELCOME says so                */
     mscope_parallel parallel;        /* threads for the steps of every table; run NULL: none     */
     int prefault;                    /* write a new table once, so that no step meets a missing page */
-    const char *map_dir;             /* where tables above map_above bytes live as files; NULL: nowhere */
+    const char *map_dir;             /* where tables above map_above bytes are kept as files; NULL: nowhere */
     uint64_t map_above;
-    char realtime[192];              /* what --realtime did, for the daemon record               */
+    char realtime[192];              /* what --realtime achieved, for the daemon record          */
 } mscope_engine_config;
 
 typedef struct mscope_session {
     uint64_t id;                     /* 0: free slot                                             */
-    uint64_t next;                   /* first sequence number not done with                      */
+    uint64_t next;                   /* first sequence number not consumed                       */
     uint64_t heard_ns;
     int left;                        /* said BYE                                                 */
 } mscope_session;
 
-typedef struct mscope_meter {        /* refusals since the last alert that told of them          */
+typedef struct mscope_meter {        /* refusals since the last alert about them                 */
     uint64_t count, told_ns;
     mscope_refusal last;
 } mscope_meter;
 
-typedef struct mscope_map_file {     /* a table's memory that is a file, mapped.h                */
-    int fd;                          /* 0: it is not                                             */
-    size_t len;                      /* of the mapping, head included                            */
+typedef struct mscope_map_file {     /* the file behind a table's memory, see mapped.h           */
+    int fd;                          /* 0: there is no file                                      */
+    size_t len;                      /* bytes of the mapping, head included                      */
     void *base;
 } mscope_map_file;
 
@@ -61,39 +61,39 @@ typedef struct mscope_shadow {       /* the daemon's copy of one trainer's table
     uint64_t session;
     uint32_t handle;
     int attached;
-    uint64_t heard_ns;               /* last message of its owner about it, or when it was restored */
-    /* memory, mapped once: the core's block, then scratch for decoded parts */
+    uint64_t heard_ns;               /* time of the owner's last message about it, or of the restore */
+    /* memory, one mapping: the core's block, then scratch for decoded parts */
     void *mem;
     size_t mem_len;
     mscope_map_file map;
     mscope_table *core;
-    uint32_t history;                /* as the core was made with                                */
-    uint32_t *rows, *counts;         /* capacity each                                            */
-    void *values, *momenta;          /* chunk rows of theta or g, and of m                       */
+    uint32_t history;                /* that the core was made with                              */
+    uint32_t *rows, *counts;         /* capacity of each                                         */
+    void *values, *momenta;          /* chunk rows of theta or g, and chunk rows of m            */
     uint32_t chunk;
     /* truth */
-    int exact;                       /* no SYNC is owed; published as exact unless hello.narrow  */
+    int exact;                       /* no SYNC is needed; published as exact unless hello.narrow */
     uint32_t healed;                 /* rows 0 .. healed-1 were synced since the last loss       */
     uint32_t referenced;             /* rows 0 .. referenced-1 have their reference              */
     mscope_step last;                /* schedule of the last STEP                                */
-    int stepped, probed;             /* a STEP, a PROBE was taken                                */
-    int shm;                        /* how the last of them came: 0 none, 1 ZeroMQ, 2 shared memory */
+    int stepped, probed;             /* a STEP, a PROBE was applied                              */
+    int shm;                         /* how the last STEP or PROBE came: 0 none yet, 1 ZeroMQ, 2 shared memory */
     uint64_t lost, refused, syncs;
     /* publication */
     char before[MSCOPE_NAME_MAX + 1];   /* the table dropped from this place that the publisher does not know of yet, or "" */
     uint64_t published;              /* step of the last regular record                          */
-    int changed;                     /* exact or attached moved since                            */
-    int overflowed;                  /* V was not finite when last published                     */
-    int due;                         /* in the publication under way: enum mscope_due            */
-    int passing;                     /* a resum goes over its rows in slices                     */
+    int changed;                     /* exact or attached changed since the last record          */
+    int overflowed;                  /* V was not finite in the last record                      */
+    int due;                         /* enum mscope_due, in the publication under way            */
+    int passing;                     /* a resum in slices is under way                           */
     double fisher[MSCOPE_BANDS], fisher_updates[MSCOPE_BANDS];
     mscope_meter meter;
 } mscope_shadow;
 
-typedef struct mscope_shm_map {         /* a trainer's ring, mapped for reading; shm.c fills it    */
-    int used, fd;                    /* the connection it came over                              */
+typedef struct mscope_shm_map {      /* a trainer's ring, mapped for reading; shm.c fills it     */
+    int used, fd;                    /* the connection over which it was offered                 */
     uint64_t session, id, since_ns;
-    const uint8_t *at;               /* NULL: no offer was taken yet. The trainer writes there whenever it likes */
+    const uint8_t *at;               /* NULL: no offer was accepted yet. The trainer may write there at any time */
     size_t len;
 } mscope_shm_map;
 
@@ -101,16 +101,16 @@ typedef struct mscope_counters {
     uint64_t messages_in, bytes_in, steps_applied, refused_messages, duplicate_messages, lost_steps, state_saves;
 } mscope_counters;
 
-typedef struct mscope_extreme {      /* the largest of some times, of this window and ever      */
+typedef struct mscope_extreme {      /* the longest of some times: in this window, and ever      */
     uint64_t window_ns, ever_ns;
 } mscope_extreme;
 
 typedef struct mscope_timing {       /* the daemon about itself, for its record                  */
     mscope_extreme late, pause, message, slice;
-    uint64_t publish_ns;             /* publication work of this window                          */
+    uint64_t publish_ns;             /* publication work in this window                          */
 } mscope_timing;
 
-typedef struct mscope_outside {      /* what other threads count, read for the daemon record     */
+typedef struct mscope_outside {      /* counted by other threads, read for the daemon record     */
     _Atomic uint64_t records_out, replay_requests, replay_refused, unsent;
 } mscope_outside;
 
@@ -128,11 +128,11 @@ typedef struct mscope_engine {
     mscope_timing timing;
     uint32_t untold;                 /* tables whose `before` is set                             */
     int publishing;                  /* a publication is under way: some records are still due   */
-    uint64_t deadline_ns;            /* its deadline, 0: none                                    */
-    int64_t resum_ns;                /* time that slices of resums may still take; <= 0: wait for the next publication */
-    uint32_t slice_rows;             /* rows of a slice, so that it takes MSCOPE_SLICE_NS        */
-    uint32_t turn;                   /* the table whose slice was last                           */
-    int slice_full;                  /* it did not end at the table's last row                   */
+    uint64_t deadline_ns;            /* its deadline; 0: none                                    */
+    int64_t resum_ns;                /* time that slices of resums may still take; <= 0: none before the next publication */
+    uint32_t slice_rows;             /* rows of a slice, chosen so that it takes MSCOPE_SLICE_NS */
+    uint32_t turn;                   /* table of the last slice                                  */
+    int slice_full;                  /* the last slice did not end at its table's last row       */
     int save_wanted;
 } mscope_engine;
 
@@ -143,13 +143,14 @@ typedef struct mscope_part {
 
 /* -- engine.c ----------------------------------------------------------------------------------- */
 
-/* mscope_engine_init - shadows[cfg->max_tables] zeroed, the caller's, as are ring and outside */
+/* mscope_engine_init - an engine without tables
+ * Owns     nothing: shadows[cfg->max_tables] (zeroed), ring and outside are the caller's and outlive it       */
 void mscope_engine_init(mscope_engine *e, const mscope_engine_config *cfg, mscope_shadow *shadows, mscope_ring *ring,
                         mscope_outside *outside, uint64_t epoch, uint64_t now_ns);
-/* mscope_engine_fini - let go of every table; those in files are left in order. 0, or MSCOPE_EIO, logged */
+/* mscope_engine_fini - give every table's memory back; tables in files are left clean. 0, or MSCOPE_EIO, logged */
 int mscope_engine_fini(mscope_engine *e);
 
-/* mscope_engine_slept - the whole daemon stood still for so long (SIGSTOP, suspend): nobody was silent meanwhile */
+/* mscope_engine_slept - the whole daemon stood still for ns (SIGSTOP, suspend): nobody counts as silent for that time */
 void mscope_engine_slept(mscope_engine *e, uint64_t ns);
 
 static inline void mscope_extreme_note(mscope_extreme *x, uint64_t ns)

@@ -1,9 +1,9 @@
 /* entries.c - see entries.h
  *
- * What lies as the core wants it (little-endian, aligned, of the state's own type) is checked and applied where it
- * lies in the message. Bodies in a shm are memory the trainer can still write: each byte is read once, into
- * scratch of ours, and checked there, so nothing can change between the check and its use. Gradients are checked by the
- * core, before anything moves.                                                                                */
+ * Arrays in the form that the core wants (little-endian, aligned, of the state's own type) are checked and applied in
+ * place, in the message. Bodies in shared memory can still be written by the trainer: each byte is read once, into the
+ * shadow's scratch, and checked there, so that nothing changes between check and use. The core checks gradients itself,
+ * before anything moves.                                                                                      */
 #include "entries.h"
 
 #include <math.h>
@@ -14,7 +14,7 @@
 
 #define MAGNITUDE 1e145              /* 65536 squares of it still sum below the core's 1e300   */
 #define LITTLE (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
-/* The compiler may not look at the source of a copy again once its result is being checked. */
+/* After a copy the compiler must not read the source again: the trainer may have changed it. */
 #define COPIED(p) __asm__ volatile("" : : "r"(p) : "memory")
 
 int mscope_core_refusal(const mscope_shadow *s, int code, mscope_refusal *why)
@@ -38,7 +38,7 @@ int mscope_take(mscope_cursor *c, const char *field, uint64_t want, const uint8_
         return mscope_refusal_set(c->why, MSCOPE_EPROTO, field, range, "the message has too few parts",
                                   "missing part");
     if (c->f[c->used].len != want)
-        return mscope_refusal_set(c->why, MSCOPE_EPROTO, field, range, "a part of another length than the header says",
+        return mscope_refusal_set(c->why, MSCOPE_EPROTO, field, range, "a part whose length does not fit the header",
                                   "%zu bytes", c->f[c->used].len);
     *at = c->f[c->used++].at;
     return 0;
@@ -62,7 +62,7 @@ int mscope_check_type(const mscope_shadow *s, const mscope_header *h, mscope_ref
                               "4 (float64)");
 }
 
-/* Branch-free, in fixed pieces the compiler turns into shm: an exponent of all ones is a NaN or an infinity. */
+/* Branch-free, in fixed pieces that the compiler vectorises: an exponent of all ones is a NaN or an infinity. */
 static uint32_t bad_f32(const float *x, size_t n)
 {
     uint32_t bad[16] = { 0 }, any = 0, u[16];
@@ -102,12 +102,11 @@ static int refuse_value(const mscope_shadow *s, const char *field, const void *x
     while (f64 ? fabs(((const double *)x)[i]) <= MAGNITUDE : isfinite(((const float *)x)[i]))
         i++;
     return mscope_refusal_set(why, MSCOPE_ENONFINITE, field, f64 ? "finite, |x| <= 1e145" : "finite",
-                              "a value that no sum can take", "%g at entry %zu, column %zu",
+                              "a value that is not finite, or too large to be squared and summed", "%g at entry %zu, column %zu",
                               f64 ? ((const double *)x)[i] : (double)((const float *)x)[i],
                               (first + i) / s->hello.dim, (first + i) % s->hello.dim);
 }
 
-/* Decode n values and refuse the first that is not finite or too large to square; `first` counts those before. */
 int mscope_values_in(const mscope_shadow *s, const mscope_header *h, const char *field, const uint8_t *in,
                      size_t first, size_t n, void *out, int f64, mscope_refusal *why)
 {
@@ -219,7 +218,7 @@ int mscope_counts_in(mscope_shadow *s, const mscope_header *h, mscope_cursor *c,
         i++;
     if (i < h->count)
         return mscope_refusal_set(c->why, MSCOPE_EINVAL, "counts", "1..4294967294",
-                                  "an entry that stands for no occurrence, or for too many", "%s at entry %zu",
+                                  "an entry stands for at least one occurrence", "%s at entry %zu",
                                   i < known ? "0" : "4294967295", i);
     return 0;
 }

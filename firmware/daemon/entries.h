@@ -1,10 +1,10 @@
-/* entries.h - the parts of a message, looked at once: lengths, indices, counts, values (private to engine and steps) */
+/* entries.h - the parts of a message read and checked once: lengths, indices, counts, values */
 #ifndef MSCOPE_DAEMON_ENTRIES_H
 #define MSCOPE_DAEMON_ENTRIES_H
 
 #include "engine.h"
 
-typedef struct mscope_cursor {       /* parts of a message, taken in order                       */
+typedef struct mscope_cursor {       /* over the parts of a message, in order                    */
     const mscope_part *f;
     size_t n, used;
     mscope_refusal *why;
@@ -19,11 +19,14 @@ typedef struct mscope_entries {
 } mscope_entries;
 
 /* Each returns 0, or a code with *why filled and the table as it was. Cost O(bytes), no allocation.
- * mscope_core_refusal  what the core refused with `code`, in words
- * mscope_take      the next part, which must be `want` bytes long
- * mscope_take_end  no part is left
- * mscope_entries_in  indices and values of STEP or PROBE: in range, finite and at most 1e145 in size
- * mscope_values_in   n values from position `first` of a SYNC or REFERENCE part, decoded to float64 or float32    */
+ * mscope_core_refusal  put in words what the core refused with `code`
+ * mscope_take          the next part, which must be `want` bytes long
+ * mscope_take_end      refuse parts that are left
+ * mscope_check_type    value_type against the table's state
+ * mscope_values_in     n values from position `first` of a SYNC or REFERENCE part, decoded to float64 or float32
+ * mscope_entries_in    indices and values of a STEP or PROBE: in range, finite and at most 1e145 in size
+ * mscope_counts_in     the counts part, where the header says COUNTS
+ * mscope_schedule_in   schedule of a STEP, from the header and the part that SCHEDULE announces                  */
 int mscope_core_refusal(const mscope_shadow *s, int code, mscope_refusal *why);
 MSCOPE_MUST_CHECK int mscope_take(mscope_cursor *c, const char *field, uint64_t want, const uint8_t **at);
 MSCOPE_MUST_CHECK int mscope_take_end(const mscope_cursor *c);

@@ -9,13 +9,13 @@
 #include "clock.h"
 
 enum {
-    HOLD_FRAMES = 16,                /* most parts one ACK stands for, ..                        */
-    HOLD_BYTES = 1 << 20,            /* .. and bytes, so that a trainer's credit does not run dry */
-    HOLD_NS = 1000000                /* longest an ACK waits while messages are being applied     */
+    HOLD_MESSAGES = 16,              /* most messages that held ACKs stand for, ..                */
+    HOLD_BYTES = 1 << 20,            /* .. and bytes, so that a trainer does not run out of credit */
+    HOLD_NS = 1000000                /* longest time an ACK is held                               */
 };
 
-/* Messages come by the megabyte and are freed on the engine's thread: their memory is kept for the next ones rather than
- * unmapped and mapped anew, page by page. */
+/* Messages may be megabytes long and are freed on the engine's thread. Their memory is kept for the next messages instead
+ * of being unmapped, mapped again and faulted in page by page. */
 static void keep_memory(void)
 {
 #ifdef __GLIBC__
@@ -34,7 +34,7 @@ void mscope_inbox_init(mscope_inbox *in, mscope_engine *engine, void *router)
 
 /* -- answers ---------------------------------------------------------------------------------- */
 
-/* A peer that left or does not read asks again by HELLO. */
+/* An answer that cannot be sent is dropped: a peer that left, or does not read, learns the same by its next HELLO. */
 static void send_reply(const mscope_inbox *in, const mscope_peer *to, const mscope_header *h, const uint8_t *body,
                        size_t len)
 {
@@ -77,7 +77,7 @@ static void hold(mscope_inbox *in, const mscope_peer *to, const mscope_header *a
     in->held[i].ack = *ack;
     in->held_messages++;
     in->held_bytes += bytes;
-    if (in->held_messages >= HOLD_FRAMES || in->held_bytes >= HOLD_BYTES || mscope_clock_ns() - in->held_ns >= HOLD_NS)
+    if (in->held_messages >= HOLD_MESSAGES || in->held_bytes >= HOLD_BYTES || mscope_clock_ns() - in->held_ns >= HOLD_NS)
         mscope_inbox_release(in);
 }
 
@@ -94,8 +94,8 @@ static void reply(mscope_inbox *in, const mscope_peer *to, const mscope_answer *
 
 /* -- messages --------------------------------------------------------------------------------- */
 
-/* One multipart message; 0 when none waits. Parts beyond MSCOPE_MESSAGE_PARTS are counted and let go. The bodies are handed
- * on where ZeroMQ put them, and freed when the engine is done with them. */
+/* Parts beyond MSCOPE_MESSAGE_PARTS are counted and dropped. The engine reads bodies where ZeroMQ put them; they are freed
+ * when it has returned. */
 int mscope_inbox_one(mscope_inbox *in, uint64_t now_ns)
 {
     zmq_msg_t msg[MSCOPE_MESSAGE_PARTS], more_than;

@@ -1,7 +1,7 @@
 /* inbox.h - trainers' messages off the ROUTER, through the engine, and their answers back
  *
- * ACKs are cumulative, so while more messages wait only the last one of each table is sent; everything else an answer
- * can be goes out at once, behind the ACKs held until then. One thread.                                        */
+ * ACKs are cumulative, so while more messages wait, only the last ACK of each table is sent. Every other answer goes out
+ * at once, behind the ACKs held until then. One thread.                                                        */
 #ifndef MSCOPE_DAEMON_INBOX_H
 #define MSCOPE_DAEMON_INBOX_H
 
@@ -10,7 +10,7 @@
 enum { MSCOPE_INBOX_HELD = 8 };
 
 typedef struct mscope_peer {
-    uint8_t id[256];                 /* ZeroMQ's name of the connection                           */
+    uint8_t id[256];                 /* ZeroMQ's routing id of the connection                     */
     size_t len;
 } mscope_peer;
 
@@ -22,12 +22,13 @@ typedef struct mscope_inbox {
         mscope_header ack;
     } held[MSCOPE_INBOX_HELD];       /* ACKs not sent yet, oldest first                           */
     unsigned holds;
-    uint64_t held_messages, held_bytes, held_ns;   /* what they acknowledge, and since when         */
+    uint64_t held_messages, held_bytes, held_ns;   /* what the held ACKs stand for, and since when  */
 } mscope_inbox;
 
 void mscope_inbox_init(mscope_inbox *in, mscope_engine *engine, void *router);
 
-/* mscope_inbox_one - take one message that has arrived; 0: none has. What is held goes out with mscope_inbox_release */
+/* mscope_inbox_one - take one message that has arrived; 0: there is none
+ * mscope_inbox_release - send the ACKs that are held; to be called before waiting                               */
 int mscope_inbox_one(mscope_inbox *in, uint64_t now_ns);
 void mscope_inbox_release(mscope_inbox *in);
 

@@ -12,7 +12,7 @@
 
 #include "log.h"
 
-/* The name is removed at exit, so a lock counts only while the name still leads to the file that is locked. */
+/* The name is removed at exit. So a lock counts only if the name still leads to the locked file. */
 int mscope_lock_take(const char *option, const char *value, const char *path, int *lock)
 {
     char name[4096];
@@ -22,7 +22,7 @@ int mscope_lock_take(const char *option, const char *value, const char *path, in
     if ((size_t)snprintf(name, sizeof name, "%s.lock", path) >= sizeof name)
         return MSCOPE_EINVAL;
     if (stat(path, &own) == 0 && !S_ISREG(own.st_mode)) {
-        mscope_log(MSCOPE_LOG_ERROR, "store", "--%s is '%s', expected a path where nothing is, or a regular file: it is %s",
+        mscope_log(MSCOPE_LOG_ERROR, "store", "--%s is '%s', expected a free path or a regular file: it is %s",
                    option, value, S_ISDIR(own.st_mode) ? "a directory" : "a device, a pipe or a socket");
         return MSCOPE_EINVAL;
     }
@@ -37,8 +37,8 @@ int mscope_lock_take(const char *option, const char *value, const char *path, in
         (void)close(fd);
     }
     if (fd >= 0 && errno == EWOULDBLOCK)
-        mscope_log(MSCOPE_LOG_ERROR, "store", "--%s is '%s', expected a %s that no other momentscoped is using: one "
-                   "holds %s", option, value, strcmp(option, "map-dir") == 0 ? "directory" : "file", name);
+        mscope_log(MSCOPE_LOG_ERROR, "store", "--%s is '%s', expected a %s that no other momentscoped uses: one holds "
+                   "%s", option, value, strcmp(option, "map-dir") == 0 ? "directory" : "file", name);
     else
         mscope_log(MSCOPE_LOG_ERROR, "store", "--%s %s: cannot lock %s: %s", option, value, name, strerror(errno));
     if (fd < 0)

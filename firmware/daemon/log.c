@@ -12,7 +12,7 @@
 
 static _Atomic int log_fd = STDERR_FILENO;
 static _Atomic int log_level = MSCOPE_LOG_INFO;
-static _Thread_local mscope_log_queue *handed;       /* the engine's thread: lines go there */
+static _Thread_local mscope_log_queue *handed;       /* where this thread's lines go; NULL: it writes them itself */
 
 int mscope_log_open(const char *path, enum mscope_level level)
 {
@@ -27,7 +27,7 @@ int mscope_log_open(const char *path, enum mscope_level level)
         }
     }
     if (old != STDERR_FILENO && fd != STDERR_FILENO) {
-        (void)dup3(fd, old, O_CLOEXEC);      /* the number stays, so a line under way in another thread is safe */
+        (void)dup3(fd, old, O_CLOEXEC);      /* the descriptor's number stays, so another thread may be writing */
         (void)close(fd);
         return 0;
     }
@@ -51,11 +51,11 @@ static void write_line(enum mscope_level level, const char *area, struct timespe
         used = sizeof line - 2;
     line[used++] = '\n';
     if (write(atomic_load(&log_fd), line, used) < 0) {
-        /* nowhere left to say so */
+        /* there is no other place to report it */
     }
 }
 
-/* -- lines of a thread that may not wait ------------------------------------------------------ */
+/* -- lines of a thread that must not wait ------------------------------------------------------ */
 
 static void wake_writer(const mscope_log_queue *q)
 {

@@ -20,8 +20,8 @@
 #include "store.h"
 
 #define BATCH 256                    /* messages taken before looking at the clock again */
-#define ASLEEP_NS 500000000u         /* waking this late means the process was stopped */
-#define NAP_MS 250                   /* longest wait, so that little of a stop can hide in one */
+#define ASLEEP_NS 500000000u         /* waking up so late means that the process was stopped */
+#define NAP_MS 250                   /* longest wait: a stop that hides in a wait is counted short by at most this */
 #define LAST_NS 2000000000u          /* at the end, queued messages are applied for at most this long */
 
 static void wake(const mscope_loop *in)
@@ -58,14 +58,14 @@ static uint64_t work(mscope_loop *in, uint64_t now)
     return end;
 }
 
-/* The daemon did not look for input between these times: nobody was silent meanwhile. */
+/* When the daemon did not look for input for long, no trainer counts as silent for that time. */
 static void slept(const mscope_loop *in, uint64_t from, uint64_t to)
 {
     if (to > from + ASLEEP_NS)
         mscope_engine_slept(in->engine, to - from);
 }
 
-/* Each message is judged by a clock that a stop before it has not moved: what was silent meanwhile is made up for first. */
+/* If the process was stopped, all silences are shortened first; only then is the next message judged. */
 static int drain(mscope_loop *in, uint64_t *now, uint64_t deadline)
 {
     mscope_timing *t = &in->engine->timing;
@@ -77,7 +77,7 @@ static int drain(mscope_loop *in, uint64_t *now, uint64_t deadline)
         n++;
         was = head;
         head = atomic_load_explicit(&in->engine->ring->head, memory_order_relaxed);
-        if (head != was)                     /* a message made records: out with them, the ACK may follow */
+        if (head != was)                     /* publish the message's records at once */
             wake(in);
         *now = mscope_clock_ns();
         slept(in, then, *now);
@@ -103,7 +103,7 @@ static void start_save(mscope_loop *in)
     in->engine->save_wanted = 0;
     err = mscope_store_image(in->engine, &s->image, &s->len);
     if (err) {
-        mscope_engine_alert(in->engine, NULL, "save-failed", "no image of the state: %s", mscope_strerror(err));
+        mscope_engine_alert(in->engine, NULL, "save-failed", "cannot copy the state: %s", mscope_strerror(err));
         return;
     }
     atomic_store_explicit(&s->state, MSCOPE_SAVER_WORK, memory_order_release);
@@ -120,13 +120,13 @@ static void end_save(mscope_loop *in)
     if (state != MSCOPE_SAVER_DONE && state != MSCOPE_SAVER_FAILED)
         return;
     if (read(s->done_fd, &n, sizeof n) < 0) {
-        /* the state word already said it */
+        /* `state` has said it already */
     }
     in->engine->count.state_saves += state == MSCOPE_SAVER_DONE;
     if (state == MSCOPE_SAVER_DONE)
-        mscope_engine_alert(in->engine, NULL, "saved", "state written to %.120s, %zu bytes", s->path, s->len);
+        mscope_engine_alert(in->engine, NULL, "saved", "state saved to %.120s, %zu bytes", s->path, s->len);
     else
-        mscope_engine_alert(in->engine, NULL, "save-failed", "state not written to %.120s; the log has the reason",
+        mscope_engine_alert(in->engine, NULL, "save-failed", "state not saved to %.120s; the log has the reason",
                             s->path);
     atomic_store_explicit(&s->state, MSCOPE_SAVER_IDLE, memory_order_release);
     wake(in);
@@ -145,13 +145,13 @@ static int on_signal(mscope_loop *in)
             if (in->options->log[0] != '\0')
                 mscope_log_reopen(in->options->log);
             mscope_log(MSCOPE_LOG_INFO, "main",
-                       "SIGHUP: log opened anew, every record republished; options are read at start only");
+                       "SIGHUP: log reopened, every record published again; options are read at start only");
             mscope_publish_begin(in->engine, mscope_clock_ns(), 0, MSCOPE_PUBLISH_ALL);
             break;
         case SIGUSR1:
             in->engine->save_wanted = in->saver->path != NULL;
             if (in->saver->path == NULL)
-                mscope_log(MSCOPE_LOG_WARN, "main", "SIGUSR1: no state file; start with --state FILE");
+                mscope_log(MSCOPE_LOG_WARN, "main", "SIGUSR1: there is no state file; start with --state FILE");
             break;
         default:
             mscope_log(MSCOPE_LOG_INFO, "main", "stopping on signal %u", si.ssi_signo);
@@ -172,13 +172,13 @@ static void finish(mscope_loop *in)
         n += (uint64_t)got;
         now = mscope_clock_ns();
     }
-    mscope_log(MSCOPE_LOG_INFO, "main", "%llu queued messages applied; last records follow", (unsigned long long)n);
-    mscope_engine_alert(in->engine, NULL, "stopping", "momentscoped stops in order");
+    mscope_log(MSCOPE_LOG_INFO, "main", "%llu queued messages applied; the last records follow", (unsigned long long)n);
+    mscope_engine_alert(in->engine, NULL, "stopping", "momentscoped is stopping");
     mscope_engine_publish(in->engine, mscope_clock_ns(), MSCOPE_PUBLISH_ALL);
     wake(in);
 }
 
-/* A publication begins when it is time; returns the next deadline, on the same grid. */
+/* Begin a publication; returns the next deadline, on the same grid. */
 static uint64_t tick(mscope_loop *in, uint64_t deadline, uint64_t period, uint64_t now)
 {
     mscope_publish_begin(in->engine, now, deadline,
@@ -187,7 +187,7 @@ static uint64_t tick(mscope_loop *in, uint64_t deadline, uint64_t period, uint64
     return deadline + ((now - deadline) / period + 1) * period;
 }
 
-/* Deadlines to the microsecond, where a poll knows only milliseconds; -1: the poll has to do. */
+/* A timer that is exact to microseconds, where poll knows only milliseconds; -1: poll alone. */
 static int alarm_every(uint64_t first, uint64_t period)
 {
     const struct itimerspec at = { .it_value = { (time_t)(first / 1000000000u), (long)(first % 1000000000u) },
@@ -219,10 +219,10 @@ void mscope_loop_run(mscope_loop *in)
         if (wait > NAP_MS)
             wait = NAP_MS;
         due = now + (uint64_t)wait * 1000000u;
-        (void)zmq_poll(items, timer < 0 ? 4 : 5, wait);    /* an fd of -1 is passed over */
+        (void)zmq_poll(items, timer < 0 ? 4 : 5, wait);    /* an fd of -1 is ignored */
         now = mscope_clock_ns();
         if (timer >= 0 && (items[4].revents & ZMQ_POLLIN) && read(timer, &due_times, sizeof due_times) < 0) {
-            /* the clock is looked at anyway */
+            /* the clock is read anyway */
         }
         slept(in, due, now);
         if (now > due)
@@ -230,7 +230,7 @@ void mscope_loop_run(mscope_loop *in)
         if ((items[1].revents & ZMQ_POLLIN) && on_signal(in))
             break;
         (void)drain(in, &now, deadline);
-        if (items[3].revents & ZMQ_POLLIN)   /* after what a leaving trainer has sent */
+        if (items[3].revents & ZMQ_POLLIN)   /* after the messages: the last ones of a leaving trainer need its ring */
             mscope_shm_server_serve(in->shm, now);
         looked = mscope_clock_ns();
         if (in->saver->path != NULL) {

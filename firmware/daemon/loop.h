@@ -18,8 +18,8 @@ typedef struct mscope_loop {
     int wake_fd;                     /* eventfd of the publisher                    */
 } mscope_loop;
 
-/* mscope_loop_run - until SIGTERM or SIGINT; then what was received has been applied and the last records are in
- * the ring. Never waits for anything but input, a signal or the next deadline.     */
+/* mscope_loop_run - runs until SIGTERM or SIGINT; then the messages received are applied and the last records are put
+ * into the ring. It waits for nothing but input, a signal or the next deadline.                                */
 void mscope_loop_run(mscope_loop *in);
 
 #endif

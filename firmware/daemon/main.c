@@ -1,7 +1,7 @@
-/* main.c - momentscoped: options, memory, sockets and threads brought up, and taken down again in order
+/* main.c - momentscoped: sets up options, memory, sockets and threads, and takes them down again in order
  *
- * Threads: this one becomes the engine (loop.c); the publisher owns XPUB and replay (publish.c); the saver writes
- * the state file (store.c). All memory but that of tables is mapped here.                                       */
+ * Threads: the main thread becomes the engine (loop.c); the publisher owns XPUB and replay (publish.c); the saver writes
+ * the state file (saver.c). All memory but that of tables is mapped here.                                       */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -69,7 +69,7 @@ static int check_kernel(const char *name)
 
     if (name == NULL || mscope_table_mem(&cfg) > sizeof mem || mscope_table_init(&t, &cfg, mem, sizeof mem) == 0)
         return 0;
-    fprintf(stderr, "momentscoped: --kernel is '%s', expected a kernel this build and machine have (ref always is)\n",
+    fprintf(stderr, "momentscoped: --kernel is '%s', expected a kernel that this build and machine have (ref always works)\n",
             name);
     return MSCOPE_EINVAL;
 }
@@ -85,7 +85,7 @@ static int block_signals(void)
     (void)sigaddset(&set, SIGUSR1);
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
-    (void)signal(SIGXFSZ, SIG_IGN);          /* a file too large for its limits is an error like a full disk */
+    (void)signal(SIGXFSZ, SIG_IGN);          /* a file beyond its size limit is an error like a full disk */
     return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
@@ -147,7 +147,7 @@ static int set_up(daemon_memory *d, const mscope_options *o)
     return d->publisher.wake_fd < 0 || d->saver.work_fd < 0 || d->saver.done_fd < 0 ? MSCOPE_EIO : 0;
 }
 
-/* Load the state file, or set a broken one aside when told to. Returns 0 or the exit status. */
+/* Load the state file; with --discard-state, move one aside that cannot be loaded. Returns 0 or the exit status. */
 static int restore(daemon_memory *d, const mscope_options *o)
 {
     char aside[1100];
@@ -161,7 +161,7 @@ static int restore(daemon_memory *d, const mscope_options *o)
         return EXIT_STATE;
     err = mscope_restore_state(e, o->state, mscope_clock_ns());
     if (err == 1) {
-        mscope_log(MSCOPE_LOG_INFO, "store", "no state file %s yet; it is written at exit", o->state);
+        mscope_log(MSCOPE_LOG_INFO, "store", "there is no state file %s yet; it will be written at exit", o->state);
         return 0;
     }
     if (err == 0) {
@@ -175,7 +175,7 @@ static int restore(daemon_memory *d, const mscope_options *o)
     (void)snprintf(aside, sizeof aside, "%s.bad", o->state);
     if (!o->discard_state || rename(o->state, aside) != 0) {
         mscope_log(MSCOPE_LOG_ERROR, "store",
-                   "not started: repair or remove %s, or start with --discard-state to move it to %s", o->state, aside);
+                   "cannot start: repair or remove %s, or start with --discard-state to move it to %s", o->state, aside);
         return EXIT_STATE;
     }
     mscope_log(MSCOPE_LOG_WARN, "store", "state discarded; the file is kept as %s", aside);
@@ -206,7 +206,7 @@ static void stop_thread(pthread_t thread, _Atomic int *stop, int fd)
 
     atomic_store_explicit(stop, 1, memory_order_release);
     if (write(fd, &one, sizeof one) < 0) {
-        /* full counter: awake already */
+        /* the counter is full: the thread is awake already */
     }
     (void)pthread_join(thread, NULL);
 }
@@ -254,8 +254,8 @@ int main(int argc, char **argv)
     if (mscope_log_open(o.log[0] != '\0' ? o.log : NULL, (enum mscope_level)o.log_level))
         return EXIT_OPTION;
     if (!(o.interval > 0) && o.interval_steps == 0)
-        mscope_log(MSCOPE_LOG_WARN, "main", "--interval is 0 and --interval-steps is 0: no regular records; a table is "
-                   "published when its truth or owner changes, on SIGHUP and at the end");
+        mscope_log(MSCOPE_LOG_WARN, "main", "--interval and --interval-steps are 0: no regular records; a table is published "
+                   "when its exactness or owner changes, on SIGHUP and at the end");
     if (o.realtime)
         mscope_realtime_heap();
     signal_fd = block_signals();

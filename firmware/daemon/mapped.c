@@ -1,8 +1,9 @@
 /* mapped.c - see mapped.h
  *
- * Head: "MSCPMAPD", u32 version, u32 clean, u64 bytes of the block, u64 layout (mscope_table_layout), session {id, next, left},
- * then the shadow as in the state file, u32 length of all that and its CRC-32 at the end of the head. Every block of the
- * file is allocated before it is mapped: a full disk is refused in words and never a fault while a row is written. */
+ * Head: "MSCPMAPD", u32 version, u32 clean, u64 bytes of the block, u64 layout (mscope_table_layout); if clean also
+ * session {u64 id, u64 next, u32 left} and the shadow as image.h has it; zeros; in the last 4 bytes the CRC-32 of all
+ * before. Every block of the file is allocated before it is mapped: a full disk is a refused HELLO and never a fault
+ * while a row is written.                                                                                      */
 #include "mapped.h"
 
 #include <errno.h>
@@ -55,12 +56,12 @@ int mscope_mapped_map(mscope_map_file *f)
     f->base = mmap(NULL, f->len, PROT_READ | PROT_WRITE, MAP_SHARED, f->fd, 0);
     if (f->base == MAP_FAILED)
         return MSCOPE_ENOMEM;
-    (void)madvise(f->base, f->len, MADV_RANDOM);     /* rows are visited at random: reading ahead would read others */
-    (void)munlock(f->base, f->len);                  /* --realtime locks what is mapped; this may exceed memory */
+    (void)madvise(f->base, f->len, MADV_RANDOM);     /* rows are visited at random: no reading ahead            */
+    (void)munlock(f->base, f->len);                  /* --realtime locks all mappings; this one may exceed memory */
     return 0;
 }
 
-/* The head in one write, so that it is never half of one and half of another. */
+/* The head goes out in one write, so that it is never half old and half new. */
 static int write_head(const mscope_engine *e, const mscope_shadow *s, const mscope_map_file *f, int clean)
 {
     uint8_t head[HEAD] = { 0 };
@@ -129,7 +130,7 @@ int mscope_mapped_leave(mscope_engine *e, mscope_shadow *s)
     int err = msync(s->map.base, s->map.len, MS_SYNC) != 0 ? MSCOPE_EIO : write_head(e, s, &s->map, 1);
 
     if (err)
-        mscope_log(MSCOPE_LOG_ERROR, "store", "table %s could not be left in order: %s; it will be sent again", s->hello.table,
+        mscope_log(MSCOPE_LOG_ERROR, "store", "table %s could not be saved in its file: %s; its trainer will send it again", s->hello.table,
                    strerror(errno));
     e->bytes -= s->mem_len;
     (void)munmap(s->map.base, s->map.len);
@@ -146,7 +147,7 @@ int mscope_mapped_read_head(mscope_map_file *f, mscope_reader *src, uint8_t head
     uint64_t version, clean, len, layout;
     uint8_t found[sizeof magic];
 
-    *why = "not a table of momentscoped";
+    *why = "it is not a table of momentscoped";
     if (fstat(f->fd, &st) != 0 || pread(f->fd, head, HEAD, 0) != HEAD || memcmp(head, magic, sizeof magic) != 0)
         return MSCOPE_EPROTO;
     *src = (mscope_reader){ head + HEAD - 4, 4, 0 };
@@ -164,7 +165,7 @@ int mscope_mapped_read_head(mscope_map_file *f, mscope_reader *src, uint8_t head
     *why = "another build of momentscoped made it";
     if (version != VERSION || layout != mscope_table_layout())
         return MSCOPE_EVERSION;
-    *why = "it was cut or grown";
+    *why = "its size is not what its head says";
     f->len = HEAD + (size_t)len;
     return (uint64_t)st.st_size == HEAD + len ? 0 : MSCOPE_EPROTO;
 }

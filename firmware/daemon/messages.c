@@ -1,8 +1,8 @@
 /* messages.c - sequence numbers and dispatch; protocol/README.md, "Exactly once"
  *
- * A message is judged in this order: header, session, sequence number, table, contents. Up to the sequence number
- * a refusal leaves the message undone (the client sends it again); after that it is done with, whatever becomes of
- * it, so that one bad part cannot stop a stream.                                                            */
+ * A message is judged in this order: header, session, sequence number, table, contents. A refusal up to the sequence
+ * number leaves the message unconsumed, and the client sends it again. After that the message is consumed, applied or
+ * not, so that one bad message cannot stop a stream.                                                          */
 #include "messages.h"
 
 #include <stdio.h>
@@ -47,7 +47,7 @@ static void answer_error(mscope_engine *e, mscope_shadow *s, const mscope_header
         s->refused++;
     m->count++;
     m->last = *why;
-    mscope_log(MSCOPE_LOG_DEBUG, "engine", "refused: %s is %s, expected %s: %s", why->field, why->value, why->range,
+    mscope_log(MSCOPE_LOG_DEBUG, "engine", "refused a message: %s is %s, expected %s: %s", why->field, why->value, why->range,
                why->text);
 }
 
@@ -100,10 +100,10 @@ static int on_hello(mscope_engine *e, const mscope_header *h, const mscope_part 
     if (err)
         return err;
     if (ses->id != h->session) {
-        detach_all(e, ses->id);              /* of a session whose place this was */
+        detach_all(e, ses->id);              /* tables of the session that had this place */
         *ses = (mscope_session){ .id = h->session, .next = h->seq };
     }
-    if (h->seq > ses->next)                  /* an older state file than the client's last ACK */
+    if (h->seq > ses->next)                  /* the state file is older than the client's last ACK */
         ses->next = h->seq;
     ses->heard_ns = now_ns;
     ses->left = 0;
@@ -120,14 +120,14 @@ static void on_bye(mscope_engine *e, mscope_session *ses)
         if (s->used && s->session == ses->id && (s->changed || mscope_shadow_moved(s)))
             s->due = mscope_shadow_moved(s) ? MSCOPE_DUE_REGULAR : MSCOPE_DUE_REPEAT;
     }
-    e->publishing = 1;                       /* what it did last is out before the next deadline, the daemon's record too */
+    e->publishing = 1;                       /* its last records go out now, without waiting for the deadline */
 }
 
 static int on_save(mscope_engine *e, mscope_refusal *why)
 {
     if (!e->cfg.can_save)
         return mscope_refusal_set(why, MSCOPE_ENOTSUP, "state", "a daemon started with --state FILE",
-                                  "this daemon has nowhere to save to", "no state file");
+                                  "this daemon was started without a state file", "no state file");
     e->save_wanted = 1;
     return 0;
 }
@@ -153,11 +153,11 @@ static int dispatch(mscope_engine *e, mscope_session *ses, mscope_shadow *s, con
     case MSCOPE_SYNC:
         break;
     default:
-        return mscope_refusal_set(why, MSCOPE_EINVAL, "kind", "1..7", "a message only the daemon sends", "%u",
+        return mscope_refusal_set(why, MSCOPE_EINVAL, "kind", "1..7", "only the daemon sends this kind", "%u",
                                   h->kind);
     }
     if (s == NULL)
-        return mscope_refusal_set(why, MSCOPE_ESTATE, "table (handle)", "a handle said in HELLO",
+        return mscope_refusal_set(why, MSCOPE_ESTATE, "table (handle)", "a handle announced by HELLO",
                                   "this session holds no such table", "%u", h->table);
     if (h->kind == MSCOPE_STEP)
         return mscope_step_apply(e, s, h, f, n, why);
@@ -174,7 +174,7 @@ static int check_session(const mscope_header *h, const mscope_session *ses, msco
 
     if (ses == NULL || (ses->left && h->seq >= ses->next))
         return mscope_refusal_set(why, MSCOPE_ESTATE, "session", "a session that said HELLO",
-                                  "this daemon does not know the session: say HELLO", "%llu",
+                                  "this daemon does not know the session: say HELLO again", "%llu",
                                   (unsigned long long)h->session);
     if (h->seq <= ses->next)
         return 0;
@@ -183,9 +183,9 @@ static int check_session(const mscope_header *h, const mscope_session *ses, msco
                               "%llu", (unsigned long long)h->seq);
 }
 
-/* -- shm ------------------------------------------------------------------------------------ */
+/* -- shared memory ----------------------------------------------------------------------------- */
 
-/* A shm that is not there, like a session that is not, leaves the message undone: the client sends it another way. */
+/* A ring that the daemon does not have leaves the message unconsumed: the client sends its bodies another way. */
 static int find_shm(const mscope_engine *e, const mscope_header *h, const mscope_shm_descriptor *w, const mscope_shm_map **out,
                      mscope_refusal *why)
 {
@@ -194,12 +194,12 @@ static int find_shm(const mscope_engine *e, const mscope_header *h, const mscope
         if ((*out)->at != NULL && (*out)->session == h->session && (*out)->id == w->shm)
             return 0;
     }
-    return mscope_refusal_set(why, MSCOPE_ESTATE, "shm", "a shm this session has open",
-                              "this daemon does not have the shm: send the bodies themselves", "%llu",
+    return mscope_refusal_set(why, MSCOPE_ESTATE, "shm", "a ring that this session has open",
+                              "this daemon does not have the ring: send the bodies through ZeroMQ", "%llu",
                               (unsigned long long)w->shm);
 }
 
-/* The bodies in the shm stand in for the parts they would have been. */
+/* The parts that the descriptor stands for. */
 static int from_shm(mscope_engine *e, const mscope_shm_map *shm, const mscope_shm_descriptor *w,
                      mscope_part f[MSCOPE_SHM_PARTS], mscope_refusal *why)
 {
@@ -228,7 +228,7 @@ static void on_sequenced(mscope_engine *e, const mscope_header *h, int bad, cons
     if (!err && shm && h->seq == ses->next) {
         bad = n == 1 ? mscope_shm_descriptor_decode(f[0].at, f[0].len, &where, why)
                      : mscope_refusal_set(why, MSCOPE_EPROTO, "parts", "1 after the header",
-                                          "a message through a shm is a header and a descriptor", "%zu", n);
+                                          "a message with SHM is a header and a descriptor", "%zu", n);
         if (!bad)
             err = find_shm(e, h, &where, &from, why);
     }

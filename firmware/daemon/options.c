@@ -33,27 +33,27 @@ typedef struct option {
 static const option options[] = {
     { "ingest", ENDPOINT, AT(ingest), 0, 0, "ENDPOINT", "where trainers connect" },
     { "telemetry", ENDPOINT, AT(telemetry), 0, 0, "ENDPOINT", "where subscribers connect" },
-    { "replay", ENDPOINT, AT(replay), 0, 0, "ENDPOINT", "where lost records are asked for" },
-    { "interval", REAL, AT(interval), 0, 3600, "SECONDS", "publish this often; 0: by steps alone (0.2)" },
-    { "interval-steps", COUNT, AT(interval_steps), 0, 1e9, "N", "publish a table every N steps too; 0: no (0)" },
-    { "state", TEXT, AT(state), 0, 0, "FILE", "load at start, write at exit, on SAVE and on SIGUSR1" },
-    { "discard-state", FLAG, AT(discard_state), 0, 0, NULL, "move a state file that cannot be read aside and start" },
-    { "map-dir", TEXT, AT(map_dir), 0, 0, "DIR", "keep large tables as files there, mapped; they survive a restart" },
-    { "map-above", BYTES, AT(map_above), 0, 1e15, "BYTES", "needs --map-dir: tables above this are large (256M)" },
-    { "kernel", TEXT, AT(kernel), 0, 0, "NAME", "compute kernel: ref, v128, v256, v512 (the best usable)" },
-    { "max-tables", COUNT, AT(max_tables), 1, 1024, "N", "most tables at once (64)" },
+    { "replay", ENDPOINT, AT(replay), 0, 0, "ENDPOINT", "where replay of records is requested" },
+    { "interval", REAL, AT(interval), 0, 3600, "SECONDS", "time between publications; 0: by steps alone (0.2)" },
+    { "interval-steps", COUNT, AT(interval_steps), 0, 1e9, "N", "also publish a table every N steps; 0: no (0)" },
+    { "state", TEXT, AT(state), 0, 0, "FILE", "load at start; write at exit, on SAVE and on SIGUSR1" },
+    { "discard-state", FLAG, AT(discard_state), 0, 0, NULL, "move aside a state file that cannot be read, and start" },
+    { "map-dir", TEXT, AT(map_dir), 0, 0, "DIR", "keep large tables in files there, across restarts" },
+    { "map-above", BYTES, AT(map_above), 0, 1e15, "BYTES", "size above which a table is large; for --map-dir (256M)" },
+    { "kernel", TEXT, AT(kernel), 0, 0, "NAME", "compute kernel: ref, v128, v256, v512 (widest usable)" },
+    { "max-tables", COUNT, AT(max_tables), 1, 1024, "N", "most tables at a time (64)" },
     { "max-bytes", BYTES, AT(max_bytes), 1048576, 1e15, "BYTES", "memory for all tables (4G)" },
-    { "max-part", BYTES, AT(max_part), 4096, 4294967296.0, "BYTES", "largest part taken from a trainer (256M)" },
-    { "takeover", REAL, AT(takeover), 0, 86400, "SECONDS", "silence after which another trainer may take a table (10)" },
-    { "credit-messages", COUNT, AT(credit_messages), 1, 65536, "N", "parts a trainer may have unacknowledged (64)" },
+    { "max-part", BYTES, AT(max_part), 4096, 4294967296.0, "BYTES", "largest message part accepted from a trainer (256M)" },
+    { "takeover", REAL, AT(takeover), 0, 86400, "SECONDS", "silence after which a table may change hands (10)" },
+    { "credit-messages", COUNT, AT(credit_messages), 1, 65536, "N", "messages a trainer may have unacknowledged (64)" },
     { "credit-bytes", BYTES, AT(credit_bytes), 4096, 1e12, "BYTES", "bytes a trainer may have unacknowledged (64M)" },
-    { "history", POWER, AT(history), 16, 16777216, "STEPS", "steps kept to catch silent rows up from; 0: 16384 (0)" },
+    { "history", POWER, AT(history), 16, 16777216, "STEPS", "steps kept to catch up silent rows; 0: 16384 (0)" },
     { "replay-bytes", BYTES, AT(replay_bytes), 65536, REPLAY_MOST, "BYTES", "telemetry kept for replay (32M)" },
-    { "allow-remote", FLAG, AT(allow_remote), 0, 0, NULL, "bind endpoints that other machines can reach (no encryption)" },
-    { "realtime", FLAG, AT(realtime), 0, 0, NULL, "lock memory, fault it in, SCHED_FIFO: what is allowed, the rest is said" },
-    { "cpu", COUNT, AT(cpu), 0, 1023, "N", "keep the engine's thread on this processor (any)" },
-    { "threads", COUNT, AT(threads), 1, 64, "N", "threads that share a step of 512 rows or more; not with --realtime (1)" },
-    { "log", TEXT, AT(log), 0, 0, "FILE", "log there, opened anew on SIGHUP (stderr)" },
+    { "allow-remote", FLAG, AT(allow_remote), 0, 0, NULL, "allow endpoints that other machines reach, unencrypted" },
+    { "realtime", FLAG, AT(realtime), 0, 0, NULL, "lock and fault in memory, SCHED_FIFO, as far as allowed" },
+    { "cpu", COUNT, AT(cpu), 0, 1023, "N", "processor for the engine's thread (any)" },
+    { "threads", COUNT, AT(threads), 1, 64, "N", "threads that share a large step; 1 with --realtime (1)" },
+    { "log", TEXT, AT(log), 0, 0, "FILE", "log file, reopened on SIGHUP (stderr)" },
     { "log-level", LEVEL, AT(log_level), 0, 3, "LEVEL", "error, warn, info or debug (info)" },
 };
 
@@ -70,20 +70,26 @@ static int complain(const option *o, const char *value, const char *range)
 static int help(void)
 {
     printf("usage: momentscoped [--OPTION VALUE]...\n\n"
-           "Follows the sparse momentum training of attached trainers and publishes what momentum does to rows of\n"
-           "each frequency. Every option can also come from the environment: --max-tables as MOMENTSCOPE_MAX_TABLES.\n\n");
+           "Follow sparse momentum training of attached trainers, and publish what momentum\n"
+           "does to rows of each frequency. An option can also be set in the environment:\n"
+           "--max-tables as MOMENTSCOPE_MAX_TABLES. Defaults are in parentheses.\n\n");
     for (size_t i = 0; i < LEN(options); i++) {
         char left[64];
         (void)snprintf(left, sizeof left, "--%s %s", options[i].name, options[i].arg ? options[i].arg : "");
-        printf("  %-26s %s\n", left, options[i].help);
+        printf("  %-21s %s\n", left, options[i].help);
     }
-    printf("  %-26s %s\n  %-26s %s\n", "--help", "this text", "--version", "program and wire version");
-    printf("\nSignals: SIGTERM and SIGINT stop in order; SIGHUP opens the log anew and republishes everything;\n"
-           "SIGUSR1 writes the state file.\n\n"
+    printf("  %-21s %s\n  %-21s %s\n", "--help", "print this help", "--version", "print the versions of program and wire");
+    printf("\nSignals: SIGTERM and SIGINT stop in order; SIGHUP reopens the log and\n"
+           "publishes every record again; SIGUSR1 writes the state file.\n\n"
            "Example, a daemon that survives restarts and publishes four times a second:\n"
            "  momentscoped --state ~/momentscope.state --interval 0.25\n\n"
-           "Exit codes: 0 stopped in order, 1 failed while running, 2 a bad option, 3 the state file or a file of\n"
-           "--map-dir cannot be read or written, 4 an endpoint cannot be bound (another momentscoped is listening, something else is in\nthe way, or no permission)\n");
+           "Exit status:\n"
+           "  0  stopped in order\n"
+           "  1  failed while running\n"
+           "  2  bad option\n"
+           "  3  the state file or a file of --map-dir cannot be read or written\n"
+           "  4  an endpoint cannot be bound: another momentscoped is listening, something\n"
+           "     else is in the way, or there is no permission\n");
     return 0;
 }
 
@@ -178,25 +184,25 @@ static int check_endpoints(const mscope_options *o)
     }
     if (strcmp(o->ingest, o->telemetry) == 0 || strcmp(o->ingest, o->replay) == 0 ||
         strcmp(o->telemetry, o->replay) == 0) {
-        fprintf(stderr, "momentscoped: --ingest, --telemetry and --replay are not three different endpoints: %s, %s, "
+        fprintf(stderr, "momentscoped: --ingest, --telemetry and --replay must be three different endpoints: %s, %s, "
                         "%s\n", o->ingest, o->telemetry, o->replay);
         return 2;
     }
     return 0;
 }
 
-/* -- what belongs together ---------------------------------------------------------------------- */
+/* -- options that depend on each other ---------------------------------------------------------------------- */
 
 static int check_mapping(const mscope_options *o)
 {
     if (o->map_above_given == NULL || o->map_dir[0] != '\0')
         return 0;
     fprintf(stderr, "momentscoped: --map-above is '%s', expected --map-dir DIR with it: without a directory no table is kept in a "
-                    "file, however large\n", o->map_above_given);
+                    "file\n", o->map_above_given);
     return 2;
 }
 
-/* A thread at SCHED_FIFO that waits for ordinary ones waits for whatever else runs. */
+/* A thread at SCHED_FIFO that waits for ordinary threads waits for everything else that runs. */
 static int check_threads(const mscope_options *o)
 {
     if (o->threads == 1 || !o->realtime)
@@ -274,7 +280,7 @@ int mscope_options_parse(mscope_options *out, int argc, char **argv)
     if ((out->ingest[0] == '\0' && mscope_default_endpoint("ingest", out->ingest, sizeof out->ingest)) ||
         (out->telemetry[0] == '\0' && mscope_default_endpoint("telemetry", out->telemetry, sizeof out->telemetry)) ||
         (out->replay[0] == '\0' && mscope_default_endpoint("replay", out->replay, sizeof out->replay))) {
-        fprintf(stderr, "momentscoped: the default endpoints do not fit; give --ingest, --telemetry and --replay\n");
+        fprintf(stderr, "momentscoped: the default endpoints are too long; give --ingest, --telemetry and --replay\n");
         return 2;
     }
     status = check_endpoints(out);

@@ -68,7 +68,7 @@ static void on_subscription(mscope_publisher *p, const uint8_t *msg, size_t len)
 {
     if (len == 0 || msg[0] != 1)
         return;
-    mscope_log(MSCOPE_LOG_DEBUG, "publish", "a subscriber wants topics that begin with '%.*s'",
+    mscope_log(MSCOPE_LOG_DEBUG, "publish", "a subscription to topics that begin with '%.*s'",
                (int)(len - 1 < 80 ? len - 1 : 80), (const char *)msg + 1);
     for (size_t i = 0; i < p->topics.slots; i++) {
         const mscope_topic *t = &p->topics.at[i];
@@ -101,9 +101,9 @@ void *mscope_publisher_run(void *publisher)
         uint64_t woken;
         (void)zmq_poll(items, 3, mscope_replay_busy(&p->replay) ? 2 : 1000);
         if (read(p->wake_fd, &woken, sizeof woken) < 0) {
-            /* nothing new: the poll ended for another reason */
+            /* no wake-up: the poll ended for another reason */
         }
-        stop = atomic_load_explicit(&p->stop, memory_order_acquire);     /* behind the read, as in the saver */
+        stop = atomic_load_explicit(&p->stop, memory_order_acquire);     /* after the read, as in the saver */
         drain_subscriptions(p);
         drain_ring(p);
         mscope_replay_serve(&p->replay, &p->topics, p->outside);

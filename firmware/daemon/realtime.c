@@ -1,8 +1,8 @@
 /* realtime.c - see realtime.h
  *
- * Only the engine's thread goes before others. The publisher, the saver and libzmq's own thread stay as they were: what
- * they delay is telemetry, not training, and a busy engine leaves them the other processors (and, by the kernel's limit
- * on real-time time, a twentieth of its own).                                                                */
+ * Only the engine's thread gets priority. Publisher, saver and libzmq's thread stay as they were: they delay telemetry,
+ * not training, and a busy engine leaves them the other processors (and, by the kernel's limit on real-time threads, a
+ * twentieth of its own).                                                                                     */
 #include "realtime.h"
 
 #include <errno.h>
@@ -23,7 +23,7 @@
 
 #include "log.h"
 
-#define PRIORITY 10                  /* above everything that is not real time, below what a system keeps for itself */
+#define PRIORITY 10                  /* above all that is not real time, below what systems use for themselves      */
 #define STACK (256 * 1024)           /* of the engine's thread, touched once                                        */
 
 typedef struct saying {
@@ -31,7 +31,7 @@ typedef struct saying {
     size_t len;
 } saying;
 
-/* One step: done, or refused and why. */
+/* Report one step: done, or refused and why. */
 static void say(saying *s, int err, const char *hint, const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 static void say(saying *s, int err, const char *hint, const char *format, ...)
@@ -60,7 +60,7 @@ void mscope_realtime_heap(void)
     (void)mallopt(M_TRIM_THRESHOLD, INT_MAX);
 }
 
-/* May any amount be locked? */
+/* Can any amount of memory be locked? */
 static int unlimited(void)
 {
     const struct rlimit none = { RLIM_INFINITY, RLIM_INFINITY };
@@ -71,11 +71,11 @@ static int unlimited(void)
            setrlimit(RLIMIT_MEMLOCK, &none) == 0;
 }
 
-/* With a limit, memory mapped later cannot be locked: a mapping beyond it would fail, and a table be refused for it. */
+/* Under a limit, memory mapped later is not locked: a mapping beyond the limit would fail, and a table be refused. */
 static void lock_memory(saying *s)
 {
     if (mlockall(MCL_CURRENT) != 0) {
-        say(s, errno, "raise it with ulimit -l, or give CAP_IPC_LOCK", "locking memory");
+        say(s, errno, "raise ulimit -l, or give CAP_IPC_LOCK", "locking memory");
         return;
     }
     if (unlimited() && mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0)
@@ -100,7 +100,7 @@ static void stay_on(saying *s, uint64_t cpu)
     CPU_ZERO(&one);
     CPU_SET((size_t)cpu, &one);
     err = pthread_setaffinity_np(pthread_self(), sizeof one, &one);
-    say(s, err, "the processors this process may use: taskset -p", "cpu %u", (unsigned)cpu);
+    say(s, err, "taskset -p shows the processors that this process may use", "cpu %u", (unsigned)cpu);
 }
 
 void mscope_realtime_engine(const mscope_options *o, char said[192])
@@ -113,7 +113,7 @@ void mscope_realtime_engine(const mscope_options *o, char said[192])
         touch_stack();
         lock_memory(&s);
         say(&s, 0, "", "memory faulted in");
-        say(&s, pthread_setschedparam(pthread_self(), SCHED_FIFO, &first), "needs CAP_SYS_NICE, or ulimit -r",
+        say(&s, pthread_setschedparam(pthread_self(), SCHED_FIFO, &first), "raise ulimit -r, or give CAP_SYS_NICE",
             "SCHED_FIFO %d", PRIORITY);
         say(&s, prctl(PR_SET_TIMERSLACK, 1ul) != 0 ? errno : 0, "", "timers without slack");
     }

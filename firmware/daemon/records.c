@@ -1,4 +1,4 @@
-/* records.c - what the core knows of a table, as telemetry records in EMA form
+/* records.c - see records.h: from the core's accounts of a table to records in EMA form
  *
  * Torch form: buffer buf, lr, c = 1 - dampening map to eta = lr c/eps, m = (eps/c) buf (protocol/README.md, "EMA
  * form"). With eps = 0, or c = 0, no EMA form exists and the momentum quantities are null.                     */
@@ -114,7 +114,7 @@ static void set_window(mscope_rec_band *r, const mscope_window *w, double scale)
     r->U_updates = w->u_updates;
 }
 
-/* A probe, else the Fisher proxy H1 = batch mean(sum_i |g_i|^2)/d of this window or of the run, else nothing. */
+/* From a probe; else the Fisher proxy H1 = batch mean(sum_i |g_i|^2)/d of this window or of the run; else unknown. */
 static void set_curvature(mscope_rec_band *r, const mscope_shadow *s, const mscope_band *b)
 {
     const mscope_curvature *c = &b->curvature;
@@ -142,7 +142,7 @@ static void set_curvature(mscope_rec_band *r, const mscope_shadow *s, const msco
     }
     (void)snprintf(r->h_source, sizeof r->h_source, "none: %s, and %s",
                    s->probed ? "no probe has reached this band yet" : "no probe was sent",
-                   s->hello.nll ? "no single gradient was seen"
+                   s->hello.nll ? "no gradient of a single sample was seen"
                                 : "the loss is not declared a mean negative log likelihood");
 }
 
@@ -263,13 +263,13 @@ static void add(totals *t, const mscope_band *b)
     t->C += b->C;
 }
 
-/* Finite gradients can still drive float32 rows to infinity: a sum of duplicates, a rate far too large. */
+/* Finite gradients can still drive float32 rows to infinity: by a sum of duplicates, or a rate far too large. */
 static void tell_overflow(mscope_engine *e, mscope_shadow *s, double V)
 {
     int now = !isfinite(V);
 
     if (now && !s->overflowed)
-        mscope_engine_alert(e, s, "overflow", "rows of table %s are no longer finite at step %llu: sums over them are null", s->hello.table,
+        mscope_engine_alert(e, s, "overflow", "rows of table %s are not finite since step %llu: sums over them are null", s->hello.table,
                             (unsigned long long)mscope_table_steps(s->core));
     s->overflowed = now;
 }

@@ -15,7 +15,7 @@
 
 #define PAD UINT32_MAX
 #define HEAD sizeof(entry)
-#define BURST 256                        /* records looked at for one job in one go */
+#define BURST 256                        /* records that one call looks at for one job */
 #define DONE UINT64_MAX
 
 typedef struct entry {
@@ -71,7 +71,7 @@ int mscope_replay_busy(const mscope_replay *r)
     return 0;
 }
 
-/* 0 sent; 1 the peer's queue is full, try later; -1 the peer is gone. Only the first part of a message can meet
+/* Returns 0: sent; 1: the peer's queue is full, try later; -1: the peer is gone. Only the first part of a message can meet
  * a full queue. */
 static int answer(mscope_replay *r, const mscope_replay_job *j, uint64_t seq, const uint8_t *body, size_t len)
 {
@@ -135,11 +135,11 @@ static void refuse(mscope_replay *r, const mscope_replay_job *j, const mscope_re
     memcpy(c.value, why->value, sizeof c.value);
     memcpy(c.range, why->range, sizeof c.range);
     len = mscope_fields_encode(complaint_fields, 4, &c, body, sizeof body);
-    mscope_log(MSCOPE_LOG_DEBUG, "replay", "refused: %s is %s, expected %s", why->field, why->value, why->range);
+    mscope_log(MSCOPE_LOG_DEBUG, "replay", "refused a request: %s is %s, expected %s", why->field, why->value, why->range);
     (void)answer(r, j, DONE, body, len > 0 ? (size_t)len : 0);
 }
 
-/* Parts after the routing id: up to 3 of interest, each cut to 256 bytes; *n counts them all. */
+/* The parts after the routing id: the first 3, each cut to 256 bytes; n counts all of them. */
 typedef struct request {
     uint8_t at[3][256];
     size_t len[3], n;

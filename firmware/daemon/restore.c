@@ -36,10 +36,10 @@ static int get_table(mscope_engine *e, mscope_shadow *at, mscope_reader *src, ui
     attached_at = hello.step;
     hello.step = 0;                          /* the snapshot knows the step */
     if (history != configured && history != 0 && configured != 0)
-        mscope_log(MSCOPE_LOG_WARN, "store", "--history %u becomes %u, as in the state file", configured, history);
+        mscope_log(MSCOPE_LOG_WARN, "store", "--history %u is ignored for a table of the state file, which was made with %u", configured, history);
     err = mscope_shadow_open(e, &s, &hello, history, 0, &why);
     if (err) {
-        mscope_log(MSCOPE_LOG_ERROR, "store", "a table of the state file cannot be had: %s is %s, expected %s", why.field,
+        mscope_log(MSCOPE_LOG_ERROR, "store", "cannot make a table of the state file: %s is %s, expected %s", why.field,
                    why.value, why.range);
         return err;
     }
@@ -65,7 +65,7 @@ static int get_state(mscope_engine *e, mscope_reader *src, uint64_t now_ns)
     if (sessions > MSCOPE_SESSIONS)
         return MSCOPE_EPROTO;
     if (tables > e->cfg.max_tables) {
-        mscope_log(MSCOPE_LOG_ERROR, "store", "the state file holds %llu tables; --max-tables is %u",
+        mscope_log(MSCOPE_LOG_ERROR, "store", "the state file has %llu tables, but --max-tables is %u",
                    (unsigned long long)tables, e->cfg.max_tables);
         return MSCOPE_ENOMEM;
     }
@@ -110,7 +110,7 @@ int mscope_restore_state(mscope_engine *e, const char *path, uint64_t now_ns)
         mscope_reader src = { p, (size_t)st.st_size - 4, 0 };
         err = get_state(e, &src, now_ns);
         if (err)
-            mscope_log(MSCOPE_LOG_ERROR, "store", "state file %s cannot be taken over: %s", path, mscope_strerror(err));
+            mscope_log(MSCOPE_LOG_ERROR, "store", "cannot load state file %s: %s", path, mscope_strerror(err));
     }
     if (p != MAP_FAILED)
         (void)munmap(p, (size_t)st.st_size);
@@ -119,7 +119,7 @@ int mscope_restore_state(mscope_engine *e, const char *path, uint64_t now_ns)
 
 /* -- mapped tables ----------------------------------------------------------------------------- */
 
-/* Sessions that hold mapped tables, with the highest number any of their tables, or the state file, knows. */
+/* The session that holds a mapped table. Its next number is the highest that any of its tables, or the state file, knows. */
 static int session_in(mscope_engine *e, uint64_t id, uint64_t next, int left, uint64_t now_ns)
 {
     mscope_session *ses = mscope_session_find(e, id);
@@ -152,7 +152,7 @@ static int take_over(mscope_engine *e, mscope_map_file *f, mscope_reader *src, u
     mscope_hello hello;
     int err = at == NULL ? MSCOPE_ENOMEM : mscope_image_get_hello(src, &hello, &history);
 
-    *why = "--max-tables or --max-bytes is smaller than when it was made, or its shape is not what its head says";
+    *why = "--max-tables or --max-bytes is smaller than when it was made, or its shape does not fit its head";
     if (!err)
         err = mscope_mapped_map(f);
     if (err)
@@ -197,11 +197,11 @@ static int load_one(mscope_engine *e, const char *name, int discard, uint64_t no
     }
     (void)close(f.fd);
     if (err == 1) {
-        mscope_engine_alert(e, NULL, "dropped", "%.120s was not left in order: its trainer sends the table again", name);
+        mscope_engine_alert(e, NULL, "dropped", "%.120s was not left clean and is removed: its trainer sends the table again", name);
         (void)unlink(path);
         return 0;
     }
-    mscope_log(MSCOPE_LOG_ERROR, "store", "%s cannot be taken over: %s%s", path, why,
+    mscope_log(MSCOPE_LOG_ERROR, "store", "cannot take over %s: %s%s", path, why,
                discard ? "; removed" : "; remove it, or start with --discard-state");
     return discard && err != MSCOPE_EIO && unlink(path) == 0 ? 0 : err;
 }
@@ -214,9 +214,9 @@ int mscope_restore_tables(mscope_engine *e, int discard, uint64_t now_ns, int *l
     DIR *dir;
 
     if (mkdir(e->cfg.map_dir, 0700) == 0)
-        mscope_log(MSCOPE_LOG_INFO, "store", "--map-dir %s was not there: made", e->cfg.map_dir);
+        mscope_log(MSCOPE_LOG_INFO, "store", "created directory %s (--map-dir)", e->cfg.map_dir);
     else if (errno != EEXIST) {
-        mscope_log(MSCOPE_LOG_ERROR, "store", "--map-dir %s: %s", e->cfg.map_dir, strerror(errno));
+        mscope_log(MSCOPE_LOG_ERROR, "store", "cannot create directory %s (--map-dir): %s", e->cfg.map_dir, strerror(errno));
         return MSCOPE_EIO;
     }
     if (stat(e->cfg.map_dir, &is) != 0 || !S_ISDIR(is.st_mode)) {

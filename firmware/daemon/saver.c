@@ -24,7 +24,7 @@ void *mscope_saver_run(void *saver)
         if (read(s->work_fd, &n, sizeof n) < 0) {
             /* a signal ended the poll */
         }
-        /* behind the read, or the wake-up that belongs to it could be gone; before the last look */
+        /* after the read, which may have taken the wake-up that belongs to it; before the last look at the work */
         stop = atomic_load_explicit(&s->stop, memory_order_acquire);
         if (s->log != NULL)
             mscope_log_drain(s->log);

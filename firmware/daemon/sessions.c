@@ -26,8 +26,6 @@ static int holds_table(const mscope_engine *e, const mscope_session *ses)
     return 0;
 }
 
-/* A free place, or that of the session heard longest ago: one that holds no table, else one silent for the takeover
- * time. */
 mscope_session *mscope_session_new(mscope_engine *e, uint64_t now_ns, mscope_refusal *why)
 {
     mscope_session *best = mscope_session_find(e, 0);
@@ -49,7 +47,7 @@ mscope_session *mscope_session_new(mscope_engine *e, uint64_t now_ns, mscope_ref
     if (best != NULL)
         return best;
     (void)snprintf(range, sizeof range, "at most %d sessions", MSCOPE_SESSIONS);
-    (void)mscope_refusal_set(why, MSCOPE_EBUSY, "session", range, "every place for a session is taken", "%d sessions",
+    (void)mscope_refusal_set(why, MSCOPE_EBUSY, "session", range, "every place for a session is taken by a trainer that is active", "%d sessions",
                              MSCOPE_SESSIONS);
     return NULL;
 }

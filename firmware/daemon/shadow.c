@@ -36,7 +36,7 @@ static mscope_table_config config_of(const mscope_engine *e, const mscope_hello 
     };
 }
 
-/* Where the parts of a table's one mapping begin: core, rows, counts, values, momenta. */
+/* Offsets in a table's one mapping: core, rows, counts, values, momenta. */
 typedef struct layout {
     size_t rows, counts, values, momenta, len;
     uint32_t chunk;
@@ -70,7 +70,7 @@ static int check_part(const mscope_engine *e, const mscope_hello *h, mscope_refu
         return 0;
     (void)snprintf(range, sizeof range, "1..%llu for this dim (--max-part)",
                    (unsigned long long)(e->cfg.max_part / entry));
-    return mscope_refusal_set(why, MSCOPE_EINVAL, "capacity", range, "a full STEP would not fit one part", "%u",
+    return mscope_refusal_set(why, MSCOPE_EINVAL, "capacity", range, "the values of a full STEP would be too large a part", "%u",
                               h->capacity);
 }
 
@@ -82,12 +82,12 @@ static int place(const mscope_engine *e, const mscope_hello *h, const mscope_tab
     char range[64];
 
     if (core == 0)
-        return mscope_refusal_set(why, MSCOPE_EINVAL, "rows x dim", "a table this machine can address",
-                                  "the table's size overflows", "%u x %u", h->rows, h->dim);
+        return mscope_refusal_set(why, MSCOPE_EINVAL, "rows x dim", "a table that this machine can address",
+                                  "the size of the table overflows", "%u x %u", h->rows, h->dim);
     *l = layout_of(h, core);
     if (l->len <= free_bytes && core < SIZE_MAX / 2)
         return 0;
-    (void)snprintf(range, sizeof range, "%llu bytes free of %llu (--max-bytes)", (unsigned long long)free_bytes,
+    (void)snprintf(range, sizeof range, "%llu of %llu bytes are free (--max-bytes)", (unsigned long long)free_bytes,
                    (unsigned long long)e->cfg.max_bytes);
     return mscope_refusal_set(why, MSCOPE_ENOMEM, "rows", range, "the table is too large for this daemon",
                               "%u rows, %zu bytes", h->rows, l->len);
@@ -102,11 +102,11 @@ static void *map_table(const mscope_engine *e, const mscope_hello *hello, size_t
         return mscope_mapped_open(e, hello, len, file, why) == 0 ? (char *)file->base + (file->len - len) : NULL;
     mem = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (mem == MAP_FAILED) {
-        (void)mscope_refusal_set(why, MSCOPE_ENOMEM, "rows", "memory the system can give", "out of memory", "%u rows, %zu bytes",
+        (void)mscope_refusal_set(why, MSCOPE_ENOMEM, "rows", "memory that the system can give", "out of memory", "%u rows, %zu bytes",
                                  hello->rows, len);
         return NULL;
     }
-    (void)madvise(mem, len, MADV_HUGEPAGE);          /* rows are visited at random: fewer page walks; a wish, not a need */
+    (void)madvise(mem, len, MADV_HUGEPAGE);          /* rows are visited at random: fewer page walks, if the system agrees */
     return mem;
 }
 
@@ -170,7 +170,7 @@ int mscope_shadow_open(mscope_engine *e, mscope_shadow *s, const mscope_hello *h
             mscope_mapped_drop(e, &gone);
         else
             (void)munmap(mem, l.len);
-        return mscope_refusal_set(why, err, "table", "a shape the core takes", mscope_strerror(err), "%s", hello->table);
+        return mscope_refusal_set(why, err, "table", "a shape that the core accepts", mscope_strerror(err), "%s", hello->table);
     }
     memset(s, 0, sizeof *s);
     s->used = 1;
@@ -218,6 +218,6 @@ void mscope_shadow_inexact(mscope_engine *e, mscope_shadow *s, uint64_t lost)
         return;
     s->exact = 0;
     s->changed = 1;
-    mscope_engine_alert(e, s, "inexact", "%llu steps of table %s never arrived; waiting for SYNC",
+    mscope_engine_alert(e, s, "inexact", "%llu steps of table %s never arrived: inexact until SYNC",
                         (unsigned long long)lost, s->hello.table);
 }

@@ -1,11 +1,11 @@
-/* slices.c - a publication in pieces, so that no message waits for all of it
+/* slices.c - see slices.h
  *
- * The records of one table are one piece: they describe one step. The daemon's own record closes a publication.
+ * The records of one table are one piece, because they describe one step. The daemon's own record closes a publication.
  *
- * What costs is not the records but going over the rows: totals stream with a bound on their error, and a resum brings
- * the bound down, moves rows that fell silent to rarer bands and counts their rates anew. A table of few rows is
- * resummed just before its records. A larger one has a pass over its rows under way all the time, some slices after each
- * publication, and is published as it stands: what a publication costs does not depend on the rows.             */
+ * Records are cheap; a pass over the rows is not. Totals stream with a bound on their error. A resum reduces that
+ * bound, moves rows that fell silent to rarer bands and computes their rates again. A table of few rows is resummed just
+ * before its records. A larger one is published as its totals stand, and a pass over its rows continues in slices after
+ * each publication. So the cost of a publication does not depend on the number of rows.                        */
 #include "slices.h"
 
 #include "records.h"
@@ -38,8 +38,8 @@ void mscope_resum_slice(mscope_engine *e)
     e->slice_full = 0;
 }
 
-/* The next slice is as long as the last one would have been in MSCOPE_SLICE_NS, growing slowly: rows cost unequally. A slice
- * that was interrupted says little about its rows, so it never falls below a fourth at once. */
+/* The next slice has as many rows as the last one would have done in MSCOPE_SLICE_NS. It grows slowly, because rows cost
+ * unequally, and shrinks to no less than a fourth at once, because a slice may have been interrupted by other work. */
 void mscope_resum_took(mscope_engine *e, uint64_t ns)
 {
     double fit = (double)e->slice_rows * MSCOPE_SLICE_NS / (double)(ns > 0 ? ns : 1);
@@ -68,12 +68,12 @@ void mscope_publish_table(mscope_engine *e, mscope_shadow *s, int regular)
     mscope_shadow_publish(e, s, regular);
 }
 
-/* Refusals since the last alert about them, at most one alert a second for each table. */
+/* An alert about refusals since the last such alert, at most one a second for each table. */
 static void tell_refusals(mscope_engine *e, const mscope_shadow *s, mscope_meter *m, uint64_t now_ns)
 {
     if (m->count == 0 || (m->told_ns != 0 && now_ns - m->told_ns < 1000000000u))
         return;
-    mscope_engine_alert(e, s, "refused", "%llu parts refused; last: %s is %s, expected %s",
+    mscope_engine_alert(e, s, "refused", "%llu messages refused; the last: %s is %s, expected %s",
                         (unsigned long long)m->count, m->last.field, m->last.value, m->last.range);
     m->count = 0;
     m->told_ns = now_ns;

@@ -1,6 +1,6 @@
 /* sockets.c - see sockets.h
  *
- * Whether an endpoint may be bound is protocol/meet/bind.c's to say. */
+ * protocol/meet/bind.c decides whether an endpoint may be bound. */
 #include "sockets.h"
 
 #include <errno.h>
@@ -29,14 +29,14 @@ static void *make(void *context, int type, int linger_ms)
     return s;
 }
 
-/* The shm's socket lies beside the ingest path, which is ours by now, so whatever socket is left there is stale. */
+/* The socket for shared memory lies beside the ingest path, which is bound by now; so a socket that is found there is stale. */
 static void open_shm(mscope_sockets *s, const mscope_options *o)
 {
     struct sockaddr_un a = { .sun_family = AF_UNIX };
     struct stat st;
 
     if (mscope_shm_path(o->ingest, s->shm_path, sizeof a.sun_path) != 0) {
-        mscope_log(MSCOPE_LOG_DEBUG, "main", "no shared memory with trainers: %s has no path, or too long a one", o->ingest);
+        mscope_log(MSCOPE_LOG_DEBUG, "main", "no shared memory with trainers: endpoint %s has no path, or one that is too long", o->ingest);
         return;
     }
     memcpy(a.sun_path, s->shm_path, strlen(s->shm_path) + 1);
@@ -54,7 +54,7 @@ static void open_shm(mscope_sockets *s, const mscope_options *o)
     s->shm = -1;
 }
 
-/* Each limit ends the connection of a peer that passes it; protocol/README.md has them. */
+/* libzmq ends the connection of a peer that exceeds a limit; protocol/README.md has the limits. */
 static void set_limits(const mscope_sockets *s, const mscope_options *o)
 {
     const int one = 1;
@@ -89,7 +89,7 @@ int mscope_sockets_open(mscope_sockets *s, const mscope_options *o)
         s->replay = make(s->context, ZMQ_ROUTER, 200);
     }
     if (s->ingest == NULL || s->telemetry == NULL || s->replay == NULL) {
-        mscope_log(MSCOPE_LOG_ERROR, "main", "no ZeroMQ socket: %s", zmq_strerror(zmq_errno()));
+        mscope_log(MSCOPE_LOG_ERROR, "main", "cannot make ZeroMQ sockets: %s", zmq_strerror(zmq_errno()));
         err = MSCOPE_EIO;
     } else {
         void *const sockets[] = { s->ingest, s->telemetry, s->replay };

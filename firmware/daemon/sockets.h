@@ -1,4 +1,4 @@
-/* sockets.h - endpoints made ready: private directory, no stale file, no second daemon */
+/* sockets.h - the daemon's sockets, bound to their endpoints and closed again */
 #ifndef MSCOPE_DAEMON_SOCKETS_H
 #define MSCOPE_DAEMON_SOCKETS_H
 
@@ -8,18 +8,19 @@
 
 typedef struct mscope_sockets {
     void *context, *ingest, *telemetry, *replay;
-    int shm;                           /* listening for shared memory beside an ipc ingest path, or -1 */
+    int shm;                           /* listening socket for shared memory, beside an ipc ingest path; or -1 */
     char shm_path[112];
     mscope_bound bound[4];
 } mscope_sockets;
 
-/* mscope_sockets_open - bind ingest (ROUTER), telemetry (XPUB), replay (ROUTER) and the shm's socket; without the last,
- * which is logged, trainers send everything through ZeroMQ
- * Owns     o must outlive it
- * Errors   MSCOPE_EBUSY somebody listens there already;  MSCOPE_EINVAL something else than a socket is there;
- *          MSCOPE_EIO anything else; logged with the endpoint                                          */
+/* mscope_sockets_open - bind ingest (ROUTER), telemetry (XPUB), replay (ROUTER) and the socket for shared memory
+ *
+ * A missing socket for shared memory is logged and no error: trainers then send everything through ZeroMQ.
+ * Owns     o must outlive s
+ * Errors   MSCOPE_EBUSY another process listens there;  MSCOPE_EINVAL something other than a socket is there;
+ *          MSCOPE_EIO anything else;  logged with the endpoint                                         */
 MSCOPE_MUST_CHECK int mscope_sockets_open(mscope_sockets *s, const mscope_options *o);
-/* mscope_sockets_close - close, and remove the socket files that are still the ones bound here */
+/* mscope_sockets_close - close, and remove those socket files that are still the ones bound here */
 void mscope_sockets_close(mscope_sockets *s);
 
 #endif

@@ -1,7 +1,7 @@
-/* steps.c - STEP, PROBE, REFERENCE and SYNC: parts checked whole, then handed to the core
+/* steps.c - see steps.h: parts are checked whole, then handed to the core
  *
- * The core cannot take a step back once it is open, so everything it could refuse is checked before anything
- * moves: lengths, indices, counts, and every value against MAGNITUDE, tighter than the core's own bound (entries.c). */
+ * The core cannot take a step back once it is open. So everything that it could refuse is checked before anything
+ * moves: lengths, indices, counts, and every value against a bound tighter than the core's own (MAGNITUDE, entries.c). */
 #include "steps.h"
 
 #include <stdio.h>
@@ -24,7 +24,7 @@ static int step_refusal(mscope_refusal *why, uint64_t got, uint64_t want, const 
     return mscope_refusal_set(why, MSCOPE_EGAP, "step", range, text, "%llu", (unsigned long long)got);
 }
 
-/* A gap too long to be one would spoil the totals, and send every later step of an honest trainer to the past. */
+/* A step number that is far too large would move the clock so far that all later steps of an honest trainer were past. */
 static int check_gap(const mscope_header *h, uint64_t done, mscope_refusal *why)
 {
     char range[64];
@@ -36,7 +36,7 @@ static int check_gap(const mscope_header *h, uint64_t done, mscope_refusal *why)
                               (unsigned long long)h->step);
 }
 
-/* Lost steps, as silent ones. The first begin judges the schedule, before anything moved. */
+/* Run lost steps as silent ones. The first begin judges the schedule before anything has moved. */
 static int run_silent(mscope_shadow *s, const mscope_step *step, uint64_t lost, mscope_refusal *why)
 {
     uint64_t to = mscope_table_steps(s->core) + lost, run = lost > SILENT_MAX ? 1 : lost;
@@ -82,7 +82,7 @@ int mscope_step_apply(mscope_engine *e, mscope_shadow *s, const mscope_header *h
     if (err)
         return mscope_core_refusal(s, err, why);
     err = mscope_table_apply_checked(s->core, &in.checked, in.counts);
-    if (err) {                               /* checked above, so this is a fault of ours: say so, stay in step */
+    if (err) {                               /* checked above, so this is the daemon's fault: report it, keep the clock right */
         err = mscope_core_refusal(s, err, why);
         mscope_shadow_inexact(e, s, 1);
     }
@@ -104,7 +104,7 @@ int mscope_probe_apply(mscope_shadow *s, const mscope_header *h, const mscope_pa
     if (!err)
         err = mscope_take_end(&c);
     if (!err && h->step != done + 1)
-        err = step_refusal(why, h->step, done + 1, "a probe belongs to the step that comes next");
+        err = step_refusal(why, h->step, done + 1, "a probe belongs to the next step");
     if (err)
         return err;
     err = mscope_table_probe(s->core, in.rows, in.values, h->count);
@@ -128,13 +128,13 @@ static int check_chunk(const mscope_shadow *s, const mscope_header *h, mscope_re
     }
     if ((h->flags & MSCOPE_FLAG_LAST) && end != s->hello.rows) {
         (void)snprintf(range, sizeof range, "LAST only when first + count = %u", s->hello.rows);
-        return mscope_refusal_set(why, MSCOPE_EINVAL, "flags", range, "a last chunk that does not end the table",
+        return mscope_refusal_set(why, MSCOPE_EINVAL, "flags", range, "LAST on a chunk that does not end at the table's last row",
                                   "%u + %u", h->extra, h->count);
     }
     return mscope_check_type(s, h, why);
 }
 
-/* Two passes over a chunk: look at every value, then store, so that a bad one changes nothing. */
+/* A chunk is gone over twice: first every value is checked, then all are stored, so that a bad one changes nothing. */
 static int rows_in(mscope_shadow *s, const mscope_header *h, const uint8_t *theta, const uint8_t *m, int store,
                    mscope_refusal *why)
 {
@@ -156,7 +156,7 @@ static int rows_in(mscope_shadow *s, const mscope_header *h, const uint8_t *thet
     return err;
 }
 
-/* Rows 0 .. *covered-1 have arrived in ascending chunks; chunk 0 starts over. */
+/* Rows 0 .. *covered-1 have arrived in ascending chunks; a chunk from row 0 starts over. */
 static void cover(uint32_t *covered, const mscope_header *h)
 {
     uint32_t end = h->extra + h->count;
@@ -176,7 +176,7 @@ int mscope_reference_apply(mscope_shadow *s, const mscope_header *h, const mscop
     int err = 0;
 
     if (s->hello.reference[0] == '\0')
-        return mscope_refusal_set(why, MSCOPE_ESTATE, "reference", "what theta* is, said in HELLO",
+        return mscope_refusal_set(why, MSCOPE_ESTATE, "reference", "a reference announced by HELLO",
                                   "HELLO announced no reference", "none");
     err = check_chunk(s, h, why);
     if (!err)
@@ -184,7 +184,7 @@ int mscope_reference_apply(mscope_shadow *s, const mscope_header *h, const mscop
     if (!err)
         err = mscope_take_end(&c);
     if (!err && h->step != done)
-        err = step_refusal(why, h->step, done, "reference rows belong to the completed step");
+        err = step_refusal(why, h->step, done, "reference rows belong to the completed steps");
     if (!err)
         err = rows_in(s, h, values, NULL, 0, why);
     if (!err)
@@ -212,7 +212,7 @@ int mscope_sync_apply(mscope_engine *e, mscope_shadow *s, const mscope_header *h
     if (!err)
         err = mscope_take_end(&c);
     if (!err && h->step < done)
-        err = step_refusal(why, h->step, done, "rows of a step that is long past");
+        err = step_refusal(why, h->step, done, "rows of a step that is past");
     if (!err)
         err = check_gap(h, done, why);
     if (!err)

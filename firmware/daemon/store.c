@@ -1,7 +1,7 @@
 /* store.c - see store.h
  *
- * An image is made twice by the same code: once counting, once writing, so that its length is known before memory
- * is mapped.                                                                                                    */
+ * The same code makes an image twice, first counting and then writing, so that its length is known before memory is
+ * mapped.                                                                                                      */
 #include "store.h"
 
 #include <errno.h>
@@ -122,7 +122,7 @@ int mscope_store_write(const char *path, const uint8_t *image, size_t len)
     if (bad) {
         mscope_log(MSCOPE_LOG_ERROR, "store", "state not saved: cannot %s %s: %s", did, temp, strerror(errno));
         if (fd >= 0)
-            (void)unlink(temp);              /* half a file is of no use, and the disk may be full of it */
+            (void)unlink(temp);              /* half a file is useless, and may be what fills the disk */
         return MSCOPE_EIO;
     }
     sync_directory(path);

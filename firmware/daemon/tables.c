@@ -1,4 +1,4 @@
-/* tables.c - which tables exist, whose they are, and what a HELLO does to them; protocol/README.md, "Tables" */
+/* tables.c - see tables.h; protocol/README.md 1.10 has the rules */
 #include "tables.h"
 
 #include <stdio.h>
@@ -28,7 +28,7 @@ static int same_shape(const mscope_hello *x, const mscope_hello *y)
            (x->reference[0] != '\0') == (y->reference[0] != '\0');
 }
 
-/* A name held by a live session is not for taking. */
+/* A table whose session is not silent cannot be taken over. */
 static int check_holder(mscope_engine *e, const mscope_shadow *s, uint64_t session, uint64_t now_ns,
                         mscope_refusal *why)
 {
@@ -42,13 +42,14 @@ static int check_holder(mscope_engine *e, const mscope_shadow *s, uint64_t sessi
     if (mscope_session_silent(e, holder, now_ns))
         return 0;
     silent = (double)(now_ns - holder->heard_ns) / 1e9;
-    (void)snprintf(range, sizeof range, "a free name, or its holder silent for %.3g s",
+    (void)snprintf(range, sizeof range, "a free name, or a holder silent for %.3g s",
                    (double)e->cfg.takeover_ns / 1e9);
     return mscope_refusal_set(why, MSCOPE_EBUSY, "table", range, "another trainer holds a table of this name",
                               "%.20s, heard %.3g s ago", s->hello.table, silent);
 }
 
-/* A free place, or that of the table idle longest among those whose owner left or fell silent for the takeover time. */
+/* A free place, or the place of the table idle longest among those whose owner left or has been silent for the takeover
+ * time. */
 static mscope_shadow *free_slot(mscope_engine *e, uint64_t session, uint64_t now_ns, mscope_refusal *why)
 {
     mscope_shadow *idle = NULL;
@@ -66,12 +67,12 @@ static mscope_shadow *free_slot(mscope_engine *e, uint64_t session, uint64_t now
     if (idle != NULL)
         return idle;
     (void)snprintf(range, sizeof range, "at most %u tables (--max-tables)", e->cfg.max_tables);
-    (void)mscope_refusal_set(why, MSCOPE_ENOMEM, "table", range, "every place for a table is taken", "%u tables",
+    (void)mscope_refusal_set(why, MSCOPE_ENOMEM, "table", range, "every place for a table is taken by a trainer that is active", "%u tables",
                              e->cfg.max_tables);
     return NULL;
 }
 
-/* The last records of a table go out before another one takes its place. */
+/* Publish the last records of a table before another one takes its place. */
 static void make_room(mscope_engine *e, mscope_shadow *s, const char *newcomer, uint64_t now_ns)
 {
     double idle = (double)(now_ns - s->heard_ns) / 1e9;
@@ -79,7 +80,7 @@ static void make_room(mscope_engine *e, mscope_shadow *s, const char *newcomer, 
     s->changed |= s->attached;
     s->attached = 0;
     mscope_shadow_publish_last(e, s);
-    mscope_engine_alert(e, s, "dropped", "table %s of '%.40s', idle for %.3g s, makes room for %s: all %u places were taken",
+    mscope_engine_alert(e, s, "dropped", "table %s of '%.40s', idle for %.3g s, was dropped to make room for %s: all %u places were taken",
                         s->hello.table, s->hello.client, idle, newcomer, e->cfg.max_tables);
 }
 
@@ -92,11 +93,11 @@ static int make(mscope_engine *e, mscope_shadow *at, const mscope_hello *hello, 
         return err;
     if (at->used && strcmp(at->hello.table, hello->table) == 0) {
         mscope_shadow_publish_last(e, at);
-        fresh.lost = at->lost;               /* counters of a name live as long as the daemon */
+        fresh.lost = at->lost;               /* the counters of a name last as long as the daemon */
         fresh.refused = at->refused;
         fresh.syncs = at->syncs;
         memcpy(fresh.before, at->before, sizeof fresh.before);
-        mscope_log(MSCOPE_LOG_WARN, "engine", "table %s starts over: another shape, or a trainer that began again",
+        mscope_log(MSCOPE_LOG_WARN, "engine", "table %s starts over: its shape changed, or its trainer began again",
                    hello->table);
     } else if (at->used) {
         make_room(e, at, hello->table, now_ns);
@@ -107,14 +108,14 @@ static int make(mscope_engine *e, mscope_shadow *at, const mscope_hello *hello, 
     return 0;
 }
 
-/* The table stays, its owner changed: its rows are the old trainer's until SYNC says otherwise. */
+/* The table stays and its owner changes: its rows are the old trainer's until SYNC. */
 static int change_owner(mscope_engine *e, mscope_shadow *s, const mscope_hello *hello, mscope_refusal *why)
 {
     uint64_t gap = hello->step - mscope_table_steps(s->core);
     int err = gap > 0 ? mscope_table_seek(s->core, hello->step) : 0;
 
     if (err)
-        return mscope_refusal_set(why, err, "step", "a step the table can move to", mscope_strerror(err), "%llu",
+        return mscope_refusal_set(why, err, "step", "a step that the table can move to", mscope_strerror(err), "%llu",
                                   (unsigned long long)hello->step);
     if (strcmp(s->hello.reference, hello->reference) != 0)
         s->referenced = 0;
@@ -127,7 +128,7 @@ static void tell_attached(mscope_engine *e, const mscope_shadow *s, int taken)
     const mscope_hello *h = &s->hello;
 
     if (taken)
-        mscope_engine_alert(e, s, "takeover", "'%s' takes table %s over from a trainer that fell silent", h->client,
+        mscope_engine_alert(e, s, "takeover", "'%s' takes table %s over from a trainer that has been silent", h->client,
                             h->table);
     mscope_engine_alert(e, s, "attached", "'%.60s': %u rows x %u, %s state, %s form, step %llu, kernel %s%s", h->client,
                         h->rows, h->dim, states[h->state], forms[h->form],
@@ -142,7 +143,7 @@ int mscope_hello_apply(mscope_engine *e, const mscope_header *h, const mscope_he
     int own, keep, held, narrow, err;
 
     if (same != NULL && same != s)
-        return mscope_refusal_set(why, MSCOPE_EBUSY, "table (handle)", "a handle this session does not use yet",
+        return mscope_refusal_set(why, MSCOPE_EBUSY, "table (handle)", "a handle that this session does not use yet",
                                   "the handle already names another table", "%u", h->table);
     err = check_holder(e, s, h->session, now_ns, why);
     if (err)
@@ -170,8 +171,8 @@ int mscope_hello_apply(mscope_engine *e, const mscope_header *h, const mscope_he
         tell_attached(e, s, held);
     }
     if (narrow)
-        mscope_engine_alert(e, s, "inexact", "the trainer keeps table %s in a narrower type than the shadow, which drifts "
-                            "between SYNCs: never published as exact", s->hello.table);
+        mscope_engine_alert(e, s, "inexact", "the trainer keeps table %s in a narrower type than the daemon, whose copy drifts "
+                            "between SYNCs: it is never published as exact", s->hello.table);
     *out = s;
     return 0;
 }

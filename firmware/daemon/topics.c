@@ -13,8 +13,8 @@ static void let_go(mscope_topics *all, mscope_topic *t)
     all->count--;
 }
 
-/* The topics of the tables dropped longest ago, the older half of them: seldom, so that a pass over all slots is no matter.
- * Topics keep their slots, which the replay block names; so a search is led past the slots that became free on its way. */
+/* Let go the topics of the older half of the dropped tables. This is rare, so a pass over all slots is cheap enough. The
+ * other topics keep their slots, which the replay block names; a search is led past slots that became free on its way. */
 static void make_room(mscope_topics *all)
 {
     const size_t mask = all->slots - 1;
@@ -33,7 +33,7 @@ static void make_room(mscope_topics *all)
             all->at[k].left = all->at[k].name[0] == '\0';
 }
 
-/* Whoever heard a name before it was let go finds its new numbers above the old ones. */
+/* Numbers start above all of topics that were let go: a subscriber who knew this name before takes no record for a repeat. */
 static mscope_topic *take(mscope_topics *all, mscope_topic *t, const char *name)
 {
     all->count++;

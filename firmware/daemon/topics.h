@@ -14,8 +14,8 @@ typedef struct mscope_topic {
     char name[MSCOPE_TOPIC_MAX];         /* "": free                                             */
     uint64_t first, next;                /* sequence numbers of its first and of its next record */
     uint64_t generation;                 /* different for every topic that ever had this slot    */
-    uint64_t gone;                       /* its table was dropped, as the so-manieth; 0: it was not */
-    int left;                            /* free, but the search for another topic leads past it */
+    uint64_t gone;                       /* ordinal of the drop of its table; 0: not dropped     */
+    int left;                            /* free, but a search for another topic must go past it */
     uint16_t len;                        /* bytes of the latest record                           */
     uint8_t latest[MSCOPE_RECORD_MAX];
 } mscope_topic;

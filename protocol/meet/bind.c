@@ -132,7 +132,7 @@ int mscope_bind_check(const char *what, const char *endpoint, char *why)
         return MSCOPE_EIO;
     }
     if (!S_ISSOCK(st.st_mode)) {
-        (void)snprintf(why, MSCOPE_BIND_WHY, "--%s is '%s', expected a path where nothing is, or a socket: it is %s",
+        (void)snprintf(why, MSCOPE_BIND_WHY, "--%s is '%s', expected a free path or a socket: it is %s",
                        what, endpoint, kind_of(st.st_mode));
         return MSCOPE_EINVAL;
     }
