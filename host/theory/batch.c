@@ -1,4 +1,4 @@
-/* batch.c - inputs checked, batch factors, waiting-time sums and catch-up
+/* batch.c - checks of inputs, batch factors, waiting-time sums and catch-up
  *
  * Implements (22), (29), (33)-(45), (50)-(54). Nothing here is a difference of close numbers:
  * Q and P come from exp and expm1 of B log1p(-p), and 1 - Q beta is written P + Q eps.         */
@@ -25,7 +25,7 @@ int mscope_theory_momentum(double eps, double beta, mscope_bad *why)
     /* an eps below half an ulp leaves beta = 1.0, and every formula that matters uses eps */
     if (!(beta >= 0.0 && beta <= 1.0))
         return mscope_theory_refuse(why, "beta", beta, "0 <= beta < 1");
-    /* a caller who rounds the two separately is off by an ulp; one who mixes runs is not */
+    /* eps and beta rounded separately disagree by an ulp; those of two runs disagree by more */
     if (fabs(beta + eps - 1.0) > 1e-12 && beta != 0.0)
         return mscope_theory_refuse(why, "beta", beta, "beta + eps = 1");
     return MSCOPE_OK;
@@ -45,7 +45,7 @@ mscope_law mscope_theory_law(const mscope_row *row)
 {
     mscope_law l = { row->P, row->Q, row->eps, row->beta };
 
-    /* the smaller of each pair carries the digits, the larger one follows from it */
+    /* the smaller one of each pair has the digits, and the larger one follows from it */
     if (row->P <= row->Q)
         l.Q = 1.0L - l.P;
     else

@@ -1,8 +1,8 @@
 /* clocks.c - expectations after a number of ticks of each clock, and the noise floors
  *
- * Which map belongs to which number: after an active update (I+A)^k, every iterate G^n, stored at
- * the last active update the six-dimensional map y <- G y, z <- Q z + P S y, Poisson clock exp(At).
- * Label noise is one more coordinate, constant 1.                                               */
+ * Each clock has its map. Right after an active update: (I+A)^k. After every global step: G^n.
+ * Stored at the last active update: the six-dimensional y <- G y, z <- Q z + P S y. Poisson clock:
+ * exp(A t). Label noise is one more coordinate, which is constantly 1.                          */
 #include "private.h"
 
 #include <math.h>
@@ -111,7 +111,7 @@ int mscope_row_floor(const mscope_row *row, enum mscope_clock clock, double x[3]
         memcpy(x, y, sizeof y);
         return MSCOPE_OK;
     }
-    /* the gates know nothing of the state: an active update sees the step clock's floor */
+    /* gates do not depend on the state, so an active update starts from the floor of the step clock */
     err = mscope_row_parts(row, NULL, s);
     if (err == MSCOPE_OK)
         err = mscope_row_inject(row, b);

@@ -1,7 +1,7 @@
-/* feedback.c - feedback H, stiffness, the mean error's damping, and the regime label of one row
+/* feedback.c - feedback H, stiffness, damping of the mean error, and the regime of one row
  *
- * Stability is H = eta/eta_max and nothing else; the regime is the damping ratio of the exact mean
- * map on the active clock. The published Delta is reported but decides nothing.                  */
+ * Only H = eta/eta_max decides about stability. Below it the damping ratio of the exact mean map on
+ * the active clock decides the regime. The published Delta is reported and decides nothing.     */
 #include "private.h"
 
 #include <math.h>
@@ -47,7 +47,7 @@ static void mean_mode(double rho, double x, double *zeta, double *omega)
     wb = small > 1.0 ? PI : 0.0;
     a = big > 1.0 ? -log(big - 1.0) : -log1p(-big);
     b = small > 1.0 ? -log(small - 1.0) : -log1p(-small);
-    /* the slower decaying mode is the one that is seen */
+    /* the mode that decays more slowly is the visible one */
     *omega = a < b ? wa : wb;
     *zeta = 0.5 * (a + b) / sqrt(hypot(a, wa) * hypot(b, wb));
     if (isinf(a) || isinf(b) || isnan(*zeta))

@@ -1,13 +1,13 @@
 /* floors.c - noise floors of the logistic model: exact fixed points and the limit below resonance
  *
- * Implements (235), (247), (248) and the Jacobian of (246) at its zero. The paper's (244) has a
- * factor eps too many above resonance; the fixed point here is the one of the drift itself.      */
+ * Implements (235), (247), (248) and the Jacobian of (246) at its zero. Above resonance (244) of the
+ * paper has one factor eps too many; the fixed point here is that of the drift itself.           */
 #include "private.h"
 #include "logistic.h"
 
 #include <math.h>
 
-/* residual of the two coupled equations in (s, R), the others being explicit in them */
+/* residual of the two coupled equations in (s, R); the other variables follow from these */
 static int residual(const mscope_lr *lr, enum mscope_lr_law law, double s, double R, double F[2],
                     mscope_lr_coeffs *k)
 {
@@ -21,8 +21,8 @@ static int residual(const mscope_lr *lr, enum mscope_lr_law law, double s, doubl
     return MSCOPE_OK;
 }
 
-/* Newton with a central-difference Jacobian; the residual is smooth and good to 1e-14, so only the
- * rate of convergence, not the answer, depends on the difference step.                           */
+/* Newton with a central-difference Jacobian. The residual is smooth and exact to 1e-14, so the
+ * difference step changes the rate of convergence and not the answer.                            */
 static int newton_step(const mscope_lr *lr, enum mscope_lr_law law, double *s, double *R,
                        double *moved)
 {
@@ -87,8 +87,8 @@ int mscope_lr_fixed_point(const mscope_lr *lr, enum mscope_lr_law law, double x[
     return MSCOPE_OK;
 }
 
-/* 2 log a + r^2 (1 - 1/a^2) = eta_eff/(2a) in t = a - 1 >= 0; the left side less the right rises
- * and is concave, so Newton from the left end never overshoots                                   */
+/* 2 log a + r^2 (1 - 1/a^2) = eta_eff/(2a) in t = a - 1 >= 0; the left side minus the
+ * right side rises and is concave, so Newton from the left end never overshoots                                   */
 static double limit_excess(double eta_eff, double r)
 {
     double t = 0.0;
@@ -105,7 +105,7 @@ static double limit_excess(double eta_eff, double r)
     return t;
 }
 
-/* R exp(R/c) = eta_eff/2, c = 2 (1 + r^2): Newton, after one step on the rising side of the root */
+/* R exp(R/c) = eta_eff/2, c = 2 (1 + r^2): Newton, which is above the root after its first step */
 static double implicit_floor(double eta_eff, double r)
 {
     double c = 2.0 * (1.0 + r * r), R = 0.5 * eta_eff;

@@ -1,14 +1,14 @@
 /* gauss.c - Gaussian averages of sigmoids by the trapezoid rule
  *
  * Implements (191), (194), (195), (198), (199), (217), (219), (228). The trapezoid rule converges
- * exponentially on the line; the step follows the poles of the sigmoid at distance pi/sqrt q and
- * the range the tilt exp(G) gives the Gaussian. Gauss-Hermite rules fail for q above 6. */
+ * exponentially on the real line. Its step follows from the poles of the sigmoid, at distance
+ * pi/sqrt q, and its range from the Gaussian tilted by exp(G). Gauss-Hermite rules fail for q > 6. */
 #include "private.h"
 #include "logistic.h"
 
 #include <math.h>
 
-/* Beyond this spread the rule needs 1e5 nodes and every limit of the theory is long left.       */
+/* Above this spread the rule needs 1e5 nodes, and the theory has lost its meaning.              */
 static const double Q_MAX = 1e4;
 
 int mscope_lr_check(const mscope_lr *lr, mscope_bad *why)

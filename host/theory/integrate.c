@@ -17,7 +17,7 @@ static int call_field(double t, const double x[], double dx[], void *params)
     problem *p = params;
 
     (void)t;
-    /* a trial stage outside the field's range asks for a shorter step, not for the end of the run
+    /* a trial stage outside the field's range calls for a shorter step, not for the end of the run
      */
     return p->field(p->model, x, dx) == MSCOPE_OK ? GSL_SUCCESS : GSL_FAILURE;
 }
@@ -30,7 +30,7 @@ static int drive(gsl_odeiv2_system *sys, size_t n, const double *scale, double t
     double at = 0.0, h = t / 64.0;
     int rc = step != NULL && evolve != NULL && control != NULL ? GSL_SUCCESS : GSL_ENOMEM;
 
-    /* a solution that runs away asks for ever shorter steps: stop it before it gets expensive */
+    /* a solution that diverges needs shorter and shorter steps: stop before that gets expensive */
     for (long i = 0; rc == GSL_SUCCESS && at < t; i++) {
         rc = gsl_odeiv2_evolve_apply(evolve, control, step, sys, &at, t, &h, y);
         if (rc == GSL_SUCCESS && at < t && (i > 20000 || !(h > 1e-9 * t)))

@@ -12,7 +12,7 @@ static double sample_kl(double a, double delta)
 {
     double w;
 
-    if (a > 0.0) { /* the same value from the other class, where w is small */
+    if (a > 0.0) { /* the same value, from the other class, where w is small */
         a = -a;
         delta = -delta;
     }
@@ -22,13 +22,13 @@ static double sample_kl(double a, double delta)
         return w * (1.0 - w) * delta * delta *
                (0.5 +
                 delta * ((1.0 - 2.0 * w) / 6.0 + delta * (1.0 - 6.0 * w + 6.0 * w * w) / 24.0));
-    /* log1p(w expm1(delta)), and past exp's range the same with exp(delta) taken out */
+    /* log1p(w expm1(delta)); beyond the range of exp, with exp(delta) factored out */
     if (delta > 30.0)
         return delta + log(w + (1.0 - w) * exp(-delta)) - w * delta;
     return log1p(w * expm1(delta)) - w * delta;
 }
 
-/* beyond this spread the plane needs 1e8 nodes */
+/* above this spread the plane needs 1e8 nodes */
 static const double SPREAD_MAX = 20.0;
 
 typedef struct rule {

@@ -1,13 +1,13 @@
 /* limits.c - the limit ODE of each regime, its universal cubic, its solution
  *
- * Implements (185), (188) and the table of clocks and constants by regime. Above and on the
- * resonance line a heavy ball, on it with multiplicative noise; below, R alone.                 */
+ * Implements (185), (188) and the table of clocks and constants by regime. Above the resonance line
+ * the limit is a heavy ball, on it a heavy ball with multiplicative noise, below it R alone.    */
 #include "private.h"
 
 #include <math.h>
 #include <string.h>
 
-/* the P_ that P tends to where the expected number of open gates stays finite */
+/* the limit of P where the expected number of open gates stays finite */
 static double limit_activity(const mscope_exponents *e, const mscope_prefactors *f)
 {
     double tol = e->tol > 0.0 ? e->tol : 1e-9;

@@ -62,7 +62,7 @@ static int flow_field(const void *model, const double *x, double *dx)
     const flow *f = model;
     double y[5];
 
-    /* R is a square: a trial stage of the integrator may step a rounding below zero */
+    /* R is a square, but a trial stage of the integrator may be below zero by rounding */
     memcpy(y, x, sizeof y);
     if (y[2] < 0.0 && y[2] > -1e-6)
         y[2] = 0.0;

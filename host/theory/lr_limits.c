@@ -1,7 +1,7 @@
 /* lr_limits.c - limit ODEs of the logistic regions
  *
- * Implements (237)-(240), (246), (250), (254). alpha(s, R) stays state-dependent: frozen at its
- * optimum the equations are only the linearisation.                                             */
+ * Implements (237)-(240), (246), (250), (254). alpha(s, R) depends on the state here; with alpha
+ * fixed at its optimum the equations would be the linearisation only.                            */
 #include "private.h"
 
 #include <math.h>

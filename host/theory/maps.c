@@ -1,7 +1,7 @@
 /* maps.c - the exact matrices of (R,V,C): per active update, per global step, empty and active
  *
- * Implements (107)-(116) with the sums of batch.c, and G - I written out in eps, so that no entry
- * is formed as one minus something. What the maps do over time is in clocks.c.                  */
+ * Implements (107)-(116) with the sums of batch.c. G - I is written in terms of eps, so that no entry
+ * is computed as one minus a number near one. clocks.c applies the maps over time.              */
 #include "private.h"
 
 #include <math.h>

@@ -1,8 +1,8 @@
 /* matrix.c - powers and exponentials of small matrices that keep the digits of slow modes
  *
- * A map is held as E = map - I. Near the identity E_{a+b} = E_a + E_b + E_a E_b loses nothing,
- * where I + E would round a rate of 1e-12 to four digits. Once the first coordinate has moved by a
- * quarter the map itself is squared: E of a decayed mode tends to -1 and hides what is left.    */
+ * A map is kept as E = map - I. Near the identity E_{a+b} = E_a + E_b + E_a E_b loses nothing, while
+ * I + E would round a rate of 1e-12 to four digits. After the first coordinate has moved by a
+ * quarter, the map itself is squared: E of a decayed mode tends to -1 and hides the rest.       */
 #include "private.h"
 
 #include <math.h>
@@ -76,8 +76,8 @@ void mscope_mat_power_apply(const mscope_mat *E, double count, mscope_real *x)
     }
 }
 
-/* Osborne balancing by powers of two: exact, and the norm that rules the scaling becomes honest
- * although R, V and C carry different units. Returns the infinity norm of the balanced matrix. */
+/* Osborne balancing by powers of two, which is exact. R, V and C have different units; only after
+ * balancing the norm, which decides the scaling, is meaningful. Returns the balanced infinity norm. */
 static double balance(mscope_mat *m, mscope_real *s)
 {
     int n = m->n;
@@ -132,7 +132,7 @@ void mscope_mat_exp_apply(const mscope_mat *A, double t, mscope_real *x)
     mscope_mat m = *A;
     mscope_real s[MSCOPE_MAT_MAX];
     double norm = t * balance(&m, s);
-    /* beyond 2^2000 nothing is finite anyway, and the caller looks */
+    /* beyond 2^2000 nothing is finite, and the caller checks that */
     int n = m.n, halvings = norm > 0.25 ? (int)fmin(ceil(log2(norm / 0.25)), 2000.0) : 0;
     power p = { .plain = false };
 

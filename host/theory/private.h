@@ -1,4 +1,4 @@
-/* private.h - what the files of the theory library share and nobody else sees */
+/* private.h - declarations that only the files of the theory library share */
 #ifndef MSCOPE_THEORY_PRIVATE_H
 #define MSCOPE_THEORY_PRIVATE_H
 
@@ -21,9 +21,9 @@ double mscope_theory_x2(double P, double Q, double eps, double beta);
 
 /* ---- linear maps kept as E = map - identity --------------------------------------------- */
 
-/* A slow mode beside fast ones lives in the relations between the entries of a map: rounding the
- * entries one by one to doubles costs it as many digits as the modes are apart. So maps are formed
- * and multiplied in long double, and rounded once, when they leave the library.                 */
+/* A slow mode beside fast ones depends on the relations between the entries of a map. Rounding each
+ * entry to double costs the slow mode as many digits as the modes are apart. So maps are formed and
+ * multiplied in long double, and rounded once, when they leave the library.                     */
 typedef long double mscope_real;
 
 /* P, Q, eps, beta with P + Q = 1 and eps + beta = 1 to the last bit of mscope_real */
@@ -40,13 +40,13 @@ typedef struct mscope_waits {
 
 mscope_waits mscope_theory_waits(const mscope_law *law);
 
-/* the maps of maps.c before rounding; row is taken as checked */
+/* the maps of maps.c before rounding; the caller has checked row */
 void mscope_theory_drift(const mscope_row *row, mscope_real A[9]);
 void mscope_theory_step(const mscope_row *row, mscope_real GmI[9]);
 void mscope_theory_active(const mscope_row *row, mscope_real SmI[9]);
 void mscope_theory_inject(const mscope_row *row, mscope_real b[3]);
 
-/* mscope_cubic_roots before the coefficients are rounded: near a double root that counts twice */
+/* mscope_cubic_roots of coefficients not rounded yet: rounding costs a double root half its digits */
 MSCOPE_MUST_CHECK int mscope_theory_roots(const mscope_real c[3], double root[3][2],
                                           enum mscope_spectrum *kind);
 
@@ -59,8 +59,8 @@ typedef struct mscope_mat {
 
 /* mscope_mat_power_apply - x <- (I + E)^count x
  *
- * E is squared as E + E + E E while the first coordinate has hardly moved, so a slow mode beside
- * a fast one keeps its digits; after that plain squaring keeps the digits of what decays.
+ * While the first coordinate has hardly moved, E is squared as E + E + E E, so that a slow mode
+ * beside a fast one keeps its digits. After that, plain squaring keeps the digits of what decays.
  *
  * Units    count whole, 0 <= count <= 2^53
  * Cost     O(n^3 log count)                                                                   */

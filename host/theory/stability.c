@@ -1,8 +1,8 @@
 /* stability.c - characteristic coefficients, roots, eta_max, decay rate
  *
- * Implements (158)-(162), (171), (174). The constant coefficient carries the whole stability
- * question and is formed from eta_max - eta, never as a determinant: a determinant loses five
- * digits where it matters, a general eigensolver nine.                                         */
+ * Implements (158)-(162), (171), (174). The constant coefficient alone decides about stability. It is
+ * computed from eta_max - eta and never as a determinant: near the limit a determinant loses five
+ * digits, and a general eigensolver nine.                                                      */
 #include "private.h"
 
 #include <math.h>
@@ -23,7 +23,7 @@ int mscope_row_eta_max(const mscope_row *row, double *eta_max)
     return MSCOPE_OK;
 }
 
-/* how far eta is from eta_max as it is published, a double: at eta = eta_max the answer is 0 */
+/* distance of eta from eta_max as published, rounded to double: at eta = eta_max it is exactly 0 */
 static mscope_real room(const mscope_row *row, const mscope_law *l)
 {
     double top = (double)eta_max_of(row, l);
@@ -61,8 +61,8 @@ static void step_cubic(const mscope_row *row, mscope_real c[3])
     c[2] = 2.0L * eps * w * (1.0L + beta) * room(row, &l);
 }
 
-/* Newton from the right of every root: the cubic is convex and rising there, so the iterates fall
- * monotonically on the rightmost root and stop when rounding ends the fall. */
+/* Newton from the right of every root: the cubic is convex and rising there, so the iterates decrease
+ * to the rightmost root, and end when rounding makes one increase. */
 static mscope_real rightmost_root(const mscope_real c[3])
 {
     mscope_real z;
@@ -91,7 +91,7 @@ static enum mscope_spectrum spectrum_of(mscope_real z0, mscope_real b, mscope_re
         return MSCOPE_SPECTRUM_UNDECIDED;
     if (disc < 0.0L)
         return MSCOPE_SPECTRUM_PAIR;
-    /* the rightmost root may itself be double, which deflation cannot see */
+    /* the rightmost root may be a double one, which deflation does not show */
     return fabsl(z0 * z0 + b * z0 + k) <= 1e-13L * (z0 * z0 + fabsl(b * z0) + fabsl(k))
                ? MSCOPE_SPECTRUM_UNDECIDED
                : MSCOPE_SPECTRUM_REAL3;

@@ -1,6 +1,8 @@
-/* vocabulary.c - what one (eta, beta) means for rows of different frequency
+/* vocabulary.c - the effect of one (eta, beta) on rows of different frequency
  *
- *   1/eta_max(p) = (d+2)/(2B) + p (eps/(2(1+beta)) - 1/(2B))   is affine in p, so an end binds   */
+ *   1/eta_max(p) = (d+2)/(2B) + p (eps/(2(1+beta)) - 1/(2B))   is affine in p:
+ *
+ * one end of the range of p sets the limit. */
 #include "private.h"
 
 #include <math.h>
@@ -28,7 +30,7 @@ int mscope_vocab_summary(const mscope_ls *ls, double p_min, double p_max, mscope
         err = mscope_row_eta_max(&row, &out->eta_max);
     if (err != MSCOPE_OK)
         return err;
-    out->batch_cross = (ls->d + 2.0) / (p_max - p_min); /* equal rows: no batch, infinity */
+    out->batch_cross = (ls->d + 2.0) / (p_max - p_min); /* equal rows: infinity, no batch is large enough */
     out->kappa = p_max / p_min;
     root = (p_max - p_min) / (p_max + p_min);
     out->radius_sgd = root * root;

@@ -2,17 +2,17 @@
  *
  * One step k of the algorithm, with eps = 1 - beta:                              (10)-(12)
  *
- *   m <- beta m + eps g;   theta <- theta - eta m        EMA form, the new m moves theta
+ *   m <- beta m + eps g;   theta <- theta - eta m        EMA form: theta moves by the new m
  *
- * The state is always (R, V, C) = (E|e|^2, E|m|^2, E<e,m>), e = theta - theta*, in that order,
- * and every 3x3 matrix is row-major in it. Numbers in brackets are equation numbers of the
+ * The state is always (R, V, C) = (E|e|^2, E|m|^2, E<e,m>), e = theta - theta*, in that order.
+ * Every 3x3 matrix acts on it and is row-major. Numbers in brackets are equation numbers of the
  * paper (arXiv 2605.28961).
  *
- * Units    eta, eps, beta: per global step. P, p: probabilities. A rate or an eigenvalue is per
- *          active update unless its name or comment says step. R in parameter^2.
- * Owns     every function reads its inputs and writes caller memory; nothing is kept
- * Threads  any; no global state, except that the functions marked GSL switch the process-wide
- *          GSL error handler off while they run and put it back
+ * Units    eta, eps, beta: per global step. P, p: probabilities. Rates and eigenvalues are per active
+ *          update, unless the name or the comment says step. R: parameter^2.
+ * Owns     every function reads its inputs and writes into memory of the caller; none keeps any
+ * Threads  any; there is no global state. But functions marked GSL turn off GSL's error handler,
+ *          which is global, while they run, and restore it
  * Errors   0, or MSCOPE_EINVAL with the output untouched; the matching _check function names the
  *          field, its value and its range. Other codes are listed where they occur.
  * Linking  cc -Iinclude mine.c -Lbuild -lmscope_theory -lgsl -lgslcblas -lm; nothing else of momentscope
@@ -33,8 +33,8 @@ extern "C" {
 /* The strings are static. value is NaN when a pointer was NULL.                             */
 typedef struct mscope_bad {
     const char *field; /* name of the struct member or argument     */
-    double value;      /* what was given                            */
-    const char *range; /* what is allowed, in words                 */
+    double value;      /* its value                                 */
+    const char *range; /* the allowed range, in words               */
 } mscope_bad;
 
 /* ---- a block of coordinates under one gate ---------------------------------------------- */
@@ -45,15 +45,15 @@ typedef struct mscope_ls {
     double p;     /* probability that one sample opens the gate, (0, 1]                      */
     double batch; /* B, samples a step, real, > 0                                            */
     double eps;   /* 1 - beta, (0, 1]; the primary number                                    */
-    double beta;  /* 0: taken as 1 - eps. Give it when eps > 1/2 and its low digits matter   */
+    double beta;  /* 0: 1 - eps. Give it when eps > 1/2 and its last digits matter           */
     double eta;   /* learning rate, >= 0                                                     */
     double noise; /* variance of the label noise, >= 0                                       */
 } mscope_ls;
 
-/* One row as all maps see it, from the model or from a probe. Units: per global step.       */
+/* One row as the maps need it, from the model or from a probe. Units: per global step.      */
 typedef struct mscope_row {
     double P;      /* probability that a step is active, (0, 1]                               */
-    double Q;      /* 1 - P, kept apart so that neither loses digits                          */
+    double Q;      /* 1 - P, a field of its own so that neither loses digits                  */
     double h1;     /* P H1, curvature a step: E<g,e> = h1 R; least squares: p                 */
     double excess; /* (s2 - h1^2)/h1 >= 0, s2 = P H2: gradient noise; least squares: (d+2-p)/B */
     double eps, beta, eta;
@@ -65,7 +65,7 @@ typedef struct mscope_row {
  * Errors   MSCOPE_EINVAL and *why, if why is not NULL                                       */
 MSCOPE_MUST_CHECK int mscope_ls_check(const mscope_ls *ls, mscope_bad *why);
 
-/* mscope_row_check - the same for a row                                                     */
+/* mscope_row_check - as mscope_ls_check, for a row                                          */
 MSCOPE_MUST_CHECK int mscope_row_check(const mscope_row *row, mscope_bad *why);
 
 /* mscope_row_from_ls - P, Q, h1, excess and noise2 of a least-squares block (29), (50)-(54) */
@@ -92,10 +92,10 @@ typedef struct mscope_batch {
     double s_cross;                    /* E[S_K S_{K-1}] (45)                                */
 } mscope_batch;
 
-/* mscope_ls_batch - every batch factor of a least-squares block, none by a difference       */
+/* mscope_ls_batch - every batch factor of a least-squares block, without cancellation       */
 MSCOPE_MUST_CHECK int mscope_ls_batch(const mscope_ls *ls, mscope_batch *out);
 
-/* mscope_catchup - what j empty steps do (22): theta <- theta - eta S m, m <- decay m
+/* mscope_catchup - the effect of j empty steps (22): theta <- theta - eta S m, m <- decay m
  *
  *   S = beta (1 - beta^j)/eps,   decay = beta^j
  *
@@ -118,9 +118,9 @@ MSCOPE_MUST_CHECK int mscope_row_step(const mscope_row *row, double GmI[9]);
  * Shape    either may be NULL; both are minus the identity                                   */
 MSCOPE_MUST_CHECK int mscope_row_parts(const mscope_row *row, double DmI[9], double SmI[9]);
 
-/* mscope_row_inject - what label noise adds to (R,V,C) each global step, eps^2 noise2 (eta^2,1,-eta)
+/* mscope_row_inject - the label noise added to (R,V,C) in a global step, eps^2 noise2 (eta^2,1,-eta)
  *
- * Each active update gets 1/P of it.                                                        */
+ * An active update adds 1/P times as much.                                                  */
 MSCOPE_MUST_CHECK int mscope_row_inject(const mscope_row *row, double b[3]);
 
 enum mscope_clock {
@@ -148,23 +148,23 @@ enum mscope_spectrum {
 };
 
 /* mscope_row_cubic - c1, c2, c3 of det(z I - A) = z^3 + c1 z^2 + c2 z + c3 (158)-(161), closed
- * form; stable iff all are positive and c1 c2 > c3 (162), and c3 is always the one to go first */
+ * form. Stable iff all are positive and c1 c2 > c3 (162); c3 is always the first to fail.     */
 MSCOPE_MUST_CHECK int mscope_row_cubic(const mscope_row *row, double c[3]);
 
-/* mscope_row_step_cubic - the same of det(z I - (G - I)), per global step                   */
+/* mscope_row_step_cubic - the coefficients of det(z I - (G - I)), per global step           */
 MSCOPE_MUST_CHECK int mscope_row_step_cubic(const mscope_row *row, double c[3]);
 
 /* mscope_cubic_roots - roots of z^3 + c1 z^2 + c2 z + c3 whose rightmost root is real
  *
- * Every cubic of this header is such a one: the maps keep second-moment matrices positive.
+ * Every cubic of this header has this form, because the maps keep second-moment matrices positive.
  *
  * Shape    root[i] = {re, im}, the rightmost first, then the other two, +im before -im
  * Errors   MSCOPE_ENONFINITE  a coefficient is not finite                                   */
 MSCOPE_MUST_CHECK int mscope_cubic_roots(const double c[3], double root[3][2],
                                          enum mscope_spectrum *kind);
 
-/* mscope_row_spectrum - eigenvalues of A, as mscope_cubic_roots of mscope_row_cubic but from
- * coefficients that were not rounded first                                                  */
+/* mscope_row_spectrum - eigenvalues of A: mscope_cubic_roots of mscope_row_cubic, but with
+ * coefficients that are not rounded to double first                                         */
 MSCOPE_MUST_CHECK int mscope_row_spectrum(const mscope_row *row, double root[3][2],
                                           enum mscope_spectrum *kind);
 
@@ -178,7 +178,7 @@ MSCOPE_MUST_CHECK int mscope_row_eta_max(const mscope_row *row, double *eta_max)
  * At most -ln beta, whatever eta. Negative: R grows. eta = 0 gives 0.                       */
 MSCOPE_MUST_CHECK int mscope_row_rate(const mscope_row *row, double *rate);
 
-/* The two leading-order scales, not limits: beyond the smaller one R stops speeding up.     */
+/* The two leading-order scales of eta. They are no limits: above the smaller one R decays no faster. */
 typedef struct mscope_scales {
     double noise;       /* B1/B2 (171)                  */
     double correlation; /* rho/B1 (174), rho of (123)   */
@@ -189,7 +189,7 @@ MSCOPE_MUST_CHECK int mscope_row_scales(const mscope_row *row, mscope_scales *ou
 /* ---- clocks, feedback, stiffness, regime ------------------------------------------------------ */
 
 enum mscope_regime {
-    MSCOPE_REGIME_SGD,        /* zeta > 2: momentum forgets before the row has learned        */
+    MSCOPE_REGIME_SGD,        /* zeta > 2: momentum decays before the row has learned         */
     MSCOPE_REGIME_RESONANT,   /* 1/2 <= zeta <= 2                                             */
     MSCOPE_REGIME_HEAVY_BALL, /* zeta < 1/2: the mean error oscillates                        */
     MSCOPE_REGIME_NEAR,       /* H > 0.8                                                      */
@@ -204,7 +204,7 @@ const char *mscope_regime_name(enum mscope_regime regime);
 enum mscope_regime mscope_regime_of(double H, double zeta);
 
 typedef struct mscope_feedback {
-    /* feedback: how much of its own error a step puts back */
+    /* feedback: the part of its own error that a step adds again */
     double Hn;      /* eta excess/2, by gradient noise                                        */
     double Hc;      /* eta eps h1/(2(1+beta)), by curvature                                   */
     double H;       /* Hn + Hc = eta/eta_max; stable iff H < 1                                */
@@ -214,13 +214,13 @@ typedef struct mscope_feedback {
     /* timescales, active updates */
     double rho;       /* exact, eps/(P + Q eps) = 1 - beta1bar                                */
     double rho_proxy; /* eps/(P + eps) (123)                                                  */
-    double x;         /* eta H1, progress an update makes                                     */
+    double x;         /* eta H1, progress of one update                                       */
     double retention; /* 1/rho                                                                */
     double learning;  /* 1/x                                                                  */
     double delta;     /* x/rho, with the exact rho                                            */
     double delta_proxy; /* x/rho_proxy, Delta of (6)                                          */
     /* the mean error: map with trace 2 - rho - x rho and determinant 1 - rho */
-    double zeta;      /* damping ratio; infinite when momentum keeps nothing                  */
+    double zeta;      /* damping ratio; infinite when nothing is retained (rho = 1)           */
     double omega;     /* frequency, radian per active update; 0: no oscillation               */
     /* per global step */
     double omega2;     /* stiffness eta h1/eps; for small eps oscillation iff > 1/4           */
@@ -230,7 +230,7 @@ typedef struct mscope_feedback {
     enum mscope_regime regime;
 } mscope_feedback;
 
-/* mscope_row_feedback - everything a verdict needs about one row                             */
+/* mscope_row_feedback - all numbers from which one row is judged                            */
 MSCOPE_MUST_CHECK int mscope_row_feedback(const mscope_row *row, mscope_feedback *out);
 
 /* mscope_row_floor - stationary (R,V,C) under label noise, exact, on a clock
@@ -244,12 +244,12 @@ MSCOPE_MUST_CHECK int mscope_row_floor(const mscope_row *row, enum mscope_clock 
 /* Least-squares rows that share d, B, eps, eta and differ in p.                             */
 typedef struct mscope_vocab {
     double eta_max;       /* smallest of the rows' stability limits                          */
-    double p_binding;     /* the p that sets it: p_max iff B > (1+beta)/eps                  */
-    double batch_binding; /* (1+beta)/eps: above it the most frequent row binds              */
-    double batch_cross;   /* (d+2)/(p_max-p_min): above it curvature limits, not noise       */
+    double p_binding;     /* the p of that row: p_max iff B > (1+beta)/eps                   */
+    double batch_binding; /* (1+beta)/eps: above it the most frequent row sets the limit     */
+    double batch_cross;   /* (d+2)/(p_max-p_min): above it curvature is the limit, not noise */
     double kappa;         /* p_max/p_min                                                     */
     double radius_sgd;    /* best noise-free shared spectral radius of R, beta = 0           */
-    double radius_momentum; /* lower bound of the same with momentum                         */
+    double radius_momentum; /* lower bound of that radius with momentum                      */
 } mscope_vocab;
 
 /* mscope_vocab_summary - limits of one (eta, beta) for rows with p_min <= p <= p_max
@@ -325,9 +325,9 @@ typedef struct mscope_limit {
 MSCOPE_MUST_CHECK int mscope_limit_of(const mscope_exponents *e, const mscope_prefactors *f,
                                       mscope_limit *out);
 
-/* mscope_limit_at - the balanced state at limit time tau from x0, in place
+/* mscope_limit_at - the balanced state at limit time tau, from x at time 0, in place
  *
- * Shape    1D uses x[0] only, and leaves the rest
+ * Shape    1D reads and writes x[0] only
  * Errors   MSCOPE_ENOTSUP  dim = 0                                                          */
 MSCOPE_MUST_CHECK int mscope_limit_at(const mscope_limit *limit, double tau, double x[3]);
 
@@ -422,7 +422,7 @@ MSCOPE_MUST_CHECK int mscope_lr_limit_floor(double eta_eff, double r, mscope_lr_
 MSCOPE_MUST_CHECK int mscope_lr_limit_drift(const char *region, const mscope_prefactors *f,
                                             double r, const double x[5], double dx[5]);
 
-/* mscope_lr_limit_flow - that ODE for limit time tau, in place                            GSL */
+/* mscope_lr_limit_flow - the solution of that ODE at limit time tau, in place             GSL */
 MSCOPE_MUST_CHECK int mscope_lr_limit_flow(const char *region, const mscope_prefactors *f, double r,
                                            double tau, double x[5]);
 
