@@ -1,4 +1,6 @@
-/* accounts.c - the accounts of the bands: what rows bring in and take out, as of which step */
+/* accounts.c - the accounts of the bands: what rows take out and bring in
+ *
+ * Each account stands at a step of its own and is advanced when it is next needed.                            */
 #include <string.h>
 
 #include "table.h"

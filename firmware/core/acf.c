@@ -1,16 +1,16 @@
 /* acf.c - reference autocorrelation of the momentum
  *
- * A followed row keeps one copy of its momentum and, for 8/rho of its active updates, a(s) = <m_ref, m_{ref+s}> at
- * up to 48 lags. E a(s) is exactly a sum of the two modes of the mean map, which is what the host's spectral view
- * fits. Only completed references enter the mean, so every lag is over the same set of them; a finished slot
- * goes to whichever unfollowed row of the band is active next.                                                */
+ * A followed row keeps one copy of its momentum and, for 8/rho of its active updates, a(s) = <m_ref, m_{ref+s}> at up
+ * to 48 lags. E a(s) is exactly a sum of the two modes of the mean map, to which the host fits them. Only completed
+ * references enter the mean, so every lag is averaged over the same references. A finished slot goes to the next active
+ * row of the band that is not followed. */
 #include <math.h>
 #include <string.h>
 
 #include "table.h"
 
 #define LENGTH 8.0                   /* retention times a reference lasts */
-#define DRIFT 0.25                   /* a stride this far off the wanted one starts the band anew */
+#define DRIFT 0.25                   /* relative change of the wanted stride at which a band starts anew */
 
 static mscope_acf_slot *slots_of(mscope_table *t, unsigned band)
 {
@@ -33,7 +33,7 @@ static double dot(const mscope_table *t, const mscope_acf_slot *s, uint32_t row)
     return mscope_lanes_fold(lane);
 }
 
-/* The stride that spreads 8/rho active updates over the stored lags, for this band now; 0: momentum never forgets. */
+/* The stride at which the stored lags span 8/rho active updates of this band; 0: momentum never forgets. */
 static uint32_t wanted_stride(const mscope_table *t, unsigned band)
 {
     const mscope_account *s = &t->band[band + 1].live;
@@ -95,7 +95,7 @@ static mscope_acf_slot *search(mscope_table *t, uint32_t row, size_t from, size_
     return NULL;
 }
 
-/* The slot of a followed row: in its band, or in the one it has just left. */
+/* The slot of a followed row: in its band, or in the band that it has just left. */
 static mscope_acf_slot *slot_of(mscope_table *t, uint32_t row, unsigned *band)
 {
     size_t n = t->cfg.acf_rows, own = mscope_core_row_band(&t->row[row]) * n;

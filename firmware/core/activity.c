@@ -1,8 +1,8 @@
-/* activity.c - per-row activity rates and log2 bands with hysteresis
+/* activity.c - activity rates of a row, and its band
  *
- * Rates are means over a row's own activations, so a row seen once in 1e5 steps is estimated as well as one seen
- * every step, after as many activations. Bands follow p, not P: at large batch P saturates at 1 while the
- * stiffness of a row keeps falling with p.                                                                    */
+ * Rates are means over a row's own activations. So a row seen once in 1e5 steps is estimated as well as one seen in
+ * every step, after as many activations. Bands follow p and not P: at large batch P saturates at 1 while the stiffness
+ * of a row keeps falling with p. */
 #include "activity.h"
 
 #include <math.h>

@@ -6,21 +6,21 @@
 
 #include "mscope/core.h"
 
-#define MSCOPE_ACTIVITY_SPAN 256     /* activations a row's rates remember */
+#define MSCOPE_ACTIVITY_SPAN 256     /* memory of a row's rates, in activations */
 #define MSCOPE_HYSTERESIS 1.189207115002721  /* 2^(1/4) */
 
 typedef struct mscope_activity {
     float gap;                       /* mean steps between activations         */
-    float share;                     /* mean occurrences per sample of a step in which it is active */
+    float share;                     /* mean occurrences per sample, over the steps in which the row is active */
 } mscope_activity;
 
-/* One activation: gap_steps since the last one, share = occurrences/batch, active = activations with this one.
- * Plain means over the first 256 activations, exponential with that memory afterwards. */
+/* Weight of the mean so far: plain means over the first 256 activations, exponential with that memory afterwards. */
 static inline double mscope_activity_memory(uint64_t active)
 {
     return active < MSCOPE_ACTIVITY_SPAN ? (double)active : MSCOPE_ACTIVITY_SPAN;
 }
 
+/* One activation, gap_steps after the last one: share = occurrences/batch, active counts this one too. */
 static inline void mscope_activity_note(mscope_activity *a, double gap_steps, double share, uint64_t active)
 {
     double weight = 1.0 / mscope_activity_memory(active);
@@ -33,11 +33,12 @@ typedef struct mscope_rates {
     double p, P;                     /* occurrences per sample, active steps per step; 0 for a row never active */
 } mscope_rates;
 
-/* Rates as of now, open_gap steps after the last activation: silence longer than the mean gap counts. */
+/* Rates as of now, open_gap steps after the last activation; a silence longer than the mean gap lowers them. */
 mscope_rates mscope_activity_rates(const mscope_activity *a, double open_gap, uint64_t active);
 
-/* Sums over rows must lose exactly what they gained, so what a row counts for is what its record says, not what the time
- * says: share, and the `counted` gap: its mean gap at its last activation, or with the silence that the last resum found. */
+/* A band must subtract exactly what it once added, so the contribution of a row is stored and not recomputed from the
+ * clock: its share, and `counted`, its mean gap at its last activation or, if later, with the silence that a resum
+ * found. */
 static inline mscope_rates mscope_activity_counted(const mscope_activity *a, float counted, uint64_t active)
 {
     double P;
@@ -48,10 +49,11 @@ static inline mscope_rates mscope_activity_counted(const mscope_activity *a, flo
     return (mscope_rates){ (double)a->share * P, P };
 }
 
-float mscope_activity_gap(const mscope_activity *a, double open_gap, uint64_t active);       /* with silence */
+/* The mean gap as of now, the silence included. */
+float mscope_activity_gap(const mscope_activity *a, double open_gap, uint64_t active);
 
-/* The band of occurrence rate p, 2^-(b+1) < p <= 2^-b, and the same for a row of `band`, which stays there within a quarter
- * of an octave. */
+/* band_of: the band of occurrence rate p, 2^-(b+1) < p <= 2^-b. band: the same for a row that is in `band` and stays
+ * there until p is a quarter of an octave outside. */
 unsigned mscope_activity_band_of(double p);
 
 static inline unsigned mscope_activity_band(double p, unsigned band)

@@ -1,22 +1,24 @@
-/* apply.c - bring active rows up to now, give them their gradients, and keep the accounts: in jobs of up to 64 rows
+/* apply.c - catch up active rows, give them their gradients, and keep the accounts: in jobs of up to 64 rows
  *
- * Each job runs in three passes. The first reads the row records: moments as of now leave their totals, the catch-up map
- * of the missed steps is looked up. The kernel then does the vectors. The third stores what it summed and notes the activity.
- * Everything a job adds up goes into its chunk; chunks are entered in order at the end, so that threads change nothing. */
+ * A job takes three passes. The first reads the bookkeeping of the rows: their moments as of now leave the totals, and
+ * the spans of late rows are looked up. The kernel then moves the vectors. The third stores its sums and notes the
+ * activity. Whatever a job adds up goes into its chunk; chunks are entered in order at the end, so threads change
+ * nothing. */
 #include <string.h>
 
 #include "table.h"
 
 /* -- rows of a job ---------------------------------------------------------------------- */
 
-/* The row's total as of now loses it; its catch-up map. Returns 1 when it is late. */
+/* The row leaves its total with its moments as of now. Returns 1 when it is late, with its catch-up map in *idle. */
 static int leave(mscope_table *t, mscope_chunk *c, uint32_t row, mscope_idle *idle)
 {
     mscope_core_row *x = &t->row[row];
     mscope_moments at = mscope_core_row_moments(t, row);
     mscope_map span;
     int late = mscope_core_row_span(t, x, &span);
-    mscope_gross gross = mscope_moments_bring(&span, &at, late ? mscope_span_products(mscope_core_row_age(t, x)) : 0, t->summing);
+    unsigned products = late ? mscope_span_products(mscope_core_row_age(t, x)) : 0;
+    mscope_gross gross = mscope_moments_bring(&span, &at, products, t->summing);
 
     mscope_tally_add(&c->transfer[row < t->passed][x->total].left, &at, &gross);
     if (late)
@@ -44,12 +46,13 @@ static void run_job(mscope_table *t, mscope_job *j)
 
 static mscope_job job_for(mscope_table *t, mscope_chunk *c)
 {
-    return (mscope_job){ .theta = t->theta, .m = t->m, .ref = t->ref, .dim = t->cfg.dim, .idle = c->idle, .out = c->sums };
+    return (mscope_job){ .theta = t->theta, .m = t->m, .ref = t->ref, .dim = t->cfg.dim, .idle = c->idle,
+                         .out = c->sums };
 }
 
 /* -- catching up ------------------------------------------------------------------------ */
 
-/* A row that nothing moves needs only its clock. */
+/* Bring a row that nothing moves to now: its clock is all that changes. Returns 0 for other rows. */
 static int stands_still(mscope_table *t, uint32_t row)
 {
     mscope_core_row *x = &t->row[row];
@@ -83,7 +86,7 @@ void mscope_catch_up(mscope_table *t, const uint32_t *rows, uint32_t first, size
 
             if ((x->flags & MSCOPE_ROW_MARKED) || stands_still(t, row))
                 continue;
-            x->flags |= MSCOPE_ROW_MARKED;              /* a row listed twice is one row of the job */
+            x->flags |= MSCOPE_ROW_MARKED;              /* so a row that is listed twice is one row of the job */
             leave(t, c, row, &c->idle[job.n]);
             late[job.n++] = row;
         }
@@ -102,7 +105,7 @@ void mscope_catch_up(mscope_table *t, const uint32_t *rows, uint32_t first, size
 
 /* -- active rows ------------------------------------------------------------------------ */
 
-typedef struct apply_args {          /* of the apply under way */
+typedef struct apply_args {          /* arguments of the apply under way */
     mscope_table *t;
     const unsigned char *grads;
     const uint32_t *counts;
@@ -130,7 +133,7 @@ static void note_window(mscope_window *w, const mscope_occurrence *o, double gm,
     }
 }
 
-/* Move the row's bookkeeping from its old band to the one its new rates ask for. */
+/* Count one activation of a row, and move it from its old band to the band of its new rates. */
 static void note_activity(mscope_table *t, mscope_chunk *c, uint32_t row, double n)
 {
     mscope_core_row *x = &t->row[row];
@@ -156,7 +159,7 @@ static void note_activity(mscope_table *t, mscope_chunk *c, uint32_t row, double
     to->updates += (int64_t)x->active;
 }
 
-/* The gradient of a group and what is counted of it; *summed rows of the chunk's buffer are used. */
+/* The gradient of a group and what it counts. *summed: rows of c->summed in use. */
 static const void *gather(const apply_args *a, mscope_chunk *c, uint32_t first, uint32_t *summed, mscope_occurrence *o)
 {
     const mscope_table *t = a->t;
@@ -177,7 +180,7 @@ static const void *gather(const apply_args *a, mscope_chunk *c, uint32_t first, 
     return sum;
 }
 
-/* A row that is followed, or may be from now on, is looked at when the threads are done. */
+/* Rows that are followed, or may be from now on, go to acf.c when the threads are done. */
 static int wants_following(const mscope_table *t, const mscope_core_row *x)
 {
     return (x->flags & MSCOPE_ROW_FOLLOWED) || t->acf_busy[x->total - 1] < t->cfg.acf_rows;
@@ -207,7 +210,7 @@ static void run_chunk(void *arg, size_t piece)
     job.known = c->end - c->first;
     job.g = c->g;
     job.kick = &t->kick;
-    run_job(t, &job);                            /* n = 0: fetch the first rows */
+    run_job(t, &job);                            /* with n = 0 it fetches the first rows */
     c->followed = 0;
     for (uint32_t k = c->first; k < c->end; k += (uint32_t)job.n) {
         uint32_t summed = 0;
@@ -222,14 +225,14 @@ static void run_chunk(void *arg, size_t piece)
         }
         run_job(t, &job);
         for (uint32_t i = 0; i < job.n; i++) {
-            if (i + 4 < job.n)                   /* the vectors may have pushed them out of the first cache */
+            if (i + 4 < job.n)                   /* the vectors may have pushed it out of the first cache */
                 __builtin_prefetch(&t->row[job.row[i + 4]], 1);
             finish_row(a, c, k + i, i);
         }
     }
 }
 
-/* Threads only read the memo of spans: put in it what they will look up. */
+/* Threads may only read the memo of spans, so every span that they will need is put into it before. */
 static void look_up_spans(mscope_table *t, uint32_t groups)
 {
     for (uint32_t k = 0; k < groups; k++) {

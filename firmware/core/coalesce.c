@@ -1,9 +1,9 @@
-/* coalesce.c - duplicated indices of one call are occurrences of one row: group them without sorting
+/* coalesce.c - group the entries of a call by their row: equal indices are occurrences of one row
  *
- * Groups are found by a hash of their row, in places that stay near the processor: the record of a row is a walk through page
- * tables away in a large table, and the update will make that walk. No place is ever cleared: what it names counts
- * only when the group it names is one of this call's and calls it home. Chains keep the order of arrival, so sums do not
- * depend on anything else.                                                                                    */
+ * Groups are found by a hash of their row in a table of slots that stays in the cache. Marking the rows themselves
+ * would be slower: in a large table each row costs a walk through page tables. Slots are never cleared. A slot is valid
+ * only if its group belongs to this call and points back to it (a sparse set). Chains keep the order of arrival, so
+ * that sums depend on nothing else. */
 #include <string.h>
 
 #include "table.h"
@@ -17,7 +17,7 @@ size_t mscope_coalesce_slots(uint32_t n)
     return (size_t)slots;
 }
 
-/* The place of the row's group, or of the one it will be. */
+/* The slot of the row's group, or the free slot where it goes. */
 static uint32_t find_slot(const mscope_scratch *s, uint32_t row, uint32_t groups, uint32_t mask)
 {
     uint32_t h = row * 0x9e3779b1u;

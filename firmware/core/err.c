@@ -1,4 +1,4 @@
-/* err.c - words for the error codes of err.h */
+/* err.c - a phrase for each error code of err.h */
 #include "mscope/err.h"
 
 const char *mscope_strerror(int err)
@@ -17,11 +17,11 @@ const char *mscope_strerror(int err)
     case MSCOPE_ENONFINITE:
         return "NaN or infinity where a finite number is required";
     case MSCOPE_EPROTO:
-        return "malformed frame";
+        return "malformed message or snapshot";
     case MSCOPE_EVERSION:
         return "unsupported version";
     case MSCOPE_EBUSY:
-        return "held by somebody else";
+        return "in use by another";
     case MSCOPE_EGAP:
         return "hole in a sequence";
     case MSCOPE_EIO:

@@ -1,4 +1,4 @@
-/* fault.c - refuse a call: the code to return, and the field, value and range for mscope_table_fault */
+/* fault.c - refuse a call: return its code, and keep field, value and range for mscope_table_fault */
 #include "table.h"
 
 int mscope_refuse(mscope_table *t, int code, const char *field, size_t at, double value, double low, double high)

@@ -1,4 +1,6 @@
-/* inputs.c - check the rows, counts and values that a call hands in, before anything moves; leaves the squared norms of its entries */
+/* inputs.c - check the rows, counts and values of a call before anything changes
+ *
+ * Values are checked through the squared norms of their entries, which the call needs anyway. */
 #include <math.h>
 
 #include "table.h"
@@ -17,7 +19,7 @@ int mscope_check_rows(mscope_table *t, const uint32_t *rows, size_t n)
 
 static int refuse_value(mscope_table *t, const char *field, size_t at, double value)
 {
-    /* Above 1e150 a square overflows, and no sum of it could be reported. */
+    /* Above 1e150 a square overflows, so sums of squares would be infinite. */
     return mscope_refuse(t, MSCOPE_ENONFINITE, field, at, value, -1e150, 1e150);
 }
 
@@ -43,7 +45,7 @@ int mscope_check_counts(mscope_table *t, const uint32_t *counts, size_t n)
 typedef struct norms {
     mscope_table *t;
     const unsigned char *entry;
-    size_t n, each;                  /* entries in all, in one piece of work */
+    size_t n, each;                  /* entries in all; entries in one piece of work */
 } norms;
 
 static void norms_of(void *arg, size_t piece)

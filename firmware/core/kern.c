@@ -1,10 +1,10 @@
-/* kern.c - choose a row kernel once, at init: the best usable, or the one named */
+/* kern.c - choose a row kernel once, at init: the one that is named, or the best usable */
 #include "kern.h"
 
 #include <string.h>
 
-/* Best first. Where 128 bits are what the processor has, wider twins are made of narrower vectors: they give the same bits,
- * later; and where it has no vectors at all the reference is what a vector would be made of. */
+/* Best first. On a processor with 128-bit vectors the wider kernels are made of several narrow ones: the same bits,
+ * slower. Without vectors they would be made of scalar operations, so the reference comes first. */
 static const mscope_kern *const kerns[] = {
 #if defined(MSCOPE_ONLY_REF)         /* without vector units, where the twins would only take space */
     &mscope_kern_ref

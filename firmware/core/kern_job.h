@@ -1,4 +1,4 @@
-/* kern_job.h - walking the rows of a job, and fetching the ones to come; private to the kernels */
+/* kern_job.h - go over the rows of a job, and bring the next rows into the cache; private to the kernels */
 #ifndef MSCOPE_CORE_KERN_JOB_H
 #define MSCOPE_CORE_KERN_JOB_H
 
@@ -7,7 +7,7 @@
 #define MSCOPE_INLINE static inline __attribute__((always_inline))
 #define MSCOPE_LINE 64u
 
-/* Whether a row's maps are those of momentum without decay or Nesterov's step ahead (kern.h). */
+/* Whether maps are plain (kern.h): those of momentum without decay and without Nesterov. */
 MSCOPE_INLINE int mscope_plain_kick(const mscope_kick *k)
 {
     return (k->mt == 0.0) & (k->x11 == 0.0) & (k->tg == 0.0);
@@ -23,7 +23,7 @@ MSCOPE_INLINE int mscope_plain(const mscope_idle *idle, const mscope_kick *kick)
     return (!kick || mscope_plain_kick(kick)) && (!idle || mscope_plain_idle(idle));
 }
 
-/* Where one segment of a row lies. */
+/* The addresses of one segment of a row. */
 typedef struct mscope_place {
     unsigned char *theta, *m;
     const unsigned char *ref;        /* NULL without reference */
@@ -38,7 +38,7 @@ MSCOPE_INLINE mscope_place mscope_place_of(const mscope_job *j, uint32_t row, si
                            with_ref ? (const unsigned char *)j->ref + i * theta_size : NULL };
 }
 
-/* Rows of up to four lines are brought in by reaching for them alone. */
+/* Rows of up to four cache lines: mscope_reach loads all of them, so they need no prefetch. */
 MSCOPE_INLINE int mscope_short(size_t dim, size_t m_size)
 {
     return dim * m_size <= 4 * MSCOPE_LINE;
@@ -48,7 +48,7 @@ MSCOPE_INLINE int mscope_short(size_t dim, size_t m_size)
 extern size_t mscope_tune;
 #define mscope_ahead(dim) ((void)(dim), mscope_tune)
 #else
-/* Rows of this many coordinates that are fetched ahead: 8 KB of theta and as much of m, 48 rows at most. */
+/* How many rows of dim coordinates are fetched ahead: 8 KB of theta and as much of m, 48 rows at most. */
 MSCOPE_INLINE size_t mscope_ahead(size_t dim)
 {
     return dim * 48 <= 2048 ? 48 : dim <= MSCOPE_SEGMENT ? 2048 / dim : 1;
@@ -63,7 +63,7 @@ MSCOPE_INLINE void mscope_load_at(mscope_place p, size_t theta_at, size_t m_at, 
         (void)*(const volatile unsigned char *)(p.ref + theta_at);
 }
 
-/* Whether segments may begin within a line, so that going through them line by line leaves out their last one. */
+/* Whether segments may begin inside a line: then steps of a line from their start miss their last line. */
 MSCOPE_INLINE int mscope_loose(const mscope_job *j, size_t dim, size_t theta_size, size_t m_size, int with_ref)
 {
     uintptr_t at = (uintptr_t)j->theta | (uintptr_t)j->m | (with_ref ? (uintptr_t)j->ref : 0);
@@ -71,7 +71,7 @@ MSCOPE_INLINE int mscope_loose(const mscope_job *j, size_t dim, size_t theta_siz
     return (at | dim * theta_size | dim * m_size) % MSCOPE_LINE != 0;
 }
 
-/* Whether a row may end on another line than where its last full line, or its first, was reached for. */
+/* Whether a row may end in a line that loads at steps of a line from its start do not reach. */
 MSCOPE_INLINE int mscope_straddles(const mscope_job *j, size_t dim, size_t theta_size, size_t m_size, int with_ref)
 {
     uintptr_t at = (uintptr_t)j->theta | (uintptr_t)j->m | (with_ref ? (uintptr_t)j->ref : 0);
@@ -80,18 +80,20 @@ MSCOPE_INLINE int mscope_straddles(const mscope_job *j, size_t dim, size_t theta
     return m < MSCOPE_LINE ? MSCOPE_LINE % m != 0 || at % m != 0 : mscope_loose(j, dim, theta_size, m_size, with_ref);
 }
 
-/* Reach for the rows that come after this job's: loads from every line of short rows; from the first of longer ones, and
- * from the last, which may be on another page. A table beyond the reach of the processor's translations costs a walk through
- * page tables at almost every row, several in a virtual machine; a prefetch waits for its walk like a load but may keep
- * nothing of it, and between the work on two rows only a few are under way at a time. In a loop of loads alone as many
- * are as the processor can hold. */
+/* Load from the rows that come after this job's: from every line of short rows; from the first line of longer rows and
+ * from their last, which may be on another page.
+ *
+ * In a table larger than the processor's cache of address translations, almost every row costs a walk through page
+ * tables, several in a virtual machine. A prefetch waits for its walk like a load but may keep nothing of it, and with
+ * work between the rows only a few walks are under way at a time. In a loop of loads alone there are as many as the
+ * processor can hold. */
 MSCOPE_INLINE void mscope_reach(const mscope_job *j, size_t dim, size_t theta_size, size_t m_size, int with_ref)
 {
     const size_t end = j->known - j->n < MSCOPE_JOB_ROWS ? j->known : j->n + MSCOPE_JOB_ROWS;
     const size_t theta = dim * theta_size, m = dim * m_size, lines = mscope_short(dim, m_size) ? m : 1;
     const int last = !mscope_short(dim, m_size) || mscope_straddles(j, dim, theta_size, m_size, with_ref);
 
-#ifdef MSCOPE_ONLY_REF               /* a small processor: memory is at hand */
+#ifdef MSCOPE_ONLY_REF               /* a small processor has no such translation */
     return;
 #endif
     for (size_t i = j->n; i < end; i++) {
@@ -105,8 +107,8 @@ MSCOPE_INLINE void mscope_reach(const mscope_job *j, size_t dim, size_t theta_si
     }
 }
 
-/* The place to fetch while segment `at` of the job's row i is worked on: the same segment some rows later or, when rows
- * have several segments, the next one. Past what is known: the place itself, which costs nothing.            */
+/* The segment to fetch while segment `at` of the job's row i is worked on: the same segment some rows later or, when
+ * rows have several segments, the next one. Past the last known row: the segment itself, which costs nothing. */
 MSCOPE_INLINE mscope_place mscope_place_next(const mscope_job *j, size_t i, size_t ahead, size_t dim, size_t at,
                                              int single, size_t theta_size, size_t m_size, int with_ref)
 {
@@ -136,7 +138,7 @@ MSCOPE_INLINE void mscope_fetch_last(mscope_place p, size_t d, size_t theta_size
     mscope_fetch(p, d * theta_size - 1, d * m_size - 1, with_ref);
 }
 
-/* n = 0: the first rows of a sequence; short ones have been reached for. */
+/* For n = 0: fetch the first rows of a sequence; short rows were loaded by mscope_reach. */
 static inline void mscope_fetch_first(const mscope_job *j, size_t theta_size, size_t m_size, int with_ref)
 {
     size_t d = j->dim < MSCOPE_SEGMENT ? j->dim : MSCOPE_SEGMENT, rows = mscope_ahead(j->dim);

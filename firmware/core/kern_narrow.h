@@ -1,12 +1,14 @@
-/* kern_narrow.h - rows of 1, 2 or 4 floats: a vector holds one coordinate of as many rows
+/* kern_narrow.h - rows of 1, 2 or 4 floats: a vector holds one coordinate of several rows
  *
- * So each row has coefficients of its own in its own lane, and its sums need no folding across a vector: the lanes they are
- * folded over (kern.h) are the coordinates. Batches that are not alike (some rows without a gradient, maps of both kinds)
- * and what is left of a job go to the reference. Part of kern_simd.h.                                           */
+ * Each row has its own coefficients in its own lane, and its sums are never folded across a vector: the lanes of kern.h
+ * are its coordinates. Batches whose rows differ (some without a gradient, plain and other maps) and the last rows of a
+ * job go to the reference. Part of kern_simd.h. */
 
 /* x[k] for every row k of a batch, side by side */
 #if KERN_LANES == 16
-#define EACH(x) simde_mm512_set_ps(x(15), x(14), x(13), x(12), x(11), x(10), x(9), x(8), x(7), x(6), x(5), x(4), x(3), x(2), x(1), x(0))
+#define EACH(x)                                                                                                   \
+    simde_mm512_set_ps(x(15), x(14), x(13), x(12), x(11), x(10), x(9), x(8),                                      \
+                       x(7), x(6), x(5), x(4), x(3), x(2), x(1), x(0))
 #define EACH_LOW(x) simde_mm512_set_pd(x(7), x(6), x(5), x(4), x(3), x(2), x(1), x(0))
 #define EACH_HIGH(x) simde_mm512_set_pd(x(15), x(14), x(13), x(12), x(11), x(10), x(9), x(8))
 #elif KERN_LANES == 8
@@ -19,18 +21,18 @@
 #define EACH_HIGH(x) simde_mm_set_pd(x(3), x(2))
 #endif
 
-/* One coefficient of every row, rounded as a cast does. */
+/* One coefficient of every row, rounded as a cast rounds. */
 #define COEFFICIENT(field) (join_f(EACH_LOW(field), EACH_HIGH(field)))
 
 typedef struct batch {
     size_t at[KERN_LANES];           /* first coordinate of each row */
     const float *g[KERN_LANES];
     const mscope_idle *idle;
-    uint32_t late, all;              /* bit k: row k is behind; every bit */
+    uint32_t late, all;              /* bit k: row k is late; all bits of a batch */
     int with_g, plain;
 } batch;
 
-/* Rows k0 .. of the job; 0 when they are not alike. */
+/* Rows k0 .. of the job; returns 0 when they differ. */
 MSCOPE_INLINE int batch_open(batch *b, const mscope_job *j, size_t k0, size_t dim, int plain_kick)
 {
     uint32_t nulls = 0, bent = 0;
@@ -52,7 +54,7 @@ MSCOPE_INLINE int batch_open(batch *b, const mscope_job *j, size_t k0, size_t di
         for (unsigned k = 0; k < KERN_LANES; k++)
             bent |= b->late >> k & 1 && !mscope_plain_idle(&b->idle[k]);
     b->plain = (!b->with_g || plain_kick) && !bent;
-    /* A kick that is not plain makes every row so; otherwise the rows decide, and must agree. */
+    /* A kick that is not plain makes no row plain. With a plain one all idle maps must be plain. */
     return !nulls && (b->plain || (b->with_g && !plain_kick));
 }
 
@@ -71,11 +73,12 @@ static inline vf choose(uint32_t bits, vf yes, vf no)
 #endif
 }
 
-/* Sums over the lanes of kern.h of `dim` coordinates each in a lane of its own; + 0 as lanes begin at 0. */
+/* The fold over the lanes of kern.h when each of `dim` coordinates is a lane of its own; + 0 because lanes start at 0.
+ * */
 #define OVER(add, zero, x)                                                                                        \
     add(dim == 1 ? (x)[0] : dim == 2 ? add((x)[0], (x)[1]) : add(add((x)[0], (x)[2]), add((x)[1], (x)[3])), zero)
 
-typedef union columns {              /* what a batch sums, coordinate by coordinate; d by halves of the batch */
+typedef union columns {              /* products of a batch, by coordinate; d: by halves of the batch */
     struct {
         vd v[2][4], r[2][4], c[2][4], gm[2][4];
     } d;

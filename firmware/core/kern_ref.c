@@ -1,4 +1,4 @@
-/* kern_ref.c - the scalar reference kernel for every state; the truth the twins are held to */
+/* kern_ref.c - the scalar reference kernel for every state; its bits are those that the vector kernels must give */
 #include "kern_job.h"
 
 double mscope_lanes_fold(const double lane[MSCOPE_LANES])
@@ -55,7 +55,7 @@ static inline double fold_float(const float lane[MSCOPE_FLOAT_LANES])
 #define SUM double
 #include "kern_row.inc"
 
-/* -- what the twins borrow --------------------------------------------------------------- */
+/* -- the parts that the twins call (kern.h) ------------------------------------------------ */
 
 void mscope_part_f32(float *theta, float *m, const float *ref, const float *g, size_t i, size_t d,
                      const mscope_idle *idle, const mscope_kick *kick, mscope_lanes_double *sum)
@@ -131,7 +131,7 @@ static inline double square(float x)
     return (double)x * (double)x;
 }
 
-/* What folding leaves when there is one product a lane, and none in the lanes beyond. */
+/* The fold with one product in each of the first d lanes and 0 in the others. */
 static void sumsq_narrow(const float *f, size_t d, size_t n, double *out)
 {
     for (size_t k = 0; k < n; k++, f += d)

@@ -1,9 +1,9 @@
-/* kern_simd.h - the SIMDe twin of the reference kernel, built once for each width
+/* kern_simd.h - the vector twin of the reference kernel, in SIMDe intrinsics; built once for each width
  *
  * Include after defining KERN (the exported object), KERN_NAME, KERN_LANES (floats in a vector: 4, 8, 16) and
- * KERN_USABLE. Rows go by in blocks of 16 coordinates; what is left of one is a block with masked sums where the processor has
- * masks, and goes to the reference elsewhere. Rows of 1, 2 and 4 coordinates are packed (kern_narrow.h). The states with
- * float64 in them use the reference.                                                                           */
+ * KERN_USABLE. Rows are done in blocks of 16 coordinates. The rest of a row is a block with masked sums where the
+ * processor has masks; elsewhere the reference does it. Rows of 1, 2 and 4 coordinates are packed (kern_narrow.h).
+ * States with float64 in them use the reference. */
 #include <string.h>
 
 #include "kern_job.h"
@@ -11,7 +11,7 @@
 
 #if KERN_LANES == 16 && defined(SIMDE_X86_AVX512F_NATIVE)
 #define MASKED 1
-#define LEAST 4                      /* narrower rows go to the reference, unless packed */
+#define LEAST 4                      /* narrower rows go to the reference, unless they are packed */
 #else
 #define MASKED 0
 #define LEAST BLOCK
@@ -33,7 +33,7 @@ typedef struct sums_f {              /* 16 float32 lanes each */
     vf v[PARTS], r[PARTS], c[PARTS], gm[PARTS];
 } sums_f;
 
-/* Rounded side by side, then spread from memory, which costs no more than a load. */
+/* All coefficients are rounded at once; spreading each from memory costs no more than a load. */
 static inline idle_f idle_spread(const mscope_idle *a)
 {
     const double *x = (const double *)(const void *)a;       /* six doubles, in order of declaration */
@@ -53,8 +53,8 @@ static inline kick_f kick_spread(const mscope_kick *k)
 }
 
 #if MASKED
-/* n < 16 of x and no byte beyond: a load under a mask fetches the next line as well when it reaches there, and that is often
- * another row's, which nobody needs. */
+/* The first n < 16 floats at p, without touching a byte beyond. A load under a mask would also fetch the next line when
+ * it reaches into it, which often holds another row that is not needed. */
 static __attribute__((noinline)) vf load_some(const float *p, unsigned n)
 {
     __m128 quad[4] = { _mm_setzero_ps(), _mm_setzero_ps(), _mm_setzero_ps(), _mm_setzero_ps() };
@@ -121,10 +121,11 @@ static __attribute__((noinline)) void store_some(float *p, vf x, unsigned n)
 #define INTO_HIGH(acc, x) ADD_D(acc, x)
 #endif
 
-/* Every product is rounded before it is added, as in the reference. Where that rounds nothing, because a product of two floats
- * fits a double, fusing changes no bit (EXACT). */
+/* Every product is rounded before it is added, as in the reference. EXACT fuses the two: a product of two floats fits a
+ * double, so its rounding changes no bit. */
 
-/* n coordinates, BLOCK of them or, with masks, fewer. idle, g, ref, d and f may be NULL; as plain constants in each call. */
+/* n coordinates: BLOCK of them or, with masks, fewer. idle, g, ref, d and f may be NULL. n and which are NULL are
+ * constants in each call. */
 MSCOPE_INLINE void block(float *theta, float *m, const float *ref, const float *g, unsigned n, int plain,
                          const idle_f *idle, const kick_f *kick, sums_d *d, sums_f *f)
 {
@@ -201,8 +202,8 @@ MSCOPE_INLINE void block(float *theta, float *m, const float *ref, const float *
 }
 
 #if !MASKED
-static void tail_d(float *theta, float *m, const float *ref, const float *g, size_t i, size_t n, const mscope_idle *idle,
-                   const mscope_kick *kick, sums_d *d)
+static void tail_d(float *theta, float *m, const float *ref, const float *g, size_t i, size_t n,
+                   const mscope_idle *idle, const mscope_kick *kick, sums_d *d)
 {
     mscope_lanes_double lanes;
 
@@ -211,8 +212,8 @@ static void tail_d(float *theta, float *m, const float *ref, const float *g, siz
     memcpy(d, &lanes, sizeof lanes);
 }
 
-static void tail_f(float *theta, float *m, const float *ref, const float *g, size_t i, size_t n, const mscope_idle *idle,
-                   const mscope_kick *kick, sums_f *f)
+static void tail_f(float *theta, float *m, const float *ref, const float *g, size_t i, size_t n,
+                   const mscope_idle *idle, const mscope_kick *kick, sums_f *f)
 {
     mscope_lanes_float lanes;
 
@@ -222,7 +223,7 @@ static void tail_f(float *theta, float *m, const float *ref, const float *g, siz
 }
 #endif
 
-/* One segment of a row, fetching the segment `next` meanwhile; idle, g, ref, d and f may be NULL. */
+/* One segment of a row; fetches the segment `next` meanwhile. idle, g, ref, d and f may be NULL. */
 MSCOPE_INLINE void segment(float *theta, float *m, const float *ref, const float *g, size_t n, int plain,
                            const mscope_idle *late, const idle_f *idle, const mscope_kick *kick, const kick_f *kf,
                            mscope_place next, int fetch, int loose, sums_d *d, sums_f *f)
@@ -266,9 +267,9 @@ static inline void zero_f(sums_f *f)
 
 enum { NONE, FLOAT, DOUBLE };
 
-/* What a job fixes for all its rows; how, with_ref and single are constants in each call. */
+/* What is the same for all rows of a job; how, with_ref and single are constants in each call. */
 typedef struct walk {
-    mscope_job j;                    /* a copy: nothing stored through theta or m can be thought to change it */
+    mscope_job j;                    /* a copy, which the compiler knows that no store through theta or m changes */
     size_t dim, ahead;
     int how, with_ref, single, fetch, loose;     /* single: rows of one segment */
 } walk;
@@ -309,12 +310,13 @@ MSCOPE_INLINE void row(const walk *w, size_t i, const kick_f *kf, int plain, con
         j->out[i] = (mscope_sums){ out[0], out[1], out[2], out[3] };
 }
 
-/* What is a constant in row() must be one here: each branch is a loop body of its own. */
+/* Each branch passes compile-time constants to row(), so the compiler makes a specialised loop body for it. */
 MSCOPE_INLINE void walk_rows(const mscope_job *job, size_t dim, int how, int with_ref)
 {
     static const mscope_kick still = { 1, 0, 0, 0, 0, 0, 0 };
     const walk w = { *job, dim, mscope_ahead(dim), how, with_ref, dim == BLOCK,
-                     !mscope_short(dim, sizeof(float)), mscope_loose(job, dim, sizeof(float), sizeof(float), with_ref) };
+                     !mscope_short(dim, sizeof(float)),
+                     mscope_loose(job, dim, sizeof(float), sizeof(float), with_ref) };
     const kick_f kf = kick_spread(job->kick ? job->kick : &still);
     const int plain_kick = !job->kick || mscope_plain_kick(job->kick);
 
@@ -336,7 +338,7 @@ MSCOPE_INLINE void walk_rows(const mscope_job *job, size_t dim, int how, int wit
     }
 }
 
-/* The width that costs most beside its vectors has a loop of its own. */
+/* A width of one block has the most overhead for its size, so it has a loop of its own. */
 MSCOPE_INLINE void rows(const mscope_job *j, int how, int with_ref)
 {
     mscope_reach(j, j->dim, sizeof(float), sizeof(float), with_ref);
@@ -350,7 +352,8 @@ MSCOPE_INLINE void rows(const mscope_job *j, int how, int with_ref)
 
 #include "kern_narrow.h"
 
-/* By width, and by whether there is a reference. Narrow rows without statistics are so little work that packing them costs more. */
+/* By width, and by whether there is a reference. Narrow rows without statistics are so little work that packing them
+ * costs more. */
 #define DISPATCH(how, reference)                                                                                  \
     do {                                                                                                         \
         if (how != NONE && j->dim == 1)                                                                          \

@@ -2,7 +2,7 @@
 #ifdef __AVX2__
 #define KERN_USABLE (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
 #else
-#define KERN_USABLE 1                /* SIMDe made it of narrower operations, which this build may use anyway */
+#define KERN_USABLE 1                /* SIMDe builds it from narrower operations, which this build uses anyway */
 #endif
 #define KERN mscope_kern_v256
 #define KERN_NAME "v256"

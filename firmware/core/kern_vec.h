@@ -1,13 +1,14 @@
 /* kern_vec.h - one set of names for vectors of 4, 8 or 16 floats, and of half as many doubles
  *
- * KERN_LANES says which. PARTS vectors make a block of 16 coordinates, and as many vectors of doubles hold its 8 lanes. */
+ * KERN_LANES gives the number of floats. PARTS vectors make a block of 16 coordinates; as many vectors of doubles hold
+ * its 8 lanes. */
 #ifndef MSCOPE_CORE_KERN_VEC_H
 #define MSCOPE_CORE_KERN_VEC_H
 
 #include <string.h>
 
 #if defined(__ARM_NEON) && !defined(__aarch64__)
-#define SIMDE_NO_NATIVE              /* NEON of ARMv7 flushes denormals to zero: SIMDe's plain C on VFP keeps the bits */
+#define SIMDE_NO_NATIVE              /* NEON of ARMv7 flushes denormals to zero; SIMDe's plain C on VFP keeps them */
 #endif
 #if KERN_LANES == 16
 #include <simde/x86/avx512.h>
@@ -42,14 +43,15 @@ typedef simde__m128d vd;
 #define SUB_D(a, b) VD(sub)(a, b)
 #define MUL_D(a, b) VD(mul)(a, b)
 
-/* HALF floats as doubles, straight from memory: no vector need be taken apart. */
+/* HALF floats as doubles, straight from memory: no vector has to be split. */
 static inline vd load_d(const float *p)
 {
 #if KERN_LANES == 16 && defined(SIMDE_X86_AVX512F_NATIVE)
     return _mm512_cvtps_pd(_mm256_loadu_ps(p));
 #elif KERN_LANES == 16
     vd out;
-    simde__m256d half[2] = { simde_mm256_cvtps_pd(simde_mm_loadu_ps(p)), simde_mm256_cvtps_pd(simde_mm_loadu_ps(p + 4)) };
+    simde__m256d half[2] = { simde_mm256_cvtps_pd(simde_mm_loadu_ps(p)),
+                             simde_mm256_cvtps_pd(simde_mm_loadu_ps(p + 4)) };
 
     memcpy(&out, half, sizeof out);
     return out;
@@ -58,7 +60,7 @@ static inline vd load_d(const float *p)
 #else
     double pair;
 
-    memcpy(&pair, p, sizeof pair);   /* p is aligned as a float alone */
+    memcpy(&pair, p, sizeof pair);   /* p has the alignment of a float only */
     return simde_mm_cvtps_pd(simde_mm_castpd_ps(simde_mm_set_sd(pair)));
 #endif
 }
@@ -113,7 +115,8 @@ static inline vf join_f(vd low, vd high)
         f[i] = (float)d[i];
     return simde_mm512_loadu_ps(f);
 #elif KERN_LANES == 8
-    return simde_mm256_insertf128_ps(simde_mm256_castps128_ps256(simde_mm256_cvtpd_ps(low)), simde_mm256_cvtpd_ps(high), 1);
+    return simde_mm256_insertf128_ps(simde_mm256_castps128_ps256(simde_mm256_cvtpd_ps(low)),
+                                     simde_mm256_cvtpd_ps(high), 1);
 #else
     return simde_mm_movelh_ps(simde_mm_cvtpd_ps(low), simde_mm_cvtpd_ps(high));
 #endif
@@ -156,12 +159,14 @@ static inline void fold_pair(const vd a[PARTS], const vd b[PARTS], double out[2]
 static inline void store_sums(vd v, vd r, vd c, vd gm, double *out)
 {
 #if KERN_LANES == 16 && defined(SIMDE_X86_AVX512F_NATIVE)
-    const __m512i first = _mm512_set_epi64(11, 10, 3, 2, 9, 8, 1, 0), second = _mm512_set_epi64(15, 14, 7, 6, 13, 12, 5, 4);
+    const __m512i first = _mm512_set_epi64(11, 10, 3, 2, 9, 8, 1, 0);
+    const __m512i second = _mm512_set_epi64(15, 14, 7, 6, 13, 12, 5, 4);
     __m512d vr[2] = { _mm512_unpacklo_pd(v, r), _mm512_unpackhi_pd(v, r) };
     __m512d cg[2] = { _mm512_unpacklo_pd(c, gm), _mm512_unpackhi_pd(c, gm) };
 
     for (int odd = 0; odd < 2; odd++) {
-        __m512d a = _mm512_permutex2var_pd(vr[odd], first, cg[odd]), b = _mm512_permutex2var_pd(vr[odd], second, cg[odd]);
+        __m512d a = _mm512_permutex2var_pd(vr[odd], first, cg[odd]);
+        __m512d b = _mm512_permutex2var_pd(vr[odd], second, cg[odd]);
 
         _mm256_storeu_pd(out + 4 * odd, _mm512_castpd512_pd256(a));
         _mm256_storeu_pd(out + 4 * odd + 8, _mm512_extractf64x4_pd(a, 1));
@@ -200,7 +205,8 @@ static inline simde__m128 fold_to_four(const vf x[PARTS])
 }
 
 /* out[k] = fold of the k-th of four sums of float64 lanes. */
-static inline void fold_doubles(const vd a[PARTS], const vd b[PARTS], const vd c[PARTS], const vd d[PARTS], double out[4])
+static inline void fold_doubles(const vd a[PARTS], const vd b[PARTS], const vd c[PARTS], const vd d[PARTS],
+                                double out[4])
 {
 #if KERN_LANES == 16 && defined(SIMDE_X86_AVX512F_NATIVE)
     const __m512i even = _mm512_set_epi64(0, 0, 0, 0, 6, 4, 2, 0);
@@ -217,7 +223,8 @@ static inline void fold_doubles(const vd a[PARTS], const vd b[PARTS], const vd c
 }
 
 /* out[k] += fold of the k-th of four sums of float32 lanes. */
-static inline void fold_floats(const vf a[PARTS], const vf b[PARTS], const vf c[PARTS], const vf d[PARTS], double out[4])
+static inline void fold_floats(const vf a[PARTS], const vf b[PARTS], const vf c[PARTS], const vf d[PARTS],
+                               double out[4])
 {
 #if KERN_LANES == 16 && defined(SIMDE_X86_AVX512F_NATIVE)
     const __m512i fourth = _mm512_set_epi32(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 12, 8, 4, 0);
@@ -237,7 +244,8 @@ static inline void fold_floats(const vf a[PARTS], const vf b[PARTS], const vf c[
                                       simde_mm_shuffle_ps(pq, rs, SIMDE_MM_SHUFFLE(3, 1, 3, 1)));
 
     simde_mm_storeu_pd(out, simde_mm_add_pd(simde_mm_loadu_pd(out), simde_mm_cvtps_pd(all)));
-    simde_mm_storeu_pd(out + 2, simde_mm_add_pd(simde_mm_loadu_pd(out + 2), simde_mm_cvtps_pd(simde_mm_movehl_ps(all, all))));
+    simde_mm_storeu_pd(out + 2,
+                       simde_mm_add_pd(simde_mm_loadu_pd(out + 2), simde_mm_cvtps_pd(simde_mm_movehl_ps(all, all))));
 #endif
 }
 

@@ -5,7 +5,7 @@
 
 #define LINE 64u
 #define DEFAULT_HISTORY 16384u
-#define SUMMED 4096u                 /* coordinates summed ahead of one job, when rows come more than once */
+#define SUMMED 4096u                 /* coordinates of one job whose gradients may be sums of several occurrences */
 
 /* As int, because an enum may be as narrow as a byte, signed or not. */
 static int among(int x, int last)
@@ -21,12 +21,12 @@ static int in_range(const mscope_table_config *c)
         return 0;
     return c->rows >= 1 && c->rows <= (uint32_t)1 << 31 && c->dim >= 1 && c->dim <= 65536 && c->capacity >= 1 &&
            c->capacity <= (uint32_t)1 << 31 && among((int)c->state, MSCOPE_STATE_F64) &&
-           among((int)c->statistics, MSCOPE_STATISTICS_NONE) && among((int)c->form, MSCOPE_FORM_TORCH) && c->acf_rows <= 64 &&
-           (c->nesterov == 0 || c->nesterov == 1) && (c->zeroed == 0 || c->zeroed == 1) && (c->reference == 0 || c->reference == 1) &&
+           among((int)c->statistics, MSCOPE_STATISTICS_NONE) && among((int)c->form, MSCOPE_FORM_TORCH) &&
+           c->acf_rows <= 64 && among(c->nesterov, 1) && among(c->zeroed, 1) && among(c->reference, 1) &&
            (h == 0 || (h >= 16 && h <= (uint32_t)1 << 24 && (h & (h - 1)) == 0));
 }
 
-/* Hand out the next part of the block, or only measure when base is NULL. */
+/* Hands out the block piece by piece; base NULL: only measures. */
 typedef struct carver {
     unsigned char *base;
     size_t used;
@@ -46,7 +46,7 @@ static void *carve(carver *c, size_t n, size_t size)
     return c->base && bytes ? c->base + at : NULL;
 }
 
-/* The fixed part of a table, apart from pointers. A whole table is some 20 KiB: too much for a small processor's stack. */
+/* What cfg fixes in a table, apart from pointers. (A whole mscope_table is too large for a small processor's stack.) */
 typedef struct shape {
     mscope_table_config cfg;
     size_t theta_size, m_size, g_size;
@@ -69,7 +69,7 @@ static shape shape_of(const mscope_table_config *cfg)
     return s;
 }
 
-/* The parts of a block in order; t NULL: only measured. */
+/* The pieces of a block in order; t NULL: only measure. */
 static void lay_out(mscope_table *t, const shape *s, carver *c)
 {
     const mscope_table_config *g = &s->cfg;
@@ -153,7 +153,7 @@ static int take_stock(mscope_table *t)
     return mscope_table_resum(t);
 }
 
-/* What init and adopt check alike; *kern gets the kernel. */
+/* The checks that init and adopt share; *kern gets the kernel. */
 static int claim(mscope_table **out, const mscope_table_config *cfg, const void *mem, size_t mem_len,
                  const mscope_kern **kern)
 {
@@ -167,7 +167,7 @@ static int claim(mscope_table **out, const mscope_table_config *cfg, const void 
     return *kern ? MSCOPE_OK : MSCOPE_ENOTSUP;
 }
 
-/* Everything in the block that is an address or follows from cfg. */
+/* Set everything in the block that is an address or follows from cfg. */
 static void set_up(mscope_table *t, const mscope_table_config *cfg, const mscope_kern *kern)
 {
     carver c = { (unsigned char *)t, 0, 0 };
@@ -199,9 +199,9 @@ int mscope_table_init(mscope_table **out, const mscope_table_config *cfg, void *
 
 uint64_t mscope_table_layout(void)
 {
-    const size_t part[] = { sizeof(mscope_table), sizeof(mscope_core_row), sizeof(mscope_decay_moments), sizeof(mscope_acf_slot),
-                            sizeof(mscope_chunk), sizeof(mscope_map), sizeof(mscope_memo), sizeof(void *),
-                            offsetof(mscope_table, schedule), offsetof(mscope_table, band), offsetof(mscope_table, acf),
+    const size_t part[] = { sizeof(mscope_table), sizeof(mscope_core_row), sizeof(mscope_decay_moments),
+                            sizeof(mscope_acf_slot), sizeof(mscope_chunk), sizeof(mscope_map), sizeof(mscope_memo),
+                            sizeof(void *), offsetof(mscope_table, schedule), offsetof(mscope_table, band), offsetof(mscope_table, acf),
                             offsetof(mscope_core_row, rate), offsetof(mscope_core_row, total), MSCOPE_BANDS };
     const uint16_t order = 1;
     uint64_t h = 1469598103934665603u + *(const unsigned char *)&order;

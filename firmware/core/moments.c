@@ -1,18 +1,18 @@
-/* moments.c - closed-form advance of (r, v, c), and band totals that know how wrong they may be
+/* moments.c - advance (r, v, c) in closed form, and keep totals of bands with bounds on their error
  *
- * A total gains and loses rows and decays for decades, so its rounding error can outgrow it: |theta-ref|^2 has a mode
- * of eigenvalue 1 in which errors live for ever, and one huge row that leaves a band takes every digit with
- * it. Compensated or double-double totals do not help, because the row values they add are rounded themselves. So each
- * total carries a rigorous running bound, and is recomputed from its rows when the bound says so.            */
+ * A total gains rows, loses rows and decays over many decades, so its rounding error can outgrow it. |theta-ref|^2 has
+ * a mode of eigenvalue 1, in which errors never fade, and one huge row that leaves a band takes every digit along.
+ * Compensated or double-double totals do not help, because the moments of rows are rounded themselves. So each total
+ * carries a rigorous running bound, and is recomputed from its rows when the bound has grown too large.         */
 #include "moments.h"
 
 #include <math.h>
 
 #define U MSCOPE_ROUNDOFF
-#define TRUST 1e-9                   /* relative error a published total may have */
+#define TRUST 1e-9                   /* relative error that a published total may have */
 
-/* In double a lane makes dim/8 additions, and eight lanes are folded. A float32 lane adds at most 64 products and is
- * folded four times: (64 + 4 + rounding of e and of the product) 2^-24 is 4.2e-6. */
+/* In float64 a lane makes dim/8 additions, and eight lanes are folded. A float32 lane adds at most 64 products and is
+ * folded four times: (64 + 4 + rounding of e and of the product) 2^-24 = 4.2e-6. */
 double mscope_summing_error(enum mscope_statistics statistics, uint32_t dim)
 {
     return statistics == MSCOPE_STATISTICS_FLOAT ? 5e-6 : U * (8.0 + 0.125 * dim);
@@ -81,7 +81,7 @@ void mscope_total_sub(mscope_total *t, const mscope_moments *x, const mscope_mom
     combine(t, x, -1.0, bound);
 }
 
-/* The tally itself was made by as many additions as it has rows. */
+/* A tally of n rows was made by n additions, which round as well. */
 static mscope_moments_bound tally_bound(const mscope_tally *y)
 {
     double k = U * y->rows, r = k * fabs(y->sum.r), v = k * fabs(y->sum.v), s = k * fabs(y->sum.ss);
@@ -113,7 +113,7 @@ void mscope_total_advance(mscope_total *t, const mscope_map *a, unsigned product
     double e11 = fabs(a->a11), e12 = fabs(a->a12), e21 = fabs(a->a21), e22 = fabs(a->a22);
     double er = t->er, ev = t->ev, ec = t->ec, step = U * (6.0 * products + 24.0), e2, m2;
 
-    /* A total may stand a little below what its error allows: take magnitudes of sum plus bound. */
+    /* A sum may lie below the exact one by its bound: take magnitudes of sum plus bound. */
     mscope_moments top = t->sum;
     top.r = fabs(top.r) + er;
     top.v = fabs(top.v) + ev;

@@ -1,8 +1,8 @@
 /* moments.h - second moments of rows and bands, advanced through idle steps without touching a vector
  *
- * With e = theta - s (s the reference row, or 0), an idle map moves e' = a11 e + a12 m + (a11 - 1) s and
- * m' = a21 e + a22 m + a21 s. So the Gram matrix of (e, m, s) advances in closed form; without weight decay the
- * columns of s drop out and it is (22): r' = r - 2Sc + S^2 v, c' = P(c - Sv), v' = P^2 v.                    */
+ * With e = theta - s (s the reference row, or 0) an idle map gives e' = a11 e + a12 m + (a11 - 1) s and
+ * m' = a21 e + a22 m + a21 s. So the Gram matrix of (e, m, s) advances in closed form. Without weight decay the columns
+ * of s drop out, and the map is (22): r' = r - 2Sc + S^2 v, c' = P(c - Sv), v' = P^2 v. */
 #ifndef MSCOPE_CORE_MOMENTS_H
 #define MSCOPE_CORE_MOMENTS_H
 
@@ -24,42 +24,43 @@ typedef struct mscope_total {
     double er_fresh, ev_fresh, ec_fresh;  /* the same right after the last resum: what a resum can reach */
 } mscope_total;
 
-/* Relative rounding of a sum over dim coordinates in `statistics`, in units of the sum of absolute terms. */
+/* Relative rounding of a sum over dim coordinates: error / sum of the absolute terms. */
 double mscope_summing_error(enum mscope_statistics statistics, uint32_t dim);
 
-/* Bound on the rounding of a row's moments after `products` map products and an advance, plus `summing`, that of the
- * sums they started from. */
+/* Bound on the rounding of a row's moments: of the sums they started from (summing), of the `products` products that
+ * made the map a, and of one advance by it. */
 typedef struct mscope_moments_bound {
     double r, v, c, q, h;
 } mscope_moments_bound;
 mscope_moments_bound mscope_moments_bound_of(const mscope_map *a, const mscope_moments *before, unsigned products,
                                       double summing);
 
-/* The same when the row's vectors were advanced one by one (after: the moments that came out): cancellation between
- * theta - s and the drift then costs its digits once, not squared. */
+/* The same for moments summed from advanced vectors (after: those moments). Cancellation between theta - s and the
+ * drift then costs its digits once, not squared. */
 mscope_moments_bound mscope_moments_bound_exact(const mscope_map *a, const mscope_moments *before,
                                             const mscope_moments *after, unsigned products, double summing);
 
-/* Many rows that enter or leave a total together. Their bounds add as squares of magnitudes: by Cauchy and Schwarz the
- * sum of sqrt(x_i y_i) is at most sqrt(sum x_i sum y_i), so no row needs a square root. */
+/* Rows that enter or leave a total together. Their bounds add as squares of magnitudes: by Cauchy and Schwarz the sum
+ * of sqrt(x_i y_i) is at most sqrt(sum x_i sum y_i), so no row needs a square root. */
 typedef struct mscope_tally {
     mscope_moments sum;
-    double e2, m2, s2;               /* sums of rounding x squared magnitude of e, m, s                     */
+    double e2, m2, s2;               /* sums over rows of a mscope_gross */
     uint32_t rows;
 } mscope_tally;
 
-typedef struct mscope_gross {        /* rounding x squared magnitude of e, m, s of one row                  */
+typedef struct mscope_gross {        /* relative rounding times squared magnitude of e, m, s of one row */
     double e2, m2, s2;
 } mscope_gross;
+
 void mscope_total_add(mscope_total *t, const mscope_moments *x, const mscope_moments_bound *bound);
 void mscope_total_sub(mscope_total *t, const mscope_moments *x, const mscope_moments_bound *bound);
 void mscope_total_join(mscope_total *t, const mscope_tally *y);
 void mscope_total_leave(mscope_total *t, const mscope_tally *y);
 void mscope_total_advance(mscope_total *t, const mscope_map *a, unsigned products);
-void mscope_total_fresh(mscope_total *t);            /* the sums were just recomputed: remember their bounds */
-int mscope_total_stale(const mscope_total *t);       /* a bound passed 1e-9 and a resum would help */
+void mscope_total_fresh(mscope_total *t);            /* the sums were just recomputed: keep their bounds to compare */
+int mscope_total_stale(const mscope_total *t);       /* a bound exceeds 1e-9 of its total, and a resum would lower it */
 
-/* -- inline, because every active row goes through them ---------------------------------- */
+/* -- inline, because every active row needs them ------------------------------------------ */
 
 static inline void mscope_moments_advance(const mscope_map *a, mscope_moments *x)
 {
@@ -84,8 +85,9 @@ static inline void mscope_moments_advance(const mscope_map *a, mscope_moments *x
         x->v = 0.0;
 }
 
-/* Bounds on the squared sums of absolute terms, (|a11 e| + |a12 m| + |a11-1||s|)^2 and its like for m. Squares, because a
- * row's bound is formed twice in every update and a square root costs more than the slack of (a+b+c)^2 <= 3 (a^2+b^2+c^2). */
+/* Bounds on the squared sums of absolute terms: (|a11 e| + |a12 m| + |a11-1||s|)^2, and the same for m. They are
+ * squares because a row's bound is formed twice in every update: a square root costs more than the slack of
+ * (a+b+c)^2 <= 3 (a^2+b^2+c^2). */
 static inline void mscope_magnitudes(const mscope_map *a, const mscope_moments *x, double *e2, double *m2)
 {
     double r = fabs(x->r), v = fabs(x->v);
@@ -101,14 +103,15 @@ static inline void mscope_magnitudes(const mscope_map *a, const mscope_moments *
     }
 }
 
-/* Each map product rounds an entry by 3u at most and an entry enters a term twice; 16 for the advance itself. */
+/* A map product rounds an entry by at most 3u, and an entry enters a term twice; 16u for the advance itself. */
 static inline double mscope_moments_rounding(unsigned products, double summing)
 {
     return MSCOPE_ROUNDOFF * (6.0 * products + 16.0) + summing;
 }
 
-/* Bring x from its clock to now by the map a of `products` products; what bounds it then. */
-static inline mscope_gross mscope_moments_bring(const mscope_map *a, mscope_moments *x, unsigned products, double summing)
+/* Bring x from its clock to now by the map a, made of `products` products; returns what bounds its rounding. */
+static inline mscope_gross mscope_moments_bring(const mscope_map *a, mscope_moments *x, unsigned products,
+                                                double summing)
 {
     double k = mscope_moments_rounding(products, summing);
     mscope_gross gross;
@@ -137,7 +140,7 @@ static inline void mscope_tally_add(mscope_tally *y, const mscope_moments *x, co
     y->rows++;
 }
 
-/* The same of moments that were just summed. */
+/* The same for moments that were just summed. */
 static inline void mscope_tally_fresh(mscope_tally *y, const mscope_moments *x, double summing)
 {
     const mscope_gross gross = { summing * x->r, summing * x->v, summing * x->ss };

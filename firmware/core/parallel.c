@@ -1,4 +1,4 @@
-/* parallel.c - pieces of work on the threads that the caller lent, or one after the other */
+/* parallel.c - run pieces of work on the threads that the caller lent, or one after the other */
 #include "table.h"
 
 void mscope_table_parallel(mscope_table *t, const mscope_parallel *p)

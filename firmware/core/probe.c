@@ -1,7 +1,8 @@
-/* probe.c - curvature along the momentum, pooled over the rows of a band
+/* probe.c - curvature along the momentum, averaged over the rows of a band
  *
- * Each probed row is one sample of h1 = <m,Hm>/|m|^2 and h2 = |Hm|^2/|m|^2; a band keeps the mean and variance of its
- * samples with equal weights, forgetting beyond 4096 so that curvature which drifts is followed.               */
+ * Each probed row is one sample of h1 = <m,Hm>/|m|^2 and h2 = |Hm|^2/|m|^2. A band keeps mean and variance of its
+ * samples: equal weights for the first 4096, exponential forgetting after that, so that it follows curvature that
+ * drifts. */
 #include "table.h"
 
 #define MEMORY 4096.0
@@ -39,7 +40,8 @@ int mscope_table_probe(mscope_table *t, const uint32_t *rows, const void *hm, si
     uint32_t groups;
     int taken = 0, err;
 
-    if ((err = mscope_refuse_open(t, "probe inside a step")) || (err = mscope_check_rows(t, rows, n)) || (err = mscope_check_entries(t, "probe", hm, n)))
+    if ((err = mscope_refuse_open(t, "probe inside a step")) || (err = mscope_check_rows(t, rows, n)) ||
+        (err = mscope_check_entries(t, "probe", hm, n)))
         return err;
     groups = mscope_coalesce(t, rows, n);
     mscope_catch_up(t, t->scratch.row, 0, groups);

@@ -1,4 +1,4 @@
-/* read.c - what a table says of itself: configuration, arrays, bands, single rows */
+/* read.c - read a table: its configuration, arrays, bands and single rows */
 #include <math.h>
 #include <string.h>
 

@@ -1,9 +1,11 @@
-/* resum.c - accounts counted anew from their rows, in one piece or in slices with steps in between */
+/* resum.c - count the accounts anew from their rows, in one piece or in slices with steps in between
+ *
+ * A row whose closed form cancels is summed from its vectors; all others give the moments in their bookkeeping. */
 #include <string.h>
 
 #include "table.h"
 
-#define CANCELLED 1e-10              /* relative error of a row's closed form that asks for its vectors */
+#define CANCELLED 1e-10              /* relative error of a closed form above which the vectors are summed */
 #define IDLE_GAPS 4.0                /* a row is idle after this many of its mean gaps */
 
 static void count(mscope_account *a, const mscope_core_row *x, mscope_rates rates, int sign)
@@ -14,8 +16,8 @@ static void count(mscope_account *a, const mscope_core_row *x, mscope_rates rate
     a->P += sign * rates.P;
 }
 
-/* Rows that fell silent count for less, and drift to rarer bands; the step that counts them active brings them back.
- * Returns what the row counts for. */
+/* A row that fell silent counts for less and moves to a rarer band; its next activation brings it back. Returns the
+ * rates that the row counts for. */
 static mscope_rates note_silence(mscope_table *t, uint32_t row)
 {
     mscope_core_row *r = &t->row[row];
@@ -43,7 +45,7 @@ static mscope_rates note_silence(mscope_table *t, uint32_t row)
     return now;
 }
 
-/* Sums of a slice go to tallies first: they are chunk 0's, free between calls. */
+/* The rows of a slice are added up in the tallies of chunk 0, which are free between calls. */
 static void sum_row(mscope_table *t, uint32_t row)
 {
     mscope_core_row *r = &t->row[row];

@@ -1,6 +1,6 @@
-/* row.c - one row: its moments as of any step, and bringing its vectors to now
+/* row.c - one row: its moments as of now, and the sums over its vectors
  *
- * Moments advance in closed form; only a row that is touched, swept or active has its vectors moved.          */
+ * Moments advance in closed form. Vectors move only when a row is touched, swept or active.                    */
 #include "table.h"
 
 /* -- moments of one row ----------------------------------------------------------------- */
@@ -10,8 +10,9 @@ mscope_moments mscope_core_row_moments_now(const mscope_table *t, uint32_t row, 
     mscope_moments x = mscope_core_row_moments(t, row);
     mscope_map span;
     int late = mscope_core_row_span(t, &t->row[row], &span);
+    unsigned products = late ? mscope_span_products(mscope_core_row_age(t, &t->row[row])) : 0;
 
-    *bound = mscope_moments_bound_of(&span, &x, late ? mscope_span_products(mscope_core_row_age(t, &t->row[row])) : 0, t->summing);
+    *bound = mscope_moments_bound_of(&span, &x, products, t->summing);
     if (late)
         mscope_moments_advance(&span, &x);
     return x;
@@ -70,12 +71,12 @@ void mscope_core_row_store_decay(mscope_table *t, uint32_t row)
     t->decay[row] = o;
 }
 
-/* -- the kernel on one row, and what it needs ----------------------------------------------- */
+/* -- the kernel on one row ------------------------------------------------------------------ */
 
 void mscope_core_row_run(mscope_table *t, uint32_t row, mscope_sums *sums)
 {
     mscope_job job = { t->theta, t->m, t->ref, t->cfg.dim, 1, 1, &row, NULL, NULL, 0, NULL, sums };
 
-    *sums = (mscope_sums){ 0.0, 0.0, 0.0, 0.0 };     /* what is left without statistics */
+    *sums = (mscope_sums){ 0.0, 0.0, 0.0, 0.0 };     /* without statistics the kernel leaves them */
     t->kern->rows[t->cfg.state][t->cfg.statistics](&job);
 }

@@ -1,4 +1,4 @@
-/* rows.c - rows as of now read out, overwritten with true values, and given a reference */
+/* rows.c - read rows as of now, overwrite them, and give them references */
 #include <string.h>
 
 #include "table.h"
@@ -23,7 +23,7 @@ static void take_out(mscope_table *t, uint32_t row)
     mscope_accounts_change(t, row, -1.0, &x, &bound);
 }
 
-/* Recompute the moments of a row whose vectors stand at now, and put it back into its total. */
+/* Recompute the moments of a row whose vectors are as of now, and put it back into its total. */
 static void put_back(mscope_table *t, uint32_t row)
 {
     mscope_moments_bound bound;

@@ -1,15 +1,16 @@
 /* schedule.c - the idle map of each convention, and the tree of their products (see schedule.h)
  *
  * Blocks are multiplied in double-double when they are made and rounded once, so every node is right to a few ulp
- * whatever its length: eps = 1e-7 over 1e6 steps costs nothing. Queries multiply rounded nodes in double; all
- * entries of a span without coupled decay are sums and products of numbers of one sign, so nothing cancels.
- * A prefix of log-products was the other candidate: it needs a mark of 36 bytes in every row, blocks with
- * restarts, and does not reach coupled decay, whose maps are not triangular.                                  */
+ * whatever its length: eps = 1e-7 over 1e6 steps costs nothing. Spans multiply rounded nodes in double. Without coupled
+ * decay all entries of a span are sums and products of numbers of one sign, so nothing cancels.
+ *
+ * Rejected: a prefix of log-products. It needs 36 bytes in every row and blocks with restarts, and does not reach
+ * coupled decay, whose maps are not triangular. */
 #include "schedule.h"
 
 #include <string.h>
 
-/* Blocks that have decayed this far are zero for any float64 state; smaller ones would only breed denormals. */
+/* Entries that have decayed below this are zero for any float64 state, and would become denormals. */
 #define NEGLIGIBLE 1e-140
 
 static inline mscope_dd two_sum(double a, double b)
@@ -58,7 +59,7 @@ static inline mscope_dd flushed(mscope_dd a)
     return a.hi < NEGLIGIBLE && a.hi > -NEGLIGIBLE ? dd(0.0) : a;
 }
 
-/* Whether products of such maps are again such: no weight decay. */
+/* Whether a map is a shear: no weight decay. Products of shears are shears. */
 static int shears(const mscope_map_dd *a)
 {
     return a->a11.hi == 1.0 && a->a11.lo == 0.0 && a->a21.hi == 0.0 && a->a21.lo == 0.0;
@@ -68,7 +69,7 @@ static mscope_map_dd product(const mscope_map_dd *late, const mscope_map_dd *ear
 {
     mscope_map_dd p;
 
-    if (shears(late) && shears(early)) {         /* the same bits: what is left out multiplies by 1, or adds 0 */
+    if (shears(late) && shears(early)) {         /* the same bits: the terms left out multiply by 1 or add 0 */
         p = *late;
         p.a12 = flushed(dd_add(early->a12, dd_mul(late->a12, early->a22)));
         p.a22 = flushed(dd_mul(late->a22, early->a22));
@@ -95,7 +96,7 @@ static double gain(const mscope_step *p, enum mscope_form form, int made)
     return made ? 1.0 - p->dampening : 1.0;
 }
 
-/* torch.optim.SGD with momentum 0 steps along the gradient and does not look at the buffer. */
+/* torch.optim.SGD with momentum 0 steps along the gradient and ignores the buffer. */
 static int bypasses_buffer(const mscope_step *p, enum mscope_form form)
 {
     return form == MSCOPE_FORM_TORCH && p->eps >= 1.0;
@@ -160,7 +161,7 @@ void mscope_schedule_place(mscope_schedule *s, uint32_t history, mscope_map *nod
 void mscope_schedule_init(mscope_schedule *s, uint32_t history, mscope_map *nodes, mscope_memo *memo)
 {
     memset(s, 0, sizeof *s);
-    memset(memo, 0, history * sizeof *memo);         /* now = 0 has no spans: no entry is valid */
+    memset(memo, 0, history * sizeof *memo);         /* there are no spans at now = 0, so no entry is valid */
     mscope_schedule_place(s, history, nodes, memo);
     memset(s->node[0], 0, mscope_schedule_nodes(history) * sizeof *nodes);
     mscope_schedule_seek(s, 0);

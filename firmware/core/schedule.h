@@ -1,9 +1,9 @@
-/* schedule.h - what an idle step does to a row, and the product of any span of them
+/* schedule.h - the map by which an idle step moves a row, and the product of any span of such maps
  *
- * One idle step moves z = (theta, m) by a 2x2 matrix A_k that depends on (eta_k, eps_k, decay_k) alone, the same for
- * every row and coordinate. A row silent since step t needs A_n ... A_{t+1}. The last `history` steps are kept
- * as a binary tree of aligned blocks, each block the product of its two halves, so a span is at most
- * 2 log2(span) products, for every convention and every schedule alike.                                      */
+ * One idle step moves z = (theta, m) by a 2x2 matrix A_k that depends on (eta_k, eps_k, decay_k) alone: it is the same
+ * for every row and coordinate. A row silent since step t needs A_n ... A_{t+1}. The last `history` steps are kept as a
+ * binary tree of aligned blocks, each the product of its two halves. So a span takes at most 2 log2(span) products, for
+ * every convention and every schedule. */
 #ifndef MSCOPE_CORE_SCHEDULE_H
 #define MSCOPE_CORE_SCHEDULE_H
 
@@ -25,8 +25,8 @@ typedef struct mscope_map_dd {
     mscope_dd a11, a12, a21, a22;
 } mscope_map_dd;
 
-/* An idle map in increment form, z' = b z + (small part): b is 1 where the diagonal entry is near 1, so that
- * rounding the rest to float32 costs a relative error of the change, not of the value.                        */
+/* An idle map in increment form, z' = b z + (small part). b is 1 where the diagonal entry is near 1, so that rounding
+ * the rest to float32 costs a relative error of the change and not of the value. */
 typedef struct mscope_idle {
     double b11, x11, a12, a21, b22, x22;
 } mscope_idle;
@@ -36,7 +36,7 @@ typedef struct mscope_kick {
     double b22, x22, mt, mg, x11, tm, tg;
 } mscope_kick;
 
-typedef struct mscope_memo {          /* a span asked for before, valid while now is unchanged */
+typedef struct mscope_memo {          /* a span computed before, valid while now is unchanged */
     uint64_t from, now;
     mscope_map map;
 } mscope_memo;
@@ -50,26 +50,28 @@ typedef struct mscope_schedule {
 } mscope_schedule;
 
 size_t mscope_schedule_nodes(uint32_t history);                 /* maps needed by all levels */
-void mscope_schedule_place(mscope_schedule *s, uint32_t history, mscope_map *nodes, mscope_memo *memo);   /* pointers alone */
+/* place: set the pointers alone, into memory that is in use already */
+void mscope_schedule_place(mscope_schedule *s, uint32_t history, mscope_map *nodes, mscope_memo *memo);
 void mscope_schedule_init(mscope_schedule *s, uint32_t history, mscope_map *nodes, mscope_memo *memo);
-void mscope_schedule_seek(mscope_schedule *s, uint64_t now);    /* spans before now must not be asked for again */
+void mscope_schedule_seek(mscope_schedule *s, uint64_t now);    /* no span from before now may be asked for again */
 
-/* The idle map of one step. form MSCOPE_FORM_TORCH: made tells whether the buffer exists already. */
+/* The idle map of one step, and what an active step does. made: the buffer exists already (MSCOPE_FORM_TORCH). */
 mscope_map_dd mscope_step_idle(const mscope_step *p, enum mscope_form form, int nesterov, int made);
 mscope_kick mscope_step_kick(const mscope_step *p, enum mscope_form form, int nesterov, int made);
 
 void mscope_schedule_push(mscope_schedule *s, const mscope_map_dd *idle);   /* step now is done; now + 1 */
 
-/* Product of steps from .. now-1 (0-based), that is: bring a row at clock `from` to now; now - from <= history. */
+/* The product of steps from .. now-1 (0-based): it brings a row at clock `from` to now. now - from <= history. */
 mscope_map mscope_schedule_span(const mscope_schedule *s, uint64_t from);
-/* Most products in a span of `steps`, for rounding bounds. */
+
+/* Most products in a span of `steps`, for bounds on rounding. */
 static inline unsigned mscope_span_products(uint64_t steps)
 {
     return 2 * (64 - (unsigned)__builtin_clzll(steps | 1));
 }
 
-/* The same bits, remembered: rows of one step share a few clocks. Writes the memo where the span is not in it yet, so
- * threads must find it there. */
+/* mscope_schedule_span with a memo: the rows of one step share few clocks. It writes the memo when the span is not in
+ * it, so before threads call it the span must be there. */
 static inline mscope_map mscope_schedule_recall(const mscope_schedule *s, uint64_t from)
 {
     mscope_memo *m = &s->memo[from & (s->history - 1)];

@@ -1,11 +1,11 @@
 /* snapshot.c - the whole state of a table as bytes, and back
  *
- * One walk over the state serves both directions, so what is written and what is read cannot differ. Nothing is settled
- * first: a table read back continues bit for bit. All words are little-endian; CRC-32 (IEEE 802.3) over everything
- * before it. Bytes:
+ * One walk over the state both writes and reads, so the two cannot differ. Nothing is settled first: a table that is
+ * read back continues bit for bit. All words are little-endian; the CRC-32 (IEEE 802.3) covers everything before it.
+ * Bytes:
  *
- *     "MSNP", version, config (9 x u32), scalars, schedule, row records, theta, m, reference, decay moments, bands,
- *     autocorrelation, crc u32
+ *     "MSNP", version, config (9 x u32), scalars, schedule, bookkeeping of rows, theta, m, reference, decay moments,
+ *     bands, autocorrelation, crc u32
  */
 #include <string.h>
 
@@ -14,8 +14,8 @@
 #define SNAPSHOT_VERSION 2
 
 typedef struct snapshot {
-    mscope_sink sink;                /* one of the two is NULL */
-    mscope_source source;
+    mscope_sink sink;                /* writing; else NULL */
+    mscope_source source;            /* reading; else NULL */
     void *ctx;
     uint32_t crc, crc_table[256];
     int err;
@@ -67,7 +67,7 @@ static int little_endian(void)
     return low == 1;
 }
 
-/* n words of `width` bytes, little-endian outside. */
+/* n words of `width` bytes each, little-endian in the stream. */
 static void words(snapshot *s, void *p, size_t n, size_t width)
 {
     unsigned char *at = p, part[512];
@@ -174,7 +174,7 @@ static void state(snapshot *s, mscope_table *t)
     acf_state(s, t);
 }
 
-/* What must agree between the file and the table it is read into. */
+/* The configuration that a snapshot and the table it is read into must share. */
 static void config_words(const mscope_table *t, uint32_t out[9])
 {
     const mscope_table_config *c = &t->cfg;
@@ -225,7 +225,7 @@ int mscope_table_snapshot_write(mscope_table *t, mscope_sink sink, void *ctx)
     return s.err;
 }
 
-/* Fields that later index memory: a file with a good checksum can still be somebody's mischief. */
+/* Check the fields that later index memory: a good checksum does not mean that a file can be trusted. */
 static int sound(const mscope_table *t)
 {
     for (uint32_t i = 0; i < t->cfg.rows; i++)
@@ -264,7 +264,7 @@ int mscope_table_snapshot_read(mscope_table *t, mscope_source source, void *ctx)
         return mscope_refuse(t, MSCOPE_EPROTO, "snapshot crc", 0, have, crc, crc);
     if (!sound(t))
         return mscope_refuse(t, MSCOPE_EPROTO, "snapshot contents", 0, 0, 0, 0);
-    mscope_accounts_stamp(t);                    /* they were written as of then */
+    mscope_accounts_stamp(t);                    /* every account was written as of now */
     for (size_t k = 0; k < (size_t)MSCOPE_BANDS * t->cfg.acf_rows; k++)
         t->acf_busy[k / t->cfg.acf_rows] += t->slot[k].busy != 0;
     return MSCOPE_OK;

@@ -1,13 +1,13 @@
-/* step.c - the step: touch, begin, apply, end, settle
+/* step.c - the step: touch, begin, end, settle, seek, and the sweep
  *
- * Between steps every total stands at schedule.now = n. Inside step n + 1 a row that is active leaves its total at n and
- * waits in band.joined with its moments at n + 1; step_end advances the totals to n + 1 and lets it in.       */
+ * Between steps every total is that of step schedule.now = n. Inside step n + 1 an active row leaves its total at n and
+ * waits in account.joined with its moments at n + 1; step_end advances the totals to n + 1 and lets it in.    */
 #include <math.h>
 #include <string.h>
 
 #include "table.h"
 
-#define MOST_STEPS (((uint64_t)1 << 53) - 1)         /* what a double counts exactly */
+#define MOST_STEPS (((uint64_t)1 << 53) - 1)         /* a double counts so far exactly */
 
 /* -- catching up ------------------------------------------------------------------------ */
 
@@ -43,7 +43,7 @@ int mscope_table_seek(mscope_table *t, uint64_t steps)
         return mscope_refuse(t, MSCOPE_EINVAL, "steps", 0, (double)steps, (double)t->schedule.now, (double)MOST_STEPS);
     if (steps > 0)
         t->made = 1;
-    if (t->base == t->schedule.now) {            /* no step yet: every clock stands at the base */
+    if (t->base == t->schedule.now) {            /* no step yet: every clock is at the base */
         t->base = steps;
         mscope_schedule_seek(&t->schedule, steps);
         mscope_accounts_stamp(t);
@@ -82,7 +82,7 @@ static int check_step(mscope_table *t, const mscope_step *p)
     return MSCOPE_OK;
 }
 
-/* From the first decayed step on, rows also keep their products with the reference. */
+/* From the first step with weight decay on, rows also keep their products with the reference. */
 static int start_decay(mscope_table *t)
 {
     t->decays = 1;
@@ -117,9 +117,10 @@ int mscope_table_step_begin(mscope_table *t, const mscope_step *step)
     return MSCOPE_OK;
 }
 
-/* Every row is looked at once in history/2 steps, and brought along when it could be older than the history before the next
- * look: so a row silent for ever costs one visit in history/2 steps. Totals as well. Where a step's share is less than a
- * job of rows, several steps' shares are taken at once: catching up a job costs much less than its rows one by one. */
+/* Every row is visited once in history/2 steps, and caught up if its clock would fall behind the history before the
+ * next visit. Totals are brought to now once in history/2 steps. Where the share of one step is less than a job of
+ * rows, the shares of several steps are taken at once: catching up a job costs much less than catching up its rows one
+ * by one. */
 static void sweep(mscope_table *t)
 {
     const uint32_t half = t->schedule.history / 2, share = (t->cfg.rows + half - 1) / half;

@@ -1,7 +1,8 @@
-/* workers.c - a pool whose calls are numbered: a worker wakes when the number changes, and takes pieces until none is left
+/* workers.c - a pool of threads that share out the pieces of one call
  *
- * One word holds the call's number and its pieces, so that a worker late from the last call cannot take a piece of this
- * one under the old call's terms.                                                                        */
+ * Calls are numbered. A worker wakes when the number changes and takes pieces until none is left. One word holds the
+ * number of the call and of its next piece, so a worker that is late from the last call cannot take a piece of this
+ * one. */
 #include "mscope/workers.h"
 
 #include <pthread.h>
@@ -9,9 +10,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#define SPINS 4000                   /* looks before sleeping or yielding, some 20 us */
+#define SPINS 4000                   /* checks before sleeping or yielding, some 20 us */
 
-/* What is to be done, in one word: call << 32 | pieces << 16 | next piece. */
+/* The ticket: call << 32 | pieces << 16 | next piece. */
 #define CALL(t) ((uint32_t)((t) >> 32))
 #define PIECE(t) ((t) & 0xffffu)
 #define LEFT(t) (PIECE(t) < ((t) >> 16 & 0xffffu))
@@ -21,7 +22,7 @@ struct mscope_workers {
     _Atomic uint64_t ended;          /* pieces done in this call */
     _Atomic unsigned asleep;
     _Atomic int stop;
-    void (*work)(void *arg, size_t i);       /* read only by who holds a piece of the call they belong to */
+    void (*work)(void *arg, size_t i);       /* read only by a thread that holds a piece of their call */
     void *arg;
     pthread_mutex_t lock;
     pthread_cond_t wake;
@@ -38,7 +39,7 @@ static inline void relax(void)
 #endif
 }
 
-/* Take pieces of a call until none is left or another call began. */
+/* Take pieces of a call until none is left or another call has begun. */
 static void take(mscope_workers *w, uint32_t call)
 {
     uint64_t t = atomic_load(&w->ticket);
@@ -97,7 +98,7 @@ static void announce(mscope_workers *w, void (*work)(void *arg, size_t i), void 
 {
     uint64_t call = (uint64_t)CALL(atomic_load(&w->ticket)) + 1;
 
-    w->work = work;                              /* every piece of the last call has ended: nobody reads these */
+    w->work = work;                              /* the last call has ended, so no thread reads these */
     w->arg = arg;
     atomic_store(&w->ended, 0);
     atomic_store(&w->ticket, call << 32 | (uint64_t)n << 16);
@@ -107,7 +108,7 @@ static void announce(mscope_workers *w, void (*work)(void *arg, size_t i), void 
         if (i < SPINS)
             relax();
         else
-            sched_yield();                       /* a worker that holds a piece is waiting for this core */
+            sched_yield();                       /* a worker that holds a piece may wait for this processor */
 }
 
 static void run(void *ctx, void (*work)(void *arg, size_t i), void *arg, size_t n)

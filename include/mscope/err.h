@@ -1,7 +1,6 @@
-/* err.h - the one error vocabulary of momentscope
+/* err.h - the error codes of momentscope
  *
- * Every fallible function returns 0 or a count on success and a negative value of
- * enum mscope_err otherwise.                                                        */
+ * Every function that can fail returns 0 or a count on success, and a negative value of enum mscope_err otherwise. */
 #ifndef MSCOPE_ERR_H
 #define MSCOPE_ERR_H
 
@@ -21,17 +20,17 @@ extern "C" {
 enum mscope_err {
     MSCOPE_OK = 0,
     MSCOPE_EINVAL = -1,    /* an argument or field is outside its range              */
-    MSCOPE_ENOMEM = -2,    /* memory the caller gave, or the system has, is too small */
+    MSCOPE_ENOMEM = -2,    /* the caller's block is too small, or the system has no memory left */
     MSCOPE_ESTATE = -3,    /* the call does not fit the object's state                */
     MSCOPE_EINDEX = -4,    /* a row index is not below the table's row count          */
     MSCOPE_ENONFINITE = -5,/* a NaN or an infinity where a finite number is required  */
     MSCOPE_EPROTO = -6,    /* bytes that are not a valid message or snapshot            */
     MSCOPE_EVERSION = -7,  /* a valid message or snapshot of another version            */
-    MSCOPE_EBUSY = -8,     /* a name or resource is held by somebody else             */
-    MSCOPE_EGAP = -9,      /* a sequence or step number leaves a hole or goes back    */
+    MSCOPE_EBUSY = -8,     /* a name or resource is in use by another process or thread */
+    MSCOPE_EGAP = -9,      /* a sequence or step number skips values or goes back     */
     MSCOPE_EIO = -10,      /* a socket or file failed; logged once where it happened  */
     MSCOPE_EAGAIN = -11,   /* not now, or not in the time given; try again later      */
-    MSCOPE_ENOTSUP = -12,  /* a known request that this build or machine cannot serve */
+    MSCOPE_ENOTSUP = -12,  /* a valid request that this build or machine cannot serve */
     MSCOPE_ELAST = -12
 };
 

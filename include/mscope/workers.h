@@ -1,7 +1,7 @@
 /* workers.h - threads to lend to a table (mscope_table_parallel)
  *
- * A small pool of POSIX threads that share out the pieces of one call at a time; the caller's thread does its part. Workers
- * spin for some tens of microseconds after a call, because the next one follows soon, then sleep.        */
+ * A small pool of POSIX threads that share out the pieces of one call at a time; the calling thread takes pieces too.
+ * Workers spin for some tens of microseconds after a call, because the next one often follows soon, and then sleep. */
 #ifndef MSCOPE_WORKERS_H
 #define MSCOPE_WORKERS_H
 
@@ -13,9 +13,9 @@ extern "C" {
 
 typedef struct mscope_workers mscope_workers;
 
-/* mscope_workers_start - threads in all, the caller's included: 1 .. 64
+/* mscope_workers_start - a pool of `threads` threads in all, the caller's included: 1 .. 64
  *
- * Owns     the pool; end it with mscope_workers_stop, after the last table that uses it was given another or NULL
+ * Owns     the caller owns the pool; before mscope_workers_stop every table must have been given another one or NULL
  * Errors   MSCOPE_EINVAL  threads out of range;  MSCOPE_ENOMEM  no memory or no thread; *out untouched
  * Threads  one call of run at a time: tables driven from different threads need a pool each             */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_workers_start(mscope_workers **out, unsigned threads);
