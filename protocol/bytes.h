@@ -20,7 +20,8 @@ static inline uint64_t mscope_get_le(const uint8_t *p, int bytes)
     return v;
 }
 
-/* For arrays. Spelled out, because compilers turn this shape, and not a loop, into one load on little-endian machines. */
+/* For arrays. Spelled out, because compilers turn this shape, and not a loop, into one load on little-endian
+ * machines. */
 static inline uint32_t mscope_get16(const uint8_t *p)
 {
     return (uint32_t)p[0] | (uint32_t)p[1] << 8;

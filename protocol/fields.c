@@ -432,7 +432,8 @@ int mscope_fields_decode(const mscope_field *f, size_t n, const uint8_t *in, siz
         if (r.seen >> i & 1)
             continue;
         if (f[i].type != MSCOPE_FIELD_flag)
-            return mscope_refusal_set(why, MSCOPE_EPROTO, f[i].name, "present", "a required field is missing", "missing");
+            return mscope_refusal_set(why, MSCOPE_EPROTO, f[i].name, "present", "a required field is missing",
+                                      "missing");
         *(int *)(void *)(r.into + f[i].at) = 0;
     }
     return 0;

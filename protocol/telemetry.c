@@ -129,8 +129,8 @@ int mscope_record_decode(const char *topic, const uint8_t *in, size_t len, mscop
     int kind = kind_of(topic), bad;
 
     if (kind < 0)
-        return mscope_refusal_set(why, MSCOPE_EPROTO, "topic", "band/ table/ acf/ daemon alert", "unknown topic", "%.40s",
-                             topic);
+        return mscope_refusal_set(why, MSCOPE_EPROTO, "topic", "band/ table/ acf/ daemon alert", "unknown topic",
+                                  "%.40s", topic);
     memset(&got, 0, sizeof got);
     got.kind = (enum mscope_record_kind)kind;
     bad = mscope_fields_decode(kinds[kind].fields, kinds[kind].n, in, len, &got.u, why);

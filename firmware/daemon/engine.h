@@ -80,7 +80,7 @@ typedef struct mscope_shadow {       /* the daemon's copy of one trainer's table
     int shm;                         /* how the last STEP or PROBE came: 0 none yet, 1 ZeroMQ, 2 shared memory */
     uint64_t lost, refused, syncs;
     /* publication */
-    char before[MSCOPE_NAME_MAX + 1];   /* the table dropped from this place that the publisher does not know of yet, or "" */
+    char before[MSCOPE_NAME_MAX + 1];   /* table dropped from this place, unless the publisher knows; else "" */
     uint64_t published;              /* step of the last regular record                          */
     int changed;                     /* exact or attached changed since the last record          */
     int overflowed;                  /* V was not finite in the last record                      */
@@ -129,7 +129,7 @@ typedef struct mscope_engine {
     uint32_t untold;                 /* tables whose `before` is set                             */
     int publishing;                  /* a publication is under way: some records are still due   */
     uint64_t deadline_ns;            /* its deadline; 0: none                                    */
-    int64_t resum_ns;                /* time that slices of resums may still take; <= 0: none before the next publication */
+    int64_t resum_ns;                /* time left for slices of resums; <= 0: none before the next publication */
     uint32_t slice_rows;             /* rows of a slice, chosen so that it takes MSCOPE_SLICE_NS */
     uint32_t turn;                   /* table of the last slice                                  */
     int slice_full;                  /* the last slice did not end at its table's last row       */
@@ -150,7 +150,7 @@ void mscope_engine_init(mscope_engine *e, const mscope_engine_config *cfg, mscop
 /* mscope_engine_fini - give every table's memory back; tables in files are left clean. 0, or MSCOPE_EIO, logged */
 int mscope_engine_fini(mscope_engine *e);
 
-/* mscope_engine_slept - the whole daemon stood still for ns (SIGSTOP, suspend): nobody counts as silent for that time */
+/* mscope_engine_slept - the whole daemon stood still for ns (SIGSTOP, suspend): that time counts as no silence */
 void mscope_engine_slept(mscope_engine *e, uint64_t ns);
 
 static inline void mscope_extreme_note(mscope_extreme *x, uint64_t ns)

@@ -102,7 +102,8 @@ static int refuse_value(const mscope_shadow *s, const char *field, const void *x
     while (f64 ? fabs(((const double *)x)[i]) <= MAGNITUDE : isfinite(((const float *)x)[i]))
         i++;
     return mscope_refusal_set(why, MSCOPE_ENONFINITE, field, f64 ? "finite, |x| <= 1e145" : "finite",
-                              "a value that is not finite, or too large to be squared and summed", "%g at entry %zu, column %zu",
+                              "a value that is not finite, or too large to be squared and summed",
+                              "%g at entry %zu, column %zu",
                               f64 ? ((const double *)x)[i] : (double)((const float *)x)[i],
                               (first + i) / s->hello.dim, (first + i) % s->hello.dim);
 }
@@ -174,7 +175,8 @@ int mscope_entries_in(mscope_shadow *s, const mscope_header *h, mscope_cursor *c
     *out = (mscope_entries){ .rows = s->rows, .values = s->values };
     if (n > s->hello.capacity) {
         (void)snprintf(range, sizeof range, "0..%u", s->hello.capacity);
-        return mscope_refusal_set(c->why, MSCOPE_EINVAL, "count", range, "more entries than HELLO's capacity", "%zu", n);
+        return mscope_refusal_set(c->why, MSCOPE_EINVAL, "count", range, "more entries than HELLO's capacity", "%zu",
+                                  n);
     }
     if (n == 0)
         return mscope_table_apply_check(s->core, NULL, NULL, 0, &out->checked);

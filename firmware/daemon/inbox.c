@@ -14,8 +14,8 @@ enum {
     HOLD_NS = 1000000                /* longest time an ACK is held                               */
 };
 
-/* Messages may be megabytes long and are freed on the engine's thread. Their memory is kept for the next messages instead
- * of being unmapped, mapped again and faulted in page by page. */
+/* Messages may be megabytes long and are freed on the engine's thread. Their memory is kept for the next messages
+ * instead of being unmapped, mapped again and faulted in page by page. */
 static void keep_memory(void)
 {
 #ifdef __GLIBC__
@@ -77,7 +77,8 @@ static void hold(mscope_inbox *in, const mscope_peer *to, const mscope_header *a
     in->held[i].ack = *ack;
     in->held_messages++;
     in->held_bytes += bytes;
-    if (in->held_messages >= HOLD_MESSAGES || in->held_bytes >= HOLD_BYTES || mscope_clock_ns() - in->held_ns >= HOLD_NS)
+    if (in->held_messages >= HOLD_MESSAGES || in->held_bytes >= HOLD_BYTES ||
+        mscope_clock_ns() - in->held_ns >= HOLD_NS)
         mscope_inbox_release(in);
 }
 
@@ -94,8 +95,8 @@ static void reply(mscope_inbox *in, const mscope_peer *to, const mscope_answer *
 
 /* -- messages --------------------------------------------------------------------------------- */
 
-/* Parts beyond MSCOPE_MESSAGE_PARTS are counted and dropped. The engine reads bodies where ZeroMQ put them; they are freed
- * when it has returned. */
+/* Parts beyond MSCOPE_MESSAGE_PARTS are counted and dropped. The engine reads bodies where ZeroMQ put them; they
+ * are freed when it has returned. */
 int mscope_inbox_one(mscope_inbox *in, uint64_t now_ns)
 {
     zmq_msg_t msg[MSCOPE_MESSAGE_PARTS], more_than;

@@ -1,7 +1,7 @@
 /* inbox.h - trainers' messages off the ROUTER, through the engine, and their answers back
  *
- * ACKs are cumulative, so while more messages wait, only the last ACK of each table is sent. Every other answer goes out
- * at once, behind the ACKs held until then. One thread.                                                        */
+ * ACKs are cumulative, so while more messages wait, only the last ACK of each table is sent. Every other answer
+ * goes out at once, behind the ACKs held until then. One thread. */
 #ifndef MSCOPE_DAEMON_INBOX_H
 #define MSCOPE_DAEMON_INBOX_H
 

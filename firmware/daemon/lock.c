@@ -30,7 +30,8 @@ int mscope_lock_take(const char *option, const char *value, const char *path, in
         fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0)
             break;
-        if (fstat(fd, &own) == 0 && stat(name, &named) == 0 && own.st_dev == named.st_dev && own.st_ino == named.st_ino) {
+        if (fstat(fd, &own) == 0 && stat(name, &named) == 0 && own.st_dev == named.st_dev &&
+            own.st_ino == named.st_ino) {
             *lock = fd;
             return 0;
         }

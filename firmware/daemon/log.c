@@ -45,7 +45,8 @@ static void write_line(enum mscope_level level, const char *area, struct timespe
 
     (void)gmtime_r(&ts.tv_sec, &tm);
     used = strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%S", &tm);
-    n = snprintf(line + used, sizeof line - used - 1, ".%03ldZ %s %-7s %s", ts.tv_nsec / 1000000, names[level], area, text);
+    n = snprintf(line + used, sizeof line - used - 1, ".%03ldZ %s %-7s %s", ts.tv_nsec / 1000000, names[level], area,
+                 text);
     used += n > 0 ? (size_t)n : 0;
     if (used > sizeof line - 2)
         used = sizeof line - 2;

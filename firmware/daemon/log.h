@@ -1,7 +1,8 @@
 /* log.h - one line for each event: time, level, area, sentence
  *
- * Threads  any. A line is one write, which may wait for its reader. A thread that must not wait hands its lines over to
- *          another thread: no lock, and no system call but to wake that thread; a full queue loses lines and counts them */
+ * Threads  any. A line is one write, which may wait for its reader. A thread that must not wait hands its lines
+ *          over to another thread: no lock, and no system call but to wake that thread; a full queue loses lines
+ *          and counts them */
 #ifndef MSCOPE_DAEMON_LOG_H
 #define MSCOPE_DAEMON_LOG_H
 
@@ -11,7 +12,8 @@
 
 enum mscope_level { MSCOPE_LOG_ERROR, MSCOPE_LOG_WARN, MSCOPE_LOG_INFO, MSCOPE_LOG_DEBUG };
 
-/* mscope_log_open - lines of `level` and more important ones go to `path` (NULL: stderr) from now on; 0 or MSCOPE_EIO */
+/* mscope_log_open - lines of `level` and more important ones go to `path` (NULL: stderr) from now on; 0 or
+ * MSCOPE_EIO */
 int mscope_log_open(const char *path, enum mscope_level level);
 
 void mscope_log(enum mscope_level level, const char *area, const char *format, ...)

@@ -1,7 +1,7 @@
 /* main.c - momentscoped: sets up options, memory, sockets and threads, and takes them down again in order
  *
- * Threads: the main thread becomes the engine (loop.c); the publisher owns XPUB and replay (publish.c); the saver writes
- * the state file (saver.c). All memory but that of tables is mapped here.                                       */
+ * Threads: the main thread becomes the engine (loop.c); the publisher owns XPUB and replay (publish.c); the saver
+ * writes the state file (saver.c). All memory but that of tables is mapped here. */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -69,7 +69,8 @@ static int check_kernel(const char *name)
 
     if (name == NULL || mscope_table_mem(&cfg) > sizeof mem || mscope_table_init(&t, &cfg, mem, sizeof mem) == 0)
         return 0;
-    fprintf(stderr, "momentscoped: --kernel is '%s', expected a kernel that this build and machine have (ref always works)\n",
+    fprintf(stderr,
+            "momentscoped: --kernel is '%s', expected a kernel that this build and machine have (ref always works)\n",
             name);
     return MSCOPE_EINVAL;
 }
@@ -175,7 +176,8 @@ static int restore(daemon_memory *d, const mscope_options *o)
     (void)snprintf(aside, sizeof aside, "%s.bad", o->state);
     if (!o->discard_state || rename(o->state, aside) != 0) {
         mscope_log(MSCOPE_LOG_ERROR, "store",
-                   "cannot start: repair or remove %s, or start with --discard-state to move it to %s", o->state, aside);
+                   "cannot start: repair or remove %s, or start with --discard-state to move it to %s", o->state,
+                   aside);
         return EXIT_STATE;
     }
     mscope_log(MSCOPE_LOG_WARN, "store", "state discarded; the file is kept as %s", aside);
@@ -254,7 +256,8 @@ int main(int argc, char **argv)
     if (mscope_log_open(o.log[0] != '\0' ? o.log : NULL, (enum mscope_level)o.log_level))
         return EXIT_OPTION;
     if (!(o.interval > 0) && o.interval_steps == 0)
-        mscope_log(MSCOPE_LOG_WARN, "main", "--interval and --interval-steps are 0: no regular records; a table is published "
+        mscope_log(MSCOPE_LOG_WARN, "main",
+                   "--interval and --interval-steps are 0: no regular records; a table is published "
                    "when its exactness or owner changes, on SIGHUP and at the end");
     if (o.realtime)
         mscope_realtime_heap();
@@ -268,7 +271,8 @@ int main(int argc, char **argv)
     if (err)
         return EXIT_ENDPOINT;
     status = restore(&d, &o);
-    if (!status && d.engine.cfg.map_dir != NULL && mscope_restore_tables(&d.engine, o.discard_state, mscope_clock_ns(), &d.map_lock))
+    if (!status && d.engine.cfg.map_dir != NULL &&
+        mscope_restore_tables(&d.engine, o.discard_state, mscope_clock_ns(), &d.map_lock))
         status = EXIT_STATE;
     if (!status)
         status = run(&d, &o, &sockets, signal_fd);

@@ -48,7 +48,9 @@ void mscope_mapped_unlock(const char *dir, int lock)
 
 static int path_of(const mscope_engine *e, const char *table, const char *more, char path[1200])
 {
-    return snprintf(path, 1200, "%s/%s" MSCOPE_MAPPED_SUFFIX "%s", e->cfg.map_dir, table, more) < 1200 ? 0 : MSCOPE_EINVAL;
+    return snprintf(path, 1200, "%s/%s" MSCOPE_MAPPED_SUFFIX "%s", e->cfg.map_dir, table, more) < 1200
+               ? 0
+               : MSCOPE_EINVAL;
 }
 
 int mscope_mapped_map(mscope_map_file *f)
@@ -90,7 +92,8 @@ static int write_head(const mscope_engine *e, const mscope_shadow *s, const msco
     return pwrite(f->fd, head, HEAD, 0) == HEAD && fsync(f->fd) == 0 ? 0 : MSCOPE_EIO;
 }
 
-int mscope_mapped_open(const mscope_engine *e, const mscope_hello *hello, size_t len, mscope_map_file *out, mscope_refusal *why)
+int mscope_mapped_open(const mscope_engine *e, const mscope_hello *hello, size_t len, mscope_map_file *out,
+                       mscope_refusal *why)
 {
     char temp[1200], path[1200], range[64];
     mscope_map_file f = { .len = HEAD + len };
@@ -109,8 +112,8 @@ int mscope_mapped_open(const mscope_engine *e, const mscope_hello *hello, size_t
     (void)unlink(temp);
     (void)close(f.fd);
     (void)snprintf(range, sizeof range, "%zu bytes free in --map-dir", f.len);
-    return mscope_refusal_set(why, MSCOPE_ENOMEM, "rows", range, err ? strerror(err) : "the file cannot be mapped", "%u rows",
-                              hello->rows);
+    return mscope_refusal_set(why, MSCOPE_ENOMEM, "rows", range, err ? strerror(err) : "the file cannot be mapped",
+                              "%u rows", hello->rows);
 }
 
 void mscope_mapped_drop(const mscope_engine *e, const mscope_shadow *s)
@@ -130,7 +133,8 @@ int mscope_mapped_leave(mscope_engine *e, mscope_shadow *s)
     int err = msync(s->map.base, s->map.len, MS_SYNC) != 0 ? MSCOPE_EIO : write_head(e, s, &s->map, 1);
 
     if (err)
-        mscope_log(MSCOPE_LOG_ERROR, "store", "table %s could not be saved in its file: %s; its trainer will send it again", s->hello.table,
+        mscope_log(MSCOPE_LOG_ERROR, "store",
+                   "table %s could not be saved in its file: %s; its trainer will send it again", s->hello.table,
                    strerror(errno));
     e->bytes -= s->mem_len;
     (void)munmap(s->map.base, s->map.len);

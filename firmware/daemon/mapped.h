@@ -1,8 +1,8 @@
 /* mapped.h - tables whose memory is a file: larger than memory, and there again after a restart without being read
  *
- * DIR/NAME.table: a head of 4096 bytes (mapped.c), then the table's block as it lies in memory, so the file is valid for
- * this build on this kind of machine only. The head says "dirty" as long as a daemon has the file open: rows torn by a
- * crash are never taken for whole.                                                                             */
+ * DIR/NAME.table: a head of 4096 bytes (mapped.c), then the table's block as it lies in memory, so the file is
+ * valid for this build on this kind of machine only. The head says "dirty" as long as a daemon has the file open:
+ * rows torn by a crash are never taken for whole. */
 #ifndef MSCOPE_DAEMON_MAPPED_H
 #define MSCOPE_DAEMON_MAPPED_H
 

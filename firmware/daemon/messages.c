@@ -47,8 +47,8 @@ static void answer_error(mscope_engine *e, mscope_shadow *s, const mscope_header
         s->refused++;
     m->count++;
     m->last = *why;
-    mscope_log(MSCOPE_LOG_DEBUG, "engine", "refused a message: %s is %s, expected %s: %s", why->field, why->value, why->range,
-               why->text);
+    mscope_log(MSCOPE_LOG_DEBUG, "engine", "refused a message: %s is %s, expected %s: %s", why->field, why->value,
+               why->range, why->text);
 }
 
 static void answer_welcome(mscope_engine *e, const mscope_session *ses, const mscope_shadow *s,
@@ -186,8 +186,8 @@ static int check_session(const mscope_header *h, const mscope_session *ses, msco
 /* -- shared memory ----------------------------------------------------------------------------- */
 
 /* A ring that the daemon does not have leaves the message unconsumed: the client sends its bodies another way. */
-static int find_shm(const mscope_engine *e, const mscope_header *h, const mscope_shm_descriptor *w, const mscope_shm_map **out,
-                     mscope_refusal *why)
+static int find_shm(const mscope_engine *e, const mscope_header *h, const mscope_shm_descriptor *w,
+                    const mscope_shm_map **out, mscope_refusal *why)
 {
     for (unsigned i = 0; i < MSCOPE_SHM_PLACES; i++) {
         *out = &e->shm[i];

@@ -37,15 +37,19 @@ static const option options[] = {
     { "interval", REAL, AT(interval), 0, 3600, "SECONDS", "time between publications; 0: by steps alone (0.2)" },
     { "interval-steps", COUNT, AT(interval_steps), 0, 1e9, "N", "also publish a table every N steps; 0: no (0)" },
     { "state", TEXT, AT(state), 0, 0, "FILE", "load at start; write at exit, on SAVE and on SIGUSR1" },
-    { "discard-state", FLAG, AT(discard_state), 0, 0, NULL, "move aside a state file that cannot be read, and start" },
+    { "discard-state", FLAG, AT(discard_state), 0, 0, NULL,
+      "move aside a state file that cannot be read, and start" },
     { "map-dir", TEXT, AT(map_dir), 0, 0, "DIR", "keep large tables in files there, across restarts" },
-    { "map-above", BYTES, AT(map_above), 0, 1e15, "BYTES", "size above which a table is large; for --map-dir (256M)" },
+    { "map-above", BYTES, AT(map_above), 0, 1e15, "BYTES",
+      "size above which a table is large; for --map-dir (256M)" },
     { "kernel", TEXT, AT(kernel), 0, 0, "NAME", "compute kernel: ref, v128, v256, v512 (widest usable)" },
     { "max-tables", COUNT, AT(max_tables), 1, 1024, "N", "most tables at a time (64)" },
     { "max-bytes", BYTES, AT(max_bytes), 1048576, 1e15, "BYTES", "memory for all tables (4G)" },
-    { "max-part", BYTES, AT(max_part), 4096, 4294967296.0, "BYTES", "largest message part accepted from a trainer (256M)" },
+    { "max-part", BYTES, AT(max_part), 4096, 4294967296.0, "BYTES",
+      "largest message part accepted from a trainer (256M)" },
     { "takeover", REAL, AT(takeover), 0, 86400, "SECONDS", "silence after which a table may change hands (10)" },
-    { "credit-messages", COUNT, AT(credit_messages), 1, 65536, "N", "messages a trainer may have unacknowledged (64)" },
+    { "credit-messages", COUNT, AT(credit_messages), 1, 65536, "N",
+      "messages a trainer may have unacknowledged (64)" },
     { "credit-bytes", BYTES, AT(credit_bytes), 4096, 1e12, "BYTES", "bytes a trainer may have unacknowledged (64M)" },
     { "history", POWER, AT(history), 16, 16777216, "STEPS", "steps kept to catch up silent rows; 0: 16384 (0)" },
     { "replay-bytes", BYTES, AT(replay_bytes), 65536, REPLAY_MOST, "BYTES", "telemetry kept for replay (32M)" },
@@ -78,7 +82,8 @@ static int help(void)
         (void)snprintf(left, sizeof left, "--%s %s", options[i].name, options[i].arg ? options[i].arg : "");
         printf("  %-21s %s\n", left, options[i].help);
     }
-    printf("  %-21s %s\n  %-21s %s\n", "--help", "print this help", "--version", "print the versions of program and wire");
+    printf("  %-21s %s\n  %-21s %s\n", "--help", "print this help", "--version",
+           "print the versions of program and wire");
     printf("\nSignals: SIGTERM and SIGINT stop in order; SIGHUP reopens the log and\n"
            "publishes every record again; SIGUSR1 writes the state file.\n\n"
            "Example, a daemon that survives restarts and publishes four times a second:\n"
@@ -108,7 +113,8 @@ static int set_number(const option *o, const char *value, void *at)
     }
     v *= scale;
     (void)snprintf(range, sizeof range, o->type == POWER ? "0, or a power of two %.15g..%.15g" : "%.15g..%.15g%s",
-                   o->low, o->high, o->type == BYTES ? " (K, M, G allowed)" : o->type == COUNT ? ", a whole number" : "");
+                   o->low, o->high, o->type == BYTES ? " (K, M, G allowed)"
+                                    : o->type == COUNT ? ", a whole number" : "");
     if (end == value || *end != '\0' || errno != 0 || !isfinite(v))
         return complain(o, value, range);
     if (o->type == POWER && v == 0) {
@@ -197,8 +203,8 @@ static int check_mapping(const mscope_options *o)
 {
     if (o->map_above_given == NULL || o->map_dir[0] != '\0')
         return 0;
-    fprintf(stderr, "momentscoped: --map-above is '%s', expected --map-dir DIR with it: without a directory no table is kept in a "
-                    "file\n", o->map_above_given);
+    fprintf(stderr, "momentscoped: --map-above is '%s', expected --map-dir DIR with it: without a directory no table "
+                    "is kept in a file\n", o->map_above_given);
     return 2;
 }
 
@@ -207,7 +213,8 @@ static int check_threads(const mscope_options *o)
 {
     if (o->threads == 1 || !o->realtime)
         return 0;
-    fprintf(stderr, "momentscoped: --threads is '%llu', expected 1 with --realtime: the engine's thread must not wait for others\n",
+    fprintf(stderr, "momentscoped: --threads is '%llu', expected 1 with --realtime: the engine's thread must not wait "
+                    "for others\n",
             (unsigned long long)o->threads);
     return 2;
 }
@@ -261,9 +268,9 @@ int mscope_options_parse(mscope_options *out, int argc, char **argv)
     int status;
 
     *out = (mscope_options){ .interval = 0.2, .takeover = 10, .max_tables = 64, .max_bytes = UINT64_C(4) << 30,
-                             .max_part = UINT64_C(256) << 20, .credit_messages = 64, .credit_bytes = UINT64_C(64) << 20,
-                             .replay_bytes = UINT64_C(32) << 20, .log_level = 2, .map_above = UINT64_C(256) << 20, .cpu = MSCOPE_ANY_CPU,
-                             .threads = 1 };
+                             .max_part = UINT64_C(256) << 20, .credit_messages = 64,
+                             .credit_bytes = UINT64_C(64) << 20, .replay_bytes = UINT64_C(32) << 20, .log_level = 2,
+                             .map_above = UINT64_C(256) << 20, .cpu = MSCOPE_ANY_CPU, .threads = 1 };
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
             return help();

@@ -1,7 +1,7 @@
 /* publish.h - the publisher thread: owns the XPUB and replay sockets, numbers records, remembers the latest
  *
- * It takes records from the ring and never waits for a subscriber. New subscribers and replay requests are answered from
- * memory that was mapped at start.                                                                            */
+ * It takes records from the ring and never waits for a subscriber. New subscribers and replay requests are
+ * answered from memory that was mapped at start. */
 #ifndef MSCOPE_DAEMON_PUBLISH_H
 #define MSCOPE_DAEMON_PUBLISH_H
 

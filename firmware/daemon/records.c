@@ -269,8 +269,9 @@ static void tell_overflow(mscope_engine *e, mscope_shadow *s, double V)
     int now = !isfinite(V);
 
     if (now && !s->overflowed)
-        mscope_engine_alert(e, s, "overflow", "rows of table %s are not finite since step %llu: sums over them are null", s->hello.table,
-                            (unsigned long long)mscope_table_steps(s->core));
+        mscope_engine_alert(e, s, "overflow",
+                            "rows of table %s are not finite since step %llu: sums over them are null",
+                            s->hello.table, (unsigned long long)mscope_table_steps(s->core));
     s->overflowed = now;
 }
 

@@ -9,9 +9,9 @@ enum { MSCOPE_REC_DROPPED = MSCOPE_REC_ALERT + 1 };
 
 /* mscope_shadow_dropped - *fresh takes the place of *s: the publisher will learn that the table s is gone
  *
- * The control record goes ahead of the next record, whenever the ring has room for both, so no full ring loses it. One name
- * for each place is enough: as long as it waits, no record enters the ring, so the tables that follow in this place have
- * left nothing at the publisher.                                                                              */
+ * The control record goes ahead of the next record, whenever the ring has room for both, so no full ring loses it.
+ * One name for each place is enough: as long as it waits, no record enters the ring, so the tables that follow in
+ * this place have left nothing at the publisher. */
 void mscope_shadow_dropped(mscope_engine *e, const mscope_shadow *s, mscope_shadow *fresh);
 
 /* mscope_engine_alert - an alert record and a log line; s NULL: about the daemon */

@@ -71,8 +71,8 @@ int mscope_replay_busy(const mscope_replay *r)
     return 0;
 }
 
-/* Returns 0: sent; 1: the peer's queue is full, try later; -1: the peer is gone. Only the first part of a message can meet
- * a full queue. */
+/* Returns 0: sent; 1: the peer's queue is full, try later; -1: the peer is gone. Only the first part of a message
+ * can meet a full queue. */
 static int answer(mscope_replay *r, const mscope_replay_job *j, uint64_t seq, const uint8_t *body, size_t len)
 {
     uint8_t be[8];
@@ -89,8 +89,8 @@ static int answer(mscope_replay *r, const mscope_replay_job *j, uint64_t seq, co
     return 0;
 }
 
-/* A topic that was let go meanwhile has no records any more. Those of the topic that had a slot before have numbers below
- * the new topic's first, where jobs on the new one begin (parse). */
+/* A topic that was let go meanwhile has no records any more. Those of the topic that had a slot before have
+ * numbers below the new topic's first, where jobs on the new one begin (parse). */
 static void serve_job(mscope_replay *r, const mscope_topics *topics, mscope_replay_job *j)
 {
     const int there = topics->at[j->slot].generation == j->generation;
@@ -135,7 +135,8 @@ static void refuse(mscope_replay *r, const mscope_replay_job *j, const mscope_re
     memcpy(c.value, why->value, sizeof c.value);
     memcpy(c.range, why->range, sizeof c.range);
     len = mscope_fields_encode(complaint_fields, 4, &c, body, sizeof body);
-    mscope_log(MSCOPE_LOG_DEBUG, "replay", "refused a request: %s is %s, expected %s", why->field, why->value, why->range);
+    mscope_log(MSCOPE_LOG_DEBUG, "replay", "refused a request: %s is %s, expected %s", why->field, why->value,
+               why->range);
     (void)answer(r, j, DONE, body, len > 0 ? (size_t)len : 0);
 }
 
@@ -186,8 +187,8 @@ static int parse(mscope_replay_job *j, const request *q, const mscope_topics *to
         return mscope_refusal_set(why, MSCOPE_EPROTO, "parts", "2: topic, first sequence number",
                                   "not a replay request", "%zu", q->n - first);
     if (q->len[first + 1] != 8)
-        return mscope_refusal_set(why, MSCOPE_EPROTO, "seq", "8 bytes, big-endian", "not a sequence number", "%zu bytes",
-                                  q->len[first + 1]);
+        return mscope_refusal_set(why, MSCOPE_EPROTO, "seq", "8 bytes, big-endian", "not a sequence number",
+                                  "%zu bytes", q->len[first + 1]);
     t = j->topic[0] != '\0' ? mscope_topic_find(topics, j->topic) : NULL;
     if (t == NULL)
         return mscope_refusal_set(why, MSCOPE_EINVAL, "topic", "a topic published since start", "unknown topic",

@@ -36,7 +36,9 @@ static int get_table(mscope_engine *e, mscope_shadow *at, mscope_reader *src, ui
     attached_at = hello.step;
     hello.step = 0;                          /* the snapshot knows the step */
     if (history != configured && history != 0 && configured != 0)
-        mscope_log(MSCOPE_LOG_WARN, "store", "--history %u is ignored for a table of the state file, which was made with %u", configured, history);
+        mscope_log(MSCOPE_LOG_WARN, "store",
+                   "--history %u is ignored for a table of the state file, which was made with %u", configured,
+                   history);
     err = mscope_shadow_open(e, &s, &hello, history, 0, &why);
     if (err) {
         mscope_log(MSCOPE_LOG_ERROR, "store", "cannot make a table of the state file: %s is %s, expected %s", why.field,
@@ -119,7 +121,8 @@ int mscope_restore_state(mscope_engine *e, const char *path, uint64_t now_ns)
 
 /* -- mapped tables ----------------------------------------------------------------------------- */
 
-/* The session that holds a mapped table. Its next number is the highest that any of its tables, or the state file, knows. */
+/* The session that holds a mapped table. Its next number is the highest that any of its tables, or the state file,
+ * knows. */
 static int session_in(mscope_engine *e, uint64_t id, uint64_t next, int left, uint64_t now_ns)
 {
     mscope_session *ses = mscope_session_find(e, id);
@@ -158,7 +161,8 @@ static int take_over(mscope_engine *e, mscope_map_file *f, mscope_reader *src, u
     if (err)
         return err;
     s.map = *f;
-    err = mscope_shadow_adopt(e, &s, &hello, history, (char *)f->base + MSCOPE_MAPPED_HEAD, f->len - MSCOPE_MAPPED_HEAD);
+    err = mscope_shadow_adopt(e, &s, &hello, history, (char *)f->base + MSCOPE_MAPPED_HEAD,
+                              f->len - MSCOPE_MAPPED_HEAD);
     if (!err)
         err = session_in(e, session, next, left, now_ns);
     if (!err)
@@ -197,7 +201,8 @@ static int load_one(mscope_engine *e, const char *name, int discard, uint64_t no
     }
     (void)close(f.fd);
     if (err == 1) {
-        mscope_engine_alert(e, NULL, "dropped", "%.120s was not left clean and is removed: its trainer sends the table again", name);
+        mscope_engine_alert(e, NULL, "dropped",
+                            "%.120s was not left clean and is removed: its trainer sends the table again", name);
         (void)unlink(path);
         return 0;
     }
@@ -216,7 +221,8 @@ int mscope_restore_tables(mscope_engine *e, int discard, uint64_t now_ns, int *l
     if (mkdir(e->cfg.map_dir, 0700) == 0)
         mscope_log(MSCOPE_LOG_INFO, "store", "created directory %s (--map-dir)", e->cfg.map_dir);
     else if (errno != EEXIST) {
-        mscope_log(MSCOPE_LOG_ERROR, "store", "cannot create directory %s (--map-dir): %s", e->cfg.map_dir, strerror(errno));
+        mscope_log(MSCOPE_LOG_ERROR, "store", "cannot create directory %s (--map-dir): %s", e->cfg.map_dir,
+                   strerror(errno));
         return MSCOPE_EIO;
     }
     if (stat(e->cfg.map_dir, &is) != 0 || !S_ISDIR(is.st_mode)) {

@@ -9,8 +9,9 @@
  *          then be set up again                                                                                */
 MSCOPE_MUST_CHECK int mscope_restore_state(mscope_engine *e, const char *path, uint64_t now_ns);
 
-/* mscope_restore_tables - take over every table of --map-dir that was left clean, and the sessions that hold them. Those
- * that were not left clean are removed, after an alert: their trainers send them again, as after a lost state file.
+/* mscope_restore_tables - take over every table of --map-dir that was left clean, and the sessions that hold them.
+ * Those that were not left clean are removed, after an alert: their trainers send them again, as after a lost state
+ * file.
  *
  * discard  remove a file that cannot be taken over, instead of refusing to start
  * Errors   MSCOPE_EBUSY another daemon has the directory;  MSCOPE_EPROTO, MSCOPE_EVERSION a damaged file, or of another

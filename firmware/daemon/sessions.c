@@ -47,7 +47,8 @@ mscope_session *mscope_session_new(mscope_engine *e, uint64_t now_ns, mscope_ref
     if (best != NULL)
         return best;
     (void)snprintf(range, sizeof range, "at most %d sessions", MSCOPE_SESSIONS);
-    (void)mscope_refusal_set(why, MSCOPE_EBUSY, "session", range, "every place for a session is taken by a trainer that is active", "%d sessions",
+    (void)mscope_refusal_set(why, MSCOPE_EBUSY, "session", range,
+                             "every place for a session is taken by a trainer that is active", "%d sessions",
                              MSCOPE_SESSIONS);
     return NULL;
 }

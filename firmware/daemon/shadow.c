@@ -70,12 +70,12 @@ static int check_part(const mscope_engine *e, const mscope_hello *h, mscope_refu
         return 0;
     (void)snprintf(range, sizeof range, "1..%llu for this dim (--max-part)",
                    (unsigned long long)(e->cfg.max_part / entry));
-    return mscope_refusal_set(why, MSCOPE_EINVAL, "capacity", range, "the values of a full STEP would be too large a part", "%u",
-                              h->capacity);
+    return mscope_refusal_set(why, MSCOPE_EINVAL, "capacity", range,
+                              "the values of a full STEP would be too large a part", "%u", h->capacity);
 }
 
-static int place(const mscope_engine *e, const mscope_hello *h, const mscope_table_config *cfg, uint64_t credit, layout *l,
-                 mscope_refusal *why)
+static int place(const mscope_engine *e, const mscope_hello *h, const mscope_table_config *cfg, uint64_t credit,
+                 layout *l, mscope_refusal *why)
 {
     size_t core = mscope_table_mem(cfg);
     uint64_t free_bytes = e->cfg.max_bytes - (e->bytes - credit);
@@ -94,7 +94,8 @@ static int place(const mscope_engine *e, const mscope_hello *h, const mscope_tab
 }
 
 /* Memory for a new table, all zeros: a file where that is wanted, else anonymous. */
-static void *map_table(const mscope_engine *e, const mscope_hello *hello, size_t len, mscope_map_file *file, mscope_refusal *why)
+static void *map_table(const mscope_engine *e, const mscope_hello *hello, size_t len, mscope_map_file *file,
+                       mscope_refusal *why)
 {
     void *mem;
 
@@ -102,11 +103,11 @@ static void *map_table(const mscope_engine *e, const mscope_hello *hello, size_t
         return mscope_mapped_open(e, hello, len, file, why) == 0 ? (char *)file->base + (file->len - len) : NULL;
     mem = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (mem == MAP_FAILED) {
-        (void)mscope_refusal_set(why, MSCOPE_ENOMEM, "rows", "memory that the system can give", "out of memory", "%u rows, %zu bytes",
-                                 hello->rows, len);
+        (void)mscope_refusal_set(why, MSCOPE_ENOMEM, "rows", "memory that the system can give", "out of memory",
+                                 "%u rows, %zu bytes", hello->rows, len);
         return NULL;
     }
-    (void)madvise(mem, len, MADV_HUGEPAGE);          /* rows are visited at random: fewer page walks, if the system agrees */
+    (void)madvise(mem, len, MADV_HUGEPAGE);          /* rows are visited at random: fewer page walks               */
     return mem;
 }
 
@@ -170,7 +171,8 @@ int mscope_shadow_open(mscope_engine *e, mscope_shadow *s, const mscope_hello *h
             mscope_mapped_drop(e, &gone);
         else
             (void)munmap(mem, l.len);
-        return mscope_refusal_set(why, err, "table", "a shape that the core accepts", mscope_strerror(err), "%s", hello->table);
+        return mscope_refusal_set(why, err, "table", "a shape that the core accepts", mscope_strerror(err), "%s",
+                                  hello->table);
     }
     memset(s, 0, sizeof *s);
     s->used = 1;

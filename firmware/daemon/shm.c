@@ -1,7 +1,7 @@
 /* shm.c - see shm.h; protocol/README.md 1.11 has the bytes
  *
- * Whatever a trainer does, its mapping must never raise SIGBUS here: only a memfd of tmpfs, sealed against shrinking, is
- * accepted. It is mapped for reading. Processes of other users are turned away.                               */
+ * Whatever a trainer does, its mapping must never raise SIGBUS here: only a memfd of tmpfs, sealed against
+ * shrinking, is accepted. It is mapped for reading. Processes of other users are turned away. */
 #include "shm.h"
 
 #include <errno.h>
@@ -86,7 +86,8 @@ static void turn_away(int fd, const mscope_refusal *why)
 {
     uint8_t answer[MSCOPE_HELLO_MAX];
 
-    mscope_log(MSCOPE_LOG_WARN, "shm", "refused a connection: %s is %s, expected %s", why->field, why->value, why->range);
+    mscope_log(MSCOPE_LOG_WARN, "shm", "refused a connection: %s is %s, expected %s", why->field, why->value,
+               why->range);
     (void)send(fd, answer, mscope_shm_answer_encode(why, answer), MSG_DONTWAIT | MSG_NOSIGNAL);
     (void)close(fd);
 }
@@ -121,14 +122,15 @@ static void welcome(mscope_shm_server *l, uint64_t now_ns)
         return;
     if (!same_user(fd, &uid)) {
         (void)snprintf(range, sizeof range, "the daemon's own, uid %u", (unsigned)geteuid());
-        (void)mscope_refusal_set(&why, MSCOPE_ENOTSUP, "user", range, "shared memory is for trainers of the daemon's user",
-                                 "uid %u", uid);
+        (void)mscope_refusal_set(&why, MSCOPE_ENOTSUP, "user", range,
+                                 "shared memory is for trainers of the daemon's user", "uid %u", uid);
         turn_away(fd, &why);
         return;
     }
     if ((x = place(l->engine)) == NULL) {
         (void)snprintf(range, sizeof range, "at most %d at once", MSCOPE_SHM_PLACES);
-        (void)mscope_refusal_set(&why, MSCOPE_EBUSY, "shm", range, "every place for shared memory is taken", "one more");
+        (void)mscope_refusal_set(&why, MSCOPE_EBUSY, "shm", range, "every place for shared memory is taken",
+                                 "one more");
         turn_away(fd, &why);
         return;
     }
@@ -142,7 +144,8 @@ static void welcome(mscope_shm_server *l, uint64_t now_ns)
 
 /* -- offers ----------------------------------------------------------------------------------- */
 
-/* One packet and the files that came with it; files after the first are closed. Returns its bytes; <= 0: the peer left. */
+/* One packet and the files that came with it; files after the first are closed. Returns its bytes; <= 0: the peer
+ * left. */
 static ssize_t receive(int from, uint8_t *packet, size_t cap, int *file, unsigned *files)
 {
     union {
@@ -178,10 +181,11 @@ static int check_file(int file, unsigned files, const mscope_shm_offer *o, mscop
     int seals = file >= 0 ? fcntl(file, F_GET_SEALS) : -1;
 
     if (files != 1)
-        return mscope_refusal_set(why, MSCOPE_EPROTO, "files", "1", "the file of the ring comes with the offer", "%u", files);
+        return mscope_refusal_set(why, MSCOPE_EPROTO, "files", "1", "the file of the ring comes with the offer", "%u",
+                                  files);
     if (fstat(file, &st) != 0 || !S_ISREG(st.st_mode) || fstatfs(file, &fs) != 0 || fs.f_type != TMPFS || seals < 0)
-        return mscope_refusal_set(why, MSCOPE_EINVAL, "file", "a memfd on ordinary pages", "the ring must be a memfd", "%s",
-                                  "another file");
+        return mscope_refusal_set(why, MSCOPE_EINVAL, "file", "a memfd on ordinary pages", "the ring must be a memfd",
+                                  "%s", "another file");
     if (!(seals & F_SEAL_SHRINK))
         return mscope_refusal_set(why, MSCOPE_EINVAL, "seals", "F_SEAL_SHRINK among them",
                                   "a file that can shrink could kill its readers", "0x%x", (unsigned)seals);
@@ -197,16 +201,17 @@ static int check_session(mscope_engine *e, const mscope_shm_offer *o, mscope_ref
     const mscope_session *ses = o->session != 0 ? mscope_session_find(e, o->session) : NULL;
 
     if (o->epoch != e->epoch)
-        return mscope_refusal_set(why, MSCOPE_ESTATE, "epoch", "that of this daemon's WELCOME", "the offer is for another daemon",
-                                  "%llu", (unsigned long long)o->epoch);
+        return mscope_refusal_set(why, MSCOPE_ESTATE, "epoch", "that of this daemon's WELCOME",
+                                  "the offer is for another daemon", "%llu", (unsigned long long)o->epoch);
     if (ses == NULL || ses->left)
-        return mscope_refusal_set(why, MSCOPE_ESTATE, "session", "a session that said HELLO", "this daemon does not know the session: say HELLO first", "%llu",
+        return mscope_refusal_set(why, MSCOPE_ESTATE, "session", "a session that said HELLO",
+                                  "this daemon does not know the session: say HELLO first", "%llu",
                                   (unsigned long long)o->session);
     return 0;
 }
 
-static int accept_offer(mscope_engine *e, mscope_shm_map *x, const uint8_t *packet, size_t len, int file, unsigned files,
-                        mscope_refusal *why)
+static int accept_offer(mscope_engine *e, mscope_shm_map *x, const uint8_t *packet, size_t len, int file,
+                        unsigned files, mscope_refusal *why)
 {
     mscope_shm_offer o;
     void *at;
@@ -220,8 +225,8 @@ static int accept_offer(mscope_engine *e, mscope_shm_map *x, const uint8_t *pack
         return err;
     at = mmap(NULL, (size_t)o.bytes, PROT_READ, MAP_SHARED, file, 0);
     if (at == MAP_FAILED)
-        return mscope_refusal_set(why, MSCOPE_ENOMEM, "bytes", "memory that the system can map", strerror(errno), "%llu",
-                                  (unsigned long long)o.bytes);
+        return mscope_refusal_set(why, MSCOPE_ENOMEM, "bytes", "memory that the system can map", strerror(errno),
+                                  "%llu", (unsigned long long)o.bytes);
     for (unsigned i = 0; i < MSCOPE_SHM_PLACES; i++)      /* a session has one ring: its last */
         if (e->shm[i].at != NULL && e->shm[i].session == o.session)
             let_go(&e->shm[i]);

@@ -1,7 +1,7 @@
 /* shm.h - shared memory of trainers on this machine: offers accepted, rings mapped, connections watched
  *
- * A ring stays mapped as long as the connection that offered it. Nothing here waits; memory is mapped only when an offer
- * is accepted. One thread, the engine's. protocol/README.md 1.11 has the bytes.                                */
+ * A ring stays mapped as long as the connection that offered it. Nothing here waits; memory is mapped only when an
+ * offer is accepted. One thread, the engine's. protocol/README.md 1.11 has the bytes. */
 #ifndef MSCOPE_DAEMON_SHM_H
 #define MSCOPE_DAEMON_SHM_H
 

@@ -3,9 +3,9 @@
  * The records of one table are one piece, because they describe one step. The daemon's own record closes a publication.
  *
  * Records are cheap; a pass over the rows is not. Totals stream with a bound on their error. A resum reduces that
- * bound, moves rows that fell silent to rarer bands and computes their rates again. A table of few rows is resummed just
- * before its records. A larger one is published as its totals stand, and a pass over its rows continues in slices after
- * each publication. So the cost of a publication does not depend on the number of rows.                        */
+ * bound, moves rows that fell silent to rarer bands and computes their rates again. A table of few rows is
+ * resummed just before its records. A larger one is published as its totals stand, and a pass over its rows
+ * continues in slices after each publication. So the cost of a publication does not depend on the number of rows. */
 #include "slices.h"
 
 #include "records.h"
@@ -38,8 +38,9 @@ void mscope_resum_slice(mscope_engine *e)
     e->slice_full = 0;
 }
 
-/* The next slice has as many rows as the last one would have done in MSCOPE_SLICE_NS. It grows slowly, because rows cost
- * unequally, and shrinks to no less than a fourth at once, because a slice may have been interrupted by other work. */
+/* The next slice has as many rows as the last one would have done in MSCOPE_SLICE_NS. It grows slowly, because
+ * rows cost unequally, and shrinks to no less than a fourth at once, because a slice may have been interrupted by
+ * other work. */
 void mscope_resum_took(mscope_engine *e, uint64_t ns)
 {
     double fit = (double)e->slice_rows * MSCOPE_SLICE_NS / (double)(ns > 0 ? ns : 1);

@@ -29,14 +29,16 @@ static void *make(void *context, int type, int linger_ms)
     return s;
 }
 
-/* The socket for shared memory lies beside the ingest path, which is bound by now; so a socket that is found there is stale. */
+/* The socket for shared memory lies beside the ingest path, which is bound by now; so a socket that is found there
+ * is stale. */
 static void open_shm(mscope_sockets *s, const mscope_options *o)
 {
     struct sockaddr_un a = { .sun_family = AF_UNIX };
     struct stat st;
 
     if (mscope_shm_path(o->ingest, s->shm_path, sizeof a.sun_path) != 0) {
-        mscope_log(MSCOPE_LOG_DEBUG, "main", "no shared memory with trainers: endpoint %s has no path, or one that is too long", o->ingest);
+        mscope_log(MSCOPE_LOG_DEBUG, "main",
+                   "no shared memory with trainers: endpoint %s has no path, or one that is too long", o->ingest);
         return;
     }
     memcpy(a.sun_path, s->shm_path, strlen(s->shm_path) + 1);

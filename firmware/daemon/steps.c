@@ -1,7 +1,8 @@
 /* steps.c - see steps.h: parts are checked whole, then handed to the core
  *
  * The core cannot take a step back once it is open. So everything that it could refuse is checked before anything
- * moves: lengths, indices, counts, and every value against a bound tighter than the core's own (MAGNITUDE, entries.c). */
+ * moves: lengths, indices, counts, and every value against a bound tighter than the core's own (MAGNITUDE,
+ * entries.c). */
 #include "steps.h"
 
 #include <stdio.h>
@@ -24,7 +25,8 @@ static int step_refusal(mscope_refusal *why, uint64_t got, uint64_t want, const 
     return mscope_refusal_set(why, MSCOPE_EGAP, "step", range, text, "%llu", (unsigned long long)got);
 }
 
-/* A step number that is far too large would move the clock so far that all later steps of an honest trainer were past. */
+/* A step number that is far too large would move the clock so far that all later steps of an honest trainer were
+ * past. */
 static int check_gap(const mscope_header *h, uint64_t done, mscope_refusal *why)
 {
     char range[64];
@@ -32,8 +34,8 @@ static int check_gap(const mscope_header *h, uint64_t done, mscope_refusal *why)
     if (h->step <= done || h->step - done - 1 <= MSCOPE_GAP_MAX)
         return 0;
     (void)snprintf(range, sizeof range, "at most %llu", (unsigned long long)(done + 1 + MSCOPE_GAP_MAX));
-    return mscope_refusal_set(why, MSCOPE_EGAP, "step", range, "too many steps would be missing before this one", "%llu",
-                              (unsigned long long)h->step);
+    return mscope_refusal_set(why, MSCOPE_EGAP, "step", range, "too many steps would be missing before this one",
+                              "%llu", (unsigned long long)h->step);
 }
 
 /* Run lost steps as silent ones. The first begin judges the schedule before anything has moved. */
@@ -82,7 +84,7 @@ int mscope_step_apply(mscope_engine *e, mscope_shadow *s, const mscope_header *h
     if (err)
         return mscope_core_refusal(s, err, why);
     err = mscope_table_apply_checked(s->core, &in.checked, in.counts);
-    if (err) {                               /* checked above, so this is the daemon's fault: report it, keep the clock right */
+    if (err) {                               /* checked above, so the daemon is at fault: report it, keep the clock */
         err = mscope_core_refusal(s, err, why);
         mscope_shadow_inexact(e, s, 1);
     }
@@ -128,8 +130,9 @@ static int check_chunk(const mscope_shadow *s, const mscope_header *h, mscope_re
     }
     if ((h->flags & MSCOPE_FLAG_LAST) && end != s->hello.rows) {
         (void)snprintf(range, sizeof range, "LAST only when first + count = %u", s->hello.rows);
-        return mscope_refusal_set(why, MSCOPE_EINVAL, "flags", range, "LAST on a chunk that does not end at the table's last row",
-                                  "%u + %u", h->extra, h->count);
+        return mscope_refusal_set(why, MSCOPE_EINVAL, "flags", range,
+                                  "LAST on a chunk that does not end at the table's last row", "%u + %u", h->extra,
+                                  h->count);
     }
     return mscope_check_type(s, h, why);
 }

@@ -59,7 +59,8 @@ static mscope_shadow *free_slot(mscope_engine *e, uint64_t session, uint64_t now
         mscope_shadow *s = &e->shadows[i];
         if (!s->used)
             return s;
-        if (s->attached && (s->session == session || !mscope_session_silent(e, mscope_session_find(e, s->session), now_ns)))
+        if (s->attached &&
+            (s->session == session || !mscope_session_silent(e, mscope_session_find(e, s->session), now_ns)))
             continue;
         if (idle == NULL || s->heard_ns < idle->heard_ns)
             idle = s;
@@ -67,7 +68,8 @@ static mscope_shadow *free_slot(mscope_engine *e, uint64_t session, uint64_t now
     if (idle != NULL)
         return idle;
     (void)snprintf(range, sizeof range, "at most %u tables (--max-tables)", e->cfg.max_tables);
-    (void)mscope_refusal_set(why, MSCOPE_ENOMEM, "table", range, "every place for a table is taken by a trainer that is active", "%u tables",
+    (void)mscope_refusal_set(why, MSCOPE_ENOMEM, "table", range,
+                             "every place for a table is taken by a trainer that is active", "%u tables",
                              e->cfg.max_tables);
     return NULL;
 }
@@ -80,8 +82,8 @@ static void make_room(mscope_engine *e, mscope_shadow *s, const char *newcomer, 
     s->changed |= s->attached;
     s->attached = 0;
     mscope_shadow_publish_last(e, s);
-    mscope_engine_alert(e, s, "dropped", "table %s of '%.40s', idle for %.3g s, was dropped to make room for %s: all %u places were taken",
-                        s->hello.table, s->hello.client, idle, newcomer, e->cfg.max_tables);
+    mscope_engine_alert(e, s, "dropped", "table %s of '%.40s', idle for %.3g s, was dropped to make room for %s: all "
+                        "%u places were taken", s->hello.table, s->hello.client, idle, newcomer, e->cfg.max_tables);
 }
 
 static int make(mscope_engine *e, mscope_shadow *at, const mscope_hello *hello, uint64_t now_ns, mscope_refusal *why)
@@ -171,8 +173,10 @@ int mscope_hello_apply(mscope_engine *e, const mscope_header *h, const mscope_he
         tell_attached(e, s, held);
     }
     if (narrow)
-        mscope_engine_alert(e, s, "inexact", "the trainer keeps table %s in a narrower type than the daemon, whose copy drifts "
-                            "between SYNCs: it is never published as exact", s->hello.table);
+        mscope_engine_alert(e, s, "inexact",
+                            "the trainer keeps table %s in a narrower type than the daemon, whose copy drifts "
+                            "between SYNCs: it is never published as exact",
+                            s->hello.table);
     *out = s;
     return 0;
 }

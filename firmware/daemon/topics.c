@@ -13,8 +13,9 @@ static void let_go(mscope_topics *all, mscope_topic *t)
     all->count--;
 }
 
-/* Let go the topics of the older half of the dropped tables. This is rare, so a pass over all slots is cheap enough. The
- * other topics keep their slots, which the replay block names; a search is led past slots that became free on its way. */
+/* Let go the topics of the older half of the dropped tables. This is rare, so a pass over all slots is cheap
+ * enough. The other topics keep their slots, which the replay block names; a search is led past slots that
+ * became free on its way. */
 static void make_room(mscope_topics *all)
 {
     const size_t mask = all->slots - 1;
@@ -29,11 +30,13 @@ static void make_room(mscope_topics *all)
         if (all->at[i].gone != 0 && all->at[i].gone <= oldest + (all->tables_gone - oldest) / 2)
             let_go(all, &all->at[i]);
     for (size_t i = 0; i <= mask; i++)
-        for (size_t k = (size_t)mscope_fnv1a(all->at[i].name) & mask; all->at[i].name[0] != '\0' && k != i; k = (k + 1) & mask)
+        for (size_t k = (size_t)mscope_fnv1a(all->at[i].name) & mask; all->at[i].name[0] != '\0' && k != i;
+             k = (k + 1) & mask)
             all->at[k].left = all->at[k].name[0] == '\0';
 }
 
-/* Numbers start above all of topics that were let go: a subscriber who knew this name before takes no record for a repeat. */
+/* Numbers start above all of topics that were let go: a subscriber who knew this name before takes no record for a
+ * repeat. */
 static mscope_topic *take(mscope_topics *all, mscope_topic *t, const char *name)
 {
     all->count++;
@@ -98,7 +101,8 @@ static void mark(mscope_topics *all, const mscope_record *r)
 
 void mscope_topics_drop(mscope_topics *t, const char table[MSCOPE_NAME_MAX + 1])
 {
-    mscope_record all = { .kind = MSCOPE_REC_TABLE }, band = { .kind = MSCOPE_REC_BAND }, acf = { .kind = MSCOPE_REC_ACF };
+    mscope_record all = { .kind = MSCOPE_REC_TABLE }, band = { .kind = MSCOPE_REC_BAND },
+                  acf = { .kind = MSCOPE_REC_ACF };
 
     t->tables_gone++;
     memcpy(all.u.table.table, table, sizeof all.u.table.table);

@@ -1,7 +1,7 @@
 /* topics.h - every topic published since start, with its numbers and its latest record
  *
- * A hash table with a fixed number of slots. A topic keeps its slot as long as it is there: the replay block names slots.
- * One thread, the publisher's.                                                                                 */
+ * A hash table with a fixed number of slots. A topic keeps its slot as long as it is there: the replay block names
+ * slots. One thread, the publisher's. */
 #ifndef MSCOPE_DAEMON_TOPICS_H
 #define MSCOPE_DAEMON_TOPICS_H
 

@@ -178,7 +178,8 @@ typedef struct mscope_record {
 MSCOPE_API int mscope_record_topic(const mscope_record *r, char out[MSCOPE_TOPIC_MAX]);
 /* mscope_record_encode - a MessagePack map of every field of the kind, in the order of metrics.def */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_record_encode(const mscope_record *r, uint8_t *out, size_t cap);
-/* mscope_record_decode - the kind follows from the topic; missing or mistyped fields are refused, unknown ones skipped */
+/* mscope_record_decode - the kind follows from the topic; missing or mistyped fields are refused, unknown ones
+ * skipped */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_record_decode(const char *topic, const uint8_t *in, size_t len,
                                                       mscope_record *r, mscope_refusal *why);
 

@@ -1,7 +1,7 @@
 /* bind.c - see bind.h
  *
- * libzmq unlinks an ipc path before it binds, which would quietly take it from a living daemon, or anything else that is
- * there; so we look and knock first. */
+ * libzmq unlinks an ipc path before it binds, which would quietly take it from a living daemon, or anything else
+ * that is there; so we look and knock first. */
 #include "bind.h"
 
 #include <ctype.h>
@@ -52,7 +52,8 @@ const char *mscope_bind_range(const char *e, int allow_remote)
     if (starts(e, "ipc://") && strlen(e + 6) > 107)
         return "a socket path of at most 107 bytes";
     if (!allow_remote && !is_local(e))
-        return "ipc://... or tcp:// on 127.0.0.1, [::1] or localhost; --allow-remote opens it to the network, unencrypted";
+        return "ipc://... or tcp:// on 127.0.0.1, [::1] or localhost; --allow-remote opens it to the network, "
+               "unencrypted";
     return NULL;
 }
 

@@ -23,7 +23,8 @@ const char *mscope_bind_range(const char *endpoint, int allow_remote);
  *          MSCOPE_EIO anything else                                                                     */
 MSCOPE_MUST_CHECK int mscope_bind_check(const char *what, const char *endpoint, char *why);
 
-/* mscope_bind_socket - bind, and remember the socket file; why says where, or why not.  Owns: endpoint outlives bound */
+/* mscope_bind_socket - bind, and remember the socket file; why says where, or why not.  Owns: endpoint outlives
+ * bound */
 MSCOPE_MUST_CHECK int mscope_bind_socket(void *socket, const char *what, const char *endpoint, mscope_bound *bound,
                                          char *why);
 /* mscope_bind_remove - libzmq leaves the file behind; one that another process has put there since is not ours */

@@ -29,7 +29,7 @@ def read(path):
 def metrics():
     """[(record, name, type, unit, kind, help)] in wire order."""
     out, record = [], None
-    for line in read("include/mscope/metrics.def").splitlines():
+    for line in re.sub(r'"\n +"', "", read("include/mscope/metrics.def")).splitlines():
         m = re.match(r"#ifdef MSCOPE_(\w+)_METRICS", line)
         if m:
             record = m.group(1).lower()
