@@ -66,7 +66,7 @@ static void test_lookups_arrive_as_distinct_rows(void **state)
     for (int i = 0; i < ROWS; i++)
         for (int j = 0; j < DIM; j++)
             dense[i][j] = (float)(i * DIM + j);
-    for (int twice = 1; twice <= 2; twice++) {       /* the tally begins anew */
+    for (int twice = 1; twice <= 2; twice++) {       /* the tally starts again from zero */
         assert_int_equal(mscope_client_push_lookups(t.c, 0, &step, lookups, 6, dense, MSCOPE_F32), 0);
         run(&d, t.c, 2000);
         assert_int_equal(d.steps, twice);
@@ -135,7 +135,7 @@ static void test_copies_are_exact(void **state)
     free(lookups);
 }
 
-/* A trainer that is there first: everything is kept and arrives in order. */
+/* The trainer starts before the daemon: everything is kept and arrives in order. */
 static void test_daemon_that_comes_late_gets_everything(void **state)
 {
     struct daemon d;
@@ -160,7 +160,7 @@ static void test_daemon_that_comes_late_gets_everything(void **state)
     stop(&d);
 }
 
-/* The connection breaks with messages in flight: what was not acknowledged is sent again, nothing is applied twice. */
+/* The connection breaks with messages on their way: those not acknowledged are sent again, none is applied twice. */
 static void test_reconnect_resends_exactly_once(void **state)
 {
     struct daemon d;
@@ -206,7 +206,7 @@ static void test_unknown_session_says_hello_again(void **state)
     run_until_connected(&d, t.c);
     train(&t);
     run(&d, t.c, 200);
-    d.known = d.exact = 0;                   /* forgotten, with the connection alive */
+    d.known = d.exact = 0;                   /* the daemon forgets the session; the connection lives */
     d.step = d.covered = 0;
     memset(d.theta, 0, sizeof d.theta);
     for (int i = 0; i < 5; i++)
@@ -246,7 +246,7 @@ static void test_sequence_hole_is_resent(void **state)
     assert_true(d.gaps > 0);
     assert_int_equal(d.steps, 5);
     assert_int_equal(d.lost, 0);
-    assert_int_equal(d.hellos, 2);           /* one doubt, not one for each refused message */
+    assert_int_equal(d.hellos, 2);           /* one HELLO more, not one for each refused message */
     assert_steps_in_order(&d);
     mscope_client_close(t.c, 0);
     stop(&d);
@@ -267,7 +267,7 @@ static void test_credit_is_never_exceeded(void **state)
         assert_int_equal(train(&t), 0);
     run(&d, t.c, 60);
     int arrived = 0;
-    for (;;) {                               /* count what was put on the wire, and put it to work */
+    for (;;) {                               /* count the messages on the wire, and apply them */
         zmq_msg_t who, part[6];
         int parts = 0, more = 1;
         zmq_msg_init(&who);
@@ -387,7 +387,7 @@ static void test_block_ms_waits_for_room_and_no_longer(void **state)
     stop(&d);
 }
 
-/* A data loader forked off the trainer has the client's memory, not its thread. */
+/* A data loader forked from the trainer has the client's memory, but not libzmq's thread. */
 static void test_forked_child_touches_nothing(void **state)
 {
     struct daemon d;

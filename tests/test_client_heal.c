@@ -1,7 +1,7 @@
 /* test_client_heal.c - what the daemon lost, refused or forgot is healed from the trainer's rows */
 #include "fake_daemon.h"
 
-/* kill -9 and a new start without a state file: SYNC gives the new daemon the truth. */
+/* kill -9, then a start without a state file: the new daemon gets all rows by SYNC. */
 static void test_restarted_daemon_is_healed(void **state)
 {
     struct daemon d;
@@ -44,7 +44,7 @@ static void test_restarted_daemon_is_healed(void **state)
     stop(&d);
 }
 
-/* A daemon back from an older state file is behind what it once acknowledged. */
+/* A daemon that restarts from an older state file is behind what it acknowledged before. */
 static void test_restored_daemon_is_healed(void **state)
 {
     struct daemon d;
@@ -189,7 +189,7 @@ static void test_not_fresh_table_is_sent_whole(void **state)
     stop(&d);
 }
 
-/* Rows the daemon cannot take are not sent again and again; resync, after a cure, does not wait. */
+/* Rows that the daemon refuses are sent again less and less often; resync, after a cure, sends them at once. */
 static void test_refused_sync_backs_off(void **state)
 {
     struct daemon d;
@@ -206,7 +206,7 @@ static void test_refused_sync_backs_off(void **state)
     }
     printf("# note refusals of a SYNC in 3.5 s: %llu\n", (unsigned long long)stats(&t).errors);
     assert_true(stats(&t).errors >= 2);
-    assert_true(stats(&t).errors <= 30);     /* at 0, 1 and 3 s, each with the chunks then on their way */
+    assert_true(stats(&t).errors <= 30);     /* at 0, 1 and 3 s, each time all chunks on their way */
     d.refuse_sync = 0;
     uint64_t from = now_ms();
     assert_int_equal(mscope_client_resync(t.c, 0), 0);
@@ -227,7 +227,8 @@ static void test_narrow_rows_are_announced(void **state)
     for (int narrow = 0; narrow < 2; narrow++) {
         start(&d);
         const mscope_client_options opt = { .endpoint = d.endpoint, .quiet = 1 };
-        const mscope_attach_info in = { .table = "t", .rows = 4, .dim = DIM, .capacity = 4, .fresh = 1, .narrow = narrow };
+        const mscope_attach_info in = { .table = "t", .rows = 4, .dim = DIM, .capacity = 4, .fresh = 1,
+                                        .narrow = narrow };
         assert_int_equal(mscope_client_open(&c, &opt), 0);
         assert_int_equal(mscope_client_attach(c, &in), 0);
         run_until_connected(&d, c);

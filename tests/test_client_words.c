@@ -1,4 +1,4 @@
-/* test_client_words.c - the trainer's side: what it refuses, and what it tells, by field, value and range */
+/* test_client_words.c - what the client refuses and reports, in words: field, value and range */
 #include "fake_daemon.h"
 
 static void test_bad_arguments_are_refused_and_count_as_steps(void **state)
@@ -39,7 +39,8 @@ static void test_endpoint_and_options(void **state)
 {
     char out[256];
     mscope_client *c;
-    const mscope_client_options bad = { .endpoint = "nonsense" }, negative = { .block_ms = -5 }, small = { .buffer_bytes = 1 };
+    const mscope_client_options bad = { .endpoint = "nonsense" }, negative = { .block_ms = -5 };
+    const mscope_client_options small = { .buffer_bytes = 1 };
     mscope_subscriber *s;
 
     (void)state;
@@ -71,7 +72,7 @@ static void test_endpoint_and_options(void **state)
     unsetenv("MOMENTSCOPE_REPLAY");
 }
 
-/* Whatever is refused, the caller can read which field, which value and what would have been taken. */
+/* Of every refusal the caller can read the field, its value and the allowed range. */
 static void test_refusals_name_field_value_and_range(void **state)
 {
     static const struct {
@@ -85,9 +86,12 @@ static void test_refusals_name_field_value_and_range(void **state)
         { { .table = "t", .rows = 1, .dim = 65537, .capacity = 1 }, "dim", "65537", "1 to 65536" },
         { { .table = "t", .rows = 1, .dim = 1, .capacity = 0 }, "capacity", "0", "1 to 2147483648" },
         { { .table = "t", .rows = 1, .dim = 1, .capacity = 1, .acf_rows = 1000 }, "acf_rows", "1000", "0 to 64" },
-        { { .table = "t", .rows = 1, .dim = 1, .capacity = 1, .step = 1ull << 53 }, "step", "9007199254740992", "0 to 9007" },
-        { { .table = "t", .rows = 1, .dim = 1, .capacity = 1, .state = (enum mscope_state)7 }, "state", "7", "MSCOPE_STATE" },
-        { { .table = "t", .rows = 1, .dim = 1, .capacity = 1, .form = (enum mscope_form)9 }, "form", "9", "MSCOPE_FORM" },
+        { { .table = "t", .rows = 1, .dim = 1, .capacity = 1, .step = 1ull << 53 },
+          "step", "9007199254740992", "0 to 9007" },
+        { { .table = "t", .rows = 1, .dim = 1, .capacity = 1, .state = (enum mscope_state)7 },
+          "state", "7", "MSCOPE_STATE" },
+        { { .table = "t", .rows = 1, .dim = 1, .capacity = 1, .form = (enum mscope_form)9 },
+          "form", "9", "MSCOPE_FORM" },
         { { .table = "t", .rows = 1, .dim = 30000, .capacity = 1 }, "buffer_bytes", "5000", "at least" },
     };
     static const struct {
@@ -99,7 +103,8 @@ static void test_refusals_name_field_value_and_range(void **state)
         { { .eta = 1, .eps = 0.1, .dampening = -1, .batch = 1 }, "dampening", "-1", "0 to 1" },
         { { .eta = 1, .eps = 0.1, .batch = 0 }, "batch", "0", "1 to 4294967295" },
     };
-    const mscope_client_options opt = { .endpoint = "ipc:///tmp/momentscope-test-nobody", .buffer_bytes = 5000, .quiet = 1 };
+    const mscope_client_options opt = { .endpoint = "ipc:///tmp/momentscope-test-nobody", .buffer_bytes = 5000,
+                                        .quiet = 1 };
     const mscope_step good = { .eta = 1, .eps = 0.1, .batch = 1 };
     const int64_t far = -3;
     const float g[DIM] = { 0 };
@@ -134,7 +139,7 @@ static void test_refusals_name_field_value_and_range(void **state)
     mscope_client_close(c, 0);
 }
 
-/* A step that can never fit is told, and a full buffer does not keep BYE back. */
+/* A step larger than the buffer is reported, and a full buffer does not keep BYE back. */
 static void test_small_buffer_is_told_and_bye_still_leaves(void **state)
 {
     struct daemon d;

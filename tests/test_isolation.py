@@ -1,5 +1,5 @@
-"""Trainer isolation: whatever happens to the daemon, the weights are bit for bit those of a run alone, no call waits,
-and when a daemon is there again its shadow becomes the trainer's own numbers.
+"""Trainer isolation: whatever happens to the daemon, the weights are bit for bit those of a run alone and no call
+waits; and when a daemon is there again, its copy gets the trainer's own numbers.
 """
 import random
 import resource
@@ -22,8 +22,8 @@ except ImportError as e:
 
 ROWS, DIM, BATCH, STEPS = 2000, 32, 256, 400
 BUFFER, SYNC = 2 << 20, 128 << 10            # 30 steps fit; a SYNC takes 8 or more pushes
-# A call that waits gives the processor away of its own will, and the kernel counts that apart from being preempted;
-# wall time alone would blame the client for every neighbour on the machine.
+# A call that waits gives the processor away voluntarily, and the kernel counts that apart from preemption. Wall time
+# alone would blame the client for every other process of the machine.
 LONGEST = 0.500                              # s
 
 
@@ -78,7 +78,7 @@ class Trainer:
                 self.scope.step()
                 self.times.append(time.perf_counter() - start)
                 self.waits += waits() - before
-            # torch's sparse buffer doubles its work each step; coalesced it is the same numbers in the same order
+            # torch's sparse buffer doubles its work at each step; coalesced it has the same numbers in the same order
             state = self.optimizer.state[self.weight]
             if state.get("momentum_buffer") is not None and i % 10 == 9:
                 state["momentum_buffer"] = state["momentum_buffer"].coalesce()
@@ -109,7 +109,7 @@ class Isolation(unittest.TestCase):
               f"longest {1e3 * times[-1]:.2f} ms of {len(times)}, waits {trainer.waits}; "
               f"dropped {trainer.scope.stats()['steps_dropped']}", flush=True)
         self.assertLess(times[-1], LONGEST, f"{what}: a step waited")
-        # a lock of malloc or of libzmq's mailbox may be held for an instant; a peer that is waited for shows in every step
+        # a lock of malloc or of libzmq's mailbox may be held for an instant; waiting for a peer shows at every step
         self.assertLessEqual(trainer.waits, len(times) // 20, f"{what}: steps waited")
 
     def check_healed(self, trainer, ear, steps=STEPS):
@@ -165,7 +165,7 @@ class Isolation(unittest.TestCase):
             while not trainer.scope.stats()["connected"] and time.monotonic() < end:
                 trainer.scope.poll(0.01)
 
-        # the second kill falls into the SYNC that the first one made necessary
+        # the second kill comes during the SYNC that the first one made necessary
         trainer.run(at={100: daemon.kill, 150: daemon.start, 200: connected, 204: daemon.kill, 260: daemon.start,
                         300: connected})
         ear = client_support.Listener(daemon)
@@ -250,7 +250,7 @@ class Isolation(unittest.TestCase):
 
 
 class PlainTrainer:
-    """Heavy ball in EMA form without torch: rows in C memory that the client reads in place to heal the shadow."""
+    """Heavy ball in EMA form without torch: rows in C memory, which the client reads in place for healing."""
     ROWS, DIM, STEPS = 200, 3, 3000
 
     def __init__(self):
@@ -262,7 +262,8 @@ class PlainTrainer:
         draw, eps, eta = random.Random(5), 0.1, 0.2
         address = lambda x: _lib.C.cast(x, _lib.C.c_void_p).value
         if client:
-            table = client.attach("plain", self.ROWS, self.DIM, 16, _lib.STATE_F64, _lib.FORM_EMA, theta=address(self.theta),
+            table = client.attach("plain", self.ROWS, self.DIM, 16, _lib.STATE_F64, _lib.FORM_EMA,
+                                  theta=address(self.theta),
                                   m=address(self.m), fresh=True, reference="zero")
             zero = (_lib.C.c_double * (self.ROWS * self.DIM))()
             client.reference(table, 0, self.ROWS, address(zero), _lib.F64)
@@ -297,9 +298,9 @@ class PlainIsolation(unittest.TestCase):
                 end = time.monotonic() + 10
                 while not client.stats()["connected"] and time.monotonic() < end:
                     client.poll(0.01)
-            watched = trainer.run(client, {200: connected, 500: lambda: daemon.signal(signal.SIGSTOP), 1500: daemon.kill,
-                                           1600: daemon.start, 1700: connected, 1702: daemon.kill, 1800: daemon.start,
-                                           1900: connected})
+            watched = trainer.run(client, {200: connected, 500: lambda: daemon.signal(signal.SIGSTOP),
+                                           1500: daemon.kill, 1600: daemon.start, 1700: connected, 1702: daemon.kill,
+                                           1800: daemon.start, 1900: connected})
             self.assertEqual(alone, watched, "the trainer's rows differ from the run alone")
             self.assertLess(trainer.longest, LONGEST)
             ear = client_support.Listener(daemon)

@@ -1,4 +1,4 @@
-"""The Python package against a real daemon: its shadow must be torch's own numbers.
+"""The Python package against a real daemon, whose copy must have torch's own numbers.
 
 All models are float64, so V = |m|^2 and R = |theta - theta*|^2 of the shadow agree with torch's buffers to 1e-9
 relative: the sums themselves are good to about 1e-15 n, the shadow's rows to 1e-11 (issue of the core).
@@ -48,7 +48,7 @@ def batches(n, rows=60, size=16, seed=2):
 
 
 def ema(group, buffer):
-    """telemetry speaks EMA form: m = (eps/c) buf"""
+    """Telemetry uses EMA form: m = (eps/c) buf."""
     eps, c = 1 - group["momentum"], 1 - group["dampening"]
     return buffer * (eps / (c if group["momentum"] else 1.0))
 
@@ -83,7 +83,7 @@ class Case(unittest.TestCase):
             scope.step()
 
     def compare(self, scope, optimizer, parameter, initial, step, name="words.weight"):
-        """Shadow against torch: R about the initial theta, V and C."""
+        """The daemon's copy against torch: R about the initial theta, V and C."""
         self.assertTrue(scope.flush(10), scope.stats())
         record = self.ear.table(name, step)
         buffer = optimizer.state[parameter].get("momentum_buffer")
@@ -109,7 +109,7 @@ class Case(unittest.TestCase):
             record = self.compare(scope, optimizer, weight, initial, steps, prefix + "words.weight")
             stats = scope.stats()
         self.assertEqual(stats["steps_dropped"], 0)
-        self.assertEqual(stats["syncs"], 1)                      # the one before the first step: the rest is the core's work
+        self.assertEqual(stats["syncs"], 1)     # the one before the first step: steps do the rest
         self.assertEqual(stats["errors"], 0, stats["last_error"])
         return record, stats
 
@@ -126,7 +126,7 @@ class Case(unittest.TestCase):
         self.assertEqual(record["batch"], 16)
         self.assertAlmostEqual(record["eps"], 0.1, 12)
         self.assertAlmostEqual(record["eta"], 3.0, 9)
-        self.assertIsNone(record["R"])                          # no reference: said, not guessed
+        self.assertIsNone(record["R"])                          # no reference was given: null, not a guess
         bands = [r for t, r in self.ear.latest.items() if t.startswith("band/two.words.weight/")]
         self.assertTrue(bands and all(b["U"] is not None or b["P"] < 1 for b in bands))
         scope.close()
@@ -184,10 +184,10 @@ class Case(unittest.TestCase):
 
     def test_padding_tied_and_dense_tables(self):
         model = skip_gram(False, padding_idx=0)
-        model["out"].weight = model["words"].weight              # rows nobody looked up move as well
+        model["out"].weight = model["words"].weight              # rows that were not looked up move as well
         initial = model["words"].weight.detach().clone()
         optimizer = torch.optim.SGD(model.parameters(), lr=0.2, momentum=0.9)
-        with momentscope.attach(model, optimizer, endpoint=self.daemon.ingest, prefix="j.", reference="initial") as scope:
+        with momentscope.attach(model, optimizer, self.daemon.ingest, prefix="j.", reference="initial") as scope:
             self.train(scope, model, optimizer, batches(40))
             record = self.compare(scope, optimizer, model["words"].weight, initial, 40, "j.words.weight")
         self.assertEqual(record["silent"], 0)
@@ -206,7 +206,7 @@ class Case(unittest.TestCase):
         words, initial = model["words"], model["words"].weight.detach().clone()
         optimizer = torch.optim.SGD(words.parameters(), lr=0.2, momentum=0.9)
         buffer = torch.empty(4, 4, dtype=torch.int64)
-        with momentscope.attach(model, optimizer, endpoint=self.daemon.ingest, prefix="v.", reference="initial") as scope:
+        with momentscope.attach(model, optimizer, self.daemon.ingest, prefix="v.", reference="initial") as scope:
             self.assertTrue(scope.flush(10), scope.stats())      # the rows as they are before the first step
             for i, batch in enumerate(batches(40)):
                 optimizer.zero_grad()
@@ -219,7 +219,7 @@ class Case(unittest.TestCase):
                 else:
                     words.weight.sum().mul(0).backward()         # a gradient, all zero
                 optimizer.step()
-                buffer.zero_()                                   # the trainer's own again before it is told
+                buffer.zero_()                                   # changed by the trainer before scope.step()
                 scope.step()
             record = self.compare(scope, optimizer, words.weight, initial, 40, "v.words.weight")
             self.assertEqual(record["batch"], 16 + 5)
@@ -231,7 +231,7 @@ class Case(unittest.TestCase):
         weight = model["words"].weight
         initial = weight.detach().clone()
         optimizer = torch.optim.SGD(model.parameters(), lr=0.2, momentum=0.9)
-        with momentscope.attach(model, optimizer, endpoint=self.daemon.ingest, prefix="o.", reference="initial") as scope:
+        with momentscope.attach(model, optimizer, self.daemon.ingest, prefix="o.", reference="initial") as scope:
             self.train(scope, model, optimizer, batches(20))
             self.compare(scope, optimizer, weight, initial, 20, "o.words.weight")
             with torch.no_grad():
@@ -270,7 +270,7 @@ class Case(unittest.TestCase):
             current = [None]
 
             def closure():
-                noise = torch.rand(())                           # random state must be put back
+                noise = torch.rand(())                           # the random state must be restored
                 row = model["words"](current[0][:, 0])
                 (0.5 * scale * row * row).sum(1).mean().add(0 * noise).backward()
             scope = momentscope.attach(model, optimizer, endpoint=self.daemon.ingest, prefix=f"m{int(sparse)}.",
@@ -309,7 +309,7 @@ class Case(unittest.TestCase):
         model = skip_gram(True)
         initial = model["words"].weight.detach().clone()
         optimizer = torch.optim.SGD(model.parameters(), lr=0.3, momentum=0.9)
-        with momentscope.attach(model, optimizer, endpoint=self.daemon.ingest, prefix="n.", reference="initial") as scope:
+        with momentscope.attach(model, optimizer, self.daemon.ingest, prefix="n.", reference="initial") as scope:
             self.assertTrue(scope.flush(10))
             with self.assertWarnsRegex(RuntimeWarning, "twice without scope.step"):
                 for i, batch in enumerate(batches(30)):
@@ -318,7 +318,7 @@ class Case(unittest.TestCase):
                     optimizer.step()
                     if i != 20:
                         scope.step()
-                        scope.step()                             # nothing to tell: not a step
+                        scope.step()                             # no optimizer step was done: not a step
             record = self.compare(scope, optimizer, model["words"].weight, initial, 30, "n.words.weight")
             self.assertEqual(record["lost_steps"], 1)
             self.assertEqual(scope.stats()["steps_dropped"], 1)
@@ -419,14 +419,16 @@ class Case(unittest.TestCase):
         model = skip_gram(False)
         sgd = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
         with momentscope.attach(model, sgd, self.daemon.ingest, prefix="b.", probe_every=2, closure=closure) as scope:
-            with self.assertRaisesRegex(RuntimeError, "the probe failed, so curvature was not measured: ValueError: boom"):
-                self.train(scope, model, sgd, batches(5))            # strict here: a warning elsewhere
+            words = "the probe failed, so curvature was not measured: ValueError: boom"
+            with self.assertRaisesRegex(RuntimeError, words):
+                self.train(scope, model, sgd, batches(5))        # without MOMENTSCOPE_STRICT a warning
 
     def test_a_closure_without_gradients_is_told(self):
         for closure in (lambda: None, lambda: 3.0, lambda: torch.zeros(())):
             model = skip_gram(False)
             sgd = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-            with momentscope.attach(model, sgd, self.daemon.ingest, prefix="p.", probe_every=2, closure=closure) as scope:
+            with momentscope.attach(model, sgd, self.daemon.ingest, prefix="p.", probe_every=2,
+                                    closure=closure) as scope:
                 with warnings.catch_warnings(record=True) as told:
                     warnings.simplefilter("always")
                     self.train(scope, model, sgd, batches(30))
@@ -436,7 +438,8 @@ class Case(unittest.TestCase):
                 self.assertEqual((scope.probe_every, scope.stats()["probes"]), (0, 0))
 
     def test_odd_names_are_told_and_stay_apart(self):
-        odd = torch.nn.ModuleDict({name: torch.nn.Embedding(4, 2) for name in ("a b", "a_b", "a/b", 70 * "x", 71 * "x")})
+        given = ("a b", "a_b", "a/b", 70 * "x", 71 * "x")
+        odd = torch.nn.ModuleDict({name: torch.nn.Embedding(4, 2) for name in given})
         sgd = torch.optim.SGD(odd.parameters(), lr=0.1)
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
@@ -479,14 +482,16 @@ class Case(unittest.TestCase):
     def test_the_readme_does_what_it_says(self):
         model = skip_gram(True)
         optimizer = torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.9)
-        given = {"momentscope": momentscope, "model": model, "optimizer": optimizer, "loss_of": loss_of, "batches": batches(1200)}
-        watch = [os.path.join(client_support.BUILD, "momentscope"), "watch", "--once", "--json", "--table", "words.weight",
-                 "--telemetry", self.daemon.telemetry, "--replay", self.daemon.replay]
+        given = {"momentscope": momentscope, "model": model, "optimizer": optimizer, "loss_of": loss_of,
+                 "batches": batches(1200)}
+        watch = [os.path.join(client_support.BUILD, "momentscope"), "watch", "--once", "--json",
+                 "--table", "words.weight", "--telemetry", self.daemon.telemetry, "--replay", self.daemon.replay]
         with unittest.mock.patch.dict(os.environ, MOMENTSCOPE_INGEST=self.daemon.ingest):
             exec(self.readme("PyTorch, two lines"), given)
             self.assertTrue(given["scope"].flush(10))
             self.assertEqual(given["scope"].stats()["probes"], 11)
-            records = [json.loads(line) for line in subprocess.run(watch, capture_output=True, text=True).stdout.splitlines()]
+            said = subprocess.run(watch, capture_output=True, text=True).stdout
+            records = [json.loads(line) for line in said.splitlines()]
             given["scope"].close()
             regimes = {r["band"]: r["regime"] for r in records if r["topic"].startswith("band/")}
             self.assertTrue(any(r != "unknown" for r in regimes.values()), regimes)
@@ -495,7 +500,8 @@ class Case(unittest.TestCase):
             for line in lines:
                 model = skip_gram(True)
                 optimizer = torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.9)
-                scope = eval(line.split("#")[0], dict(given, model=model, optimizer=optimizer, optimum=torch.zeros(60, 5)))
+                scope = eval(line.split("#")[0],
+                             dict(given, model=model, optimizer=optimizer, optimum=torch.zeros(60, 5)))
                 with scope:
                     self.train(scope, model, optimizer, batches(300))
                     self.assertTrue(scope.flush(10), scope.stats())

@@ -147,9 +147,9 @@ static void test_records_come_in_order_and_repeats_do_not(void **state)
 
     (void)state;
     start(&t, 1);
-    publish(&t, "a", 5);                     /* a late joiner: nothing before 5 is missing */
+    publish(&t, "a", 5);                     /* the first record seen: none before 5 is missing */
     publish(&t, "b", 0);
-    publish(&t, "a", 5);                     /* somebody else joined */
+    publish(&t, "a", 5);                     /* repeated because another subscriber joined */
     publish(&t, "a", 6);
     expect(&t, "a", 5);
     expect(&t, "b", 0);
@@ -173,8 +173,8 @@ static void test_holes_are_filled_before_newer_records(void **state)
     publish(&t, "a", 4);
     publish(&t, "a", 5);
     publish(&t, "b", 0);
-    expect(&t, "b", 0);                      /* another topic does not wait for it */
-    answer(&t, "a", 7);                      /* one more than was missing or held */
+    expect(&t, "b", 0);                      /* another topic does not wait */
+    answer(&t, "a", 7);                      /* one record more than missing and held ones */
     publish(&t, "a", 6);
     for (uint64_t i = 1; i <= 6; i++)
         expect(&t, "a", i);
@@ -270,7 +270,7 @@ static void test_malformed_records_are_counted_and_passed_over(void **state)
     mscope_subscriber_stats s = stats(&t);
     assert_int_equal(s.malformed, 4);
     assert_int_equal(s.lost, 0);
-    assert_int_equal(s.received, 3);         /* the malformed one of this topic has arrived as well */
+    assert_int_equal(s.received, 3);         /* the malformed record of this topic counts as received */
     stop(&t);
 }
 
@@ -282,7 +282,7 @@ static void test_many_topics(void **state)
     (void)state;
     start(&t, 0);
     for (int round = 0; round < 2; round++)
-        for (int i = 0; i < 400; i++) {      /* past a growth of the table of topics */
+        for (int i = 0; i < 400; i++) {      /* so many that the table of topics grows */
             snprintf(name, sizeof name, "t%d", i);
             publish(&t, name, (uint64_t)round);
             expect(&t, name, (uint64_t)round);

@@ -313,7 +313,7 @@ static void test_determinants_agree(void **state)
     }
 }
 
-/* the coefficients against the matrix they belong to, where a determinant still has digits */
+/* the coefficients against those of the matrix, for numbers whose determinant has digits left */
 static void cubic_of(const double *m, double c[3])
 {
     c[0] = -(m[0] + m[4] + m[8]);
@@ -410,7 +410,7 @@ static void test_roots_satisfy_their_cubic(void **state)
 /* ---- regimes ----------------------------------------------------------------------------------
  */
 
-/* the mean map's multipliers by brute force: e' and m' averaged over a geometric gap */
+/* the multipliers of the mean map by brute force: e' and m' averaged over a geometric gap */
 static void test_mean_mode_is_the_mean_map(void **state)
 {
     (void)state;

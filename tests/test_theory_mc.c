@@ -1,10 +1,10 @@
 /* test_theory_mc.c - the exact maps against literal vectors
  *
  * Every number here is a mean over independent runs of the algorithm itself: d-vectors, gates,
- * samples, labels. The theory must hit it on the right clock within three standard errors, in every
- * regime, and the scores together must look like scores: their mean square near one says that the
- * standard errors are honest and the test not merely blunt. The seed is fixed;
- * MOMENTSCOPE_TEST_SEED changes it, and then one score in 370 beyond three is chance. */
+ * samples, labels. The theory must be within three standard errors of it, on the right clock, in
+ * every regime. The mean square of all scores must be near one: the standard errors are then neither
+ * too small nor so large that the test cannot fail. The seed is fixed. MOMENTSCOPE_TEST_SEED changes
+ * it; one score in 370 is then beyond three by chance. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -38,7 +38,7 @@ static void tally_add(tally *t, double x)
     t->sum2 += x * x;
 }
 
-/* the score of one mean; counted, reported when it is far out */
+/* the score of one mean: counted, and reported when it is beyond three */
 static void score(const char *name, const char *what, const tally *t, double runs, double want)
 {
     double mean = t->sum / runs, var = (t->sum2 - t->sum * mean) / (runs - 1.0);
@@ -143,7 +143,7 @@ typedef struct regime {
     int d, runs;
 } regime;
 
-/* 0.8 e-foldings of the slow mode: far enough to see the dynamics, near enough for light tails */
+/* 0.8 e-foldings of the slow mode: long enough to see the dynamics, short enough for light tails */
 static int active_updates(const mscope_row *row)
 {
     double root[3][2];
@@ -184,7 +184,7 @@ static void check_regime(const regime *g)
                .sd = sqrt(ls.noise) };
     for (int i = 0; i < g->runs; i++)
         ls_run(r, active, steps, &out);
-    /* where every step is active the three clocks are one, and count once */
+    /* when every step is active the three clocks are the same, and count once */
     for (int c = 0; c < (row.P < 0.9 ? 3 : 1); c++) {
         double x[3] = { 1.0, 0.0, 0.0 };
         assert_int_equal(mscope_row_advance(&row, which[c], c == 0 ? active : steps, x), MSCOPE_OK);

@@ -1,7 +1,7 @@
 /* test_theory_vectors.c - the golden vectors through the library itself
  *
- * Rule: |got - x| <= rtol * s + atol, s the field's scale if it has one, else |x|. The worst error
- * of each file is printed as a share of what is allowed. predict --jsonl has its own pass in
+ * Rule: |got - x| <= rtol * s + atol, with s the field's scale if it has one, else |x|. The worst
+ * error of each file is printed as a share of the allowed one. predict --jsonl has its own pass in
  * test_predict.py. */
 #include <math.h>
 #include <setjmp.h>
