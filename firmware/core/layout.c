@@ -201,7 +201,8 @@ uint64_t mscope_table_layout(void)
 {
     const size_t part[] = { sizeof(mscope_table), sizeof(mscope_core_row), sizeof(mscope_decay_moments),
                             sizeof(mscope_acf_slot), sizeof(mscope_chunk), sizeof(mscope_map), sizeof(mscope_memo),
-                            sizeof(void *), offsetof(mscope_table, schedule), offsetof(mscope_table, band), offsetof(mscope_table, acf),
+                            sizeof(void *), offsetof(mscope_table, schedule),
+                            offsetof(mscope_table, band), offsetof(mscope_table, acf),
                             offsetof(mscope_core_row, rate), offsetof(mscope_core_row, total), MSCOPE_BANDS };
     const uint16_t order = 1;
     uint64_t h = 1469598103934665603u + *(const unsigned char *)&order;
