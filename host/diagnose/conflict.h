@@ -4,11 +4,12 @@
  *
  *   E(beta) = sum_i w_i [1 - r_i(beta)/max_b r_i(b)],   C* = min_beta E(beta)
  *
- * A beta at which any band grows is ruled out: E = 1. C* near 0: some beta serves everybody; above 0.75 bands want
- * momenta so different that a beta for each pays. E(beta now) - C* is what retuning beta alone would win. C* is a price
- * at one eta: at an eta already lowered to what one beta can stand it is small, and the price was paid in eta. So ask
- * it also at the eta at which bands with a beta each would run (mscope_search_beta_eta). The share of the table in each
- * regime is a description and predicts nothing. */
+ * A beta at which any band grows is ruled out: E = 1. With C* near 0 one beta serves all bands; above 0.75 the bands
+ * need momenta so different that a beta for each pays. E(beta now) - C* is the gain of retuning beta alone.
+ *
+ * C* is a price at one eta. At an eta that was already lowered for the sake of one beta it is small, because the price
+ * was paid in eta. So compute it also at the eta at which bands with a beta each would run (mscope_search_beta_eta).
+ * The share of the table in each regime is a description and predicts nothing. */
 #ifndef MSCOPE_CONFLICT_H
 #define MSCOPE_CONFLICT_H
 

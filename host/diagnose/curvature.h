@@ -2,8 +2,9 @@
  *
  * Few samples of h1 = <m,Hm>/|m|^2 scatter widely (35 % of the mean of 16 when a row occurs once a batch), while
  * h2/h1 scatters little. For rows of isotropic Gaussian features both are one unknown scale times moments that p,
- * batch and d fix, so h2 tells h1. Whether a band is like that is not assumed but weighed: a normal prior on
- * ln(H2/H1^2) with a lump at the isotropic value. What contradicts isotropy beyond its scatter is left as measured. */
+ * batch and d fix, so h2 determines h1. Isotropy of a band is not assumed but weighed: the prior on ln(H2/H1^2) is
+ * normal with a point mass at the isotropic value. A band that contradicts isotropy beyond its scatter is left as
+ * measured. */
 #ifndef MSCOPE_CURVATURE_H
 #define MSCOPE_CURVATURE_H
 

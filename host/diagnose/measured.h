@@ -1,13 +1,14 @@
 /* measured.h - bands as advice needs them, from telemetry, with what had to be assumed
  *
- * A record gives P, H1, H2 and so h1 and the gradient's noise. It does not give the spread of curvature within a row:
- * progress is computed with the mean, eta is kept stable for the steepest direction that H2 leaves room for, and a
- * second reading has that spread itself. Error and label noise it gives only at times:
+ * A record gives P, H1 and H2, and from them h1 and the noise of the gradient. It does not give the spread of curvature
+ * within a row: progress is computed with the mean, eta is kept stable for the steepest direction that H2 allows, and a
+ * second model (uneven) has that spread itself. Error and label noise are known only sometimes:
  *
- *   error a row    R/rows with a reference; else (p B)^2 U/h1^2 where U stands out of its standard error; the other
- * bands get the mean of all, weighted by precision. Where even that mean does not stand out, two standard errors are
- * added: the most that is compatible with how little the gradients agree. Without any U: 1 label noise    p B g2 - h1
- * excess R; without any error: none                                                */
+ *   error a row    R/rows with a reference; else (p B)^2 U/h1^2 where U stands out of its standard error. The other
+ *                  bands get the mean of all, weighted by precision. Where even that mean does not stand out, two
+ *                  standard errors are added: the largest error that so little agreement of gradients allows.
+ *                  Without any U: 1
+ *   label noise    p B g2 - h1 excess R; without any error: none                                                */
 #ifndef MSCOPE_MEASURED_H
 #define MSCOPE_MEASURED_H
 
@@ -16,12 +17,12 @@
 
 typedef struct mscope_measured_options {
     double spread;                    /* largest over smallest curvature within a row, >= 1; 1: isotropic     */
-    int by_rows;                      /* every row counts alike, not every occurrence                         */
+    int by_rows;                      /* every row counts the same, not every occurrence                      */
 } mscope_measured_options;
 
 enum mscope_error_source {
     MSCOPE_ERROR_NONE,                /* equal rows, no label noise                          */
-    MSCOPE_ERROR_BOUND,               /* equal rows, at most so far from the optimum         */
+    MSCOPE_ERROR_BOUND,               /* equal rows, the largest error that U allows         */
     MSCOPE_ERROR_AGREEMENT,           /* from U                                              */
     MSCOPE_ERROR_REFERENCE
 };

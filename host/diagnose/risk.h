@@ -22,7 +22,7 @@ enum { MSCOPE_RISK_GROUPS = 8, MSCOPE_RISK_LEVELS = 40 };
 
 typedef struct mscope_risk_band {
     double rows;                       /* how many rows it stands for                                        */
-    double p, P;                       /* occurrences a sample, active steps a step; for words, not for maps  */
+    double p, P;                       /* occurrences a sample, active steps a step; for the output, not for maps */
     double weight;                     /* of this band in the risk: rows, or rows/p for risk by rows          */
     int groups;                        /* 1: isotropic                                                        */
     double h1[MSCOPE_RISK_GROUPS];     /* curvature a step                                                    */

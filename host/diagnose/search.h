@@ -1,7 +1,7 @@
 /* search.h - the settings that bring the risk to a target in the fewest steps, by exact propagation
  *
- * Every search keeps all bands at H = eta/eta_max <= H_max, and looks a little past the crossing, so that it does not
- * pick an oscillation that dips under the target and comes back.
+ * Every search keeps all bands at H = eta/eta_max <= H_max. It looks a little past the crossing of the target, so that
+ * it does not choose an oscillation that dips under the target and comes back.
  *
  * Returns  steps, INFINITY when nothing within limit was found; the setting is then untouched
  * Cost     isotropic bands: milliseconds; eight groups a band: a thousand times as much                        */
@@ -24,7 +24,7 @@ typedef struct mscope_model {
 MSCOPE_MUST_CHECK int mscope_model_add(mscope_model *m, const mscope_risk_band *b, int spread);
 /* mscope_model_steps - mscope_risk_steps with a setting for each band */
 double mscope_model_steps(const mscope_model *m, const mscope_setting *by_band, double target, double limit);
-/* mscope_model_steepest - what H1 and H2 leave open: largest over mean curvature if all of H2 beyond H1^2 is spread
+/* mscope_model_steepest - largest over mean curvature if all of H2 beyond H1^2 is spread, which H1 and H2 allow
  *
  *   1 + 2.3 sqrt(min(excess/h1, 1.4))     within a tenth for spectra j^-a, a <= 1.5; at most 3.7            */
 double mscope_model_steepest(const mscope_risk_band *b);
@@ -42,7 +42,8 @@ double mscope_search_eta(const mscope_search *s, double eps, mscope_setting *bes
 double mscope_search_beta(const mscope_search *s, double eta, mscope_setting *best);
 double mscope_search_single(const mscope_search *s, mscope_setting *best);
 
-/* mscope_search_eta_each - an eta for each band under one eps; eps = 1 is without momentum
+/* mscope_search_eta_each - an eta for each band under one eps; eps = 1: no momentum
+ *
  * Shape    best: one setting a band                                                          */
 double mscope_search_eta_each(const mscope_search *s, double eps, mscope_setting *best);
 

@@ -1,12 +1,15 @@
 /* shards.h - records of the shards of one table, as the records one daemon over all its rows would publish
  *
- * Shards hold different rows of a table and see the same batches. Sums add; means are weighted by what they are means
- * of: p and P by rows, g2 by occurrences, U and gm by row updates with the standard errors of the pooled samples, probe
- * curvature by samples, Fisher curvature by updates, an autocorrelation by completed references; bounds add; retention,
- * learning and delta are computed anew. Nothing is estimated: with every shard at the same step the result is that of
- * one daemon to rounding, but for probe samples of rows that entered a band of a shard and left it empty between two
- * records. Schedule values are those of the shard furthest ahead; step is that of the one furthest behind. Pure
- * functions. Threads any.                                                                                */
+ * Shards hold different rows of a table and see the same batches. Sums and bounds add. A mean is weighted by the number
+ * of its samples: p and P by rows, g2 by occurrences, U and gm by row updates with the standard errors of the pooled
+ * samples, probe curvature by samples, Fisher curvature by updates, an autocorrelation by completed references.
+ * Retention, learning and delta are computed from the merged values.
+ *
+ * Nothing is estimated: with every shard at the same step the result equals that of one daemon to rounding. The one
+ * exception are probe samples of rows that entered a band of a shard and left it empty between two records. Schedule
+ * values are those of the shard furthest ahead, step is that of the shard furthest behind. Pure functions.
+ *
+ * Threads  any                                                                                */
 #ifndef MSCOPE_SHARDS_H
 #define MSCOPE_SHARDS_H
 
@@ -15,7 +18,9 @@
 #include "mscope/wire.h"
 
 /* mscope_shards_band - one band from n >= 1 parts; a shard without rows in the band has no part
- * whole: 0 when a shard of the table is missing: its sums are then unknown, not smaller             Cost O(n) */
+ *
+ * Shape    whole: 0 when a shard of the table is missing: sums are then unknown (NaN), not smaller
+ * Cost     O(n)                                                                                              */
 void mscope_shards_band(const mscope_rec_band *const *part, size_t n, int whole, mscope_rec_band *out);
 
 /* mscope_shards_table - the table from n >= 1 parts, and in *skew the steps between the first and the last of them */

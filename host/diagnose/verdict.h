@@ -1,9 +1,9 @@
-/* verdict.h - what one band's record means: pure functions, no hidden state, no output
+/* verdict.h - the regime of a band, from its record: pure functions, no hidden state, no output
  *
- * Near-instability is H = eta/eta_max and nothing else; the regime is the damping ratio zeta of the exact mean map
- * (mscope/theory.h). H and zeta come with the standard errors of the curvature behind them, and the label weighs
- * what a mistake costs: `near-instability` once H > 0.8 is a quarter likely, `unstable` only when H > 1 is 90 %
- * likely. What the record does not tell stays unknown, and why says so.                                      */
+ * H = eta/eta_max alone decides near-instability and instability; the damping ratio zeta of the exact mean map
+ * (mscope/theory.h) decides the other regimes. H and zeta carry the standard errors of the measured curvature. The
+ * label weighs the cost of a mistake: near-instability as soon as H > 0.8 is 25 % likely, unstable only when H > 1 is
+ * 90 % likely. A value that the record does not give is NaN, the regime is then unknown, and why gives the reason. */
 #ifndef MSCOPE_VERDICT_H
 #define MSCOPE_VERDICT_H
 
@@ -28,8 +28,9 @@ void mscope_verdict_band(const mscope_rec_band *b, mscope_verdict *out);
 
 /* mscope_verdict_after - judge a record of a band that was judged before
  *
- * A regime is left only when its border is passed by a tenth in zeta, or clearly in H, so a band on a border does
- * not flicker. Nothing of the old verdict but its regime is used, and never to answer where this record is silent.
+ * A band leaves its regime only when it passes the border by a tenth in zeta, or clearly in H, so a band on a border
+ * does not flicker. Only the regime of the old verdict is used, and never to fill in what this record does not give.
+ *
  * Shape    before: the verdict on the band's previous record; NULL: none. May be out                        */
 void mscope_verdict_after(const mscope_rec_band *b, const mscope_verdict *before, mscope_verdict *out);
 

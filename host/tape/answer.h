@@ -1,10 +1,10 @@
-/* answer.h - what a daemon would say, from a recorder without one (private to host/record)
+/* answer.h - the answers of a daemon, from a recorder without one (private to host/tape)
  *
- * The rules of protocol/README.md, "Exactly once" and "Steps", as far as a trainer can tell: sequence numbers, credit,
- * and the call for rows while the tape does not hold them. Contents are not judged; the daemon does that when they are
- * played. */
-#ifndef MSCOPE_RECORD_ANSWER_H
-#define MSCOPE_RECORD_ANSWER_H
+ * The rules of protocol/README.md, "Exactly once" and "Steps", as far as a trainer can see them: sequence numbers,
+ * credit, and a request for rows while the tape does not hold them. Contents are not checked; the daemon checks them
+ * when the recording is played.                                                                                    */
+#ifndef MSCOPE_TAPE_ANSWER_H
+#define MSCOPE_TAPE_ANSWER_H
 
 #include "relay_tape.h"
 
@@ -19,16 +19,18 @@ typedef struct mscope_answerer {
 
 void mscope_answerer_init(mscope_answerer *a);
 
-/* mscope_answer - to a message that the tape has just been shown; 1: send it */
+/* mscope_answer - the answer to a message that the tape has just taken; 1: send *out, 0: no answer */
 int mscope_answer(const mscope_answerer *a, const mscope_relay_tape *t, const mscope_header *h,
                   mscope_reply_message *out);
-/* mscope_answer_stray - to a message whose header cannot be read: why says so; 1: send it */
+
+/* mscope_answer_stray - the answer to a message whose header cannot be read, for the reason in why; 1: send *out */
 int mscope_answer_stray(const mscope_refusal *why, mscope_reply_message *out);
-/* mscope_answer_unknown - ERROR, field session: say HELLO again */
+
+/* mscope_answer_unknown - ERROR of an unknown session: the trainer says HELLO again */
 void mscope_answer_unknown(uint64_t session, mscope_reply_message *out);
 
-/* mscope_answer_amend - a daemon's WELCOME: ask for rows that the tape does not hold though the daemon does, and offer
- * no shared memory, which would pass us by */
+/* mscope_answer_amend - change a daemon's WELCOME: ask for rows that the daemon has and the tape has not, and offer no
+ * shared memory */
 void mscope_answer_amend(const mscope_relay_tape *t, const mscope_header *h, zmq_msg_t *body);
 
 #endif

@@ -18,7 +18,7 @@ static int take_hello(mscope_contents *c, const mscope_header *h, const uint8_t 
     mscope_hello hello;
     const int rc = mscope_hello_decode(body, len, &hello, why);
 
-    if (rc != 0 || t != NULL)                /* said again after a reconnect: its steps tell where it is */
+    if (rc != 0 || t != NULL)                /* a HELLO after a reconnect: the steps tell where it is */
         return rc;
     mscope_recorded_table *more = realloc(c->table, (c->tables + 1) * sizeof *more);
     if (more == NULL)
@@ -133,9 +133,9 @@ void mscope_contents_print(const mscope_contents *c, FILE *to)
             t->steps > 0 ? (double)t->entries / (double)t->steps : 0.0, (unsigned long long)t->probes,
             (unsigned long long)t->references, (unsigned long long)t->syncs);
         if (!t->known)
-            fprintf(to, "; what its rows were is not known: steps are missing after they were last sent");
+            fprintf(to, "; its rows are not known: steps are missing after the rows were last sent");
         else if (t->known_at > h->step + t->before)
-            fprintf(to, "; what its rows were is known from step %llu on", (unsigned long long)t->known_at);
+            fprintf(to, "; its rows are known from step %llu on", (unsigned long long)t->known_at);
         fprintf(to, "\n");
     }
 }

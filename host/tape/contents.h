@@ -1,8 +1,8 @@
 /* contents.h - what a recording holds: the tables of its sessions, their steps, probes, rows and losses
  *
- * Fed message by message, while recording and while reading alike.                                                */
-#ifndef MSCOPE_RECORD_CONTENTS_H
-#define MSCOPE_RECORD_CONTENTS_H
+ * It is fed message by message, in the same way while recording and while reading.                              */
+#ifndef MSCOPE_TAPE_CONTENTS_H
+#define MSCOPE_TAPE_CONTENTS_H
 
 #include <stdio.h>
 
@@ -12,35 +12,38 @@ typedef struct mscope_recorded_table {
     uint64_t session;
     uint32_t handle;
     mscope_hello hello;              /* the first one                                              */
-    uint64_t step;                   /* completed, as far as the messages tell                     */
+    uint64_t step;                   /* last completed step                                        */
     uint64_t steps, probes, references, syncs;      /* messages of each kind; syncs: of whole tables */
     uint64_t before, lost;           /* steps missing before the first STEP, and after it          */
     uint64_t entries;                /* rows sent in steps, duplicates counted                     */
     uint32_t covered;                /* rows 0 .. covered-1 synced since the last loss             */
-    int known; /* theta and m follow from the messages: fresh, or a whole SYNC since the last loss */
-    uint64_t known_at;               /* the step from which on                                     */
+    int known;                       /* theta and m follow from the messages: the table was fresh, or a whole SYNC came
+                                        since the last loss                                        */
+    uint64_t known_at;               /* from this step on                                          */
 } mscope_recorded_table;
 
 typedef struct mscope_contents {
     mscope_recorded_table *table;    /* in the order of their first HELLO                          */
     size_t tables;
-    uint64_t messages, lost;         /* messages held, and said to be lost                         */
+    uint64_t messages, lost;         /* messages in the recording; messages noted as lost          */
     uint64_t entries;                /* of a tape that was read                                    */
-    double seconds;                  /* its length in time                                         */
+    double seconds;                  /* from the first to the last entry                           */
     int cut;                         /* it ends without END: the recorder was killed               */
 } mscope_contents;
 
-/* mscope_contents_take - one message, header checked. len: of its parts
- * Returns  0;  MSCOPE_EPROTO a HELLO that is none, with *why;  MSCOPE_ENOMEM                          */
+/* mscope_contents_take - count one message, whose header was checked
+ *
+ * Returns  0;  MSCOPE_EPROTO a HELLO that cannot be read, with *why;  MSCOPE_ENOMEM                  */
 MSCOPE_MUST_CHECK int mscope_contents_take(mscope_contents *c, const mscope_header *h, const uint8_t *const *part,
                                            const size_t *len, unsigned n, mscope_refusal *why);
 mscope_recorded_table *mscope_contents_find(const mscope_contents *c, uint64_t session, uint32_t handle);
 
-/* mscope_contents_read - everything on a tape, from its beginning; it is rewound after
- * Returns  0, or what mscope_tape_next said                                                          */
+/* mscope_contents_read - count everything on a tape, from its beginning, and rewind it
+ *
+ * Returns  0, or the error of mscope_tape_next                                                       */
 MSCOPE_MUST_CHECK int mscope_contents_read(mscope_contents *c, mscope_tape *t, mscope_refusal *why);
 
-/* mscope_contents_whole - no message or step lost, and the rows of every table known */
+/* mscope_contents_whole - 1: no message or step is lost, and the rows of every table are known */
 int mscope_contents_whole(const mscope_contents *c);
 
 /* mscope_contents_print - a line or two for each table */

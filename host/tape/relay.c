@@ -59,7 +59,8 @@ static void say(const relay *r, const char *text, const char *what)
 
 /* -- messages -------------------------------------------------------------------------------------------- */
 
-/* One whole message; parts beyond PARTS are dropped, no message of the protocol has so many. 0: none waits. */
+/* One whole message; parts beyond PARTS are dropped, no message of the protocol has so many. Returns 0 when none waits.
+ */
 static int receive(void *sock, int from_router, message *m)
 {
     int more = 1, len;
@@ -96,7 +97,7 @@ static void drop(message *m)
     m->n = 0;
 }
 
-/* Hands the parts over. What cannot go now is dropped: the trainer holds it until it is acknowledged. */
+/* Hands the parts over. A message that cannot be sent now is dropped: the trainer keeps it until it is acknowledged. */
 static void pass(void *sock, message *m, const uint8_t *peer, size_t peer_len)
 {
     int gone = sock == NULL || m->n == 0;
@@ -115,7 +116,7 @@ static void reply(relay *r, const line *to, const mscope_reply_message *a)
 {
     if (zmq_send(r->front, to->peer, to->peer_len, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0 ||
         zmq_send(r->front, a->header, sizeof a->header, (a->len > 0 ? ZMQ_SNDMORE : 0) | ZMQ_DONTWAIT) < 0)
-        return;                      /* it has gone; it will say HELLO again */
+        return;                      /* the trainer has gone; it will say HELLO again */
     if (a->len > 0)
         (void)zmq_send(r->front, a->body, a->len, ZMQ_DONTWAIT);
 }
@@ -131,8 +132,8 @@ static void close_line(line *l)
     l->sock = l->mon = NULL;
 }
 
-/* What is sent before the connection stands goes out with it. A daemon that comes back refuses what waited for the old
- * one, if it does not know the session, and the trainer sends it again. */
+/* Messages sent before the connection is up go out when it is. A daemon that was restarted refuses messages meant for
+ * the old one if it does not know the session, and the trainer sends them again. */
 static int open_line(relay *r, line *l)
 {
     const int one = 1, none = 0, linger = 200, retry = 50, retry_max = 500;
@@ -167,7 +168,7 @@ static void watch_line(relay *r, line *l)
         (void)zmq_recv(l->mon, address, sizeof address, ZMQ_DONTWAIT);
         const int up = what == ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
         if (l->session == 0 && up != l->up)
-            say(r, up ? "the daemon is there: " : "the daemon has gone; trainers wait for it at ", r->cfg->forward);
+            say(r, up ? "the daemon is up: " : "the daemon is gone; trainers wait for it at ", r->cfg->forward);
         l->up = up;
         if (up && ++l->ups > 1 && l->session != 0) {
             mscope_reply_message a;
@@ -248,7 +249,7 @@ static void from_daemon(relay *r, line *l, message *m)
     drop(m);
 }
 
-/* One has left in order, and nobody else is there. */
+/* A trainer has left with BYE, and no other is there. */
 static int everybody_left(const relay *r)
 {
     const uint64_t now = mscope_monotonic_ns();
@@ -310,8 +311,8 @@ static void serve(relay *r, const zmq_pollitem_t *items, unsigned lines)
     }
 }
 
-/* Alone, a full buffer is not filled further: what the trainer may send is bounded by its credit, and it waits for
- * nobody. */
+/* Without a daemon nothing is received while the buffer is full: the trainer sends no more than its credit, and does
+ * not wait. */
 static const char *loop(relay *r, int signal_fd)
 {
     zmq_pollitem_t items[2 + 2 * (1 + SESSIONS)];
@@ -381,7 +382,7 @@ int mscope_relay_run(const mscope_relay_config *cfg, int signal_fd, mscope_relay
     if (rc == 0) {
         say(r, "trainers attach at ", cfg->ingest);
         if (cfg->forward == NULL)
-            say(r, "no daemon behind it: nothing is monitored, trainers are answered here (--forward names a daemon)",
+            say(r, "nothing is monitored, trainers are answered here; --forward names a daemon",
                 "");
         out->ended = loop(r, signal_fd);
         out->strays = r->strays;

@@ -73,7 +73,7 @@ static void hole(mscope_relay_tape *t, uint64_t session, uint64_t first, uint64_
 
 /* -- messages ------------------------------------------------------------------------------------------------ */
 
-/* Is this the turn of a message that was not seen before? */
+/* Is this a message that was not seen before, in its turn? */
 static int is_new(mscope_relay_tape *t, const mscope_header *h)
 {
     mscope_taped_session *s = mscope_relay_tape_session(t, h->session);
@@ -81,7 +81,7 @@ static int is_new(mscope_relay_tape *t, const mscope_header *h)
     if (h->kind == MSCOPE_HELLO) {
         if (s == NULL && (s = new_session(t, h)) == NULL)
             return 0;
-        if (h->seq > s->next) {              /* acknowledged by the daemon, and never seen here */
+        if (h->seq > s->next) {              /* the daemon acknowledged it, and it never came here */
             if (t->writer != NULL)
                 hole(t, s->id, s->next, h->seq - 1);
             s->next = h->seq;
@@ -98,7 +98,7 @@ static int is_new(mscope_relay_tape *t, const mscope_header *h)
     return 1;
 }
 
-/* Enough steps of every table: what belongs to a table that has them is left out. */
+/* Are there enough steps of every table? Messages of a table that has them are left out. */
 static int past_steps(const mscope_relay_tape *t, const mscope_header *h)
 {
     const mscope_recorded_table *x = mscope_contents_find(&t->kept, h->session, h->table);
@@ -113,7 +113,7 @@ static void look_at_limits(mscope_relay_tape *t)
     for (size_t i = 0; i < t->kept.tables; i++)
         all = all && t->kept.table[i].steps >= t->cfg->steps;
     if (all)
-        t->limit = "the steps asked for are recorded";
+        t->limit = "the steps of --steps are recorded";
 }
 
 static int wanted(const mscope_relay_tape *t, const mscope_header *h, const uint8_t *const *part, const size_t *len,
@@ -143,7 +143,7 @@ static void keep(mscope_relay_tape *t, const mscope_header *h, zmq_msg_t *held, 
     for (unsigned i = 0; i < n; i++)
         size += 4 + len[i];
     if (t->cfg->max_bytes > 0 && mscope_tape_bytes(t->writer) + size > t->cfg->max_bytes) {
-        t->limit = "the bytes asked for are full";
+        t->limit = "the bytes of --max-bytes are reached";
         return;
     }
     note_hole(t);
@@ -153,7 +153,7 @@ static void keep(mscope_relay_tape *t, const mscope_header *h, zmq_msg_t *held, 
     }
     const int rc = t->hole_first != 0 ? MSCOPE_EAGAIN : mscope_tape_append(t->writer, held, n);
     if (rc == MSCOPE_EIO) {                  /* the writer counts it; its table's other messages are missing too */
-        t->limit = "the file cannot be written any more";
+        t->limit = "the file can no longer be written";
         t->failed = 1;
         if (mscope_contents_take(&t->kept, h, part, len, n, &why) != 0)
             return;
@@ -178,7 +178,7 @@ void mscope_relay_tape_take(mscope_relay_tape *t, const mscope_header *h, zmq_ms
         len[i] = zmq_msg_size(&held[i]);
     }
     if (mscope_contents_take(&t->seen, h, part, len, n, &why) != 0)
-        return;                              /* a HELLO that is none: the daemon says so */
+        return;                              /* a HELLO that cannot be read: the daemon refuses it */
     if (t->writer != NULL && (t->limit == NULL || t->failed) && wanted(t, h, part, len, n))
         keep(t, h, held, part, len, n);
 }
@@ -200,7 +200,7 @@ int mscope_relay_tape_failed(const mscope_relay_tape *t)
     return t->failed;
 }
 
-/* What is counted as recorded is what can be read back. */
+/* Only messages that can be read back count as recorded. */
 static void count_what_is_there(mscope_relay_tape *t)
 {
     mscope_contents there;

@@ -1,9 +1,9 @@
-/* relay_tape.h - which of the messages that pass are put on the tape (private to host/record)
+/* relay_tape.h - which of the messages that pass are put on the tape (private to host/tape)
  *
- * Each message once: a session's messages are numbered, and what was resent has been seen. HELLO is kept the first time
- * a table is named, SAVE never. */
-#ifndef MSCOPE_RECORD_RELAY_TAPE_H
-#define MSCOPE_RECORD_RELAY_TAPE_H
+ * Each message is recorded once: the messages of a session are numbered, so a message sent again is recognised. The
+ * first HELLO of a table is recorded, SAVE never is.                                                          */
+#ifndef MSCOPE_TAPE_RELAY_TAPE_H
+#define MSCOPE_TAPE_RELAY_TAPE_H
 
 #include "relay.h"
 
@@ -19,9 +19,9 @@ typedef struct mscope_relay_tape {
     size_t sessions;
     uint64_t lost, duplicates;
     mscope_tape_sum sum;             /* once closed                                                */
-    uint64_t hole_session, hole_first, hole_last;    /* lost, and not yet noted on the tape; first 0: none */
+    uint64_t hole_session, hole_first, hole_last;    /* lost, not yet on the tape; first 0: none */
     const char *limit;               /* why no more is recorded                                    */
-    int failed;                      /* the disk took no more: what follows is counted as lost     */
+    int failed;                      /* writing failed: all further messages count as lost         */
 } mscope_relay_tape;
 
 MSCOPE_MUST_CHECK int mscope_relay_tape_open(mscope_relay_tape *t, const mscope_relay_config *cfg, mscope_refusal *why);
@@ -32,7 +32,7 @@ int mscope_relay_tape_room(const mscope_relay_tape *t);
 const char *mscope_relay_tape_limit(const mscope_relay_tape *t);       /* static text, or NULL */
 int mscope_relay_tape_failed(const mscope_relay_tape *t);
 void mscope_relay_tape_close(mscope_relay_tape *t);                    /* no more is recorded  */
-/* mscope_relay_tape_finish - close, and tell what there is; 1: the file could not be written to its end */
+/* mscope_relay_tape_finish - close, and fill out; 1: the file could not be written to its end */
 int mscope_relay_tape_finish(mscope_relay_tape *t, mscope_relay_result *out);
 
 int mscope_relay_refuse(mscope_refusal *why, int code, const char *field, const char *range, const char *text,

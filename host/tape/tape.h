@@ -1,10 +1,10 @@
 /* tape.h - a recorded training run in a file: every message of its trainers once, in the order they came
  *
- * protocol/README.md section 3 has the bytes. A tape is written by one thread of its own, so that no disk is waited
- * for, and read through a mapping of the file. What a kill cut off is only the last entry; anything else that is wrong
- * is damage.   */
-#ifndef MSCOPE_RECORD_TAPE_H
-#define MSCOPE_RECORD_TAPE_H
+ * protocol/README.md section 3 has the bytes. A thread of its own writes the tape, so that the recorder never waits for
+ * a disk. A tape is read through a mapping of the file. Killing the recorder cuts off at most the last entry;
+ * everything else that is wrong is damage. */
+#ifndef MSCOPE_TAPE_TAPE_H
+#define MSCOPE_TAPE_TAPE_H
 
 #include <zmq.h>
 
@@ -16,7 +16,7 @@ enum {
     MSCOPE_TAPE_VERSION = 1,
     MSCOPE_TAPE_HEADER = 64,         /* bytes of the file's header                                 */
     MSCOPE_TAPE_ENTRY = 32,          /* bytes before an entry's body                               */
-    MSCOPE_TAPE_PARTS = 8           /* most parts of a message                                   */
+    MSCOPE_TAPE_PARTS = 8           /* most parts of a message                                     */
 };
 
 enum mscope_entry_kind { MSCOPE_ENTRY_MESSAGE = 1, MSCOPE_ENTRY_LOST = 2, MSCOPE_ENTRY_END = 3 };
@@ -43,13 +43,15 @@ typedef struct mscope_tape {
 } mscope_tape;
 
 /* mscope_tape_open - map a file and check its header; read position at the first entry
- * Errors   MSCOPE_EIO the file cannot be read;  MSCOPE_EPROTO not a recording, or damaged;  MSCOPE_EVERSION; *why
- * filled */
+ *
+ * Errors   MSCOPE_EIO the file cannot be read;  MSCOPE_EPROTO not a recording, or damaged;  MSCOPE_EVERSION. All fill
+ *          *why                                                                                              */
 MSCOPE_MUST_CHECK int mscope_tape_open(mscope_tape *t, const char *path, mscope_refusal *why);
 
 /* mscope_tape_next - the next entry; its parts lie in the mapping until close
- * Returns  1; 0 at the end (t->cut, t->ended tell which);  MSCOPE_EPROTO damage, with *why saying where and what; the
- *          position stays, so every later call says the same
+ *
+ * Returns  1; 0 at the end (t->ended: in order, t->cut: in the middle of an entry);  MSCOPE_EPROTO damage: *why says
+ *          where and what. The position stays there, so every later call returns the same
  * Cost     one pass over the entry's bytes                                                          */
 MSCOPE_MUST_CHECK int mscope_tape_next(mscope_tape *t, mscope_entry *out, mscope_refusal *why);
 void mscope_tape_rewind(mscope_tape *t);
@@ -60,15 +62,17 @@ void mscope_tape_close(mscope_tape *t);
 typedef struct mscope_tape_writer mscope_tape_writer;
 
 /* mscope_tape_create - a new file and the thread that writes it; a file that exists is not touched
- * buffer_bytes: most bytes of messages that wait for the disk
+ *
+ * Shape    buffer_bytes: most bytes of messages that may wait for the disk
  * Errors   MSCOPE_EBUSY the file exists;  MSCOPE_EIO, MSCOPE_ENOMEM; *why filled                     */
 MSCOPE_MUST_CHECK int mscope_tape_create(mscope_tape_writer **out, const char *path, uint64_t buffer_bytes,
                                          mscope_refusal *why);
 
-/* mscope_tape_append - a message, n <= MSCOPE_TAPE_PARTS parts, taken by reference; lost: sequence numbers that are not
- * in the file. Neither waits for the disk.
- * Returns  0;  MSCOPE_EAGAIN no room in the buffer: not taken;  MSCOPE_EIO writing has failed: it is among what finish
- *          counts as lost and the file's end names, as far as it has room;  MSCOPE_ENOMEM
+/* mscope_tape_append, mscope_tape_lost - a message of n <= MSCOPE_TAPE_PARTS parts, taken by reference; sequence
+ * numbers of messages that are not in the file. Neither call waits for the disk.
+ *
+ * Returns  0;  MSCOPE_EAGAIN the buffer has no room, the message was not taken;  MSCOPE_EIO writing has failed: finish
+ *          counts the message as lost, and the end of the file names it as far as there is room;  MSCOPE_ENOMEM
  * Threads  one                                                                                      */
 MSCOPE_MUST_CHECK int mscope_tape_append(mscope_tape_writer *w, zmq_msg_t *part, unsigned n);
 MSCOPE_MUST_CHECK int mscope_tape_lost(mscope_tape_writer *w, uint64_t session, uint64_t first, uint64_t last);
@@ -80,10 +84,11 @@ typedef struct mscope_tape_sum {
     uint64_t messages, lost, bytes;  /* in the file, not in it, of the file                        */
 } mscope_tape_sum;
 
-/* mscope_tape_finish - write what waits, the END entry, have the disk confirm it, and close; frees w
- * lost: messages the caller knows to be missing; those that could not be written are added
- * Returns  0, or MSCOPE_EIO with *why: the file holds sum->messages whole ones, then LOST for what is missing and END,
- * or, where there was no room for those either, nothing more. *sum is filled either way             */
+/* mscope_tape_finish - write the entries that wait and END, wait until the disk confirms them, close, and free w
+ *
+ * Shape    lost: messages that the caller knows to be missing; messages that could not be written are added
+ * Returns  0, or MSCOPE_EIO with *why: the file holds sum->messages whole messages, then LOST entries and END, or
+ *          nothing more where there was no room for these either. *sum is filled in both cases              */
 MSCOPE_MUST_CHECK int mscope_tape_finish(mscope_tape_writer *w, uint64_t lost, mscope_tape_sum *sum,
                                          mscope_refusal *why);
 

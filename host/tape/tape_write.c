@@ -94,7 +94,7 @@ static mark mark_of(const mscope_tape_writer *w, const item *it)
     return k;
 }
 
-/* Without memory for it the count alone tells. */
+/* Without memory for a gap only the count tells of it. */
 static void miss(mscope_tape_writer *w, const mark *k)
 {
     const gap *x = &k->holds;
@@ -250,7 +250,7 @@ int mscope_tape_create(mscope_tape_writer **out, const char *path, uint64_t buff
         free(w);
         return err == EEXIST
                    ? failure(why, MSCOPE_EBUSY, "a name that is not taken: recordings are never overwritten", err, path)
-                   : failure(why, MSCOPE_EIO, "a file that can be made", err, path);
+                   : failure(why, MSCOPE_EIO, "a file that can be created", err, path);
     }
     w->tail = &w->head;
     w->buffer_bytes = buffer_bytes;
@@ -353,7 +353,7 @@ uint64_t mscope_tape_bytes(const mscope_tape_writer *w)
 
 /* -- the end ----------------------------------------------------------------------------------------------- */
 
-/* What is missing, and END, from where the last whole entry ends. What stays of an attempt is cut off. */
+/* LOST entries and END, from where the last whole entry ends. The rest of a failed attempt is cut off. */
 static int write_ending(mscope_tape_writer *w, uint64_t lost)
 {
     const uint64_t number = w->number, whole = w->whole, end[2] = { w->messages, lost + w->dropped };
@@ -377,7 +377,7 @@ static int write_ending(mscope_tape_writer *w, uint64_t lost)
     return err;
 }
 
-/* The last entries, as many as an ending is long, are missing as well. Returns 0 where they are not enough. */
+/* Gives up the last entries, as many as the ending needs room. Returns 0 where they are not enough. */
 static int make_room(mscope_tape_writer *w)
 {
     uint64_t n = 0, room = 0, need = END_SIZE + LOST_SIZE * (uint64_t)w->gaps;
@@ -412,7 +412,8 @@ int mscope_tape_finish(mscope_tape_writer *w, uint64_t lost, mscope_tape_sum *su
     if (unended != 0 && make_room(w))
         (void)write_ending(w, lost);
     err = err != 0 ? err : unended;
-    if (fdatasync(w->fd) != 0 && errno != EINVAL && err == 0)    /* a network's disk may say only now that it is full */
+    if (fdatasync(w->fd) != 0 && errno != EINVAL &&
+        err == 0) /* a network file system may report only now that it is full */
         err = errno;
     if (close(w->fd) != 0 && err == 0)
         err = errno;
