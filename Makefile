@@ -87,7 +87,7 @@ Q = @echo '  $@';
 endif
 
 .PHONY: all core daemon host tests test check demo deps deps-optional help clean headers asan tsan valgrind cppcheck \
-        check-arch arch-build schema reproduce bench $(addprefix bench-,bigram text soak verdicts conflict advice $(SPEED))
+        check-arch arch-build schema picture reproduce bench $(addprefix bench-,bigram text soak verdicts conflict advice $(SPEED))
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/libmomentscope.a $(BUILD)/libmomentscope.so $(PROGRAMS) ## build everything
@@ -259,6 +259,9 @@ check: deps deps-optional ## install what is missing, build, run every test
 demo: deps ## daemon, trainer on real text and monitor, under a minute (TEXT=files to choose the text)
 	@$(MAKE) -j2 all
 	@BUILD=$(BUILD) TEXT="$(TEXT)" host/demo/run.sh
+
+picture: all ## remake host/bands.svg, the picture of README, by a run of the demo
+	@BUILD=$(BUILD) PLOT=host/bands.svg host/demo/run.sh
 
 # -- the same tests under instruments ----------------------------------------------------
 headers: ## every public header compiles alone, as C and as C++

@@ -7,9 +7,11 @@ import select
 import signal
 import struct
 import subprocess
+import tempfile
 import termios
 import time
 import unittest
+import xml.etree.ElementTree
 
 try:
     import client_support
@@ -99,6 +101,27 @@ class Watch(unittest.TestCase):
         self.assertEqual(table["step"], 64)
         self.assertEqual(table["lost_steps"], 0)
         self.assertEqual(sorted(table["bands"]), sorted(b["band"] for b in bands))
+
+    def test_plot_draws_the_bands_of_one_table(self):
+        records = map(json.loads, self.watch("--once", "--json", "--table", "words").stdout.splitlines())
+        known = [r for r in records if r["topic"].startswith("band/") and r["H1"]]
+        self.assertGreaterEqual(len(known), 1)
+        with tempfile.TemporaryDirectory() as dir:
+            svg, png = f"{dir}/b.svg", f"{dir}/b.png"
+            for path in (svg, png):
+                r = self.watch("--once", "--table", "words", "--plot", path)
+                self.assertEqual((r.returncode, r.stderr), (0, ""))
+            with open(png, "rb") as f:
+                self.assertEqual(f.read(8), b"\x89PNG\r\n\x1a\n")
+            inks = "fill:rgb(16%,25%,45%)", "fill:rgb(75%,15%,10%)"          # of a dot, and of one in alarm
+            dots = [e for e in xml.etree.ElementTree.parse(svg).iter() if any(i in e.get("style", "") for i in inks)]
+            self.assertEqual(len(dots), len(known))
+            for options, said, code in (((), "choose one with --table", 1), (("--table", "words"), "cannot draw", 1)):
+                r = self.watch("--once", *options, "--plot", f"{dir}/none/b.svg")
+                self.assertEqual(r.returncode, code)
+                self.assertIn(said, r.stderr)
+        r = self.watch("--plot", "b.svg")
+        self.assertEqual((r.returncode, r.stderr), (2, "momentscope watch: --plot needs --once\n"))
 
     def test_live_json_follows_without_holes(self):
         r = self.watch("--json", "--for", "1")

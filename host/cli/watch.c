@@ -13,6 +13,7 @@
 
 #include "common/clock.h"
 #include "listening.h"
+#include "monitor/plane.h"
 #include "watch_summary.h"
 #include "watch_view.h"
 
@@ -23,6 +24,7 @@ static const double DRAW_S = 0.25, PLAIN_S = 2;
 
 struct options {
     mscope_listening listening;
+    const char *plot;
     double for_s, every_s;
     int json, once;
 };
@@ -34,6 +36,8 @@ static int read_options(int argc, char **argv, struct options *o)
         { "once", NULL, "wait for one full set of records, print it and what it means, and exit", .flag = &o->once },
         { "json", NULL, "print one JSON object a record, as records come; with --once those of one set",
           .flag = &o->json },
+        { "plot", "FILE", "with --once: draw the bands of the table too, in the plane of activity and curvature; SVG"
+          " where FILE ends in .svg, else PNG", .text = &o->plot },
         { "wait", "SECONDS", "with --once: give up after this long (default: 10)", .real = &o->listening.wait_s,
           .low = 0, .high = 1e6 },
         { "for", "SECONDS", "without --once: stop after this long (default: until interrupted)", .real = &o->for_s,
@@ -57,7 +61,13 @@ static int read_options(int argc, char **argv, struct options *o)
         .exits = "0 success\n1 no records came, or the daemon's addresses do not work\n2 wrong usage",
     };
 
-    return mscope_options_read(&watch, argc, argv, NULL);
+    int code = mscope_options_read(&watch, argc, argv, NULL);
+
+    if (code == MSCOPE_OPTIONS_GO_ON && o->plot != NULL && !o->once) {
+        fprintf(stderr, COMMAND ": --plot needs --once\n");
+        code = MSCOPE_EXIT_USAGE;
+    }
+    return code;
 }
 
 /* -- the screen ------------------------------------------------------------------------------------- */
@@ -163,6 +173,20 @@ static void say_waiting(const mscope_listen *l, double start, int *said)
     *said = 1;
 }
 
+static int plot(const struct options *o, const mscope_judged *j)
+{
+    const char *why = "there are several tables: choose one with --table";
+    mscope_plane plane;
+
+    if (j->latest.tables == 1) {
+        mscope_plane_of(&plane, j, 0);
+        if (mscope_plane_draw(&plane, o->plot, &why) == 0)
+            return MSCOPE_EXIT_OK;
+    }
+    fprintf(stderr, COMMAND ": cannot draw %s: %s\n", o->plot, why);
+    return MSCOPE_EXIT_FAILED;
+}
+
 static int watch_once(const struct options *o, const mscope_listen *l, mscope_judged *j)
 {
     int code = mscope_listening_full(&o->listening, COMMAND, l, j);
@@ -173,13 +197,13 @@ static int watch_once(const struct options *o, const mscope_listen *l, mscope_ju
         mscope_coverage *coverage = mscope_feed_coverages(l->feed, &j->latest);
         mscope_json_set(stdout, j, coverage);
         free(coverage);
-        return MSCOPE_EXIT_OK;
+        return o->plot != NULL ? plot(o, j) : MSCOPE_EXIT_OK;
     }
     show(l, j, 0);
     for (size_t i = 0; i < j->latest.tables; i++)
         if (j->latest.table[i].have_table)
             mscope_summary_print(j, i, stdout);
-    return MSCOPE_EXIT_OK;
+    return o->plot != NULL ? plot(o, j) : MSCOPE_EXIT_OK;
 }
 
 static int watch_json(const struct options *o, const mscope_listen *l)

@@ -2,6 +2,7 @@
 # run.sh - daemon, trainer on real text, monitor: the whole path once, with a verdict at the end
 #
 #   TEXT="file ..."    train on these files instead of the prose found on the machine
+#   PLOT=FILE          draw the bands at the end, SVG or PNG
 #   DEMO_ARGS="..."    options for the trainer; demo_trainer --help lists them
 set -eu
 BUILD=${BUILD:-build}
@@ -55,7 +56,7 @@ cat "$dir/trainer.log"
 [ "$status" -eq 0 ] || exit "$status"
 echo
 echo "== the verdict =="
-"$BUILD/momentscope" watch --once
+"$BUILD/momentscope" watch --once ${PLOT:+--plot "$PLOT"}
 kill -TERM "$daemon"
 wait "$daemon" 2>/dev/null || true
 daemon=''

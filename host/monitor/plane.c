@@ -11,20 +11,24 @@ enum { ACROSS = 160 };               /* points of a border */
 
 static const double HEAVY_BALL[3] = { .80, .87, .97 }, RESONANT[3] = { .84, .94, .84 }, SGD[3] = { .98, .93, .80 };
 
-void mscope_plane_init(mscope_plane *plane, const mscope_rec_table *table)
+void mscope_plane_of(mscope_plane *plane, const mscope_judged *j, size_t i)
 {
+    const mscope_latest_table *t = &j->latest.table[i];
+    const mscope_rec_table *table = &t->table.record.u.table;
+
     *plane = (mscope_plane){ .eps = table->eps, .batch = table->batch };
-    snprintf(plane->title, sizeof plane->title, "table %s, step %.0f: one eta %.3g, one beta %.6g, batch %.4g", table->table,
+    snprintf(plane->title, sizeof plane->title, "table %s, step %.0f: one eta %.3g, one beta %.6g, batch %.4g", t->name,
              (double)table->step, table->eta, 1 - table->eps, table->batch);
-}
+    for (int b = 0; b < MSCOPE_BANDS; b++) {
+        const mscope_rec_band *band = &t->band[b].record.u.band;
+        const double x = band->eta * band->H1;
+        const enum mscope_regime regime = j->verdict[i][b].regime;
 
-void mscope_plane_add(mscope_plane *plane, const mscope_rec_band *band, int alarm)
-{
-    const double x = band->eta * band->H1;
-
-    if (plane->dots < MSCOPE_BANDS && band->p > 0 && x > 0)
-        plane->dot[plane->dots++] =
-            (mscope_plane_dot){ .p = band->p, .x = x, .updates = (double)band->updates, .band = band->band, .alarm = alarm };
+        if (t->have[b] && band->p > 0 && x > 0)
+            plane->dot[plane->dots++] =
+                (mscope_plane_dot){ .p = band->p, .x = x, .updates = (double)band->updates, .band = band->band,
+                                    .alarm = regime == MSCOPE_REGIME_NEAR || regime == MSCOPE_REGIME_UNSTABLE };
+    }
 }
 
 /* The damping ratio of a row of this frequency that loses the share x of its error in one update. */
@@ -143,19 +147,28 @@ static void fit(mscope_canvas *c, const mscope_plane *plane)
     c->y1 = fmax(log10(y[1]) + 0.6, -0.5);
 }
 
-int mscope_plane_draw(const mscope_plane *plane, const char *path)
+int mscope_plane_draw(const mscope_plane *plane, const char *path, const char **why)
 {
     mscope_canvas c = { 0 };
+    int code = MSCOPE_OK;
 
-    if (plane->dots == 0)
+    *why = "no band has both a rate and a curvature";
+    if (plane->dots == 0 || !(plane->eps > 0) || !(plane->batch > 0))
         return MSCOPE_EINVAL;
     fit(&c, plane);
-    if (mscope_canvas_open(&c, path) != 0)
+    if (mscope_canvas_open(&c, path) != 0) {
+        *why = c.why;
         return MSCOPE_EIO;
+    }
     regions(&c, plane);
     mscope_canvas_frame(&c, plane->title, "p, occurrences per sample: rare rows left, frequent rows right",
                         "eta H1, share of its error a row loses in one update");
     dots(&c, plane);
     legend(&c);
-    return mscope_canvas_close(&c) == 0 ? MSCOPE_OK : MSCOPE_EIO;
+    if (mscope_canvas_close(&c) != 0) {
+        *why = c.why;
+        code = MSCOPE_EIO;
+    }
+    mscope_canvas_end();
+    return code;
 }

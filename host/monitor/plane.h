@@ -1,10 +1,10 @@
 /* plane.h - the bands of one table as a picture: how active they are, and how far one update moves them
  *
- * Data flow: the latest records of a table -> mscope_plane_add for each band -> mscope_plane_draw -> an SVG or PNG file.  */
+ * Data flow: a judged set -> mscope_plane_of one of its tables -> mscope_plane_draw -> an SVG or PNG file.            */
 #ifndef MSCOPE_MONITOR_PLANE_H
 #define MSCOPE_MONITOR_PLANE_H
 
-#include "mscope/wire.h"
+#include "judged.h"
 
 typedef struct mscope_plane_dot {
     double p;                        /* occurrences per sample                                     */
@@ -21,16 +21,13 @@ typedef struct mscope_plane {
     size_t dots;
 } mscope_plane;
 
-/* mscope_plane_init - an empty picture of the table that this record describes */
-void mscope_plane_init(mscope_plane *plane, const mscope_rec_table *table);
-
-/* mscope_plane_add - one band, unless its p or its curvature is unknown */
-void mscope_plane_add(mscope_plane *plane, const mscope_rec_band *band, int alarm);
+/* mscope_plane_of - the bands of table i of a set, but for those whose p or curvature is unknown */
+void mscope_plane_of(mscope_plane *plane, const mscope_judged *j, size_t i);
 
 /* mscope_plane_draw - write the picture; SVG or PNG by the ending of path
  *
  * The borders of the regimes are those of the exact mean map (mscope/theory.h): zeta 1/2 and 2 at P = 1 - (1-p)^B.
- * Errors   MSCOPE_EINVAL  no band to draw;  MSCOPE_EIO  the file cannot be written                */
-MSCOPE_MUST_CHECK int mscope_plane_draw(const mscope_plane *plane, const char *path);
+ * Errors   MSCOPE_EINVAL  no band to draw;  MSCOPE_EIO  the file cannot be written; *why says it, static */
+MSCOPE_MUST_CHECK int mscope_plane_draw(const mscope_plane *plane, const char *path, const char **why);
 
 #endif
