@@ -1,8 +1,7 @@
 /* fields.h - MessagePack maps driven by a table of fields, and refusals in words (private to protocol and daemon)
  *
- * One table describes one struct; encode and decode walk it, so the names on the wire, the C struct and the
- * checks cannot drift apart. msgpack-c does the bytes, through its packer and its parser template: neither
- * direction allocates.                                                                                    */
+ * One table describes one struct. Encode and decode follow it, so names on the wire, C struct and checks cannot differ.
+ * The bytes are msgpack-c's, through its packer and its parser template: neither direction allocates.         */
 #ifndef MSCOPE_PROTOCOL_FIELDS_H
 #define MSCOPE_PROTOCOL_FIELDS_H
 
@@ -13,12 +12,12 @@ enum mscope_field_type {
     MSCOPE_FIELD_u32,
     MSCOPE_FIELD_int,            /* signed, for error codes                                  */
     MSCOPE_FIELD_bool,
-    MSCOPE_FIELD_flag,           /* a bool that may be missing: false                        */
+    MSCOPE_FIELD_flag,           /* a bool that may be missing, which means false            */
     MSCOPE_FIELD_f64,            /* NaN and infinities are nil on the wire; nil reads as NaN */
     MSCOPE_FIELD_name,           /* char[], NUL-terminated, UTF-8 without control characters */
     MSCOPE_FIELD_text,
     MSCOPE_FIELD_list,           /* mscope_list                                              */
-    MSCOPE_FIELD_word            /* an int, on the wire the word at that place of `words`    */
+    MSCOPE_FIELD_word            /* an int; on the wire the word at that index of `words`    */
 };
 
 typedef struct mscope_field {
@@ -35,13 +34,14 @@ MSCOPE_MUST_CHECK int mscope_fields_encode(const mscope_field *f, size_t n, cons
 
 /* mscope_fields_decode - read every field of the table (n <= 64) out of a map; unknown keys are skipped
  *
- * Errors   MSCOPE_EPROTO not one whole map, a field missing, twice or of another type;  MSCOPE_EINVAL range;
- *          *into is then half written: hand in a scratch copy                                              */
+ * Errors   MSCOPE_EPROTO not one whole map, or a field is missing, given twice or of another type;  MSCOPE_EINVAL a
+ *          value out of range;  *into is then half written, so hand in a scratch copy                      */
 MSCOPE_MUST_CHECK int mscope_fields_decode(const mscope_field *f, size_t n, const uint8_t *in, size_t len,
                                            void *into, mscope_refusal *why);
 
-/* mscope_refusal_set - fill *why (NULL: nothing) and return code. value is printf-style; bytes outside printable
- * ASCII become '?', so a refusal can quote hostile input.                                                  */
+/* mscope_refusal_set - fill *why (may be NULL) and return code
+ * value is a printf format; bytes of the result outside printable ASCII become '?', so that a refusal can quote
+ * hostile input.                                                                                            */
 int mscope_refusal_set(mscope_refusal *why, int code, const char *field, const char *range, const char *text,
                   const char *value, ...) __attribute__((format(printf, 6, 7)));
 

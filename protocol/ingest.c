@@ -1,7 +1,7 @@
-/* ingest.c - headers, bodies and arrays between trainer and daemon; protocol/README.md section 1
+/* ingest.c - headers, maps and arrays between trainer and daemon; protocol/README.md, section 1
  *
- * Numbers go out byte by byte, little-endian, so no struct layout or host order leaks onto the wire. What a
- * message means, and whether it fits a table, is the daemon's to judge.                                    */
+ * Numbers are written byte by byte, little-endian, so no struct layout or byte order of the host reaches the wire.
+ * Whether a message fits a table is for the daemon to judge.                                                  */
 #include "fields.h"
 #include "header.h"
 
@@ -116,7 +116,7 @@ static int check_types(const mscope_header *h, mscope_refusal *why)
     int values = rows || h->kind == MSCOPE_SYNC || h->kind == MSCOPE_REFERENCE;
 
     if ((h->flags & MSCOPE_FLAG_SHM) && rows && h->count == 0)
-        return refuse_u64(why, "flags", h->flags, "SHM only with count > 0", "nothing lies in the shm");
+        return refuse_u64(why, "flags", h->flags, "SHM only with count > 0", "a message without entries has no bodies");
     if (rows && h->count > 0) {
         if (h->index_type != MSCOPE_U32 && h->index_type != MSCOPE_U64)
             return refuse_u64(why, "index_type", h->index_type, "4 (u32) or 8 (u64)", "unknown index type");
@@ -179,7 +179,7 @@ int mscope_header_check(const mscope_header *h, mscope_refusal *why)
     if (h->seq == 0 && h->kind < MSCOPE_WELCOME)
         return refuse_u64(why, "seq", 0, "1..2^64-1", "sequence numbers start at 1");
     if (h->step > MSCOPE_STEP_MAX && h->kind >= MSCOPE_STEP && h->kind <= MSCOPE_SYNC)
-        return refuse_u64(why, "step", h->step, "0..9007199254740991", "no trainer gets that far");
+        return refuse_u64(why, "step", h->step, "0..9007199254740991", "a step number that no double can hold exactly");
     bad = check_scalars(h, why);
     return bad ? bad : check_types(h, why);
 }

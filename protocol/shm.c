@@ -19,12 +19,12 @@ static void put_start(uint8_t *p)
 static int check_start(const uint8_t *p, mscope_refusal *why)
 {
     if (memcmp(p, magic, sizeof magic) != 0)
-        return mscope_refusal_set(why, MSCOPE_EPROTO, "magic", "MSHM", "not the shm's handshake", "%02x%02x%02x%02x",
-                                  p[0], p[1], p[2], p[3]);
+        return mscope_refusal_set(why, MSCOPE_EPROTO, "magic", "MSHM", "not the handshake of shared memory",
+                                  "%02x%02x%02x%02x", p[0], p[1], p[2], p[3]);
     if (p[4] != MSCOPE_WIRE_VERSION)
         return mscope_refusal_set(why, MSCOPE_EVERSION, "version", "1", "another version of the wire", "%u", p[4]);
     if (p[5] != 0 || p[6] != 0 || p[7] != 0)
-        return mscope_refusal_set(why, MSCOPE_EINVAL, "reserved", "0", "bytes 5..7 mean nothing yet", "%u %u %u", p[5],
+        return mscope_refusal_set(why, MSCOPE_EINVAL, "reserved", "0", "bytes 5..7 are reserved", "%u %u %u", p[5],
                                   p[6], p[7]);
     return 0;
 }
@@ -46,15 +46,16 @@ int mscope_shm_offer_decode(const uint8_t *in, size_t len, mscope_shm_offer *o, 
     int err;
 
     if (len != MSCOPE_SHM_OFFER_LEN)
-        return mscope_refusal_set(why, MSCOPE_EPROTO, "offer", "40 bytes", "not the shm's handshake", "%zu bytes", len);
+        return mscope_refusal_set(why, MSCOPE_EPROTO, "offer", "40 bytes", "not the handshake of shared memory",
+                                  "%zu bytes", len);
     if ((err = check_start(in, why)) != 0)
         return err;
     v = (mscope_shm_offer){ mscope_get64(in + 8), mscope_get64(in + 16), mscope_get64(in + 24), mscope_get64(in + 32) };
     if (v.shm == 0)
-        return mscope_refusal_set(why, MSCOPE_EINVAL, "shm", "1..2^64-1", "a shm has a number", "%d", 0);
+        return mscope_refusal_set(why, MSCOPE_EINVAL, "shm", "1..2^64-1", "the number of a ring is not 0", "%d", 0);
     if (v.bytes < MSCOPE_SHM_MIN || v.bytes > MSCOPE_SHM_MAX || v.bytes % MSCOPE_SHM_ALIGN != 0)
         return mscope_refusal_set(why, MSCOPE_EINVAL, "bytes", "4096..1073741824, a multiple of 64",
-                                  "no ring has this size", "%llu", (unsigned long long)v.bytes);
+                                  "a ring cannot have this size", "%llu", (unsigned long long)v.bytes);
     *o = v;
     return 0;
 }
@@ -76,8 +77,8 @@ int mscope_shm_answer_decode(const uint8_t *in, size_t len, mscope_refusal *why)
     int err;
 
     if (len < MSCOPE_SHM_ANSWER_LEN)
-        return mscope_refusal_set(why, MSCOPE_EPROTO, "answer", "16 bytes or more", "not the shm's handshake",
-                                  "%zu bytes", len);
+        return mscope_refusal_set(why, MSCOPE_EPROTO, "answer", "16 bytes or more",
+                                  "not the handshake of shared memory", "%zu bytes", len);
     if ((err = check_start(in, why)) != 0)
         return err;
     code = (int64_t)mscope_get64(in + 8);
@@ -85,7 +86,7 @@ int mscope_shm_answer_decode(const uint8_t *in, size_t len, mscope_refusal *why)
         return 0;
     err = mscope_refusal_decode(in + MSCOPE_SHM_ANSWER_LEN, len - MSCOPE_SHM_ANSWER_LEN, why);
     if (err)
-        return mscope_refusal_set(why, MSCOPE_EPROTO, "answer", "a code and its words", "a refusal without a reason",
+        return mscope_refusal_set(why, MSCOPE_EPROTO, "answer", "a code and a map", "a refusal without a reason",
                                   "%lld", (long long)code);
     return why->code != 0 ? why->code : MSCOPE_EPROTO;
 }
@@ -106,7 +107,8 @@ int mscope_shm_descriptor_decode(const uint8_t *in, size_t len, mscope_shm_descr
 {
     if (len < 8 + 16 || len > MSCOPE_SHM_DESCRIPTOR_MAX || (len - 8) % 16 != 0)
         return mscope_refusal_set(why, MSCOPE_EPROTO, "descriptor", "8 + 16 k bytes, k 1..4",
-                                  "a descriptor is a shm and the places of 1 to 4 bodies", "%zu bytes", len);
+                                  "a descriptor is the number of a ring and the places of 1 to 4 bodies", "%zu bytes",
+                                  len);
     w->shm = mscope_get64(in);
     w->parts = (unsigned)(len - 8) / 16;
     for (unsigned i = 0; i < w->parts; i++)
@@ -122,12 +124,12 @@ int mscope_shm_descriptor_check(const mscope_shm_descriptor *w, uint64_t bytes, 
         const mscope_shm_extent *p = &w->part[i];
         if (p->offset % MSCOPE_SHM_ALIGN != 0 || p->offset > bytes) {
             (void)snprintf(range, sizeof range, "0..%llu, a multiple of 64", (unsigned long long)bytes);
-            return mscope_refusal_set(why, MSCOPE_EINVAL, "offset", range, "a body that does not begin in the shm",
+            return mscope_refusal_set(why, MSCOPE_EINVAL, "offset", range, "a body that does not begin in the ring",
                                       "%llu of body %u", (unsigned long long)p->offset, i);
         }
         if (p->len > bytes - p->offset) {
             (void)snprintf(range, sizeof range, "0..%llu", (unsigned long long)(bytes - p->offset));
-            return mscope_refusal_set(why, MSCOPE_EINVAL, "length", range, "a body that ends outside the shm",
+            return mscope_refusal_set(why, MSCOPE_EINVAL, "length", range, "a body that ends outside the ring",
                                       "%llu of body %u", (unsigned long long)p->len, i);
         }
     }

@@ -1,5 +1,5 @@
-/* shm.h - gradient parts through shared memory: bytes of the handshake and of descriptors; protocol/README.md,
- * "The shm" (private to protocol, daemon and client)                                                           */
+/* shm.h - gradients through shared memory: bytes of the handshake and of descriptors; protocol/README.md 1.11
+ * (private to protocol, daemon and client)                                                                     */
 #ifndef MSCOPE_PROTOCOL_SHM_H
 #define MSCOPE_PROTOCOL_SHM_H
 
@@ -7,7 +7,7 @@
 
 enum {
     MSCOPE_SHM_OFFER_LEN = 40,
-    MSCOPE_SHM_ANSWER_LEN = 16,         /* before the map of a refusal                              */
+    MSCOPE_SHM_ANSWER_LEN = 16,          /* without the map of a refusal                             */
     MSCOPE_SHM_PARTS = 4,               /* indices, values, counts, schedule                        */
     MSCOPE_SHM_DESCRIPTOR_MAX = 8 + 16 * MSCOPE_SHM_PARTS,
     MSCOPE_SHM_ALIGN = 64
@@ -17,7 +17,7 @@ enum {
 
 typedef struct mscope_shm_offer {       /* client to daemon, with the ring's file descriptor        */
     uint64_t session, epoch;             /* of HELLO and of its WELCOME                              */
-    uint64_t shm;                       /* number drawn by the client, new in each offer, not 0     */
+    uint64_t shm;                        /* number drawn by the client, different in each offer, not 0 */
     uint64_t bytes;                      /* size of the ring                                         */
 } mscope_shm_offer;
 
@@ -25,28 +25,29 @@ typedef struct mscope_shm_extent {
     uint64_t offset, len;
 } mscope_shm_extent;
 
-typedef struct mscope_shm_descriptor {       /* one descriptor: where the bodies of a message lie        */
+typedef struct mscope_shm_descriptor {   /* where the bodies of a message lie                        */
     uint64_t shm;
     unsigned parts;
     mscope_shm_extent part[MSCOPE_SHM_PARTS];
 } mscope_shm_descriptor;
 
 void mscope_shm_offer_encode(const mscope_shm_offer *o, uint8_t out[MSCOPE_SHM_OFFER_LEN]);
-/* Errors   EPROTO length or magic;  EVERSION;  EINVAL a number out of range; *why filled             */
+/* Errors   MSCOPE_EPROTO length or magic;  MSCOPE_EVERSION;  MSCOPE_EINVAL a number out of range;  *why filled */
 MSCOPE_MUST_CHECK int mscope_shm_offer_decode(const uint8_t *in, size_t len, mscope_shm_offer *o,
                                                mscope_refusal *why);
 
-/* mscope_shm_answer_encode - code 0, or that of *why and its words; returns bytes, at most MSCOPE_HELLO_MAX  */
+/* mscope_shm_answer_encode - accepted when why->code is 0, else that refusal; returns bytes, at most
+ * MSCOPE_HELLO_MAX */
 size_t mscope_shm_answer_encode(const mscope_refusal *why, uint8_t out[MSCOPE_HELLO_MAX]);
-/* Returns 0 accepted;  the daemon's code with *why its words;  EPROTO not an answer                  */
+/* mscope_shm_answer_decode - 0: accepted;  the code of the daemon's refusal, in *why;  MSCOPE_EPROTO: not an answer */
 MSCOPE_MUST_CHECK int mscope_shm_answer_decode(const uint8_t *in, size_t len, mscope_refusal *why);
 
-/* mscope_shm_descriptor_encode - the descriptor part; returns its bytes                                 */
+/* mscope_shm_descriptor_encode - the descriptor part; returns its bytes                              */
 size_t mscope_shm_descriptor_encode(const mscope_shm_descriptor *w, uint8_t out[MSCOPE_SHM_DESCRIPTOR_MAX]);
-/* mscope_shm_descriptor_decode - its length alone is checked here, offsets by mscope_shm_descriptor_check    */
+/* mscope_shm_descriptor_decode - checks the length alone; mscope_shm_descriptor_check checks what it says    */
 MSCOPE_MUST_CHECK int mscope_shm_descriptor_decode(const uint8_t *in, size_t len, mscope_shm_descriptor *w,
                                                mscope_refusal *why);
-/* Every part aligned and inside a ring of so many bytes; EINVAL otherwise                            */
+/* mscope_shm_descriptor_check - every body aligned and inside a ring of `bytes`; else MSCOPE_EINVAL          */
 MSCOPE_MUST_CHECK int mscope_shm_descriptor_check(const mscope_shm_descriptor *w, uint64_t bytes, mscope_refusal *why);
 
 #endif

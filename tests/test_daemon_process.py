@@ -536,7 +536,7 @@ class Program(Case):
                 os.chmod(f"{d}/open/dead", 0o777)
                 for path, says in (("open/living", "belongs to user 0, and this is user 65534: Permission denied"),
                                    ("open/dead", "cannot be replaced: no permission"),
-                                   ("closed/x", "cannot look at"), ("x", "Permission denied")):
+                                   ("closed/x", "cannot examine"), ("x", "Permission denied")):
                     r = ask(f"{d}/{path}")
                     self.assertEqual(r.returncode, 4, r.stderr)
                     self.assertIn(says, r.stderr)

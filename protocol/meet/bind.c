@@ -28,7 +28,7 @@ static int is_local(const char *e)
            starts(e, "tcp://localhost:");
 }
 
-/* ADDRESS:PORT; a port of 0 or *, drawn by the system, would be one nobody knows. */
+/* ADDRESS:PORT. Port 0 or * is refused: the system would draw a port that nobody knows. */
 static int port_ok(const char *address)
 {
     const char *colon = strrchr(address, ':');
@@ -57,7 +57,8 @@ const char *mscope_bind_range(const char *e, int allow_remote)
     return NULL;
 }
 
-/* The directory of an ipc path: made private when missing; in a shared /tmp it must be ours and closed to others. */
+/* The directory of an ipc path: created, private, when missing; below /tmp it must be this user's and closed to
+ * others. */
 static int check_directory(const char *path, char *why)
 {
     char dir[512];
@@ -70,20 +71,21 @@ static int check_directory(const char *path, char *why)
         return 0;
     *slash = '\0';
     if (mkdir(dir, 0700) != 0 && errno != EEXIST) {
-        (void)snprintf(why, MSCOPE_BIND_WHY, "cannot make directory %s: %s", dir, strerror(errno));
+        (void)snprintf(why, MSCOPE_BIND_WHY, "cannot create directory %s: %s", dir, strerror(errno));
         return MSCOPE_EIO;
     }
     if (strncmp(dir, "/tmp/momentscope-", 17) != 0)
         return 0;
     if (lstat(dir, &st) != 0 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077) != 0) {
-        (void)snprintf(why, MSCOPE_BIND_WHY, "%s is not a directory of yours with mode 0700; remove it or give "
+        (void)snprintf(why, MSCOPE_BIND_WHY, "%s is not a directory of this user with mode 0700; remove it, or give "
                        "endpoints elsewhere", dir);
         return MSCOPE_EIO;
     }
     return 0;
 }
 
-/* Does anybody accept connections there? A full queue of a stopped daemon counts as somebody. 0: nobody, or errno. */
+/* Does a process accept connections there? The full queue of a stopped daemon counts as one. Returns 0: no; else
+ * errno. */
 static int knock(const char *path)
 {
     struct sockaddr_un a = { .sun_family = AF_UNIX };
@@ -114,7 +116,7 @@ static const char *path_of(const char *endpoint)
     return strncmp(endpoint, "ipc://", 6) == 0 && endpoint[6] != '@' ? endpoint + 6 : NULL;
 }
 
-/* Nothing but a socket that nobody serves may be in the way: libzmq would remove a file as readily. */
+/* Only a socket that no process serves may be there: libzmq would remove any other file just as well. */
 int mscope_bind_check(const char *what, const char *endpoint, char *why)
 {
     const char *path = path_of(endpoint);
@@ -129,7 +131,7 @@ int mscope_bind_check(const char *what, const char *endpoint, char *why)
     if (lstat(path, &st) != 0) {
         if (errno == ENOENT)
             return 0;
-        (void)snprintf(why, MSCOPE_BIND_WHY, "cannot look at %s (--%s): %s", path, what, strerror(errno));
+        (void)snprintf(why, MSCOPE_BIND_WHY, "cannot examine %s (--%s): %s", path, what, strerror(errno));
         return MSCOPE_EIO;
     }
     if (!S_ISSOCK(st.st_mode)) {
@@ -150,11 +152,10 @@ int mscope_bind_check(const char *what, const char *endpoint, char *why)
     return 0;
 }
 
-/* Why a bind failed, in words. */
 static int bind_failed(const char *what, const char *endpoint, int status, char *why)
 {
     if (status == EADDRINUSE && path_of(endpoint) != NULL) {
-        (void)snprintf(why, MSCOPE_BIND_WHY, "nobody serves the socket %s (--%s), but it cannot be replaced: no "
+        (void)snprintf(why, MSCOPE_BIND_WHY, "no process serves the socket %s (--%s), but it cannot be replaced: no "
                        "permission to remove it from its directory", path_of(endpoint), what);
         return MSCOPE_EIO;
     }
@@ -179,7 +180,6 @@ int mscope_bind_socket(void *socket, const char *what, const char *endpoint, msc
     return 0;
 }
 
-/* libzmq leaves the file behind. One that another process has put there since is not ours. */
 void mscope_bind_remove(const mscope_bound *b)
 {
     struct stat st;
