@@ -1,4 +1,4 @@
-/* advise.c - momentscope advise: what one beta costs the bands of a table, and settings that are faster by the maps
+/* advise.c - momentscope advise: what one beta costs the bands of a table, and faster settings
  *
  * Records come from the running daemon, as watch --once gets them, or as its JSON lines on standard input. The search
  * and the words are host/diagnose's.                                                                          */
@@ -108,7 +108,7 @@ static void take_table(const cJSON *from, mscope_rec_table *r)
 #include "mscope/metrics.def"
 }
 
-/* 0, or the reason why the line is no record. Records of other kinds are passed over. */
+/* NULL, or the reason why the line is no record. Records of other kinds are ignored. */
 static const char *take_line(const struct options *o, const char *line, mscope_judged *j)
 {
     cJSON *from = cJSON_Parse(line);

@@ -24,7 +24,7 @@ typedef struct player {
     int quiet;
     struct role {                      /* one recorded session                                     */
         uint64_t session;
-        mscope_client *client;         /* NULL: it has left                                        */
+        mscope_client *client;         /* NULL: the session has ended                              */
         uint32_t handle[TABLES];       /* recorded handle of our table i                           */
         char name[TABLES][MSCOPE_NAME_MAX + 1];
         int tables;
@@ -78,7 +78,7 @@ static void poll_all(player *p, int wait_ms)
         }
 }
 
-/* Until everything is acknowledged and every table welcomed. */
+/* Waits until every message is acknowledged and every table has its WELCOME. */
 static int drain(player *p)
 {
     uint64_t left = unacked(p, 1);
@@ -118,7 +118,8 @@ static struct role *role_of(player *p, uint64_t session)
     return NULL;
 }
 
-/* Held by a recorded trainer that vanished without BYE: it makes room, as after the daemon's takeover time. */
+/* A recorded trainer that vanished without BYE still holds the table: close it, as the daemon does after the takeover
+ * time. */
 static int make_room(player *p, const struct role *own, const char *table)
 {
     for (int i = 0; i < p->roles; i++)

@@ -76,7 +76,7 @@ static int refused(const mscope_bad *why)
     return MSCOPE_EXIT_USAGE;
 }
 
-/* the first of n values outside its range is refused under its flag's name */
+/* the first of n values that is outside its range is refused by the name of its option */
 typedef struct limit {
     const char *flag;
     double value;

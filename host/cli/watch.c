@@ -18,7 +18,7 @@
 #include "watch_view.h"
 
 #define COMMAND "momentscope watch"
-#define SAY_WAITING_S 1.0            /* nothing came for so long: say once that we wait */
+#define SAY_WAITING_S 1.0            /* after so long without a record: say once that the command waits */
 
 static const double DRAW_S = 0.25, PLAIN_S = 2;
 
@@ -161,7 +161,7 @@ static int going_on(const struct options *o, const mscope_listen *l, double star
     return !*l->stop && !ferror(stdout) && (o->for_s == 0 || mscope_monotonic_s() - start < o->for_s);
 }
 
-/* Without a daemon nothing ever comes: say once what is waited for. */
+/* Without a daemon nothing ever comes: say once which daemon the command waits for. */
 static void say_waiting(const mscope_listen *l, double start, int *said)
 {
     char where[256];

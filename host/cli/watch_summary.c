@@ -20,10 +20,10 @@ static const meaning meanings[] = {
       "eta is within a fifth of the largest stable one: batch noise is amplified and a burst can diverge." },
     { MSCOPE_REGIME_HEAVY_BALL,
       "the buffer remembers longer than learning takes: errors swing past their target and back before they settle." },
-    { MSCOPE_REGIME_RESONANT, "memory and learning take about equally long: momentum works as it is meant to." },
+    { MSCOPE_REGIME_RESONANT, "memory and learning take about equally long: momentum works as intended." },
     { MSCOPE_REGIME_SGD, "the buffer has forgotten before it can add up: momentum changes nothing here, these rows see "
                          "plain SGD at rate eta" },
-    { MSCOPE_REGIME_UNKNOWN, "the trainer gave no curvature for these rows yet; a probe answers it." },
+    { MSCOPE_REGIME_UNKNOWN, "the trainer sent no curvature of these rows yet; a probe measures it." },
 };
 
 static void gather(const mscope_latest_table *w, const mscope_verdict *verdict, const meaning *m, double all_updates,
@@ -54,13 +54,13 @@ static void gather(const mscope_latest_table *w, const mscope_verdict *verdict, 
     fprintf(to, "  %-16s band%s %s: %.0f rows, %.0f %% of all updates\n  %-16s %s", mscope_regime_name(m->regime),
             strpbrk(bands, ",-") ? "s" : "", bands, rows, all_updates > 0 ? 100 * updates / all_updates : 0.0, "",
             m->words);
-    if (m->regime == MSCOPE_REGIME_SGD)          /* a torch user knows lr: the steps add up to 1/(1-momentum) of it */
+    if (m->regime == MSCOPE_REGIME_SGD)          /* in torch terms: the steps add up to lr/(1-momentum) */
         fprintf(to, " = %.4g%s.", t->eta,
                 strcmp(t->form, "torch") == 0 ? " (torch: lr (1-dampening)/(1-momentum))" : "");
     fputc('\n', to);
 }
 
-/* The price of one beta and the best known change, for a tenth of the present excess loss. */
+/* The price of one beta and the best known change, with a tenth of the present excess loss as the target. */
 static void counsel(const mscope_latest_table *w, FILE *to)
 {
     const mscope_measured_options o = { .spread = 1 };

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-/* A narrow window loses whole columns, in the order of `leaves`; 0 stays whatever happens. */
+/* A narrow window loses whole columns, in the order of `leaves`; columns with 0 always stay. */
 static const struct column {
     const char *name;
     int width, leaves;
@@ -17,7 +17,7 @@ static const struct column {
 
 enum { COLUMNS = sizeof columns / sizeof columns[0], LAST_TO_LEAVE = 7, REGIME_WIDTH = 2 + 16 };
 
-/* How many kinds of columns have to leave so that a row fits; width 0: a page without an edge. */
+/* How many kinds of columns are left out so that a row fits; width 0: none. */
 static int leaving(int width)
 {
     for (int gone = 0; gone < LAST_TO_LEAVE; gone++) {
@@ -92,8 +92,8 @@ static void notes(FILE *to, const mscope_rec_table *t)
     if (!t->attached)
         fprintf(to, "note: no trainer holds this table now\n");
     if (!t->exact)
-        fprintf(to, "note: not exact: steps were lost or rows not yet seen; V, R and C settle when the trainer's SYNC "
-                    "is through\n");
+        fprintf(to, "note: not exact: steps were lost or rows not yet seen; V, R and C are right again "
+                    "after the trainer's SYNC\n");
     if (t->lost_steps > 0)
         fprintf(to, "note: %" PRIu64 " steps never arrived\n", t->lost_steps);
     if (t->refused_messages > 0)
@@ -104,7 +104,7 @@ static void notes(FILE *to, const mscope_rec_table *t)
         fprintf(to, "note: %" PRIu64 " of %" PRIu64 " rows were never active\n", t->silent, t->rows);
 }
 
-/* Of a table in shards: which one is missing, and how far they are apart. */
+/* Which shard of a table is missing, and how many steps the shards are apart. */
 static void shards(FILE *to, const mscope_coverage *c, const char *before, const char *gap)
 {
     if (c->missing[0] != '\0')
@@ -136,7 +136,7 @@ static void print_table(const mscope_judged *j, size_t i, const mscope_coverage 
     notes(to, t);
 }
 
-/* Seconds as a person reads them. */
+/* Seconds in s, ms or us. */
 static const char *span(double s, char out[16])
 {
     if (s >= 1)

@@ -1,6 +1,7 @@
 /* xorshift.h - xorshift64*, the small generator of the next-word model and of whoever draws its batches
  *
- * One 64-bit state, never 0; the same numbers on every machine. Statistics of the bench use mscope_bench_rng instead. */
+ * One 64-bit state, never 0; the same numbers on every machine. Statistics of the bench use mscope_bench_rng instead.
+ */
 #ifndef MSCOPE_COMMON_XORSHIFT_H
 #define MSCOPE_COMMON_XORSHIFT_H
 

@@ -5,8 +5,8 @@
 #include <string.h>
 
 static const double H_MAX = 0.8;          /* no plan puts a band near instability         */
-static const double FAR = 1e9;            /* steps beyond which nothing is worth advising  */
-static const double WORTH = 0.97;         /* of the steps now: less is not worth a change  */
+static const double FAR = 1e9;            /* more steps are not worth advising            */
+static const double WORTH = 0.97;         /* of the steps now: a smaller gain is no advice */
 static const double TIE = 1.03;
 static const double PLAIN = 1.1;          /* an eta a band needs no momentum unless it is a tenth faster */
 
@@ -68,7 +68,7 @@ static int wins(const mscope_advice *a, const double *other, int k)
            (other == NULL || other[k] < WORTH * other[MSCOPE_PLAN_NOW]);
 }
 
-/* The simplest of the fastest among the plans that win; other: steps under another reading, or NULL. */
+/* The simplest of the fastest among the plans that win; other: steps under another model, or NULL. */
 static void choose(mscope_advice *a, const double *other)
 {
     double fastest = INFINITY;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* 1 - beta from 1 down to 1e-7; the best beta is then sharpened between its neighbours */
+/* 1 - beta from 1 down to 1e-7; the best beta is then refined between its neighbours */
 enum { PER_DECADE = 24, GRID = 7 * PER_DECADE + 1 };
 
 typedef struct price {
@@ -32,7 +32,7 @@ static double cost_of(const price *c, double eps)
 
     for (size_t i = 0; i < c->bands; i++) {
         double r = rate_at(c, i, eps);
-        if (!(r > 0))                     /* a beta at which any band grows serves nobody */
+        if (!(r > 0))                     /* a beta at which any band grows is ruled out */
             return 1;
         sum += c->w[i] * fmax(0, 1 - r / c->fastest[i]);
     }

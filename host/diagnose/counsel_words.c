@@ -97,7 +97,7 @@ static void conflict_words(const mscope_counsel *c, FILE *to)
         fprintf(to, "  below %.2f: no conflict that a beta for each band would resolve.\n", MSCOPE_CONFLICT_FLAG);
 }
 
-/* Excess loss at which label noise holds the table, if all of |g|^2 is noise; NaN without g2. */
+/* Excess loss that label noise leaves, if all of |g|^2 is noise; NaN without g2. */
 static double noise_floor(const mscope_counsel *c, const mscope_plan *p)
 {
     const mscope_measured *m = &c->measured;

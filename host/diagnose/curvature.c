@@ -17,7 +17,7 @@ typedef struct isotropy {
     double v11, v12, v22;            /* relative covariances of one sample                                  */
 } isotropy;
 
-/* Factorial moments of N give moments of N, these the moments of chi^2_N. */
+/* The factorial moments of N give its moments, and these give the moments of chi^2_N. */
 static int isotropic_moments(const mscope_rec_band *b, double P, isotropy *out)
 {
     double B = b->batch, p = b->p, D = (double)b->d - 1.0;
@@ -38,7 +38,7 @@ static int isotropic_moments(const mscope_rec_band *b, double P, isotropy *out)
     return isfinite(out->v22) && out->v11 > 0.0;
 }
 
-/* Relative standard error of a mean; few samples know their own scatter badly. */
+/* Relative standard error of a mean; the scatter of few samples is itself uncertain. */
 static double relative(double se, double mean, double n)
 {
     double s = se / mean;
@@ -55,7 +55,8 @@ static void as_measured(const mscope_rec_band *b, const isotropy *iso, mscope_cu
     if (isnan(r1) && iso && n >= 1.0)
         r1 = sqrt(iso->v11 / n);
     out->H1_sd = r1;
-    /* h2 = h1 (h1 + tau): what h2 scatters beyond its two powers of h1 is tau's, and stays in the ratio of means */
+    /* h2 = h1 (h1 + tau): the scatter of h2 beyond its two powers of h1 is that of tau, and stays in the ratio of means
+     */
     double share = fmin(b->H1 / out->ratio, 1.0), two = 1.0 + share;
     out->ratio_sd = isnan(r1) || isnan(r2) ? r1 : sqrt(fmax(r2 * r2 - two * two * r1 * r1, 0.0));
     if (iso && n >= 1.0)

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SPLIT = 4 };                       /* curvatures an anisotropic row is given */
+enum { SPLIT = 4 };                       /* number of curvatures of an anisotropic row */
 static const double WIDEST = 23;          /* j^-1.5 over an octave of eight */
 static const double ENOUGH = 0.8;         /* share of the updates that must have curvature        */
 static const double HUGE_NUMBER = 1e100;  /* beyond it a run has blown up, and sums would     */
@@ -43,7 +43,7 @@ static guess error_of(const mscope_rec_band *b, double h1)
     return (guess){ NAN, NAN };
 }
 
-/* One error for the bands that have none of their own, and where it comes from. */
+/* The error of bands that have none of their own, and its source. */
 static enum mscope_error_source pool(const guess *g, const double *updates, size_t n, double *R)
 {
     double sum = 0, weight = 0, with = 0, total = 0;
@@ -83,7 +83,7 @@ static void split(mscope_risk_band *b, double spread, double h1, double excess, 
         b->R0[0] = R;
         return;
     }
-    /* a spread of h shows in H2 as noise does: no more of it than was measured */
+    /* a spread of h raises H2 as noise does: it can be no larger than H2 shows */
     do {
         mean = square = 0;
         for (int j = 0; j < b->groups; j++) {

@@ -284,7 +284,7 @@ static void leap(mscope_flow *f, int k, double *x)
     const double *E = level_of(f, k), *b = E + n * n;
     double dx[DIM];
 
-    if (n == 3) {                         /* isotropic rows: most of a search is spent here */
+    if (n == 3) {                         /* isotropic rows: a search spends most of its time here */
         dx[0] = b[0] + E[0] * x[0] + E[1] * x[1] + E[2] * x[2];
         dx[1] = b[1] + E[3] * x[0] + E[4] * x[1] + E[5] * x[2];
         dx[2] = b[2] + E[6] * x[0] + E[7] * x[1] + E[8] * x[2];
@@ -364,7 +364,7 @@ double mscope_risk_at(const mscope_risk_band *b, size_t bands, const mscope_sett
 
 typedef struct chase {
     mscope_flow **flow;
-    double (*x)[DIM], (*y)[DIM];          /* where we are, and where a leap would bring us */
+    double (*x)[DIM], (*y)[DIM];          /* the present state, and the state after a leap */
     size_t bands;
     double target;
 } chase;

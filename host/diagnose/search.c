@@ -198,7 +198,7 @@ typedef struct menu {
     int pick[MSCOPE_SEARCH_BANDS];
 } menu;
 
-/* Risk after n steps, or a little later where it is higher; no matter what once it is above enough. */
+/* Risk after n steps, or a little later where it is higher. Above `enough` the value does not matter. */
 static double held(mscope_flow *f, double n, double eps, double enough)
 {
     double there = mscope_flow_risk(f, n);
@@ -206,7 +206,7 @@ static double held(mscope_flow *f, double n, double eps, double enough)
     return eps >= 1 || there >= enough ? there : fmax(there, mscope_flow_risk(f, ceil(PAST * n)));
 }
 
-/* Risk of one band after n steps under option k, or anything above enough; parts of a band stand together. */
+/* Risk of one band after n steps under option k, or any value above `enough`; parts of a band are adjacent. */
 static double option_risk(menu *m, size_t first, int k, double n, double enough)
 {
     const mscope_model *model = m->s->model;
@@ -241,7 +241,7 @@ static double served(menu *m, double n)
             }
         }
         sum += best;
-        if (sum > m->s->target)           /* the other picks matter only at the end, where it is not */
+        if (sum > m->s->target)           /* the other picks matter only at the end, where sum <= target */
             return sum;
     }
     return sum;

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-typedef struct pool {                /* means of samples put together                               */
+typedef struct pool {                /* pooled samples of several parts                             */
     double n, sum, sum2;
 } pool;
 
@@ -148,7 +148,7 @@ void mscope_shards_band(const mscope_rec_band *const *part, size_t n, int whole,
         const mscope_rec_band *b = part[i];
         ahead = b->step > ahead->step ? b : ahead;
         out->step = b->step < out->step ? b->step : out->step;
-        out->epoch += b->epoch;              /* another one as soon as one daemon is another one */
+        out->epoch += b->epoch;              /* the sum changes when the epoch of any daemon does */
         out->rows += b->rows;
         out->updates += b->updates;
         out->lost_steps += b->lost_steps;

@@ -16,7 +16,7 @@
 #define FFT_POINTS 513               /* even extension of the lags, zeros behind: 1024 points */
 #define AGREE 1.2                    /* frequencies within this factor agree */
 #define SLOWED 2.2                   /* rows of unequal frequency read slower than the model, to this factor */
-#define PAIR_SURE 0.7                /* apparent damping below which a pair is not noise on two real modes */
+#define PAIR_SURE 0.7                /* with less apparent damping a pair is not noise on two real modes */
 
 /* -- ESPRIT ----------------------------------------------------------------------------------------- */
 

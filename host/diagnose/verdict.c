@@ -1,4 +1,4 @@
-/* verdict.c - from a band's record to a regime in words
+/* verdict.c - from the record of a band to its regime and a sentence
  *
  * The theory's part (rho, zeta, eta_max, the spectral radius) is host/theory's, the curvature curvature.c's; here
  * the two are joined, errors are carried through, and the result becomes a label and a sentence.            */
@@ -15,13 +15,13 @@
 #define NEAR 0.8                     /* borders of the labels */
 #define ZETA_SGD 2.0
 #define ZETA_HEAVY 0.5
-#define NEAR_ODDS 0.25               /* enough probability to say near-instability: an early warning is cheap */
+#define NEAR_ODDS 0.25               /* probability from which near-instability is said: an early warning is cheap */
 #define NEAR_STAYS 0.15
-#define UNSTABLE_ODDS 0.9            /* to say unstable: it sends people to change a run */
+#define UNSTABLE_ODDS 0.9            /* for unstable: the user will change the run */
 #define UNSTABLE_STAYS 0.5
 #define STICK 1.1                    /* zeta must pass a border by this factor to leave a regime */
 
-/* H2 < H1^2 cannot be, but two noisy means can say so: then the band is noise-free as far as the probe can tell. */
+/* H2 < H1^2 is impossible, but two noisy means can read so: then the probe sees no noise in the band. */
 static int feedback(const mscope_rec_band *b, double P, double H1, double ratio, mscope_feedback *out)
 {
     mscope_row row;
@@ -30,7 +30,7 @@ static int feedback(const mscope_rec_band *b, double P, double H1, double ratio,
     return rc != 0 ? rc : mscope_row_feedback(&row, out);
 }
 
-/* P(x > border) for x normal; no error, no doubt. */
+/* P(x > border) for x normal; without an error 0 or 1. */
 static double above(double x, double se, double border)
 {
     if (!(se > 0))
@@ -76,7 +76,7 @@ static enum mscope_regime damping(double zeta, enum mscope_regime before)
     return zeta > sgd ? MSCOPE_REGIME_SGD : zeta < heavy ? MSCOPE_REGIME_HEAVY_BALL : MSCOPE_REGIME_RESONANT;
 }
 
-/* Labels H first, and what is left by zeta; the probability that the label is right beside it. */
+/* The label by H first, then by zeta; *confidence is the probability that the label is right. */
 static enum mscope_regime judge(const mscope_verdict *v, enum mscope_regime before, double *confidence)
 {
     int was_unstable = before == MSCOPE_REGIME_UNSTABLE;
@@ -192,7 +192,7 @@ void mscope_verdict_after(const mscope_rec_band *b, const mscope_verdict *before
         out->rate = f.rate;
     }
     out->regime = judge(out, was, &out->confidence);
-    if (!measured || isnan(out->zeta_se))    /* nothing says how good the curvature is */
+    if (!measured || isnan(out->zeta_se))    /* the error of the curvature is unknown */
         out->confidence *= 0.5;
     /* the measured hit rate of so few samples, whatever scatter they show: 1: 0.6, 4: 0.9, 16: 0.975 */
     out->confidence = fmin(out->confidence, measured ? 1 - 0.4 / fmax(b->h_samples, 1) : 1);

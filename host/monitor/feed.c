@@ -13,7 +13,7 @@ struct mscope_feed {
     mscope_sharded *many;
 };
 
-/* The library's refusal; its field is an option's name, or that of an environment variable. */
+/* The refusal of the client library; its field is the name of an option or of an environment variable. */
 static void refused(char *why, size_t cap)
 {
     mscope_refusal r;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The table of this name, made if need be, and emptied if the daemon is another one. */
+/* The table of this name: made if it is new, emptied if the record is of another daemon. */
 static mscope_latest_table *place(mscope_latest *l, const char *name, uint64_t epoch)
 {
     size_t i = 0;

@@ -29,8 +29,8 @@ int mscope_listen_next(const mscope_listen *l, mscope_telemetry *out, int wait_m
 
     if (rc == 0 && wants(l, out))
         return 0;
-    return rc == MSCOPE_ENOMEM ? rc
-                               : MSCOPE_EAGAIN; /* a malformed record is counted by the subscriber, and passed over */
+    /* The subscriber counts malformed records; they are passed over here. */
+    return rc == MSCOPE_ENOMEM ? rc : MSCOPE_EAGAIN;
 }
 
 void mscope_listen_lacking(const mscope_listen *l, const mscope_judged *j, double waited, char *why, size_t cap)
@@ -55,7 +55,7 @@ void mscope_listen_lacking(const mscope_listen *l, const mscope_judged *j, doubl
         (void)snprintf(why, cap, "nothing came from %s within %.3g s: is momentscoped running?", where, waited);
 }
 
-/* Of a feed with shards a complete set is not full while a shard is missing. */
+/* A complete set is not full while a shard is missing. */
 static int is_full(const mscope_listen *l, const mscope_judged *j)
 {
     mscope_coverage c;

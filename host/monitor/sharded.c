@@ -9,7 +9,7 @@
 #include "diagnose/shards.h"
 #include "latest.h"
 
-#define QUIET_S 0.02                 /* a shard's set is through when nothing followed for so long ... */
+#define QUIET_S 0.02                 /* the set of a shard has come when nothing followed for so long ... */
 #define LONGEST_S 0.2                /* ... or this long after its first record                        */
 #define SILENT_S 2.0                 /* beyond three intervals                                         */
 
@@ -22,9 +22,9 @@ typedef struct shard {
 struct mscope_sharded {
     const mscope_texts *address;
     shard shard[MSCOPE_TEXTS_MAX];
-    size_t turn;                     /* whose socket is waited on next */
+    size_t turn;                     /* the shard whose socket is waited on next */
     double dirty_s, last_s;          /* first and last record since the last flush; 0: none */
-    mscope_telemetry *out;             /* made, not yet given */
+    mscope_telemetry *out;           /* merged records; given of made are handed out */
     size_t given, made, cap;
     uint64_t seq;
 };
@@ -48,7 +48,7 @@ int mscope_sharded_open(mscope_sharded **out, const mscope_texts *address, char 
             }
     for (size_t i = 0; i < address->n && rc == 0; i++) {
         rc = mscope_subscribe(&s->shard[i].sub, address->at[i], "", "");
-        if (rc != 0) {                       /* it speaks of --telemetry, which was not given */
+        if (rc != 0) {                       /* its field is telemetry, which was not given */
             mscope_client_fault(&r);
             (void)snprintf(why, cap, "--shard is '%s', expected %s: %s", r.value, r.range, r.text);
         }
@@ -102,7 +102,7 @@ static int silent(const shard *h)
     return h->heard_s == 0 || mscope_monotonic_s() - h->heard_s > SILENT_S + 3 * (interval > 1 ? interval : 1);
 }
 
-/* 1: an address, and the words before it, are in why. */
+/* Is shard i missing from this table? why gets its number, its address and the reason. */
 static int lack(const mscope_sharded *s, const char *table, size_t i, char *why, size_t cap)
 {
     const shard *h = &s->shard[i];
@@ -198,7 +198,8 @@ uint64_t mscope_sharded_skew(const mscope_sharded *s, const char *table, uint64_
     return skew;
 }
 
-/* A band that lost its rows in one shard keeps the probe samples they brought: its last record, but for all else. */
+/* A band that lost its rows in one shard keeps the probe samples of these rows: its last record, with all else zeroed.
+ */
 static int curvature_left(const mscope_latest_table *w, int b, mscope_rec_band *out)
 {
     const mscope_rec_band *last = &w->band[b].record.u.band;
@@ -281,7 +282,7 @@ static void make_daemon(mscope_sharded *s)
     (void)mscope_record_topic(&m->record, m->topic);
 }
 
-/* Every table that any shard has, once, in the order of the first shard that has it. */
+/* Every table of any shard once, in the order of the shards. */
 static void flush(mscope_sharded *s)
 {
     s->dirty_s = 0;
