@@ -1,4 +1,4 @@
-/* test_wire.c - the wire's promises: round trips, no damaged byte accepted, words in every refusal, golden parts */
+/* test_wire.c - the wire's promises: round trips, no damaged byte accepted, words in every refusal, golden messages */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
