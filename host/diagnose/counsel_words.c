@@ -117,8 +117,7 @@ static void assumed(const mscope_counsel *c, FILE *to)
 {
     static const char *const error[] = {
         "every row is equally far from its optimum and labels have no noise",
-        "gradients agree too little to show how far rows are from their optimum: the largest distance they allow, "
-        "noise from |g|^2",
+        "gradients agree too little to tell how far rows are from their optimum: the most they allow, noise from |g|^2",
         "error from how far gradients agree, noise from |g|^2",
         "error against your reference, noise from |g|^2",
     };
