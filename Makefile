@@ -87,7 +87,8 @@ Q = @echo '  $@';
 endif
 
 .PHONY: all core daemon host tests test check demo deps deps-optional help clean headers asan tsan valgrind cppcheck \
-        check-arch arch-build schema picture reproduce bench $(addprefix bench-,bigram text soak verdicts conflict advice $(SPEED))
+        check-arch arch-build schema picture reproduce bench speed-page \
+        $(addprefix bench-,bigram text soak verdicts conflict advice $(SPEED))
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/libmomentscope.a $(BUILD)/libmomentscope.so $(PROGRAMS) ## build everything
@@ -214,6 +215,9 @@ bench: ## every speed bench in one table, ratios of one run, JSON beside it; up 
 	@$(MAKE) deps || echo "going on without what could not be installed"
 	@$(MAKE) -j2 all $(addprefix $(BUILD)/speed/,$(filter-out soak,$(SPEED)))
 	@BUILD=$(BUILD) PYTHON=$(PYTHON) $(PYTHON) tests/speed/run $(B)
+
+speed-page: ## tests/speed/README.md from the results of the last `make bench`
+	@BUILD=$(BUILD) $(PYTHON) tests/speed/run --markdown > $(BUILD)/speed/page.md && mv $(BUILD)/speed/page.md tests/speed/README.md
 
 $(BUILD)/speed/%: $(BUILD)/obj/tests/speed/%.o $(BUILD)/libmomentscope.a
 	$(call link,$(LINK_$*) -lcmocka $(ZMQ_LIBS))
