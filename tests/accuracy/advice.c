@@ -7,22 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "common/clock.h"
 #include "diagnose/advice.h"
 #include "zipf.h"
 
 enum { V = 4096 };
 
 static const double FAR = 1e9, WITHIN = 1.05, TRUE_GAIN = 0.15;
-
-static double seconds(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 typedef struct trial {
     mscope_zipf z;
@@ -140,10 +132,10 @@ static int run(const trial *t, world *w)
     if (t->z.noise > 0)                  /* one that gets there at all */
         now.eta /= 4;
     double banded = sweep(&w->model, w->target, &single);
-    double clock = seconds();
+    double clock = mscope_monotonic_s();
     if (mscope_advise(&w->told, now, t->target, &a) != 0)
         abort();
-    clock = seconds() - clock;
+    clock = mscope_monotonic_s() - clock;
     const mscope_setting *then = a.plan[a.best].setting, *before = a.plan[MSCOPE_PLAN_NOW].setting;
     for (int i = 0; i < w->bands; i++)
         all[i] = single;

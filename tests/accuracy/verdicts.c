@@ -4,19 +4,19 @@
  * records that come back: before any probe, after 16 probed row samples and after 64, against the exact theory of
  * what was simulated. Bands near a border are counted like all others.                                       */
 #include <errno.h>
-#include <getopt.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "verdicts_sim.h"
+#include "common/clock.h"
+#include "common/options.h"
 #include "diagnose/spectrum.h"
 #include "diagnose/verdict.h"
 #include "mscope/client.h"
@@ -67,17 +67,9 @@ static void tidy(void)
 /* The daemon goes down with this process. */
 static void fail(const char *what, const char *why)
 {
-    fprintf(stderr, "bench verdicts: %s: %s\n", what, why);
+    fprintf(stderr, "verdicts: %s: %s\n", what, why);
     tidy();
     exit(2);
-}
-
-static double now_s(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 /* -- daemon and connections -------------------------------------------------------------------------- */
@@ -136,7 +128,7 @@ static void attach(bench *b, size_t i)
     snprintf(name, sizeof name, "b%zu", i);
     s->sim = mscope_sim_open(&s->drawn, b->rng);
     if (s->sim == NULL)
-        fail("simulation", "no memory");
+        fail("simulation", "out of memory");
     s->handle = mscope_client_attach(b->client, &a);
     if (s->handle < 0)
         fail(name, mscope_strerror(s->handle));
@@ -182,7 +174,7 @@ static void take(bench *b, const mscope_telemetry *m)
 /* What is there, and what comes within that time. */
 static void pump(bench *b, int for_ms)
 {
-    double end = now_s() + for_ms * 1e-3;
+    double end = mscope_monotonic_s() + for_ms * 1e-3;
     mscope_telemetry m;
     int rc;
 
@@ -190,19 +182,19 @@ static void pump(bench *b, int for_ms)
         rc = mscope_subscriber_next(b->listener, &m, for_ms > 0 ? 20 : 0);
         if (rc == 0)
             take(b, &m);
-    } while (rc == 0 ? for_ms == 0 || now_s() < end : now_s() < end);
+    } while (rc == 0 ? for_ms == 0 || mscope_monotonic_s() < end : mscope_monotonic_s() < end);
 }
 
 /* Every step acknowledged, every table's records of its last step here. */
 static void settle(bench *b)
 {
     mscope_client_stats st;
-    double end = now_s() + PATIENCE_MS * 1e-3;
+    double end = mscope_monotonic_s() + PATIENCE_MS * 1e-3;
     size_t behind = b->n;
 
     while (mscope_client_flush(b->client, 100) != 0) {
         pump(b, 0);
-        if (now_s() > end)
+        if (mscope_monotonic_s() > end)
             fail("flush", "the daemon does not keep up");
     }
     while (behind > 0) {
@@ -211,8 +203,8 @@ static void settle(bench *b)
             behind += main_band(&b->s[i]) < 0;
         if (behind > 0)
             pump(b, 100);
-        if (now_s() > end)
-            fail("telemetry", "the last records do not come");
+        if (mscope_monotonic_s() > end)
+            fail("telemetry", "the last records did not come");
     }
     pump(b, 700);                            /* the rest of that publication */
     mscope_client_stats_get(b->client, &st);
@@ -242,7 +234,7 @@ static void run_phase(bench *b, subject *s, unsigned phase)
     mscope_step step = { .eta = s->drawn.ls.eta, .eps = s->drawn.ls.eps, .batch = s->drawn.ls.batch };
 
     if (g == NULL || hm == NULL)
-        fail("simulation", "no memory");
+        fail("simulation", "out of memory");
     plan_probes(s, phase, from, to);
     while (s->pushed < to) {
         for (size_t r = 0; r < MSCOPE_SIM_ROWS; r++)
@@ -261,7 +253,7 @@ static void run_phase(bench *b, subject *s, unsigned phase)
         if (rc != 0)
             fail("probe", rc == 1 ? "no room" : mscope_strerror(rc));
         if (mscope_client_push64(b->client, s->handle, &step, rows, g, MSCOPE_F64, counts, n) != 0)
-            fail("push", "not taken");
+            fail("push", "a step was not taken");
         if (++s->pushed % PUMP_EVERY == 0)
             pump(b, 0);
     }
@@ -282,7 +274,7 @@ static void judge(bench *b, unsigned phase)
             continue;
         s->modes.omega = NAN;
         if (s->have_acf[k] && mscope_modes_of(&s->acf[k], &s->modes) != 0)
-            fail("spectrum", "no memory");
+            fail("spectrum", "out of memory");
         s->agreement = mscope_modes_against(&s->modes, &s->verdict[phase], said, sizeof said);
     }
 }
@@ -383,89 +375,105 @@ static void report_bands(const bench *b)
     }
 }
 
-static void usage(FILE *to)
+/* Returns 1 when all bars are met. */
+static int report(const bench *b)
 {
-    fprintf(to, "usage: verdicts [--bands N] [--seed S] [--balanced] [--list] [--daemon PROGRAM]\n\n"
-                "Verdicts on random simulated bands through a real daemon, against the exact theory.\n\n"
-                "  --bands N          1 .. %d (default 1000)\n"
-                "  --seed S           of the bands and their gradients (default 1)\n"
-                "  --balanced         each regime equally often, so a quarter at H .8 .. .99, the hardest to tell;\n"
-                "                     otherwise H is log-uniform .02 .. .99\n"
-                "  --list             one line a band\n"
-                "  --daemon PROGRAM   default: momentscoped one directory above this program\n\n"
-                "exit codes: 0 all bars met (95 %% at 16 samples, 98 %% at 64, nothing called stable or unstable\n"
-                "without a probe, omega within 5 %% in 85 %%), 1 a bar missed, 2 the bench did not run\n", MOST_BANDS);
+    printf("without a probe: %llu band records, unknown %.3f of them\n", (unsigned long long)b->unprobed,
+           b->unprobed ? (double)b->unprobed_unknown / (double)b->unprobed : NAN);
+    const double at16 = report_phase(b, 1), at64 = report_phase(b, 2);
+    report_confidence(b);
+    const double omega = report_omega(b);
+    const int met = at16 >= 0.95 && at64 >= 0.98 && !(omega < 0.85) && b->unprobed == b->unprobed_unknown && b->unprobed > 0;
+    printf("\nbars (0.95, 0.98, all unknown, 0.85): %s\n", met ? "met" : "missed");
+    return met;
+}
+
+/* -- the command ------------------------------------------------------------------------------------------ */
+
+static struct {
+    uint64_t bands, seed;
+    int balanced, list;
+    const char *daemon;
+} o = { .bands = 1000, .seed = 1 };
+
+static const mscope_option options[] = {
+    { "bands", "N", "how many bands (1000)", .count = &o.bands, .low = 1, .high = MOST_BANDS },
+    { "seed", "S", "seed of the bands and their gradients (1)", .count = &o.seed },
+    { "balanced", NULL, "each regime equally often, so a quarter of the bands has H from 0.8 to 0.99, the hardest to tell; otherwise H is "
+      "log-uniform from 0.02 to 0.99", .flag = &o.balanced },
+    { "list", NULL, "print one line a band", .flag = &o.list },
+    { "daemon", "PROGRAM", "the daemon (momentscoped one directory above this program)", .text = &o.daemon },
+    { .name = NULL },
+};
+
+static const mscope_command command = {
+    .name = "verdicts",
+    .usage = "[OPTION...]",
+    .about = "Sends random simulated bands through a real daemon and compares the verdicts with the exact theory.",
+    .option = options,
+    .example = "build/accuracy/verdicts --balanced --bands 480",
+    .exits = "0 all bars met: 95 % right at 16 samples, 98 % at 64, always unknown without a probe, omega within 5 % in 85 %\n"
+             "1 a bar missed\n"
+             "2 wrong usage, or the program could not run",
+};
+
+static void open_all(bench *b, const char *program)
+{
+    b->n = (size_t)o.bands;
+    b->rng = gsl_rng_alloc(gsl_rng_taus2);
+    b->s = calloc(b->n, sizeof *b->s);
+    if (b->rng == NULL || b->s == NULL)
+        fail("bands", "out of memory");
+    gsl_rng_set(b->rng, (unsigned long)o.seed);
+    start(b, program);
+    for (size_t i = 0; i < b->n; i++) {
+        mscope_sim_draw_band(b->rng, o.balanced ? MSCOPE_SIM_BALANCED : MSCOPE_SIM_NATURAL, (unsigned)i, &b->s[i].drawn);
+        attach(b, i);
+    }
+}
+
+static void run_all(bench *b)
+{
+    for (unsigned phase = 0; phase < PHASES; phase++) {
+        for (size_t i = 0; i < b->n; i++)
+            run_phase(b, &b->s[i], phase);
+        settle(b);
+        judge(b, phase);
+    }
+}
+
+/* Ends daemon and simulations, and says what was run. */
+static void close_all(bench *b, double began)
+{
+    double updates = 0, steps = 0;
+    for (size_t i = 0; i < b->n; i++) {
+        updates += b->s[i].drawn.updates * MSCOPE_SIM_ROWS / (double)b->n;
+        steps += (double)b->s[i].pushed;
+        mscope_sim_close(b->s[i].sim);
+    }
+    stop(b);
+    if (o.list)
+        report_bands(b);
+    printf("%zu bands of %d rows (%s, seed %llu), %.0f row updates a band, %.3g steps through the daemon, %.0f s\n", b->n,
+           MSCOPE_SIM_ROWS, o.balanced ? "regimes equally often" : "H log-uniform", (unsigned long long)o.seed, updates, steps,
+           mscope_monotonic_s() - began);
 }
 
 int main(int argc, char **argv)
 {
-    static const struct option known[] = {
-        { "bands", required_argument, NULL, 'n' }, { "seed", required_argument, NULL, 's' },
-        { "balanced", no_argument, NULL, 'b' },    { "list", no_argument, NULL, 'l' },
-        { "daemon", required_argument, NULL, 'd' }, { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 },
-    };
-    bench b = { .n = 1000 };
-    unsigned long seed = 1;
-    enum mscope_sim_draw how = MSCOPE_SIM_NATURAL;
-    char program[4096] = "";
-    int c, list = 0;
+    char program[4096];
+    const char *slash = strrchr(argv[0], '/');
+    const double began = mscope_monotonic_s();
+    const int code = mscope_options_read(&command, argc, argv, NULL);
+    bench b = { .n = 0 };
 
-    while ((c = getopt_long(argc, argv, "h", known, NULL)) != -1) {
-        switch (c) {
-        case 'n': b.n = strtoul(optarg, NULL, 10); break;
-        case 's': seed = strtoul(optarg, NULL, 10); break;
-        case 'b': how = MSCOPE_SIM_BALANCED; break;
-        case 'l': list = 1; break;
-        case 'd': snprintf(program, sizeof program, "%s", optarg); break;
-        case 'h': usage(stdout); return 0;
-        default: usage(stderr); return 2;
-        }
-    }
-    if (b.n < 1 || b.n > MOST_BANDS || optind < argc) {
-        usage(stderr);
-        return 2;
-    }
-    if (program[0] == '\0') {
-        const char *slash = strrchr(argv[0], '/');
-        snprintf(program, sizeof program, "%.*s/../momentscoped", slash ? (int)(slash - argv[0]) : 1,
-                 slash ? argv[0] : ".");
-    }
-    const double began = now_s();
-    b.rng = gsl_rng_alloc(gsl_rng_taus2);
-    b.s = calloc(b.n, sizeof *b.s);
-    if (b.rng == NULL || b.s == NULL)
-        fail("bands", "no memory");
-    gsl_rng_set(b.rng, seed);
-    start(&b, program);
-    for (size_t i = 0; i < b.n; i++) {
-        mscope_sim_draw_band(b.rng, how, (unsigned)i, &b.s[i].drawn);
-        attach(&b, i);
-    }
-    for (unsigned phase = 0; phase < PHASES; phase++) {
-        for (size_t i = 0; i < b.n; i++)
-            run_phase(&b, &b.s[i], phase);
-        settle(&b);
-        judge(&b, phase);
-    }
-    double updates = 0, steps = 0;
-    for (size_t i = 0; i < b.n; i++) {
-        updates += b.s[i].drawn.updates * MSCOPE_SIM_ROWS / (double)b.n;
-        steps += (double)b.s[i].pushed;
-        mscope_sim_close(b.s[i].sim);
-    }
-    stop(&b);
-    if (list)
-        report_bands(&b);
-    printf("%zu bands of %d rows (%s, seed %lu), %.0f row updates a band, %.3g steps through the daemon, %.0f s\n", b.n,
-           MSCOPE_SIM_ROWS, how == MSCOPE_SIM_NATURAL ? "H log-uniform" : "regimes equally often", seed, updates, steps,
-           now_s() - began);
-    printf("without a probe: %llu band records, unknown %.3f of them\n", (unsigned long long)b.unprobed,
-           b.unprobed ? (double)b.unprobed_unknown / (double)b.unprobed : NAN);
-    double at16 = report_phase(&b, 1), at64 = report_phase(&b, 2);
-    report_confidence(&b);
-    double omega = report_omega(&b);
-    int met = at16 >= 0.95 && at64 >= 0.98 && !(omega < 0.85) && b.unprobed == b.unprobed_unknown && b.unprobed > 0;
-    printf("\nbars (0.95, 0.98, all unknown, 0.85): %s\n", met ? "met" : "missed");
+    if (code != MSCOPE_OPTIONS_GO_ON)
+        return code;
+    snprintf(program, sizeof program, "%.*s/../momentscoped", slash ? (int)(slash - argv[0]) : 1, slash ? argv[0] : ".");
+    open_all(&b, o.daemon != NULL ? o.daemon : program);
+    run_all(&b);
+    close_all(&b, began);
+    const int met = report(&b);
     gsl_rng_free(b.rng);
     free(b.s);
     return met ? 0 : 1;

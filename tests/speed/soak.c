@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "mscope/client.h"
 
 #define LOOKS 10
@@ -37,14 +38,6 @@ static uint64_t rnd(void)
     seed ^= seed << 13;
     seed ^= seed >> 7;
     return seed ^= seed << 17;
-}
-
-static double now_s(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 /* A number of /proc/PID/status in kB, 0 where there is none. */
@@ -136,14 +129,14 @@ static uint64_t attach_and_wait(const soak *s, mscope_client *c, int attach)
     const mscope_attach_info info = { .table = name, .rows = s->rows, .dim = s->dim, .capacity = s->active,
                                       .state = MSCOPE_STATE_F32, .form = MSCOPE_FORM_EMA, .fresh = 1 };
     mscope_client_stats st;
-    double start = now_s();
+    double start = mscope_monotonic_s();
 
     if (attach && mscope_client_attach(c, &info) != 0)
         fail(s, "attach");
     do {
         (void)mscope_client_poll(c, 20);
         mscope_client_stats_get(c, &st);
-        if (now_s() - start > 600)
+        if (mscope_monotonic_s() - start > 600)
             fail(s, "no WELCOME");
     } while (!st.connected);
     return st.syncs;
@@ -154,12 +147,12 @@ static int daemon_record(const soak *s, double wait_s, mscope_rec_daemon *out)
 {
     mscope_subscriber *sub;
     mscope_telemetry m;
-    double start = now_s();
+    double start = mscope_monotonic_s();
     int got = 0;
 
     if (mscope_subscribe(&sub, s->telemetry, "", "daemon") != 0)
         return 0;
-    while (now_s() - start < wait_s)
+    while (mscope_monotonic_s() - start < wait_s)
         if (mscope_subscriber_next(sub, &m, 50) == 0 && m.record.kind == MSCOPE_REC_DAEMON) {
             *out = m.record.u.daemon;
             got = 1;
@@ -193,88 +186,123 @@ static int read_options(soak *s, int argc, char **argv)
     return s->rows == 0 || s->dim == 0 || s->active == 0 || s->steps < LOOKS ? 2 : 0;
 }
 
+/* What was measured; seconds and MiB. */
+typedef struct figures {
+    double rss[LOOKS], file[LOOKS], attach_s, trained_s, idle, stop_s, restart_s;
+    mscope_rec_daemon d;
+    int checked;
+} figures;
+
+static void make_dir(soak *s)
+{
+    (void)snprintf(s->dir, sizeof s->dir, "/tmp/mscope-soak-XXXXXX");
+    if (mkdtemp(s->dir) == NULL)
+        exit(1);
+    (void)snprintf(s->ingest, sizeof s->ingest, "ipc://%s/i", s->dir);
+    (void)snprintf(s->telemetry, sizeof s->telemetry, "ipc://%s/t", s->dir);
+    (void)snprintf(s->replay, sizeof s->replay, "ipc://%s/r", s->dir);
+}
+
+static void train(soak *s, mscope_client *c, const mscope_step *step, int64_t *rows, float *g, figures *f)
+{
+    const double began = mscope_monotonic_s();
+
+    for (uint64_t k = 0; k < s->steps; k++) {
+        const uint64_t look = (k + 1) / (s->steps / LOOKS);
+        if (k % 16 == 0)
+            draw(s, rows, g);
+        if (mscope_client_push64(c, 0, step, rows, g, MSCOPE_F32, NULL, s->active) != 0)
+            fail(s, "a step was dropped");
+        if ((k + 1) % (s->steps / LOOKS) == 0 && look <= LOOKS) {
+            f->rss[look - 1] = status_kb(s->pid, "VmRSS:") / 1024;
+            f->file[look - 1] = (status_kb(s->pid, "RssFile:") + status_kb(s->pid, "RssShmem:")) / 1024;
+        }
+    }
+    if (mscope_client_flush(c, 600000) != 0)
+        fail(s, "not everything was acknowledged");
+    f->trained_s = mscope_monotonic_s() - began;
+}
+
+static void idle(soak *s, figures *f)
+{
+    (void)daemon_record(s, 1.5, &f->d);
+    const double before = cpu_s(s->pid);
+    (void)poll(NULL, 0, (int)(1000 * s->idle_s));
+    f->idle = (cpu_s(s->pid) - before) / s->idle_s;
+    f->checked = f->d.steps_applied == s->steps && f->d.lost_steps == 0 && f->d.refused_messages == 0;
+}
+
+/* The daemon stops and starts again; the next step must find its table whole, without rows from the trainer. */
+static void restart(soak *s, mscope_client *c, const mscope_step *step, const int64_t *rows, const float *g, figures *f)
+{
+    mscope_client_stats st;
+    double began = mscope_monotonic_s();
+
+    f->checked &= stop_daemon(s) == 0;
+    f->stop_s = mscope_monotonic_s() - began;
+    began = mscope_monotonic_s();
+    start_daemon(s);
+    f->checked &= mscope_client_push64(c, 0, step, rows, g, MSCOPE_F32, NULL, s->active) == 0;
+    f->checked &= mscope_client_flush(c, 600000) == 0;
+    f->restart_s = mscope_monotonic_s() - began;
+    mscope_client_stats_get(c, &st);
+    f->checked &= st.exact && st.syncs == 0 && st.steps_dropped == 0;
+}
+
+static void list(const char *name, const double *x)
+{
+    printf("\"%s\":[", name);
+    for (int i = 0; i < LOOKS; i++)
+        printf("%s%.1f", i > 0 ? "," : "", x[i]);
+    printf("],");
+}
+
+static void report(const soak *s, const figures *f)
+{
+    printf("{\"bench\":\"soak\",\"rows\":%u,\"dim\":%u,\"active\":%u,\"steps\":%llu,\"attach_s\":%.3g,\"us_a_step\":%.4g,"
+           "\"daemon_us_a_message_worst\":%.4g,\"late_worst_ms\":%.3g,\"pause_worst_ms\":%.3g,\"slice_worst_us\":%.4g,"
+           "\"publish_ms_last\":%.3g,\"idle_cpu_percent\":%.3g,",
+           s->rows, s->dim, s->active, (unsigned long long)s->steps, f->attach_s, 1e6 * f->trained_s / (double)s->steps,
+           1e6 * f->d.message_worst, 1e3 * f->d.late_worst, 1e3 * f->d.pause_worst, 1e6 * f->d.slice_worst,
+           1e3 * f->d.publish_time, 100 * f->idle);
+    if (s->restart)
+        printf("\"stop_s\":%.3g,\"restart_s\":%.3g,", f->stop_s, f->restart_s);
+    list("rss_mb", f->rss);
+    list("of_it_mapped_files_mb", f->file);
+    printf("\"checked\":%s}\n", f->checked ? "true" : "false");
+}
+
 int main(int argc, char **argv)
 {
     soak s = { .rows = 4096, .dim = 16, .active = 256, .steps = 100000, .batch = 64, .idle_s = 5 };
     const mscope_client_options options = { .endpoint = s.ingest, .name = "soak", .block_ms = 60000, .quiet = 1 };
     const mscope_step step = { .eta = 0.01, .eps = 0.1, .batch = s.batch };
-    double rss[LOOKS], file[LOOKS], began, trained, idle, restart_s = 0, stop_s = 0, attach_s;
-    mscope_rec_daemon d = { 0 };
-    mscope_client_stats st;
+    figures f = { .checked = 0 };
     mscope_client *c = NULL;
-    int64_t *rows;
-    float *g;
-    int checked;
 
     if (read_options(&s, argc, argv) != 0) {
         fprintf(stderr, "usage: soak [--rows N] [--dim D] [--active A] [--steps K >= 10] [--batch B] [--idle S] [--restart]"
                         " [-- DAEMON OPTION...]\n");
         return 2;
     }
-    (void)snprintf(s.dir, sizeof s.dir, "/tmp/mscope-soak-XXXXXX");
-    if (mkdtemp(s.dir) == NULL)
-        return 1;
-    (void)snprintf(s.ingest, sizeof s.ingest, "ipc://%s/i", s.dir);
-    (void)snprintf(s.telemetry, sizeof s.telemetry, "ipc://%s/t", s.dir);
-    (void)snprintf(s.replay, sizeof s.replay, "ipc://%s/r", s.dir);
-    rows = calloc(s.active, sizeof *rows);
-    g = calloc((size_t)s.active * s.dim, sizeof *g);
+    make_dir(&s);
+    int64_t *rows = calloc(s.active, sizeof *rows);
+    float *g = calloc((size_t)s.active * s.dim, sizeof *g);
     start_daemon(&s);
     if (rows == NULL || g == NULL || mscope_client_open(&c, &options) != 0)
         fail(&s, "no client");
-    began = now_s();
+    f.attach_s = mscope_monotonic_s();
     (void)attach_and_wait(&s, c, 1);
-    attach_s = now_s() - began;
-    began = now_s();
-    for (uint64_t k = 0; k < s.steps; k++) {
-        if (k % 16 == 0)
-            draw(&s, rows, g);
-        if (mscope_client_push64(c, 0, &step, rows, g, MSCOPE_F32, NULL, s.active) != 0)
-            fail(&s, "a step was dropped");
-        if ((k + 1) % (s.steps / LOOKS) == 0 && (k + 1) / (s.steps / LOOKS) <= LOOKS) {
-            rss[(k + 1) / (s.steps / LOOKS) - 1] = status_kb(s.pid, "VmRSS:") / 1024;
-            file[(k + 1) / (s.steps / LOOKS) - 1] = (status_kb(s.pid, "RssFile:") + status_kb(s.pid, "RssShmem:")) / 1024;
-        }
-    }
-    if (mscope_client_flush(c, 600000) != 0)
-        fail(&s, "not everything was acknowledged");
-    trained = now_s() - began;
-    (void)daemon_record(&s, 1.5, &d);
-    idle = cpu_s(s.pid);
-    (void)poll(NULL, 0, (int)(1000 * s.idle_s));
-    idle = (cpu_s(s.pid) - idle) / s.idle_s;
-    checked = d.steps_applied == s.steps && d.lost_steps == 0 && d.refused_messages == 0;
-    if (s.restart) {
-        began = now_s();
-        checked &= stop_daemon(&s) == 0;
-        stop_s = now_s() - began;
-        began = now_s();
-        start_daemon(&s);
-        checked &= mscope_client_push64(c, 0, &step, rows, g, MSCOPE_F32, NULL, s.active) == 0;
-        checked &= mscope_client_flush(c, 600000) == 0;
-        restart_s = now_s() - began;
-        mscope_client_stats_get(c, &st);
-        checked &= st.exact && st.syncs == 0 && st.steps_dropped == 0;
-    }
-    printf("{\"bench\":\"soak\",\"rows\":%u,\"dim\":%u,\"active\":%u,\"steps\":%llu,\"attach_s\":%.3g,\"us_a_step\":%.4g,"
-           "\"daemon_us_a_message_worst\":%.4g,\"late_worst_ms\":%.3g,\"pause_worst_ms\":%.3g,\"slice_worst_us\":%.4g,"
-           "\"publish_ms_last\":%.3g,\"idle_cpu_percent\":%.3g,",
-           s.rows, s.dim, s.active, (unsigned long long)s.steps, attach_s, 1e6 * trained / (double)s.steps,
-           1e6 * d.message_worst, 1e3 * d.late_worst, 1e3 * d.pause_worst, 1e6 * d.slice_worst, 1e3 * d.publish_time,
-           100 * idle);
+    f.attach_s = mscope_monotonic_s() - f.attach_s;
+    train(&s, c, &step, rows, g, &f);
+    idle(&s, &f);
     if (s.restart)
-        printf("\"stop_s\":%.3g,\"restart_s\":%.3g,", stop_s, restart_s);
-    printf("\"rss_mb\":[");
-    for (int i = 0; i < LOOKS; i++)
-        printf("%s%.1f", i > 0 ? "," : "", rss[i]);
-    printf("],\"of_it_mapped_files_mb\":[");
-    for (int i = 0; i < LOOKS; i++)
-        printf("%s%.1f", i > 0 ? "," : "", file[i]);
-    printf("],\"checked\":%s}\n", checked ? "true" : "false");
+        restart(&s, c, &step, rows, g, &f);
+    report(&s, &f);
     mscope_client_close(c, 1000);
     (void)stop_daemon(&s);
     (void)rmdir(s.dir);
     free(rows);
     free(g);
-    return checked ? 0 : 1;
+    return f.checked ? 0 : 1;
 }

@@ -40,14 +40,14 @@ static void band_ink(const mscope_canvas *c, const mscope_result *r, size_t b)
 
 static void curve(const mscope_canvas *c, const mscope_result *r, size_t b)
 {
-    int pen = 0;
+    int down = 0;
     for (size_t i = 0; i < r->points; i++) {
         const double y = r->risk[b][i];
         if (!(y > 0) || !isfinite(y)) {
-            pen = 0;
+            down = 0;
             continue;
         }
-        if (pen++ == 0)
+        if (down++ == 0)
             cairo_move_to(c->cr, mscope_canvas_x(c, r->t[i]), mscope_canvas_y(c, y));
         else
             cairo_line_to(c->cr, mscope_canvas_x(c, r->t[i]), mscope_canvas_y(c, y));
@@ -55,7 +55,7 @@ static void curve(const mscope_canvas *c, const mscope_result *r, size_t b)
     cairo_stroke(c->cr);
 }
 
-/* Where theory expects the total at the end: a ring on the right edge. Returns 0 when it does not know. */
+/* A ring on the right edge where theory expects the total at the end. Returns 0 where theory does not know. */
 static int expected(const mscope_canvas *c, const mscope_result *r)
 {
     double mean, theory, low, high;
@@ -81,13 +81,10 @@ static int failed(const mscope_canvas *c)
     return -1;
 }
 
-int mscope_plot_risk(const mscope_result *r, const char *path)
+/* Frame in which the total lies, and whatever is above it. Fast bands may leave it below. */
+static void fit_frame(mscope_canvas *c, const mscope_result *r)
 {
-    mscope_canvas c = { .x1 = fmax(r->horizon, 1) };
-    char title[256], label[64];
     double lo = 1, hi = 1, least = r->target > 0 ? fmin(r->target, 1) : 1;
-    if (mscope_canvas_open(&c, path) < 0)
-        return failed(&c);
     for (size_t b = 0; b <= r->bands; b++)
         for (size_t i = 0; i < r->points; i++)
             if (r->risk[b][i] > 0 && isfinite(r->risk[b][i])) {
@@ -95,49 +92,69 @@ int mscope_plot_risk(const mscope_result *r, const char *path)
                 least = fmin(least, r->risk[b][i]);
                 hi = fmax(hi, r->risk[b][i]);
             }
-    c.log_y = hi / least > 4;
-    const double margin = c.log_y ? 0.1 : 0.05 * fmax(hi - least, 1e-3);
-    /* The total and what is above it; fast bands may leave the frame. */
-    c.y0 = c.log_y ? fmax(log10(fmax(lo, 1e-12)) - 1.5, log10(fmax(least, 1e-14)) - margin) : least - margin;
-    c.y1 = c.log_y ? log10(fmin(hi, 1e6)) + margin : hi + margin;
-    name_of(r, title, sizeof title);
-    mscope_canvas_frame(&c, title, "step", "risk over risk at the start");
-    mscope_canvas_clip(&c);
-    cairo_set_line_width(c.cr, 1.8);
+    c->log_y = hi / least > 4;
+    const double margin = c->log_y ? 0.1 : 0.05 * fmax(hi - least, 1e-3);
+    c->y0 = c->log_y ? fmax(log10(fmax(lo, 1e-12)) - 1.5, log10(fmax(least, 1e-14)) - margin) : least - margin;
+    c->y1 = c->log_y ? log10(fmin(hi, 1e6)) + margin : hi + margin;
+}
+
+static void pen(const mscope_canvas *c, double grey, double width, int dashed)
+{
+    cairo_set_source_rgb(c->cr, grey, grey, grey);
+    cairo_set_line_width(c->cr, width);
+    cairo_set_dash(c->cr, dashed ? dash : NULL, dashed ? 2 : 0, 0);
+}
+
+static void risk_curves(const mscope_canvas *c, const mscope_result *r)
+{
+    mscope_canvas_clip(c);
+    pen(c, 0, 1.8, 0);
     for (size_t b = 0; b < r->bands && r->bands > 1; b++) {
-        band_ink(&c, r, b);
-        curve(&c, r, b);
+        band_ink(c, r, b);
+        curve(c, r, b);
     }
-    cairo_set_source_rgb(c.cr, 0, 0, 0);
-    cairo_set_line_width(c.cr, 2.6);
-    curve(&c, r, r->bands);
-    cairo_set_line_width(c.cr, 1.2);
-    cairo_set_dash(c.cr, dash, 2, 0);
+    pen(c, 0, 2.6, 0);
+    curve(c, r, r->bands);
+    pen(c, 0, 1.2, 1);
     if (r->target > 0) {
-        cairo_move_to(c.cr, mscope_canvas_x(&c, 0), mscope_canvas_y(&c, r->target));
-        cairo_line_to(c.cr, mscope_canvas_x(&c, c.x1), mscope_canvas_y(&c, r->target));
-        cairo_stroke(c.cr);
+        cairo_move_to(c->cr, mscope_canvas_x(c, 0), mscope_canvas_y(c, r->target));
+        cairo_line_to(c->cr, mscope_canvas_x(c, c->x1), mscope_canvas_y(c, r->target));
+        cairo_stroke(c->cr);
     }
-    cairo_restore(c.cr);
-    cairo_set_source_rgb(c.cr, 0, 0, 0);
-    cairo_set_line_width(c.cr, 2.6);
-    mscope_canvas_legend(&c, 0, "all");
-    if (expected(&c, r)) {
-        cairo_set_source_rgb(c.cr, 0.80, 0.25, 0.20);
-        mscope_canvas_legend_ring(&c, r->bands > 1 ? 2 + (int)r->bands : 2, "theory, at the end");
+    cairo_restore(c->cr);
+}
+
+static void risk_legend(const mscope_canvas *c, const mscope_result *r)
+{
+    char label[64];
+    pen(c, 0, 2.6, 0);
+    mscope_canvas_legend(c, 0, "all");
+    if (expected(c, r)) {
+        cairo_set_source_rgb(c->cr, 0.80, 0.25, 0.20);
+        mscope_canvas_legend_ring(c, r->bands > 1 ? 2 + (int)r->bands : 2, "theory, at the end");
     }
-    cairo_set_source_rgb(c.cr, 0, 0, 0);
-    cairo_set_line_width(c.cr, 1.2);
-    cairo_set_dash(c.cr, dash, 2, 0);
+    pen(c, 0, 1.2, 1);
     if (r->target > 0)
-        mscope_canvas_legend(&c, 1, "target of all");
-    cairo_set_dash(c.cr, NULL, 0, 0);
-    cairo_set_line_width(c.cr, 1.8);
+        mscope_canvas_legend(c, 1, "target of all");
+    pen(c, 0, 1.8, 0);
     for (size_t b = 0; b < r->bands && r->bands > 1; b++) {
         snprintf(label, sizeof label, "p = %.2g, %.0f row%s", r->p[b], r->rows[b], r->rows[b] > 1 ? "s" : "");
-        band_ink(&c, r, b);
-        mscope_canvas_legend(&c, 2 + (int)b, label);
+        band_ink(c, r, b);
+        mscope_canvas_legend(c, 2 + (int)b, label);
     }
+}
+
+int mscope_plot_risk(const mscope_result *r, const char *path)
+{
+    mscope_canvas c = { .x1 = fmax(r->horizon, 1) };
+    char title[256];
+    if (mscope_canvas_open(&c, path) < 0)
+        return failed(&c);
+    fit_frame(&c, r);
+    name_of(r, title, sizeof title);
+    mscope_canvas_frame(&c, title, "step", "risk over risk at the start");
+    risk_curves(&c, r);
+    risk_legend(&c, r);
     return mscope_canvas_close(&c) < 0 ? failed(&c) : 0;
 }
 

@@ -62,42 +62,27 @@ static int take_band(mscope_result *g, size_t b, const cJSON *o)
     return 0;
 }
 
-/* Returns -1 when the line is not one of ours, 1 when its run was there already. */
-static int take(mscope_results *r, const cJSON *o)
+/* What all runs of a group share. The last line read is as good as any. */
+static void take_settings(mscope_result *g, const cJSON *o)
 {
-    const char *key = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "key"));
-    const cJSON *bands = cJSON_GetObjectItemCaseSensitive(o, "bands"), *x;
-    const cJSON *total = cJSON_GetObjectItemCaseSensitive(o, "total");
-    const cJSON *rates = cJSON_GetObjectItemCaseSensitive(o, "rates");
-    const cJSON *t = cJSON_GetObjectItemCaseSensitive(o, "t");
-    const int n = cJSON_GetArraySize(bands);
-    mscope_result *g = key != NULL && total != NULL && n >= 1 && n <= MSCOPE_BENCH_BANDS ? group(r, key) : NULL;
-    size_t b = 0, i = 0;
-    if (g == NULL || (g->bands != 0 && g->bands != (size_t)n))
-        return -1;
-    const char *with = strstr(key, " seed=");
-    const uint64_t seed = with != NULL ? strtoull(with + 6, NULL, 10) : 0;
-    for (size_t k = 0; k < g->seeds; k++)
-        if (g->seed[k] == seed)
-            return 1;
-    uint64_t *seeds = realloc(g->seed, (g->seeds + 1) * sizeof *seeds);
-    if (seeds == NULL)
-        return -1;
-    g->seed = seeds;
-    seeds[g->seeds] = seed;
+    const cJSON *rates = cJSON_GetObjectItemCaseSensitive(o, "rates"), *params = cJSON_GetObjectItemCaseSensitive(o, "params");
     text(o, "workload", g->workload, sizeof g->workload);
     text(o, "schedule", g->schedule, sizeof g->schedule);
     text(o, "semantics", g->semantics, sizeof g->semantics);
     text(o, "note", g->note, sizeof g->note);
-    g->bands = (size_t)n;
     g->eta = num(rates, "eta", NAN);
     g->times = num(rates, "times", NAN);
     g->eps = num(rates, "eps", strcmp(g->schedule, "sgd") == 0 ? 1 : NAN);
-    g->batch = num(cJSON_GetObjectItemCaseSensitive(o, "params"), "batch", NAN);
-    g->d = num(cJSON_GetObjectItemCaseSensitive(o, "params"), "d", NAN);
+    g->batch = num(params, "batch", NAN);
+    g->d = num(params, "d", NAN);
     g->horizon = num(o, "steps", 0);
-    g->diverged += cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "diverged")) != 0;
-    cJSON_ArrayForEach(x, t)
+}
+
+static void take_times(mscope_result *g, const cJSON *o)
+{
+    const cJSON *x;
+    size_t i = 0;
+    cJSON_ArrayForEach(x, cJSON_GetObjectItemCaseSensitive(o, "t"))
     {
         if (i < MSCOPE_RESULT_POINTS)
             g->t[i] = cJSON_IsNumber(x) ? x->valuedouble : 0;
@@ -105,15 +90,49 @@ static int take(mscope_results *r, const cJSON *o)
     }
     i = i < MSCOPE_RESULT_POINTS ? i : MSCOPE_RESULT_POINTS;
     g->points = g->seeds == 0 || i < g->points ? i : g->points;
-    cJSON_ArrayForEach(x, bands) if (take_band(g, b++, x) < 0) return -1;
-    double *end = realloc(g->end, (g->seeds + 1) * sizeof *end);
+}
+
+/* Room for one more seed. Returns 0, or -1: no memory. */
+static int grow(mscope_result *g)
+{
+    const size_t n = g->seeds + 1;
+    uint64_t *seed = realloc(g->seed, n * sizeof *seed);
+    g->seed = seed != NULL ? seed : g->seed;
+    double *end = realloc(g->end, n * sizeof *end);
     g->end = end != NULL ? end : g->end;
-    double *theory = realloc(g->theory, (g->seeds + 1) * sizeof *theory);
+    double *theory = realloc(g->theory, n * sizeof *theory);
     g->theory = theory != NULL ? theory : g->theory;
-    if (end == NULL || theory == NULL || take_band(g, b, total) < 0)
+    return seed != NULL && end != NULL && theory != NULL ? 0 : -1;
+}
+
+/* Returns -1 when the line is not a run, 1 when its run is there already. */
+static int take(mscope_results *r, const cJSON *o)
+{
+    const char *key = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "key"));
+    const cJSON *bands = cJSON_GetObjectItemCaseSensitive(o, "bands"), *x;
+    const cJSON *total = cJSON_GetObjectItemCaseSensitive(o, "total");
+    const int n = cJSON_GetArraySize(bands);
+    mscope_result *g = key != NULL && total != NULL && n >= 1 && n <= MSCOPE_BENCH_BANDS ? group(r, key) : NULL;
+    size_t b = 0;
+    if (g == NULL || (g->bands != 0 && g->bands != (size_t)n))
         return -1;
-    end[g->seeds] = num(total, "end", NAN);
-    theory[g->seeds] = num(total, "theory", NAN);
+    const char *with = strstr(key, " seed=");
+    const uint64_t seed = with != NULL ? strtoull(with + 6, NULL, 10) : 0;
+    for (size_t k = 0; k < g->seeds; k++)
+        if (g->seed[k] == seed)
+            return 1;
+    if (grow(g) < 0)
+        return -1;
+    g->bands = (size_t)n;
+    take_settings(g, o);
+    take_times(g, o);
+    cJSON_ArrayForEach(x, bands) if (take_band(g, b++, x) < 0) return -1;
+    if (take_band(g, b, total) < 0)
+        return -1;
+    g->diverged += cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "diverged")) != 0;
+    g->seed[g->seeds] = seed;
+    g->end[g->seeds] = num(total, "end", NAN);
+    g->theory[g->seeds] = num(total, "theory", NAN);
     g->target = num(total, "target", NAN) / num(total, "start", NAN);
     g->seeds++;
     return 0;

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mscope/core.h"
 #include "bench/schedules.h"
 #include "common/clock.h"
+#include "mscope/core.h"
 
 enum { HISTORY = 4096 };
 
