@@ -2,33 +2,57 @@
 #include "bench.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "bench/schedules.h"
 #include "common/exit.h"
 #include "common/options.h"
 
+enum { WIDTH = 80 };
+
+/* Words of text from column `at` on, in lines of at most 80 columns; lines after the first begin at column indent. */
+static void wrap(const char *text, int at, int indent)
+{
+    while (*text != '\0') {
+        const int len = (int)strcspn(text, " ");
+        if (at + 1 + len > WIDTH && at > indent) {
+            printf("\n%*s", indent, "");
+            at = indent;
+        } else if (at > indent)
+            at += printf(" ");
+        at += printf("%.*s", len, text);
+        text += len + (text[len] == ' ');
+    }
+    printf("\n");
+}
+
 static void params(const mscope_bench_param *p)
 {
-    for (; p->name != NULL; p++)
-        printf("      %-10s %-8g %s, %g to %g\n", p->name, p->value, p->help, p->low, p->high);
+    char text[256];
+    for (; p->name != NULL; p++) {
+        (void)snprintf(text, sizeof text, "%s, %g to %g", p->help, p->low, p->high);
+        wrap(text, printf("      %-10s %-8g ", p->name, p->value), 26);
+    }
 }
 
 static void workload(const mscope_workload *w)
 {
-    const char *const knows = w->theory == NULL ? "" : w->advise == NULL ? " [theory]" : " [theory, advice]";
-    printf("\n  %-12s %s%s\n", w->name, w->help, knows);
+    char text[256];
+    (void)snprintf(text, sizeof text, "%s%s", w->help, w->theory == NULL ? "" : w->advise == NULL ? " [theory]" : " [theory, advice]");
+    wrap(text, printf("\n  %-12s ", w->name) - 1, 15);
     for (const mscope_bench_text *t = w->origin != NULL ? w->origin->texts : NULL; t != NULL && t->name != NULL; t++)
-        printf("      --%-17s %s\n", t->name, t->help);
+        printf("      --%s %-*s %s\n", t->name, 16 - (int)strlen(t->name), t->arg, t->help);
     params(w->params);
 }
 
 static void schedule(const mscope_bench_rule *r)
 {
-    printf("  %-14s %-42s", r->name, r->help);
+    printf("  %-14s %-41s", r->name, r->help);
     for (int k = 0; k < MSCOPE_RULE_PARAMS; k++)
         if (r->reads >> k & 1)
             printf(" %s", mscope_bench_rule_params[k].name);
-    printf("\n      from: %s\n", r->source);
+    printf("\n");
+    wrap(r->source, printf("      from: "), 12);
 }
 
 int mscope_cmd_bench_list(int argc, char **argv)
@@ -52,7 +76,7 @@ int mscope_cmd_bench_list(int argc, char **argv)
     printf("\nschedules, with the parameters they read:\n\n");
     for (const mscope_bench_rule *r = mscope_bench_rules; r->name != NULL; r++)
         schedule(r);
-    printf("\n  not here: adana, dana-star: they need a running mean of g^2 of each coordinate,\n"
+    printf("\n  not here: adana, dana-star: they need a running mean of g^2 of a coordinate,\n"
            "  which neither the core nor a workload keeps\n");
     printf("\nparameters of schedules:\n");
     params(mscope_bench_rule_params);

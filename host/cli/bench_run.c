@@ -82,7 +82,7 @@ static void gather(mscope_option *all, const mscope_workload *w)
     size_t n = sizeof common / sizeof common[0];
     memcpy(all, common, sizeof common);
     for (int i = 0; own != NULL && own[i].name != NULL && i < OWN_TEXTS; i++)
-        all[n++] = (mscope_option){ .name = own[i].name, .arg = "TEXT", .help = own[i].help, .text = &o.text[i] };
+        all[n++] = (mscope_option){ .name = own[i].name, .arg = own[i].arg, .help = own[i].help, .text = &o.text[i] };
     all[n] = (mscope_option){ .name = NULL };
 }
 

@@ -1,4 +1,4 @@
-/* claims_000_lr.c - paper 000, rare-class logistic regression: finite d against the limits, and the noise floors */
+/* paper_000_lr.c - paper 000, rare-class logistic regression: finite d against the limits, and the noise floors */
 #include "paper_000.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-/* claims_000_ls.c - paper 000, least squares: finite d against the limits, slopes, spectra, stability exponents */
+/* paper_000_ls.c - paper 000, least squares: finite d against the limits, slopes, spectra, stability exponents */
 #include "paper_000.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-/* claims_000_mc.c - paper 000 by literal sampling, and what one beta costs a vocabulary */
+/* paper_000_mc.c - paper 000 by literal sampling, and what one beta costs a vocabulary */
 #include "paper_000.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-/* claims_001.c - "Flatter, faster" (arXiv 2210.16400): how the time along the valley scales with 1 - beta = C eta^gamma
+/* paper_001.c - "Flatter, faster" (arXiv 2210.16400): how the time along the valley scales with 1 - beta = C eta^gamma
  *
  * T_c: slope of log(|u|^2 + |v|^2) until it is 0.1 n (appendix A.1), C = 0.17; alpha: T_c ~ eta^-alpha, over a ladder of eta.
  * Below 2/3 the paper's alpha = 2(1 - gamma) is right. Above it the paper has alpha = gamma, the friction's time. But T_c

@@ -1,4 +1,4 @@
-/* claims_003_mix.c - success probabilities and fixed points of gmm and xor, paper 003, sections 4 and 5
+/* paper_003_mix.c - success probabilities and fixed points of gmm and xor, paper 003, sections 4 and 5
  *
  * SGD at rate 1/N for 100 N steps from random starts, N = 250, alpha = 0.1, lambda = 1000, as in figures 7 and 10.
  * A run succeeds by the signs of v and m at its end, as the captions count; the least margin of a cluster then still

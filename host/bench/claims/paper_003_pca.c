@@ -1,4 +1,4 @@
-/* claims_003_pca.c - matrix and tensor PCA of paper 003 (arXiv 2206.04030), section 3; SGD at rate 1/n, time = steps / n
+/* paper_003_pca.c - matrix and tensor PCA of paper 003 (arXiv 2206.04030), section 3; SGD at rate 1/n, time = steps / n
  *
  * Near m = 0, sqrt(n) m is an Ornstein-Uhlenbeck process with drift 4(lambda - 1); far from it dm = 4 m (lambda - 1 - m^2) dt.
  * The radius: with r2 = 1 + u / sqrt(n), drift f - g = 4k r2^(k-1) (r2 - 1) gives -4k u, and the noise of the step,

@@ -1,4 +1,4 @@
-/* claims_003_ring.c - diffusion around the unstable rings of gmm and xor (paper 003, Propositions 4.3 and 5.1)
+/* paper_003_ring.c - diffusion around the unstable rings of gmm and xor (paper 003, Propositions 4.3 and 5.1)
  *
  * lambda = infinity, rate 1/N, start on the ring with v = m; s = sum_k a_k (v~_k + m~_k), the coordinate across the ring times
  * sqrt(N), is sqrt(N) (|m|^2 - C), as v = m stays. With c clusters, one step in c sees the group and then moves v_i and m_i by

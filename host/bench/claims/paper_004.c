@@ -1,4 +1,4 @@
-/* claims_004.c - multi-pass SGD in multi-index models (arXiv 2601.21093): the batch exponent, and SGD against its SME
+/* paper_004.c - multi-pass SGD in multi-index models (arXiv 2601.21093): the batch exponent, and SGD against its SME
  *
  * n = d = 512, one index, four epochs from theta = 0; eta = 1 is the jump at a visit, so |x|^2 eta = 1 at leading order. All
  * runs of a replicate share samples, teacher and start; the statistic is z = mean / standard error of the difference in

@@ -1,4 +1,4 @@
-/* claims_semantics.c - frozen, catch-up and dense momentum on real text: the same batches, three runs side by side
+/* semantics.c - frozen, catch-up and dense momentum on real text: the same batches, three runs side by side
  *
  * Not a paper's claim but a question that papers and systems answer differently (CNTK, DyNet, TensorFlow and MXNet freeze,
  * PyTorch decays): does it matter what silent rows do? Divergence of frozen from dense is told by frequency.           */

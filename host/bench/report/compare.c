@@ -7,7 +7,7 @@
 
 #include "plot.h"
 
-/* The setting that another must beat: fewest steps, then more of the risk gone. */
+/* Less is better: steps to target; where it was not reached, the risk that is left. */
 static double order(const mscope_result *r)
 {
     double mean, low, high;

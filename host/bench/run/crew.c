@@ -1,4 +1,4 @@
-/* crew.c - fork, read each child's text through its pipe, hand it on when the child has ended well */
+/* crew.c - forks children, reads the text of each through a pipe, and hands it on when the child exits with 0 */
 #include "crew.h"
 
 #include <errno.h>
@@ -88,7 +88,7 @@ int mscope_crew_start(mscope_crew *c, size_t i)
     return 0;
 }
 
-/* Returns 1 while there may be more. */
+/* Reads once. Returns 1 while there may be more. */
 static int more(struct mscope_crew_child *k)
 {
     if (k->cap - k->len < 4096) {
@@ -137,7 +137,7 @@ void mscope_crew_kill(mscope_crew *c, mscope_crew_ended *ended, void *ctx)
     for (size_t k = 0; k < c->jobs; k++)
         if (c->child[k].pid > 0) {
             kill(c->child[k].pid, SIGKILL);
-            while (more(&c->child[k])) {              /* it may have ended well with part of its text still in the pipe */
+            while (more(&c->child[k])) {              /* it may be complete, with part of its text still in the pipe */
             }
             finish(c, &c->child[k], 1, ended, ctx);
         }

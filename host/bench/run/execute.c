@@ -1,10 +1,11 @@
-/* execute.c - one run from its settings alone, and the JSON line that tells it
+/* execute.c - one run from its settings alone, and the JSON line that reports it
  *
  *   {"key","workload","schedule","semantics","seed","steps","every","target","params":{},"rates":{},"diverged",
  *    "bands":[{"p","rows","start","end","target","steps_to_target","theory","risk":[]}],"total":{..},"t":[],"seconds"}
  *
- * and "from","note" where the workload comes from a file. risk[i] is the risk at step t[i]; steps_to_target is null when the target was not reached; theory is the expected risk
- * at the end where it is known. "seconds" is the time in steps alone, the only field that differs from run to run. */
+ * and "from", "note" where the workload comes from a file. risk[i] is the risk at step t[i]. steps_to_target is null when the
+ * target was not reached. theory is the expected risk at the end, where it is known. "seconds" is the time inside the steps;
+ * it is the only field that differs when a run is repeated.                                                        */
 #include "execute.h"
 
 #include <math.h>
@@ -17,12 +18,12 @@
 
 enum { CURVE = 64 };
 
-/* What is remembered of one band, or of the total at index bands. */
+/* What is kept of one band; of the total at index bands. */
 struct course {
     double start, last, last_t, reached, curve[CURVE + 2];
 };
 
-struct tape {
+struct story {
     mscope_bench_summary first, now, theory;
     struct course course[MSCOPE_BENCH_BANDS + 1];
     double target[MSCOPE_BENCH_BANDS + 1], t[CURVE + 2], seconds;
@@ -35,37 +36,37 @@ static const mscope_bench_band *band_of(const mscope_bench_summary *s, size_t b)
     return b < s->bands ? &s->band[b] : &s->total;
 }
 
-/* The crossing between two looks, the logarithm of the risk interpolated. */
-static void look(struct tape *tape, double t, int keep)
+/* The target is crossed between two looks: the logarithm of the risk is interpolated. */
+static void look(struct story *story, double t, int keep)
 {
-    for (size_t b = 0; b <= tape->now.bands; b++) {
-        struct course *c = &tape->course[b];
-        const double risk = band_of(&tape->now, b)->risk;
-        if (isnan(c->reached) && risk <= tape->target[b]) {
-            const double f = risk > 0 && c->last > risk ? log(c->last / tape->target[b]) / log(c->last / risk) : 1;
+    for (size_t b = 0; b <= story->now.bands; b++) {
+        struct course *c = &story->course[b];
+        const double risk = band_of(&story->now, b)->risk;
+        if (isnan(c->reached) && risk <= story->target[b]) {
+            const double f = risk > 0 && c->last > risk ? log(c->last / story->target[b]) / log(c->last / risk) : 1;
             c->reached = t > 0 ? c->last_t + f * (t - c->last_t) : 0;
         }
         c->last = risk;
         c->last_t = t;
         if (keep)
-            c->curve[tape->points] = risk;
+            c->curve[story->points] = risk;
     }
     if (keep)
-        tape->t[tape->points++] = t;
+        story->t[story->points++] = t;
 }
 
-static void begin(const mscope_bench_run *r, void *self, struct tape *tape)
+static void begin(const mscope_bench_run *r, void *self, struct story *story)
 {
-    r->workload->summary(self, &tape->first);
-    tape->now = tape->first;
-    for (size_t b = 0; b <= tape->now.bands; b++) {
-        tape->course[b] = (struct course){ .reached = NAN, .last = band_of(&tape->now, b)->risk };
-        tape->course[b].start = tape->course[b].last;
-        tape->target[b] = r->workload->target != NULL ? r->workload->target(self, b) : NAN;
-        if (isnan(tape->target[b]))
-            tape->target[b] = r->target * tape->course[b].start;
+    r->workload->summary(self, &story->first);
+    story->now = story->first;
+    for (size_t b = 0; b <= story->now.bands; b++) {
+        story->course[b] = (struct course){ .reached = NAN, .last = band_of(&story->now, b)->risk };
+        story->course[b].start = story->course[b].last;
+        story->target[b] = r->workload->target != NULL ? r->workload->target(self, b) : NAN;
+        if (isnan(story->target[b]))
+            story->target[b] = r->target * story->course[b].start;
     }
-    look(tape, 0, 1);
+    look(story, 0, 1);
 }
 
 static double now_s(void)
@@ -75,30 +76,30 @@ static double now_s(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static void loop(const mscope_bench_run *r, void *self, const mscope_bench_rates *band, struct tape *tape)
+static void loop(const mscope_bench_run *r, void *self, const mscope_bench_rates *band, struct story *story)
 {
     const uint64_t stride = r->steps / CURVE > 0 ? r->steps / CURVE : 1;
     uint64_t kept = 0;
-    for (uint64_t t = 0; t < r->steps && !tape->diverged; t++) {
+    for (uint64_t t = 0; t < r->steps && !story->diverged; t++) {
         mscope_bench_step s = { .t = t, .band = band, .semantics = r->semantics, .schedule = &r->schedule };
         const double before = now_s();
         mscope_bench_rates_at(&r->schedule, (double)t, &s.all);
-        tape->diverged = r->workload->step(self, &s) < 0;
-        tape->seconds += now_s() - before;
+        story->diverged = r->workload->step(self, &s) < 0;
+        story->seconds += now_s() - before;
         if ((t + 1) % r->every != 0 && t + 1 != r->steps)
             continue;
-        r->workload->summary(self, &tape->now);
-        tape->diverged |= !(tape->now.total.risk < 1e12 * (1 + tape->first.total.risk));
-        const int keep = (t + 1 - kept >= stride || t + 1 == r->steps) && tape->points < CURVE + 2;
+        r->workload->summary(self, &story->now);
+        story->diverged |= !(story->now.total.risk < 1e12 * (1 + story->first.total.risk));
+        const int keep = (t + 1 - kept >= stride || t + 1 == r->steps) && story->points < CURVE + 2;
         kept = keep ? t + 1 : kept;
-        if (!tape->diverged)
-            look(tape, (double)(t + 1), keep);
+        if (!story->diverged)
+            look(story, (double)(t + 1), keep);
     }
 }
 
 /* ---- the line ---------------------------------------------------------------------------------------------- */
 
-/* Nine digits say what there is to say; a full double triples the file. */
+/* Nine digits are enough for any plot or table; full doubles triple the file. */
 static cJSON *number(double x)
 {
     char text[32];
@@ -121,25 +122,25 @@ static cJSON *numbers(const double *x, size_t n)
     return a;
 }
 
-static cJSON *band_json(const mscope_workload *w, const struct tape *tape, size_t b)
+static cJSON *band_json(const mscope_workload *w, const struct story *story, size_t b)
 {
-    const mscope_bench_band *x = band_of(&tape->now, b);
+    const mscope_bench_band *x = band_of(&story->now, b);
     cJSON *o = cJSON_CreateObject();
     put(o, "p", x->p);
     put(o, "rows", x->rows);
-    put(o, "start", tape->course[b].start);
-    put(o, "end", tape->diverged ? NAN : x->risk);
-    put(o, "target", tape->target[b]);
-    put(o, "steps_to_target", tape->course[b].reached);
-    if (tape->has_theory)
-        put(o, "theory", band_of(&tape->theory, b)->risk);
+    put(o, "start", story->course[b].start);
+    put(o, "end", story->diverged ? NAN : x->risk);
+    put(o, "target", story->target[b]);
+    put(o, "steps_to_target", story->course[b].reached);
+    if (story->has_theory)
+        put(o, "theory", band_of(&story->theory, b)->risk);
     for (size_t i = 0; w->stats != NULL && w->stats[i] != NULL; i++)
-        put(o, w->stats[i], tape->diverged ? NAN : x->stat[i]);
-    cJSON_AddItemToObject(o, "risk", numbers(tape->course[b].curve, tape->points));
+        put(o, w->stats[i], story->diverged ? NAN : x->stat[i]);
+    cJSON_AddItemToObject(o, "risk", numbers(story->course[b].curve, story->points));
     return o;
 }
 
-static char *line(const mscope_bench_run *r, const struct tape *tape)
+static char *line(const mscope_bench_run *r, const struct story *story)
 {
     char key[2048];
     cJSON *o = cJSON_CreateObject(), *params = cJSON_CreateObject(), *rates = cJSON_CreateObject();
@@ -166,13 +167,13 @@ static char *line(const mscope_bench_run *r, const struct tape *tape)
     }
     cJSON_AddItemToObject(o, "params", params);
     cJSON_AddItemToObject(o, "rates", rates);
-    cJSON_AddBoolToObject(o, "diverged", tape->diverged);
-    for (size_t b = 0; b < tape->now.bands; b++)
-        cJSON_AddItemToArray(bands, band_json(r->workload, tape, b));
+    cJSON_AddBoolToObject(o, "diverged", story->diverged);
+    for (size_t b = 0; b < story->now.bands; b++)
+        cJSON_AddItemToArray(bands, band_json(r->workload, story, b));
     cJSON_AddItemToObject(o, "bands", bands);
-    cJSON_AddItemToObject(o, "total", band_json(r->workload, tape, tape->now.bands));
-    cJSON_AddItemToObject(o, "t", numbers(tape->t, tape->points));
-    put(o, "seconds", tape->seconds);
+    cJSON_AddItemToObject(o, "total", band_json(r->workload, story, story->now.bands));
+    cJSON_AddItemToObject(o, "t", numbers(story->t, story->points));
+    put(o, "seconds", story->seconds);
     char *text = cJSON_PrintUnformatted(o);
     cJSON_Delete(o);
     return text;
@@ -193,26 +194,26 @@ static const mscope_bench_rates *advised(const mscope_bench_run *r, void *self, 
 
 char *mscope_bench_execute(const mscope_bench_run *r, const char **why)
 {
-    struct tape *tape = calloc(1, sizeof *tape);
+    struct story *story = calloc(1, sizeof *story);
     mscope_bench_rates band[MSCOPE_BENCH_BANDS], now;
     const mscope_bench_rates *each = NULL;
     void *self = (void *)(uintptr_t)r->origin;
     char *text = NULL;
     *why = "out of memory";
-    if (tape == NULL)
+    if (story == NULL)
         return NULL;
     if (r->workload->init(&self, r->param, r->seed, why) == 0 &&
         (r->schedule.rule->per_band == 0 || (each = advised(r, self, band, why)) != NULL)) {
-        begin(r, self, tape);
+        begin(r, self, story);
         mscope_bench_rates_at(&r->schedule, 0, &now);
         if (r->workload->theory != NULL && each == NULL && r->schedule.rule->rates_constant &&
             r->semantics <= MSCOPE_BENCH_DENSE)
-            tape->has_theory = r->workload->theory(self, &now, (double)r->steps, &tape->theory) == 0;
-        loop(r, self, each, tape);
-        text = line(r, tape);
+            story->has_theory = r->workload->theory(self, &now, (double)r->steps, &story->theory) == 0;
+        loop(r, self, each, story);
+        text = line(r, story);
     }
     if (self != NULL)
         r->workload->fini(self);
-    free(tape);
+    free(story);
     return text;
 }

@@ -6,7 +6,7 @@
 
 /* mscope_bench_execute - the run's JSON line, without newline, from malloc; NULL and *why (static text) on failure
  *
- * Depends on the run alone: any process, any order, the same line but for "seconds".                              */
+ * The line depends on the run alone, apart from "seconds": not on the process, not on the order.                    */
 char *mscope_bench_execute(const mscope_bench_run *r, const char **why);
 
 #endif

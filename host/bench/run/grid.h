@@ -1,4 +1,4 @@
-/* grid.h - which runs a command line asks for */
+/* grid.h - the runs that a command line asks for */
 #ifndef MSCOPE_BENCH_GRID_H
 #define MSCOPE_BENCH_GRID_H
 
@@ -34,17 +34,18 @@ typedef struct mscope_grid {
 /* mscope_grid_start - every parameter at its default, schedule constant, catch-up, seed 1, steps not yet known */
 void mscope_grid_start(mscope_grid *g, const mscope_workload *w);
 
-/* Each takes one option's text. Returns 0, or -1 with the offending value named in why[256].
+/* Each takes the value of one option. Returns 0, or -1 with the bad value named in why[256].
  * set:  NAME=a,b,c | NAME=lo:hi:xN (geometric) | NAME=lo:hi:+N (linear); beta is 1 - eps
- * What is named twice in one text counts once (values: equal in the 12 digits of a run's key). A second text for the same
- * parameter (eps and beta are one), schedules or semantics is refused: it would silently replace the first.          */
+ * An item that occurs twice in one text counts once (values: when equal in the 12 digits of a run's key). A second text for
+ * the same parameter (eps and beta are one), schedules or semantics is refused: it would silently replace the first.  */
 int mscope_grid_set(mscope_grid *g, const char *text, char why[256]);
 int mscope_grid_rules(mscope_grid *g, const char *text, char why[256]);
 int mscope_grid_semantics(mscope_grid *g, const char *text, char why[256]);
 int mscope_grid_seeds(mscope_grid *g, const char *text, char why[256]);   /* N, or FIRST:LAST */
 
-/* mscope_grid_open - the workload's origin, when the options are read: opens it, checks steps and rules against it; steps 0
- * become its length, or 1000.  Returns 0, or -1 with the offending value in why                      */
+/* mscope_grid_open - after all options: opens the workload's origin, text[i] being the value of its option i; checks seeds,
+ * steps and schedules against it; steps 0 become its length, or 1000
+ * Returns  0, or -1 with a sentence that names the bad value in why                                   */
 int mscope_grid_open(mscope_grid *g, const char *const *text, char why[512]);
 void mscope_grid_close(mscope_grid *g);
 
@@ -54,7 +55,7 @@ const char *mscope_semantics_name(enum mscope_bench_semantics s);
  * Returns  how many, and *out from malloc; negative: too many or no memory                           */
 long mscope_grid_expand(const mscope_grid *g, mscope_bench_run **out);
 
-/* mscope_run_key - what makes a run, apart from its results: settings, length and seed; seed 0: leave it out */
+/* mscope_run_key - the text that identifies a run: settings, length and seed; with_seed 0: without the seed */
 void mscope_run_key(const mscope_bench_run *r, int with_seed, char *key, size_t len);
 
 #endif

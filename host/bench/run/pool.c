@@ -1,4 +1,4 @@
-/* pool.c - pieces in the children of this process, or shared out where mpirun started several */
+/* pool.c - pieces in children of this process, or shared out to the ranks that mpirun started */
 #include "pool.h"
 
 #include "crew.h"

@@ -1,7 +1,7 @@
 /* pool_ranks.c - the conversation of pool_ranks.h
  *
- * Both sides look for messages now and then instead of waiting inside MPI, which would burn a core: rank 0 sleeps 0.2 ms
- * between looks, far below the fork that every piece costs.                                                              */
+ * Both sides poll for messages instead of waiting inside MPI, which would keep a core busy: rank 0 sleeps 0.2 ms between
+ * looks, much less than the fork that every piece costs.                                                              */
 #include "pool_ranks.h"
 
 #include <inttypes.h>
@@ -24,7 +24,7 @@ struct lead {
     const mscope_pool *p;
     const mscope_ranks *r;
     size_t next, out;                /* pieces handed out so far; those not yet back                  */
-    int gone, wrong;                 /* ranks that said B; 1: something cannot go on                  */
+    int gone, wrong;                 /* ranks that said B; 1: the pool cannot go on                   */
 };
 
 static int hand_out(struct lead *l, int to)
@@ -43,7 +43,7 @@ static int welcome(struct lead *l, int from, const char *text)
     uint64_t meaning = 0;
     int jobs = 0, rc = 0;
     if (sscanf(text, "H %" SCNx64 " %d", &meaning, &jobs) != 2 || meaning != l->p->meaning) {
-        fprintf(stderr, "momentscope bench: rank %d has other work: every rank must be the same program with the same "
+        fprintf(stderr, "momentscope bench: rank %d has other work; start every rank as the same program with the same "
                         "command line\n", from);
         l->wrong = 1;
         return 0;
@@ -64,7 +64,7 @@ static int result(struct lead *l, int from, const char *text)
     return l->wrong || mscope_pool_stopped(l->p) ? 0 : hand_out(l, from);
 }
 
-/* Returns 1 when there was a message. */
+/* Handles one message, or sleeps. Returns 1 when there was one. */
 static int hear(struct lead *l)
 {
     char *text;
@@ -80,7 +80,7 @@ static int hear(struct lead *l)
         }
     if (rc < 0 && !l->wrong) {
         l->wrong = 1;
-        fprintf(stderr, "momentscope bench: rank %d does not speak as it should\n", from);
+        fprintf(stderr, "momentscope bench: rank %d sent a message that cannot be read\n", from);
     }
     if (some)
         free(text);
@@ -97,7 +97,7 @@ int mscope_pool_lead(const mscope_pool *p, const mscope_ranks *r)
     const int early = l.wrong || l.gone > 0 || mscope_pool_stopped(p);
     for (int k = 1; k < r->size; k++)
         l.wrong |= r->send(k, "Q") < 0;
-    /* What is done by now still counts. Ranks that were killed never answer: mpirun ends us all, so do not wait for long. */
+    /* Results that arrive now still count. Ranks that were killed never answer, so the wait is short. */
     for (long left = early ? FAREWELL_US : 1; l.gone < r->size - 1 && left > 0;)
         left -= hear(&l) || !early ? 0 : NAP_US;
     if (l.gone == r->size - 1)
@@ -129,7 +129,7 @@ static void ended(size_t i, const char *text, void *ctx)
     free(message);
 }
 
-/* Takes what rank 0 has to say. Returns 1 at its Q. */
+/* Handles the messages of rank 0. Returns 1 at Q. */
 static int obey(struct serve *s, mscope_crew *crew)
 {
     char *text;

@@ -73,6 +73,6 @@ int mscope_ranks_join(mscope_ranks *r)
     if (start == NULL || start(r) < 0)
         return refuse("MPI did not start", start == NULL ? dlerror() : path);
     if (r->rank != mscope_ranks_mine() || r->size != environment(0, 1))
-        return refuse("MPI counts its ranks otherwise", "is " MSCOPE_RANKS_OBJECT " built with the MPI whose mpirun this is?");
+        return refuse("MPI reports other ranks", "is " MSCOPE_RANKS_OBJECT " built with the MPI of this mpirun?");
     return 0;
 }

@@ -1,14 +1,14 @@
 /* ranks.h - the processes that one mpirun started, and messages between them
  *
- * The program itself links no MPI. momentscope_mpi.so beside it does (ranks_mpi.c, built where an MPI is installed) and is
- * loaded only where mpirun started more than one process: everywhere else neither libmpi nor its start-up time is there. */
+ * The program itself links no MPI. momentscope_mpi.so beside it does (ranks_mpi.c, built where an MPI is installed). It is
+ * loaded only where mpirun started more than one process, so other commands need neither libmpi nor its start-up time.   */
 #ifndef MSCOPE_BENCH_RANKS_H
 #define MSCOPE_BENCH_RANKS_H
 
 #include <stddef.h>
 
 typedef struct mscope_ranks {
-    int rank, size;                  /* 0 <= rank < size; size 1: alone, and the functions below are NULL    */
+    int rank, size;                  /* 0 <= rank < size; size 1: alone, then the functions below are NULL   */
 
     /* Whole texts, in order between any two ranks. Each returns negative when the other side is gone.      */
     int (*send)(int to, const char *text);            /* may wait until it is received                     */
@@ -16,11 +16,11 @@ typedef struct mscope_ranks {
     void (*leave)(void);                              /* waits for all ranks; no send or receive after it  */
 } mscope_ranks;
 
-/* mscope_ranks_mine - rank as the environment tells it, 0 when alone: who talks to the user before and without joining */
+/* mscope_ranks_mine - this process's rank from the environment, 0 when alone; only rank 0 prints. Needs no join. */
 int mscope_ranks_mine(void);
 
 /* mscope_ranks_join - loads the object and joins the others; alone, it does nothing
- * Returns  0; negative with a message on stderr, from rank 0 only: started by mpirun without the object, ranks disagree */
+ * Returns  0; negative with a message on stderr (from rank 0 only): the object is missing, or MPI disagrees about the ranks */
 int mscope_ranks_join(mscope_ranks *r);
 
 /* What momentscope_mpi.so exports, by this name: starts MPI and fills r. Returns 0 or negative. */

@@ -1,4 +1,4 @@
-/* workload_bigram.c - softmax bigram model on real text: embedding and readout under one schedule
+/* bigram.c - softmax bigram model on real text: embedding and readout under one schedule
  *
  * logits = W theta_word + bias; the embedding's rows are sparse, W and bias get a gradient at every step. Batches are
  * uniform positions of the text, or the whole text. Losses are means over a fixed sample of positions from each band, weighted by the band's

@@ -1,4 +1,4 @@
-/* workload_bigram.h - what the comparison of frozen, catch-up and dense looks at inside a bigram run */
+/* bigram.h - what the comparison of frozen, catch-up and dense looks at inside a bigram run */
 #ifndef MSCOPE_BENCH_WORKLOAD_BIGRAM_H
 #define MSCOPE_BENCH_WORKLOAD_BIGRAM_H
 

@@ -1,4 +1,4 @@
-/* workload_gmm.c - gmm and xor: two-layer ReLU networks that classify Gaussian mixtures, online SGD (paper 003, 4 and 5)
+/* gmm.c - gmm and xor: two-layer ReLU networks that classify Gaussian mixtures, online SGD (paper 003, 4 and 5)
  *
  *     L = -y v.g(WX) + log(1 + exp(v.g(WX))) + (alpha/2)(|v|^2 + |W|^2),    g = ReLU, W is K x N, a fresh (y, X) a step
  *

@@ -1,4 +1,4 @@
-/* workload_multi_index.c - multi-pass SGD on n samples of a multi-index model, and its Gaussian SME (paper 004)
+/* multi_index.c - multi-pass SGD on n samples of a multi-index model, and its Gaussian SME (paper 004)
  *
  *     y_i = sum_j f(x_i.theta*_j) / sqrt(K) + noise,  x_i ~ N(0, I/d),  theta*_j ~ N(0, I_d), the student alike from `start`
  *     g <- sum_i c_i grad l_i(theta),   c_i: how often sample i is drawn in this step, mean kappa / n,  kappa = kappabar n^alpha

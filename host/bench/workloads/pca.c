@@ -1,4 +1,4 @@
-/* workload_pca.c - spiked matrix and tensor PCA by online SGD (paper 003, section 3)
+/* pca.c - spiked matrix and tensor PCA by online SGD (paper 003, section 3)
  *
  * Every step sees a fresh Y = lambda v^(x)k + W, W a k-tensor of N(0,1), |v| = 1, and L = |Y - x^(x)k|^2:
  *

@@ -1,4 +1,4 @@
-/* workload_rare_lr.c - rare-class logistic regression (paper 000, section 6), sampled in law
+/* rare_lr.c - rare-class logistic regression (paper 000, section 6), sampled in law
  *
  * With probability p: x = mu + z, label 1; else x = z, label 0; |mu| = r. The gradient (sigma(<theta, x> + b*) - y) x needs
  * of each sample only its parts along mu and along theta's component across mu: two normals. What is left of the batch is

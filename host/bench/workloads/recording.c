@@ -245,9 +245,9 @@ static int advise(void *self, const mscope_bench_rates *now, int beta_each, doub
 /* ---- where it comes from -------------------------------------------------------------------------------------------------- */
 
 static const mscope_bench_text texts[] = {
-    { "file", "the recording, made by momentscope record" },
-    { "table", "which of its tables, if it has several" },
-    { NULL, NULL },
+    { "file", "FILE", "the recording, made by momentscope record" },
+    { "table", "NAME", "the table, where the recording has several" },
+    { NULL, NULL, NULL },
 };
 
 static int origin_open(void **origin, const char *const *text, char why[512])

@@ -1,4 +1,4 @@
-/* workload_sparse_ls.c - copies of one Bernoulli-gated least-squares block */
+/* sparse_ls.c - copies of one Bernoulli-gated least-squares block */
 #include <stdlib.h>
 
 #include "gated.h"

@@ -1,4 +1,4 @@
-/* workload_uv.c - two-layer network with label noise: linear, tanh or ReLU (paper 001, definition 3.6, appendix A.1)
+/* uv.c - two-layer network with label noise: linear, tanh or ReLU (paper 001, definition 3.6, appendix A.1)
  *
  *     f(x) = (1/sqrt(n)) sum_j u_j phi(v_j x),   L = 1/(2P) sum_i (f(x_i) - noise xi_i)^2,   xi_i ~ N(0,1) anew in each step
  *
@@ -18,7 +18,7 @@
  *     lambda = 2 sqrt(Q^2 + n E f^2) / n
  *
  * to first order in the slow drift. At fixed eps it is 1/tau2, doubled as a norm's square decays, d log Q = -eta_eff^2 noise^2/(P n),
- * eta_eff = eta gain / eps; while eps is so small that k^2 is still growing, the plateau that claims_001.c found.
+ * eta_eff = eta gain / eps; while eps is so small that k^2 is still growing, the plateau that paper_001.c found.
  * Theory, tanh: Corollary 3.5 (white noise, eps fixed, eta small): descent of L + (eta_eff noise^2 / 4P) tr H without noise; loss
  * then has (eta_eff noise^2 / 4P) tr H more. ReLU: Corollary 3.5 wants a smooth valley; theory does not know.      */
 #include <math.h>

@@ -1,4 +1,4 @@
-/* workload_vocab_ls.c - a Zipf vocabulary of gated least-squares rows under one (eta, beta), in octaves of p */
+/* vocab_ls.c - a Zipf vocabulary of gated least-squares rows under one (eta, beta), in octaves of p */
 #include <math.h>
 #include <stdlib.h>
 
