@@ -1,4 +1,5 @@
-/* test_bench_models.c - uv, pca, gmm, xor, multi-index: one seed one run, gradients, fixed points, laws of the short cuts */
+/* test_bench_models.c - uv, pca, gmm, xor, multi-index: one seed one run, gradients, fixed points, laws of the short
+ * cuts */
 #include "harness.h"
 
 #include "bench/claims/models.h"
@@ -160,7 +161,8 @@ static void test_multi_index_gradient_is_the_slope(void **state)
         const double square = mscope_model_stat(w, self, 1) * held / (eta * eta);
         const double slope = (before - mscope_model_stat(w, self, 2)) / eta;
         w->fini(self);
-        /* curvature: eta times 4 (tanh's 2, squared) times the largest eigenvalue of sum x x^T, 9 here; float32 adds 1e-4 */
+        /* curvature: eta times 4 (tanh's 2, squared) times the largest eigenvalue of sum x x^T, 9 here; float32 adds
+         * 1e-4 */
         CHECK(fabs(slope / (square / n) - 1) < 1e-3, "nonlinear %d: %g, %g", nonlinear, slope, square / n);
     }
 }

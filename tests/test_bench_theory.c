@@ -1,4 +1,5 @@
-/* test_bench_theory.c - what uv, pca, gmm, xor and multi-index predict against their runs; their targets; schedules by their sources */
+/* test_bench_theory.c - what uv, pca, gmm, xor and multi-index predict against their runs; their targets; schedules
+ * by their sources */
 #include "harness.h"
 
 #include "bench/workloads/linear_moments.h"
@@ -7,8 +8,8 @@
 
 #define SEED 7
 
-/* z of risk and of stat over runs, each with its own prediction from its own start; negative: theory does not know. The state
- * must be as it was after the question. */
+/* z of risk and of stat over runs, each with its own prediction from its own start; negative: theory does not know.
+ * The state must be as it was after the question. */
 static int against_theory(const mscope_workload *w, const mscope_model_value *values, const mscope_bench_rates *rates, int steps,
                           int runs, int stat, double z[2], double *end)
 {
@@ -56,8 +57,8 @@ static mscope_bench_rates momentum_at(double eta, double eps)
     return (mscope_bench_rates){ .eta = eta, .eps = eps, .gain = eps };
 }
 
-/* Limits are off by O(1/N), errors are O(1 / sqrt(N runs)): the runs stay well under N. z < 4.5: 30 normal deviates pass by chance
- * once in 5000 seeds. */
+/* Limits are off by O(1/N), errors are O(1 / sqrt(N runs)): the runs stay well under N. z < 4.5: 30 normal deviates
+ * pass by chance once in 5000 seeds. */
 static void test_theory_is_within_sampling_error(void **state)
 {
     static const mscope_model_value
@@ -169,7 +170,8 @@ static void test_theory_says_when_it_does_not_know(void **state)
     }
 }
 
-/* pca, k = 2: 2 lambda at m^2 = lambda - 1; gmm, xor: only full success is below; both ends of where there is something to learn. */
+/* pca, k = 2: 2 lambda at m^2 = lambda - 1; gmm, xor: only full success is below; both ends of where there is
+ * something to learn. */
 static void test_targets(void **state)
 {
     static const struct {

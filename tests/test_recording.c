@@ -1,5 +1,5 @@
-/* test_recording.c - the workload recording: the recorded schedule gives the recorded rows, another schedule what the trainer would have
- * done wherever the model is exact, and damaged contents are refused one by one */
+/* test_recording.c - the workload recording: the recorded schedule gives the recorded rows, another schedule what the
+ * trainer would have done wherever the model is exact, and damaged contents are refused one by one */
 #include "harness.h"
 
 #include <unistd.h>
@@ -182,7 +182,7 @@ static double theta_of(const trainer *t, size_t at)
     return t->hello.state == MSCOPE_STATE_F64 ? ((double *)mscope_table_theta(t->table))[at] : (double)((float *)mscope_table_theta(t->table))[at];
 }
 
-/* -- the workload ---------------------------------------------------------------------------------------------------- */
+/* -- the workload --------------------------------------------------------------------------------- */
 
 static mscope_recording *open_recording(void)
 {
@@ -227,7 +227,8 @@ static mscope_bench_schedule rule(const mscope_recording *t, const char *name, d
     return s;
 }
 
-/* Largest difference from the trainer's own rows, over their largest size. Rows that were never active are not played. */
+/* Largest difference from the trainer's own rows, over their largest size. Rows that were never active are not played.
+ */
 static double apart(const trainer *x, const mscope_recording *t, void *self)
 {
     mscope_bench_rows *recorded;
@@ -252,7 +253,7 @@ static void close_all(trainer *x, mscope_recording *t, void *self)
     free(x->mem);
 }
 
-/* -- promises ---------------------------------------------------------------------------------------------------------- */
+/* -- promises ------------------------------------------------------------------------------------- */
 
 static mscope_step schedule_at(int form, uint64_t k, int decay)
 {
@@ -279,7 +280,8 @@ static void test_recorded_schedule_gives_the_recorded_rows(void **state)
         int form, state, nesterov, decay, counts, lost;
         double bound;
     } cases[] = {
-        /* float64: another order of catching up, some hundred roundings; float32: the trainer's own rounding of 400 steps */
+        /* float64: another order of catching up, some hundred roundings; float32: the trainer's own rounding of 400
+         * steps */
         { "ema, float64", MSCOPE_FORM_EMA, MSCOPE_STATE_F64, 0, 0, 0, 0, 1e-13 },
         { "ema, float64, nesterov, decay", MSCOPE_FORM_EMA, MSCOPE_STATE_F64, 1, 1, 1, 0, 1e-13 },
         { "torch, float64, dampening, decay", MSCOPE_FORM_TORCH, MSCOPE_STATE_F64, 0, 1, 1, 0, 1e-13 },
@@ -335,7 +337,8 @@ static void test_recorded_schedule_gives_the_recorded_rows(void **state)
     }
 }
 
-/* Where the trainer's loss is what the model says it is, its run under another schedule can be had from the recording. */
+/* Where the trainer's loss is what the model says it is, its run under another schedule can be had from the recording.
+ */
 static void test_another_schedule_is_what_the_trainer_would_do(void **state)
 {
     static const struct {

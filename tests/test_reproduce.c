@@ -1,4 +1,5 @@
-/* test_reproduce.c - bench reproduce on a table of its own: what it prints and how it exits, with and without --strict */
+/* test_reproduce.c - bench reproduce on a table of its own: what it prints and how it exits, with and without --strict
+ */
 #include "harness.h"
 
 #include <unistd.h>

@@ -35,8 +35,8 @@ nats=$(sed -n 's/.*"total":{[^}]*"end":\([0-9.]*\),.*/\1/p' "$out/reference.json
 echo "reference $nats nats"
 
 for batch in $batches; do
-    # What does not get there in these steps is told as '>steps': at constant rates the noise of small batches can hold the
-    # loss above the target. Larger batches bear a larger eta (EMA form: m <- beta m + (1 - beta) g; theta <- theta - eta m).
+    # Runs that do not get there in these steps are shown as '>steps': at constant rates the noise of small batches can
+    # hold the loss above the target. Larger batches bear a larger eta (EMA form: m <- beta m + (1 - beta) g; theta <- theta - eta m).
     steps=${STEPS:-$(awk -v b="$batch" 'BEGIN { printf "%d", 200 + 250000 / b }')}
     some=${etas:-$(awk -v b="$batch" 'BEGIN { x = (b / 16) ^ (1 / 3); printf "%.4g,%.4g,%.4g", 5 * x, 10 * x, 20 * x }')}
     echo "batch $batch, $steps steps, eta $some:"

@@ -1,7 +1,7 @@
-/* schedules.h - rules for the rates of step t, and where each comes from
+/* schedules.h - the schedules: rates of step t, and the source of each formula
  *
- * T is the length of the run, u = t/T. Momentum rules are in the EMA form m <- (1-eps) m + eps g, theta <- theta - eta m,
- * unless they say otherwise; heavy-ball (torch) learning rates are eta_hb = eta eps.
+ * T is the length of the run, u = t/T. Momentum rules are in the EMA form m <- (1-eps) m + eps g, theta <- theta -
+ * eta m, unless they say otherwise; heavy-ball (torch) learning rates are eta_hb = eta eps.
  *
  *   sgd            eps = 1
  *   constant       eta, eps
@@ -23,16 +23,19 @@
  *                    y <- (1 - D) y + g;   theta <- theta - g2 g - g3 y,     D(t) = delta/(delta + t)
  *                    g2 = (eta/2) min(1, B/trace),  delta = 4 + 2 (alpha + zeta)/(2 alpha)
  *                    constant: g3 = g2/(2 d);  decaying: g3 = (g2/2) (1+t)^(-1/(2 alpha))     (eta: their LRscalar)
- *                  there for one dense power-law spectrum; alpha = 1, zeta = 0.5, trace = 1 are ours: set them by the workload
+ *                  there for one dense power-law spectrum; alpha = 1, zeta = 0.5, trace = 1 are ours: set them by the
+ *                  workload
  *   per-band-eta, per-band-eps                      an eta (eps) for each band, searched by the exact maps of the workload
  *                  so that the steps to the target are fewest; constant in time
  *   recorded       the rates that the recording was trained with (workload `recording` only), decay included; its eta times a factor
  *
- * (a): bigram_model/bigram_momentum.py of the authors of 2605.28961 (mlexpos/sparse-sgd), function schedule_factors. Its "co" mode,
- * 1 - beta falling with eta, is not here.
- * Left out: ADana (2602.05298) and Dana-Star. Both divide by a running mean of g^2 of every coordinate, Dana-Star by one of |g| too; the
- * core keeps none, no workload does, and the theory here is of linear momentum. bench list says so.
- * Frozen, catch-up, dense and row clock are not rules but what any rule does to silent rows: enum mscope_bench_semantics.  */
+ * (a): bigram_model/bigram_momentum.py of the authors of 2605.28961 (mlexpos/sparse-sgd), function schedule_factors.
+ * Its "co" mode, 1 - beta falling with eta, is not here.
+ * Left out: ADana (2602.05298) and Dana-Star. Both divide by a running mean of g^2 of every coordinate, Dana-Star by
+ * one of |g| too; the core keeps none, no workload does, and the theory here is of linear momentum. bench list says
+ * so.
+ * Frozen, catch-up, dense and row clock are not rules but what any rule does to silent rows: enum
+ * mscope_bench_semantics. */
 #ifndef MSCOPE_BENCH_SCHEDULES_H
 #define MSCOPE_BENCH_SCHEDULES_H
 

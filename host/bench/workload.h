@@ -1,12 +1,13 @@
 /* workload.h - the contract of a workload, and one step of a schedule
  *
- * A workload is one const struct in a file of its own, workloads/NAME.c, listed in workloads/registry.c. run/execute.c owns
- * the loop:
+ * A workload is one const struct in a file of its own, workloads/NAME.c, listed in workloads/registry.c.
+ * run/execute.c owns the loop:
  *
  *     init(seed, params);  summary;  { rates of step t;  step;  summary every now and then } * steps;  fini
  *
- * Threads  none: parallel runs are processes. A run must depend on (params, schedule, seed) alone: no clock, no address,
- *          no static state. Random numbers come from mscope_bench_rng.                                           */
+ * Threads  none: parallel runs are processes. A run must depend on (params, schedule, seed) alone: no clock, no
+ *          address,
+ *          no static state. Random numbers come from mscope_bench_rng. */
 #ifndef MSCOPE_BENCH_WORKLOAD_H
 #define MSCOPE_BENCH_WORKLOAD_H
 
@@ -32,10 +33,10 @@ typedef struct mscope_bench_param {
 
 /* m <- beta m + gain g;  theta <- theta - eta m - direct g       EMA form: gain = eps = 1 - beta; DANA: gain = 1
  * nesterov: theta <- theta - eta (beta m + gain g) with the new m, the look-ahead of torch.
- * Weight decay of every row at every step: theta <- (1 - shrink) theta first, and g <- g + coupled theta. Only recordings
- * have it.
- * A workload whose rows all get a gradient at every step need not read these: mscope_bench_move (workloads/rows.h) moves a
- * dense vector.                                                                                              */
+ * Weight decay of every row at every step: theta <- (1 - shrink) theta first, and g <- g + coupled theta. Only
+ * recordings have it.
+ * A workload whose rows all get a gradient at every step need not read these: mscope_bench_move (workloads/rows.h)
+ * moves a dense vector. */
 typedef struct mscope_bench_rates {
     double eta, eps, gain, direct;
     int nesterov;
@@ -90,7 +91,8 @@ typedef struct mscope_bench_facts {
 /* Opened once before the first run, then read only and shared by all of them. */
 typedef struct mscope_bench_origin {
     const mscope_bench_text *texts;   /* at most 8                                               */
-    /* text[i]: the value of option texts[i], or NULL. Returns 0, or negative with a sentence that names the bad value in why. */
+    /* text[i]: the value of option texts[i], or NULL. Returns 0, or negative with a sentence that names the bad value
+     * in why. */
     int (*open)(void **origin, const char *const *text, char why[512]);
     void (*facts)(const void *origin, mscope_bench_facts *out);
     /* The rates of step t in the file, for the schedule `recorded`.                                          */
@@ -115,15 +117,15 @@ typedef struct mscope_workload {
     /* Returns 0, or negative when the state is no longer finite: the run ends as diverged.                   */
     int (*step)(void *self, const mscope_bench_step *step);
     void (*summary)(void *self, mscope_bench_summary *out);
-    /* Expected summary after t steps of constant rates from the present state, which must not change; asked before the first
-     * step. Exact or a limit: the head of the workload's file says which. NULL: never known.
-     * Returns 0, or negative where it is not known.                                                         */
+    /* Expected summary after t steps of constant rates from the present state, which must not change; asked before
+     * the first step. Exact or a limit: the head of the workload's file says which. NULL: never known.
+     * Returns 0, or negative where it is not known. */
     int (*theory)(void *self, const mscope_bench_rates *rates, double t, mscope_bench_summary *out);
-    /* Risk at which band b counts as learnt; b = bands: the total. 0: never reached; negative: no target. NULL, or NaN: --target times the risk
-     * at the start.                                                                                         */
+    /* Risk at which band b counts as learnt; b = bands: the total. 0: never reached; negative: no target. NULL, or
+     * NaN: --target times the risk at the start. */
     double (*target)(void *self, size_t b);
-    /* Rates for each band that reach fraction of the risk in the fewest steps, from one (eta, eps): beta_each 0 searches an
-     * eta for each band, 1 an eps. NULL: not possible. Returns 0, or negative where nothing was found.      */
+    /* Rates for each band that reach fraction of the risk in the fewest steps, from one (eta, eps): beta_each 0
+     * searches an eta for each band, 1 an eps. NULL: not possible. Returns 0, or negative where nothing was found. */
     int (*advise)(void *self, const mscope_bench_rates *now, int beta_each, double fraction, mscope_bench_rates *band);
     void (*fini)(void *self);
 } mscope_workload;

@@ -12,7 +12,7 @@ static const struct verb {
 } verbs[] = {
     { "list", "workloads, schedules and their parameters", mscope_cmd_bench_list },
     { "run", "a grid of runs, one JSON line each; can be interrupted and resumed", mscope_cmd_bench_run },
-    { "compare", "steps to target by band from such lines, as a table and as plots", mscope_cmd_bench_compare },
+    { "compare", "steps to target by band from these lines, as a table and as plots", mscope_cmd_bench_compare },
     { "reproduce", "the papers' claims: their number, ours, PASS, FAIL or CORRECTED", mscope_cmd_bench_reproduce },
 };
 
@@ -22,7 +22,8 @@ static int usage(FILE *to, int code)
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
         fprintf(to, "  %-10s %s\n", verbs[i].name, verbs[i].help);
     fprintf(to, "\nexample: momentscope bench run sparse-ls --schedules sgd,constant --grid eta=0.1,0.2 --seeds 4\n"
-                "\nexit codes: 0 success, 1 something failed, 2 wrong usage; VERB --help tells more\n");
+                "\nmomentscope bench VERB --help lists the options.\n"
+                "\nexit codes: 0 success, 1 something failed, 2 wrong usage\n");
     return code;
 }
 

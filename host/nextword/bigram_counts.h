@@ -1,12 +1,12 @@
 /* bigram_counts.h - how often each word follows each other word of a text, as shares of all pairs */
-#ifndef MSCOPE_BENCH_BIGRAM_COUNTS_H
-#define MSCOPE_BENCH_BIGRAM_COUNTS_H
+#ifndef MSCOPE_NEXTWORD_BIGRAM_COUNTS_H
+#define MSCOPE_NEXTWORD_BIGRAM_COUNTS_H
 
 #include "text.h"
 
 typedef struct mscope_bigram_counts {
     size_t *first;                   /* vocabulary + 1: pairs of word a are first[a] .. first[a+1]-1          */
-    uint32_t *word;                  /* what follows, ascending within a word                               */
+    uint32_t *word;                  /* the words that follow a, ascending                                  */
     double *share;                   /* all sum to 1                                                        */
     double *p;                       /* of each word as the first of a pair: the sum of its shares          */
 } mscope_bigram_counts;

@@ -33,7 +33,8 @@ void model_free(model *m)
     memset(m, 0, sizeof *m);
 }
 
-/* y += x[0..k) w[0..k), k <= 4: several coordinates in one pass over y, each word's sum in the order of the coordinates. */
+/* y += x[0..k) w[0..k), k <= 4: several coordinates in one pass over y, each word's sum in the order of the
+ * coordinates. */
 static void add_up(float *restrict y, const float *x, const float *restrict w, size_t stride, uint32_t k, uint32_t n)
 {
     if (k == 4)

@@ -3,8 +3,8 @@
  * theta (the embedding) belongs to the caller and may have any optimizer; W and bias are moved here by plain SGD.
  * Row i of theta only ever meets W, never another row, so its Hessian is the d x d matrix
  * (N_i/B) mean_n W^T (diag q_n - q_n q_n^T) W.                                                              */
-#ifndef DEMO_MODEL_H
-#define DEMO_MODEL_H
+#ifndef MSCOPE_NEXTWORD_MODEL_H
+#define MSCOPE_NEXTWORD_MODEL_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -26,7 +26,8 @@ double model_gradient(model *m, const float *theta, const uint32_t *next, float 
 /* model_loss - the same loss without the gradient */
 double model_loss(model *m, const float *theta, const uint32_t *next);
 
-/* What follows each word of a batch: pairs first[b] .. first[b+1]-1 say that word[i] does, with share[i] of the whole. */
+/* What follows each word of a batch: pairs first[b] .. first[b+1]-1 say that word[i] does, with share[i] of the whole.
+ */
 typedef struct model_pairs {
     const size_t *first;
     const uint32_t *word;

@@ -1,6 +1,6 @@
-/* text.h - real text as a sequence of word numbers, the most frequent word being 0 */
-#ifndef DEMO_TEXT_H
-#define DEMO_TEXT_H
+/* text.h - real text as a sequence of word numbers; 0 is the most frequent word */
+#ifndef MSCOPE_NEXTWORD_TEXT_H
+#define MSCOPE_NEXTWORD_TEXT_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,8 +1,8 @@
 /* advice.c - is the advised setting at least as fast as the best single (eta, beta) of a sweep, and is its gain true?
  *
- * Nine Zipf vocabularies of 4096 rows. The advice sees log2 bands with their mean p, as telemetry has them; the steps are then counted by
- * exact propagation of the rows themselves (isotropic: each of the 4096; anisotropic: sixteen bands an octave), and for
- * three cases by literal sampling of every row.                                                                  */
+ * Nine Zipf vocabularies of 4096 rows. The advice sees log2 bands with their mean p, as telemetry has them; the steps
+ * are then counted by exact propagation of the rows themselves (isotropic: each of the 4096; anisotropic: sixteen
+ * bands an octave), and for three cases by literal sampling of every row. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

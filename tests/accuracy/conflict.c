@@ -1,9 +1,9 @@
 /* conflict.c - does C* tell where a beta for each band pays?
  *
  * 96 Zipf vocabularies (4096 rows, width 64, log2 bands): batch 16 .. 262144, isotropic and 23 : 1 anisotropic rows,
- * risk by frequency and by rows, three targets or noises. True gain: steps to target of the best single (eta, beta) of a
- * search over both, over steps with a beta for each band (and the best shared eta), by exact propagation. C* is taken at
- * the eta at which the bands with their own betas run, and for comparison at the best single's.                     */
+ * risk by frequency and by rows, three targets or noises. True gain: steps to target of the best single (eta, beta)
+ * of a search over both, over steps with a beta for each band (and the best shared eta), by exact propagation. C* is
+ * taken at the eta at which the bands with their own betas run, and for comparison at the best single's. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,10 +1,11 @@
 /* text_omega.c - is the probe's oscillation frequency true on real text? Ten most frequent rows against their Hessians
  *
- * The demo's model is trained with the core in this process. A row's Hessian is known exactly: per active update it is
- * (p/P) W^T (diag q - q q^T) W with q the row's own softmax (host/nextword/model.h). Its eigenvalues have a frequency each; the truth
- * weighs them by the momentum's energy along each eigenvector over the last part of the run: once the curvature, whose
- * frequency the bar is about, once the frequencies themselves, which differ where part of a row is overdamped (its frequency is 0).
- * The prediction knows only what a daemon would: P from the clock and h1 = <m,Hm>/|m|^2 from probes of that row.      */
+ * The demo's model is trained with the core in this process. A row's Hessian is known exactly: per active update it
+ * is (p/P) W^T (diag q - q q^T) W with q the row's own softmax (host/nextword/model.h). Its eigenvalues have a
+ * frequency each; the truth weighs them by the momentum's energy along each eigenvector over the last part of the
+ * run: once the curvature, whose frequency the bar is about, once the frequencies themselves, which differ where part
+ * of a row is overdamped (its frequency is 0). The prediction knows only what a daemon would: P from the clock and h1
+ * = <m,Hm>/|m|^2 from probes of that row. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-/* fixture.h - a table under measurement, the rows and gradients it is fed, and the truth beside it: sampled rows in dense float64 */
+/* fixture.h - a table under measurement, the rows and gradients it is fed, and the truth beside it: sampled rows in
+ * dense float64 */
 #ifndef TESTS_BENCH_FIXTURE_H
 #define TESTS_BENCH_FIXTURE_H
 
@@ -162,9 +163,9 @@ static inline int off(const char *what, double value, double truth, double bound
     return 1;
 }
 
-/* Streamed totals, totals after a resum and after a settle agree within their bounds, and with the vectors to 1e-9; sampled
- * rows are dense float64's. A row rounds four times in an active update and once when it is settled, each half an ulp of
- * the largest theta it met; m's rounding enters theta as eta/eps of it, and that is below 1 here. */
+/* Streamed totals, totals after a resum and after a settle agree within their bounds, and with the vectors to 1e-9;
+ * sampled rows are dense float64's. A row rounds four times in an active update and once when it is settled, each
+ * half an ulp of the largest theta it met; m's rounding enters theta as eta/eps of it, and that is below 1 here. */
 static inline int right(fixture *f)
 {
     static const char *const name[] = { "R", "V", "C" };

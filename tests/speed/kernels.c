@@ -1,12 +1,13 @@
 /* kernels.c - the row kernels against a loop that only moves their bytes
  *
- * Table of 64 M coordinates (256 MB each of theta, m and reference) on huge pages, visited in steps of 4096 distinct rows,
- * uniform or Zipf. Ours: catch-up with a map of its own for every row, injection, statistics as named, by the kernel a
- * table would choose. Peer: theta += g, m += g (+ reference where it is read) by the same rows, vectorised by hand, at
- * whichever is best for it of several prefetch distances, with and without our loads of the next 64 rows before them. Both read the same gradient frame. Repeats are interleaved,
- * each on rows that neither has visited for a while; the ratio is of neighbouring repeats. One JSON line a row; exit
- * status 1 when a result differs from the reference kernel's, whatever the ratios.
- * Usage: kernels [--repeats N] [--kernel NAME] [width ...]                                                    */
+ * Table of 64 M coordinates (256 MB each of theta, m and reference) on huge pages, visited in steps of 4096 distinct
+ * rows, uniform or Zipf. Ours: catch-up with a map of its own for every row, injection, statistics as named, by the
+ * kernel a table would choose. Peer: theta += g, m += g (+ reference where it is read) by the same rows, vectorised
+ * by hand, at whichever is best for it of several prefetch distances, with and without our loads of the next 64 rows
+ * before them. Both read the same gradient frame. Repeats are interleaved, each on rows that neither has visited for
+ * a while; the ratio is of neighbouring repeats. One JSON line a row; exit status 1 when a result differs from the
+ * reference kernel's, whatever the ratios.
+ * Usage: kernels [--repeats N] [--kernel NAME] [width ...] */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,5 @@
-/* measure.h - what the compiled benches share: memory as the daemon maps it, clocks, quantiles, JSON rows (see tests/speed/run) */
+/* measure.h - what the compiled benches share: memory as the daemon maps it, clocks, quantiles, JSON rows (see
+ * tests/speed/run) */
 #ifndef TESTS_BENCH_MEASURE_H
 #define TESTS_BENCH_MEASURE_H
 
@@ -12,7 +13,8 @@
 
 #define MOST_REPEATS 512
 
-/* Zero bytes on huge pages where the system has them, as the daemon asks for them. Ends the program when there are none. */
+/* Zero bytes on huge pages where the system has them, as the daemon asks for them. Ends the program when there are
+ * none. */
 static inline void *huge(size_t bytes)
 {
     void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -71,7 +73,8 @@ static inline double waited_ns(void)
     return sum;
 }
 
-/* How often another program took this thread's processor so far: a repeat during which this moves measures that program too. */
+/* How often another program took this thread's processor so far: a repeat during which this moves measures that
+ * program too. */
 static inline long preemptions(void)
 {
     struct rusage u;

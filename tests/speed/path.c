@@ -4,9 +4,9 @@
  *   raw    a ROUTER that adds up every word of header, indices and values; window and copies as ours
  *   ipc    the daemon, every row applied by the core        shm   the same through shared memory
  *   sink   the daemon's shm without its core: every body copied out as the daemon does, its words added up
- * beside the core alone, on the same parts in memory. Checked: the words' sums; the daemon's sum of |m|^2 against a table
- * of our own; every step applied. Then the trainer's time inside push, and the telemetry's latency.
- * Usage: path [--repeats N] [--records N]                                                                      */
+ * beside the core alone, on the same parts in memory. Checked: the words' sums; the daemon's sum of |m|^2 against a
+ * table of our own; every step applied. Then the trainer's time inside push, and the telemetry's latency.
+ * Usage: path [--repeats N] [--records N] */
 #include <math.h>
 #include <signal.h>
 #include <stdatomic.h>

@@ -42,7 +42,8 @@ typedef struct path_daemon {
     char dir[64], ingest[96], telemetry[96];
 } path_daemon;
 
-/* path_daemon_start - sockets in a directory of its own, engine and publisher on threads; interval 0: publish by steps */
+/* path_daemon_start - sockets in a directory of its own, engine and publisher on threads; interval 0: publish by steps
+ */
 void path_daemon_start(path_daemon *d, double interval, uint64_t interval_steps);
 /* path_daemon_stop - in order; the directory is gone */
 void path_daemon_stop(path_daemon *d);

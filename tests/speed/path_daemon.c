@@ -1,4 +1,5 @@
-/* path_daemon.c - momentscoped without its main: the daemon's own loop, publisher and sockets, in a process that measures */
+/* path_daemon.c - momentscoped without its main: the daemon's own loop, publisher and sockets, in a process that
+ * measures */
 #include <pthread.h>
 #include <signal.h>
 

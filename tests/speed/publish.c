@@ -1,10 +1,10 @@
 /* publish.c - what a publication costs the engine: 64 bands over 1 M rows, in slices between messages
  *
- * Two tables of 512 Ki rows x 4, each with rows in all 32 bands, fed through the engine as a trainer would. A publication is
- * the records of both tables and the slices of resums it grants. Checked: 64 band records each time, and every total
- * as published against a full resum of the same rows, within its own published bound and 1e-9.
- * Times are the thread's own (a busy machine interrupts for milliseconds); the longest piece by the clock is told beside.
- * One JSON object a row; --publications N (default 60).                                                        */
+ * Two tables of 512 Ki rows x 4, each with rows in all 32 bands, fed through the engine as a trainer would. A
+ * publication is the records of both tables and the slices of resums it grants. Checked: 64 band records each time,
+ * and every total as published against a full resum of the same rows, within its own published bound and 1e-9.
+ * Times are the thread's own (a busy machine interrupts for milliseconds); the longest piece by the clock is told
+ * beside. One JSON object a row; --publications N (default 60). */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

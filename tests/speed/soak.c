@@ -2,7 +2,8 @@
  *
  *     soak [--rows N] [--dim D] [--active A] [--steps K] [--batch B] [--idle S] [--restart] [-- DAEMON OPTION...]
  *
- * Prints one JSON object. The check: no step lost or refused, and with --restart the table goes on exact, without SYNC. */
+ * Prints one JSON object. The check: no step lost or refused, and with --restart the table goes on exact, without SYNC.
+ */
 #include <errno.h>
 #include <getopt.h>
 #include <poll.h>
@@ -114,7 +115,8 @@ static void fail(const soak *s, const char *what)
     exit(1);
 }
 
-/* A third of the entries on few rows, the rest anywhere: every band is in use, and no row is safe from being touched. */
+/* A third of the entries on few rows, the rest anywhere: every band is in use, and no row is safe from being touched.
+ */
 static void draw(const soak *s, int64_t *rows, float *g)
 {
     for (uint32_t i = 0; i < s->active; i++)

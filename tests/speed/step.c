@@ -1,4 +1,5 @@
-/* step.c - what a step costs in the core beside its vector work, and how it grows: one JSON line a row (see tests/speed/run)
+/* step.c - what a step costs in the core beside its vector work, and how it grows: one JSON line a row (see
+ * tests/speed/run)
  *
  * bookkeeping  begin + apply + end of 4096 distinct rows, less the same vector work alone: the row kernel with the same rows
  *              late, and the gradients' norms, on a copy of theta and m; step by step in turn, statistics in double
@@ -8,7 +9,7 @@
  * memory       bytes of a row beside its coordinates; resum: whole and in slices
  * Theta and m on huge pages, as the daemon has them. Checked: sampled rows against dense float64, totals against a resum
  * within their bounds, and after it against the vectors. Exit status 1 when something is not right, whatever the times.
- * Usage: step [PART ...]     bookkeeping schedule flat threads memory resum                                   */
+ * Usage: step [PART ...]     bookkeeping schedule flat threads memory resum */
 #include "core/kern.h"
 #include "mscope/workers.h"
 
@@ -228,8 +229,8 @@ static int same_state(fixture *a, fixture *b)
     return memcmp(x, y, sizeof x) == 0 && memcmp(a->theta, b->theta, bytes) == 0 && memcmp(a->m, b->m, bytes) == 0;
 }
 
-/* Wall time of EACH steps in a row, so only repeats count in which no thread of ours waited for a processor. What a thread waited
- * is entered when it gets one, hence the nap before looking. */
+/* Wall time of EACH steps in a row, so only repeats count in which no thread of ours waited for a processor. What a
+ * thread waited is entered when it gets one, hence the nap before looking. */
 static int bench_threads(void)
 {
     enum { EACH = 4, REPEATS = 61 };
@@ -289,7 +290,8 @@ static int bench_threads(void)
 
 /* -- memory and resum -------------------------------------------------------------------- */
 
-/* Linear in rows: two sizes give the slope, a third checks it; the rest is constant and depends on history and capacity. */
+/* Linear in rows: two sizes give the slope, a third checks it; the rest is constant and depends on history and
+ * capacity. */
 static int bench_memory(void)
 {
     mscope_table_config cfg = { .rows = 1u << 20, .dim = 64, .capacity = STEP, .acf_rows = 8 };

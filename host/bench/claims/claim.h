@@ -1,6 +1,7 @@
 /* claim.h - a number that a paper states, and how `momentscope bench reproduce` computes ours
  *
- * A table of claims is a const array in paper_NAME.c, closed by an entry whose paper is NULL, and listed in registry.c.  */
+ * A table of claims is a const array in paper_NAME.c, closed by an entry whose paper is NULL, and listed in registry.c.
+ */
 #ifndef MSCOPE_BENCH_CLAIM_H
 #define MSCOPE_BENCH_CLAIM_H
 
@@ -31,14 +32,15 @@ struct mscope_claim {
     double argument;                  /* free for the table: lets one function serve several rows  */
     double seconds;                   /* about how long, on one core                              */
 
-    /* Called in a process of its own. Returns 0, or negative when ours could not be computed: note says why, the verdict
-     * is FAIL.                                                                                               */
+    /* Called in a process of its own. Returns 0, or negative when ours could not be computed: note says why, the
+     * verdict is FAIL. */
     int (*run)(const mscope_claim *claim, uint64_t seed, mscope_claim_result *out);
 };
 
 extern const mscope_claim *const mscope_claim_tables[];        /* registry.c; closed by NULL */
 
-/* mscope_claim_judge - sets ours and the verdict by |ours - value| <= tolerance; corrected, low, high NaN; note empty */
+/* mscope_claim_judge - sets ours and the verdict by |ours - value| <= tolerance; corrected, low, high NaN; note empty
+ */
 void mscope_claim_judge(const mscope_claim *claim, double ours, mscope_claim_result *out);
 
 #endif

@@ -1,8 +1,8 @@
 /* paper_000.c - what arXiv 2605.28961 says in numbers, and the tolerance that each gets
  *
- * Main against limit: the paper calls the two indistinguishable to plotting accuracy at d = 1e4; a deviation passes when it
- * is under 3 % of the curve's height there and falls from d = 1e2 to 1e4. Figures 8 and 9 are drawn at d = 1e3. Figure 24, whose
- * clocks part as d^0.2 only, is judged by that exponent instead.                                             */
+ * Main against limit: the paper calls the two indistinguishable to plotting accuracy at d = 1e4; a deviation passes
+ * when it is under 3 % of the curve's height there and falls from d = 1e2 to 1e4. Figures 8 and 9 are drawn at d =
+ * 1e3. Figure 24, whose clocks part as d^0.2 only, is judged by that exponent instead. */
 #include <math.h>
 
 #include "paper_000.h"

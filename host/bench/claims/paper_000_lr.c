@@ -36,8 +36,8 @@ static int setting(const struct figure *f, double d, mscope_lr *lr, double *cloc
     return mscope_lr_check(lr, NULL);
 }
 
-/* Largest deviation of s and R over tau, from (s, R) = (0.3, 0.3), looked at more often near the start, where momentum fills.
- * Negative: failed. */
+/* Largest deviation of s and R over tau, from (s, R) = (0.3, 0.3), looked at more often near the start, where
+ * momentum fills. Negative: failed. */
 static double deviation(const struct figure *f, double d)
 {
     const int points = 80;
@@ -74,10 +74,11 @@ int mscope_000_lr_limit(const mscope_claim *claim, uint64_t seed, mscope_claim_r
     return 0;
 }
 
-/* Figure 24: eliminating the momentum leaves errors of the order of learning rate over retention rate. Where the figures start the
- * signal learns at eta p [alpha (1 + (s + r)^2) + ..] per step, 14 times eta p at r = 2, so that the ratio is 1.3 at d = 1e4 (with
- * prefactors of ours: the caption has none), not small at all, and falls as d^-(1-sigma+kappa-gamma) = d^-0.2. What can be tested
- * is that exponent, from where the ratio is small. (The paper's dashed curve is the same ODE at a very large d.)  */
+/* Figure 24: eliminating the momentum leaves errors of the order of learning rate over retention rate. Where the
+ * figures start the signal learns at eta p [alpha (1 + (s + r)^2) + ..] per step, 14 times eta p at r = 2, so that
+ * the ratio is 1.3 at d = 1e4 (with prefactors of ours: the caption has none), not small at all, and falls as
+ * d^-(1-sigma+kappa-gamma) = d^-0.2. What can be tested is that exponent, from where the ratio is small. (The paper's
+ * dashed curve is the same ODE at a very large d.) */
 int mscope_000_lr_trend(const mscope_claim *claim, uint64_t seed, mscope_claim_result *out)
 {
     static const double d[] = { 1e2, 1e4, 1e8, 1e12, 1e16 };

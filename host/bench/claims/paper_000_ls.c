@@ -99,7 +99,7 @@ int mscope_000_ls_limit(const mscope_claim *claim, uint64_t seed, mscope_claim_r
     return 0;
 }
 
-/* ---- Figure 7: slopes on the dense/sparse boundary below resonance ------------------------------------------------ */
+/* ---- Figure 7: slopes on the dense/sparse boundary below resonance ------------------------------ */
 
 int mscope_000_boundary_rate(const mscope_claim *claim, uint64_t seed, mscope_claim_result *out)
 {
@@ -131,7 +131,7 @@ int mscope_000_boundary_rate(const mscope_claim *claim, uint64_t seed, mscope_cl
     return 0;
 }
 
-/* ---- Figure 10: risk after a fixed number of nonzero gradients, best eta -------------------------------------------- */
+/* ---- Figure 10: risk after a fixed number of nonzero gradients, best eta ------------------------ */
 
 /* The paper does not say how the budget was counted; the second reading draws its stripe.
  * How many active updates the budget buys: a mean active batch holds p B/P gradients; to leading order max(1, p B). */
@@ -201,8 +201,8 @@ static double advantage(double gamma)
 }
 
 /* The stripe at sigma comes with leading-order counting: an active update there holds p B/P = 1.58 gradients, not 1.
- * Above resonance no counting has it: by the paper's own table an active update at kappa = sigma needs d^gamma of them, at
- * kappa >= gamma + sigma - 1 only d. So for gamma > 1 the stripe ends at the resonance line, at any budget. */
+ * Above resonance no counting has it: by the paper's own table an active update at kappa = sigma needs d^gamma of
+ * them, at kappa >= gamma + sigma - 1 only d. So for gamma > 1 the stripe ends at the resonance line, at any budget. */
 int mscope_000_heatmap(const mscope_claim *claim, uint64_t seed, mscope_claim_result *out)
 {
     const double budget = 5e3, gamma = claim->argument, theirs = best_kappa(gamma, budget, LEADING_ORDER);
@@ -232,7 +232,7 @@ int mscope_000_heatmap(const mscope_claim *claim, uint64_t seed, mscope_claim_re
     return 0;
 }
 
-/* ---- Figure 17: the spectrum on resonance --------------------------------------------------------------------------- */
+/* ---- Figure 17: the spectrum on resonance ------------------------------------------------------- */
 
 static int report(const mscope_claim *claim, double root[3][2], mscope_claim_result *out)
 {
@@ -287,7 +287,7 @@ int mscope_000_cubic(const mscope_claim *claim, uint64_t seed, mscope_claim_resu
     return 0;
 }
 
-/* ---- Table 4: exponents of eta_max ------------------------------------------------------------------------------------- */
+/* ---- Table 4: exponents of eta_max -------------------------------------------------------------- */
 
 static const double corners[6][2] = {            /* kappa, gamma in regions A..F at sigma = 1.2 */
     { 0.05, 0.8 }, { 0.7, 0.2 }, { 0.7, 1.0 }, { 2.0, 0.4 }, { 2.0, 1.2 }, { 2.0, 2.4 },

@@ -143,7 +143,7 @@ int mscope_000_lr_sampled(const mscope_claim *claim, uint64_t seed, mscope_claim
     return 0;
 }
 
-/* ---- one beta for a vocabulary --------------------------------------------------------------------------------------- */
+/* ---- one beta for a vocabulary ------------------------------------------------------------------ */
 
 /* A Zipf vocabulary of 4096 words, d = 64, octaves of p, risk by frequency. Returns the risk at the start. */
 static double vocabulary(double batch, mscope_model *model)

@@ -1,10 +1,11 @@
 /* paper_001.c - "Flatter, faster" (arXiv 2210.16400): how the time along the valley scales with 1 - beta = C eta^gamma
  *
- * T_c: slope of log(|u|^2 + |v|^2) until it is 0.1 n (appendix A.1), C = 0.17; alpha: T_c ~ eta^-alpha, over a ladder of eta.
- * Below 2/3 the paper's alpha = 2(1 - gamma) is right. Above it the paper has alpha = gamma, the friction's time. But T_c
- * does not wait for friction: without any, noise heats the transverse motion as t, which accelerates
- * the valley's coordinate by eta^2 (noise^2 / P n) t a step, so that it has moved by O(1) at t ~ eta^(-2/3) < eta^-gamma:
- * alpha = 2/3 for every gamma > 2/3, a plateau. Started off the valley, the first oscillation does it, at eta^(-1/2). */
+ * T_c: slope of log(|u|^2 + |v|^2) until it is 0.1 n (appendix A.1), C = 0.17; alpha: T_c ~ eta^-alpha, over a ladder
+ * of eta. Below 2/3 the paper's alpha = 2(1 - gamma) is right. Above it the paper has alpha = gamma, the friction's
+ * time. But T_c does not wait for friction: without any, noise heats the transverse motion as t, which accelerates
+ * the valley's coordinate by eta^2 (noise^2 / P n) t a step, so that it has moved by O(1) at t ~ eta^(-2/3) <
+ * eta^-gamma: alpha = 2/3 for every gamma > 2/3, a plateau. Started off the valley, the first oscillation does it, at
+ * eta^(-1/2). */
 #include <math.h>
 #include <stdio.h>
 
@@ -46,8 +47,8 @@ static double time_of(const ladder *l, double eta, uint64_t seed)
     return down && n > 2 ? -1 / mscope_slope(at, y, n, NULL) : NAN;
 }
 
-/* The ladder by the same runs at every eta: x = -log eta, y the mean of log T_c. A run that does not come down at some eta
- * counts nowhere (dead ReLUs never move). Returns how many count.                                        */
+/* The ladder by the same runs at every eta: x = -log eta, y the mean of log T_c. A run that does not come down at
+ * some eta counts nowhere (dead ReLUs never move). Returns how many count. */
 static int climb(const ladder *l, uint64_t seed, double x[POINTS], double y[POINTS])
 {
     int kept = 0;

@@ -1,8 +1,9 @@
 /* paper_003_flow.c - ballistic phase of paper 003: runs against the limit ODEs of Propositions 3.1, 4.1 and 9.1
  *
- * Each run is compared with the limit from its own start (the workload's theory), in the risk and in one statistic that
- * the limit's corrector moves; the larger |z| over independent runs. The limit is off by O(1/N), so the runs are far fewer
- * than N: their standard errors are larger than that. |z| <= 3: either of two is beyond by chance once in 190 seeds. */
+ * Each run is compared with the limit from its own start (the workload's theory), in the risk and in one statistic
+ * that the limit's corrector moves; the larger |z| over independent runs. The limit is off by O(1/N), so the runs are
+ * far fewer than N: their standard errors are larger than that. |z| <= 3: either of two is beyond by chance once in
+ * 190 seeds. */
 #include <math.h>
 #include <stdio.h>
 

@@ -1,11 +1,11 @@
 /* paper_003_pca.c - matrix and tensor PCA of paper 003 (arXiv 2206.04030), section 3; SGD at rate 1/n, time = steps / n
  *
- * Near m = 0, sqrt(n) m is an Ornstein-Uhlenbeck process with drift 4(lambda - 1); far from it dm = 4 m (lambda - 1 - m^2) dt.
- * The radius: with r2 = 1 + u / sqrt(n), drift f - g = 4k r2^(k-1) (r2 - 1) gives -4k u, and the noise of the step,
- * 2 delta x.grad H with x.grad <W,x^k> = k <W,x^k>, gives 16 k^2 dt. (3.5) has -4k^2 (the expansion of g is lost) and
- * 4k(k-1) (the covariance k R^(2k-2) I is lost): variance 2k, not (k-1)/(2k).
+ * Near m = 0, sqrt(n) m is an Ornstein-Uhlenbeck process with drift 4(lambda - 1); far from it dm = 4 m (lambda - 1 -
+ * m^2) dt. The radius: with r2 = 1 + u / sqrt(n), drift f - g = 4k r2^(k-1) (r2 - 1) gives -4k u, and the noise of
+ * the step, 2 delta x.grad H with x.grad <W,x^k> = k <W,x^k>, gives 16 k^2 dt. (3.5) has -4k^2 (the expansion of g is
+ * lost) and 4k(k-1) (the covariance k R^(2k-2) I is lost): variance 2k, not (k-1)/(2k).
  * Tensors at lambda = Lambda n^((k-2)/2): the drift of M = sqrt(n) m is 2k (Lambda M^(k-1) - M), whereas (3.3) has
- * 2k (Lambda - 1) M: no threshold at Lambda = 1, the escape begins where Lambda |M|^(k-2) > 1.          */
+ * 2k (Lambda - 1) M: no threshold at Lambda = 1, the escape begins where Lambda |M|^(k-2) > 1. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

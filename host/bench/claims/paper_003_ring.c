@@ -1,14 +1,15 @@
 /* paper_003_ring.c - diffusion around the unstable rings of gmm and xor (paper 003, Propositions 4.3 and 5.1)
  *
- * lambda = infinity, rate 1/N, start on the ring with v = m; s = sum_k a_k (v~_k + m~_k), the coordinate across the ring times
- * sqrt(N), is sqrt(N) (|m|^2 - C), as v = m stays. With c clusters, one step in c sees the group and then moves v_i and m_i by
- * c alpha a_i / N beyond the mean:
+ * lambda = infinity, rate 1/N, start on the ring with v = m; s = sum_k a_k (v~_k + m~_k), the coordinate across the
+ * ring times sqrt(N), is sqrt(N) (|m|^2 - C), as v = m stays. With c clusters, one step in c sees the group and then
+ * moves v_i and m_i by c alpha a_i / N beyond the mean:
  *
  *     ds = -r s dt + q dB,   r = 2 C (alpha - c alpha^2),   q^2 = 4 (c - 1) alpha^2 C^2
  *     var s(t) = q^2 (1 - exp(-2 r t)) / (2 r);   xor: the two rings correlate as -1/3, one step being one cluster's
  *
- * The paper has +r: in 8.3 and 9.5 it expands sigma(-C - x) as sigma(-C) + x sigma', so its s would run away as exp(rt), though
- * the ring attracts across itself (its instability is the way through v_i = 0). Noise and rank are as printed.   */
+ * The paper has +r: in 8.3 and 9.5 it expands sigma(-C - x) as sigma(-C) + x sigma', so its s would run away as
+ * exp(rt), though the ring attracts across itself (its instability is the way through v_i = 0). Noise and rank are as
+ * printed. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,12 +1,13 @@
 /* paper_004.c - multi-pass SGD in multi-index models (arXiv 2601.21093): the batch exponent, and SGD against its SME
  *
- * n = d = 512, one index, four epochs from theta = 0; eta = 1 is the jump at a visit, so |x|^2 eta = 1 at leading order. All
- * runs of a replicate share samples, teacher and start; the statistic is z = mean / standard error of the difference in
- * |theta|^2 / d between two of them over independent replicates, N(0,1) where the paper says equal: |z| <= 2.58 at 1 %.
+ * n = d = 512, one index, four epochs from theta = 0; eta = 1 is the jump at a visit, so |x|^2 eta = 1 at leading
+ * order. All runs of a replicate share samples, teacher and start; the statistic is z = mean / standard error of the
+ * difference in |theta|^2 / d between two of them over independent replicates, N(0,1) where the paper says equal: |z|
+ * <= 2.58 at 1 %.
  *
- * At finite n a batch of kappa adds O(kappa / n), all of its gradients being taken at one theta. In the limit that is gone for
- * every exponent below 1, but as n^-0.1 at 0.9; so the difference is taken at kappabar and at half of it, and its
- * value at kappa / n -> 0 is tested: 2 D(s/2) - D(s).                                                    */
+ * At finite n a batch of kappa adds O(kappa / n), all of its gradients being taken at one theta. In the limit that is
+ * gone for every exponent below 1, but as n^-0.1 at 0.9; so the difference is taken at kappabar and at half of it,
+ * and its value at kappa / n -> 0 is tested: 2 D(s/2) - D(s). */
 #include <math.h>
 #include <stdio.h>
 

@@ -1,6 +1,7 @@
 /* reproduce.c - every claim of the papers: the paper's number, ours, and a verdict
  *
- * Each claim is one piece of a pool (run/pool.h): computed in a process of its own, printed in the order of the tables. */
+ * Each claim is one piece of a pool (run/pool.h): computed in a process of its own, printed in the order of the tables.
+ */
 #include "reproduce.h"
 
 #include <ctype.h>

@@ -1,7 +1,7 @@
 /* semantics.c - frozen, catch-up and dense momentum on real text: the same batches, three runs side by side
  *
- * Not a paper's claim but a question that papers and systems answer differently (CNTK, DyNet, TensorFlow and MXNet freeze,
- * PyTorch decays): does it matter what silent rows do? Divergence of frozen from dense is told by frequency.           */
+ * Not a claim of a paper, but a question that papers and systems answer differently (CNTK, DyNet, TensorFlow and MXNet
+ * freeze, PyTorch decays): does it matter what silent rows do? Divergence of frozen from dense is given by frequency. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -98,7 +98,8 @@ static long by_band(uint64_t seed, int what, double x[MSCOPE_BENCH_BANDS][SEEDS]
     return bands;
 }
 
-/* Mean and 95 % interval over seeds of the worst band; every band in the note. Passes when the interval is past the tolerance. */
+/* Mean and 95 % interval over seeds of the worst band; every band in the note. Passes when the interval is past the
+ * tolerance. */
 static int frozen(const mscope_claim *claim, uint64_t seed, mscope_claim_result *out)
 {
     double x[MSCOPE_BENCH_BANDS][SEEDS], p[MSCOPE_BENCH_BANDS];

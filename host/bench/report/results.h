@@ -39,8 +39,8 @@ void mscope_results_free(mscope_results *r);
 
 /* mscope_result_steps - mean steps to target of a band and its 95 % interval (Student), over the seeds
  *
- * Where a seed did not reach the target, mean and high are infinite and low is the least of the others. A single seed has
- * no interval: low and high are NaN.                                                                   */
+ * Where a seed did not reach the target, mean and high are infinite and low is the least of the others. A single seed
+ * has no interval: low and high are NaN. */
 void mscope_result_steps(const mscope_result *r, size_t band, double *mean, double *low, double *high);
 
 /* mscope_result_theory - risk of the total at the end, over the seeds with a prediction: mean of the runs, mean of the

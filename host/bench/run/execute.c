@@ -3,9 +3,9 @@
  *   {"key","workload","schedule","semantics","seed","steps","every","target","params":{},"rates":{},"diverged",
  *    "bands":[{"p","rows","start","end","target","steps_to_target","theory","risk":[]}],"total":{..},"t":[],"seconds"}
  *
- * and "from", "note" where the workload comes from a file. risk[i] is the risk at step t[i]. steps_to_target is null when the
- * target was not reached. theory is the expected risk at the end, where it is known. "seconds" is the time inside the steps;
- * it is the only field that differs when a run is repeated.                                                        */
+ * and "from", "note" where the workload comes from a file. risk[i] is the risk at step t[i]. steps_to_target is null
+ * when the target was not reached. theory is the expected risk at the end, where it is known. "seconds" is the time
+ * inside the steps; it is the only field that differs when a run is repeated. */
 #include "execute.h"
 
 #include <math.h>

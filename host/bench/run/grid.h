@@ -37,15 +37,15 @@ void mscope_grid_start(mscope_grid *g, const mscope_workload *w);
 /* Each takes the value of one option. Returns 0, or -1 with the bad value named in why[256].
  * set:  NAME=a,b,c | NAME=lo:hi:xN (geometric) | NAME=lo:hi:+N (linear); beta is 1 - eps
  * An item that occurs twice in one text counts once (values: when equal in the 12 digits of a run's key). A second text for
- * the same parameter (eps and beta are one), schedules or semantics is refused: it would silently replace the first.  */
+ * the same parameter (eps and beta are one), schedules or semantics is refused: it would silently replace the first. */
 int mscope_grid_set(mscope_grid *g, const char *text, char why[256]);
 int mscope_grid_rules(mscope_grid *g, const char *text, char why[256]);
 int mscope_grid_semantics(mscope_grid *g, const char *text, char why[256]);
 int mscope_grid_seeds(mscope_grid *g, const char *text, char why[256]);   /* N, or FIRST:LAST */
 
-/* mscope_grid_open - after all options: opens the workload's origin, text[i] being the value of its option i; checks seeds,
- * steps and schedules against it; steps 0 become its length, or 1000
- * Returns  0, or -1 with a sentence that names the bad value in why                                   */
+/* mscope_grid_open - after all options: opens the workload's origin, text[i] being the value of its option i; checks
+ * seeds, steps and schedules against it; steps 0 become its length, or 1000
+ * Returns  0, or -1 with a sentence that names the bad value in why */
 int mscope_grid_open(mscope_grid *g, const char *const *text, char why[512]);
 void mscope_grid_close(mscope_grid *g);
 

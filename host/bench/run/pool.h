@@ -1,7 +1,7 @@
 /* pool.h - many independent pieces of work in a few processes, on one machine or under mpirun on many
  *
- * This is the only seam between the work and the place where it is done: a piece is known by its index alone and gives one
- * line of text.                                                                                                         */
+ * This is the only seam between the work and the place where it is done: a piece is known by its index alone and
+ * gives one line of text. */
 #ifndef MSCOPE_BENCH_POOL_H
 #define MSCOPE_BENCH_POOL_H
 
@@ -30,10 +30,10 @@ enum mscope_pool_end {
 /* mscope_pool_run - all pieces, in order of start; every piece is a process of its own, so neither jobs nor ranks can
  * change its result
  *
- * Under mpirun rank 0 hands out pieces and alone calls done; the others compute. Every rank must call this with the same
- * work; only rank 0 reads n and which. Under mpirun: at most once in the life of a program.
+ * Under mpirun rank 0 hands out pieces and alone calls done; the others compute. Every rank must call this with the
+ * same work; only rank 0 reads n and which. Under mpirun: at most once in the life of a program.
  * Children die with the parent. SIGINT, SIGTERM and *stop end the children and return MSCOPE_POOL_INTERRUPTED.
- * Returns  enum mscope_pool_end; negative, with a message on stderr, when processes cannot be made or ranks disagree     */
+ * Returns  enum mscope_pool_end; negative, with a message on stderr, when processes cannot be made or ranks disagree */
 int mscope_pool_run(const mscope_pool *p);
 
 #endif

@@ -1,7 +1,7 @@
 /* pool_ranks.c - the conversation of pool_ranks.h
  *
- * Both sides poll for messages instead of waiting inside MPI, which would keep a core busy: rank 0 sleeps 0.2 ms between
- * looks, much less than the fork that every piece costs.                                                              */
+ * Both sides poll for messages instead of waiting inside MPI, which would keep a core busy: rank 0 sleeps 0.2 ms
+ * between looks, much less than the fork that every piece costs. */
 #include "pool_ranks.h"
 
 #include <inttypes.h>
@@ -105,7 +105,7 @@ int mscope_pool_lead(const mscope_pool *p, const mscope_ranks *r)
     return l.wrong ? -1 : early ? MSCOPE_POOL_INTERRUPTED : MSCOPE_POOL_DONE;
 }
 
-/* ---- the others --------------------------------------------------------------------------------------------------- */
+/* ---- the others --------------------------------------------------------------------------------- */
 
 struct serve {
     const mscope_ranks *r;

@@ -1,7 +1,8 @@
 /* ranks.h - the processes that one mpirun started, and messages between them
  *
- * The program itself links no MPI. momentscope_mpi.so beside it does (ranks_mpi.c, built where an MPI is installed). It is
- * loaded only where mpirun started more than one process, so other commands need neither libmpi nor its start-up time.   */
+ * The program itself links no MPI. momentscope_mpi.so beside it does (ranks_mpi.c, built where an MPI is installed).
+ * It is loaded only where mpirun started more than one process, so other commands need neither libmpi nor its
+ * start-up time. */
 #ifndef MSCOPE_BENCH_RANKS_H
 #define MSCOPE_BENCH_RANKS_H
 
@@ -20,7 +21,8 @@ typedef struct mscope_ranks {
 int mscope_ranks_mine(void);
 
 /* mscope_ranks_join - loads the object and joins the others; alone, it does nothing
- * Returns  0; negative with a message on stderr (from rank 0 only): the object is missing, or MPI disagrees about the ranks */
+ * Returns  0; negative with a message on stderr (from rank 0 only): the object is missing, or MPI disagrees about the
+ *          ranks */
 int mscope_ranks_join(mscope_ranks *r);
 
 /* What momentscope_mpi.so exports, by this name: starts MPI and fills r. Returns 0 or negative. */

@@ -1,7 +1,7 @@
 /* sweep.c - all runs of a grid in a few processes, one JSON line each, resumed from the lines that a file already has
  *
- * The output file is the only state. A line is appended by one write when its run has ended. A last line that a kill cut
- * short is removed at the next start, and its run is repeated. Runs whose key is in the file are not run again.      */
+ * The output file is the only state. A line is appended by one write when its run has ended. A last line that a kill
+ * cut short is removed at the next start, and its run is repeated. Runs whose key is in the file are not run again. */
 #include "sweep.h"
 
 #include <errno.h>

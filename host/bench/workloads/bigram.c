@@ -1,10 +1,11 @@
 /* bigram.c - softmax bigram model on real text: embedding and readout under one schedule
  *
  * logits = W theta_word + bias; the embedding's rows are sparse, W and bias get a gradient at every step. Batches are
- * uniform positions of the text, or the whole text. Losses are means over a fixed sample of positions from each band, weighted by the band's
- * share of the text. The target closes a share of the gap between ln V and a reference: --grid reference=NATS, or by default
- * an interpolated count model (0.7 bigram + 0.3 unigram, of the same text), which sees all counts but does not generalise.
- * The text: files in MOMENTSCOPE_TEXT (separated by colons), or prose found on the machine (host/nextword/text.c).          */
+ * uniform positions of the text, or the whole text. Losses are means over a fixed sample of positions from each band,
+ * weighted by the band's share of the text. The target closes a share of the gap between ln V and a reference: --grid
+ * reference=NATS, or by default an interpolated count model (0.7 bigram + 0.3 unigram, of the same text), which sees
+ * all counts but does not generalise. The text: files in MOMENTSCOPE_TEXT (separated by colons), or prose found on
+ * the machine (host/nextword/text.c). */
 #include "bigram.h"
 
 #include <math.h>
@@ -328,7 +329,7 @@ static int step(void *self, const mscope_bench_step *s)
     return mscope_bench_rows_step(&g->rows, s, g->row, g->sum, rows);
 }
 
-/* ---- what it tells --------------------------------------------------------------------------------------------- */
+/* ---- what it reports --------------------------------------------------------------------------------------------- */
 
 static double band_loss(bigram *g, size_t b)
 {

@@ -198,7 +198,7 @@ int mscope_gated_step(void *self, const mscope_bench_step *step)
     return mscope_bench_rows_step(&g->table, step, g->open, g->grad, n);
 }
 
-/* ---- what it tells ---------------------------------------------------------------------------------------- */
+/* ---- what it reports ---------------------------------------------------------------------------------------- */
 
 static void add(mscope_bench_band *to, const mscope_bench_band *x)
 {

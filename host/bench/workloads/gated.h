@@ -1,9 +1,10 @@
 /* gated.h - rows of least squares behind Bernoulli gates: the model of sparse-ls and vocab-ls
  *
- * In every sample, row j is open with probability p_j, independently of the others; then x ~ N(0, diag h) and the gradient
- * is x (<x, e> + noise). The gradients of a step's N ~ Binomial(B, p_j) samples are summed and divided by B.
- * In law: with w = sqrt(h) e, the N pairs (a, xi) of <x,e> = |w| a and noise enter by sum c^2 and sum a c alone, c = |w| a + xi:
- * one chi-square and one normal; the part across w is Gaussian with variance sum c^2. Literally: every x is drawn. */
+ * In every sample, row j is open with probability p_j, independently of the others; then x ~ N(0, diag h) and the
+ * gradient is x (<x, e> + noise). The gradients of a step's N ~ Binomial(B, p_j) samples are summed and divided by B.
+ * In law: with w = sqrt(h) e, the N pairs (a, xi) of <x,e> = |w| a and noise enter by sum c^2 and sum a c alone, c =
+ * |w| a + xi: one chi-square and one normal; the part across w is Gaussian with variance sum c^2. Literally: every x
+ * is drawn. */
 #ifndef MSCOPE_BENCH_GATED_H
 #define MSCOPE_BENCH_GATED_H
 

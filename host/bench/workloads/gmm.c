@@ -2,18 +2,18 @@
  *
  *     L = -y v.g(WX) + log(1 + exp(v.g(WX))) + (alpha/2)(|v|^2 + |W|^2),    g = ReLU, W is K x N, a fresh (y, X) a step
  *
- * gmm: X ~ N(+mu, I/lambda) when y = 1, N(-mu, I/lambda) when y = 0; v ~ N(0,1), W ~ N(0, I/(lambda N)).
- * xor: X ~ N(+-mu, I/lambda) when y = 1, N(+-nu, I/lambda) when y = 0, mu and nu orthogonal; v ~ N(0,1), W ~ N(0, I/N).
- * mu and nu are the first two coordinates. At rate 1/N and lambda -> infinity the stable fixed points have one group
- * of units for each cluster with sum v_i^2 = -logit(2 alpha) for gmm, -logit(4 alpha) for xor, which is then the
- * margin of every cluster; at the other fixed points some cluster has no unit, margin 0. success, as in figures 7 and 10:
- * every cluster has a unit with the signs of v and W that it needs; its margin may still be growing, slowly.
- * The risk is the cross-entropy at the centres of the clusters, without the penalty.
+ * gmm: X ~ N(+mu, I/lambda) when y = 1, N(-mu, I/lambda) when y = 0; v ~ N(0,1), W ~ N(0, I/(lambda N)). xor: X ~
+ * N(+-mu, I/lambda) when y = 1, N(+-nu, I/lambda) when y = 0, mu and nu orthogonal; v ~ N(0,1), W ~ N(0, I/N). mu and
+ * nu are the first two coordinates. At rate 1/N and lambda -> infinity the stable fixed points have one group of
+ * units for each cluster with sum v_i^2 = -logit(2 alpha) for gmm, -logit(4 alpha) for xor, which is then the margin
+ * of every cluster; at the other fixed points some cluster has no unit, margin 0. success, as in figures 7 and 10:
+ * every cluster has a unit with the signs of v and W that it needs; its margin may still be growing, slowly. The risk
+ * is the cross-entropy at the centres of the clusters, without the penalty.
  *
- * Theory: the ballistic limit of Propositions 4.1 and 9.1 (mixture_flow.h) from the run's own start, at its lambda; up to 8 units,
- * lambda >= 10. Momentum of fixed eps does not change the limit; theory does not know for eta/eps > 0.05. Runs
- * scatter around it as N^(-1/2), and in xor from a random start the sign of each unit's first steps is the noise's as much as the
- * start's (m is N^(-1/2) itself): there it is right in law over seeds, not run by run.                        */
+ * Theory: the ballistic limit of Propositions 4.1 and 9.1 (mixture_flow.h) from the run's own start, at its lambda;
+ * up to 8 units, lambda >= 10. Momentum of fixed eps does not change the limit; theory does not know for eta/eps >
+ * 0.05. Runs scatter around it as N^(-1/2), and in xor from a random start the sign of each unit's first steps is the
+ * noise's as much as the start's (m is N^(-1/2) itself): there it is right in law over seeds, not run by run. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,8 +62,8 @@ static void fini(void *self)
     free(w);
 }
 
-/* Propositions 4.3 and 5.1: v = m on every unit, sum of v^2 over a group's units -logit(clusters alpha), nothing across. xor: the
- * second half has v = m.nu < 0. The others of a group share what its first leaves. */
+/* Propositions 4.3 and 5.1: v = m on every unit, sum of v^2 over a group's units -logit(clusters alpha), nothing
+ * across. xor: the second half has v = m.nu < 0. The others of a group share what its first leaves. */
 static void on_ring(mixture *w, double first)
 {
     const double share = (double)w->clusters * w->alpha, square = fmax(-log(share / (1 - share)), 0);
@@ -228,8 +228,8 @@ static int theory(void *self, const mscope_bench_rates *a, double t, mscope_benc
     return isfinite(out->total.risk) ? 0 : -1;
 }
 
-/* Half way between all clusters learnt, margins M = -logit(clusters alpha), and all but one, whose margin is 0: only runs that
- * end at stable fixed points get there. None is learnt from alpha = 1 / (2 clusters) on. */
+/* Half way between all clusters learnt, margins M = -logit(clusters alpha), and all but one, whose margin is 0: only
+ * runs that end at stable fixed points get there. None is learnt from alpha = 1 / (2 clusters) on. */
 static double target(void *self, size_t b)
 {
     const mixture *w = self;

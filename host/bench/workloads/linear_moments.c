@@ -9,7 +9,8 @@
 
 #include "dot.h"
 
-/* z = X U (exact only), b = U^T X^T y; P, K, V: covariances of (w, w), (w, m), (m, m), N of g: d x d or their diagonals. */
+/* z = X U (exact only), b = U^T X^T y; P, K, V: covariances of (w, w), (w, m), (m, m), N of g: d x d or their
+ * diagonals. */
 typedef struct {
     const mscope_linear_problem *p;
     int exact;

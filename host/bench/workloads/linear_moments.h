@@ -2,12 +2,12 @@
  *
  *     g = sum_i c_i x_i (x_i.w - y_i),   E c_i = share,   Cov(c_i, c_j) = var 1[i = j] - apart,   then rows.h's linear update
  *
- * Poisson clocks and the Gaussian SME: var = share, apart = 0: the same two moments, hence the same equations, whatever the
- * noise's law. Subsets of b = share n distinct samples: var = b (n - b)/(n (n - 1)), apart = var / n.
+ * Poisson clocks and the Gaussian SME: var = share, apart = 0: the same two moments, hence the same equations,
+ * whatever the noise's law. Subsets of b = share n distinct samples: var = b (n - b)/(n (n - 1)), apart = var / n.
  *
- * exact: closed equations for E w and Cov(w, m), 2 n d^2 operations a step. Otherwise the limit of large d: the covariance is
- * taken as diagonal among the eigenvectors of sum x x^T and the error's square as alike in all samples, d operations a
- * step; a Volterra equation for the risk. With Gaussian x it is off by a share O(1/d).                        */
+ * exact: closed equations for E w and Cov(w, m), 2 n d^2 operations a step. Otherwise the limit of large d: the
+ * covariance is taken as diagonal among the eigenvectors of sum x x^T and the error's square as alike in all samples,
+ * d operations a step; a Volterra equation for the risk. With Gaussian x it is off by a share O(1/d). */
 #ifndef MSCOPE_BENCH_LINEAR_MOMENTS_H
 #define MSCOPE_BENCH_LINEAR_MOMENTS_H
 

@@ -1,6 +1,7 @@
 /* multi_index.c - multi-pass SGD on n samples of a multi-index model, and its Gaussian SME (paper 004)
  *
- *     y_i = sum_j f(x_i.theta*_j) / sqrt(K) + noise,  x_i ~ N(0, I/d),  theta*_j ~ N(0, I_d), the student alike from `start`
+ *     y_i = sum_j f(x_i.theta*_j) / sqrt(K) + noise,  x_i ~ N(0, I/d),  theta*_j ~ N(0, I_d), the student alike from
+ *     `start`
  *     g <- sum_i c_i grad l_i(theta),   c_i: how often sample i is drawn in this step, mean kappa / n,  kappa = kappabar n^alpha
  *
  * The gradient is the sum over the batch, not its mean: a schedule's eta is the paper's etabar / kappabar, the
@@ -13,10 +14,10 @@
  * Linear (f(z) = z, l = e^2/2): mean and covariance of theta obey one closed equation for clocks 1 and 2, at any step.
  * Non-linear (f = tanh(2 z), l = Huber(e), knee 1): they do not. x is float32, n x d.
  *
- * Theory: linear, d <= 256, given the run's samples and start, expected over its clocks (linear_moments.h): exactly where that
- * takes under 4e9 operations, else in the limit of large d. Only w = sum_j theta_j / sqrt(K) moves, all theta_j
- * alike. Target, linear: 95 % of the way from the start to least squares. Non-linear: the mean-field equations of the paper, driven
- * by Poisson jumps, are not solved here; theory does not know.                                            */
+ * Theory: linear, d <= 256, given the run's samples and start, expected over its clocks (linear_moments.h): exactly
+ * where that takes under 4e9 operations, else in the limit of large d. Only w = sum_j theta_j / sqrt(K) moves, all
+ * theta_j alike. Target, linear: 95 % of the way from the start to least squares. Non-linear: the mean-field
+ * equations of the paper, driven by Poisson jumps, are not solved here; theory does not know. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -9,14 +9,15 @@
  *
  *     grad <W, x^(x)k> = sqrt(k) R^(k-1) z + sqrt(k(k-1)) R^(k-2) zeta x,     z ~ N(0, I_n), zeta ~ N(0, 1)
  *
- * Everything is invariant under rotations around v. literal = 0 therefore keeps (x, momentum) in four coordinates: one along
- * v, two that span their parts across it, and one for the length chi_(n-3) of the part of z outside, turned back
- * into the two after the step. The same in law as literal = 1, which moves vectors of n numbers.
+ * Everything is invariant under rotations around v. literal = 0 therefore keeps (x, momentum) in four coordinates:
+ * one along v, two that span their parts across it, and one for the length chi_(n-3) of the part of z outside, turned
+ * back into the two after the step. The same in law as literal = 1, which moves vectors of n numbers.
  *
- * Theory: the limit n -> infinity at eta of order 1/n, as a recursion a step instead of the ODE (3.1) of Proposition 3.1, so
- * that momentum of any eps is in it: m and r2 have errors of order 1/n. Noise along v is carried to first order: its
- * variance S enters the risk, as Proposition 3.3 at m = 0. Where S passes a fiftieth of |x|^2, as it does
- * when a run leaves m = 0 by chance at lambda > lambda_c, no single trajectory describes the runs: theory does not know. */
+ * Theory: the limit n -> infinity at eta of order 1/n, as a recursion a step instead of the ODE (3.1) of Proposition
+ * 3.1, so that momentum of any eps is in it: m and r2 have errors of order 1/n. Noise along v is carried to first
+ * order: its variance S enters the risk, as Proposition 3.3 at m = 0. Where S passes a fiftieth of |x|^2, as it does
+ * when a run leaves m = 0 by chance at lambda > lambda_c, no single trajectory describes the runs: theory does not
+ * know. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -129,7 +130,8 @@ static int step(void *self, const mscope_bench_step *s)
     return isfinite(R2) ? 0 : -1;
 }
 
-/* From m, its variance around it (0: known) and r2. Risk: E L without what no x can change, |lambda v^(x)k - x^(x)k|^2. */
+/* From m, its variance around it (0: known) and r2. Risk: E L without what no x can change, |lambda v^(x)k - x^(x)k|^2.
+ */
 static void describe(const pca *w, double m, double var, double r2, mscope_bench_summary *out)
 {
     const double R2 = m * m + var + r2, k = w->k;
@@ -146,7 +148,8 @@ static void summary(void *self, mscope_bench_summary *out)
 
 /* ---- theory -------------------------------------------------------------------------------------------------- */
 
-/* m, r2 and what momentum adds to them: mm along v; c = <x,p>, V = |p|^2 across. S: covariance of (m, mm), [1] mixed. */
+/* m, r2 and what momentum adds to them: mm along v; c = <x,p>, V = |p|^2 across. S: covariance of (m, mm), [1] mixed.
+ */
 typedef struct {
     double m, mm, r2, c, V, S[3];
 } limit;
@@ -204,8 +207,9 @@ static int theory(void *self, const mscope_bench_rates *rates, double t, mscope_
     return 0;
 }
 
-/* Nine tenths of the way from risk at (0, 1) to the stable fixed point with m > 0 of (3.1) at eta = 1/n: r2 = 1 and the larger
- * root of lambda m^(k-2) = (m^2 + 1)^(k-1). None below lambda_c: nothing to learn, and no risk is below 0. */
+/* Nine tenths of the way from risk at (0, 1) to the stable fixed point with m > 0 of (3.1) at eta = 1/n: r2 = 1 and
+ * the larger root of lambda m^(k-2) = (m^2 + 1)^(k-1). None below lambda_c: nothing to learn, and no risk is below 0.
+ */
 static double target(void *self, size_t b)
 {
     const pca *w = self;

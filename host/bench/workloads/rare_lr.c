@@ -1,8 +1,9 @@
 /* rare_lr.c - rare-class logistic regression (paper 000, section 6), sampled in law
  *
- * With probability p: x = mu + z, label 1; else x = z, label 0; |mu| = r. The gradient (sigma(<theta, x> + b*) - y) x needs
- * of each sample only its parts along mu and along theta's component across mu: two normals. What is left of the batch is
- * Gaussian with variance sum c^2, c the residuals. Coordinate 0 is the direction of mu. Every step is active: one dense row. */
+ * With probability p: x = mu + z, label 1; else x = z, label 0; |mu| = r. The gradient (sigma(<theta, x> + b*) - y) x
+ * needs of each sample only its parts along mu and along theta's component across mu: two normals. What is left of
+ * the batch is Gaussian with variance sum c^2, c the residuals. Coordinate 0 is the direction of mu. Every step is
+ * active: one dense row. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

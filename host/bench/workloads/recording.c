@@ -1,8 +1,9 @@
 /* recording.c - the workload recording: a recorded run under any schedule; recording.h has the model and its limits
  *
- * Two sets of rows step side by side: the recorded rows, under the rates they were trained with, and the rows of this run.
- * Rates per band are found by trial on the recording itself. Bands do not interact in this model, so one run at each of a
- * few rates serves all bands at once. Such advice is hindsight, and so is the best setting of any grid here.     */
+ * Two sets of rows step side by side: the recorded rows, under the rates they were trained with, and the rows of this
+ * run. Rates per band are found by trial on the recording itself. Bands do not interact in this model, so one run at
+ * each of a few rates serves all bands at once. Such advice is hindsight, and so is the best setting of any grid
+ * here. */
 #include "recording.h"
 
 #include <math.h>
@@ -29,7 +30,7 @@ typedef struct play {
     double *grad, unit, gap;              /* unit: of m here in recorded momentum                   */
 } play;
 
-/* ---- a run ----------------------------------------------------------------------------------------------------------- */
+/* ---- a run -------------------------------------------------------------------------------------- */
 
 static void fini(void *self)
 {
@@ -61,7 +62,7 @@ static int init(void **self, const double *a, uint64_t seed, const char **why)
     return mscope_recording_rows_given(&g->recorded, &g->rows, 1, src, 0);
 }
 
-/* Momentum that the recording begins with, in the form of the rule that goes on from it. EMA m = (eps/gain) buffer. */
+/* The momentum at the start of the recording, converted to the form of this run's schedule: EMA m = (eps/gain) buffer. */
 static void begin(play *g, const mscope_bench_step *s)
 {
     const mscope_bench_rates *was = &g->src->rates[0], *now = s->band != NULL ? &s->band[0] : &s->all;
@@ -105,7 +106,7 @@ static int step(void *self, const mscope_bench_step *s)
     return mscope_recording_rows_step(&g->recorded, t, s->t, &g->feed);
 }
 
-/* ---- what it tells ----------------------------------------------------------------------------------------------------- */
+/* ---- what it reports ------------------------------------------------------------------------------ */
 
 static void add_row(const play *g, uint32_t i, mscope_bench_band *x)
 {
@@ -158,7 +159,7 @@ mscope_bench_rows *mscope_recording_rows(void *self, mscope_bench_rows **recorde
     return mscope_bench_rows_settle(&g->rows) < 0 || mscope_bench_rows_settle(&g->recorded) < 0 ? NULL : &g->rows;
 }
 
-/* What the recorded run came to; below 0, never reached, where it gained nothing or nothing is known. */
+/* The risk that the recorded run came to; negative (never reached) where it gained nothing or nothing is known. */
 static double goal(const mscope_recording *t, double gap, size_t b)
 {
     return t->end[b] < t->start[b] ? fmax(0, t->start[b] - gap * (t->start[b] - t->end[b])) : -1;
@@ -170,13 +171,13 @@ static double target(void *self, size_t b)
     return goal(g->src, g->gap, b);
 }
 
-/* ---- rates for each band, by trial -------------------------------------------------------------------------------------- */
+/* ---- rates for each band, by trial -------------------------------------------------------------- */
 
 typedef struct trial {
     double reached[MSCOPE_BENCH_BANDS], left[MSCOPE_BENCH_BANDS];   /* steps, INFINITY: not; risk at the end */
 } trial;
 
-/* A band that grows beyond all bounds stands still from there on, so that the others can be seen to their end. */
+/* A band that diverges is stopped (eta 0), so that the other bands can run to their end. */
 static int try_rates(const play *like, mscope_bench_rates *band, trial *out)
 {
     const mscope_recording *t = like->src;
@@ -242,7 +243,7 @@ static int advise(void *self, const mscope_bench_rates *now, int beta_each, doub
     return 0;
 }
 
-/* ---- where it comes from -------------------------------------------------------------------------------------------------- */
+/* ---- where it comes from ------------------------------------------------------------------------ */
 
 static const mscope_bench_text texts[] = {
     { "file", "FILE", "the recording, made by momentscope record" },
@@ -282,7 +283,7 @@ static void origin_facts(const void *origin, mscope_bench_facts *out)
     snprintf(out->key, sizeof out->key, "%016llx/%s", (unsigned long long)t->tape.id, t->hello.table);
     char begin[120] = "";
     if (t->unknown > 0)
-        snprintf(begin, sizeof begin, "START UNKNOWN: it begins at step %llu, %u of its rows were never told and begin at 0. ",
+        snprintf(begin, sizeof begin, "START UNKNOWN: it begins at step %llu; %u of its rows were not recorded then and begin at 0. ",
                  (unsigned long long)t->begins, t->unknown);
     int n = snprintf(out->note, sizeof out->note,
                      "%.100s, table %s: %u of %u rows x %u active, %llu steps (%llu lost), batch %.4g, %llu probes. %s", t->file,
@@ -291,7 +292,7 @@ static void origin_facts(const void *origin, mscope_bench_facts *out)
     if (t->closed[t->bands] <= 0)
         snprintf(out->note + n, sizeof out->note - (size_t)n,
                  "OPEN LOOP: no curvature is known (no probe), gradients are the recorded ones wherever a row is; there is no "
-                 "risk and no target, apart2 tells how far a schedule leads from the recorded rows.");
+                 "risk and no target; apart2 is the squared distance from the recorded rows.");
     else
         snprintf(out->note + n, sizeof out->note - (size_t)n,
                  "Gradients are G + N h (theta - recorded theta); curvature h from probes for %.3g %% of the occurrences, %.3g %% "

@@ -1,30 +1,35 @@
-/* recording.h - a recorded training run as a problem that schedules can be compared on
+/* recording.h - a recorded training run as a problem on which schedules can be compared
  *
- * The recording says which rows were active in which step, how often (N), and their gradients G_rec, taken where the recorded
- * schedule had led the row, theta_rec. Elsewhere the gradient is not known; the model is its linearisation
+ * A recording has, for each step, the active rows, how often each occurred (N), and their gradients G_rec. These were taken
+ * at the recorded place of the row, theta_rec. At another place the gradient is not known. The model is the linearisation
  *
  *     G = G_rec + N h (theta - theta_rec)
  *
- * with h the curvature of one occurrence along the momentum, from the recorded probes: of a row's samples of
- * <m, H_b m>/|m|^2, where H_b is the batch as sent, h = sum of samples / sum of N, a band's mean counting as PRIOR occurrences of
- * each of its rows. Rows of bands that were never probed have h = 0: open loop, the gradient is the recorded one wherever the
- * row is. Under the recorded schedule theta = theta_rec always, and the recording is reproduced whatever h is.
+ * h is the curvature of one occurrence along the momentum. It comes from the recorded probes: each is a sample of
+ * <m, H_b m>/|m|^2, H_b of the batch as sent. For a row, h = sum of samples / sum of N, where the mean of the band counts as
+ * PRIOR occurrences of the row. Rows of bands that were never probed have h = 0 (open loop): their gradient is the recorded
+ * one wherever the row is. Under the recorded schedule theta = theta_rec always, so the recording is reproduced for any h.
  *
- * With h > 0 each occurrence is a sample with loss h/2 |theta - c|^2, c = theta_rec - G_rec/(N h). The risk is the excess of their
- * sum over its least value, a sample:
+ * With h > 0 each occurrence is a sample with the loss h/2 |theta - c|^2, c = theta_rec - G_rec/(N h). The risk is the excess
+ * of their sum over its least value, per sample:
  *
  *     risk = sum_i p_i h_i/2 |theta_i - best_i|^2,      best_i = mean of c over the row's occurrences
  *
- * an identity, not an approximation, within the model; the end of the recorded run, the other candidate for a centre, is wherever its
- * schedule happened to stop. What it cannot say: it is in-sample (the gradients that train also judge); curvature across the
- * momentum, and how noise grows with distance, are not in it, so no largest stable rate may be read off it; and a row far from where
- * it was recorded meets gradients that are not those of the model that was trained. And best is one point for the whole
- * recording: where the rest of the model moved on (the demo's readout does), rows that follow it leave best again and their risk rises.
+ * Within the model this is an identity. The end of the recorded run is no good centre: it is where the recorded schedule
+ * happened to stop.
+ *
+ * Limits of the model:
+ *   - It is in-sample: the gradients that train also judge.
+ *   - Curvature across the momentum is not in it, nor noise that grows with distance: the largest stable rate cannot be read
+ *     off it.
+ *   - Far from its recorded place a row sees gradients of a model that was trained otherwise.
+ *   - best is one point for the whole recording. Where the rest of the model moves on (the demo's readout does), rows that
+ *     follow it leave best again, and their risk rises.
  *
  *   recording_load.c   the messages of one table: rows by falling p, order of every step, recorded rates
  *   recording_fit.c    curvature, best, risks of the recorded run
- *   recording_play.c   a step's gradient sums; a recorded trajectory
- *   recording.c  the workload                                                                          */
+ *   recording_play.c   the gradient sums of a step; the recorded trajectory
+ *   recording.c        the workload */
 #ifndef MSCOPE_BENCH_RECORDING_H
 #define MSCOPE_BENCH_RECORDING_H
 
@@ -33,13 +38,13 @@
 
 typedef struct mscope_recording_message {
     mscope_header header;
-    const uint8_t *part[4];              /* behind the header                                     */
+    const uint8_t *part[4];              /* after the header                                      */
 } mscope_recording_message;
 
 typedef struct mscope_recording_at {          /* one step                                              */
-    uint32_t message;                     /* of its STEP, counted from 1; 0: lost or refused, silent */
-    uint32_t before, n_before;            /* of what came before it: PROBE, SYNC                   */
-    size_t order;                         /* where its entries' order begins                       */
+    uint32_t message;                     /* its STEP, counted from 1; 0: lost or refused, so silent */
+    uint32_t before, n_before;            /* PROBE and SYNC messages before the step               */
+    size_t order;                         /* where the order of its entries begins                 */
 } mscope_recording_at;
 
 typedef struct mscope_recording {
@@ -48,13 +53,13 @@ typedef struct mscope_recording {
     char file[256];
     uint32_t rows, dim, entries;          /* rows that were ever active; most entries in one message */
     uint64_t steps, begins;               /* steps done before the first one                       */
-    uint32_t unknown;                     /* active rows that were not known then: theta = m = 0 is a guess */
+    uint32_t unknown;                     /* active rows whose values then are not known: theta = m = 0 is a guess */
     mscope_recording_message *message;
     size_t messages;
-    mscope_recording_at *at;                  /* steps + 1: the last for what came behind the last step */
+    mscope_recording_at *at;                  /* steps + 1: the last for what came after the last step */
     uint32_t *order;                      /* positions of a step's entries by ascending row, stable */
-    uint32_t *rank;                       /* of a row of the table among ours; UINT32_MAX: never active */
-    uint32_t *id;                         /* and back                                              */
+    uint32_t *rank;                       /* by row of the table: its number here; UINT32_MAX: never active */
+    uint32_t *id;                         /* by rank: the row of the table                         */
     mscope_bench_rates *rates;            /* of each step                                          */
     double batch, occurrences;            /* mean samples a step; occurrences in all                */
     uint64_t lost, refused, probes;       /* steps without a STEP; messages the daemon would refuse  */
@@ -91,8 +96,9 @@ void mscope_recording_feed_step(mscope_recording_feed *f, const mscope_recording
 int mscope_recording_rows_open(mscope_bench_rows *r, const mscope_recording *t);
 int mscope_recording_rows_step(mscope_bench_rows *r, const mscope_recording *t, uint64_t step, const mscope_recording_feed *f);
 
-/* mscope_recording_rows_given - rows that the trainer sent (SYNC) before this step. recorded: takes them; other, if not NULL, is
- * displaced as recorded is, its momentum in units of `unit` times the recorded. settled is asked before rows are changed. */
+/* mscope_recording_rows_given - rows that the trainer sent (SYNC) before this step. recorded: takes them; other, if
+ * not NULL, is displaced as recorded is, its momentum in units of `unit` times the recorded. settled is asked before
+ * rows are changed. */
 int mscope_recording_rows_given(mscope_bench_rows *recorded, mscope_bench_rows *other, double unit, const mscope_recording *t,
                             uint64_t step);
 

@@ -1,13 +1,14 @@
-/* recording_fit.c - what the recording says of its own problem: curvature, where it leads, how far the recorded run got
+/* recording_fit.c - curvature, best place and risks of the recorded run, from the recording
  *
- * Two passes along the recorded trajectory: sums for h and best, then the risks at its start and over its last tenth. */
+ * Two passes along the recorded trajectory: sums for h and best, then the risks at its start and over its last tenth.
+ */
 #include "recording.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { PRIOR = 8, LOOKS = 20 };           /* occurrences that a band's mean counts for in each of its rows */
+enum { PRIOR = 8, LOOKS = 20 };           /* occurrences that the mean of a band counts for in each of its rows */
 
 typedef struct fit {
     mscope_recording *t;
@@ -27,7 +28,7 @@ static int by_rank(const void *a, const void *b)
     return x->rank != y->rank ? (x->rank > y->rank) - (x->rank < y->rank) : (x->at > y->at) - (x->at < y->at);
 }
 
-/* Occurrences of a row in the step that the probe belongs to; 0: it is not in it. */
+/* Occurrences of a row in the step of the probe; 0: the row is not in that step. */
 static double occurrences(const mscope_recording_feed *f, uint32_t rank)
 {
     uint32_t lo = 0, hi = f->n;

@@ -1,4 +1,4 @@
-/* recording_load.c - one table's messages out of a recording, judged as the daemon judges them */
+/* recording_load.c - the messages of one table of a recording, without those that the daemon would refuse */
 #include "recording.h"
 
 #include <math.h>
@@ -8,7 +8,7 @@
 
 /* ---- which table ------------------------------------------------------------------------------------------------- */
 
-enum { LOST_MOST = 65536 };               /* what the daemon itself would run as silent steps in one gap */
+enum { LOST_MOST = 65536 };               /* the daemon runs as many silent steps in one gap at most */
 
 /* By name, or the only name there is; of sessions with a table of that name, the longest. */
 static const mscope_recorded_table *choose(const mscope_contents *c, const char *table, char why[512])
@@ -36,7 +36,7 @@ static const mscope_recorded_table *choose(const mscope_contents *c, const char 
     return NULL;
 }
 
-/* ---- messages ------------------------------------------------------------------------------------------------------ */
+/* ---- messages ----------------------------------------------------------------------------------- */
 
 static int parts_fit(const mscope_recording *t, const mscope_header *h, const mscope_entry *e)
 {
@@ -101,7 +101,7 @@ static int keep(mscope_recording *t, const mscope_entry *e, size_t *room)
     return 0;
 }
 
-/* STEP, PROBE and SYNC of the table, in their order; what the daemon would refuse is left out. */
+/* STEP, PROBE and SYNC of the table, in their order, without those that the daemon would refuse. */
 static int collect(mscope_recording *t, const mscope_recorded_table *of)
 {
     double *scratch = malloc(t->dim * sizeof *scratch);
@@ -123,9 +123,9 @@ static int collect(mscope_recording *t, const mscope_recorded_table *of)
     return rc;
 }
 
-/* ---- steps ---------------------------------------------------------------------------------------------------------- */
+/* ---- steps -------------------------------------------------------------------------------------- */
 
-/* A step has at most one STEP and anything before it; what a hole passed over goes before the next. */
+/* A step has at most one STEP, and any messages before it. Messages in a gap of lost steps go before the next step. */
 static int line_up(mscope_recording *t, uint64_t first, uint64_t last)
 {
     t->steps = last - first;
@@ -155,7 +155,7 @@ static int line_up(mscope_recording *t, uint64_t first, uint64_t last)
     return 0;
 }
 
-/* Torch's buffer is made by its first step with momentum, undamped; past it a step with momentum 0 is all direct. */
+/* Torch makes its buffer in the first step with momentum, without dampening. A step with momentum 0 moves along g alone. */
 static mscope_bench_rates rates_of(const mscope_recording *t, const mscope_recording_message *m, int *made)
 {
     const mscope_header *h = &m->header;
@@ -176,7 +176,7 @@ static mscope_bench_rates rates_of(const mscope_recording *t, const mscope_recor
     return r;
 }
 
-/* Lost steps were run with the schedule of the next one that came. */
+/* Lost steps get the rates of the next step that arrived. */
 static void schedule(mscope_recording *t, int made)
 {
     mscope_bench_rates last = { .eps = 1, .gain = 1 };
@@ -191,7 +191,7 @@ static void schedule(mscope_recording *t, int made)
         t->lost += t->at[k].message == 0;
 }
 
-/* ---- rows ------------------------------------------------------------------------------------------------------------ */
+/* ---- rows --------------------------------------------------------------------------------------- */
 
 static uint32_t index_of(const mscope_recording_message *m, size_t i)
 {
@@ -301,7 +301,8 @@ static int order_entries(mscope_recording *t)
     return p != NULL && t->order != NULL ? 0 : -1;
 }
 
-/* A fresh table's rows are 0 before step 1; a later start is known where rows were sent (SYNC) before the first STEP. */
+/* A fresh table's rows are 0 before step 1; a later start is known where rows were sent (SYNC) before the first STEP.
+ */
 static int count_unknown(mscope_recording *t, const mscope_recorded_table *of)
 {
     if (of->hello.fresh && t->begins == 0)
@@ -320,7 +321,7 @@ static int count_unknown(mscope_recording *t, const mscope_recorded_table *of)
     return 0;
 }
 
-/* ---- all of it -------------------------------------------------------------------------------------------------------- */
+/* ---- all of it ---------------------------------------------------------------------------------- */
 
 static int load(mscope_recording *t, const mscope_recorded_table *of)
 {

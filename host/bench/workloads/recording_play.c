@@ -71,7 +71,8 @@ int mscope_recording_rows_step(mscope_bench_rows *r, const mscope_recording *t, 
     return mscope_bench_rows_step(r, &s, f->row, f->g, f->n);
 }
 
-/* One row: recorded takes what was given, other moves by the change. v: theta given, m given, then room for two rows more. */
+/* One row: recorded takes what was given, other moves by the change. v: theta given, m given, then room for two rows
+ * more. */
 static int displace(mscope_bench_rows *recorded, mscope_bench_rows *other, double unit, uint32_t row, double *v)
 {
     const uint32_t d = recorded->dim;

@@ -70,8 +70,8 @@ void mscope_bench_single(mscope_bench_summary *out, double risk, const double *s
     out->band[0] = out->total;
 }
 
-/* A table a band, so that every band can have its own rates. Torch's form is m <- beta m + gain g, DANA's with gain 1. The
- * rates say all: a table that seems to have begun does not take torch's undamped first step by itself. */
+/* A table a band, so that every band can have its own rates. Torch's form is m <- beta m + gain g, DANA's with gain
+ * 1. The rates say all: a table that seems to have begun does not take torch's undamped first step by itself. */
 static int open_tables(mscope_bench_rows *r, const mscope_bench_rates *a)
 {
     r->form = r->torch || a->gain != a->eps ? MSCOPE_FORM_TORCH : MSCOPE_FORM_EMA;

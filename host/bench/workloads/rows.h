@@ -3,7 +3,7 @@
  * Catch-up is firmware/core, one table a band; dense, frozen and row clock are plain loops over the same arrays,
  * kept simple on purpose: they are what catch-up is compared with. All of it is float64.
  *
- *     mscope_bench_rows_touch (rows to be read);  read theta;  mscope_bench_rows_step;  ..  mscope_bench_rows_settle  */
+ *     mscope_bench_rows_touch (rows to be read);  read theta;  mscope_bench_rows_step;  ..  mscope_bench_rows_settle */
 #ifndef MSCOPE_BENCH_ROWS_H
 #define MSCOPE_BENCH_ROWS_H
 

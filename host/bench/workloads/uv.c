@@ -7,20 +7,23 @@
  *
  *     tau1 = (2/C) eta^-gamma,   tau2 = 2 n C^2 / (noise^2 / P) eta^(2 gamma - 2),   C = (noise^2 / (P n))^(1/3)
  *
- * with momentum pi <- beta pi + g, theta <- theta - eta pi, beta = 1 - C eta^gamma: gain 1 here. The risk is the trace of the
- * Hessian on the minima, E |grad f|^2. Linear: the P label noises enter by one number, which is what is drawn.
+ * with momentum pi <- beta pi + g, theta <- theta - eta pi, beta = 1 - C eta^gamma: gain 1 here. The risk is the
+ * trace of the Hessian on the minima, E |grad f|^2. Linear: the P label noises enter by one number, which is what is
+ * drawn.
  *
- * Theory, linear: p = (u+v)/sqrt 2 and q = (u-v)/sqrt 2 never turn, only their lengths move; momentum is h p and -h q. With
- * k = sqrt(n) h, lambda = (|u|^2 + |v|^2)/n the trace of the Hessian, Q = |p||q|, f = (|p|^2 - |q|^2)/(2 sqrt n):
+ * Theory, linear: p = (u+v)/sqrt 2 and q = (u-v)/sqrt 2 never turn, only their lengths move; momentum is h p and -h
+ * q. With k = sqrt(n) h, lambda = (|u|^2 + |v|^2)/n the trace of the Hessian, Q = |p||q|, f = (|p|^2 - |q|^2)/(2 sqrt
+ * n):
  *
  *     k <- beta k + gain (f - noise/sqrt(P) xi);   f <- f - eta lambda k          second moments followed; exact but for lambda
  *     Z <- beta Z - 2 eta W;   Q <- Q - eta beta Z + eta^2 W;   W = -Q E k^2 / n     (Z = |q| h|p| - |p| h|q|), exact but for W
  *     lambda = 2 sqrt(Q^2 + n E f^2) / n
  *
- * to first order in the slow drift. At fixed eps it is 1/tau2, doubled as a norm's square decays, d log Q = -eta_eff^2 noise^2/(P n),
- * eta_eff = eta gain / eps; while eps is so small that k^2 is still growing, the plateau that paper_001.c found.
- * Theory, tanh: Corollary 3.5 (white noise, eps fixed, eta small): descent of L + (eta_eff noise^2 / 4P) tr H without noise; loss
- * then has (eta_eff noise^2 / 4P) tr H more. ReLU: Corollary 3.5 wants a smooth valley; theory does not know.      */
+ * to first order in the slow drift. At fixed eps it is 1/tau2, doubled as a norm's square decays, d log Q =
+ * -eta_eff^2 noise^2/(P n), eta_eff = eta gain / eps; while eps is so small that k^2 is still growing, the plateau
+ * that paper_001.c found. Theory, tanh: Corollary 3.5 (white noise, eps fixed, eta small): descent of L + (eta_eff
+ * noise^2 / 4P) tr H without noise; loss then has (eta_eff noise^2 / 4P) tr H more. ReLU: Corollary 3.5 wants a
+ * smooth valley; theory does not know. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
