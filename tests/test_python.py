@@ -471,9 +471,9 @@ class Case(unittest.TestCase):
                 self.assertTrue(self.ear.until(lambda r: topic in r and r[topic]["step"] == 20))
                 self.assertIs(self.ear.latest[topic]["exact"], False)
 
-    def readme(self, after):
-        """The README's first indented block after these words."""
-        with open(os.path.join(client_support.ROOT, "README.md")) as f:
+    def readme(self, after, page="README.md"):
+        """The page's first indented block after these words."""
+        with open(os.path.join(client_support.ROOT, page)) as f:
             lines = f.read().split(after, 1)[1].splitlines()[1:]
         first = next(i for i, line in enumerate(lines) if line.startswith("    "))
         end = next(i for i, line in enumerate(lines) if i > first and line and not line.startswith("    "))
@@ -495,7 +495,7 @@ class Case(unittest.TestCase):
             given["scope"].close()
             regimes = {r["band"]: r["regime"] for r in records if r["topic"].startswith("band/")}
             self.assertTrue(any(r != "unknown" for r in regimes.values()), regimes)
-            lines = self.readme("Without the probe").splitlines()
+            lines = self.readme("Without the probe", "host/README.md").splitlines()
             self.assertEqual(len(lines), 3)
             for line in lines:
                 model = skip_gram(True)
