@@ -90,6 +90,7 @@ endif
         check-arch arch-build schema picture reproduce bench speed-page \
         $(addprefix bench-,bigram text soak verdicts conflict advice $(SPEED))
 .DELETE_ON_ERROR:
+.SECONDARY:                  # objects stay, also those that only a pattern rule names
 
 all: $(BUILD)/libmomentscope.a $(BUILD)/libmomentscope.so $(PROGRAMS) ## build everything
 
