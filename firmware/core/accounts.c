@@ -116,6 +116,30 @@ static void enter_window(mscope_window *to, const mscope_window *w)
     to->gm2 += w->gm2;
 }
 
+static void enter_fade(mscope_fade *to, const mscope_fade *c)
+{
+    to->gaps += c->gaps;
+    to->first += c->first;
+    to->second += c->second;
+}
+
+/* A gap counts for half after 4096 steps, or 32 lifetimes of the buffer if that is longer: the same for all bands and for
+ * all shards of a table, so that sums of shards are the sums of the whole. */
+void mscope_fade_fold(mscope_table *t)
+{
+    const double least = 4096.0, lifetimes = 32.0, eps = t->step.eps;
+    double span = eps * least < lifetimes ? lifetimes / (eps > 0.0 ? eps : 1e-300) : least;
+    double keep = span / (span + MSCOPE_FADE_FOLD);
+
+    for (unsigned b = 0; b < MSCOPE_TOTALS; b++) {
+        mscope_band_state *s = &t->band[b];
+
+        s->fade = (mscope_fade){ keep * s->fade.gaps, keep * s->fade.first, keep * s->fade.second };
+        enter_fade(&s->fade, &s->fresh);
+        s->fresh = (mscope_fade){ 0.0, 0.0, 0.0 };
+    }
+}
+
 void mscope_accounts_settle(mscope_table *t, size_t chunks)
 {
     for (size_t k = 0; k < chunks; k++) {
@@ -139,6 +163,10 @@ void mscope_accounts_settle(mscope_table *t, size_t chunks)
             if (c->window[b].updates > 0.0) {
                 enter_window(&s->window, &c->window[b]);
                 memset(&c->window[b], 0, sizeof c->window[b]);
+            }
+            if (c->fade[b].gaps > 0.0) {
+                enter_fade(&s->fresh, &c->fade[b]);
+                c->fade[b] = (mscope_fade){ 0.0, 0.0, 0.0 };
             }
         }
     }

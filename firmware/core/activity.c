@@ -9,25 +9,25 @@
 
 #include "mscope/core.h"
 
-static double gap_now(const mscope_activity *a, double open_gap, uint64_t active)
+static double gap_now(const mscope_activity *a, uint16_t remembered, double open_gap)
 {
     double gap = (double)a->gap;
 
-    return open_gap > gap ? gap + (open_gap - gap) / mscope_activity_memory(active + 1) : gap;
+    return open_gap > gap ? gap + (open_gap - gap) / mscope_activity_next(remembered) : gap;
 }
 
-float mscope_activity_gap(const mscope_activity *a, double open_gap, uint64_t active)
+float mscope_activity_gap(const mscope_activity *a, uint16_t remembered, double open_gap)
 {
-    return (float)gap_now(a, open_gap, active);
+    return (float)gap_now(a, remembered, open_gap);
 }
 
-mscope_rates mscope_activity_rates(const mscope_activity *a, double open_gap, uint64_t active)
+mscope_rates mscope_activity_rates(const mscope_activity *a, uint16_t remembered, double open_gap, uint64_t active)
 {
     double P;
 
     if (active == 0)
         return (mscope_rates){ 0.0, 0.0 };
-    P = 1.0 / gap_now(a, open_gap, active);
+    P = 1.0 / gap_now(a, remembered, open_gap);
     return (mscope_rates){ (double)a->share * P, P };
 }
 

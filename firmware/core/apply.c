@@ -133,7 +133,43 @@ static void note_window(mscope_window *w, const mscope_occurrence *o, double gm,
     }
 }
 
-/* Count one activation of a row, and move it from its old band to the band of its new rates. */
+/* The product of A22 over `idle` steps before this one. A gap longer than the history is taken as made of pieces like the
+ * last ones: what they leave of the momentum is next to nothing. */
+static double carried(const mscope_table *t, uint64_t idle)
+{
+    uint64_t now = t->schedule.now, history = t->schedule.history;
+    double carry = 1.0;
+
+    for (; idle > history && carry > 1e-12; idle -= history)
+        carry *= mscope_schedule_recall(&t->schedule, now - history).a22;
+    if (idle > history)
+        return 0.0;
+    return idle ? carry * mscope_schedule_recall(&t->schedule, now - idle).a22 : carry;
+}
+
+/* The share of the momentum that is gone at the end of the gap which this update ends; negative: the gap began before the row
+ * was first active, or before a seek. */
+static double gap_fade(const mscope_table *t, const mscope_core_row *x)
+{
+    uint64_t idle = mscope_core_row_open_gap(t, x);
+    double left;
+
+    if (x->active == 0 || t->schedule.now - idle < t->schedule.first)
+        return -1.0;
+    left = carried(t, idle);
+    return (1.0 - left) + left * t->step.eps;
+}
+
+static void note_fade(mscope_fade *c, double fade)
+{
+    if (fade < 0.0)
+        return;
+    c->gaps += 1.0;
+    c->first += fade;
+    c->second += fade * fade;
+}
+
+/* Move the row's bookkeeping from its old band to the one its new rates ask for. */
 static void note_activity(mscope_table *t, mscope_chunk *c, uint32_t row, double n)
 {
     mscope_core_row *x = &t->row[row];
@@ -147,7 +183,7 @@ static void note_activity(mscope_table *t, mscope_chunk *c, uint32_t row, double
     from->updates -= (int64_t)x->active;
     x->active++;
     x->occurrences += (uint64_t)n;
-    mscope_activity_note(&x->rate, (double)(uint32_t)(now - x->last), n / t->step.batch, x->active);
+    mscope_activity_note(&x->rate, &x->remembered, (double)(uint32_t)(now - x->last), n / t->step.batch, x->active);
     x->last = now;
     x->counted = x->rate.gap;
     rates = mscope_activity_counted(&x->rate, x->counted, x->active);
@@ -191,8 +227,10 @@ static void finish_row(const apply_args *a, mscope_chunk *c, uint32_t group, siz
     mscope_table *t = a->t;
     uint32_t row = t->scratch.row[group];
     const mscope_core_row *x = &t->row[row];
+    double fade = gap_fade(t, x);
 
     note_activity(t, c, row, c->seen[i].n);
+    note_fade(&c->fade[x->total], fade);
     note_window(&c->window[x->total], &c->seen[i], c->sums[i].gm, a->counts == NULL);
     join(t, c, row, &c->sums[i], mscope_now(t) + 1);
     if (t->cfg.acf_rows && wants_following(t, x))
@@ -236,10 +274,12 @@ static void run_chunk(void *arg, size_t piece)
 static void look_up_spans(mscope_table *t, uint32_t groups)
 {
     for (uint32_t k = 0; k < groups; k++) {
-        uint64_t age = mscope_core_row_age(t, &t->row[t->scratch.row[k]]);
+        const mscope_core_row *x = &t->row[t->scratch.row[k]];
+        uint64_t age = mscope_core_row_age(t, x);
 
         if (age)
             (void)mscope_schedule_recall(&t->schedule, t->schedule.now - age);
+        (void)gap_fade(t, x);
     }
 }
 

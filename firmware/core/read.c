@@ -61,6 +61,8 @@ int mscope_table_band(mscope_table *t, unsigned b, mscope_band *out)
     if (t->cfg.statistics == MSCOPE_STATISTICS_NONE)
         out->R = out->V = out->C = out->R_err = out->V_err = out->C_err = NAN;
     out->window = s->window;
+    out->fade = (mscope_fade){ s->fade.gaps + s->fresh.gaps, s->fade.first + s->fresh.first,
+                                 s->fade.second + s->fresh.second };
     out->curvature = s->curvature;
     return MSCOPE_OK;
 }
@@ -79,7 +81,7 @@ int mscope_table_row(const mscope_table *t, uint32_t row, mscope_table_row_info 
     if (row >= t->cfg.rows)
         return MSCOPE_EINDEX;
     x = &t->row[row];
-    rates = mscope_activity_rates(&x->rate, (double)mscope_core_row_open_gap(t, x), x->active);
+    rates = mscope_activity_rates(&x->rate, x->remembered, (double)mscope_core_row_open_gap(t, x), x->active);
     out->active = x->active;
     out->occurrences = x->occurrences;
     out->last_active = x->active ? t->schedule.now - mscope_core_row_open_gap(t, x) : 0;

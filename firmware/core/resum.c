@@ -21,7 +21,7 @@ static void count(mscope_account *a, const mscope_core_row *x, mscope_rates rate
 static mscope_rates note_silence(mscope_table *t, uint32_t row)
 {
     mscope_core_row *r = &t->row[row];
-    float gap = mscope_activity_gap(&r->rate, (double)mscope_core_row_open_gap(t, r), r->active);
+    float gap = mscope_activity_gap(&r->rate, r->remembered, (double)mscope_core_row_open_gap(t, r));
     mscope_rates before = mscope_activity_counted(&r->rate, r->counted, r->active), now;
     unsigned band, total;
 

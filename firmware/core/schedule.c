@@ -171,7 +171,7 @@ void mscope_schedule_seek(mscope_schedule *s, uint64_t now)
 {
     for (uint32_t l = 0; l < MSCOPE_LEVELS; l++)
         s->left[l] = (mscope_map_dd){ dd(1.0), dd(0.0), dd(0.0), dd(1.0) };
-    s->now = now;
+    s->now = s->first = now;
 }
 
 void mscope_schedule_push(mscope_schedule *s, const mscope_map_dd *idle)

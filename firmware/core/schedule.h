@@ -44,6 +44,7 @@ typedef struct mscope_memo {          /* a span computed before, valid while now
 typedef struct mscope_schedule {
     uint32_t history, levels;         /* history = 2^levels */
     uint64_t now;                     /* completed steps */
+    uint64_t first;                   /* steps before it were jumped over: no span begins there */
     mscope_map *node[MSCOPE_LEVELS];  /* node[l][(k >> l) mod (history >> l)]: steps k .. k + 2^l - 1 (0-based) */
     mscope_memo *memo;                /* history entries, by from mod history */
     mscope_map_dd left[MSCOPE_LEVELS];/* at each level the block that waits for its right neighbour */

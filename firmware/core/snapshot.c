@@ -11,7 +11,7 @@
 
 #include "table.h"
 
-#define SNAPSHOT_VERSION 2
+#define SNAPSHOT_VERSION 3
 
 typedef struct snapshot {
     mscope_sink sink;                /* writing; else NULL */
@@ -105,7 +105,8 @@ static void flag(snapshot *s, int *x)
 
 static void one_row(snapshot *s, mscope_core_row *x)
 {
-    unsigned char small[4] = { x->total, (unsigned char)(x->flags & MSCOPE_ROW_FOLLOWED), 0, 0 };
+    unsigned char small[4] = { x->total, (unsigned char)(x->flags & MSCOPE_ROW_FOLLOWED), (unsigned char)x->remembered,
+                               (unsigned char)(x->remembered >> 8) };
 
     words(s, &x->r, 3, 8);
     words(s, &x->active, 2, 8);
@@ -115,6 +116,7 @@ static void one_row(snapshot *s, mscope_core_row *x)
     raw(s, small, 4);
     x->total = small[0];
     x->flags = small[1];
+    x->remembered = (uint16_t)(small[2] | small[3] << 8);
 }
 
 static void account(snapshot *s, mscope_account *x)
@@ -130,6 +132,8 @@ static void band_state(snapshot *s, mscope_band_state *x)
     account(s, &x->live);
     account(s, &x->passed);
     words(s, &x->window, sizeof x->window / 8, 8);
+    words(s, &x->fresh, sizeof x->fresh / 8, 8);
+    words(s, &x->fade, sizeof x->fade / 8, 8);
     words(s, &x->curvature, sizeof x->curvature / 8, 8);
 }
 
@@ -153,6 +157,7 @@ static void state(snapshot *s, mscope_table *t)
     size_t cells = (size_t)t->cfg.rows * t->cfg.dim;
 
     words(s, &t->schedule.now, 1, 8);
+    words(s, &t->schedule.first, 1, 8);
     words(s, &t->base, 1, 8);
     flag(s, &t->made);
     flag(s, &t->decays);

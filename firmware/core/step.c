@@ -161,6 +161,8 @@ int mscope_table_step_end(mscope_table *t)
     if (t->step.eps < 1.0)
         t->made = 1;
     t->open = 0;
+    if (t->schedule.now % MSCOPE_FADE_FOLD == 0)
+        mscope_fade_fold(t);
     sweep(t);
     return MSCOPE_OK;
 }

@@ -146,9 +146,15 @@ static void set_curvature(mscope_rec_band *r, const mscope_shadow *s, const msco
                                 : "the loss is not declared a mean negative log likelihood");
 }
 
-static void set_clocks(mscope_rec_band *r)
+static void set_clocks(mscope_rec_band *r, const mscope_fade *c)
 {
-    r->retention = r->eps > 0.0 ? (r->P + (1.0 - r->P) * r->eps) / r->eps : NAN;
+    double independent = r->eps > 0.0 ? (r->P + (1.0 - r->P) * r->eps) / r->eps : NAN;
+
+    r->gaps = c->gaps;
+    r->fade = ratio(c->first, c->gaps);
+    r->fade2 = ratio(c->second, c->gaps);
+    r->retention = isnan(r->fade) ? independent : ratio(1.0, r->fade);
+    r->burst = r->retention / independent;
     r->learning = r->eta * r->H1 > 0.0 ? 1.0 / (r->eta * r->H1) : NAN;
     r->delta = r->retention / r->learning;
 }
@@ -182,7 +188,7 @@ static void band_record(mscope_engine *e, const mscope_shadow *s, unsigned band,
     r->r_bound = !ref ? NAN : b->R > 0.0 ? b->R_err / b->R : b->R_err == 0.0 ? 0.0 : NAN;
     set_window(r, &b->window, k.scale);
     set_curvature(r, s, b);
-    set_clocks(r);
+    set_clocks(r, &b->fade);
     r->idle_share = b->idle_share;
     r->exact = s->exact && !s->hello.narrow;
     r->lost_steps = s->lost;
@@ -275,6 +281,12 @@ static void tell_overflow(mscope_engine *e, mscope_shadow *s, double V)
     s->overflowed = now;
 }
 
+/* Are there updates of this window, or remembered gaps, of rows that have left the band? */
+static int left_something(const mscope_band *b)
+{
+    return b->window.updates > 0.0 || b->fade.gaps >= 1.0;
+}
+
 void mscope_shadow_publish(mscope_engine *e, mscope_shadow *s, int regular)
 {
     totals t = { 0 };
@@ -286,9 +298,11 @@ void mscope_shadow_publish(mscope_engine *e, mscope_shadow *s, int regular)
         if (b.rows > 0) {
             t.bands.at[t.bands.n++] = i;
             add(&t, &b);
-            band_record(e, s, i, &b);
-            acf_record(e, s, i);
         }
+        if (b.rows > 0 || left_something(&b))
+            band_record(e, s, i, &b);
+        if (b.rows > 0)
+            acf_record(e, s, i);
         if (regular) {
             s->fisher[i] += b.window.s2;
             s->fisher_updates[i] += b.window.s2_updates;

@@ -112,6 +112,23 @@ static void band_curvature(const mscope_rec_band *const *part, size_t n, mscope_
             memcpy(out->h_source, part[i]->h_source, sizeof out->h_source);
 }
 
+/* As the daemon makes them (firmware/daemon/records.c). */
+static void band_clocks(const mscope_rec_band *const *part, size_t n, mscope_rec_band *out)
+{
+    double independent = out->eps > 0.0 ? (out->P + (1.0 - out->P) * out->eps) / out->eps : NAN, first = 0.0, second = 0.0;
+
+    for (size_t i = 0; i < n; i++)
+        if (part[i]->gaps > 0.0) {
+            out->gaps += part[i]->gaps;
+            first += part[i]->gaps * part[i]->fade;
+            second += part[i]->gaps * part[i]->fade2;
+        }
+    out->fade = weighted(first, out->gaps);
+    out->fade2 = weighted(second, out->gaps);
+    out->retention = isnan(out->fade) ? independent : 1.0 / out->fade;
+    out->burst = out->retention / independent;
+}
+
 static void set_missing(char out[192])
 {
     (void)snprintf(out, 192, "none: a shard of the table is missing");
@@ -172,7 +189,7 @@ void mscope_shards_band(const mscope_rec_band *const *part, size_t n, int whole,
     out->r_bound = out->R > 0.0 ? bound / out->R : out->R == 0.0 && bound == 0.0 ? 0.0 : NAN;
     band_windows(part, n, out);
     band_curvature(part, n, out);
-    out->retention = out->eps > 0.0 ? (out->P + (1.0 - out->P) * out->eps) / out->eps : NAN;
+    band_clocks(part, n, out);
     out->learning = out->eta * out->H1 > 0.0 ? 1.0 / (out->eta * out->H1) : NAN;
     out->delta = out->retention / out->learning;
     if (!whole) {

@@ -198,13 +198,13 @@ uint64_t mscope_sharded_skew(const mscope_sharded *s, const char *table, uint64_
     return skew;
 }
 
-/* A band that lost its rows in one shard keeps the probe samples of these rows: its last record, with all else zeroed.
+/* A band that lost its rows in one shard keeps the probe samples and gaps of these rows: its last record, with all else zeroed.
  */
-static int curvature_left(const mscope_latest_table *w, int b, mscope_rec_band *out)
+static int memory_left(const mscope_latest_table *w, int b, mscope_rec_band *out)
 {
     const mscope_rec_band *last = &w->band[b].record.u.band;
 
-    if (w->have[b] || last->table[0] == '\0' || !(last->h_samples > 0))
+    if (w->have[b] || last->table[0] == '\0' || !(last->h_samples > 0 || last->gaps > 0))
         return 0;
     *out = *last;
     out->step = w->table.record.u.table.step;
@@ -231,7 +231,7 @@ static void make_band(mscope_sharded *s, const mscope_latest_table *const *from,
             acf[acfs++] = &from[i]->acf[b].record.u.acf;
     }
     for (int i = 0; i < n && bands > 0; i++)
-        if (curvature_left(from[i], b, &left[i]))
+        if (memory_left(from[i], b, &left[i]))
             band[bands++] = &left[i];
     if (bands > 0 && (m = make(s, MSCOPE_REC_BAND)) != NULL) {
         mscope_shards_band(band, bands, whole, &m->record.u.band);

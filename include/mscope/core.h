@@ -125,6 +125,14 @@ typedef struct mscope_window {
     double gm, gm2;               /* <G, m>/N: sum, sum of squares over row updates                */
 } mscope_window;
 
+/* How much of a row's momentum is gone at its next active update, K steps after the one before: 1 - beta^K at a constant
+ * beta, else 1 less the product over the gap. With f1 = first/gaps retention is 1/f1 active updates, whatever the law of
+ * the gaps (firmware/README.md). The gap before a row's first update, and gaps over a seek, are left out.              */
+typedef struct mscope_fade {
+    double gaps;
+    double first, second;         /* sums over gaps of that share and of its square                 */
+} mscope_fade;
+
 /* Curvature along the momentum; one row in one probe gives one sample h1 = <m,Hm>/|m|^2, h2 = |Hm|^2/|m|^2. */
 typedef struct mscope_curvature {
     double samples;               /* samples taken; beyond 4096 older ones fade                     */
@@ -141,6 +149,7 @@ typedef struct mscope_band {      /* momentum in its native form: EMA m, or torc
     double R_err, V_err, C_err;   /* bounds on |R - exact R| and so on                               */
     double idle_share;            /* share of the band's rows silent for 4 times their mean gap      */
     mscope_window window;
+    mscope_fade fade;            /* a gap counts for half after max(4096, 32/eps) steps              */
     mscope_curvature curvature;
 } mscope_band;
 

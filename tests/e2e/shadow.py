@@ -13,7 +13,10 @@ class Shadow:
         self.form, self.made, self.k = form, False, 0
         self.gap, self.share = np.zeros(rows, np.float32), np.zeros(rows, np.float32)
         self.active, self.last = np.zeros(rows, int), np.zeros(rows, int)
+        self.remembered = np.zeros(rows)             # gaps behind the means, in steps of 1/128
+        self.idle = []                               # the 2x2 map of each step without a gradient
         self.band = np.full(rows, -1)
+        self.fresh, self.fade = np.zeros((32, 3)), np.zeros((32, 3))     # gaps, sums of 1 - A22 and of its square
         self.reset()
 
     def reset(self):
@@ -30,8 +33,27 @@ class Shadow:
         before = self.m.copy()
         self.move(G, eta, eps, decay, decoupled, damp)
         for r in np.flatnonzero(N):
+            gone = self.gone(r, eps)
             self.note(r, N[r] / batch)
+            if gone is not None:
+                self.fresh[self.band[r]] += 1, gone, gone**2
             self.window[self.band[r]].append((N[r], s2[r], G[r] @ G[r], G[r] @ before[r]))
+
+        kick = decay * (eps if self.form == "ema" else 1 - damp)
+        self.idle.append(np.array([[1 - eta * decoupled - eta * kick, -eta * (1 - eps)], [kick, 1 - eps]]))
+        if self.k % 256 == 0:
+            span = max(4096, 32 / eps)
+            self.fade = span / (span + 256) * self.fade + self.fresh
+            self.fresh = np.zeros((32, 3))
+
+    def gone(self, r, eps):
+        """The share of its momentum that row r has lost since its last update; None at its first."""
+        if not self.active[r]:
+            return None
+        product = np.eye(2)
+        for a in self.idle[self.last[r]:]:
+            product = a @ product
+        return 1 - product[1, 1] * (1 - eps)
 
     def move(self, G, eta, eps, decay, decoupled, damp):
         g = G + decay * self.theta
@@ -49,11 +71,18 @@ class Shadow:
 
     def note(self, r, share):
         self.active[r] += 1
-        n = min(self.active[r], 256)
-        self.gap[r] = self.gap[r] + (float(self.k - self.last[r]) - float(self.gap[r])) / n
-        self.share[r] = self.share[r] + (share - float(self.share[r])) / n
+        gap, n = float(self.k - self.last[r]), self.following(r)
+        if self.active[r] == 2 and float(self.gap[r]) > 20 * gap:        # it was not there when the table began
+            n = 1
+        self.gap[r] = self.gap[r] + (gap - float(self.gap[r])) / n
+        self.share[r] = self.share[r] + (share - float(self.share[r])) / min(n, self.active[r])
+        span = max(4096, 16 * float(self.gap[r]))
+        self.remembered[r] = np.floor(n * span / (span + gap) * 128 + 0.5)
         self.last[r] = self.k
         self.place(r, float(self.share[r]) / float(self.gap[r]))
+
+    def following(self, r):
+        return min(self.remembered[r] / 128 + 1, 256)
 
     def place(self, r, p):
         """Band b holds 2^-(b+1) < p <= 2^-b; a row stays within a quarter of an octave."""
@@ -65,7 +94,7 @@ class Shadow:
     def rates(self, r):
         open_, gap = self.k - self.last[r], float(self.gap[r])
         if open_ > gap:
-            gap += (open_ - gap) / min(self.active[r] + 1, 256)
+            gap += (open_ - gap) / self.following(r)
         gap = float(np.float32(gap))                # a record of 64 bytes keeps it so
         return float(self.share[r]) / gap, 1 / gap
 
@@ -80,9 +109,11 @@ class Shadow:
             rates = np.array([self.rates(r) for r in own])
             w = np.array(self.window[b], float).reshape(-1, 4)
             many = w[w[:, 0] >= 2]
+            gaps, first, second = self.fade[b] + self.fresh[b]
             out[b] = {
                 "rows": len(own), "updates": int(self.active[own].sum()),
                 "R": (e[own]**2).sum(), "V": (self.m[own]**2).sum() * scale**2, "C": (e[own] * self.m[own]).sum() * scale,
+                "gaps": gaps, "fade": first / gaps if gaps else None, "fade2": second / gaps if gaps else None,
                 "p": rates[:, 0].mean(), "P": rates[:, 1].mean(), "window_updates": float(len(w)),
                 "g2": w[:, 1].sum() / w[:, 0].sum() if len(w) else None,
                 "U": ((many[:, 2] - many[:, 1]) / (many[:, 0] * (many[:, 0] - 1))).mean() if len(many) else None,
