@@ -85,18 +85,23 @@ static void weigh(const mscope_rec_band *b, const isotropy *iso, mscope_curved *
         return;
     double i11 = c / det, i12 = -x / det, i22 = a / det, info = i11 + 4.0 * i12 + 4.0 * i22;
     double scale = exp(((i11 + 2.0 * i12) * y1 + (i12 + 2.0 * i22) * y2) / info);
-    double off = y2 - 2.0 * y1, s2 = c - 4.0 * x + 4.0 * a + NEARLY * NEARLY, wide = s2 + SPREAD * SPREAD;
+    /* H depends on the excess H2/H1 - P H1 alone. Where a batch holds many occurrences of a row the excess is a small share
+     * of H2/H1, and what would be near or far for H2/H1 is far or near by that much for the excess. */
+    double excess = iso->mean2 / iso->mean1 - out->P * iso->mean1, share = excess * iso->mean1 / iso->mean2;
+    double near = NEARLY * share, far = SPREAD * share;
+    double off = y2 - 2.0 * y1, s2 = c - 4.0 * x + 4.0 * a + near * near, wide = s2 + far * far;
     double in = log(LUMP) - 0.5 * log(s2) - 0.5 * off * off / s2;
     double not_in = log(1.0 - LUMP) - 0.5 * log(wide) - 0.5 * off * off / wide;
     double w = 1.0 / (1.0 + exp(not_in - in)), sd = 1.0 / sqrt(info);
-    double H1 = scale * iso->mean1, ratio = scale * iso->mean2 / iso->mean1;
+    double H1 = scale * iso->mean1, here = scale * excess, there = out->ratio - out->P * out->H1;
 
-    if (!isfinite(H1) || !isfinite(ratio) || !isfinite(w))
+    if (!isfinite(H1) || !(here > 0.0) || !isfinite(w))
         return;
+    double by_mix = sqrt(w * (1.0 - w)) * fabs(here - there), by_iso = sd * here, by_ratio = out->ratio_sd * out->ratio;
     out->H1_sd = mixed_sd(w, sd, out->H1_sd, H1, out->H1);
-    out->ratio_sd = mixed_sd(w, sd, out->ratio_sd, ratio, out->ratio);
     out->H1 = mix(w, H1, out->H1);
-    out->ratio = mix(w, ratio, out->ratio);
+    out->ratio = w * here + (1.0 - w) * there + out->P * out->H1;
+    out->ratio_sd = sqrt(w * by_iso * by_iso + (1.0 - w) * by_ratio * by_ratio + by_mix * by_mix) / out->ratio;
     out->isotropic = w;
     out->isotropic_sd = sd;
 }

@@ -19,6 +19,7 @@
 #define NEAR_STAYS 0.15
 #define UNSTABLE_ODDS 0.9            /* for unstable: the user will change the run */
 #define UNSTABLE_STAYS 0.5
+#define GAPS_ENOUGH 16.0             /* gaps before their mean is better known than P */
 #define STICK 1.1                    /* zeta must pass a border by this factor to leave a regime */
 
 /* H2 < H1^2 is impossible, but two noisy means can read so: then the probe sees no noise in the band. */
@@ -27,6 +28,9 @@ static int feedback(const mscope_rec_band *b, double P, double H1, double ratio,
     mscope_row row;
 
     int rc = mscope_row_from_probe(P, H1, fmax(ratio, H1) * H1, b->eps, b->eta, 0, &row);
+
+    if (rc == 0 && b->gaps >= GAPS_ENOUGH)
+        return mscope_row_feedback_measured(&row, b->fade, fmax(b->fade2, b->fade * b->fade), out);
     return rc != 0 ? rc : mscope_row_feedback(&row, out);
 }
 
@@ -50,6 +54,15 @@ static double error_of_H(const mscope_rec_band *b, const mscope_curved *c, doubl
     return sqrt(w * s * s + (1 - w) * (by_tau * by_tau + by_H1 * by_H1 + by_scatter * by_scatter));
 }
 
+/* Relative standard error of retention. */
+static double error_of_fade(const mscope_rec_band *b)
+{
+    double var = b->gaps >= GAPS_ENOUGH ? (b->fade2 - b->fade * b->fade) / b->gaps : 0;
+
+    return var > 0 ? sqrt(var) / b->fade : 0;
+}
+
+/* zeta goes as the root of x/rho. */
 static double error_of_zeta(const mscope_rec_band *b, const mscope_curved *c)
 {
     mscope_feedback low, high;
@@ -60,7 +73,7 @@ static double error_of_zeta(const mscope_rec_band *b, const mscope_curved *c)
         return NAN;
     if (isinf(low.zeta) || isinf(high.zeta))
         return 0;
-    return 0.5 * fabs(log(low.zeta / high.zeta)) * (c->H1_sd / fmax(s, 1e-300));
+    return hypot(0.5 * fabs(log(low.zeta / high.zeta)) * (c->H1_sd / fmax(s, 1e-300)), 0.5 * error_of_fade(b));
 }
 
 static enum mscope_regime damping(double zeta, enum mscope_regime before)
@@ -160,6 +173,11 @@ static int judgeable(const mscope_rec_band *b, mscope_verdict *out)
     }
     if (!(b->H1 > 0)) {
         snprintf(text, sizeof text, "curvature along the momentum is %.3g, not positive", b->H1);
+        unknown(out, text);
+        return 0;
+    }
+    if (b->H1_se >= b->H1) {
+        snprintf(text, sizeof text, "curvature along the momentum is %.3g with a standard error of %.3g", b->H1, b->H1_se);
         unknown(out, text);
         return 0;
     }

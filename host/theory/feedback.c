@@ -29,7 +29,7 @@ enum mscope_regime mscope_regime_of(double H, double zeta)
 /* With multipliers 1 - mu, mu = rho/2 ((1+x) +- sqrt((1+x)^2 - 4 x/rho)), and s = -log(1 - mu):
  * zeta = (s1 + s2)/(2 sqrt(|s1 s2|)), omega = |Im s|. A negative real multiplier flips the sign of
  * the error at every update: omega = pi, and the formula is continuous across that border.       */
-static void mean_mode(double rho, double x, double *zeta, double *omega)
+void mscope_theory_mean_mode(double rho, double x, double *zeta, double *omega)
 {
     double disc = (1.0 + x) * (1.0 + x) - 4.0 * x / rho;
     double big, small, a, b, wa, wb;
@@ -90,7 +90,7 @@ int mscope_row_feedback(const mscope_row *row, mscope_feedback *out)
     out->learning = 1.0 / out->x;
     out->delta = out->x * out->retention;
     out->delta_proxy = out->x / out->rho_proxy;
-    mean_mode(out->rho, out->x, &out->zeta, &out->omega);
+    mscope_theory_mean_mode(out->rho, out->x, &out->zeta, &out->omega);
     out->omega2 = row->eta * row->h1 / eps;
     out->omega_step = step_frequency(eps, beta, w);
     out->rate_cap = beta > 0.5 ? -log1p(-eps) : -log(beta);

@@ -41,6 +41,14 @@ void mscope_theory_drift(const mscope_row *row, mscope_real A[9])
 {
     mscope_law l = mscope_theory_law(row);
     mscope_waits w = mscope_theory_waits(&l);
+
+    mscope_theory_drift_of(row, &w, A);
+}
+
+void mscope_theory_drift_of(const mscope_row *row, const mscope_waits *waits, mscope_real A[9])
+{
+    mscope_law l = mscope_theory_law(row);
+    mscope_waits w = *waits;
     mscope_real h = row->eta, u = l.eps * (row->h1 / l.P);
     mscope_real n = l.eps * u * ((mscope_real)row->h1 + row->excess);
 

@@ -42,9 +42,14 @@ mscope_waits mscope_theory_waits(const mscope_law *law);
 
 /* the maps of maps.c before rounding; the caller has checked row */
 void mscope_theory_drift(const mscope_row *row, mscope_real A[9]);
+/* the same with any renewal law of the gaps, of which only these sums enter */
+void mscope_theory_drift_of(const mscope_row *row, const mscope_waits *waits, mscope_real A[9]);
 void mscope_theory_step(const mscope_row *row, mscope_real GmI[9]);
 void mscope_theory_active(const mscope_row *row, mscope_real SmI[9]);
 void mscope_theory_inject(const mscope_row *row, mscope_real b[3]);
+
+/* the damping ratio and frequency of the mean error, whose map has trace 2 - rho - x rho and determinant 1 - rho */
+void mscope_theory_mean_mode(double rho, double x, double *zeta, double *omega);
 
 /* mscope_cubic_roots of coefficients not rounded yet: rounding costs a double root half its digits */
 MSCOPE_MUST_CHECK int mscope_theory_roots(const mscope_real c[3], double root[3][2],

@@ -233,6 +233,20 @@ typedef struct mscope_feedback {
 /* mscope_row_feedback - all numbers from which one row is judged                            */
 MSCOPE_MUST_CHECK int mscope_row_feedback(const mscope_row *row, mscope_feedback *out);
 
+/* mscope_row_feedback_measured - the same for a row whose gaps were measured instead of assumed independent
+ *
+ *   fade = E (1 - beta^K),  fade2 = E (1 - beta^K)^2,  K >= 1 the steps from one active update to the next
+ *
+ * Exact for gaps that are independent of one another, whatever their law: the sums (33)-(45) depend on the law through
+ * these two numbers alone. retention = 1/fade. H is eta over the smallest eta at which the map I + A of an active update
+ * has the eigenvalue 1; there is no closed form. rate is P times the decay per active update. Hn, Hc and R_inf stay those
+ * of independent gaps.
+ *
+ * Errors   MSCOPE_EINVAL  row as for mscope_row_feedback; fade outside (0, 1], or fade2 outside [fade^2, fade]
+ * Cost     about 60 determinants of 3x3                                                      */
+MSCOPE_MUST_CHECK int mscope_row_feedback_measured(const mscope_row *row, double fade, double fade2,
+                                                   mscope_feedback *out);
+
 /* mscope_row_floor - stationary (R,V,C) under label noise, exact, on a clock
  *
  * The step clock has R = phi/(1-H) and C = -eta V/2.
