@@ -73,8 +73,8 @@ static void bursty(double P, double burst, double eps)
     }
     mscope_fade f = fade_of(b.t);
     double retention = f.gaps / f.first;
-    CHECK(fabs(retention * fade - 1) < 0.05, "P %g burst %g eps %g: retention %g, truth %g, independent %g", P, burst, eps,
-          retention, 1 / fade, (P + (1 - P) * eps) / eps);
+    CHECK(fabs(retention * fade - 1) < 0.05, "P %g burst %g eps %g: retention %g, truth %g, independent %g", P, burst,
+          eps, retention, 1 / fade, (P + (1 - P) * eps) / eps);
     free(b.mem);
 }
 
@@ -88,7 +88,8 @@ static void test_retention_of_bursty_rows(void **state)
         bursty(P[i % 2], burst[i / 2 % 3], eps[i / 6]);
 }
 
-/* By hand: gaps of 1 and 3 steps under a moving eps; the gap before the first update and one over a seek do not count. */
+/* By hand: gaps of 1 and 3 steps under a moving eps; the gap before the first update and one over a seek do not
+ * count. */
 static void test_fade_of_a_schedule(void **state)
 {
     const uint32_t row = 0;
@@ -106,7 +107,8 @@ static void test_fade_of_a_schedule(void **state)
     f = fade_of(b.t);
     const double one = 0.25, three = 1 - 0.9 * 0.8 * 0.7;
     assert_true(f.gaps == 2);
-    CHECK(fabs(f.first - one - three) < 1e-15 && fabs(f.second - one * one - three * three) < 1e-15, "%g %g", f.first, f.second);
+    CHECK(fabs(f.first - one - three) < 1e-15 && fabs(f.second - one * one - three * three) < 1e-15, "%g %g", f.first,
+          f.second);
     assert_int_equal(mscope_table_seek(b.t, 100), MSCOPE_OK);
     step(b.t, 0.3, &row, 1);
     assert_true(fade_of(b.t).gaps == 2);

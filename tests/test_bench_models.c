@@ -43,11 +43,13 @@ static void test_models_refuse_nothing_small(void **state)
     static const struct {
         const char *name;
         const mscope_model_value *values;
-    } small[] = { { "uv", uv }, { "pca", pca }, { "pca", literal }, { "gmm", gmm }, { "xor", gmm }, { "multi-index", multi } };
+    } small[] = { { "uv", uv },   { "pca", pca }, { "pca", literal },
+                  { "gmm", gmm }, { "xor", gmm }, { "multi-index", multi } };
 
     (void)state;
     for (size_t i = 0; i < LEN(small); i++)
-        CHECK(isfinite(risk_after(mscope_workload_find(small[i].name), small[i].values, SEED, 1e-3, 20)), "%s", small[i].name);
+        CHECK(isfinite(risk_after(mscope_workload_find(small[i].name), small[i].values, SEED, 1e-3, 20)), "%s",
+              small[i].name);
 }
 
 /* A step moves |theta|^2 by -2 eta theta.grad. Linear and ReLU networks are homogeneous of degree 2 and y = 0: then
@@ -152,8 +154,9 @@ static void test_multi_index_gradient_is_the_slope(void **state)
 
     (void)state;
     for (int nonlinear = 0; nonlinear < 2; nonlinear++) {
-        const mscope_model_value values[] = { { "n", n },        { "d", 16 },      { "index", 2 },             { "exponent", 1 },
-                                              { "clocks", 0 }, { "start", 0 }, { "nonlinear", nonlinear }, { NULL, 0 } };
+        const mscope_model_value values[] = { { "n", n },      { "d", 16 },   { "index", 2 },
+                                              { "exponent", 1 }, { "clocks", 0 }, { "start", 0 },
+                                              { "nonlinear", nonlinear }, { NULL, 0 } };
         void *self = mscope_model_open(w, values, SEED);
         assert_non_null(self);
         const double before = mscope_model_stat(w, self, 2);

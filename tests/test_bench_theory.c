@@ -10,8 +10,8 @@
 
 /* z of risk and of stat over runs, each with its own prediction from its own start; negative: theory does not know.
  * The state must be as it was after the question. */
-static int against_theory(const mscope_workload *w, const mscope_model_value *values, const mscope_bench_rates *rates, int steps,
-                          int runs, int stat, double z[2], double *end)
+static int against_theory(const mscope_workload *w, const mscope_model_value *values, const mscope_bench_rates *rates,
+                          int steps, int runs, int stat, double z[2], double *end)
 {
     double *gap = malloc(2 * (size_t)runs * sizeof *gap);
     mscope_bench_summary said, now, again;
@@ -29,7 +29,8 @@ static int against_theory(const mscope_workload *w, const mscope_model_value *va
             return -1;
         }
         w->summary(self, &again);
-        CHECK(now.total.risk == again.total.risk && now.total.stat[stat] == again.total.stat[stat], "%s: theory moved the run", w->name);
+        CHECK(now.total.risk == again.total.risk && now.total.stat[stat] == again.total.stat[stat],
+              "%s: theory moved the run", w->name);
         for (s.t = 0; s.t < (uint64_t)steps; s.t++)
             assert_int_equal(w->step(self, &s), 0);
         w->summary(self, &now);
@@ -67,12 +68,15 @@ static void test_theory_is_within_sampling_error(void **state)
         pca_off[] = { { "n", 1e4 }, { "start", 30 }, { "lambda", 2 }, { NULL, 0 } },
         pca_on[] = { { "n", 1e4 }, { "lambda", 0.8 }, { NULL, 0 } },
         pca_tensor[] = { { "n", 1e4 }, { "start", 90 }, { "lambda", 3 }, { "k", 3 }, { NULL, 0 } },
-        gmm[] = { { "n", 500 }, { "lambda", 1000 }, { NULL, 0 } }, gmm_noisy[] = { { "n", 1000 }, { "lambda", 20 }, { NULL, 0 } },
+        gmm[] = { { "n", 500 }, { "lambda", 1000 }, { NULL, 0 } }, 
+        gmm_noisy[] = { { "n", 1000 }, { "lambda", 20 }, { NULL, 0 } },
         xor[] = { { "n", 1000 }, { NULL, 0 } },
-        subset[] = { { "n", 48 }, { "d", 32 }, { "index", 2 }, { "nonlinear", 0 }, { "kappabar", 4 }, { "clocks", 0 }, { "start", 0.5 }, { NULL, 0 } },
+        subset[] = { { "n", 48 }, { "d", 32 }, { "index", 2 }, { "nonlinear", 0 }, { "kappabar", 4 }, { "clocks", 0 },
+                     { "start", 0.5 }, { NULL, 0 } },
         poisson[] = { { "n", 24 }, { "d", 32 }, { "nonlinear", 0 }, { "kappabar", 2 }, { "clocks", 1 }, { NULL, 0 } },
         sme[] = { { "n", 48 }, { "d", 32 }, { "nonlinear", 0 }, { "kappabar", 4 }, { "clocks", 2 }, { NULL, 0 } };
-    const mscope_bench_rates torch = { .eta = 1e-3, .eps = 0.05, .gain = 1 }, look = { .eta = 0.3, .eps = 0.2, .gain = 0.2, .nesterov = 1 };
+    const mscope_bench_rates torch = { .eta = 1e-3, .eps = 0.05, .gain = 1 },
+                             look = { .eta = 0.3, .eps = 0.2, .gain = 0.2, .nesterov = 1 };
     const struct {
         const char *name, *what;
         const mscope_model_value *values;
@@ -100,10 +104,11 @@ static void test_theory_is_within_sampling_error(void **state)
     for (size_t i = 0; i < LEN(cases); i++) {
         const mscope_workload *w = mscope_workload_find(cases[i].name);
         double z[2] = { INFINITY, INFINITY }, end;
-        const int rc = against_theory(w, cases[i].values, &cases[i].rates, cases[i].steps, cases[i].runs, cases[i].stat, z, &end);
+        const int rc =
+            against_theory(w, cases[i].values, &cases[i].rates, cases[i].steps, cases[i].runs, cases[i].stat, z, &end);
         CHECK(rc == 0, "%s, %s: theory does not know", w->name, cases[i].what);
-        CHECK(z[0] < 4.5 && z[1] < 4.5, "%s, %s: risk off by %.1f standard errors, %s by %.1f", w->name, cases[i].what, z[0],
-              w->stats[cases[i].stat], z[1]);
+        CHECK(z[0] < 4.5 && z[1] < 4.5, "%s, %s: risk off by %.1f standard errors, %s by %.1f", w->name, cases[i].what,
+              z[0], w->stats[cases[i].stat], z[1]);
         NOTE("%s, %s: risk %.4g within %.1f standard errors, %s within %.1f", w->name, cases[i].what, end, z[0],
              w->stats[cases[i].stat], z[1]);
     }
@@ -130,8 +135,8 @@ static void test_multi_index_limit_of_large_d(void **state)
                 x[i] = (float)(mscope_bench_normal(r) / sqrt((double)d));
             for (size_t i = 0; i < n; i++)
                 x[n * d + i] = (float)mscope_bench_normal(r);
-            const mscope_linear_problem p = { .n = n, .d = d, .x = x, .y = x + n * d, .start = start, .probe = start + d,
-                                              .share = 1.0 / 16, .var = 1.0 / 16 };
+            const mscope_linear_problem p = { .n = n, .d = d, .x = x, .y = x + n * d, .start = start,
+                                              .probe = start + d, .share = 1.0 / 16, .var = 1.0 / 16 };
             assert_int_equal(mscope_linear_expect(&p, &a, 60, 1, &exact), 0);
             assert_int_equal(mscope_linear_expect(&p, &a, 60, 0, &limit), 0);
             CHECK(exact.least <= exact.train, "train %g under the least %g", exact.train, exact.least);
@@ -149,14 +154,19 @@ static void test_multi_index_limit_of_large_d(void **state)
 /* Where it does not know it says so. */
 static void test_theory_says_when_it_does_not_know(void **state)
 {
-    static const mscope_model_value relu[] = { { "activation", 2 }, { NULL, 0 } }, saddle[] = { { "lambda", 2 }, { "n", 1000 }, { NULL, 0 } },
-                                    wide[] = { { "width", 9 }, { NULL, 0 } }, tanh_loss[] = { { "n", 16 }, { "d", 8 }, { NULL, 0 } };
+    static const mscope_model_value relu[] = { { "activation", 2 }, { NULL, 0 } },
+                                    saddle[] = { { "lambda", 2 }, { "n", 1000 }, { NULL, 0 } },
+                                    wide[] = { { "width", 9 }, { NULL, 0 } },
+                                    tanh_loss[] = { { "n", 16 }, { "d", 8 }, { NULL, 0 } };
     static const struct {
         const char *name;
         const mscope_model_value *values;
         double eta;
         int steps;
-    } cases[] = { { "uv", relu, 0.01, 10 }, { "pca", saddle, 1e-3, 4000 }, { "gmm", wide, 1e-3, 10 }, { "multi-index", tanh_loss, 0.1, 10 } };
+    } cases[] = { { "uv", relu, 0.01, 10 },
+                  { "pca", saddle, 1e-3, 4000 },
+                  { "gmm", wide, 1e-3, 10 },
+                  { "multi-index", tanh_loss, 0.1, 10 } };
 
     (void)state;
     for (size_t i = 0; i < LEN(cases); i++) {
@@ -193,8 +203,8 @@ static void test_targets(void **state)
         assert_non_null(self);
         const double target = w->target(self, 0);
         w->fini(self);
-        CHECK(fabs(target - cases[i].target) < 1e-9, "%s, %s = %g: target %.10g, not %.10g", w->name, cases[i].values[0].name,
-              cases[i].values[0].value, target, cases[i].target);
+        CHECK(fabs(target - cases[i].target) < 1e-9, "%s, %s = %g: target %.10g, not %.10g", w->name,
+              cases[i].values[0].name, cases[i].values[0].value, target, cases[i].target);
     }
 }
 
@@ -221,7 +231,9 @@ static void test_schedules_are_their_sources(void **state)
 
     (void)state;
     for (size_t i = 0; i < LEN(cases); i++) {
-        mscope_bench_schedule s = { .rule = mscope_bench_rule_find(cases[i].rule), .steps = 1000, .dim = 40, .batch = 8 };
+        mscope_bench_schedule s = {
+            .rule = mscope_bench_rule_find(cases[i].rule), .steps = 1000, .dim = 40, .batch = 8
+        };
         mscope_bench_rates a;
         assert_true(s.rule != NULL && s.rule->source != NULL);
         for (int k = 0; k < MSCOPE_RULE_PARAMS; k++)
@@ -229,9 +241,9 @@ static void test_schedules_are_their_sources(void **state)
         s.param[MSCOPE_RULE_ETA] = 2;
         s.param[MSCOPE_RULE_TRACE] = 16;
         mscope_bench_rates_at(&s, cases[i].t, &a);
-        CHECK(fabs(a.eta - cases[i].eta) < 1e-12 && fabs(a.eps - cases[i].eps) < 1e-12 && fabs(a.gain - cases[i].gain) < 1e-12 &&
-              fabs(a.direct - cases[i].direct) < 1e-12, "%s at %g: eta %g eps %g gain %g direct %g", cases[i].rule, cases[i].t, a.eta,
-              a.eps, a.gain, a.direct);
+        CHECK(fabs(a.eta - cases[i].eta) < 1e-12 && fabs(a.eps - cases[i].eps) < 1e-12 &&
+                  fabs(a.gain - cases[i].gain) < 1e-12 && fabs(a.direct - cases[i].direct) < 1e-12,
+              "%s at %g: eta %g eps %g gain %g direct %g", cases[i].rule, cases[i].t, a.eta, a.eps, a.gain, a.direct);
     }
     /* eps = C (eta eps)^(2/3), implicit in our eta */
     mscope_bench_schedule s = { .rule = mscope_bench_rule_find("two-thirds"), .steps = 1000 };

@@ -1,4 +1,4 @@
-/* test_core.c - the promises of core.h one by one: edges, refusals, order of calls, snapshots, what the core links to */
+/* test_core.c - the promises of core.h one by one: edges, refusals, order of calls, snapshots, links */
 #include "harness.h"
 
 typedef struct table {
@@ -37,7 +37,8 @@ static void test_row_silent_for_a_million_steps(void **state)
     for (size_t e = 0; e < LEN(eps); e++) {
         const uint32_t row = 1;
         const double g[2] = { 1.0, -3.0 };
-        table x = make((mscope_table_config){ .rows = 3, .dim = 2, .state = MSCOPE_STATE_F64, .capacity = 4, .history = 1024 });
+        table x = make((mscope_table_config){ .rows = 3, .dim = 2, .state = MSCOPE_STATE_F64, .capacity = 4,
+                                              .history = 1024 });
         double n = 1e6, P = exp(n * log1p(-eps[e])), S = (1 - eps[e]) / eps[e] * -expm1(n * log1p(-eps[e]));
         double m1 = eps[e] * 1.0, want;
 
@@ -45,10 +46,10 @@ static void test_row_silent_for_a_million_steps(void **state)
         idle_steps(x.t, 0.1, eps[e], 1000000);
         assert_int_equal(mscope_table_touch(x.t, &row, 1), MSCOPE_OK);
         want = -0.1 * m1 - 0.1 * S * m1;
-        CHECK(fabs(((double *)mscope_table_theta(x.t))[2] - want) <= 1e-13 * fabs(want), "eps %g: theta %a want %a", eps[e],
-              ((double *)mscope_table_theta(x.t))[2], want);
-        CHECK(fabs(((double *)mscope_table_momentum(x.t))[2] - P * m1) <= 1e-9 * P * m1 + 1e-130, "eps %g: m %a want %a", eps[e],
-              ((double *)mscope_table_momentum(x.t))[2], P * m1);
+        CHECK(fabs(((double *)mscope_table_theta(x.t))[2] - want) <= 1e-13 * fabs(want), "eps %g: theta %a want %a",
+              eps[e], ((double *)mscope_table_theta(x.t))[2], want);
+        CHECK(fabs(((double *)mscope_table_momentum(x.t))[2] - P * m1) <= 1e-9 * P * m1 + 1e-130,
+              "eps %g: m %a want %a", eps[e], ((double *)mscope_table_momentum(x.t))[2], P * m1);
         free(x.mem);
     }
 }
@@ -346,8 +347,8 @@ static void test_bands_follow_occurrence_rate(void **state)
 
         assert_int_equal(mscope_table_row(x.t, i, &info), MSCOPE_OK);
         assert_int_equal(info.band, i);
-        CHECK(fabs(info.p / prob - 1) < 0.3 && fabs(info.P / P - 1) < 0.3, "row %u: p %g want %g, P %g want %g", i, info.p,
-              prob, info.P, P);
+        CHECK(fabs(info.p / prob - 1) < 0.3 && fabs(info.P / P - 1) < 0.3, "row %u: p %g want %g, P %g want %g", i,
+              info.p, prob, info.P, P);
     }
     idle_steps(x.t, 0.01, 0.1, 2000);            /* row 0 falls silent: the resum moves it to a rarer band */
     assert_int_equal(mscope_table_resum(x.t), MSCOPE_OK);
@@ -388,7 +389,8 @@ static void test_probe_measures_curvature(void **state)
 /* A row driven by its own quadratic and noise: the reference autocorrelation of m is the two modes of the mean map. */
 static void test_acf_follows_the_modes(void **state)
 {
-    table x = make((mscope_table_config){ .rows = 16, .dim = 32, .capacity = 16, .state = MSCOPE_STATE_F64, .acf_rows = 16 });
+    table x =
+        make((mscope_table_config){ .rows = 16, .dim = 32, .capacity = 16, .state = MSCOPE_STATE_F64, .acf_rows = 16 });
     const double eta = 2.0, eps = 0.05, h = 0.25;
     double *theta = mscope_table_theta(x.t), t0 = 0, t1 = 0, num, worst = 0;
     uint32_t rows[16];
@@ -419,7 +421,8 @@ static void test_acf_follows_the_modes(void **state)
         worst = fmax(worst, fabs(num - t0));
     }
     CHECK(worst < 0.05, "autocorrelation off by %g", worst);
-    NOTE("reference autocorrelation against its two modes: worst deviation %.3f of a(0), %u references", worst, acf.references);
+    NOTE("reference autocorrelation against its two modes: worst deviation %.3f of a(0), %u references", worst,
+         acf.references);
     free(x.mem);
 }
 
@@ -529,14 +532,14 @@ static void test_a_check_ahead_changes_nothing(void **state)
     assert_int_equal(a.len, b.len);
     assert_memory_equal(a.bytes, b.bytes, a.len);
     assert_int_equal(mscope_table_step_begin(x.t, &p), MSCOPE_OK);
-    assert_int_equal(mscope_table_apply_checked(x.t, &first, NULL), MSCOPE_EINVAL);           /* it was applied already */
+    assert_int_equal(mscope_table_apply_checked(x.t, &first, NULL), MSCOPE_EINVAL);         /* it was applied already */
     assert_int_equal(mscope_table_apply_check(x.t, rows, g, 3, &first), MSCOPE_OK);
     assert_int_equal(mscope_table_apply_check(x.t, rows, g, 1, &second), MSCOPE_OK);
-    assert_int_equal(mscope_table_apply_checked(x.t, &first, NULL), MSCOPE_EINVAL);           /* another came after it */
+    assert_int_equal(mscope_table_apply_checked(x.t, &first, NULL), MSCOPE_EINVAL);          /* another came after it */
     g[3] = INFINITY;
     assert_int_equal(mscope_table_apply_check(x.t, rows, g, 3, &first), MSCOPE_ENONFINITE);
     assert_int_equal(mscope_table_apply_checked(x.t, &second, NULL), MSCOPE_EINVAL);          /* a failed one too */
-    assert_int_equal(mscope_table_apply(x.t, rows, g, NULL, 3), MSCOPE_ENONFINITE);           /* apply alone always checks */
+    assert_int_equal(mscope_table_apply(x.t, rows, g, NULL, 3), MSCOPE_ENONFINITE);      /* apply alone always checks */
     assert_int_equal(mscope_table_apply(x.t, rows, g, NULL, 1), MSCOPE_OK);
     assert_int_equal(mscope_table_step_end(x.t), MSCOPE_OK);
     free(x.mem);
@@ -581,7 +584,8 @@ static void test_rows_read_are_the_settled_ones(void **state)
 /* The block of one table, at another address, is that table; the first one's memory is gone by then. */
 static void test_adopted_block_continues_bit_for_bit(void **state)
 {
-    mscope_table_config cfg = { .rows = 40, .dim = 6, .capacity = 8, .reference = 1, .acf_rows = 4, .history = 128 }, other = cfg;
+    mscope_table_config cfg = { .rows = 40, .dim = 6, .capacity = 8, .reference = 1, .acf_rows = 4, .history = 128 },
+                        other = cfg;
     table x = make(cfg), y = make(cfg);
     size_t need = mscope_table_mem(&cfg);
     void *moved = aligned_block(need);
@@ -680,7 +684,8 @@ static void test_core_is_freestanding(void **state)
     (void)state;
     if (getenv("MOMENTSCOPE_SANITIZED"))
         skip();
-    snprintf(command, sizeof command, "nm -u %s/libmscope_core.a | awk '$1 == \"U\" {print $2}' | sort -u", build ? build : "build");
+    snprintf(command, sizeof command, "nm -u %s/libmscope_core.a | awk '$1 == \"U\" {print $2}' | sort -u",
+             build ? build : "build");
     nm = popen(command, "r");
     assert_non_null(nm);
     while (fscanf(nm, "%255s", name) == 1) {

@@ -133,8 +133,8 @@ static const mscope_reply *say(const mscope_header *h, const mscope_part *f, siz
 
 static void hello_rows(uint32_t handle, int table_state, int form, uint32_t table_rows)
 {
-    mscope_hello v = { .client = "test", .reference = "zero", .rows = table_rows, .dim = 5, .capacity = 16, .acf_rows = 4,
-                       .state = table_state, .form = form, .fresh = 1, .nll = 1 };
+    mscope_hello v = { .client = "test", .reference = "zero", .rows = table_rows, .dim = 5, .capacity = 16,
+                       .acf_rows = 4, .state = table_state, .form = form, .fresh = 1, .nll = 1 };
     mscope_header h = { .kind = MSCOPE_HELLO, .session = session, .seq = next_seq, .table = handle };
     uint8_t body[MSCOPE_HELLO_MAX];
     mscope_part f = { body, 0 };
@@ -205,8 +205,8 @@ static int rows(int kind, uint32_t handle, uint64_t number, uint32_t first, uint
 
 static int probe(uint32_t handle, uint64_t number)
 {
-    mscope_header h = { .kind = MSCOPE_PROBE, .session = 9, .seq = next_seq++, .table = handle, .step = number, .a = 1e-3,
-                        .count = 8, .index_type = 4, .value_type = 1 };
+    mscope_header h = { .kind = MSCOPE_PROBE, .session = 9, .seq = next_seq++, .table = handle, .step = number,
+                        .a = 1e-3, .count = 8, .index_type = 4, .value_type = 1 };
     uint8_t rows[sizeof idx], hm[sizeof values];
     mscope_part f[2] = { wire(rows, idx, 8), wire(hm, values, 40) };
 
@@ -672,7 +672,7 @@ static void test_a_full_ring_loses_no_dropped_table(void **state)
     }
     assert_int_equal(publisher.topics.tables_gone, TABLES);
     now_ns += 2000000000;
-    hello(200, 0, 0);                            /* with room in the ring it goes ahead of the newcomer's first record */
+    hello(200, 0, 0);                           /* with room in the ring it goes ahead of the newcomer's first record */
     (void)take_records();
     assert_int_equal(publisher.topics.tables_gone, TABLES + 1);
 }

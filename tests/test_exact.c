@@ -9,10 +9,11 @@
 #define DIM 5
 #define CELLS (ROWS * DIM)
 #define STEPS 100000
-/* Where both runs are at the rounding of their last few updates, which is smaller is chance: a few half-ulps of float32. */
+/* Where both runs are at the rounding of their last few updates, which is smaller is chance: a few half-ulps of
+ * float32. */
 #define ROUNDING (6 * 6e-8)
-#define LUCK 4.0                     /* one run against one; the worst seen is 2.9, open loop, decoupled decay with cosine */
-#define LUCK_SEEDS 1.1               /* root mean square over seeds: where both lose the same updates below half an ulp they tie */
+#define LUCK 4.0                /* one run against one; the worst seen is 2.9, open loop, decoupled decay with cosine */
+#define LUCK_SEEDS 1.1    /* root mean square over seeds: where both lose the same updates below half an ulp they tie */
 #define SEEDS 3
 
 typedef struct convention {
@@ -45,7 +46,8 @@ static mscope_step warm_cosine(uint64_t k, double eps)
 {
     double x = (double)k / STEPS, warm = k < 2000 ? (double)k / 2000 : 1.0;
 
-    return (mscope_step){ .eta = 0.1 * warm * 0.5 * (1 + cos(3.14159265358979 * x)), .eps = warm < 1 ? 1 + (eps - 1) * warm : eps,
+    return (mscope_step){ .eta = 0.1 * warm * 0.5 * (1 + cos(3.14159265358979 * x)),
+                          .eps = warm < 1 ? 1 + (eps - 1) * warm : eps,
                           .batch = 1 };
 }
 
@@ -150,8 +152,8 @@ static void core_step(mscope_table *t, const arena *a, const mscope_step *p, con
     assert_int_equal(mscope_table_step_end(t), MSCOPE_OK);
 }
 
-/* Relative errors of theta and m over the table. Momentum is measured against what a gradient leaves in it, because after
- * long silence what is left is all rounding, in any arithmetic. */
+/* Relative errors of theta and m over the table. Momentum is measured against what a gradient leaves in it, because
+ * after long silence what is left is all rounding, in any arithmetic. */
 typedef struct deviation {
     double theta, m;
 } deviation;
@@ -226,13 +228,14 @@ static void run(const convention *c, size_t s, double eps, int closed, uint64_t 
 static void report(const char *what, const char *schedule, double eps, const deviation d[4])
 {
     if (getenv("MOMENTSCOPE_TEST_VERBOSE"))
-        NOTE("%-34s %-18s eps %-6g theta: f32 %.1e mixed %.1e f64 %.1e dense32 %.1e   m: f32 %.1e mixed %.1e f64 %.1e dense32 %.1e",
+        NOTE("%-34s %-18s eps %-6g theta: f32 %.1e mixed %.1e f64 %.1e dense32 %.1e   m: f32 %.1e mixed %.1e f64 %.1e "
+             "dense32 %.1e",
              what, schedule, eps, d[0].theta, d[1].theta, d[2].theta, d[3].theta, d[0].m, d[1].m, d[2].m, d[3].m);
 }
 
-/* In closed loop theta is held to its bar. Momentum is then a filter of theta's own rounding (as it is with coupled decay),
- * so its bar is for the open loop, where everybody sees the same gradients; there in turn theta accumulates every rounding
- * it ever made, in any float32 optimizer alike. float64 states are held to one bar throughout. */
+/* In closed loop theta is held to its bar. Momentum is then a filter of theta's own rounding (as it is with coupled
+ * decay), so its bar is for the open loop, where everybody sees the same gradients; there in turn theta accumulates
+ * every rounding it ever made, in any float32 optimizer alike. float64 states are held to one bar throughout. */
 static void test_core_equals_dense(void **state)
 {
     deviation worst[2][2] = { { { 0, 0 }, { 0, 0 } }, { { 0, 0 }, { 0, 0 } } };
@@ -261,7 +264,8 @@ static void test_core_equals_dense(void **state)
                       d[0].m, d[3].theta, d[3].m);
             }
     for (int closed = 0; closed < 2; closed++)
-        NOTE("%s loop, %zu conventions x %zu schedules, %d steps: worst float32 theta %.1e m %.1e, float64 theta %.1e m %.1e",
+        NOTE("%s loop, %zu conventions x %zu schedules, %d steps: worst float32 theta %.1e m %.1e, float64 theta %.1e "
+             "m %.1e",
              closed ? "closed" : "open", LEN(conventions), LEN(schedules), STEPS, worst[closed][0].theta,
              worst[closed][0].m, worst[closed][1].theta, worst[closed][1].m);
     NOTE("closed loop, dense float32: worst theta %.1e", dense);
@@ -290,7 +294,8 @@ static void test_every_eps_no_worse_than_dense_float32(void **state)
                  closed ? "closed" : "open", eps[e], d[0].theta, d[1].theta, d[2].theta, d[3].theta);
             if (eps[e] >= 1e-4)
                 CHECK((closed ? d[0].theta : d[0].m) <= 3e-6, "eps %g: theta %a m %a", eps[e], d[0].theta, d[0].m);
-            CHECK(d[0].theta <= fmax(LUCK_SEEDS * d[3].theta, ROUNDING), "eps %g: float32 %a dense %a", eps[e], d[0].theta, d[3].theta);
+            CHECK(d[0].theta <= fmax(LUCK_SEEDS * d[3].theta, ROUNDING), "eps %g: float32 %a dense %a", eps[e],
+                  d[0].theta, d[3].theta);
             CHECK(d[0].m <= fmax(LUCK_SEEDS * d[3].m, ROUNDING), "eps %g: float32 %a dense %a", eps[e], d[0].m, d[3].m);
             CHECK(d[2].theta <= 1e-11 && d[2].m <= 1e-11, "eps %g: float64 %a %a", eps[e], d[2].theta, d[2].m);
         }

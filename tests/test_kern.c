@@ -1,4 +1,4 @@
-/* test_kern.c - every kernel gives the bits of the scalar reference: states, widths, statistics, maps, parts of a job */
+/* test_kern.c - every kernel gives the bits of the scalar reference: states, widths, statistics, maps, partial jobs */
 #include "core/kern.h"
 #include "harness.h"
 
@@ -123,11 +123,12 @@ static int agree(const mscope_kern *k, const plan *p)
         fn(&first);
         fn(&job);
     }
-    return same(a.theta, b.theta, used, theta_size) && same(a.m, b.m, used, m_size) && memcmp(a.ref, b.ref, used) == 0 &&
-           same(sum[0], sum[1], sizeof sum[0], 8);
+    return same(a.theta, b.theta, used, theta_size) && same(a.m, b.m, used, m_size) &&
+           memcmp(a.ref, b.ref, used) == 0 && same(sum[0], sum[1], sizeof sum[0], 8);
 }
 
-static const size_t wide[] = { 71, 79, 80, 81, 100, 127, 128, 129, 255, 256, 257, 1000, 1023, 1024, 1025, 1040, 2048, 2051, 5000 };
+static const size_t wide[] = { 71,  79,   80,   81,   100,  127,  128,  129,  255, 256,
+                               257, 1000, 1023, 1024, 1025, 1040, 2048, 2051, 5000 };
 
 static unsigned compare_all(const mscope_kern *k, int wild)
 {
@@ -144,8 +145,8 @@ static unsigned compare_all(const mscope_kern *k, int wild)
             p.ref = mask / 144;
             p.off = rng_u64() % 5 ? 16 * (rng_u64() % 2) : rng_u64() % 16;
             p.n = p.dim > 300 ? 3 : p.dim > 70 ? 9 : (size_t)(1 + rng_u64() % (rng_u64() % 3 ? 20 : 64));
-            CHECK(agree(k, &p), "%s state %d statistics %d dim %zu n %zu off %zu ref %d idle %d kick %d wild %d", k->name,
-                  p.state, p.how, p.dim, p.n, p.off, p.ref, p.idle, p.kick, wild);
+            CHECK(agree(k, &p), "%s state %d statistics %d dim %zu n %zu off %zu ref %d idle %d kick %d wild %d",
+                  k->name, p.state, p.how, p.dim, p.n, p.off, p.ref, p.idle, p.kick, wild);
         }
     }
     return checks;
@@ -223,13 +224,14 @@ static void test_place_in_job_does_not_matter(void **state)
                 job.out = sum;
                 mscope_kern_at(k)->rows[MSCOPE_STATE_F32][how](&job);
                 for (size_t i = 0; i < 64; i++)
-                    CHECK(memcmp(&sum[i], &alone, sizeof alone) == 0 && memcmp(theta + i * d, theta, d * sizeof *theta) == 0,
+                    CHECK(memcmp(&sum[i], &alone, sizeof alone) == 0 &&
+                              memcmp(theta + i * d, theta, d * sizeof *theta) == 0,
                           "%s dim %zu place %zu", mscope_kern_at(k)->name, d, i);
             }
 }
 
-/* Sums in float32 against sums in float64 of the same row, and the bound kern.h lets a reader derive: at most 64 additions in a
- * lane, 4 in the fold, one product, one difference rounded twice: 72 half-ulps of sqrt(r v). */
+/* Sums in float32 against sums in float64 of the same row, and the bound kern.h lets a reader derive: at most 64
+ * additions in a lane, 4 in the fold, one product, one difference rounded twice: 72 half-ulps of sqrt(r v). */
 static void test_float_statistics_are_near(void **state)
 {
     static const size_t dims[] = { 1, 16, 64, 1000, 4096, 65536 };
@@ -250,14 +252,21 @@ static void test_float_statistics_are_near(void **state)
             g[i] = (float)rng_normal();
         }
         for (int how = 0; how < 2; how++) {
-            mscope_job job = { theta[how], m[how], ref, dims[c], 1, 1, &row, &gs, &plain_idle, 1, &plain_kick, &sum[how] };
+            mscope_job job = {
+                theta[how], m[how], ref, dims[c], 1, 1, &row, &gs, &plain_idle, 1, &plain_kick, &sum[how]
+            };
 
-            mscope_kern_pick(NULL)->rows[MSCOPE_STATE_F32][how ? MSCOPE_STATISTICS_FLOAT : MSCOPE_STATISTICS_DOUBLE](&job);
+            const int statistics = how ? MSCOPE_STATISTICS_FLOAT : MSCOPE_STATISTICS_DOUBLE;
+
+            mscope_kern_pick(NULL)->rows[MSCOPE_STATE_F32][statistics](&job);
         }
         for (int j = 0; j < 3; j++) {
             double exact = j == 0 ? sum[0].r : j == 1 ? sum[0].v : sum[0].c;
             double near = j == 0 ? sum[1].r : j == 1 ? sum[1].v : sum[1].c;
-            double scale = j == 0 ? sum[0].r : j == 1 ? sum[0].v : sqrt(sum[0].r * sum[0].v), err = fabs(near - exact) / scale;
+            double scale = j == 0   ? sum[0].r
+                           : j == 1 ? sum[0].v
+                                    : sqrt(sum[0].r * sum[0].v),
+                   err = fabs(near - exact) / scale;
 
             worst = err > worst ? err : worst;
             CHECK(err <= 72 * 0x1p-24, "dim %zu sum %d: %a against %a", dims[c], j, near, exact);

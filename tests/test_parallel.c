@@ -1,7 +1,7 @@
 /* test_parallel.c - threads change no bit: whole states byte for byte, whoever runs the pieces and in whatever order
  *
- * The yardstick is the same table without threads. Steps bring duplicates, silence, migration between bands, followed rows,
- * and resums that pass in slices meanwhile.                                                                   */
+ * The yardstick is the same table without threads. Steps bring duplicates, silence, migration between bands, followed
+ * rows, and resums that pass in slices meanwhile.                                                                   */
 #include <pthread.h>
 #include <time.h>
 
@@ -154,8 +154,8 @@ static void test_same_bytes_whoever_runs_the_pieces(void **state)
             p = pool ? mscope_workers_parallel(pool) : odd[w == 4];
             other = run(cfg, &p, c[k].counts);
             mscope_workers_stop(pool);
-            CHECK(alone.n == other.n && memcmp(alone.bytes, other.bytes, alone.n) == 0, "case %zu, runner %u: %zu and %zu bytes",
-                  k, w, alone.n, other.n);
+            CHECK(alone.n == other.n && memcmp(alone.bytes, other.bytes, alone.n) == 0,
+                  "case %zu, runner %u: %zu and %zu bytes", k, w, alone.n, other.n);
             free(other.bytes);
         }
         free(alone.bytes);

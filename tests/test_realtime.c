@@ -1,8 +1,8 @@
 /* test_realtime.c - what the engine's thread asks of the system while it runs: nothing it could wait for but the poll
  *
- * The daemon's own loop, publisher and saver, on real sockets. A seccomp filter on the engine's thread hands each of its
- * system calls to a supervisor, which notes it and lets it pass. Locks and allocations of our own objects are seen by
- * --wrap; what libzmq does inside its calls is listed beside.                                                  */
+ * The daemon's own loop, publisher and saver, on real sockets. A seccomp filter on the engine's thread hands each of
+ * its system calls to a supervisor, which notes it and lets it pass. Locks and allocations of our own objects are seen
+ * by --wrap; what libzmq does inside its calls is listed beside.                                                  */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -163,7 +163,7 @@ static void start_daemon(void)
                                        .interval = 0.01 };
     sigset_t set;
 
-    mscope_realtime_heap();                  /* as --realtime: else freeing in libzmq may trim the heap, which reads /proc */
+    mscope_realtime_heap();             /* as --realtime: else freeing in libzmq may trim the heap, which reads /proc */
     (void)snprintf(d.dir, sizeof d.dir, "/tmp/mscope-rt-XXXXXX");
     assert_non_null(mkdtemp(d.dir));
     d.options.interval = 0.01;
@@ -191,7 +191,8 @@ static void start_daemon(void)
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
     mscope_inbox_init(&d.inbox, &d.engine, d.sockets.ingest);
     assert_int_equal(mscope_shm_server_init(&d.shm, &d.engine, d.sockets.shm), 0);
-    d.loop = (mscope_loop){ .engine = &d.engine, .saver = &d.saver, .options = &d.options, .inbox = &d.inbox, .shm = &d.shm,
+    d.loop = (mscope_loop){ .engine = &d.engine, .saver = &d.saver, .options = &d.options, .inbox = &d.inbox,
+                            .shm = &d.shm,
                                 .signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC),
                                 .wake_fd = d.publisher.wake_fd };
     atomic_store(&d.listener, -2);
@@ -264,7 +265,9 @@ static void send_parts(void *dealer, const mscope_header *h, const void *a, size
 
 static void say_hello(void *dealer)
 {
-    mscope_hello v = { .table = "t", .client = "test", .rows = ROWS, .dim = DIM, .capacity = ACTIVE, .acf_rows = 4, .fresh = 1 };
+    mscope_hello v = {
+        .table = "t", .client = "test", .rows = ROWS, .dim = DIM, .capacity = ACTIVE, .acf_rows = 4, .fresh = 1
+    };
     const mscope_header h = { .kind = MSCOPE_HELLO, .session = 9, .seq = 1 };
     uint8_t body[MSCOPE_HELLO_MAX];
     int n = mscope_hello_encode(&v, body, sizeof body);
@@ -305,9 +308,10 @@ static void test_engine_waits_for_nothing_but_its_poll(void **state)
         int nr;
         const char *name;
         int zmq;
-    } may[] = { { SYS_poll, "poll", 0 }, { SYS_read, "read", 0 }, { SYS_write, "write", 0 }, { SYS_getpid, "getpid", 1 },
-                { SYS_futex, "futex", 1 }, { SYS_brk, "brk", 1 }, { SYS_mmap, "mmap", 1 }, { SYS_munmap, "munmap", 1 },
-                { SYS_mprotect, "mprotect", 1 }, { SYS_madvise, "madvise", 1 } };
+    } may[] = { { SYS_poll, "poll", 0 },      { SYS_read, "read", 0 },     { SYS_write, "write", 0 },
+                { SYS_getpid, "getpid", 1 },  { SYS_futex, "futex", 1 },   { SYS_brk, "brk", 1 },
+                { SYS_mmap, "mmap", 1 },      { SYS_munmap, "munmap", 1 }, { SYS_mprotect, "mprotect", 1 },
+                { SYS_madvise, "madvise", 1 } };
     char said[512] = "";
     void *context, *dealer;
     const int none = 0;
@@ -332,7 +336,8 @@ static void test_engine_waits_for_nothing_but_its_poll(void **state)
     zmq_close(dealer);
     zmq_ctx_term(context);
     if (d.watch.listener < 0) {
-        NOTE("system calls were not looked at: %s", SANITIZED ? "a sanitizer makes its own" : "no seccomp listener here");
+        NOTE("system calls were not looked at: %s",
+             SANITIZED ? "a sanitizer makes its own" : "no seccomp listener here");
         return;
     }
     for (int nr = 0; nr < CALLS; nr++) {
@@ -342,11 +347,13 @@ static void test_engine_waits_for_nothing_but_its_poll(void **state)
             if (may[i].nr == nr) {
                 size_t at = strlen(said);
                 known = 1;
-                snprintf(said + at, sizeof said - at, "%s%s%s %lu", at ? ", " : "", may[i].zmq ? "libzmq's " : "", may[i].name, n);
+                snprintf(said + at, sizeof said - at, "%s%s%s %lu", at ? ", " : "", may[i].zmq ? "libzmq's " : "",
+                         may[i].name, n);
             }
         CHECK(n == 0 || known, "the engine's thread made system call %d, %lu times", nr, n);
     }
-    NOTE("its system calls: %s; waits on a futex: %lu, all libzmq's (its mailbox's mutex)", said, atomic_load(&d.watch.futex_waits));
+    NOTE("its system calls: %s; waits on a futex: %lu, all libzmq's (its mailbox's mutex)", said,
+         atomic_load(&d.watch.futex_waits));
     CHECK(atomic_load(&d.watch.calls[SYS_poll]) > 0, "nothing was seen at all");
     CHECK(atomic_load(&d.watch.waiting_fd) == 0, "%lu reads or writes of a descriptor that can wait",
           atomic_load(&d.watch.waiting_fd));

@@ -48,7 +48,9 @@ static void send(trainer *t, mscope_header *h, const void *const *body, const si
 
 static void send_rows(trainer *t, double *theta, double *m)
 {
-    mscope_header h = { .kind = MSCOPE_SYNC, .step = t->step, .count = ROWS, .flags = MSCOPE_FLAG_LAST, .value_type = MSCOPE_F64 };
+    mscope_header h = {
+        .kind = MSCOPE_SYNC, .step = t->step, .count = ROWS, .flags = MSCOPE_FLAG_LAST, .value_type = MSCOPE_F64
+    };
     const void *body[2] = { theta, m };
     const size_t len[2] = { ROWS * DIM * sizeof *theta, ROWS * DIM * sizeof *m };
 
@@ -58,8 +60,8 @@ static void send_rows(trainer *t, double *theta, double *m)
 static void begin(trainer *t, int form, int state, int nesterov)
 {
     static int n;
-    mscope_table_config cfg = { .rows = ROWS, .dim = DIM, .state = (enum mscope_state)state, .form = (enum mscope_form)form,
-                                .nesterov = nesterov, .capacity = CAPACITY };
+    mscope_table_config cfg = { .rows = ROWS, .dim = DIM, .state = (enum mscope_state)state,
+                                .form = (enum mscope_form)form, .nesterov = nesterov, .capacity = CAPACITY };
     mscope_header h = { .kind = MSCOPE_HELLO };
     mscope_refusal why;
     uint8_t map[MSCOPE_HELLO_MAX];
@@ -102,16 +104,17 @@ static void gradients(trainer *t, size_t n, const uint32_t *row, const double *c
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < DIM; j++) {
             const size_t at = (size_t)row[i] * DIM + j;
-            const double theta = t->hello.state == MSCOPE_STATE_F64 ? ((double *)mscope_table_theta(t->table))[at]
-                                                                    : (double)((float *)mscope_table_theta(t->table))[at];
+            const double theta = t->hello.state == MSCOPE_STATE_F64
+                                     ? ((double *)mscope_table_theta(t->table))[at]
+                                     : (double)((float *)mscope_table_theta(t->table))[at];
             g[i * DIM + j] = t->h * (theta - centre[i * DIM + j]) / BATCH;
         }
 }
 
 static void probe(trainer *t, size_t n, const uint32_t *row)
 {
-    mscope_header h = { .kind = MSCOPE_PROBE, .step = t->step + 1, .a = 1e-3, .count = (uint32_t)n, .index_type = MSCOPE_U32,
-                        .value_type = MSCOPE_F64 };
+    mscope_header h = { .kind = MSCOPE_PROBE, .step = t->step + 1, .a = 1e-3, .count = (uint32_t)n,
+                        .index_type = MSCOPE_U32, .value_type = MSCOPE_F64 };
     double hm[CAPACITY * DIM];
     const double *m = mscope_table_momentum(t->table);
 
@@ -135,9 +138,9 @@ static void train_step(trainer *t, const mscope_step *s, int lost)
     unsigned bodies = 0;
     const void *body[4];
     size_t len[4];
-    mscope_header h = { .kind = MSCOPE_STEP, .step = t->step + 1, .a = s->eta, .b = s->eps, .count = (uint32_t)n, .extra = BATCH,
-                        .index_type = n ? MSCOPE_U32 : 0, .value_type = n ? (f64 ? MSCOPE_F64 : MSCOPE_F32) : 0,
-                        .flags = MSCOPE_FLAG_SCHEDULE };
+    mscope_header h = { .kind = MSCOPE_STEP, .step = t->step + 1, .a = s->eta, .b = s->eps, .count = (uint32_t)n,
+                        .extra = BATCH, .index_type = n ? MSCOPE_U32 : 0,
+                        .value_type = n ? (f64 ? MSCOPE_F64 : MSCOPE_F32) : 0, .flags = MSCOPE_FLAG_SCHEDULE };
 
     gradients(t, n, row, centre, g);
     for (size_t i = 0; i < n * DIM; i++)
@@ -162,7 +165,8 @@ static void train_step(trainer *t, const mscope_step *s, int lost)
     if (!lost && t->tape != NULL)
         send(t, &h, body, len, bodies);
     assert_int_equal(mscope_table_step_begin(t->table, s), 0);
-    assert_int_equal(mscope_table_apply(t->table, row, f64 ? (const void *)g : narrow, t->counts && n ? counts : NULL, n), 0);
+    assert_int_equal(
+        mscope_table_apply(t->table, row, f64 ? (const void *)g : narrow, t->counts && n ? counts : NULL, n), 0);
     assert_int_equal(mscope_table_step_end(t->table), 0);
     t->step++;
 }
@@ -179,7 +183,8 @@ static void end(trainer *t)
 
 static double theta_of(const trainer *t, size_t at)
 {
-    return t->hello.state == MSCOPE_STATE_F64 ? ((double *)mscope_table_theta(t->table))[at] : (double)((float *)mscope_table_theta(t->table))[at];
+    return t->hello.state == MSCOPE_STATE_F64 ? ((double *)mscope_table_theta(t->table))[at]
+                                              : (double)((float *)mscope_table_theta(t->table))[at];
 }
 
 /* -- the workload --------------------------------------------------------------------------------- */
@@ -216,8 +221,8 @@ static void run(void *self, const mscope_bench_schedule *s, enum mscope_bench_se
 
 static mscope_bench_schedule rule(const mscope_recording *t, const char *name, double eta, double eps)
 {
-    mscope_bench_schedule s = { .rule = mscope_bench_rule_find(name), .steps = (double)t->steps, .dim = DIM, .batch = BATCH,
-                                .from = mscope_workload_recording.origin, .origin = t };
+    mscope_bench_schedule s = { .rule = mscope_bench_rule_find(name), .steps = (double)t->steps, .dim = DIM,
+                                .batch = BATCH, .from = mscope_workload_recording.origin, .origin = t };
 
     assert_non_null(s.rule);
     for (int i = 0; i < MSCOPE_RULE_PARAMS; i++)
@@ -330,7 +335,8 @@ static void test_recorded_schedule_gives_the_recorded_rows(void **state)
             NOTE("%s, %s: theta within %.1e of the trainer's, %.1e of the recorded rows", cases[c].what,
                  dense ? "dense" : "catch-up", off, sqrt(sum.total.stat[2]));
             CHECK(off <= cases[c].bound, "%s: %g", cases[c].what, off);
-            CHECK(dense ? sum.total.stat[2] < 1e-24 : sum.total.stat[2] == 0, "%s: apart %a", cases[c].what, sum.total.stat[2]);
+            CHECK(dense ? sum.total.stat[2] < 1e-24 : sum.total.stat[2] == 0, "%s: apart %a", cases[c].what,
+                  sum.total.stat[2]);
             mscope_workload_recording.fini(self);
         }
         close_all(&x, t, NULL);

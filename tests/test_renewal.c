@@ -1,7 +1,7 @@
 /* test_renewal.c - clocks as measured: against independent gaps, and against the exact jump map of bursty gates
  *
- * The truth of a gate that is a two-state Markov chain is the map of the moments in both states of the gate, step by step:
- * six numbers, no renewal argument. */
+ * The truth of a gate that is a two-state Markov chain is the map of the moments in both states of the gate, step by
+ * step: six numbers, no renewal argument. */
 #include "harness.h"
 
 #include "mscope/theory.h"
@@ -96,8 +96,8 @@ static void test_independent_gaps_give_the_closed_forms(void **state)
                 assert_int_equal(mscope_row_feedback(&row, &want), MSCOPE_OK);
                 assert_int_equal(mscope_row_feedback_measured(&row, fade, fade2, &got), MSCOPE_OK);
                 worst = fmax(worst, fabs(got.eta_max / want.eta_max - 1));
-                CHECK(fabs(got.eta_max / want.eta_max - 1) < 1e-6, "P %g eps %g H2 %g: eta_max %g, %g", P[i], eps[k], H2[j],
-                      got.eta_max, want.eta_max);
+                CHECK(fabs(got.eta_max / want.eta_max - 1) < 1e-6, "P %g eps %g H2 %g: eta_max %g, %g", P[i], eps[k],
+                      H2[j], got.eta_max, want.eta_max);
                 CHECK(fabs(got.zeta / want.zeta - 1) < 1e-9, "zeta %g, %g", got.zeta, want.zeta);
             }
     NOTE("worst relative difference of eta_max: %.1e", worst);

@@ -62,9 +62,11 @@ static void test_reproduce_exits_by_what_it_found(void **state)
     (void)state;
     for (size_t i = 0; i < LEN(cases); i++)
         for (int strict = 0; strict < 2; strict++) {
-            const int code = reproduce(cases[i].figure, strict, text, sizeof text), wanted = strict ? cases[i].strict : cases[i].told;
+            const int code = reproduce(cases[i].figure, strict, text, sizeof text),
+                      wanted = strict ? cases[i].strict : cases[i].told;
             CHECK(code == wanted, "%s, strict %d: exit %d, not %d: %s", cases[i].figure, strict, code, wanted, text);
-            CHECK(strstr(text, cases[i].last) != NULL, "%s: last line not '%s': %s", cases[i].figure, cases[i].last, text);
+            CHECK(strstr(text, cases[i].last) != NULL, "%s: last line not '%s': %s", cases[i].figure, cases[i].last,
+                  text);
         }
 }
 

@@ -273,7 +273,7 @@ class Shm(unittest.TestCase):
 
 
 class Deaths(unittest.TestCase):
-    """Exactly once, and nothing acknowledged lost, with the shm active."""
+    """Exactly once, and nothing acknowledged lost, with shared memory active."""
 
     def test_daemon_killed_at_random(self):
         rng = random.Random(5)

@@ -1,4 +1,4 @@
-/* test_totals.c - published R, V, C against brute force: thirty decades of decay, migrating rows, an outlier that leaves
+/* test_totals.c - published R, V, C against brute force: thirty decades of decay, migrating rows, an outlier
  *
  * Brute force is the dense recursion in long double; which row is in which band is asked of the table, what the band
  * holds is summed here. Every bound is checked to be one.                                                     */
@@ -112,8 +112,9 @@ static void compare(mscope_table *t, const dense *x, worst *w, int sliced)
         mscope_band band;
 
         assert_int_equal(mscope_table_band(t, b, &band), MSCOPE_OK);
-        CHECK(band.rows == rows[b] && band.updates == updates[b], "band %u: %u rows, %u counted; %llu updates, %llu counted",
-              b, band.rows, rows[b], (unsigned long long)band.updates, (unsigned long long)updates[b]);
+        CHECK(band.rows == rows[b] && band.updates == updates[b],
+              "band %u: %u rows, %u counted; %llu updates, %llu counted", b, band.rows, rows[b],
+              (unsigned long long)band.updates, (unsigned long long)updates[b]);
         if (band.rows == 0)
             continue;
         bands++;
@@ -129,7 +130,7 @@ static void compare(mscope_table *t, const dense *x, worst *w, int sliced)
             continue;
         w->passes++;
         if (sliced && (band.R_err > 1e-9 * band.R || band.V_err > 1e-9 * band.V)) {
-            w->loose++;              /* the outlier left while the pass went on, the bound says so: the next pass will do */
+            w->loose++;          /* the outlier left while the pass went on, the bound says so: the next pass will do */
             continue;
         }
         CHECK(dr <= 1e-9 * (double)R[b] && dv <= 1e-9 * (double)V[b] && dc <= 1e-9 * rv,
@@ -197,7 +198,7 @@ static void migrating_rows_and_outlier(int sliced)
     for (int k = 0; k < 6000; k++) {
         if (k % 10 == 0)                            /* a row changes its habits */
             activity[rng_u64() % ROWS] = pow(0.5, 8 * rng_uniform());
-        if (k == 1000) {                            /* one row is thrown 1e8 away: R and V of its band grow 1e16 times */
+        if (k == 1000) {                           /* one row is thrown 1e8 away: R and V of its band grow 1e16 times */
             double far[DIM], mom[DIM];
 
             for (size_t j = 0; j < DIM; j++) {
@@ -214,8 +215,8 @@ static void migrating_rows_and_outlier(int sliced)
         closed_step(t, &x, &p, activity, 0.1);
         compare(t, &x, &w, sliced);
     }
-    NOTE("migration and outlier, %u bands at most: worst relative error R %.1e V %.1e C %.1e; error/bound at most %.2f", w.bands,
-         w.r, w.v, w.c, w.bound_use);
+    NOTE("migration and outlier, %u bands at most: worst relative error R %.1e V %.1e C %.1e; error/bound at most %.2f",
+         w.bands, w.r, w.v, w.c, w.bound_use);
     CHECK(w.bands >= 5, "only %u bands", w.bands);
     CHECK(w.loose * 200 <= w.passes && w.passes >= 1000, "%u of %u fresh totals with a loose bound", w.loose, w.passes);
     free(mem);
@@ -259,7 +260,8 @@ static void test_weight_decay_and_reference(void **state)
     weight_decay_and_reference(1);
 }
 
-/* theta_{k-1} = theta_k + eta m_k, so R_{k-1} = R_k + 2 eta C_k + eta^2 V_k on settled states (theory: free self-check). */
+/* theta_{k-1} = theta_k + eta m_k, so R_{k-1} = R_k + 2 eta C_k + eta^2 V_k on settled states (theory: free
+ * self-check). */
 static void test_self_check_identity(void **state)
 {
     const mscope_step p = { .eta = 0.3, .eps = 0.05, .batch = 1 };

@@ -23,9 +23,9 @@ static uint64_t rnd(void)
     return seed ^= seed << 17;
 }
 
-static const mscope_header step = { .kind = MSCOPE_STEP, .flags = 3, .session = 0x1122334455667788, .seq = 9, .step = 41,
-                                    .a = 0.1, .b = 0.01, .table = 3, .count = 2, .extra = 17, .index_type = 8,
-                                    .value_type = 3 };
+static const mscope_header step = { .kind = MSCOPE_STEP, .flags = 3, .session = 0x1122334455667788, .seq = 9,
+                                    .step = 41, .a = 0.1, .b = 0.01, .table = 3, .count = 2, .extra = 17,
+                                    .index_type = 8, .value_type = 3 };
 static const mscope_header probe = { .kind = MSCOPE_PROBE, .session = 0x1122334455667788, .seq = 10, .step = 42,
                                      .a = 0.001, .table = 3, .count = 5, .index_type = 4, .value_type = 1 };
 static const mscope_header sync_ = { .kind = MSCOPE_SYNC, .flags = 4, .session = 0x1122334455667788, .seq = 11,
@@ -68,7 +68,9 @@ static void test_header_round_trip_and_golden(void **state)
     const struct {
         const char *name;
         const mscope_header *h;
-    } cases[] = { { "header_step", &step }, { "header_probe", &probe }, { "header_sync", &sync_ }, { "header_ack", &ack } };
+    } cases[] = {
+        { "header_step", &step }, { "header_probe", &probe }, { "header_sync", &sync_ }, { "header_ack", &ack }
+    };
     (void)state;
 
     for (size_t i = 0; i < LEN(cases); i++) {
@@ -135,13 +137,15 @@ static void test_header_names_each_wrong_field(void **state)
         BAD("b (eps)", MSCOPE_EINVAL, step, .kind = 2, .session = 1, .seq = 1, .b = -1e-300, .extra = 1),
         BAD("b (eps)", MSCOPE_ENONFINITE, step, .kind = 2, .session = 1, .seq = 1, .b = NAN, .extra = 1),
         BAD("extra (batch)", MSCOPE_EINVAL, step, .kind = 2, .session = 1, .seq = 1),
-        BAD("index_type", MSCOPE_EINVAL, step, .kind = 2, .session = 1, .seq = 1, .extra = 1, .count = 1, .value_type = 1),
-        BAD("index_type", MSCOPE_EINVAL, step, .kind = 2, .session = 1, .seq = 1, .extra = 1, .count = 1, .index_type = 5,
+        BAD("index_type", MSCOPE_EINVAL, step, .kind = 2, .session = 1, .seq = 1, .extra = 1, .count = 1,
             .value_type = 1),
+        BAD("index_type", MSCOPE_EINVAL, step, .kind = 2, .session = 1, .seq = 1, .extra = 1, .count = 1,
+            .index_type = 5, .value_type = 1),
         BAD("index_type", MSCOPE_EINVAL, step, .kind = 2, .session = 1, .seq = 1, .extra = 1, .index_type = 4),
-        BAD("value_type", MSCOPE_EINVAL, step, .kind = 2, .session = 1, .seq = 1, .extra = 1, .count = 1, .index_type = 4),
-        BAD("value_type", MSCOPE_EINVAL, step, .kind = 2, .session = 1, .seq = 1, .extra = 1, .count = 1, .index_type = 4,
-            .value_type = 5),
+        BAD("value_type", MSCOPE_EINVAL, step, .kind = 2, .session = 1, .seq = 1, .extra = 1, .count = 1,
+            .index_type = 4),
+        BAD("value_type", MSCOPE_EINVAL, step, .kind = 2, .session = 1, .seq = 1, .extra = 1, .count = 1,
+            .index_type = 4, .value_type = 5),
         BAD("value_type", MSCOPE_EINVAL, step, .kind = 2, .session = 1, .seq = 1, .extra = 1, .value_type = 1),
         BAD("a (delta)", MSCOPE_EINVAL, probe, .kind = 3, .session = 1, .seq = 1),
         BAD("a (delta)", MSCOPE_ENONFINITE, probe, .kind = 3, .session = 1, .seq = 1, .a = -INFINITY),
@@ -285,8 +289,8 @@ static void test_indices_stop_at_the_first_one_out_of_range(void **state)
 static const mscope_hello hello = { .table = "embed.weight", .client = "trainer 42", .reference = "zero", .rows = 4096,
                                     .dim = 32, .capacity = 512, .acf_rows = 8, .state = MSCOPE_STATE_MIXED,
                                     .form = MSCOPE_FORM_TORCH, .nesterov = 1, .fresh = 1, .narrow = 1 };
-static const mscope_welcome welcome = { .epoch = (UINT64_C(1) << 63) + 5, .next_seq = 7, .step = 300, .exact = 1, .shm = 1,
-                                        .credit_messages = 64, .credit_bytes = 67108864 };
+static const mscope_welcome welcome = { .epoch = (UINT64_C(1) << 63) + 5, .next_seq = 7, .step = 300, .exact = 1,
+                                        .shm = 1, .credit_messages = 64, .credit_bytes = 67108864 };
 static const mscope_refusal refusal = { .code = -1, .field = "b (eps)", .value = "1.5", .range = "0..1",
                                         .text = "out of range" };
 

@@ -123,8 +123,8 @@ static void enter_fade(mscope_fade *to, const mscope_fade *c)
     to->second += c->second;
 }
 
-/* A gap counts for half after 4096 steps, or 32 lifetimes of the buffer if that is longer: the same for all bands and for
- * all shards of a table, so that sums of shards are the sums of the whole. */
+/* A gap counts for half after 4096 steps, or 32 lifetimes of the buffer if that is longer: the same for all bands and
+ * for all shards of a table, so that sums of shards are the sums of the whole. */
 void mscope_fade_fold(mscope_table *t)
 {
     const double least = 4096.0, lifetimes = 32.0, eps = t->step.eps;

@@ -28,9 +28,10 @@ static inline double mscope_activity_next(uint16_t remembered)
 
 /* One activation: gap_steps since the last one, share = occurrences/batch, active = activations with this one.
  *
- * Means over the gaps seen, at most 256. What is remembered halves within 4096 steps or 16 mean gaps, so a row that cools
- * or warms is followed; a gap's own weight does not depend on its length, so the mean has no bias. The gap before the
- * first activation began with the table and not with the row: it is forgotten when the second gap is 20 times shorter. */
+ * Means over the gaps seen, at most 256. What is remembered halves within 4096 steps or 16 mean gaps, so a row that
+ * cools or warms is followed; a gap's own weight does not depend on its length, so the mean has no bias. The gap before
+ * the first activation began with the table and not with the row: it is forgotten when the second gap is 20 times
+ * shorter. */
 static inline void mscope_activity_note(mscope_activity *a, uint16_t *remembered, double gap_steps, double share,
                                         uint64_t active)
 {

@@ -133,8 +133,8 @@ static void note_window(mscope_window *w, const mscope_occurrence *o, double gm,
     }
 }
 
-/* The product of A22 over `idle` steps before this one. A gap longer than the history is taken as made of pieces like the
- * last ones: what they leave of the momentum is next to nothing. */
+/* The product of A22 over `idle` steps before this one. A gap longer than the history is taken as made of pieces like
+ * the last ones: what they leave of the momentum is next to nothing. */
 static double carried(const mscope_table *t, uint64_t idle)
 {
     uint64_t now = t->schedule.now, history = t->schedule.history;
@@ -147,8 +147,8 @@ static double carried(const mscope_table *t, uint64_t idle)
     return idle ? carry * mscope_schedule_recall(&t->schedule, now - idle).a22 : carry;
 }
 
-/* The share of the momentum that is gone at the end of the gap which this update ends; negative: the gap began before the row
- * was first active, or before a seek. */
+/* The share of the momentum that is gone at the end of the gap which this update ends; negative: the gap began before
+ * the row was first active, or before a seek. */
 static double gap_fade(const mscope_table *t, const mscope_core_row *x)
 {
     uint64_t idle = mscope_core_row_open_gap(t, x);

@@ -271,8 +271,8 @@ void mscope_accounts_change(mscope_table *t, uint32_t row, double sign, const ms
 /* Every MSCOPE_FADE_FOLD steps: what was carried over the gaps since the last fold enters the memory, which forgets. */
 #define MSCOPE_FADE_FOLD 256u
 void mscope_fade_fold(mscope_table *t);
-/* Enter what the rows of chunks 0 .. n-1 did, in this order, and clear them. Rows that enter a total wait for the end of
- * the open step; outside a step they enter at once. */
+/* Enter what the rows of chunks 0 .. n-1 did, in this order, and clear them. Rows that enter a total wait for the end
+ * of the open step; outside a step they enter at once. */
 void mscope_accounts_settle(mscope_table *t, size_t chunks);
 
 /* -- inputs.c: checks --------------------------------------------------------------------- */

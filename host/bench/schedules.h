@@ -7,8 +7,8 @@
  *   constant       eta, eps
  *   nesterov       the same with the look-ahead of torch.optim.SGD(nesterov=True), in EMA form
  *   warmup         eta min(1, (t+1)/(warmup T))          checked (a); warmup = 0.05 is ours, 0 there
- *   cosine         warm-up, then eta (1 + cos pi v)/2, v the share of what is left after the warm-up; (a) runs its cosine over
- *                  the whole of T beside the warm-up: the same for warmup = 0, else a convention
+ *   cosine         warm-up, then eta (1 + cos pi v)/2, v the share passed of the time after the warm-up. (a) runs its
+ *                  cosine over the whole of T beside the warm-up: the same for warmup = 0, else a convention
  *   step           eta 0.5^floor(8 u)                     checked (a)
  *   inv-t          eta/(1 + 20 u)                          checked (a)
  *   wsd            warm-up, eta until wsd_from T, then linearly to 0       checked (a), wsd_from = 0.8 too
@@ -16,18 +16,21 @@
  *   two-thirds     eps = min(1, C eta_hb^(2/3)): "flatter, faster" (2210.16400), heavy ball pi <- beta pi - grad,
  *                  w <- w + eta_hb pi. In our eta = eta_hb/eps that is eps = min(1, C^3 eta^2). C = 0.17 is the paper's
  *                  value for its toy matrix model, a fit; elsewhere it is to be fitted again.
- *   dim-adapted    eps = min(1, c/d), d the workload's. The shape is SDAHB's (2106.03696) as 2605.28961 section 5 states it, "1 - c/d
- *                  for a constant c"; no source gives c: c = 1 is a convention
- *   dana-constant, dana-decaying                    dimension-adapted Nesterov acceleration (2505.16098), checked with the
- *                  authors' code (mlexpos/adana, jax/dana_plrf.py):
+ *   dim-adapted    eps = min(1, c/d), d the workload's. The shape is SDAHB's (2106.03696) as 2605.28961
+ *                  section 5 states it, "1 - c/d for a constant c"; no source gives c: c = 1 is a convention
+ *   dana-constant, dana-decaying
+ *                  dimension-adapted Nesterov acceleration (2505.16098), checked with the authors' code
+ *                  (mlexpos/adana, jax/dana_plrf.py):
  *                    y <- (1 - D) y + g;   theta <- theta - g2 g - g3 y,     D(t) = delta/(delta + t)
  *                    g2 = (eta/2) min(1, B/trace),  delta = 4 + 2 (alpha + zeta)/(2 alpha)
  *                    constant: g3 = g2/(2 d);  decaying: g3 = (g2/2) (1+t)^(-1/(2 alpha))     (eta: their LRscalar)
  *                  there for one dense power-law spectrum; alpha = 1, zeta = 0.5, trace = 1 are ours: set them by the
  *                  workload
- *   per-band-eta, per-band-eps                      an eta (eps) for each band, searched by the exact maps of the workload
- *                  so that the steps to the target are fewest; constant in time
- *   recorded       the rates that the recording was trained with (workload `recording` only), decay included; its eta times a factor
+ *   per-band-eta, per-band-eps
+ *                  an eta (eps) for each band, constant in time: the one with the fewest steps to the target by
+ *                  the exact maps of the workload
+ *   recorded       the rates that the recording was trained with, decay included, eta times a factor (workload
+ *                  `recording` only)
  *
  * (a): bigram_model/bigram_momentum.py of the authors of 2605.28961 (mlexpos/sparse-sgd), function schedule_factors.
  * Its "co" mode, 1 - beta falling with eta, is not here.

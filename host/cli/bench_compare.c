@@ -25,13 +25,16 @@ static const mscope_option options[] = {
 static const mscope_command command = {
     .name = "momentscope bench compare",
     .usage = "[OPTION...] FILE...",
-    .about = "Reads the lines of momentscope bench run and prints steps to target, mean and 95 % interval over seeds, for each band and "
-             "the total; [-]: one seed has no interval. Of each workload, schedule, semantics and batch it shows the setting "
-             "with the fewest steps to the target of the total. A run that several lines tell counts once, by the first. Where "
-             "theory knows the risk at the end: the runs, theory, and the 95 % interval of their difference.",
+    .about =
+        "Reads the lines of momentscope bench run and prints steps to target, mean and 95 % interval over seeds, for "
+        "each band and the total; [-]: one seed has no interval. Of each workload, schedule, semantics and batch it "
+        "shows the setting with the fewest steps to the target of the total. A run that several lines tell counts "
+        "once, by the first. Where theory knows the risk at the end: the runs, theory, and the 95 % interval of their "
+        "difference.",
     .option = options,
-    .notes = "Plots: risk is the risk by step and band; plane shows the bands by frequency and momentum, with the line of "
-             "resonance; heat is steps to target by eta and eps.",
+    .notes =
+        "Plots: risk is the risk by step and band; plane shows the bands by frequency and momentum, with the line of "
+        "resonance; heat is steps to target by eta and eps.",
     .example = "momentscope bench compare --plot out/vocab vocab.jsonl",
     .exits = "0 success\n1 a file cannot be read or written, or holds no run\n2 wrong usage",
     .least = 1,
@@ -46,7 +49,8 @@ static int read_all(mscope_results *all, char **path, int n)
         if (runs < 0)
             fprintf(stderr, "momentscope bench compare: cannot read %s: %s\n", path[i], strerror(errno));
         else if (runs == 0)
-            fprintf(stderr, "momentscope bench compare: %s holds no run, expected lines of momentscope bench run\n", path[i]);
+            fprintf(stderr, "momentscope bench compare: %s holds no run, expected lines of momentscope bench run\n",
+                    path[i]);
         if (runs <= 0)
             return -1;
     }
@@ -64,8 +68,8 @@ int mscope_cmd_bench_compare(int argc, char **argv)
     if (all.bad > 0)
         fprintf(stderr, "momentscope bench compare: %zu of %zu lines are not runs\n", all.bad, all.lines);
     if (all.repeated > 0)
-        fprintf(stderr, "momentscope bench compare: %zu of %zu lines repeat a run and are not counted again\n", all.repeated,
-                all.lines);
+        fprintf(stderr, "momentscope bench compare: %zu of %zu lines repeat a run and are not counted again\n",
+                all.repeated, all.lines);
     mscope_results_free(&all);
     return code;
 }

@@ -38,7 +38,10 @@ static void params(const mscope_bench_param *p)
 static void workload(const mscope_workload *w)
 {
     char text[256];
-    (void)snprintf(text, sizeof text, "%s%s", w->help, w->theory == NULL ? "" : w->advise == NULL ? " [theory]" : " [theory, advice]");
+    (void)snprintf(text, sizeof text, "%s%s", w->help,
+                   w->theory == NULL   ? ""
+                   : w->advise == NULL ? " [theory]"
+                                       : " [theory, advice]");
     wrap(text, printf("\n  %-12s ", w->name) - 1, 15);
     for (const mscope_bench_text *t = w->origin != NULL ? w->origin->texts : NULL; t != NULL && t->name != NULL; t++)
         printf("      --%s %-*s %s\n", t->name, 16 - (int)strlen(t->name), t->arg, t->help);
@@ -61,8 +64,10 @@ int mscope_cmd_bench_list(int argc, char **argv)
     static const mscope_command c = {
         .name = "momentscope bench list",
         .usage = "",
-        .about = "Prints workloads, schedules and semantics, with parameter, default, meaning and range. [theory]: the expected "
-                 "risk at the end is known. [advice]: rates for each band can be searched (schedules per-band-eta, per-band-eps).",
+        .about =
+            "Prints workloads, schedules and semantics, with parameter, default, meaning and range. [theory]: the "
+            "expected risk at the end is known. [advice]: rates for each band can be searched (schedules "
+            "per-band-eta, per-band-eps).",
         .option = none,
         .example = "momentscope bench list | less",
         .exits = "0 success\n1 standard output cannot be written\n2 wrong usage",

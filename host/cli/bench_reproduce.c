@@ -53,14 +53,16 @@ int mscope_cmd_bench_reproduce(int argc, char **argv)
     const mscope_command c = {
         .name = "momentscope bench reproduce",
         .usage = "[OPTION...]",
-        .about = "Computes every claim of the papers and prints the paper's number, ours, and a verdict. PASS: they agree. FAIL: "
-                 "they do not agree, and the paper's number is not known to be wrong. CORRECTED: the paper's number is refuted. "
-                 "The last line counts the verdicts.",
+        .about =
+            "Computes every claim of the papers and prints the paper's number, ours, and a verdict. PASS: they agree. "
+            "FAIL: they do not agree, and the paper's number is not known to be wrong. CORRECTED: the paper's number "
+            "is refuted. The last line counts the verdicts.",
         .option = options,
         .example = "momentscope bench reproduce --paper 000 --figure 'Figure 17' --jobs 2",
-        .exits = "0 every claim was computed, whatever the verdicts\n"
-                 "1 a claim could not be computed, or the command was interrupted; with --strict: or a verdict is FAIL\n"
-                 "2 wrong usage",
+        .exits =
+            "0 every claim was computed, whatever the verdicts\n"
+            "1 a claim could not be computed, or the command was interrupted; with --strict: or a verdict is FAIL\n"
+            "2 wrong usage",
         .silent = mscope_ranks_mine() != 0,
     };
     const int code = mscope_options_read(&c, argc, argv, NULL);

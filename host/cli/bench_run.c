@@ -62,13 +62,17 @@ static const mscope_option common[] = {
     { "schedule", "A,B,..", NULL, .check = schedules, .context = &o.grid },
     { "semantics", "A,B,..", "what happens to rows without a gradient: catchup, dense, frozen, row-clock (catchup)",
       .check = semantics, .context = &o.grid },
-    { "grid", "NAME=VALUES", "values of one parameter, of the workload or of a schedule: a,b,c or LOW:HIGH:xN (geometric) or "
+    { "grid", "NAME=VALUES",
+      "values of one parameter, of the workload or of a schedule: a,b,c or LOW:HIGH:xN (geometric) or "
       "LOW:HIGH:+N (linear). Once for each parameter; eps and beta = 1 - eps are one. Equal values count once.",
       .check = parameter, .context = &o.grid },
     { "seeds", "N", "seeds 1 to N, or FIRST:LAST (1)", .check = seeds, .context = &o.grid },
-    { "steps", "N", "length of a run (1000; of a recording: all of it)", .count = &o.grid.steps, .low = 1, .high = 1e9 },
-    { "every", "N", "steps between two looks at the risk (steps/200 + 1)", .count = &o.grid.every, .low = 1, .high = 1e9 },
-    { "target", "F", "share of the risk at the start that counts as learnt (0.05)", .check = target, .context = &o.grid },
+    { "steps", "N", "length of a run (1000; of a recording: all of it)", .count = &o.grid.steps, .low = 1,
+      .high = 1e9 },
+    { "every", "N", "steps between two looks at the risk (steps/200 + 1)", .count = &o.grid.every, .low = 1,
+      .high = 1e9 },
+    { "target", "F", "share of the risk at the start that counts as learnt (0.05)", .check = target,
+      .context = &o.grid },
     { "jobs", "N", "processes (1), under mpirun on each rank; results do not depend on it", .count = &o.jobs, .low = 1,
       .high = 256 },
     { "out", "FILE", "append the lines to FILE and skip runs that it has (standard output)", .text = &o.path },
@@ -116,18 +120,21 @@ int mscope_cmd_bench_run(int argc, char **argv)
     const mscope_command c = {
         .name = "momentscope bench run",
         .usage = "WORKLOAD [OPTION...]",
-        .about = "Runs every combination of schedules, semantics, parameters and seeds, and writes one JSON line for each run. "
-                 "An interrupted sweep goes on when the same command is given again.",
+        .about =
+            "Runs every combination of schedules, semantics, parameters and seeds, and writes one JSON line for each "
+            "run. An interrupted sweep goes on when the same command is given again.",
         .option = options,
-        .notes = "momentscope bench list shows workloads, schedules and parameters. A workload that reads a file has options of its "
-                 "own; momentscope bench run recording --help shows them.\n\n"
-                 "mpirun -n N momentscope bench run .. writes the same lines: rank 0 writes, the others compute.",
+        .notes =
+            "momentscope bench list shows workloads, schedules and parameters. A workload that reads a file has "
+            "options of its own; momentscope bench run recording --help shows them.\n\n"
+            "mpirun -n N momentscope bench run .. writes the same lines: rank 0 writes, the others compute.",
         .example = "momentscope bench run vocab-ls --schedules sgd,constant \\\n"
                    "    --grid eta=1:16:x5 --grid beta=0.9,0.99 --grid batch=64,1024 \\\n"
                    "    --seeds 4 --steps 2000 --jobs 2 --out vocab.jsonl",
-        .exits = "0 all runs are done\n"
-                 "1 a run failed, a line could not be written (then nothing more is run), or the sweep was interrupted\n"
-                 "2 wrong usage",
+        .exits =
+            "0 all runs are done\n"
+            "1 a run failed, a line could not be written (then nothing more is run), or the sweep was interrupted\n"
+            "2 wrong usage",
         .argument = "WORKLOAD",
         .silent = mscope_ranks_mine() != 0,
     };
@@ -142,5 +149,7 @@ int mscope_cmd_bench_run(int argc, char **argv)
     const int code = mscope_options_read(&c, argc - named, argv + named, NULL);
     if (code != MSCOPE_OPTIONS_GO_ON)
         return code;
-    return w != NULL ? run() : refuse("the first argument must be a WORKLOAD; momentscope bench list shows them", MSCOPE_EXIT_USAGE);
+    return w != NULL
+               ? run()
+               : refuse("the first argument must be a WORKLOAD; momentscope bench list shows them", MSCOPE_EXIT_USAGE);
 }

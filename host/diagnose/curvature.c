@@ -85,8 +85,8 @@ static void weigh(const mscope_rec_band *b, const isotropy *iso, mscope_curved *
         return;
     double i11 = c / det, i12 = -x / det, i22 = a / det, info = i11 + 4.0 * i12 + 4.0 * i22;
     double scale = exp(((i11 + 2.0 * i12) * y1 + (i12 + 2.0 * i22) * y2) / info);
-    /* H depends on the excess H2/H1 - P H1 alone. Where a batch holds many occurrences of a row the excess is a small share
-     * of H2/H1, and what would be near or far for H2/H1 is far or near by that much for the excess. */
+    /* H depends on the excess H2/H1 - P H1 alone. Where a batch holds many occurrences of a row the excess is a small
+     * share of H2/H1, and what would be near or far for H2/H1 is far or near by that much for the excess. */
     double excess = iso->mean2 / iso->mean1 - out->P * iso->mean1, share = excess * iso->mean1 / iso->mean2;
     double near = NEARLY * share, far = SPREAD * share;
     double off = y2 - 2.0 * y1, s2 = c - 4.0 * x + 4.0 * a + near * near, wide = s2 + far * far;

@@ -115,7 +115,8 @@ static void band_curvature(const mscope_rec_band *const *part, size_t n, mscope_
 /* As the daemon makes them (firmware/daemon/records.c). */
 static void band_clocks(const mscope_rec_band *const *part, size_t n, mscope_rec_band *out)
 {
-    double independent = out->eps > 0.0 ? (out->P + (1.0 - out->P) * out->eps) / out->eps : NAN, first = 0.0, second = 0.0;
+    double independent = out->eps > 0.0 ? (out->P + (1.0 - out->P) * out->eps) / out->eps : NAN, first = 0.0,
+           second = 0.0;
 
     for (size_t i = 0; i < n; i++)
         if (part[i]->gaps > 0.0) {

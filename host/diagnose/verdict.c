@@ -177,7 +177,8 @@ static int judgeable(const mscope_rec_band *b, mscope_verdict *out)
         return 0;
     }
     if (b->H1_se >= b->H1) {
-        snprintf(text, sizeof text, "curvature along the momentum is %.3g with a standard error of %.3g", b->H1, b->H1_se);
+        snprintf(text, sizeof text, "curvature along the momentum is %.3g with a standard error of %.3g", b->H1,
+                 b->H1_se);
         unknown(out, text);
         return 0;
     }

@@ -63,7 +63,8 @@ static void fill_above(const mscope_canvas *c, const mscope_plane *plane, double
     const double low = pow(10, c->y0), high = pow(10, c->y1);
 
     for (int i = 0; i <= ACROSS; i++) {
-        const double p = pow(10, c->x0 + (c->x1 - c->x0) * i / ACROSS), at = border(plane, p, zeta, low / 10, high * 10);
+        const double p = pow(10, c->x0 + (c->x1 - c->x0) * i / ACROSS),
+                     at = border(plane, p, zeta, low / 10, high * 10);
 
         (i == 0 ? cairo_move_to : cairo_line_to)(c->cr, mscope_canvas_x(c, p), mscope_canvas_y(c, at));
     }
@@ -92,7 +93,8 @@ static void dots(const mscope_canvas *c, const mscope_plane *plane)
         most = fmax(most, plane->dot[i].updates);
     for (size_t i = 0; i < plane->dots; i++) {
         const mscope_plane_dot *d = &plane->dot[i];
-        const double x = mscope_canvas_x(c, d->p), y = mscope_canvas_y(c, d->x), radius = 4 + 12 * sqrt(d->updates / most);
+        const double x = mscope_canvas_x(c, d->p), y = mscope_canvas_y(c, d->x),
+                     radius = 4 + 12 * sqrt(d->updates / most);
         char name[24];
 
         cairo_new_sub_path(c->cr);

@@ -1,6 +1,6 @@
 /* plane.h - the bands of one table as a picture: how active they are, and how far one update moves them
  *
- * Data flow: a judged set -> mscope_plane_of one of its tables -> mscope_plane_draw -> an SVG or PNG file.            */
+ * Data flow: a judged set -> mscope_plane_of one of its tables -> mscope_plane_draw -> an SVG or PNG file. */
 #ifndef MSCOPE_MONITOR_PLANE_H
 #define MSCOPE_MONITOR_PLANE_H
 

@@ -198,7 +198,8 @@ uint64_t mscope_sharded_skew(const mscope_sharded *s, const char *table, uint64_
     return skew;
 }
 
-/* A band that lost its rows in one shard keeps the probe samples and gaps of these rows: its last record, with all else zeroed.
+/* A band that lost its rows in one shard keeps the probe samples and gaps of these rows: its last record, with all else
+ * zeroed.
  */
 static int memory_left(const mscope_latest_table *w, int b, mscope_rec_band *out)
 {

@@ -15,8 +15,10 @@
 #define WORDS_MOST 3000000u
 #define WORD_LEN 32
 
-static const char *const roots[] = { "/usr/share/perl", "/usr/share/doc", "/usr/share/common-licenses", "/usr/share/vim" };
-static const char *const patterns[] = { "*.pod", "*.pm", "*.txt", "*.md", "*.rst", "README*", "copyright", "GPL-*", "LGPL-*", "GFDL-*" };
+static const char *const roots[] = { "/usr/share/perl", "/usr/share/doc", "/usr/share/common-licenses",
+                                     "/usr/share/vim" };
+static const char *const patterns[] = { "*.pod",   "*.pm",      "*.txt", "*.md",   "*.rst",
+                                        "README*", "copyright", "GPL-*", "LGPL-*", "GFDL-*" };
 
 typedef struct word_entry {               /* one distinct word */
     char *name;

@@ -1,8 +1,8 @@
 /* renewal.c - a row whose gaps between active updates were measured
  *
  * With gaps that are independent of one another the moments at one active update give those at the next by I + A, and A
- * depends on the law of the gaps only through fade = E(1 - beta^K) and fade2 = E(1 - beta^K)^2. Written in these two, every
- * sum of (33)-(45) is free of differences of numbers near 1.                                      */
+ * depends on the law of the gaps only through fade = E(1 - beta^K) and fade2 = E(1 - beta^K)^2. Written in these two,
+ * every sum of (33)-(45) is free of differences of numbers near 1.                                      */
 #include "private.h"
 
 #include <math.h>

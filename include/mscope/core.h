@@ -125,9 +125,9 @@ typedef struct mscope_window {
     double gm, gm2;               /* <G, m>/N: sum, sum of squares over row updates                */
 } mscope_window;
 
-/* How much of a row's momentum is gone at its next active update, K steps after the one before: 1 - beta^K at a constant
- * beta, else 1 less the product over the gap. With f1 = first/gaps retention is 1/f1 active updates, whatever the law of
- * the gaps (firmware/README.md). The gap before a row's first update, and gaps over a seek, are left out.              */
+/* How much of a row's momentum is gone at its next active update, K steps after the one before: 1 - beta^K at a
+ * constant beta, else 1 less the product over the gap. With f1 = first/gaps retention is 1/f1 active updates, whatever
+ * the law of the gaps (firmware/README.md). The gap before a row's first update, and gaps over a seek, are left out. */
 typedef struct mscope_fade {
     double gaps;
     double first, second;         /* sums over gaps of that share and of its square                 */

@@ -238,9 +238,9 @@ MSCOPE_MUST_CHECK int mscope_row_feedback(const mscope_row *row, mscope_feedback
  *   fade = E (1 - beta^K),  fade2 = E (1 - beta^K)^2,  K >= 1 the steps from one active update to the next
  *
  * Exact for gaps that are independent of one another, whatever their law: the sums (33)-(45) depend on the law through
- * these two numbers alone. retention = 1/fade. H is eta over the smallest eta at which the map I + A of an active update
- * has the eigenvalue 1; there is no closed form. rate is P times the decay per active update. Hn, Hc and R_inf stay those
- * of independent gaps.
+ * these two numbers alone. retention = 1/fade. H is eta over the smallest eta at which the map I + A of an active
+ * update has the eigenvalue 1; there is no closed form. rate is P times the decay per active update. Hn, Hc and R_inf
+ * stay those of independent gaps.
  *
  * Errors   MSCOPE_EINVAL  row as for mscope_row_feedback; fade outside (0, 1], or fade2 outside [fade^2, fade]
  * Cost     about 60 determinants of 3x3                                                      */

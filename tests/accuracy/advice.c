@@ -147,9 +147,10 @@ static int run(const trial *t, world *w)
            a.plan[MSCOPE_PLAN_NOW].steps, clock, mscope_plan_name(a.best), a.plan[a.best].steps);
     printf("    banded: ");
     for (int k = MSCOPE_PLAN_BETA; k < MSCOPE_PLANS; k++)
-        printf("%s %.4g%s", mscope_plan_name((enum mscope_plan_kind)k), a.plan[k].steps, k < MSCOPE_PLANS - 1 ? "; " : "\n");
-    printf("    sweep's best single (eta %.3g, eps %.3g) %.4g; two-thirds %.4g, critical damping %.4g (reference)\n", single.eta,
-           single.eps, banded, rules.two_thirds_steps, rules.critical_steps);
+        printf("%s %.4g%s", mscope_plan_name((enum mscope_plan_kind)k), a.plan[k].steps,
+               k < MSCOPE_PLANS - 1 ? "; " : "\n");
+    printf("    sweep's best single (eta %.3g, eps %.3g) %.4g; two-thirds %.4g, critical damping %.4g (reference)\n",
+           single.eta, single.eps, banded, rules.two_thirds_steps, rules.critical_steps);
     printf("    rows, exact: now %.4g, best single %.4g, advised %.4g: %.3f of it  %s\n", n_now, n_single, n_then,
            n_then / n_single, ok ? "ok" : "MISS");
     if (t->runs > 0) {
@@ -157,9 +158,9 @@ static int run(const trial *t, world *w)
         double s_single = sampled_steps(t, w, all, 11, n_single), s_then = sampled_steps(t, w, then, 12, n_then);
         double s_now = sampled_steps(t, w, before, 13, n_now), gain = s_now / s_then;
         int near = fabs(stated / gain - 1) <= TRUE_GAIN, fast = s_then <= WITHIN * s_single;
-        printf("    rows, sampled (%d runs): now %.4g, best single %.4g, advised %.4g: %.3f of it  %s; gain stated %.3f, sampled "
-               "%.3f: off by %.1f %%  %s\n", t->runs, s_now, s_single, s_then, s_then / s_single, fast ? "ok" : "MISS", stated,
-               gain, 100 * (stated / gain - 1), near ? "ok" : "MISS");
+        printf("    rows, sampled (%d runs): now %.4g, best single %.4g, advised %.4g: %.3f of it  %s; gain stated "
+               "%.3f, sampled %.3f: off by %.1f %%  %s\n", t->runs, s_now, s_single, s_then, s_then / s_single,
+               fast ? "ok" : "MISS", stated, gain, 100 * (stated / gain - 1), near ? "ok" : "MISS");
         ok &= near && fast;
     }
     fflush(stdout);
@@ -192,7 +193,7 @@ int main(void)
         bad += !run(&trials[i], w);
     free(w->row);
     free(w);
-    printf("%d of %zu cases miss (advised within 5 %% of the best single; stated gain within 15 %% of the sampled)\n", bad,
-           sizeof trials / sizeof trials[0]);
+    printf("%d of %zu cases miss (advised within 5 %% of the best single; stated gain within 15 %% of the sampled)\n",
+           bad, sizeof trials / sizeof trials[0]);
     return bad > 0;
 }

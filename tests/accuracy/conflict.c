@@ -42,7 +42,8 @@ static outcome run(const mscope_zipf *z, double target)
 
     for (int i = 0; i < n; i++)
         w[i] = z->by_rows ? b[i].rows : b[i].rows * b[i].p;
-    if (mscope_conflict_of(b, (size_t)n, w, own[0], &c) != 0 || mscope_conflict_of(b, (size_t)n, w, single, &at_single) != 0)
+    if (mscope_conflict_of(b, (size_t)n, w, own[0], &c) != 0 ||
+        mscope_conflict_of(b, (size_t)n, w, single, &at_single) != 0)
         fprintf(stderr, "no price\n");
     /* a beta for each band can always be the same one */
     return (outcome){ fmax(1, n_single / n_beta), fmax(1, n_single / fmin(n_beta, n_eta)), c.cost, at_single.cost };
@@ -97,25 +98,25 @@ int main(void)
     double cost[CASES], single[CASES], beta[CASES], any[CASES];
     int n = 0;
 
-    printf("%8s %6s %6s %6s %7s %9s %9s %7s %9s\n", "batch", "groups", "by", "noise", "target", "gain beta", "gain any", "C*",
-           "C* single");
+    printf("%8s %6s %6s %6s %7s %9s %9s %7s %9s\n", "batch", "groups", "by", "noise", "target", "gain beta", "gain any",
+           "C*", "C* single");
     for (int groups = 1; groups <= 4; groups += 3)
         for (int v = 0; v < 3; v++)
             for (double batch = 16; batch <= 262144; batch *= 4)
                 for (int by_rows = 0; by_rows < 2; by_rows++, n++) {
                     mscope_zipf z = { 4096, 64, batch, variant[v].noise, 1, groups, by_rows };
                     outcome o = run(&z, variant[v].target);
-                    printf("%8.0f %6d %6s %6.2f %7.2f %9.3f %9.3f %7.3f %9.3f%s\n", batch, groups, by_rows ? "rows" : "freq",
-                           variant[v].noise, variant[v].target, o.gain_beta, o.gain_any, o.cost, o.cost_single,
-                           o.cost > MSCOPE_CONFLICT_FLAG ? "  flag" : "");
+                    printf("%8.0f %6d %6s %6.2f %7.2f %9.3f %9.3f %7.3f %9.3f%s\n", batch, groups,
+                           by_rows ? "rows" : "freq", variant[v].noise, variant[v].target, o.gain_beta, o.gain_any,
+                           o.cost, o.cost_single, o.cost > MSCOPE_CONFLICT_FLAG ? "  flag" : "");
                     fflush(stdout);
                     cost[n] = o.cost;
                     single[n] = o.cost_single;
                     beta[n] = o.gain_beta;
                     any[n] = o.gain_any;
                 }
-    printf("\n%d cases, gain above %.2f, flag at C* > %.2f; bar: find 70 %%, 3 %% false alarms, Spearman 0.85\n", n, PAYS,
-           MSCOPE_CONFLICT_FLAG);
+    printf("\n%d cases, gain above %.2f, flag at C* > %.2f; bar: find 70 %%, 3 %% false alarms, Spearman 0.85\n", n,
+           PAYS, MSCOPE_CONFLICT_FLAG);
     int ok = judge("C* at the eta of own betas, against the gain of own betas", cost, beta, 1);
     judge("  the same against own betas or own etas, whichever is faster", cost, any, 0);
     judge("C* at the best single's eta, against the gain of own betas", single, beta, 0);

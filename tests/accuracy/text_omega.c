@@ -144,7 +144,8 @@ static void hessian(bench *b, uint32_t row, gsl_matrix *h)
 
     for (int i = 0; i < BATCH; i++) {
         b->next[i] = 0;
-        memcpy(b->theta + i * WIDTH, (const float *)mscope_table_theta(b->table) + (size_t)row * WIDTH, WIDTH * sizeof(float));
+        memcpy(b->theta + i * WIDTH, (const float *)mscope_table_theta(b->table) + (size_t)row * WIDTH,
+               WIDTH * sizeof(float));
     }
     model_gradient(&b->net, b->theta, b->next, b->grad);
     n->logit[0] += 1.0f / BATCH;         /* undo the target: logit is now q/BATCH */
@@ -234,8 +235,8 @@ static int report(bench *b)
         omega = omega_of(info.P, H1);
         t = true_omega(b, r, info.p / info.P, info.P);
         within += fabs(omega / t.of_mean - 1) <= 0.15;
-        printf("%-10s %8.4f %8.3f %8.0f %9.4f %9.4f %9.4f %6.3f %10.4f  %.3f to %.3f\n", b->words.name[r], info.p, info.P,
-               b->top[r].h1_n, H1, omega, t.of_mean, omega / t.of_mean, t.mean_of, t.low, t.high);
+        printf("%-10s %8.4f %8.3f %8.0f %9.4f %9.4f %9.4f %6.3f %10.4f  %.3f to %.3f\n", b->words.name[r], info.p,
+               info.P, b->top[r].h1_n, H1, omega, t.of_mean, omega / t.of_mean, t.mean_of, t.low, t.high);
     }
     printf("predicted omega within 15 %% of the truth in %d of %d rows\n", within, TOP);
     return within >= 9 ? 0 : 1;

@@ -97,7 +97,8 @@ static void start(bench *b, const char *program)
     if (b->daemon == 0) {
         prctl(PR_SET_PDEATHSIG, SIGTERM);
         execl(program, program, "--ingest", ingest, "--telemetry", telemetry, "--replay", replay, "--interval", "0.5",
-              "--max-tables", tables, "--credit-messages", "4096", "--replay-bytes", "256M", "--log", log, (char *)NULL);
+              "--max-tables", tables, "--credit-messages", "4096", "--replay-bytes", "256M", "--log", log,
+              (char *)NULL);
         _exit(127);
     }
     if (b->daemon < 0)
@@ -349,9 +350,11 @@ static double report_omega(const bench *b)
             quiet_wrong += s->modes.kind == MSCOPE_MODES_PAIR && s->modes.zeta < 0.5;
         }
     }
-    printf("\nomega from the reference autocorrelation: within 5 %% in %d of %d oscillating bands (%.3f); no pair in %d\n",
+    printf("\nomega from the reference autocorrelation: within 5 %% in %d of %d oscillating bands (%.3f); no pair in "
+           "%d\n",
            close, oscillate, oscillate ? (double)close / oscillate : NAN, none);
-    printf("bands that do not oscillate called oscillating by it: %d of %d; it agrees with %d verdicts, contradicts %d\n",
+    printf("bands that do not oscillate called oscillating by it: %d of %d; it agrees with %d verdicts, contradicts "
+           "%d\n",
            quiet_wrong, quiet, agree, contradict);
     return oscillate ? (double)close / oscillate : NAN;
 }
@@ -367,11 +370,12 @@ static void report_bands(const bench *b)
         printf(" %-16s H %.3f zeta %.3f omega %.4f |", mscope_regime_name(t->regime), t->H, t->zeta, t->omega);
         for (unsigned ph = 1; ph < PHASES; ph++) {
             const mscope_verdict *v = &s->verdict[ph];
-            printf(" %.0f: %s H %.3f+-%.3f zeta %.3f iso %.2f conf %.2f |", s->samples[ph], mscope_regime_name(v->regime), v->H, v->H_se,
-                   v->zeta, v->isotropic, v->confidence);
+            printf(" %.0f: %s H %.3f+-%.3f zeta %.3f iso %.2f conf %.2f |", s->samples[ph],
+                   mscope_regime_name(v->regime), v->H, v->H_se, v->zeta, v->isotropic, v->confidence);
         }
-        printf(" refs %llu kind %d omega %.4f zeta %.3f peak %.4f clear %.3g\n", (unsigned long long)s->modes.references,
-               (int)s->modes.kind, s->modes.omega, s->modes.zeta, s->modes.peak, s->modes.clear);
+        printf(" refs %llu kind %d omega %.4f zeta %.3f peak %.4f clear %.3g\n",
+               (unsigned long long)s->modes.references, (int)s->modes.kind, s->modes.omega, s->modes.zeta,
+               s->modes.peak, s->modes.clear);
     }
 }
 
@@ -383,7 +387,8 @@ static int report(const bench *b)
     const double at16 = report_phase(b, 1), at64 = report_phase(b, 2);
     report_confidence(b);
     const double omega = report_omega(b);
-    const int met = at16 >= 0.95 && at64 >= 0.98 && !(omega < 0.85) && b->unprobed == b->unprobed_unknown && b->unprobed > 0;
+    const int met =
+        at16 >= 0.95 && at64 >= 0.98 && !(omega < 0.85) && b->unprobed == b->unprobed_unknown && b->unprobed > 0;
     printf("\nbars (0.95, 0.98, all unknown, 0.85): %s\n", met ? "met" : "missed");
     return met;
 }
@@ -399,8 +404,10 @@ static struct {
 static const mscope_option options[] = {
     { "bands", "N", "how many bands (1000)", .count = &o.bands, .low = 1, .high = MOST_BANDS },
     { "seed", "S", "seed of the bands and their gradients (1)", .count = &o.seed },
-    { "balanced", NULL, "each regime equally often, so a quarter of the bands has H from 0.8 to 0.99, the hardest to tell; otherwise H is "
-      "log-uniform from 0.02 to 0.99", .flag = &o.balanced },
+    { "balanced", NULL,
+      "each regime equally often, so a quarter of the bands has H from 0.8 to 0.99, the hardest to tell; otherwise H "
+      "is log-uniform from 0.02 to 0.99",
+      .flag = &o.balanced },
     { "list", NULL, "print one line a band", .flag = &o.list },
     { "daemon", "PROGRAM", "the daemon (momentscoped one directory above this program)", .text = &o.daemon },
     { .name = NULL },
@@ -412,9 +419,11 @@ static const mscope_command command = {
     .about = "Sends random simulated bands through a real daemon and compares the verdicts with the exact theory.",
     .option = options,
     .example = "build/accuracy/verdicts --balanced --bands 480",
-    .exits = "0 all bars met: 95 % right at 16 samples, 98 % at 64, always unknown without a probe, omega within 5 % in 85 %\n"
-             "1 a bar missed\n"
-             "2 wrong usage, or the program could not run",
+    .exits =
+        "0 all bars met: 95 % right at 16 samples, 98 % at 64, always unknown without a probe, omega within 5 % in 85 "
+        "%\n"
+        "1 a bar missed\n"
+        "2 wrong usage, or the program could not run",
 };
 
 static void open_all(bench *b, const char *program)
@@ -427,7 +436,8 @@ static void open_all(bench *b, const char *program)
     gsl_rng_set(b->rng, (unsigned long)o.seed);
     start(b, program);
     for (size_t i = 0; i < b->n; i++) {
-        mscope_sim_draw_band(b->rng, o.balanced ? MSCOPE_SIM_BALANCED : MSCOPE_SIM_NATURAL, (unsigned)i, &b->s[i].drawn);
+        mscope_sim_draw_band(b->rng, o.balanced ? MSCOPE_SIM_BALANCED : MSCOPE_SIM_NATURAL, (unsigned)i,
+                             &b->s[i].drawn);
         attach(b, i);
     }
 }
@@ -454,9 +464,9 @@ static void close_all(bench *b, double began)
     stop(b);
     if (o.list)
         report_bands(b);
-    printf("%zu bands of %d rows (%s, seed %llu), %.0f row updates a band, %.3g steps through the daemon, %.0f s\n", b->n,
-           MSCOPE_SIM_ROWS, o.balanced ? "regimes equally often" : "H log-uniform", (unsigned long long)o.seed, updates, steps,
-           mscope_monotonic_s() - began);
+    printf("%zu bands of %d rows (%s, seed %llu), %.0f row updates a band, %.3g steps through the daemon, %.0f s\n",
+           b->n, MSCOPE_SIM_ROWS, o.balanced ? "regimes equally often" : "H log-uniform", (unsigned long long)o.seed,
+           updates, steps, mscope_monotonic_s() - began);
 }
 
 int main(int argc, char **argv)
@@ -469,7 +479,8 @@ int main(int argc, char **argv)
 
     if (code != MSCOPE_OPTIONS_GO_ON)
         return code;
-    snprintf(program, sizeof program, "%.*s/../momentscoped", slash ? (int)(slash - argv[0]) : 1, slash ? argv[0] : ".");
+    snprintf(program, sizeof program, "%.*s/../momentscoped", slash ? (int)(slash - argv[0]) : 1,
+             slash ? argv[0] : ".");
     open_all(&b, o.daemon != NULL ? o.daemon : program);
     run_all(&b);
     close_all(&b, began);

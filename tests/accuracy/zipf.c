@@ -136,7 +136,8 @@ static double world_risk(const world *w)
     for (int j = 0; j < w->z->V; j++) {
         double loss = 0;
         for (int c = 0; c < d; c++)
-            loss += w->root_h[c] * w->root_h[c] * w->e[(size_t)j * (size_t)d + (size_t)c] * w->e[(size_t)j * (size_t)d + (size_t)c];
+            loss += w->root_h[c] * w->root_h[c] * w->e[(size_t)j * (size_t)d + (size_t)c] *
+                    w->e[(size_t)j * (size_t)d + (size_t)c];
         sum += w->z->by_rows ? loss : w->p[j] * loss;
     }
     return sum;

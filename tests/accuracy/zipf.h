@@ -12,7 +12,7 @@ typedef struct mscope_zipf {
     int V, d;
     double batch, noise;    /* samples a step, variance of the label noise                    */
     double power;           /* p_j ~ j^-power, summing to 1; 0 is taken as 1                   */
-    int groups;             /* 1: isotropic; else that many equal groups, curvature j^-1.5 for j from 1 to 8, 23 : 1, mean 1 */
+    int groups;      /* 1: isotropic; else that many equal groups, curvature j^-1.5 for j from 1 to 8, 23 : 1, mean 1 */
     int by_rows;            /* risk counts rows alike, instead of by frequency                 */
 } mscope_zipf;
 

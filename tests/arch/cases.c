@@ -17,7 +17,8 @@ static const form forms[] = { { MSCOPE_FORM_EMA, 0, 0 }, { MSCOPE_FORM_EMA, 1, 0
                               { MSCOPE_FORM_TORCH, 0, 0.25 }, { MSCOPE_FORM_TORCH, 1, 0 } };
 static const double decays[][2] = { { 0, 0 }, { 0.01, 0 }, { 0, 0.02 }, { 0.01, 0.005 } };     /* coupled, decoupled */
 static const uint32_t dims[] = { 1, 2, 4, 5, 8, 16, 19, 32, WIDEST };
-enum { STATES = 3, FORMS = 5, DECAYS = 4, REFERENCES = 2, SCHEDULES = 3, BUSY = STATES * FORMS * DECAYS * REFERENCES * SCHEDULES };
+enum { STATES = 3, FORMS = 5, DECAYS = 4, REFERENCES = 2, SCHEDULES = 3,
+       BUSY = STATES * FORMS * DECAYS * REFERENCES * SCHEDULES };
 #define LONG_GAP 211                 /* the last case of each state is silent but for every such step */
 
 typedef struct plan {
@@ -42,7 +43,9 @@ static plan plan_of(size_t i)
     p.steps = i < BUSY ? 240 : 6000;
     p.history = i < BUSY ? 64 : 2048;
     p.dim = dims[(i / STATES + i / 27) % (sizeof dims / sizeof *dims)];       /* every width with every state */
-    p.statistics = i % 7 == 3 ? MSCOPE_STATISTICS_FLOAT : i % 7 == 5 ? MSCOPE_STATISTICS_NONE : MSCOPE_STATISTICS_DOUBLE;
+    p.statistics = i % 7 == 3   ? MSCOPE_STATISTICS_FLOAT
+                   : i % 7 == 5 ? MSCOPE_STATISTICS_NONE
+                                : MSCOPE_STATISTICS_DOUBLE;
     p.state = (enum mscope_state)(i % STATES);
     i /= STATES;
     p.schedule = (unsigned)(i % SCHEDULES);
@@ -232,9 +235,9 @@ static mscope_step step_of(const plan *p, uint32_t k)
 int arch_open(arch_run *r, size_t number, const char *kernel, void *mem)
 {
     plan p = plan_of(number);
-    mscope_table_config cfg = { .rows = ROWS, .dim = p.dim, .state = p.state, .form = p.f->form, .nesterov = p.f->nesterov,
-                                .reference = p.reference, .capacity = MOST, .history = p.history, .acf_rows = 1,
-                                .statistics = p.statistics, .kernel = kernel };
+    mscope_table_config cfg = { .rows = ROWS, .dim = p.dim, .state = p.state, .form = p.f->form,
+                                .nesterov = p.f->nesterov, .reference = p.reference, .capacity = MOST,
+                                .history = p.history, .acf_rows = 1, .statistics = p.statistics, .kernel = kernel };
 
     *r = (arch_run){ number, NULL, ARCH_HASH, NULL };
     return must(r, mscope_table_mem(&cfg) <= ARCH_MEM ? mscope_table_init(&r->t, &cfg, mem, ARCH_MEM) : MSCOPE_ENOMEM,

@@ -1,9 +1,9 @@
 /* cases.h - the core's work as one number: the same on every processor, for every kernel, or something is wrong
  *
- * Each case is a small table of one state, form, decay and kind of schedule that lives through everything core.h offers.
- * What comes out is folded into 64 bits: rows, totals, bounds, activity, autocorrelation and the bytes of snapshots. The
- * input is made with integers and exact float operations alone, so no libm stands between two processors.
- * Freestanding like the core: no allocation, input or output.                                                 */
+ * Each case is a small table of one state, form, decay and kind of schedule that lives through everything core.h
+ * offers. What comes out is folded into 64 bits: rows, totals, bounds, activity, autocorrelation and the bytes of
+ * snapshots. The input is made with integers and exact float operations alone, so no libm stands between two
+ * processors. Freestanding like the core: no allocation, input or output. */
 #ifndef TESTS_ARCH_CASES_H
 #define TESTS_ARCH_CASES_H
 
@@ -31,7 +31,8 @@ size_t arch_cases(void);
 enum mscope_state arch_case_state(size_t number);
 uint32_t arch_case_steps(size_t number);     /* the snapshot that is passed on is taken after half of them */
 
-/* Begin case `number` with a kernel (NULL: the core's choice) in mem[ARCH_MEM]; the hash starts anew. 0, or -1 with failed. */
+/* Begin case `number` with a kernel (NULL: the core's choice) in mem[ARCH_MEM]; the hash starts anew. 0, or -1 with
+ * failed. */
 int arch_open(arch_run *r, size_t number, const char *kernel, void *mem);
 
 /* Steps from+1 .. to of the case, folded into the hash. */

@@ -187,7 +187,8 @@ static inline int right(fixture *f)
         sum[1] += (double)f->m[i] * (double)f->m[i];
         sum[2] += (double)f->theta[i] * (double)f->m[i];
     }
-    wrong |= off("R of the vectors", is[0], sum[0], 1e-9 * sum[0]) | off("V of the vectors", is[1], sum[1], 1e-9 * sum[1]) |
+    wrong |= off("R of the vectors", is[0], sum[0], 1e-9 * sum[0]) |
+             off("V of the vectors", is[1], sum[1], 1e-9 * sum[1]) |
              off("C of the vectors", is[2], sum[2], 1e-9 * sqrt(sum[0] * sum[1]));
     for (uint32_t s = 0; s < SAMPLES; s++)
         for (uint32_t i = 0; i < f->dim; i++)

@@ -56,7 +56,7 @@ static double now_ns(void)
 
 typedef struct how_far {              /* how the peer brings rows in */
     size_t ahead;                    /* rows that a prefetch is ahead */
-    int reach;                       /* every 64 rows: loads from each of the next 64, as the kernels do; 2: from every line */
+    int reach;                /* every 64 rows: loads from each of the next 64, as the kernels do; 2: from every line */
 } how_far;
 
 static void load(const float *p)
@@ -310,12 +310,13 @@ static int measure(bench *b, const char *order, const mode *how, size_t repeats)
     }
     if (target > 0.0)
         snprintf(stated, sizeof stated, "%.2f", target);
-    printf("{\"bench\":\"kernel\",\"row\":\"width %zu, %s, %s\",\"ours\":%.1f,\"peer\":%.1f,\"unit\":\"M coordinates/s\","
-           "\"peer_name\":\"gather/scatter, %zu rows ahead%s\",\"ratio\":%.3f,\"q25\":%.3f,\"q75\":%.3f,\"repeats\":%zu,"
-           "\"target\":%s,\"better\":\"higher\",\"kernel\":\"%s\",\"checked\":%s}\n",
-           b->dim, order, how->name, quantile(ours, repeats, 0.5), quantile(peer, repeats, 0.5), far.ahead, far.reach ? " of loads" : "",
-           quantile(ratio, repeats, 0.5), quantile(ratio, repeats, 0.25), quantile(ratio, repeats, 0.75), repeats, stated,
-           b->kern->name, same ? "true" : "false");
+    printf("{\"bench\":\"kernel\",\"row\":\"width %zu, %s, %s\",\"ours\":%.1f,\"peer\":%.1f,"
+           "\"unit\":\"M coordinates/s\",\"peer_name\":\"gather/scatter, %zu rows ahead%s\",\"ratio\":%.3f,"
+           "\"q25\":%.3f,\"q75\":%.3f,\"repeats\":%zu,\"target\":%s,\"better\":\"higher\",\"kernel\":\"%s\","
+           "\"checked\":%s}\n",
+           b->dim, order, how->name, quantile(ours, repeats, 0.5), quantile(peer, repeats, 0.5), far.ahead,
+           far.reach ? " of loads" : "", quantile(ratio, repeats, 0.5), quantile(ratio, repeats, 0.25),
+           quantile(ratio, repeats, 0.75), repeats, stated, b->kern->name, same ? "true" : "false");
     fflush(stdout);
     return same;
 }

@@ -118,13 +118,14 @@ static inline const char *target_text(double target, char out[32])
 }
 
 /* target 0: none stated. higher: whether more is better. extra: further members of the object, or "". */
-static inline void print_versus(const char *bench, const char *row, const char *unit, const char *peer_name, const versus *v,
-                                double target, int higher, int checked, const char *extra)
+static inline void print_versus(const char *bench, const char *row, const char *unit, const char *peer_name,
+                                const versus *v, double target, int higher, int checked, const char *extra)
 {
     char stated[32];
 
-    printf("{\"bench\":\"%s\",\"row\":\"%s\",\"ours\":%.5g,\"peer\":%.5g,\"unit\":\"%s\",\"peer_name\":\"%s\",\"ratio\":%.4g,"
-           "\"q25\":%.4g,\"q75\":%.4g,\"repeats\":%zu,\"target\":%s,\"better\":\"%s\"%s,\"checked\":%s}\n", bench, row,
+    printf("{\"bench\":\"%s\",\"row\":\"%s\",\"ours\":%.5g,\"peer\":%.5g,\"unit\":\"%s\",\"peer_name\":\"%s\","
+           "\"ratio\":%.4g,\"q25\":%.4g,\"q75\":%.4g,\"repeats\":%zu,\"target\":%s,\"better\":\"%s\"%s,"
+           "\"checked\":%s}\n", bench, row,
            quantile(v->ours, v->n, 0.5), quantile(v->peer, v->n, 0.5), unit, peer_name, quantile(v->ratio, v->n, 0.5),
            quantile(v->ratio, v->n, 0.25), quantile(v->ratio, v->n, 0.75), v->n, target_text(target, stated),
            higher ? "higher" : "lower", extra, checked ? "true" : "false");
@@ -132,15 +133,16 @@ static inline void print_versus(const char *bench, const char *row, const char *
 }
 
 /* A figure without a peer: then ratio, its quartiles and the target are in `unit`. */
-static inline void print_value(const char *bench, const char *row, const char *unit, const double *x, size_t n, double target,
-                               int checked, const char *extra)
+static inline void print_value(const char *bench, const char *row, const char *unit, const double *x, size_t n,
+                               double target, int checked, const char *extra)
 {
     double median = quantile(x, n, 0.5);
     char stated[32];
 
-    printf("{\"bench\":\"%s\",\"row\":\"%s\",\"ours\":%.5g,\"peer\":null,\"unit\":\"%s\",\"peer_name\":null,\"ratio\":%.5g,"
-           "\"q25\":%.5g,\"q75\":%.5g,\"repeats\":%zu,\"target\":%s,\"better\":\"lower\"%s,\"checked\":%s}\n", bench, row,
-           median, unit, median, quantile(x, n, 0.25), quantile(x, n, 0.75), n, target_text(target, stated), extra,
+    printf("{\"bench\":\"%s\",\"row\":\"%s\",\"ours\":%.5g,\"peer\":null,\"unit\":\"%s\",\"peer_name\":null,"
+           "\"ratio\":%.5g,\"q25\":%.5g,\"q75\":%.5g,\"repeats\":%zu,\"target\":%s,\"better\":\"lower\"%s,"
+           "\"checked\":%s}\n", bench,
+           row, median, unit, median, quantile(x, n, 0.25), quantile(x, n, 0.75), n, target_text(target, stated), extra,
            checked ? "true" : "false");
     fflush(stdout);
 }

@@ -98,7 +98,8 @@ static void daemon_receiver(shared *s)
         (void)pause();
 }
 
-/* One message of the sink: STEPs through the shm are read like the daemon reads them, all else is the engine's. */
+/* One message of the sink: STEPs through shared memory are read as the daemon reads them; the engine takes
+ * all other messages. */
 static void sink_message(shared *s, mscope_engine *e, void *router, uint8_t *scratch)
 {
     zmq_msg_t part[3];
@@ -235,7 +236,8 @@ static double repeat(side *s, const load *l, int mode)
             NEED(mscope_table_apply(s->core, l->index[k], l->value[k], NULL, l->n) == 0);
             NEED(mscope_table_step_end(s->core) == 0);
         } else
-            NEED(mscope_client_push(s->client, s->table, &schedule, l->index[k], l->value[k], MSCOPE_F32, NULL, l->n) == 0);
+            NEED(mscope_client_push(s->client, s->table, &schedule, l->index[k], l->value[k], MSCOPE_F32, NULL, l->n) ==
+                 0);
     }
     if (mode == RAW)
         while (atomic_load(&s->with->parts) < s->sent) {
@@ -284,7 +286,8 @@ static void join(side *s, int mode, const load *l)
     if (mode == RAW) {
         s->ctx = zmq_ctx_new();
         s->sock = zmq_socket(s->ctx, ZMQ_DEALER);
-        NEED(zmq_setsockopt(s->sock, ZMQ_LINGER, &hwm, sizeof hwm) == 0 && zmq_connect(s->sock, s->with->at.ingest) == 0);
+        NEED(zmq_setsockopt(s->sock, ZMQ_LINGER, &hwm, sizeof hwm) == 0 &&
+             zmq_connect(s->sock, s->with->at.ingest) == 0);
         return;
     }
     const mscope_client_options opt = { .endpoint = s->with->at.ingest, .block_ms = 20000, .buffer_bytes = 16 << 20,
@@ -343,7 +346,8 @@ static void finish(side *s, int mode)
     (void)munmap(s->with, sizeof *s->with);
 }
 
-static int report(const char *what, const load *l, double (*t)[MOST], int a, int b, unsigned n, const char *target, int checked)
+static int report(const char *what, const load *l, double (*t)[MOST], int a, int b, unsigned n, const char *target,
+                  int checked)
 {
     static const char *const names[] = { "raw libzmq ROUTER/DEALER", "", "", "", "the core alone" };
     double ratio[MOST], ours[MOST], peer[MOST], bytes = (double)l->parts * l->n * (l->dim + 1) * 4;
@@ -395,10 +399,13 @@ static int throughput(uint32_t dim, size_t bytes, unsigned repeats)
         ok[m] = check(&s[m], m, &l, V);
     ok[CORE] = 1;
     bad += report("ingest, every row applied", &l, t, IPC, RAW, repeats, "0.9", ok[IPC] && ok[RAW]);
-    bad += report("ingest through the shm, every row applied", &l, t, SHM, RAW, repeats, "null", ok[SHM] && ok[RAW]);
+    bad += report("ingest through shared memory, every row applied", &l, t, SHM, RAW, repeats, "null",
+                  ok[SHM] && ok[RAW]);
     bad += report("ingest, every row applied, of what the core can do", &l, t, IPC, CORE, repeats, "null", ok[IPC]);
-    bad += report("the shm, every row applied, of what the core can do", &l, t, SHM, CORE, repeats, "null", ok[SHM]);
-    bad += report("the shm moved and read", &l, t, SINK, RAW, repeats, bytes > 1 << 19 ? "3.0" : "null", ok[SINK] && ok[RAW]);
+    bad += report("shared memory, every row applied, of what the core can do", &l, t, SHM, CORE, repeats, "null",
+                  ok[SHM]);
+    bad += report("shared memory, moved and read", &l, t, SINK, RAW, repeats, bytes > 1 << 19 ? "3.0" : "null",
+                  ok[SINK] && ok[RAW]);
     for (int m = 0; m < MODES; m++)
         finish(&s[m], m);
     for (int k = 0; k < KINDS; k++) {
@@ -440,8 +447,9 @@ static int trainer(uint32_t n, enum mscope_transport shm)
     NEED(with == s.with && stats.steps_sent == STEPS && stats.steps_dropped == 0);
     printf("{\"bench\":\"path\",\"row\":\"time in push, %u rows x %u, %s\",\"ours\":%.1f,\"peer\":null,\"unit\":\"us\","
            "\"peer_name\":\"none\",\"ratio\":%.1f,\"q25\":%.1f,\"q75\":%.1f,\"max\":%.1f,\"repeats\":%d,\"target\":150,"
-           "\"better\":\"lower\",\"checked\":true}\n", n, DIM, shm == MSCOPE_TRANSPORT_ZMQ ? "ipc" : "shm",
-           quantile(us, STEPS, 0.5), quantile(us, STEPS, 0.5), quantile(us, STEPS, 0.25), quantile(us, STEPS, 0.75), quantile(us, STEPS, 1), STEPS);
+           "\"better\":\"lower\",\"checked\":true}\n",
+           n, DIM, shm == MSCOPE_TRANSPORT_ZMQ ? "ipc" : "shm", quantile(us, STEPS, 0.5), quantile(us, STEPS, 0.5),
+           quantile(us, STEPS, 0.25), quantile(us, STEPS, 0.75), quantile(us, STEPS, 1), STEPS);
     fflush(stdout);
     finish(&s, IPC);
     free(rows);

@@ -22,10 +22,13 @@ enum { ROWS = 4096, DIM = 32, ACTIVE = 64, GAP_US = 3000, MOST = 4000, BODY = 70
 
 static _Atomic uint64_t received_ns;
 
-void __real_mscope_engine_message(mscope_engine *e, const mscope_part *parts, size_t n, uint64_t now_ns, mscope_answer *out);
-void __wrap_mscope_engine_message(mscope_engine *e, const mscope_part *parts, size_t n, uint64_t now_ns, mscope_answer *out);
+void __real_mscope_engine_message(mscope_engine *e, const mscope_part *parts, size_t n, uint64_t now_ns,
+                                  mscope_answer *out);
+void __wrap_mscope_engine_message(mscope_engine *e, const mscope_part *parts, size_t n, uint64_t now_ns,
+                                  mscope_answer *out);
 
-void __wrap_mscope_engine_message(mscope_engine *e, const mscope_part *parts, size_t n, uint64_t now_ns, mscope_answer *out)
+void __wrap_mscope_engine_message(mscope_engine *e, const mscope_part *parts, size_t n, uint64_t now_ns,
+                                  mscope_answer *out)
 {
     atomic_store(&received_ns, wall_ns());
     __real_mscope_engine_message(e, parts, n, now_ns, out);
@@ -139,8 +142,9 @@ int path_latency(unsigned records)
     static sides s;
     path_daemon d;
     char raw[96];
-    const mscope_attach_info info = { .table = "t", .rows = ROWS, .dim = DIM, .capacity = ACTIVE, .form = MSCOPE_FORM_EMA,
-                                      .fresh = 1 };
+    const mscope_attach_info info = {
+        .table = "t", .rows = ROWS, .dim = DIM, .capacity = ACTIVE, .form = MSCOPE_FORM_EMA, .fresh = 1
+    };
     pid_t busy[2];
 
     records = records < MOST ? records : MOST;

@@ -16,7 +16,8 @@
 #include "daemon/log.h"
 #include "protocol/header.h"
 
-enum { TABLES = 2, ROWS = 1 << 19, DIM = 4, QUIET = 4096, GROUP = ROWS / MSCOPE_BANDS, ACTIVE = 1024, SLOTS = 1024, MOST = 400 };
+enum { TABLES = 2, ROWS = 1 << 19, DIM = 4, QUIET = 4096, GROUP = ROWS / MSCOPE_BANDS, ACTIVE = 1024, SLOTS = 1024,
+       MOST = 400 };
 
 static mscope_engine engine;
 static mscope_shadow shadows[TABLES];
@@ -60,7 +61,9 @@ static void say(const mscope_header *h, const mscope_part *f, size_t n)
 
 static void hello(uint32_t table)
 {
-    mscope_hello v = { .client = "bench", .reference = "zero", .rows = ROWS, .dim = DIM, .capacity = GROUP, .fresh = 1 };
+    mscope_hello v = {
+        .client = "bench", .reference = "zero", .rows = ROWS, .dim = DIM, .capacity = GROUP, .fresh = 1
+    };
     const mscope_header h = { .kind = MSCOPE_HELLO, .session = 9, .seq = seq, .table = table };
     uint8_t body[MSCOPE_HELLO_MAX];
     mscope_part f = { body, 0 };
@@ -74,11 +77,12 @@ static void hello(uint32_t table)
 
 static void step(uint32_t table, uint32_t n, uint32_t batch)
 {
-    const mscope_header h = { .kind = MSCOPE_STEP, .session = 9, .seq = seq++, .table = table, .step = ++steps[table], .a = 0.05,
-                              .b = 0.1, .count = n, .extra = batch, .index_type = n ? 4 : 0, .value_type = n ? 1 : 0,
-                              .flags = n ? MSCOPE_FLAG_COUNTS : 0 };
-    const mscope_part f[3] = { { (const uint8_t *)idx, 4 * (size_t)n }, { (const uint8_t *)values, 4 * DIM * (size_t)n },
-                                { (const uint8_t *)counts, 4 * (size_t)n } };
+    const mscope_header h = { .kind = MSCOPE_STEP, .session = 9, .seq = seq++, .table = table, .step = ++steps[table],
+                              .a = 0.05, .b = 0.1, .count = n, .extra = batch, .index_type = n ? 4 : 0,
+                              .value_type = n ? 1 : 0, .flags = n ? MSCOPE_FLAG_COUNTS : 0 };
+    const mscope_part f[3] = { { (const uint8_t *)idx, 4 * (size_t)n },
+                               { (const uint8_t *)values, 4 * DIM * (size_t)n },
+                               { (const uint8_t *)counts, 4 * (size_t)n } };
 
     for (uint32_t i = 0; i < n * DIM; i++)
         values[i] = (float)(int64_t)rnd() * 0x1p-63f;
@@ -90,8 +94,8 @@ static void reference(uint32_t table)
 {
     memset(values, 0, sizeof values);
     for (uint32_t first = 0; first < ROWS; first += GROUP) {
-        const mscope_header h = { .kind = MSCOPE_REFERENCE, .session = 9, .seq = seq++, .table = table, .step = steps[table],
-                                  .count = GROUP, .extra = first, .value_type = 1 };
+        const mscope_header h = { .kind = MSCOPE_REFERENCE, .session = 9, .seq = seq++, .table = table,
+                                  .step = steps[table], .count = GROUP, .extra = first, .value_type = 1 };
         const mscope_part f = { (const uint8_t *)values, sizeof values };
         say(&h, &f, 1);
     }
@@ -190,16 +194,19 @@ static int by_value(const void *a, const void *b)
 static void row(const char *name, double *x, int n, double bar, const char *unit, int checked)
 {
     qsort(x, (size_t)n, sizeof *x, by_value);
-    printf("{\"bench\":\"publish\",\"row\":\"%s\",\"ours\":%.4g,\"peer\":%g,\"unit\":\"%s\",\"peer_name\":\"the bar\",\"ratio\":%.4g,"
-           "\"q25\":%.4g,\"q75\":%.4g,\"repeats\":%d,\"target\":1,\"better\":\"lower\",\"checked\":%s}\n",
-           name, x[n / 2], bar, unit, x[n / 2] / bar, x[n / 4] / bar, x[3 * n / 4] / bar, n, checked ? "true" : "false");
+    printf("{\"bench\":\"publish\",\"row\":\"%s\",\"ours\":%.4g,\"peer\":%g,\"unit\":\"%s\","
+           "\"peer_name\":\"the bar\",\"ratio\":%.4g,\"q25\":%.4g,\"q75\":%.4g,\"repeats\":%d,\"target\":1,"
+           "\"better\":\"lower\",\"checked\":%s}\n",
+           name, x[n / 2], bar, unit, x[n / 2] / bar, x[n / 4] / bar, x[3 * n / 4] / bar, n,
+           checked ? "true" : "false");
 }
 
 int main(int argc, char **argv)
 {
     static double total[MOST], longest[MOST], records[MOST], full[MOST], all[1 << 16];
-    const mscope_engine_config cfg = { .max_tables = TABLES, .history = 16384, .max_bytes = UINT64_C(1) << 32, .max_part = 1 << 26,
-                                       .credit_messages = 64, .credit_bytes = 1 << 26, .takeover_ns = 1000000000, .interval = 0.2 };
+    const mscope_engine_config cfg = { .max_tables = TABLES, .history = 16384, .max_bytes = UINT64_C(1) << 32,
+                                       .max_part = 1 << 26, .credit_messages = 64, .credit_bytes = 1 << 26,
+                                       .takeover_ns = 1000000000, .interval = 0.2 };
     int n = argc == 3 && strcmp(argv[1], "--publications") == 0 ? atoi(argv[2]) : 60, slices = 0, checked = 1;
     mscope_rec_table last[TABLES];
     double bound[TABLES], worst = 0;
@@ -255,8 +262,8 @@ int main(int argc, char **argv)
     row("64 bands, 1 M rows: longest piece of a publication", longest, n, 200, "us", checked);
     row("a slice of the resum", all, slices, 200, "us", checked);
     row("records of 64 bands and 2 tables", records, n, 200 * TABLES, "us", checked);
-    printf("# published totals against a resum of every row: worst %.1e; that resum takes %.3g ms; longest piece by the clock, "
-           "interruptions included: %.3g ms\n", worst, full[0], (double)longest_wall / 1e6);
+    printf("# published totals against a resum of every row: worst %.1e; that resum takes %.3g ms; longest piece by "
+           "the clock, interruptions included: %.3g ms\n", worst, full[0], (double)longest_wall / 1e6);
     (void)mscope_engine_fini(&engine);
     return checked ? 0 : 1;
 }

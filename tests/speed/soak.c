@@ -261,8 +261,9 @@ static void list(const char *name, const double *x)
 
 static void report(const soak *s, const figures *f)
 {
-    printf("{\"bench\":\"soak\",\"rows\":%u,\"dim\":%u,\"active\":%u,\"steps\":%llu,\"attach_s\":%.3g,\"us_a_step\":%.4g,"
-           "\"daemon_us_a_message_worst\":%.4g,\"late_worst_ms\":%.3g,\"pause_worst_ms\":%.3g,\"slice_worst_us\":%.4g,"
+    printf("{\"bench\":\"soak\",\"rows\":%u,\"dim\":%u,\"active\":%u,\"steps\":%llu,\"attach_s\":%.3g,"
+           "\"us_a_step\":%.4g,\"daemon_us_a_message_worst\":%.4g,\"late_worst_ms\":%.3g,\"pause_worst_ms\":%.3g,"
+           "\"slice_worst_us\":%.4g,"
            "\"publish_ms_last\":%.3g,\"idle_cpu_percent\":%.3g,",
            s->rows, s->dim, s->active, (unsigned long long)s->steps, f->attach_s, 1e6 * f->trained_s / (double)s->steps,
            1e6 * f->d.message_worst, 1e3 * f->d.late_worst, 1e3 * f->d.pause_worst, 1e6 * f->d.slice_worst,
@@ -283,8 +284,9 @@ int main(int argc, char **argv)
     mscope_client *c = NULL;
 
     if (read_options(&s, argc, argv) != 0) {
-        fprintf(stderr, "usage: soak [--rows N] [--dim D] [--active A] [--steps K >= 10] [--batch B] [--idle S] [--restart]"
-                        " [-- DAEMON OPTION...]\n");
+        fprintf(stderr,
+                "usage: soak [--rows N] [--dim D] [--active A] [--steps K >= 10] [--batch B] [--idle S] [--restart]"
+                " [-- DAEMON OPTION...]\n");
         return 2;
     }
     make_dir(&s);

@@ -1,14 +1,15 @@
 /* step.c - what a step costs in the core beside its vector work, and how it grows: one JSON line a row (see
  * tests/speed/run)
  *
- * bookkeeping  begin + apply + end of 4096 distinct rows, less the same vector work alone: the row kernel with the same rows
- *              late, and the gradients' norms, on a copy of theta and m; step by step in turn, statistics in double
+ * bookkeeping  begin + apply + end of 4096 distinct rows, less the same vector work alone: the row kernel with
+ *              the same rows late, and the gradients' norms, on a copy of theta and m; step by step in turn,
+ *              statistics in double
  * schedule     begin + end without rows, on a table whose bands are populated and whose sweep looks at one row a step
  * flat         the whole step at 1 M rows against 100 k
  * threads      the whole step with two threads against one, on tables beyond cache; states must have the same bits
  * memory       bytes of a row beside its coordinates; resum: whole and in slices
- * Theta and m on huge pages, as the daemon has them. Checked: sampled rows against dense float64, totals against a resum
- * within their bounds, and after it against the vectors. Exit status 1 when something is not right, whatever the times.
+ * Theta and m on huge pages, as the daemon has them. Checked: sampled rows against dense float64, totals against a
+ * resum within their bounds, and after it against the vectors. Exit status 1 if a check fails, whatever the times.
  * Usage: step [PART ...]     bookkeeping schedule flat threads memory resum */
 #include "core/kern.h"
 #include "mscope/workers.h"
@@ -131,7 +132,8 @@ static int bench_bookkeeping(void)
             dense_step(&f, now, STEP, ETA, EPS);
         }
         checked = right(&f);
-        snprintf(name, sizeof name, "bookkeeping, width %u, %u k rows, %s", dim, rows / 1000, zipf ? "Zipf" : "uniform");
+        snprintf(name, sizeof name, "bookkeeping, width %u, %u k rows, %s", dim, rows / 1000,
+                 zipf ? "Zipf" : "uniform");
         snprintf(more, sizeof more, ",\"whole\":%.4g,\"vector_work\":%.4g,\"kernel\":\"%s\"", quantile(whole, n, 0.5),
                  quantile(vectors, n, 0.5), a.kern->name);
         print_value("step", name, "ns/row", extra, n, 120.0, checked, more);
@@ -177,8 +179,8 @@ static int bench_schedule(void)
         }
         checked = right(&f);
         snprintf(more, sizeof more, ",\"bands\":%u", bands);
-        print_value("step", moving ? "schedule step, eta and eps moving" : "schedule step, eta and eps constant", "ns", x, n,
-                    150.0, checked, more);
+        print_value("step", moving ? "schedule step, eta and eps moving" : "schedule step, eta and eps constant", "ns",
+                    x, n, 150.0, checked, more);
         good &= checked;
         close_table(&f);
     }

@@ -96,7 +96,8 @@ int mscope_000_lr_trend(const mscope_claim *claim, uint64_t seed, mscope_claim_r
     for (int i = 1; i < 5; i++)
         if (off[i] >= off[i - 1])
             out->verdict = MSCOPE_CLAIM_FAIL;
-    snprintf(out->note, sizeof out->note, "between 1e12 and 1e16; deviation %.3g at d = 1e2, %.3g at 1e4, %.3g at 1e8, %.3g at 1e12, %.3g at 1e16",
+    snprintf(out->note, sizeof out->note,
+             "between 1e12 and 1e16; deviation %.3g at d = 1e2, %.3g at 1e4, %.3g at 1e8, %.3g at 1e12, %.3g at 1e16",
              off[0], off[1], off[2], off[3], off[4]);
     return 0;
 }

@@ -180,7 +180,8 @@ static double best_rate(double kappa, double gamma, double d)
     enum mscope_spectrum kind;
     mscope_ls ls;
     mscope_row row;
-    if (mscope_coscale(&e, &pre, d, &ls, NULL) < 0 || mscope_row_from_ls(&ls, &row) < 0 || mscope_row_eta_max(&row, &top) < 0)
+    if (mscope_coscale(&e, &pre, d, &ls, NULL) < 0 || mscope_row_from_ls(&ls, &row) < 0 ||
+        mscope_row_eta_max(&row, &top) < 0)
         return NAN;
     for (int i = 1; i <= 400; i++) {
         row.eta = top * pow(10, -6 + 6 * (i - 0.5) / 400);
@@ -219,14 +220,15 @@ int mscope_000_heatmap(const mscope_claim *claim, uint64_t seed, mscope_claim_re
             out->corrected = out->ours;
         }
         snprintf(out->note, sizeof out->note,
-                 "kappa = sigma is above resonance here: it needs d^gamma active updates, kappa = 2.2 only d; ratio of best slow rates, d = 1e3 "
-                 "to 1e6: d^%.3f (paper's table: d^%.2g). No stripe, in any counting",
+                 "kappa = sigma is above resonance here: it needs d^gamma active updates, kappa = 2.2 only d; ratio "
+                 "of best slow rates, d = 1e3 to 1e6: d^%.3f (paper's table: d^%.2g). No stripe, in any counting",
                  exponent, gamma - 1);
         return 0;
     }
     snprintf(out->note, sizeof out->note,
              "budget 5d, log10 R at kappa .6/sigma/2.2: exact count %.2f/%.2f/%.2f; counting max(1,pB) a batch "
-             "(our reading of theirs) %.2f/%.2f/%.2f, least at %.1f", last_risk(0.6, gamma, budget, EXACT), last_risk(1.2, gamma, budget, EXACT),
+             "(our reading of theirs) %.2f/%.2f/%.2f, least at %.1f",
+             last_risk(0.6, gamma, budget, EXACT), last_risk(1.2, gamma, budget, EXACT),
              last_risk(2.2, gamma, budget, EXACT), last_risk(0.6, gamma, budget, LEADING_ORDER),
              last_risk(1.2, gamma, budget, LEADING_ORDER), last_risk(2.2, gamma, budget, LEADING_ORDER), theirs);
     return 0;

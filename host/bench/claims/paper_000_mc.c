@@ -83,7 +83,8 @@ int mscope_000_monte_carlo(const mscope_claim *claim, uint64_t seed, mscope_clai
     }
     mscope_claim_judge(claim, worst, out);
     snprintf(out->note, sizeof out->note,
-             "64 copies, d=64 and 256, ten looks up to tau=4; exact against limit at tau=4: %.3g, %.3g", off[0], off[1]);
+             "64 copies, d=64 and 256, ten looks up to tau=4; exact against limit at tau=4: %.3g, %.3g", off[0],
+             off[1]);
     return 0;
 }
 
@@ -101,8 +102,8 @@ int mscope_000_stable(const mscope_claim *claim, uint64_t seed, mscope_claim_res
         out->corrected = log10(s.exact);
     }
     snprintf(out->note, sizeof out->note,
-             "log10 mean R of 64 copies after 60000 steps, d=32, p=B=1, eps=1e-4: stable, since eta < the exact eta_max; "
-             "worst |z| %.1f", s.worst_z);
+             "log10 mean R of 64 copies after 60000 steps, d=32, p=B=1, eps=1e-4: stable, since eta < the exact "
+             "eta_max; worst |z| %.1f", s.worst_z);
     return 0;
 }
 
@@ -183,8 +184,8 @@ int mscope_000_conflict(const mscope_claim *claim, uint64_t seed, mscope_claim_r
     }
     mscope_claim_judge(claim, on > 0, out);
     snprintf(out->note, sizeof out->note,
-             "4096 Zipf words, one (eta, beta): of %zu log-frequency parts %d sit on resonance, %d above, %d below", m.parts,
-             on, above, below);
+             "4096 Zipf words, one (eta, beta): of %zu log-frequency parts %d sit on resonance, %d above, %d below",
+             m.parts, on, above, below);
     return 0;
 }
 
@@ -207,7 +208,8 @@ int mscope_000_conflict_cost(const mscope_claim *claim, uint64_t seed, mscope_cl
     if (out->verdict == MSCOPE_CLAIM_CORRECTED)
         out->corrected = out->ours;
     snprintf(out->note, sizeof out->note,
-             "B=%g: %.0f steps with one eta and beta (best eps %.3g), %.0f with a beta for each of %zu bands; 4096 words, d=64",
+             "B=%g: %.0f steps with one eta and beta (best eps %.3g), %.0f with a beta for each of %zu bands; 4096 "
+             "words, d=64",
              claim->argument, single, one, each, m.bands);
     return 0;
 }

@@ -76,7 +76,8 @@ static ladder ladder_at(double gamma)
     return l;
 }
 
-static int exponent_of(const ladder *l, const mscope_claim *c, uint64_t seed, double corrected, mscope_claim_result *out)
+static int exponent_of(const ladder *l, const mscope_claim *c, uint64_t seed, double corrected,
+                       mscope_claim_result *out)
 {
     double x[POINTS], y[POINTS], error;
     const int kept = climb(l, seed, x, y);
@@ -89,8 +90,8 @@ static int exponent_of(const ladder *l, const mscope_claim *c, uint64_t seed, do
         out->verdict = MSCOPE_CLAIM_CORRECTED;
         out->corrected = corrected;
     }
-    snprintf(out->note, sizeof out->note, "%d eta in [%g, %g], %d of %d runs came down to 0.1 n, start %s%s", POINTS, l->low,
-             l->high, kept, l->runs, l->valley ? "on the valley" : "random",
+    snprintf(out->note, sizeof out->note, "%d eta in [%g, %g], %d of %d runs came down to 0.1 n, start %s%s", POINTS,
+             l->low, l->high, kept, l->runs, l->valley ? "on the valley" : "random",
              isnan(out->corrected) ? "" : "; T_c does not wait for friction");
     return 0;
 }

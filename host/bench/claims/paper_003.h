@@ -10,6 +10,7 @@ mscope_003_fn mscope_003_pca_drift, mscope_003_pca_critical, mscope_003_pca_fixe
     mscope_003_pca_radius, mscope_003_pca_tensor;                        /* paper_003_pca.c */
 mscope_003_fn mscope_003_mixture, mscope_003_mixture_grown, mscope_003_mixture_level; /* paper_003_mix.c */
 mscope_003_fn mscope_003_flow;                          /* paper_003_flow.c; argument: 1 pca, 2 gmm, 3 xor */
-mscope_003_fn mscope_003_ring_later, mscope_003_ring_noise, mscope_003_ring_rank;     /* paper_003_ring.c; argument: clusters */
+mscope_003_fn mscope_003_ring_later, mscope_003_ring_noise,
+    mscope_003_ring_rank;                               /* paper_003_ring.c; argument: clusters */
 
 #endif

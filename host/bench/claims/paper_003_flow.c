@@ -19,7 +19,8 @@ static const struct setting {
     int at;                              /* index of the statistic                                */
     mscope_model_value value[4];         /* beside n                                              */
 } settings[] = {
-    [PCA] = { "pca", "m", "lambda = 2 from sqrt(n) m = 30", 2e4, 1, 0, { { "lambda", 2 }, { "start", 30 }, { NULL, 0 } } },
+    [PCA] = { "pca", "m", "lambda = 2 from sqrt(n) m = 30", 2e4, 1, 0,
+              { { "lambda", 2 }, { "start", 30 }, { NULL, 0 } } },
     [GMM] = { "gmm", "the square across mu", "lambda = 20", 1000, 6, 5, { { "lambda", 20 }, { NULL, 0 } } },
     [XOR] = { "xor", "the square across mu, nu", "lambda = 20, K = 4", 1000, 4, 5, { { "lambda", 20 }, { NULL, 0 } } },
 };
@@ -67,7 +68,8 @@ int mscope_003_flow(const mscope_claim *c, uint64_t seed, mscope_claim_result *o
         z[i] = mean[i] / error;
     }
     mscope_claim_judge(c, fmax(fabs(z[0]), fabs(z[1])), out);
-    snprintf(out->note, sizeof out->note, "%d runs, N = %g, %s, time %g: risk %.4f off by %.1e (z %.1f), %s %.4f off by %.1e (z %.1f)", RUNS,
-             s->n, s->what, s->time, level[0], mean[0], z[0], s->stat, level[1], mean[1], z[1]);
+    snprintf(out->note, sizeof out->note,
+             "%d runs, N = %g, %s, time %g: risk %.4f off by %.1e (z %.1f), %s %.4f off by %.1e (z %.1f)", RUNS, s->n,
+             s->what, s->time, level[0], mean[0], z[0], s->stat, level[1], mean[1], z[1]);
     return 0;
 }

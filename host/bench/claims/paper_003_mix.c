@@ -63,8 +63,10 @@ int mscope_003_mixture(const mscope_claim *c, uint64_t seed, mscope_claim_result
     mscope_claim_judge(c, (double)good / runs, out);
     mscope_wilson(good, runs, &out->low, &out->high);
     out->verdict = out->low <= c->value && c->value <= out->high ? MSCOPE_CLAIM_PASS : MSCOPE_CLAIM_FAIL;
-    snprintf(out->note, sizeof out->note, "%d of %d runs, N = %d, 100 N steps, lambda = 1000, alpha = 0.1; margins of %d "
-             "beyond %.2f; paper %.5g", good, runs, PLANE, grown, half, width == 2 ? 0.5 : formula(width));
+    snprintf(out->note, sizeof out->note,
+             "%d of %d runs, N = %d, 100 N steps, lambda = 1000, alpha = 0.1; margins of %d "
+             "beyond %.2f; paper %.5g",
+             good, runs, PLANE, grown, half, width == 2 ? 0.5 : formula(width));
     return 0;
 }
 
@@ -83,8 +85,10 @@ int mscope_003_mixture_grown(const mscope_claim *c, uint64_t seed, mscope_claim_
     mscope_claim_judge(c, (double)grown / runs, out);
     mscope_wilson(grown, runs, &out->low, &out->high);
     out->verdict = out->low <= c->value && c->value <= out->high ? MSCOPE_CLAIM_PASS : MSCOPE_CLAIM_FAIL;
-    snprintf(out->note, sizeof out->note, "least margin beyond %.2f in %d of %d runs, right signs in %d; N = %d, 300 N steps, "
-             "lambda = 1000, alpha = 0.1", half, grown, runs, good, PLANE);
+    snprintf(out->note, sizeof out->note,
+             "least margin beyond %.2f in %d of %d runs, right signs in %d; N = %d, 300 N steps, "
+             "lambda = 1000, alpha = 0.1",
+             half, grown, runs, good, PLANE);
     return 0;
 }
 
@@ -100,7 +104,9 @@ int mscope_003_mixture_level(const mscope_claim *c, uint64_t seed, mscope_claim_
     const double half = mscope_half_width(error, good - 1);
     out->low = margin - half;
     out->high = margin + half;
-    snprintf(out->note, sizeof out->note, "least margin of a cluster, mean of the %d of %d runs that succeed, N = %d, 100 N "
-             "steps, lambda = 1e5", good, runs, PLANE);
+    snprintf(out->note, sizeof out->note,
+             "least margin of a cluster, mean of the %d of %d runs that succeed, N = %d, 100 N "
+             "steps, lambda = 1e5",
+             good, runs, PLANE);
     return 0;
 }

@@ -53,8 +53,11 @@ int mscope_003_pca_drift(const mscope_claim *c, uint64_t seed, mscope_claim_resu
     double error;
     mscope_claim_judge(c, growth(2, c->argument, 10, 0.25, 1000, seed, &error), out);
     sampled(out, error, 1000);
-    snprintf(out->note, sizeof out->note, "growth of E sqrt(n) m from 10 over time 1/4, n = 1e5, 1000 runs; the sign is %s",
-             out->low > 0 ? "+" : out->high < 0 ? "-" : "undecided");
+    snprintf(out->note, sizeof out->note,
+             "growth of E sqrt(n) m from 10 over time 1/4, n = 1e5, 1000 runs; the sign is %s",
+             out->low > 0    ? "+"
+             : out->high < 0 ? "-"
+                             : "undecided");
     return 0;
 }
 
@@ -71,7 +74,8 @@ int mscope_003_pca_critical(const mscope_claim *c, uint64_t seed, mscope_claim_r
     mscope_claim_judge(c, 1 - mean / slope, out);
     sampled(out, worst / 2 / slope, 4 * 500);
     snprintf(out->note, sizeof out->note,
-             "zero of the drift fitted at 0.8, 0.9, 1.1, 1.2, 500 runs each, n = 1e5; slope in lambda %.3g (theory 4)", slope);
+             "zero of the drift fitted at 0.8, 0.9, 1.1, 1.2, 500 runs each, n = 1e5; slope in lambda %.3g (theory 4)",
+             slope);
     return 0;
 }
 
@@ -99,8 +103,10 @@ int mscope_003_pca_fixed_point(const mscope_claim *c, uint64_t seed, mscope_clai
     }
     mscope_claim_judge(c, mscope_mean(m, RUNS, &error), out);
     sampled(out, error, RUNS);
-    snprintf(out->note, sizeof out->note, "mean |m| over times 30 to 40 of %d runs from random starts, n = 1e4; %d ended at +, "
-             "%d at -", RUNS, plus, RUNS - plus);
+    snprintf(out->note, sizeof out->note,
+             "mean |m| over times 30 to 40 of %d runs from random starts, n = 1e4; %d ended at +, "
+             "%d at -",
+             RUNS, plus, RUNS - plus);
     return 0;
 }
 
@@ -147,7 +153,8 @@ int mscope_003_pca_radius(const mscope_claim *c, uint64_t seed, mscope_claim_res
         out->corrected = NAN;
     else
         out->verdict = MSCOPE_CLAIM_CORRECTED;
-    snprintf(out->note, sizeof out->note, "2000 runs at time 5, n = 4000; drift is -4k u (not -4k^2 u) and noise 16k^2 dt "
+    snprintf(out->note, sizeof out->note,
+             "2000 runs at time 5, n = 4000; drift is -4k u (not -4k^2 u) and noise 16k^2 dt "
              "(not 4k(k-1) dt), so 2k");
     return 0;
 }
@@ -162,7 +169,8 @@ int mscope_003_pca_tensor(const mscope_claim *c, uint64_t seed, mscope_claim_res
         out->verdict = MSCOPE_CLAIM_CORRECTED;
         out->corrected = right;
     }
-    snprintf(out->note, sizeof out->note, "k = 3, growth of E M, M = sqrt(n) m, from 5 over time 0.002, n = 1e5, 20000 runs; "
+    snprintf(out->note, sizeof out->note,
+             "k = 3, growth of E M, M = sqrt(n) m, from 5 over time 0.002, n = 1e5, 20000 runs; "
              "the drift is 2k(Lambda M^(k-1) - M)");
     return 0;
 }

@@ -89,8 +89,10 @@ static int spread(const mscope_claim *c, double time, uint64_t seed, mscope_clai
         out->verdict = MSCOPE_CLAIM_CORRECTED;
         out->corrected = right;
     }
-    snprintf(out->note, sizeof out->note, "%d runs from the ring, 1/rate %d, lambda = infinity; drift -%.3g s (%.4g), the paper's sign "
-             "gives %.4g: its Taylor expansion of sigma(-C - x) lost the minus", RUNS, STEPS_A_TIME, r, right, wrong);
+    snprintf(out->note, sizeof out->note,
+             "%d runs from the ring, 1/rate %d, lambda = infinity; drift -%.3g s (%.4g), the paper's sign "
+             "gives %.4g: its Taylor expansion of sigma(-C - x) lost the minus",
+             RUNS, STEPS_A_TIME, r, right, wrong);
     free(x);
     return 0;
 }
@@ -112,8 +114,10 @@ int mscope_003_ring_noise(const mscope_claim *c, uint64_t seed, mscope_claim_res
     }
     mscope_claim_judge(c, covariance(x->s, x->s, &error) / time, out);
     interval(out, error / time);
-    snprintf(out->note, sizeof out->note, "variance over time 0.1, %d runs, 1/rate %d: 4 (c - 1) alpha^2 C^2, c = %g clusters; drift changes "
-             "it by under 3 %%", RUNS, STEPS_A_TIME, x->clusters);
+    snprintf(out->note, sizeof out->note,
+             "variance over time 0.1, %d runs, 1/rate %d: 4 (c - 1) alpha^2 C^2, c = %g clusters; drift changes "
+             "it by under 3 %%",
+             RUNS, STEPS_A_TIME, x->clusters);
     free(x);
     return 0;
 }
@@ -130,15 +134,16 @@ int mscope_003_ring_rank(const mscope_claim *c, uint64_t seed, mscope_claim_resu
     }
     const double ss = covariance(x->s, x->s, &error), oo = covariance(x->other, x->other, &error);
     if (c->argument > 3) {
-        const double rho = covariance(x->s, x->other, &error) / sqrt(ss * oo), z = atanh(rho), half = MSCOPE_Z95 / sqrt(RUNS - 3.0);
+        const double rho = covariance(x->s, x->other, &error) / sqrt(ss * oo), z = atanh(rho),
+                     half = MSCOPE_Z95 / sqrt(RUNS - 3.0);
         mscope_claim_judge(c, rho, out);
         out->low = tanh(z - half);
         out->high = tanh(z + half);
         out->verdict = out->low <= c->value && c->value <= out->high ? MSCOPE_CLAIM_PASS : MSCOPE_CLAIM_FAIL;
     } else
         mscope_claim_judge(c, oo / ss, out);
-    snprintf(out->note, sizeof out->note, "%d runs at time %g, 1/rate %d, first unit has 0.3 of a ring's v^2; %s", RUNS, time, STEPS_A_TIME,
-             c->argument > 3 ? "Fisher's interval" : "at lambda = infinity v_1 / v_2 cannot move");
+    snprintf(out->note, sizeof out->note, "%d runs at time %g, 1/rate %d, first unit has 0.3 of a ring's v^2; %s", RUNS,
+             time, STEPS_A_TIME, c->argument > 3 ? "Fisher's interval" : "at lambda = infinity v_1 / v_2 cannot move");
     free(x);
     return 0;
 }

@@ -67,8 +67,10 @@ static int against_sme(const mscope_claim *c, uint64_t seed, mscope_claim_result
     mscope_claim_judge(c, compare(&sgd, &sme, eta, seed, &level, &mean), out);
     if (c->argument > 0)
         out->verdict = fabs(out->ours) > 2.58 ? MSCOPE_CLAIM_PASS : MSCOPE_CLAIM_FAIL;
-    snprintf(out->note, sizeof out->note, "z of |theta|^2/d, SGD %.4f minus SME = %.4f, %d replicates, n = d = %d, kappa = "
-             "n^0.5, eta %g, %d epochs; %s", level, mean, REPLICATES, SIZE, eta, EPOCHS,
+    snprintf(out->note, sizeof out->note,
+             "z of |theta|^2/d, SGD %.4f minus SME = %.4f, %d replicates, n = d = %d, kappa = "
+             "n^0.5, eta %g, %d epochs; %s",
+             level, mean, REPLICATES, SIZE, eta, EPOCHS,
              c->argument > 0 ? "PASS: |z| > 2.58" : "equal at any step size");
     return 0;
 }
@@ -89,9 +91,10 @@ static int invariant(const mscope_claim *c, uint64_t seed, double clocks, double
     }
     const double mean = mscope_mean(limit, REPLICATES, &error);
     mscope_claim_judge(c, mean / error, out);
-    snprintf(out->note, sizeof out->note, "z of |theta|^2/d (%.3f at 0): difference %.4f at kappa/n = %.3f, %.4f at half, so "
-             "%.4f +- %.4f at 0; tanh and Huber, eta 1, %d replicates, n = d = %d", level, at_full,
-             kappabar * pow(SIZE, c->argument - 1), at_half, mean, error, REPLICATES, SIZE);
+    snprintf(out->note, sizeof out->note,
+             "z of |theta|^2/d (%.3f at 0): difference %.4f at kappa/n = %.3f, %.4f at half, so "
+             "%.4f +- %.4f at 0; tanh and Huber, eta 1, %d replicates, n = d = %d",
+             level, at_full, kappabar * pow(SIZE, c->argument - 1), at_half, mean, error, REPLICATES, SIZE);
     return 0;
 }
 

@@ -45,8 +45,8 @@ static char *work(size_t i, void *ctx)
         r.verdict = MSCOPE_CLAIM_FAIL;
     char *text = malloc(512);
     if (text != NULL)
-        snprintf(text, 512, "%.17g %.17g %.17g %.17g %d %d %.3f %s", r.ours, r.corrected, r.low, r.high, (int)r.verdict, missing,
-                 mscope_monotonic_s() - started, r.note);
+        snprintf(text, 512, "%.17g %.17g %.17g %.17g %d %d %.3f %s", r.ours, r.corrected, r.low, r.high, (int)r.verdict,
+                 missing, mscope_monotonic_s() - started, r.note);
     return text;
 }
 
@@ -103,8 +103,8 @@ static void done(size_t i, const char *text, void *ctx)
     mscope_claim_result *r = &j->result[i];
     int verdict = MSCOPE_CLAIM_FAIL, at = 0;
     r->ours = r->corrected = r->low = r->high = NAN;
-    if (text == NULL || sscanf(text, "%lf %lf %lf %lf %d %d %lf %n", &r->ours, &r->corrected, &r->low, &r->high, &verdict,
-                               &j->missing[i], &j->spent[i], &at) != 7) {
+    if (text == NULL || sscanf(text, "%lf %lf %lf %lf %d %d %lf %n", &r->ours, &r->corrected, &r->low, &r->high,
+                               &verdict, &j->missing[i], &j->spent[i], &at) != 7) {
         j->missing[i] = 1;
         snprintf(r->note, sizeof r->note, "could not be computed");
     } else
@@ -160,6 +160,8 @@ int mscope_reproduce_run(const mscope_reproduce *ask, mscope_reproduced *out)
     choose(&j);
     if (out->n == 0)
         return MSCOPE_POOL_DONE;
-    const mscope_pool pool = { .n = out->n, .meaning = meaning(&j), .jobs = ask->jobs, .ctx = &j, .work = work, .done = done };
+    const mscope_pool pool = {
+        .n = out->n, .meaning = meaning(&j), .jobs = ask->jobs, .ctx = &j, .work = work, .done = done
+    };
     return mscope_pool_run(&pool);
 }

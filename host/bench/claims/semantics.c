@@ -1,7 +1,8 @@
 /* semantics.c - frozen, catch-up and dense momentum on real text: the same batches, three runs side by side
  *
  * Not a claim of a paper, but a question that papers and systems answer differently (CNTK, DyNet, TensorFlow and MXNet
- * freeze, PyTorch decays): does it matter what silent rows do? Divergence of frozen from dense is given by frequency. */
+ * freeze, PyTorch decays): does it matter what silent rows do? Divergence of frozen from dense is given by
+ * frequency. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -73,7 +74,8 @@ static int equal(const mscope_claim *claim, uint64_t seed, mscope_claim_result *
     const int rc = run_all(&t, small, seed, STEPS);
     if (rc == 0) {
         mscope_claim_judge(claim, apart(&t, 0, 1, MSCOPE_BENCH_BANDS), out);
-        snprintf(out->note, sizeof out->note, "|theta difference|/|theta|, 512 words, %d steps, B=32, eta=4, eps=.02", STEPS);
+        snprintf(out->note, sizeof out->note, "|theta difference|/|theta|, 512 words, %d steps, B=32, eta=4, eps=.02",
+                 STEPS);
     }
     drop(&t);
     return rc;
@@ -89,7 +91,8 @@ static long by_band(uint64_t seed, int what, double x[MSCOPE_BENCH_BANDS][SEEDS]
         bands = rc < 0 ? -1 : (long)t.at_end[0].bands;
         for (long b = 0; b < bands; b++) {
             p[b] = t.at_end[0].band[b].p;
-            x[b][k] = what == 1 ? apart(&t, 2, 1, (size_t)b) : t.at_end[2].band[b].stat[0] - t.at_end[1].band[b].stat[0];
+            x[b][k] =
+                what == 1 ? apart(&t, 2, 1, (size_t)b) : t.at_end[2].band[b].stat[0] - t.at_end[1].band[b].stat[0];
         }
         drop(&t);
         if (rc < 0)
@@ -112,8 +115,8 @@ static int frozen(const mscope_claim *claim, uint64_t seed, mscope_claim_result 
         double error;
         const double mean = mscope_mean(x[b], SEEDS, &error);
         if (n < sizeof out->note)
-            n += (size_t)snprintf(out->note + n, sizeof out->note - n, "%s%.2g: %.3g", b > 0 ? ", " : "p: mean of 3 seeds; ",
-                                  p[b], mean);
+            n += (size_t)snprintf(out->note + n, sizeof out->note - n, "%s%.2g: %.3g",
+                                  b > 0 ? ", " : "p: mean of 3 seeds; ", p[b], mean);
         if (b == 0 || fabs(mean) > fabs(out->ours)) {
             const double half = mscope_half_width(error, SEEDS - 1);
             out->ours = mean;
@@ -139,8 +142,8 @@ static int speed(const mscope_claim *claim, uint64_t seed, mscope_claim_result *
         mscope_claim_judge(claim, ms[1] / ms[0], out);
         out->verdict = out->ours > 1 ? MSCOPE_CLAIM_PASS : MSCOPE_CLAIM_FAIL;
         snprintf(out->note, sizeof out->note,
-                 "row updates a step: catch-up %.4f ms, dense %.4f ms, frozen %.4f ms; 4096 words x 64, B=8", ms[0], ms[1],
-                 ms[2]);
+                 "row updates a step: catch-up %.4f ms, dense %.4f ms, frozen %.4f ms; 4096 words x 64, B=8", ms[0],
+                 ms[1], ms[2]);
     }
     drop(&t);
     return rc;

@@ -61,8 +61,8 @@ static void theory(const mscope_result *r)
 
 static void row(const mscope_result *r, size_t number)
 {
-    printf("%2zu %s, %s, %s: %s %.4g", number, r->workload, r->schedule, r->semantics, isnan(r->eta) ? "eta times" : "eta",
-           isnan(r->eta) ? r->times : r->eta);
+    printf("%2zu %s, %s, %s: %s %.4g", number, r->workload, r->schedule, r->semantics,
+           isnan(r->eta) ? "eta times" : "eta", isnan(r->eta) ? r->times : r->eta);
     if (!isnan(r->eps))
         printf(", eps %.4g", r->eps);
     if (!isnan(r->batch))

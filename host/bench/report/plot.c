@@ -64,8 +64,8 @@ static int expected(const mscope_canvas *c, const mscope_result *r)
     cairo_set_source_rgb(c->cr, 0.80, 0.25, 0.20);
     cairo_set_line_width(c->cr, 2);
     cairo_new_sub_path(c->cr);
-    cairo_arc(c->cr, mscope_canvas_x(c, r->t[r->points - 1]), mscope_canvas_y(c, r->risk[r->bands][r->points - 1] * theory / mean),
-              5, 0, 6.2831853);
+    cairo_arc(c->cr, mscope_canvas_x(c, r->t[r->points - 1]),
+              mscope_canvas_y(c, r->risk[r->bands][r->points - 1] * theory / mean), 5, 0, 6.2831853);
     cairo_stroke(c->cr);
     return 1;
 }
@@ -217,7 +217,8 @@ int mscope_plot_plane(const mscope_result *r, const char *path)
     cairo_stroke(c.cr);
     for (size_t b = 0; b < r->bands; b++) {
         band_ink(&c, r, b);
-        cairo_arc(c.cr, mscope_canvas_x(&c, r->p[b]), mscope_canvas_y(&c, r->eps), 4 + 1.2 * log10(fmax(r->rows[b], 1)), 0, 6.2831853);
+        cairo_arc(c.cr, mscope_canvas_x(&c, r->p[b]), mscope_canvas_y(&c, r->eps), 4 + 1.2 * log10(fmax(r->rows[b], 1)),
+                  0, 6.2831853);
         cairo_fill(c.cr);
     }
     cairo_restore(c.cr);
@@ -269,15 +270,16 @@ static double mean_steps(const mscope_result *r)
     return mean;
 }
 
-static void draw_cells(const mscope_canvas *c, const mscope_results *all, const mscope_result *like, const double *vx, size_t nx,
-                       const double *ex, const double *vy, size_t ny, const double *ey, double lo, double hi)
+static void draw_cells(const mscope_canvas *c, const mscope_results *all, const mscope_result *like, const double *vx,
+                       size_t nx, const double *ex, const double *vy, size_t ny, const double *ey, double lo, double hi)
 {
     for (size_t i = 0; i < all->n; i++) {
         const mscope_result *r = &all->at[i];
         if (!on_map(r, like))
             continue;
         const size_t a = place(vx, nx, r->eta), b = place(vy, ny, r->eps);
-        const double x = mscope_canvas_x(c, pow(10, ex[a])), y = mscope_canvas_y(c, pow(10, ey[b + 1])), mean = mean_steps(r);
+        const double x = mscope_canvas_x(c, pow(10, ex[a])), y = mscope_canvas_y(c, pow(10, ey[b + 1])),
+                     mean = mean_steps(r);
         const double w = mscope_canvas_x(c, pow(10, ex[a + 1])) - x, h = mscope_canvas_y(c, pow(10, ey[b])) - y;
         char label[32];
         if (r->diverged > 0)

@@ -65,7 +65,8 @@ static int take_band(mscope_result *g, size_t b, const cJSON *o)
 /* What all runs of a group share. The last line read is as good as any. */
 static void take_settings(mscope_result *g, const cJSON *o)
 {
-    const cJSON *rates = cJSON_GetObjectItemCaseSensitive(o, "rates"), *params = cJSON_GetObjectItemCaseSensitive(o, "params");
+    const cJSON *rates = cJSON_GetObjectItemCaseSensitive(o, "rates"),
+                *params = cJSON_GetObjectItemCaseSensitive(o, "params");
     text(o, "workload", g->workload, sizeof g->workload);
     text(o, "schedule", g->schedule, sizeof g->schedule);
     text(o, "semantics", g->semantics, sizeof g->semantics);

@@ -168,8 +168,11 @@ int mscope_grid_set(mscope_grid *g, const char *text, char why[256])
     const int rule = mscope_bench_param_index(mscope_bench_rule_params, beta ? "eps" : name);
     const int own = mscope_bench_param_index(g->workload->params, name);
     if (eq == NULL || (rule < 0 && own < 0)) {
-        snprintf(why, 256, eq == NULL ? "expected NAME=VALUES" : "neither %s nor a schedule has a parameter '%s'; momentscope bench "
-                 "list shows them", g->workload->name, name);
+        snprintf(why, 256,
+                 eq == NULL ? "expected NAME=VALUES"
+                            : "neither %s nor a schedule has a parameter '%s'; momentscope bench "
+                              "list shows them",
+                 g->workload->name, name);
         return -1;
     }
     int *given = own >= 0 ? &g->given[own] : &g->rule_given[rule];
@@ -200,7 +203,9 @@ int mscope_grid_rules(mscope_grid *g, const char *text, char why[256])
         if (k < g->rules)
             continue;
         if (r == NULL || g->rules == MSCOPE_GRID_RULES) {
-            snprintf(why, 256, r == NULL ? "no schedule '%s'; momentscope bench list shows them" : "'%s' is one schedule too many",
+            snprintf(why, 256,
+                     r == NULL ? "no schedule '%s'; momentscope bench list shows them"
+                               : "'%s' is one schedule too many",
                      one);
             return -1;
         }

@@ -36,8 +36,9 @@ void mscope_grid_start(mscope_grid *g, const mscope_workload *w);
 
 /* Each takes the value of one option. Returns 0, or -1 with the bad value named in why[256].
  * set:  NAME=a,b,c | NAME=lo:hi:xN (geometric) | NAME=lo:hi:+N (linear); beta is 1 - eps
- * An item that occurs twice in one text counts once (values: when equal in the 12 digits of a run's key). A second text for
- * the same parameter (eps and beta are one), schedules or semantics is refused: it would silently replace the first. */
+ * An item that occurs twice in one text counts once (values: when equal in the 12 digits of a run's key). A second text
+ * for the same parameter (eps and beta are one), schedules or semantics is refused: it would silently replace the
+ * first. */
 int mscope_grid_set(mscope_grid *g, const char *text, char why[256]);
 int mscope_grid_rules(mscope_grid *g, const char *text, char why[256]);
 int mscope_grid_semantics(mscope_grid *g, const char *text, char why[256]);

@@ -13,9 +13,9 @@ enum { MSCOPE_POOL_JOBS = 256 };
 typedef struct mscope_pool {
     size_t n;
     const size_t *which;                                         /* index of each piece; NULL: 0 .. n - 1    */
-    uint64_t meaning;                                            /* fingerprint of what the indices mean; ranks must agree on it */
-    int jobs;                                                    /* processes at a time, >= 1; under mpirun on each rank */
-    const int *stop;                                             /* set by done: start no more pieces, end those that run; NULL: never */
+    uint64_t meaning;                                 /* fingerprint of what the indices mean; ranks must agree on it */
+    int jobs;                                                 /* processes at a time, >= 1; under mpirun on each rank */
+    const int *stop;                            /* set by done: start no more pieces, end those that run; NULL: never */
     void *ctx;
     char *(*work)(size_t i, void *ctx);                          /* in the child; malloc'd, NULL: failed     */
     void (*done)(size_t i, const char *text, void *ctx);         /* in the parent as pieces end; NULL: failed */

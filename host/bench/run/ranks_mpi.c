@@ -47,7 +47,8 @@ int mscope_ranks_mpi(mscope_ranks *r)
 {
     if (MPI_Init(NULL, NULL) != MPI_SUCCESS ||
         MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN) != MPI_SUCCESS ||
-        MPI_Comm_rank(MPI_COMM_WORLD, &r->rank) != MPI_SUCCESS || MPI_Comm_size(MPI_COMM_WORLD, &r->size) != MPI_SUCCESS)
+        MPI_Comm_rank(MPI_COMM_WORLD, &r->rank) != MPI_SUCCESS ||
+        MPI_Comm_size(MPI_COMM_WORLD, &r->size) != MPI_SUCCESS)
         return -1;
     r->send = send_text;
     r->receive = receive_text;

@@ -73,7 +73,9 @@ static long keys_of(int fd, char ***keys)
     if (n > 0)
         qsort(*keys, n, sizeof **keys, by_text);
     struct stat now;
-    return fstat(fd, &now) < 0 || (S_ISREG(now.st_mode) && now.st_size > whole && ftruncate(fd, whole) < 0) ? -1 : (long)n;
+    if (fstat(fd, &now) < 0 || (S_ISREG(now.st_mode) && now.st_size > whole && ftruncate(fd, whole) < 0))
+        return -1;
+    return (long)n;
 }
 
 /* Workers outlive a killed sweep for a moment and hold its lock until then. */
@@ -222,7 +224,8 @@ static int judge(const struct sweep *s, int rc, const char *path)
     if (rc == MSCOPE_POOL_INTERRUPTED && !s->quiet && isatty(2))
         fprintf(stderr, "\n");                     /* ends the line of progress */
     if (s->broken)
-        snprintf(s->why, WHY, "cannot write %s: %s; stopped after %zu of %zu runs, the same command goes on once there is room",
+        snprintf(s->why, WHY,
+                 "cannot write %s: %s; stopped after %zu of %zu runs, the same command goes on once there is room",
                  path != NULL ? path : "standard output", strerror(s->cause), s->ended, s->n_todo);
     else if (rc == MSCOPE_POOL_INTERRUPTED)
         snprintf(s->why, WHY, "interrupted after %zu of %zu runs; the same command goes on", s->ended, s->n_todo);

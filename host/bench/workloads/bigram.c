@@ -173,8 +173,8 @@ static int init(void **self, const double *a, uint64_t seed, const char **why)
         *why = "no text, or too little of it: name files in MOMENTSCOPE_TEXT";
         return -1;
     }
-    if (allocate(g) < 0 || mscope_bigram_counts_open(&g->counts, &g->text) < 0 || open_rows(g) < 0 || draw_sample(g) < 0 ||
-        model_init(&g->model, g->words, g->dim, CHUNK, seed) < 0)
+    if (allocate(g) < 0 || mscope_bigram_counts_open(&g->counts, &g->text) < 0 || open_rows(g) < 0 ||
+        draw_sample(g) < 0 || model_init(&g->model, g->words, g->dim, CHUNK, seed) < 0)
         return -1;
     count_model(g);
     for (uint32_t i = 0; g->batch == 0 && i < g->words; i++)
@@ -247,7 +247,8 @@ static void outer(const bigram *g, const float *y, const float *x, uint32_t word
     const double a = scale * (double)x[0], b = scale * (double)x[g->dim], c = scale * (double)x[2 * (size_t)g->dim],
                  d = scale * (double)x[3 * (size_t)g->dim];
     for (uint32_t v = 0; v < words; v++)
-        to[v] = to[v] + a * (double)y[v] + b * (double)y[v + next] + c * (double)y[v + 2 * next] + d * (double)y[v + 3 * next];
+        to[v] = to[v] + a * (double)y[v] + b * (double)y[v + next] + c * (double)y[v + 2 * next] +
+                d * (double)y[v + 3 * next];
 }
 
 static void readout_gradient(bigram *g, uint32_t n, double scale)

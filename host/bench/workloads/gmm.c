@@ -29,7 +29,8 @@ static const mscope_bench_param gmm_params[] = {
     { "width", 2, 1, 64, 1, "units K" },
     { "lambda", 1000, 1e-6, 1e12, 0, "signal-to-noise: variance of a cluster is 1/lambda" },
     { "alpha", 0.1, 0, 1, 0, "ridge penalty; clusters are learnt below 1/4" },
-    { "ring", 0, 0, 1, 0, "0: random start; else on the unstable ring, all units on +mu: share of sum v^2 in the first" },
+    { "ring", 0, 0, 1, 0,
+      "0: random start; else on the unstable ring, all units on +mu: share of sum v^2 in the first" },
     { NULL, 0, 0, 0, 0, NULL },
 };
 
@@ -38,7 +39,8 @@ static const mscope_bench_param xor_params[] = {
     { "width", 4, 1, 64, 1, "units K" },
     { "lambda", 1000, 1e-6, 1e12, 0, "signal-to-noise: variance of a cluster is 1/lambda" },
     { "alpha", 0.1, 0, 1, 0, "ridge penalty; clusters are learnt below 1/8" },
-    { "ring", 0, 0, 1, 0, "0: random start; else half the units on +mu, half on -nu: share of a half's sum v^2 in its first" },
+    { "ring", 0, 0, 1, 0,
+      "0: random start; else half the units on +mu, half on -nu: share of a half's sum v^2 in its first" },
     { NULL, 0, 0, 0, 0, NULL },
 };
 
@@ -193,7 +195,8 @@ static void summary(void *self, mscope_bench_summary *out)
     unit_state of[WIDEST];
     for (size_t i = 0; i < w->k; i++) {
         const double *row = w->theta + i * w->n, mu = row[0], nu = w->clusters == 4 ? row[1] : 0;
-        of[i] = (unit_state){ w->theta[w->k * w->n + i], { mu, nu }, mscope_bench_dot(row, row, w->n) - mu * mu - nu * nu };
+        of[i] =
+            (unit_state){ w->theta[w->k * w->n + i], { mu, nu }, mscope_bench_dot(row, row, w->n) - mu * mu - nu * nu };
     }
     describe(w, of, out);
 }
@@ -208,7 +211,8 @@ static int theory(void *self, const mscope_bench_rates *a, double t, mscope_benc
                                .c = a->eta * (double)w->n };
     mscope_mixture_state s = { .v = { 0 } };
     unit_state of[WIDEST];
-    if (w->k > MSCOPE_MIXTURE_UNITS || lambda < 10 || a->gain != a->eps || a->direct != 0 || a->eta / a->eps > 0.05 || time > 1000)
+    if (w->k > MSCOPE_MIXTURE_UNITS || lambda < 10 || a->gain != a->eps || a->direct != 0 || a->eta / a->eps > 0.05 ||
+        time > 1000)
         return -1;
     for (size_t i = 0; i < w->k; i++) {
         const double *row = w->theta + i * w->n;
@@ -217,7 +221,8 @@ static int theory(void *self, const mscope_bench_rates *a, double t, mscope_benc
         s.nu[i] = w->clusters == 4 ? row[1] : 0;
         for (size_t j = 0; j < w->k; j++) {
             const double *other = w->theta + j * w->n;
-            s.R[i][j] = mscope_bench_dot(row, other, w->n) - row[0] * other[0] - (w->clusters == 4 ? row[1] * other[1] : 0);
+            s.R[i][j] =
+                mscope_bench_dot(row, other, w->n) - row[0] * other[0] - (w->clusters == 4 ? row[1] * other[1] : 0);
         }
     }
     if (mscope_mixture_flow(&m, time, &s) < 0)
@@ -243,7 +248,9 @@ static double target(void *self, size_t b)
 
 const mscope_workload mscope_workload_gmm = {
     .name = "gmm",
-    .help = "two-layer ReLU network on two Gaussian clusters, a fresh sample a step; half of all starts succeed; theory to 8 units",
+    .help =
+        "two-layer ReLU network on two Gaussian clusters, a fresh sample a step; half of all starts succeed; theory "
+        "to 8 units",
     .params = gmm_params,
     .stats = stats,
     .init = init_gmm,
@@ -256,7 +263,9 @@ const mscope_workload mscope_workload_gmm = {
 
 const mscope_workload mscope_workload_xor = {
     .name = "xor",
-    .help = "two-layer ReLU network on four clusters in XOR position; 3/32 of all starts succeed at width 4; theory to 8 units",
+    .help =
+        "two-layer ReLU network on four clusters in XOR position; 3/32 of all starts succeed at width 4; theory to 8 "
+        "units",
     .params = xor_params,
     .stats = stats,
     .init = init_xor,

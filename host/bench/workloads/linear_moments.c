@@ -73,7 +73,8 @@ static void noise(state *s)
         for (size_t j = 0; j < d; j++)
             square += s->h[j] * s->P[j];
         for (size_t j = 0; j < d; j++)
-            s->N[j] = p->var * s->h[j] * square / (double)p->n - p->apart * (s->h[j] * s->h[j] * s->P[j] + s->r[j] * s->r[j]);
+            s->N[j] =
+                p->var * s->h[j] * square / (double)p->n - p->apart * (s->h[j] * s->h[j] * s->P[j] + s->r[j] * s->r[j]);
         return;
     }
     for (size_t j = 0; j < d; j++)

@@ -1,6 +1,8 @@
 /* linear_moments.h - mean and covariance of multi-pass SGD on fixed samples, linear regression (paper 004, linear case)
  *
- *     g = sum_i c_i x_i (x_i.w - y_i),   E c_i = share,   Cov(c_i, c_j) = var 1[i = j] - apart,   then rows.h's linear update
+ *     g = sum_i c_i x_i (x_i.w - y_i),   E c_i = share,   Cov(c_i, c_j) = var 1[i = j] - apart
+ *
+ * and then the linear update of rows.h.
  *
  * Poisson clocks and the Gaussian SME: var = share, apart = 0: the same two moments, hence the same equations,
  * whatever the noise's law. Subsets of b = share n distinct samples: var = b (n - b)/(n (n - 1)), apart = var / n.

@@ -2,10 +2,11 @@
  *
  *     y_i = sum_j f(x_i.theta*_j) / sqrt(K) + noise,  x_i ~ N(0, I/d),  theta*_j ~ N(0, I_d), the student alike from
  *     `start`
- *     g <- sum_i c_i grad l_i(theta),   c_i: how often sample i is drawn in this step, mean kappa / n,  kappa = kappabar n^alpha
+ *     g <- sum_i c_i grad l_i(theta),   E c_i = kappa / n,   kappa = kappabar n^alpha
  *
- * The gradient is the sum over the batch, not its mean: a schedule's eta is the paper's etabar / kappabar, the
- * jump at one visit, held while n, kappa and its exponent change. A step is kappa / n epochs.
+ * c_i counts how often sample i is drawn in this step. The gradient is the sum over the batch, not its mean: a
+ * schedule's eta is the paper's etabar / kappabar, the jump at one visit, held while n, kappa and its exponent change.
+ * A step is kappa / n epochs.
  *
  *     clocks 0   subset of round(kappa) different samples, as in practice
  *     clocks 1   an independent Poisson clock for each sample: the limit for every exponent < 1
@@ -258,8 +259,8 @@ static int expect(const multi *w, const mscope_bench_linear *a, double t, double
         flat[0] -= start[i] * probe[i];
         flat[1] -= start[i] * start[i];
     }
-    const mscope_linear_problem p = { .n = w->n, .d = w->d, .x = w->x, .y = w->y, .start = start, .probe = probe, .share = w->share,
-                                      .var = subset ? batch * (n - batch) / (n * (n - 1)) : w->share,
+    const mscope_linear_problem p = { .n = w->n, .d = w->d, .x = w->x, .y = w->y, .start = start, .probe = probe,
+                                      .share = w->share, .var = subset ? batch * (n - batch) / (n * (n - 1)) : w->share,
                                       .apart = subset ? batch * (n - batch) / (n * n * (n - 1)) : 0 };
     const int rc = mscope_linear_expect(&p, a, t, exact, out);
     free(start);
@@ -295,7 +296,9 @@ static double target(void *self, size_t b)
 
 const mscope_workload mscope_workload_multi_index = {
     .name = "multi-index",
-    .help = "multi-pass SGD, linear or tanh with Huber loss: subsets, Poisson clocks, or the Gaussian SME; eta is one visit's; theory if linear, d <= 256",
+    .help =
+        "multi-pass SGD, linear or tanh with Huber loss: subsets, Poisson clocks, or the Gaussian SME; eta is one "
+        "visit's; theory if linear, d <= 256",
     .params = params,
     .stats = stats,
     .init = init,

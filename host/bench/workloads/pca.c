@@ -2,7 +2,8 @@
  *
  * Every step sees a fresh Y = lambda v^(x)k + W, W a k-tensor of N(0,1), |v| = 1, and L = |Y - x^(x)k|^2:
  *
- *     grad L = 2 k R^(2k-2) x - 2 k lambda m^(k-1) v - 2 grad <W, x^(x)k>,    m = <x,v>, r2 = |x|^2 - m^2, R^2 = m^2 + r2
+ *     grad L = 2 k R^(2k-2) x - 2 k lambda m^(k-1) v - 2 grad <W, x^(x)k>
+ *     m = <x,v>,   r2 = |x|^2 - m^2,   R^2 = m^2 + r2
  *
  * <W, x^(x)k> is Gaussian in x with covariance (x.y)^k, so at one x its gradient has the covariance
  * k R^(2k-2) I + k(k-1) R^(2k-4) x x^T, and the tensor itself is never drawn:
@@ -179,7 +180,8 @@ static void step_across(const pca *w, const mscope_bench_linear *a, limit *x)
     const double gg = P * P * x->r2 + N, xg = P * x->r2, pg = P * x->c;
     const double V = a->keep * a->keep * x->V + 2 * a->keep * a->gain * pg + a->gain * a->gain * gg;
     const double xp = a->keep * x->c + a->gain * xg, gp = a->keep * pg + a->gain * gg;
-    x->r2 += a->pull * a->pull * V + a->push * a->push * gg - 2 * a->pull * xp - 2 * a->push * xg + 2 * a->pull * a->push * gp;
+    x->r2 += a->pull * a->pull * V + a->push * a->push * gg - 2 * a->pull * xp - 2 * a->push * xg +
+             2 * a->pull * a->push * gp;
     x->c = xp - a->pull * V - a->push * gp;
     x->V = V;
 }
@@ -236,7 +238,8 @@ static double target(void *self, size_t b)
 
 const mscope_workload mscope_workload_pca = {
     .name = "pca",
-    .help = "spiked matrix or tensor PCA, a fresh sample a step; exact in law at any dimension; theory away from chance",
+    .help =
+        "spiked matrix or tensor PCA, a fresh sample a step; exact in law at any dimension; theory away from chance",
     .params = params,
     .stats = stats,
     .init = init,

@@ -17,7 +17,8 @@ enum { GAP };
 enum { TRIALS = 13, TRIAL_LOOKS = 100 };
 
 static const mscope_bench_param params[] = {
-    { "gap", 1, 0.01, 10, 0, "share of what the recorded run gained, start to mean of its last tenth, that counts as learnt" },
+    { "gap", 1, 0.01, 10, 0,
+      "share of what the recorded run gained, start to mean of its last tenth, that counts as learnt" },
     { NULL, 0, 0, 0, 0, NULL },
 };
 
@@ -55,14 +56,15 @@ static int init(void **self, const double *a, uint64_t seed, const char **why)
     g->gap = a[GAP];
     g->unit = 1;
     g->grad = malloc(((size_t)src->entries + 1) * src->dim * sizeof *g->grad);
-    if (g->grad == NULL || mscope_recording_feed_open(&g->feed, src) < 0 || mscope_recording_rows_open(&g->recorded, src) < 0 ||
-        mscope_recording_rows_open(&g->rows, src) < 0)
+    if (g->grad == NULL || mscope_recording_feed_open(&g->feed, src) < 0 ||
+        mscope_recording_rows_open(&g->recorded, src) < 0 || mscope_recording_rows_open(&g->rows, src) < 0)
         return -1;
     g->rows.torch = 0;
     return mscope_recording_rows_given(&g->recorded, &g->rows, 1, src, 0);
 }
 
-/* The momentum at the start of the recording, converted to the form of this run's schedule: EMA m = (eps/gain) buffer. */
+/* The momentum at the start of the recording, converted to the form of this run's schedule: EMA m = (eps/gain)
+ * buffer. */
 static void begin(play *g, const mscope_bench_step *s)
 {
     const mscope_bench_rates *was = &g->src->rates[0], *now = s->band != NULL ? &s->band[0] : &s->all;
@@ -283,22 +285,24 @@ static void origin_facts(const void *origin, mscope_bench_facts *out)
     snprintf(out->key, sizeof out->key, "%016llx/%s", (unsigned long long)t->tape.id, t->hello.table);
     char begin[120] = "";
     if (t->unknown > 0)
-        snprintf(begin, sizeof begin, "START UNKNOWN: it begins at step %llu; %u of its rows were not recorded then and begin at 0. ",
+        snprintf(begin, sizeof begin,
+                 "START UNKNOWN: it begins at step %llu; %u of its rows were not recorded then and begin at 0. ",
                  (unsigned long long)t->begins, t->unknown);
     int n = snprintf(out->note, sizeof out->note,
-                     "%.100s, table %s: %u of %u rows x %u active, %llu steps (%llu lost), batch %.4g, %llu probes. %s", t->file,
-                     t->hello.table, t->rows, t->hello.rows, t->dim, (unsigned long long)t->steps, (unsigned long long)t->lost,
-                     t->batch, (unsigned long long)t->probes, begin);
+                     "%.100s, table %s: %u of %u rows x %u active, %llu steps (%llu lost), batch %.4g, %llu probes. %s",
+                     t->file, t->hello.table, t->rows, t->hello.rows, t->dim, (unsigned long long)t->steps,
+                     (unsigned long long)t->lost, t->batch, (unsigned long long)t->probes, begin);
     if (t->closed[t->bands] <= 0)
         snprintf(out->note + n, sizeof out->note - (size_t)n,
-                 "OPEN LOOP: no curvature is known (no probe), gradients are the recorded ones wherever a row is; there is no "
-                 "risk and no target; apart2 is the squared distance from the recorded rows.");
+                 "OPEN LOOP: no curvature is known (no probe), gradients are the recorded ones wherever a row is; "
+                 "there is no risk and no target; apart2 is the squared distance from the recorded rows.");
     else
         snprintf(out->note + n, sizeof out->note - (size_t)n,
-                 "Gradients are G + N h (theta - recorded theta); curvature h from probes for %.3g %% of the occurrences, %.3g %% "
-                 "are open loop (h = 0, no risk). Risk: excess of the quadratic model's own loss on these very samples; target: "
-                 "what the recorded run came to. Not in it: curvature across the momentum, noise that grows with distance "
-                 "(no largest stable rate may be read off), anything not recorded.", closed, 100 - closed);
+                 "Gradients are G + N h (theta - recorded theta); curvature h from probes for %.3g %% of the "
+                 "occurrences, %.3g %% are open loop (h = 0, no risk). Risk: excess of the quadratic model's own loss "
+                 "on these very samples; target: what the recorded run came to. Not in it: curvature across the "
+                 "momentum, noise that grows with distance (no largest stable rate may be read off), anything not "
+                 "recorded.", closed, 100 - closed);
 }
 
 static const mscope_bench_origin origin = { texts, origin_open, origin_facts, origin_rates, origin_close };

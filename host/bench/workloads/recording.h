@@ -1,30 +1,32 @@
 /* recording.h - a recorded training run as a problem on which schedules can be compared
  *
- * A recording has, for each step, the active rows, how often each occurred (N), and their gradients G_rec. These were taken
- * at the recorded place of the row, theta_rec. At another place the gradient is not known. The model is the linearisation
+ * A recording has, for each step, the active rows, how often each occurred (N), and their gradients G_rec. These were
+ * taken at the recorded place of the row, theta_rec. At another place the gradient is not known. The model is
+ * linear:
  *
  *     G = G_rec + N h (theta - theta_rec)
  *
  * h is the curvature of one occurrence along the momentum. It comes from the recorded probes: each is a sample of
- * <m, H_b m>/|m|^2, H_b of the batch as sent. For a row, h = sum of samples / sum of N, where the mean of the band counts as
- * PRIOR occurrences of the row. Rows of bands that were never probed have h = 0 (open loop): their gradient is the recorded
- * one wherever the row is. Under the recorded schedule theta = theta_rec always, so the recording is reproduced for any h.
+ * <m, H_b m>/|m|^2, H_b of the batch as sent. For a row, h = sum of samples / sum of N, where the mean of the band
+ * counts as PRIOR occurrences of the row. Rows of bands that were never probed have h = 0 (open loop): their gradient
+ * is the recorded one wherever the row is. Under the recorded schedule theta = theta_rec always, so the recording is
+ * reproduced for any h.
  *
- * With h > 0 each occurrence is a sample with the loss h/2 |theta - c|^2, c = theta_rec - G_rec/(N h). The risk is the excess
- * of their sum over its least value, per sample:
+ * With h > 0 each occurrence is a sample with the loss h/2 |theta - c|^2, c = theta_rec - G_rec/(N h). The risk is the
+ * excess of their sum over its least value, per sample:
  *
  *     risk = sum_i p_i h_i/2 |theta_i - best_i|^2,      best_i = mean of c over the row's occurrences
  *
- * Within the model this is an identity. The end of the recorded run is no good centre: it is where the recorded schedule
- * happened to stop.
+ * Within the model this is an identity. The end of the recorded run is no good centre: it is where the recorded
+ * schedule happened to stop.
  *
  * Limits of the model:
  *   - It is in-sample: the gradients that train also judge.
- *   - Curvature across the momentum is not in it, nor noise that grows with distance: the largest stable rate cannot be read
- *     off it.
+ *   - Curvature across the momentum is not in it, nor noise that grows with distance: the largest stable rate cannot
+ *     be read off it.
  *   - Far from its recorded place a row sees gradients of a model that was trained otherwise.
- *   - best is one point for the whole recording. Where the rest of the model moves on (the demo's readout does), rows that
- *     follow it leave best again, and their risk rises.
+ *   - best is one point for the whole recording. Where the rest of the model moves on (the demo's readout does), rows
+ *     that follow it leave best again, and their risk rises.
  *
  *   recording_load.c   the messages of one table: rows by falling p, order of every step, recorded rates
  *   recording_fit.c    curvature, best, risks of the recorded run
@@ -67,7 +69,8 @@ typedef struct mscope_recording {
     uint32_t first[MSCOPE_BENCH_BANDS + 1];
     double *p, *count, *h, *best;         /* by rank; best: rows x dim                             */
     double closed[MSCOPE_BENCH_BANDS + 1];  /* share of the occurrences with h > 0                  */
-    double start[MSCOPE_BENCH_BANDS + 1], end[MSCOPE_BENCH_BANDS + 1];  /* the recorded run's risk; end: mean of its last tenth */
+    /* the recorded run's risk; end: mean of its last tenth */
+    double start[MSCOPE_BENCH_BANDS + 1], end[MSCOPE_BENCH_BANDS + 1];
 } mscope_recording;
 
 /* mscope_recording_open - table NULL: the only one. Returns 0, or -1 with the offending value in why */
@@ -94,13 +97,14 @@ void mscope_recording_feed_step(mscope_recording_feed *f, const mscope_recording
 
 /* The recorded trajectory, one step at a time, by catch-up under the recorded rates. */
 int mscope_recording_rows_open(mscope_bench_rows *r, const mscope_recording *t);
-int mscope_recording_rows_step(mscope_bench_rows *r, const mscope_recording *t, uint64_t step, const mscope_recording_feed *f);
+int mscope_recording_rows_step(mscope_bench_rows *r, const mscope_recording *t, uint64_t step,
+                               const mscope_recording_feed *f);
 
 /* mscope_recording_rows_given - rows that the trainer sent (SYNC) before this step. recorded: takes them; other, if
  * not NULL, is displaced as recorded is, its momentum in units of `unit` times the recorded. settled is asked before
  * rows are changed. */
-int mscope_recording_rows_given(mscope_bench_rows *recorded, mscope_bench_rows *other, double unit, const mscope_recording *t,
-                            uint64_t step);
+int mscope_recording_rows_given(mscope_bench_rows *recorded, mscope_bench_rows *other, double unit,
+                                const mscope_recording *t, uint64_t step);
 
 /* risk of each band, [bands] the total, for rows settled */
 void mscope_recording_risk(const mscope_recording *t, const double *theta, double risk[MSCOPE_BENCH_BANDS + 1]);

@@ -49,8 +49,8 @@ static void sample(fit *x, uint32_t rank, const struct entry *e, size_t n, const
     const double *mom = x->rows.m + (size_t)rank * d, N = occurrences(&x->feed, rank);
     double mhm = 0, mm = 0;
     for (size_t i = 0; i < n; i++) {
-        mscope_values_decode(m->part[1] + (size_t)e[i].at * d * mscope_value_size(m->header.value_type), m->header.value_type, d,
-                             x->hm, 1);
+        mscope_values_decode(m->part[1] + (size_t)e[i].at * d * mscope_value_size(m->header.value_type),
+                             m->header.value_type, d, x->hm, 1);
         for (uint32_t j = 0; j < d; j++)
             mhm += mom[j] * x->hm[j];
     }
@@ -68,7 +68,8 @@ static int take_probe(fit *x, const mscope_recording_message *m)
     uint32_t n = 0;
     for (uint32_t i = 0; i < m->header.count; i++) {
         uint32_t row = 0;
-        (void)mscope_indices_decode(m->part[0] + (size_t)i * m->header.index_type, m->header.index_type, 1, UINT32_MAX, &row);
+        (void)mscope_indices_decode(m->part[0] + (size_t)i * m->header.index_type, m->header.index_type, 1, UINT32_MAX,
+                                    &row);
         if (t->rank[row] != UINT32_MAX)
             x->entry[n++] = (struct entry){ t->rank[row], i };
     }

@@ -57,7 +57,8 @@ static int parts_fit(const mscope_recording *t, const mscope_header *h, const ms
         if (h->flags & MSCOPE_FLAG_SCHEDULE)
             want[parts++] = 24;
     }
-    if (h->flags & MSCOPE_FLAG_SHM || e->parts != parts + 1 || (rows && (uint64_t)h->extra + n > t->hello.rows) || (!rows && n > t->hello.capacity))
+    if (h->flags & MSCOPE_FLAG_SHM || e->parts != parts + 1 || (rows && (uint64_t)h->extra + n > t->hello.rows) ||
+        (!rows && n > t->hello.capacity))
         return 0;
     for (unsigned i = 0; i < parts; i++)
         if (e->len[1 + i] != want[i])
@@ -77,7 +78,8 @@ static int contents_fit(const mscope_recording *t, const mscope_header *h, const
             return 0;
     for (unsigned f = first; f <= last; f++)
         for (size_t i = 0; i < h->count; i++) {
-            mscope_values_decode(e->part[f] + i * t->dim * mscope_value_size(h->value_type), h->value_type, t->dim, scratch, 1);
+            mscope_values_decode(e->part[f] + i * t->dim * mscope_value_size(h->value_type), h->value_type, t->dim,
+                                 scratch, 1);
             for (size_t j = 0; j < t->dim; j++)
                 if (!(fabs(scratch[j]) <= 1e145))
                     return 0;
@@ -155,13 +157,15 @@ static int line_up(mscope_recording *t, uint64_t first, uint64_t last)
     return 0;
 }
 
-/* Torch makes its buffer in the first step with momentum, without dampening. A step with momentum 0 moves along g alone. */
+/* Torch makes its buffer in the first step with momentum, without dampening. A step with momentum 0 moves along g
+ * alone. */
 static mscope_bench_rates rates_of(const mscope_recording *t, const mscope_recording_message *m, int *made)
 {
     const mscope_header *h = &m->header;
     double s[3] = { 0, 0, 0 };
     if (h->flags & MSCOPE_FLAG_SCHEDULE)
-        mscope_values_decode(m->part[(h->count > 0 ? 2 : 0) + ((h->flags & MSCOPE_FLAG_COUNTS) != 0)], MSCOPE_F64, 3, s, 1);
+        mscope_values_decode(m->part[(h->count > 0 ? 2 : 0) + ((h->flags & MSCOPE_FLAG_COUNTS) != 0)], MSCOPE_F64, 3, s,
+                             1);
     mscope_bench_rates r = { .eta = h->a, .eps = h->b, .gain = h->b, .nesterov = t->hello.nesterov, .coupled = s[0],
                              .shrink = h->a * s[1] };
     if (t->hello.form != MSCOPE_FORM_TORCH)
@@ -347,11 +351,13 @@ int mscope_recording_open(mscope_recording **out, const char *file, const char *
     snprintf(t->file, sizeof t->file, "%s", file);
     const mscope_recorded_table *of = NULL;
     if (mscope_tape_open(&t->tape, file, &no) != 0 || mscope_contents_read(&c, &t->tape, &no) != 0)
-        snprintf(why, 512, "--file '%.200s': %s is '%s', expected %s: %.120s", file, no.field, no.value, no.range, no.text);
+        snprintf(why, 512, "--file '%.200s': %s is '%s', expected %s: %.120s", file, no.field, no.value, no.range,
+                 no.text);
     else if ((of = choose(&c, table, why)) != NULL) {
         snprintf(why, 512, "--file '%.200s': out of memory", file);
         if (load(t, of) == 0 && t->rows == 0)
-            snprintf(why, 512, "--file '%.200s': table %.63s has no step with an active row in it", file, of->hello.table);
+            snprintf(why, 512, "--file '%.200s': table %.63s has no step with an active row in it", file,
+                     of->hello.table);
         else if (t->rows > 0 && mscope_recording_fit(t) == 0)
             *out = t;
     }

@@ -27,7 +27,8 @@ void mscope_recording_feed_close(mscope_recording_feed *f)
 static uint32_t rank_of(const mscope_recording *t, const mscope_recording_message *m, uint32_t entry)
 {
     uint32_t row = 0;
-    (void)mscope_indices_decode(m->part[0] + (size_t)entry * m->header.index_type, m->header.index_type, 1, UINT32_MAX, &row);
+    (void)mscope_indices_decode(m->part[0] + (size_t)entry * m->header.index_type, m->header.index_type, 1, UINT32_MAX,
+                                &row);
     return t->rank[row];
 }
 
@@ -65,7 +66,8 @@ int mscope_recording_rows_open(mscope_bench_rows *r, const mscope_recording *t)
     return rc;
 }
 
-int mscope_recording_rows_step(mscope_bench_rows *r, const mscope_recording *t, uint64_t step, const mscope_recording_feed *f)
+int mscope_recording_rows_step(mscope_bench_rows *r, const mscope_recording *t, uint64_t step,
+                               const mscope_recording_feed *f)
 {
     const mscope_bench_step s = { .t = step, .all = t->rates[step], .semantics = MSCOPE_BENCH_CATCHUP };
     return mscope_bench_rows_step(r, &s, f->row, f->g, f->n);
@@ -87,8 +89,8 @@ static int displace(mscope_bench_rows *recorded, mscope_bench_rows *other, doubl
     return mscope_bench_rows_set(recorded, row, v, v + d);
 }
 
-int mscope_recording_rows_given(mscope_bench_rows *recorded, mscope_bench_rows *other, double unit, const mscope_recording *t,
-                            uint64_t step)
+int mscope_recording_rows_given(mscope_bench_rows *recorded, mscope_bench_rows *other, double unit,
+                                const mscope_recording *t, uint64_t step)
 {
     const mscope_recording_at *at = &t->at[step];
     double *v = NULL;

@@ -197,7 +197,8 @@ static int sweep(mscope_bench_rows *r, const mscope_bench_step *s, const uint32_
     return 0;
 }
 
-static int touched_only(mscope_bench_rows *r, const mscope_bench_step *s, const uint32_t *row, const double *g, size_t n)
+static int touched_only(mscope_bench_rows *r, const mscope_bench_step *s, const uint32_t *row, const double *g,
+                        size_t n)
 {
     size_t b = 0;
     for (size_t i = 0; i < n; i++) {

@@ -19,7 +19,7 @@ typedef struct mscope_bench_rows {
     uint32_t *slot;                                    /* row numbers within their band       */
     void *mem[MSCOPE_BENCH_BANDS];
     struct mscope_table *table[MSCOPE_BENCH_BANDS];    /* made at the first catch-up step     */
-    int torch;                                         /* set before the first step: catch up in torch's form whatever gain is */
+    int torch;                                /* set before the first step: catch up in torch's form whatever gain is */
     int opened, form;
     double seconds;                                    /* spent in touch and step, for comparisons of speed */
 } mscope_bench_rows;

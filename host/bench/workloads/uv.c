@@ -1,6 +1,8 @@
 /* uv.c - two-layer network with label noise: linear, tanh or ReLU (paper 001, definition 3.6, appendix A.1)
  *
- *     f(x) = (1/sqrt(n)) sum_j u_j phi(v_j x),   L = 1/(2P) sum_i (f(x_i) - noise xi_i)^2,   xi_i ~ N(0,1) anew in each step
+ *     f(x) = (1/sqrt(n)) sum_j u_j phi(v_j x),   L = 1/(2P) sum_i (f(x_i) - noise xi_i)^2
+ *
+ * with xi_i ~ N(0,1), drawn anew in each step.
  *
  * P scalar inputs are drawn once and scaled to mean square 1 (mu_2 = 1). Every zero of f is a minimum; noise drifts
  * along them towards the flattest. In the paper's time:
@@ -15,11 +17,12 @@
  * q. With k = sqrt(n) h, lambda = (|u|^2 + |v|^2)/n the trace of the Hessian, Q = |p||q|, f = (|p|^2 - |q|^2)/(2 sqrt
  * n):
  *
- *     k <- beta k + gain (f - noise/sqrt(P) xi);   f <- f - eta lambda k          second moments followed; exact but for lambda
- *     Z <- beta Z - 2 eta W;   Q <- Q - eta beta Z + eta^2 W;   W = -Q E k^2 / n     (Z = |q| h|p| - |p| h|q|), exact but for W
+ *     k <- beta k + gain (f - noise/sqrt(P) xi);   f <- f - eta lambda k
+ *     Z <- beta Z - 2 eta W;   Q <- Q - eta beta Z + eta^2 W;   W = -Q E k^2 / n,   Z = |q| h|p| - |p| h|q|
  *     lambda = 2 sqrt(Q^2 + n E f^2) / n
  *
- * to first order in the slow drift. At fixed eps it is 1/tau2, doubled as a norm's square decays, d log Q =
+ * to first order in the slow drift. The second moments of k and f are followed; the first line is exact but for
+ * lambda, the second but for W. At fixed eps it is 1/tau2, doubled as a norm's square decays, d log Q =
  * -eta_eff^2 noise^2/(P n), eta_eff = eta gain / eps; while eps is so small that k^2 is still growing, the plateau
  * that paper_001.c found. Theory, tanh: Corollary 3.5 (white noise, eps fixed, eta small): descent of L + (eta_eff
  * noise^2 / 4P) tr H without noise; loss then has (eta_eff noise^2 / 4P) tr H more. ReLU: Corollary 3.5 wants a
@@ -193,7 +196,7 @@ static int theory_linear(const uv *w, const mscope_bench_rates *a, double t, msc
     const double f0 = dot(u, v, w->n) / sqrt(n), beta = 1 - a->eps, G = a->gain, eta = a->eta;
     const double noise = w->noise * w->noise / (double)w->samples;
     double F = f0 * f0, X = 0, K = 0, Z = 0, lambda = (uu + vv) / n;
-    double Q = sqrt(fmax((uu + vv) * (uu + vv) / 4 - n * F, 0));          /* 4 p^2 q^2 = (p^2 + q^2)^2 - (p^2 - q^2)^2 */
+    double Q = sqrt(fmax((uu + vv) * (uu + vv) / 4 - n * F, 0));         /* 4 p^2 q^2 = (p^2 + q^2)^2 - (p^2 - q^2)^2 */
     for (double i = 0; i < floor(t); i++) {
         const double move = eta * lambda;
         K = beta * beta * K + 2 * beta * G * X + G * G * (F + noise);
@@ -261,7 +264,9 @@ static int theory(void *self, const mscope_bench_rates *a, double t, mscope_benc
 
 const mscope_workload mscope_workload_uv = {
     .name = "uv",
-    .help = "two-layer linear, tanh or ReLU network with label noise; risk is the trace of the Hessian; theory but for ReLU",
+    .help =
+        "two-layer linear, tanh or ReLU network with label noise; risk is the trace of the Hessian; theory but for "
+        "ReLU",
     .params = params,
     .stats = stats,
     .init = init,

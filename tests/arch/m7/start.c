@@ -10,7 +10,8 @@ __attribute__((section(".vectors"), used)) static const struct {
     uint32_t *stack;
     handler *handlers[15];           /* reset, NMI, faults, .. SysTick */
 } vectors = { m7_stack_top,
-              { m7_reset, fault, fault, fault, fault, fault, fault, fault, fault, fault, fault, fault, fault, fault, fault } };
+              { m7_reset, fault, fault, fault, fault, fault, fault, fault, fault, fault, fault, fault, fault, fault,
+                fault } };
 
 #define CPACR (*(volatile uint32_t *)0xE000ED88u)    /* coprocessor access: 10 and 11 are the floating point unit */
 #define PAINT 0xC5C5C5C5u
