@@ -176,7 +176,8 @@ WRAP_test_realtime = $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc mmap p
                      pthread_rwlock_wrlock pthread_spin_lock pthread_cond_wait pthread_join open fsync nanosleep)
 LINK_test_engine = $(WRAP_test_engine) $(DAEMON_LIB)
 LINK_test_realtime = $(WRAP_test_realtime) $(DAEMON_LIB)
-$(addprefix $(BUILD)/tests/,test_engine test_realtime): $(BUILD)/libmscope_daemon.a
+LINK_test_growth = $(DAEMON_LIB)
+$(addprefix $(BUILD)/tests/,test_engine test_realtime test_growth): $(BUILD)/libmscope_daemon.a
 
 # Linking the registry pulls in every workload and claim.
 WITH_BENCH = test_bench_models test_bench_theory test_recording test_reproduce

@@ -207,6 +207,46 @@ static void test_verdict_unstable_needs_evidence(void **state)
 
 /* -- hysteresis ------------------------------------------------------------------------------------------ */
 
+/* H of a band may be wrong where its rows do not move alone; its |m|^2 is a witness. */
+static void test_verdict_hears_the_record(void **state)
+{
+    mscope_rec_band b = band(1, 60, 0.1, 1, 1);          /* limit 38 */
+    mscope_verdict v;
+
+    (void)state;
+    b.retention = 10;
+    b.growth = NAN;
+    mscope_verdict_band(&b, &v);
+    assert_int_equal(v.regime, MSCOPE_REGIME_UNSTABLE);
+    assert_true(-v.rate * 8 * 10 > 2);
+    b.growth = -v.rate;                                  /* as predicted */
+    mscope_verdict_band(&b, &v);
+    assert_int_equal(v.regime, MSCOPE_REGIME_UNSTABLE);
+    b.growth = 0;
+    mscope_verdict_band(&b, &v);
+    assert_int_equal(v.regime, MSCOPE_REGIME_HEAVY_BALL);
+    assert_true(v.confidence <= 0.5 && v.H > 1);
+    assert_non_null(strstr(v.why, "not believed"));
+    b.growing = 1;
+    mscope_verdict_band(&b, &v);
+    assert_int_equal(v.regime, MSCOPE_REGIME_UNSTABLE);
+    b.retention = 0.01;                                  /* too short a time to have seen it */
+    b.growing = 0;
+    mscope_verdict_band(&b, &v);
+    assert_int_equal(v.regime, MSCOPE_REGIME_UNSTABLE);
+    b = band(1, 1, 0.1, 1, 1);
+    b.growing = 1;
+    b.growth = 0.3;
+    mscope_verdict_band(&b, &v);
+    assert_int_equal(v.regime, MSCOPE_REGIME_HEAVY_BALL);
+    assert_true(v.confidence <= 0.5);
+    assert_non_null(strstr(v.why, "|m|^2 grows, at 0.3 a step"));
+    b.H1 = NAN;
+    mscope_verdict_band(&b, &v);
+    assert_int_equal(v.regime, MSCOPE_REGIME_UNKNOWN);
+    assert_non_null(strstr(v.why, "|m|^2 grows"));
+}
+
 static void test_verdict_sticks_on_a_border(void **state)
 {
     mscope_verdict before = { .regime = MSCOPE_REGIME_UNKNOWN }, now, fresh;
@@ -270,6 +310,7 @@ int main(void)
         cmocka_unit_test(test_curvature_of_other_rows_is_left_as_measured),
         cmocka_unit_test(test_verdict_confidence_is_the_errors_carried_through),
         cmocka_unit_test(test_verdict_unstable_needs_evidence),
+        cmocka_unit_test(test_verdict_hears_the_record),
         cmocka_unit_test(test_verdict_sticks_on_a_border),
         cmocka_unit_test(test_verdict_survives_odd_errors),
     };

@@ -11,6 +11,7 @@
 
 #include "mscope/core.h"
 #include "mscope/wire.h"
+#include "growth.h"
 #include "ring.h"
 
 #define MSCOPE_SESSIONS 256
@@ -83,6 +84,7 @@ typedef struct mscope_shadow {       /* the daemon's copy of one trainer's table
     char before[MSCOPE_NAME_MAX + 1];   /* table dropped from this place, unless the publisher knows; else "" */
     uint64_t published;              /* step of the last regular record                          */
     int changed;                     /* exact or attached changed since the last record          */
+    mscope_growth growth[MSCOPE_BANDS];
     int overflowed;                  /* V was not finite in the last record                      */
     int due;                         /* enum mscope_due, in the publication under way            */
     int passing;                     /* a resum in slices is under way                           */

@@ -1,6 +1,43 @@
 /* image.c - see image.h */
 #include "image.h"
 
+static void put_growth(mscope_writer *w, const mscope_growth *g)
+{
+    const uint64_t whole[] = { g->readings, g->blocks, g->settled_at, g->block_end, g->count, g->jumps, g->quiet,
+                               (uint64_t)g->growing };
+    const double real[] = { g->sum, g->top[0], g->top[1], g->top[2], g->highest, g->lowest_high };
+
+    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
+        mscope_write_u(w, whole[i], 8);
+    for (size_t i = 0; i < sizeof real / sizeof *real; i++)
+        mscope_write_f64(w, real[i]);
+    for (size_t i = 0; i < MSCOPE_GROWTH_KEPT; i++) {
+        mscope_write_f64(w, g->mean[i]);
+        mscope_write_u(w, g->middle[i], 8);
+    }
+}
+
+static void get_growth(mscope_reader *src, mscope_growth *g)
+{
+    g->readings = mscope_read_u(src, 8);
+    g->blocks = mscope_read_u(src, 8);
+    g->settled_at = mscope_read_u(src, 8);
+    g->block_end = mscope_read_u(src, 8);
+    g->count = (uint32_t)mscope_read_u(src, 8);
+    g->jumps = (uint32_t)mscope_read_u(src, 8);
+    g->quiet = (uint32_t)mscope_read_u(src, 8);
+    g->growing = mscope_read_u(src, 8) != 0;
+    g->sum = mscope_read_f64(src);
+    for (size_t i = 0; i < 3; i++)
+        g->top[i] = mscope_read_f64(src);
+    g->highest = mscope_read_f64(src);
+    g->lowest_high = mscope_read_f64(src);
+    for (size_t i = 0; i < MSCOPE_GROWTH_KEPT; i++) {
+        g->mean[i] = mscope_read_f64(src);
+        g->middle[i] = mscope_read_u(src, 8);
+    }
+}
+
 int mscope_image_put(const mscope_shadow *s, mscope_writer *w)
 {
     uint8_t hello[MSCOPE_HELLO_MAX];
@@ -23,6 +60,7 @@ int mscope_image_put(const mscope_shadow *s, mscope_writer *w)
     for (unsigned b = 0; b < MSCOPE_BANDS; b++) {
         mscope_write_f64(w, s->fisher[b]);
         mscope_write_f64(w, s->fisher_updates[b]);
+        put_growth(w, &s->growth[b]);
     }
     return 0;
 }
@@ -66,6 +104,7 @@ void mscope_image_get(mscope_reader *src, mscope_shadow *s, uint64_t now_ns)
     for (unsigned b = 0; b < MSCOPE_BANDS; b++) {
         s->fisher[b] = mscope_read_f64(src);
         s->fisher_updates[b] = mscope_read_f64(src);
+        get_growth(src, &s->growth[b]);
     }
     s->heard_ns = now_ns;
     s->changed = 1;

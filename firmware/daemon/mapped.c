@@ -21,7 +21,7 @@
 #include "log.h"
 
 #define HEAD MSCOPE_MAPPED_HEAD
-#define VERSION 1
+#define VERSION 2
 
 static const char magic[8] = { 'M', 'S', 'C', 'P', 'M', 'A', 'P', 'D' };
 
@@ -67,8 +67,11 @@ int mscope_mapped_map(mscope_map_file *f)
 static int write_head(const mscope_engine *e, const mscope_shadow *s, const mscope_map_file *f, int clean)
 {
     uint8_t head[HEAD] = { 0 };
-    mscope_writer w = { head, 0 };
-    int err = 0;
+    mscope_writer w = { head, 0 }, image = { NULL, 0 };
+    int err = clean ? mscope_image_put(s, &image) : 0;       /* only counts */
+
+    if (err || image.len > HEAD - 64)
+        return MSCOPE_ESTATE;
 
     (void)mscope_write_bytes(&w, magic, sizeof magic);
     mscope_write_u(&w, VERSION, 4);
@@ -85,7 +88,7 @@ static int write_head(const mscope_engine *e, const mscope_shadow *s, const msco
         mscope_write_u(&w, ses == NULL || ses->left, 4);
         err = mscope_image_put(s, &w);
     }
-    if (err || w.len > HEAD - 8)
+    if (err)
         return MSCOPE_ESTATE;
     w.len = HEAD - 4;
     mscope_write_u(&w, mscope_crc32(0, head, HEAD - 4), 4);

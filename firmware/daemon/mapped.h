@@ -1,6 +1,6 @@
 /* mapped.h - tables whose memory is a file: larger than memory, and there again after a restart without being read
  *
- * DIR/NAME.table: a head of 4096 bytes (mapped.c), then the table's block as it lies in memory, so the file is
+ * DIR/NAME.table: a head of 16384 bytes (mapped.c), then the table's block as it lies in memory, so the file is
  * valid for this build on this kind of machine only. The head says "dirty" as long as a daemon has the file open:
  * rows torn by a crash are never taken for whole. */
 #ifndef MSCOPE_DAEMON_MAPPED_H
@@ -9,7 +9,7 @@
 #include "stream.h"
 #include "engine.h"
 
-#define MSCOPE_MAPPED_HEAD 4096
+#define MSCOPE_MAPPED_HEAD 16384
 #define MSCOPE_MAPPED_SUFFIX ".table"
 
 /* mscope_mapped_lock - keep other daemons away from a --map-dir; errors and lock as mscope_lock_take */

@@ -146,6 +146,14 @@ static void set_curvature(mscope_rec_band *r, const mscope_shadow *s, const msco
                                 : "the loss is not declared a mean negative log likelihood");
 }
 
+/* Memory of the momentum, in active updates. */
+static double retention_of(const mscope_fade *c, double P, double eps)
+{
+    if (c->gaps > 0.0)
+        return ratio(c->gaps, c->first);
+    return eps > 0.0 ? (P + (1.0 - P) * eps) / eps : NAN;
+}
+
 static void set_clocks(mscope_rec_band *r, const mscope_fade *c)
 {
     double independent = r->eps > 0.0 ? (r->P + (1.0 - r->P) * r->eps) / r->eps : NAN;
@@ -153,7 +161,7 @@ static void set_clocks(mscope_rec_band *r, const mscope_fade *c)
     r->gaps = c->gaps;
     r->fade = ratio(c->first, c->gaps);
     r->fade2 = ratio(c->second, c->gaps);
-    r->retention = isnan(r->fade) ? independent : ratio(1.0, r->fade);
+    r->retention = retention_of(c, r->P, r->eps);
     r->burst = r->retention / independent;
     r->learning = r->eta * r->H1 > 0.0 ? 1.0 / (r->eta * r->H1) : NAN;
     r->delta = r->retention / r->learning;
@@ -189,6 +197,8 @@ static void band_record(mscope_engine *e, const mscope_shadow *s, unsigned band,
     set_window(r, &b->window, k.scale);
     set_curvature(r, s, b);
     set_clocks(r, &b->fade);
+    r->growth = mscope_growth_rate(&s->growth[band]);
+    r->growing = s->growth[band].growing;
     r->idle_share = b->idle_share;
     r->exact = s->exact && !s->hello.narrow;
     r->lost_steps = s->lost;
@@ -281,6 +291,16 @@ static void tell_overflow(mscope_engine *e, mscope_shadow *s, double V)
     s->overflowed = now;
 }
 
+/* A reading of a band's momentum; an alert when it begins to grow. */
+static void read_growth(mscope_engine *e, mscope_shadow *s, unsigned band, const mscope_band *b)
+{
+    const double scale = ema_of(s).scale, V = b->V / b->rows * scale * scale;
+
+    if (mscope_growth_read(&s->growth[band], b->step, V, ratio(retention_of(&b->fade, b->P, s->last.eps), b->P)))
+        mscope_engine_alert(e, s, "growing", "band %u of table %s: |m|^2 a row has grown to %.3g, beyond what it was; its rows "
+                            "may be unstable", band, s->hello.table, V);
+}
+
 /* Are there updates of this window, or remembered gaps, of rows that have left the band? */
 static int left_something(const mscope_band *b)
 {
@@ -299,6 +319,8 @@ void mscope_shadow_publish(mscope_engine *e, mscope_shadow *s, int regular)
             t.bands.at[t.bands.n++] = i;
             add(&t, &b);
         }
+        if (regular && b.rows > 0 && s->stepped)
+            read_growth(e, s, i, &b);
         if (b.rows > 0 || left_something(&b))
             band_record(e, s, i, &b);
         if (b.rows > 0)

@@ -161,6 +161,7 @@ void mscope_shards_band(const mscope_rec_band *const *part, size_t n, int whole,
     out->band = part[0]->band;
     out->d = part[0]->d;
     out->step = part[0]->step;
+    out->growth = NAN;
     out->exact = whole;
     for (size_t i = 0; i < n; i++) {
         const mscope_rec_band *b = part[i];
@@ -171,6 +172,9 @@ void mscope_shards_band(const mscope_rec_band *const *part, size_t n, int whole,
         out->updates += b->updates;
         out->lost_steps += b->lost_steps;
         out->exact &= b->exact;
+        out->growing |= b->growing;
+        if (!isnan(b->growth) && !(b->growth < out->growth))
+            out->growth = b->growth;         /* of the part that grows most */
         rows += (double)b->rows;
         p += b->p * (double)b->rows;
         P += b->P * (double)b->rows;

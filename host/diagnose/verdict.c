@@ -20,6 +20,9 @@
 #define UNSTABLE_ODDS 0.9            /* for unstable: the user will change the run */
 #define UNSTABLE_STAYS 0.5
 #define GAPS_ENOUGH 16.0             /* gaps before their mean is better known than P */
+#define GROWTH_SPAN 8.0              /* retention times behind a record's growth */
+#define GROWTH_FOLDS 2.0             /* predicted e-folds in that time before their absence says something, .. */
+#define GROWTH_SHARE 0.25            /* .. and how much of the predicted growth is absence */
 #define STICK 1.1                    /* zeta must pass a border by this factor to leave a regime */
 
 /* H2 < H1^2 is impossible, but two noisy means can read so: then the probe sees no noise in the band. */
@@ -185,6 +188,30 @@ static int judgeable(const mscope_rec_band *b, mscope_verdict *out)
     return 1;
 }
 
+static void append(mscope_verdict *v, const char *format, double x)
+{
+    const size_t at = strlen(v->why);
+
+    snprintf(v->why + at, sizeof v->why - at, format, x);
+}
+
+/* What the band's momentum did, beside what the model says it should do. A band that is unstable by the model has grown by
+ * predicted x GROWTH_SPAN x retention (in steps) e-folds in the time behind `growth`. */
+static void compare(const mscope_rec_band *b, const mscope_feedback *f, enum mscope_regime was, mscope_verdict *v)
+{
+    const double predicted = -v->rate, folds = predicted * GROWTH_SPAN * b->retention / b->P;
+
+    if (v->regime == MSCOPE_REGIME_UNSTABLE && !b->growing && folds > GROWTH_FOLDS && b->growth < GROWTH_SHARE * predicted) {
+        v->regime = damping(v->zeta, was);
+        v->confidence = fmin(v->confidence, 0.5);
+        say(v, b, f);
+        append(v, "; H %.3g says unstable, but |m|^2 does not grow: H is not believed", v->H);
+    } else if (b->growing && v->regime != MSCOPE_REGIME_UNSTABLE && v->regime != MSCOPE_REGIME_NEAR) {
+        v->confidence = fmin(v->confidence, 0.5);
+        append(v, "; but |m|^2 grows, at %.2g a step", b->growth);
+    }
+}
+
 void mscope_verdict_after(const mscope_rec_band *b, const mscope_verdict *before, mscope_verdict *out)
 {
     mscope_feedback f;
@@ -193,8 +220,11 @@ void mscope_verdict_after(const mscope_rec_band *b, const mscope_verdict *before
 
     memset(out, 0, sizeof *out);
     out->H = out->H_se = out->zeta = out->zeta_se = out->omega = out->rate = NAN;
-    if (!judgeable(b, out))
+    if (!judgeable(b, out)) {
+        if (b->growing)
+            append(out, "; |m|^2 grows, at %.2g a step", b->growth);
         return;
+    }
     mscope_curved_of(b, &c);
     int measured = !isnan(c.ratio);
     if (feedback(b, c.P, c.H1, measured ? c.ratio : c.H1, &f) != 0) {
@@ -219,6 +249,7 @@ void mscope_verdict_after(const mscope_rec_band *b, const mscope_verdict *before
     say(out, b, &f);
     if (!measured)
         strncat(out->why, "; stability unknown: no probe", sizeof out->why - strlen(out->why) - 1);
+    compare(b, &f, was, out);
 }
 
 void mscope_verdict_band(const mscope_rec_band *b, mscope_verdict *out)
