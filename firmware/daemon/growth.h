@@ -1,17 +1,20 @@
 /* growth.h - does the momentum of a band grow? A check that needs no curvature and no model
  *
- * Readings of ln v, v the mean |m|^2 of a band's rows, are averaged over blocks of two retention times, because memory of
- * the momentum makes shorter averages alike. The band grows when
+ * v is the mean |m|^2 of a band's rows. Readings of ln v are averaged over blocks of two retention times: momentum
+ * remembers, so readings closer together are much alike. The band grows when
  *
  *   (jump)  v stands e^3 above all that it was until two blocks ago, in two readings running, or
- *   (rise)  five blocks running stand each above the one before, and the last e^2.6 above the lowest high before them.
+ *   (rise)  five blocks running stand each above the one before, and the last e^2.6 above the lowest high before.
  *
- * For the first eight retention times v only settles: from m = 0 it has to rise. Five blocks without either end it.
+ * For the first eight retention times v only settles: from m = 0 it has to rise. Five blocks without either sign
+ * end the growth.
  *
- * Tried on simulated gated least squares before it was built in, with readings of a band and of its largest row: stable
- * runs (noise floor, warm-up from 0, bursts, H to .95) called growing 1 of 122 where the thresholds were chosen and 0 of
- * 113 elsewhere; of runs that grew 1000-fold 65 and 62 of 71 told before they had; runs whose targets all shifted by three
- * times the largest error called growing 2 of 23 and 2 of 32.                                                */
+ * How often it is right was tried on simulated gated least squares before it was built in, with readings of a band
+ * and of its largest row. The thresholds were chosen on one set of runs and judged on another. Stable runs (noise
+ * floor, warm-up from 0, bursts, H to .95) called growing: 1 of 122, and 0 of 113. Runs that grew 1000-fold told
+ * before they had: 65 and 62 of 71. Runs whose targets all shifted by three times the largest error called
+ * growing: 2 of 23, and 2 of 32.
+ */
 #ifndef MSCOPE_DAEMON_GROWTH_H
 #define MSCOPE_DAEMON_GROWTH_H
 

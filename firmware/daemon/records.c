@@ -297,8 +297,8 @@ static void read_growth(mscope_engine *e, mscope_shadow *s, unsigned band, const
     const double scale = ema_of(s).scale, V = b->V / b->rows * scale * scale;
 
     if (mscope_growth_read(&s->growth[band], b->step, V, ratio(retention_of(&b->fade, b->P, s->last.eps), b->P)))
-        mscope_engine_alert(e, s, "growing", "band %u of table %s: |m|^2 a row has grown to %.3g, beyond what it was; its rows "
-                            "may be unstable", band, s->hello.table, V);
+        mscope_engine_alert(e, s, "growing", "band %u of table %s: |m|^2 a row has grown to %.3g, beyond what it "
+                            "was; its rows may be unstable", band, s->hello.table, V);
 }
 
 /* Are there updates of this window, or remembered gaps, of rows that have left the band? */

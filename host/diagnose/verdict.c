@@ -195,13 +195,14 @@ static void append(mscope_verdict *v, const char *format, double x)
     snprintf(v->why + at, sizeof v->why - at, format, x);
 }
 
-/* What the band's momentum did, beside what the model says it should do. A band that is unstable by the model has grown by
- * predicted x GROWTH_SPAN x retention (in steps) e-folds in the time behind `growth`. */
+/* What the band's momentum did, beside what the model says it should do. A band that is unstable by the model has grown
+ * by predicted x GROWTH_SPAN x retention (in steps) e-folds in the time behind `growth`. */
 static void compare(const mscope_rec_band *b, const mscope_feedback *f, enum mscope_regime was, mscope_verdict *v)
 {
     const double predicted = -v->rate, folds = predicted * GROWTH_SPAN * b->retention / b->P;
+    const int quiet = !b->growing && b->growth < GROWTH_SHARE * predicted;
 
-    if (v->regime == MSCOPE_REGIME_UNSTABLE && !b->growing && folds > GROWTH_FOLDS && b->growth < GROWTH_SHARE * predicted) {
+    if (v->regime == MSCOPE_REGIME_UNSTABLE && folds > GROWTH_FOLDS && quiet) {
         v->regime = damping(v->zeta, was);
         v->confidence = fmin(v->confidence, 0.5);
         say(v, b, f);

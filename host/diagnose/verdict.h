@@ -2,9 +2,14 @@
  *
  * H = eta/eta_max alone decides near-instability and instability; the damping ratio zeta of the exact mean map
  * (mscope/theory.h) decides the other regimes. H and zeta carry the standard errors of the measured curvature. The
- * label weighs the cost of a mistake: near-instability as soon as H > 0.8 is 25 % likely, unstable only when H > 1 is
- * 90 % likely. The record itself is heard too: unstable by H alone is not said of a band whose |m|^2 should have grown by
- * e^2 and has not, and a band that grows loses half its confidence in a calm regime. A value that the record does not give is NaN, the regime is then unknown, and why gives the reason. */
+ * label weighs the cost of a mistake: near-instability as soon as H > 0.8 is 25 % likely, unstable only when H > 1
+ * is 90 % likely.
+ *
+ * The record itself is heard too. A band whose |m|^2 should have grown by e^2 and has not is not called unstable.
+ * A band that grows keeps at most half its confidence in a calm regime.
+ *
+ * A value that the record does not give is NaN; the regime is then unknown, and why gives the reason.
+ */
 #ifndef MSCOPE_VERDICT_H
 #define MSCOPE_VERDICT_H
 
