@@ -204,11 +204,11 @@ uint64_t mscope_table_layout(void)
                             sizeof(void *), offsetof(mscope_table, schedule),
                             offsetof(mscope_table, band), offsetof(mscope_table, acf),
                             offsetof(mscope_core_row, rate), offsetof(mscope_core_row, total), MSCOPE_BANDS };
-    const uint16_t order = 1;
-    uint64_t h = 1469598103934665603u + *(const unsigned char *)&order;
+    const unsigned char *byte = (const unsigned char *)part;
+    uint64_t h = 14695981039346656037u;          /* FNV-1a over the bytes in memory, so byte order counts as well */
 
-    for (size_t i = 0; i < sizeof part / sizeof *part; i++)
-        h = (h ^ part[i]) * 1099511628211u;
+    for (size_t i = 0; i < sizeof part; i++)
+        h = (h ^ byte[i]) * 1099511628211u;
     return h;
 }
 
