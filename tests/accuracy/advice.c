@@ -120,6 +120,22 @@ static double sweep(const mscope_model *m, double target, mscope_setting *best)
     return fewest;
 }
 
+/* The same by literal sampling; the gain that the advice states must be true as well. n_: what the exact steps were. */
+static int sampled(const trial *t, world *w, const mscope_setting *single, double n_single, const mscope_advice *a,
+                   double n_then, double n_now)
+{
+    double stated = a->plan[MSCOPE_PLAN_NOW].steps / a->plan[a->best].steps;
+    double s_single = sampled_steps(t, w, single, 11, n_single);
+    double s_then = sampled_steps(t, w, a->plan[a->best].setting, 12, n_then);
+    double s_now = sampled_steps(t, w, a->plan[MSCOPE_PLAN_NOW].setting, 13, n_now), gain = s_now / s_then;
+    int near = fabs(stated / gain - 1) <= TRUE_GAIN, fast = s_then <= WITHIN * s_single;
+
+    printf("    rows, sampled (%d runs): now %.4g, best single %.4g, advised %.4g: %.3f of it  %s; gain stated "
+           "%.3f, sampled %.3f: off by %.1f %%  %s\n", t->runs, s_now, s_single, s_then, s_then / s_single,
+           fast ? "ok" : "MISS", stated, gain, 100 * (stated / gain - 1), near ? "ok" : "MISS");
+    return near && fast;
+}
+
 /* The present setting is a common one: beta = 0.9, eta a third of what is stable. */
 static int run(const trial *t, world *w)
 {
@@ -153,16 +169,8 @@ static int run(const trial *t, world *w)
            single.eta, single.eps, banded, rules.two_thirds_steps, rules.critical_steps);
     printf("    rows, exact: now %.4g, best single %.4g, advised %.4g: %.3f of it  %s\n", n_now, n_single, n_then,
            n_then / n_single, ok ? "ok" : "MISS");
-    if (t->runs > 0) {
-        double stated = a.plan[MSCOPE_PLAN_NOW].steps / a.plan[a.best].steps;
-        double s_single = sampled_steps(t, w, all, 11, n_single), s_then = sampled_steps(t, w, then, 12, n_then);
-        double s_now = sampled_steps(t, w, before, 13, n_now), gain = s_now / s_then;
-        int near = fabs(stated / gain - 1) <= TRUE_GAIN, fast = s_then <= WITHIN * s_single;
-        printf("    rows, sampled (%d runs): now %.4g, best single %.4g, advised %.4g: %.3f of it  %s; gain stated "
-               "%.3f, sampled %.3f: off by %.1f %%  %s\n", t->runs, s_now, s_single, s_then, s_then / s_single,
-               fast ? "ok" : "MISS", stated, gain, 100 * (stated / gain - 1), near ? "ok" : "MISS");
-        ok &= near && fast;
-    }
+    if (t->runs > 0)
+        ok &= sampled(t, w, all, n_single, &a, n_then, n_now);
     fflush(stdout);
     return ok;
 }

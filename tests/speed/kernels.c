@@ -372,6 +372,26 @@ static int bench_width(bench *b, size_t repeats)
     return same;
 }
 
+static void fill(bench *b)
+{
+    rng_seed(5);
+    b->theta = huge(COORDINATES * sizeof(float));
+    b->m = huge(COORDINATES * sizeof(float));
+    b->ref = huge(COORDINATES * sizeof(float));
+    b->g = huge(STEP * 4096 * sizeof(float));
+    for (size_t i = 0; i < COORDINATES; i++) {
+        b->theta[i] = (float)(rng_uniform() - 0.5);
+        b->m[i] = (float)(rng_uniform() - 0.5);
+        b->ref[i] = (float)(rng_uniform() - 0.5);
+    }
+    b->kick = (mscope_kick){ 1.0, -0.01, 0.0, 0.01, 0.0, -0.1, 0.0 };
+    for (size_t i = 0; i < MSCOPE_JOB_ROWS; i++) {
+        double beta = pow(0.99, (double)(i + 1));
+
+        b->idle[i] = (mscope_idle){ 1.0, 0.0, -0.1 * (1 - beta) / 0.01, 0.0, 1.0, beta - 1.0 };
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const size_t standard[] = { 1, 16, 64, 256, 512 };
@@ -406,22 +426,7 @@ int main(int argc, char **argv)
         widths[n] = standard[n];
     if (n == 0)
         memcpy(widths, standard, (n = LEN(standard)) * sizeof *widths);
-    rng_seed(5);
-    b.theta = huge(COORDINATES * sizeof(float));
-    b.m = huge(COORDINATES * sizeof(float));
-    b.ref = huge(COORDINATES * sizeof(float));
-    b.g = huge(STEP * 4096 * sizeof(float));
-    for (size_t i = 0; i < COORDINATES; i++) {
-        b.theta[i] = (float)(rng_uniform() - 0.5);
-        b.m[i] = (float)(rng_uniform() - 0.5);
-        b.ref[i] = (float)(rng_uniform() - 0.5);
-    }
-    b.kick = (mscope_kick){ 1.0, -0.01, 0.0, 0.01, 0.0, -0.1, 0.0 };
-    for (size_t i = 0; i < MSCOPE_JOB_ROWS; i++) {
-        double beta = pow(0.99, (double)(i + 1));
-
-        b.idle[i] = (mscope_idle){ 1.0, 0.0, -0.1 * (1 - beta) / 0.01, 0.0, 1.0, beta - 1.0 };
-    }
+    fill(&b);
     for (size_t i = 0; i < n; i++) {
         b.dim = widths[i];
         same &= bench_width(&b, repeats);

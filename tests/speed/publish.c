@@ -201,13 +201,59 @@ static void row(const char *name, double *x, int n, double bar, const char *unit
            checked ? "true" : "false");
 }
 
-int main(int argc, char **argv)
+static double total[MOST], longest[MOST], records[MOST], full[MOST], all[1 << 16];
+static int slices;
+
+static int start_engine(void)
 {
-    static double total[MOST], longest[MOST], records[MOST], full[MOST], all[1 << 16];
     const mscope_engine_config cfg = { .max_tables = TABLES, .history = 16384, .max_bytes = UINT64_C(1) << 32,
                                        .max_part = 1 << 26, .credit_messages = 64, .credit_bytes = 1 << 26,
                                        .takeover_ns = 1000000000, .interval = 0.2 };
-    int n = argc == 3 && strcmp(argv[1], "--publications") == 0 ? atoi(argv[2]) : 60, slices = 0, checked = 1;
+
+    (void)mscope_log_open("/dev/null", MSCOPE_LOG_ERROR);
+    if (mscope_ring_init(&ring, slots, sizeof slots[0], SLOTS) != 0)
+        return -1;
+    mscope_engine_init(&engine, &cfg, shadows, &ring, &outside, 1, 0);
+    for (uint32_t t = 0; t < TABLES; t++)
+        fill(t);
+    mscope_engine_publish(&engine, 0, MSCOPE_PUBLISH_ALL);
+    return 0;
+}
+
+/* Slices of the resum that the publication before granted, a message between any two so that rows move; then the
+ * records. Fills total (ms), records and longest (us) at k. */
+static void publication(int k)
+{
+    double in_records = 0;
+
+    while (mscope_resum_wanted(&engine)) {
+        double took = (double)slice();
+        total[k] += took;
+        longest[k] = fmax(longest[k], took);
+        if (slices < 1 << 16)
+            all[slices++] = took / 1e3;
+        for (uint32_t i = 0; i < ACTIVE; i++) {
+            idx[i] = (uint32_t)(rnd() % ROWS);
+            counts[i] = 1;
+        }
+        step((uint32_t)(rnd() % TABLES), ACTIVE, 64);
+    }
+    for (uint32_t t = 0; t < TABLES; t++)
+        step(t, ACTIVE, 64);
+    mscope_publish_begin(&engine, 0, 0, MSCOPE_PUBLISH_MOVED);
+    while (engine.publishing) {
+        double took = (double)slice();
+        in_records += took;
+        longest[k] = fmax(longest[k], took);
+    }
+    total[k] = (total[k] + in_records) / 1e6;
+    records[k] = in_records / 1e3;
+    longest[k] /= 1e3;
+}
+
+int main(int argc, char **argv)
+{
+    int n = argc == 3 && strcmp(argv[1], "--publications") == 0 ? atoi(argv[2]) : 60, checked = 1;
     mscope_rec_table last[TABLES];
     double bound[TABLES], worst = 0;
 
@@ -215,44 +261,14 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: publish [--publications 4..%d]\n", MOST);
         return 2;
     }
-    (void)mscope_log_open("/dev/null", MSCOPE_LOG_ERROR);
-    if (mscope_ring_init(&ring, slots, sizeof slots[0], SLOTS) != 0)
+    if (start_engine() != 0)
         return 1;
-    mscope_engine_init(&engine, &cfg, shadows, &ring, &outside, 1, 0);
-    for (uint32_t t = 0; t < TABLES; t++)
-        fill(t);
-    mscope_engine_publish(&engine, 0, MSCOPE_PUBLISH_ALL);
     (void)take_records(last, bound);
     for (int k = 0; k < n; k++) {
-        uint64_t start;
-        double in_records = 0;
-        /* Slices of the grant before, a message between any two: the rows are not where they were. */
-        while (mscope_resum_wanted(&engine)) {
-            double took = (double)slice();
-            total[k] += took;
-            longest[k] = fmax(longest[k], took);
-            if (slices < 1 << 16)
-                all[slices++] = took / 1e3;
-            for (uint32_t i = 0; i < ACTIVE; i++) {
-                idx[i] = (uint32_t)(rnd() % ROWS);
-                counts[i] = 1;
-            }
-            step((uint32_t)(rnd() % TABLES), ACTIVE, 64);
-        }
-        for (uint32_t t = 0; t < TABLES; t++)
-            step(t, ACTIVE, 64);
-        mscope_publish_begin(&engine, 0, 0, MSCOPE_PUBLISH_MOVED);
-        while (engine.publishing) {
-            double took = (double)slice();
-            in_records += took;
-            longest[k] = fmax(longest[k], took);
-        }
-        total[k] = (total[k] + in_records) / 1e6;
-        records[k] = in_records / 1e3;
-        longest[k] /= 1e3;
+        publication(k);
         checked &= take_records(last, bound) == TABLES * MSCOPE_BANDS;
         if (k % 10 == 9) {                   /* a resum here spoils the pass under way: only now and then */
-            start = now_ns(CLOCK_THREAD_CPUTIME_ID);
+            const uint64_t start = now_ns(CLOCK_THREAD_CPUTIME_ID);
             worst = fmax(worst, check(last, bound));
             full[k / 10] = (double)(now_ns(CLOCK_THREAD_CPUTIME_ID) - start) / 1e6;
         }

@@ -231,14 +231,34 @@ static int same_state(fixture *a, fixture *b)
     return memcmp(x, y, sizeof x) == 0 && memcmp(a->theta, b->theta, bytes) == 0 && memcmp(a->m, b->m, bytes) == 0;
 }
 
-/* Wall time of EACH steps in a row, so only repeats count in which no thread of ours waited for a processor. What a
- * thread waited is entered when it gets one, hence the nap before looking. */
+enum { EACH = 4 };                   /* steps of one table before the other's turn */
+
+/* Wall time of steps k .. k + EACH - 1 with one thread, then with two. Only a repeat in which no thread of ours waited
+ * for a processor counts. What a thread waited is entered when it gets one, hence the nap before looking. */
+static void race(versus *v, fixture *one, fixture *two, uint32_t k)
+{
+    const struct timespec nap = { 0, 2000000 };
+    double waited = waited_ns(), start = wall_ns(), single, both;
+
+    for (uint32_t s = 0; s < EACH; s++)
+        step(one, rows_of(one, k + s), STEP, ETA, EPS);
+    single = wall_ns() - start;
+    start = wall_ns();
+    for (uint32_t s = 0; s < EACH; s++)
+        step(two, rows_of(two, k + s), STEP, ETA, EPS);
+    both = wall_ns() - start;
+    nanosleep(&nap, NULL);
+    if (waited >= 0.0 && waited_ns() - waited < 0.02 * both)
+        versus_add(v, EACH * STEP / both * 1e3, EACH * STEP / single * 1e3);
+    for (uint32_t s = 0; s < EACH; s++)
+        dense_step(two, rows_of(two, k + s), STEP, ETA, EPS);
+}
+
 static int bench_threads(void)
 {
-    enum { EACH = 4, REPEATS = 61 };
+    enum { REPEATS = 61 };
     static const uint32_t dims[] = { 16, 64, 256 };
     static fixture one, two;
-    const struct timespec nap = { 0, 2000000 };
     mscope_workers *pool;
     mscope_parallel p;
     int good = 1;
@@ -248,7 +268,7 @@ static int bench_threads(void)
     p = mscope_workers_parallel(pool);
     for (size_t c = 0; c < LEN(dims); c++) {
         static versus v;
-        uint32_t rows = (64u << 20) / dims[c], warm = 40, k = warm;
+        uint32_t rows = (64u << 20) / dims[c], warm = 40;
         char name[64], more[64];
         int checked;
 
@@ -258,22 +278,8 @@ static int bench_threads(void)
         warm_up(&one, warm, STEP);
         warm_up(&two, warm, STEP);
         v.n = 0;
-        for (uint32_t i = 0; i < REPEATS; i++, k += EACH) {
-            double waited = waited_ns(), start = wall_ns(), single, both;
-
-            for (uint32_t s = 0; s < EACH; s++)
-                step(&one, rows_of(&one, k + s), STEP, ETA, EPS);
-            single = wall_ns() - start;
-            start = wall_ns();
-            for (uint32_t s = 0; s < EACH; s++)
-                step(&two, rows_of(&two, k + s), STEP, ETA, EPS);
-            both = wall_ns() - start;
-            nanosleep(&nap, NULL);
-            if (waited >= 0.0 && waited_ns() - waited < 0.02 * both)
-                versus_add(&v, EACH * STEP / both * 1e3, EACH * STEP / single * 1e3);
-            for (uint32_t s = 0; s < EACH; s++)
-                dense_step(&two, rows_of(&two, k + s), STEP, ETA, EPS);
-        }
+        for (uint32_t i = 0; i < REPEATS; i++)
+            race(&v, &one, &two, warm + i * EACH);
         checked = same_state(&one, &two) & right(&two);
         snprintf(name, sizeof name, "two threads, width %u, 64 M coordinates", dims[c]);
         snprintf(more, sizeof more, ",\"disturbed\":%zu", REPEATS - v.n);

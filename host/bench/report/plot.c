@@ -333,6 +333,16 @@ static void heat_legend(const mscope_canvas *c)
     mscope_canvas_legend(c, 3, "diverged");
 }
 
+static void heat_title(const mscope_result *like, char *title, size_t size)
+{
+    char batch[64] = "";
+    if (like->batch > 0)
+        snprintf(batch, sizeof batch, ", B %.6g", like->batch);
+    else if (!isnan(like->batch))
+        snprintf(batch, sizeof batch, ", all data at once");
+    snprintf(title, size, "%s, %s, %s%s: steps to target", like->workload, like->schedule, like->semantics, batch);
+}
+
 int mscope_plot_heat(const mscope_results *all, const char *path)
 {
     size_t most = 0, n = 0;
@@ -363,13 +373,7 @@ int mscope_plot_heat(const mscope_results *all, const char *path)
     c.n_own_x = nx;
     c.own_y = vy;
     c.n_own_y = ny;
-    const int len = snprintf(title, sizeof title, "%s, %s, %s", like->workload, like->schedule, like->semantics);
-    if (isnan(like->batch))
-        snprintf(title + len, sizeof title - (size_t)len, ": steps to target");
-    else if (like->batch > 0)
-        snprintf(title + len, sizeof title - (size_t)len, ", B %.6g: steps to target", like->batch);
-    else
-        snprintf(title + len, sizeof title - (size_t)len, ", all data at once: steps to target");
+    heat_title(like, title, sizeof title);
     mscope_canvas_frame(&c, title, "eta", "eps = 1 - beta");
     mscope_canvas_clip(&c);
     draw_cells(&c, all, like, vx, nx, ex, vy, ny, ey, lo, hi);

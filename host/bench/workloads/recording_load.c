@@ -228,16 +228,11 @@ static unsigned octave(double p)
     return (unsigned)fmin(31, fmax(0, floor(-log2(p))));
 }
 
-static int rank_rows(mscope_recording *t)
+/* The occurrences of every row, by its id; sets the mean batch. Returns the samples of all recorded steps. */
+static double count_rows(mscope_recording *t, struct ranked *all)
 {
-    struct ranked *all = calloc(t->hello.rows, sizeof *all);
     double samples = 0;
     uint64_t told = 0;
-    t->rank = malloc(t->hello.rows * sizeof *t->rank);
-    if (all == NULL || t->rank == NULL) {
-        free(all);
-        return -1;
-    }
     for (uint32_t i = 0; i < t->hello.rows; i++)
         all[i].id = i;
     for (uint64_t k = 0; k < t->steps; k++) {
@@ -249,10 +244,22 @@ static int rank_rows(mscope_recording *t)
         for (size_t i = 0; i < m->header.count; i++)
             all[index_of(m, i)].count += count_of(m, i);
     }
+    t->batch = told > 0 ? samples / (double)told : 1;
+    return samples;
+}
+
+static int rank_rows(mscope_recording *t)
+{
+    struct ranked *all = calloc(t->hello.rows, sizeof *all);
+    t->rank = malloc(t->hello.rows * sizeof *t->rank);
+    if (all == NULL || t->rank == NULL) {
+        free(all);
+        return -1;
+    }
+    const double samples = count_rows(t, all);
     qsort(all, t->hello.rows, sizeof *all, by_count);
     while (t->rows < t->hello.rows && all[t->rows].count > 0)
         t->rows++;
-    t->batch = told > 0 ? samples / (double)told : 1;
     t->id = malloc((t->rows + 1) * sizeof *t->id);
     t->p = malloc((t->rows + 1) * sizeof *t->p);
     t->count = malloc((t->rows + 1) * sizeof *t->count);
