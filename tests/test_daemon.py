@@ -1,4 +1,5 @@
-"""What momentscoped answers its trainers: refusals, order, one table and many trainers. A trainer made of bytes."""
+"""Answers of momentscoped to its trainers: refusals, order, one table with many trainers. The test writes every byte that
+a trainer would send."""
 import os
 import signal
 import sys

@@ -1,4 +1,5 @@
-"""What momentscoped publishes: a trainer and a subscriber made of bytes, and numpy as the judge."""
+"""Records that momentscoped publishes. The test writes and reads every byte of trainer and subscriber; numpy computes the
+expected values."""
 import os
 import signal
 import struct

@@ -1,5 +1,5 @@
-"""The shared-memory shm: used when it is there, equal bit for bit to ZeroMQ, never missed when it is not, and nothing
-acknowledged lost whoever dies."""
+"""Transport by shared memory: it is used where it exists, results equal those over ZeroMQ bit for bit, training goes on
+without it, and no acknowledged message is lost when the client or the daemon dies."""
 import array
 import ctypes as C
 import fcntl

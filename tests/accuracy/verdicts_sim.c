@@ -1,4 +1,4 @@
-/* verdicts_sim.c - draws bands, steps rows; between activations a row moves by the catch-up of theory.h */
+/* verdicts_sim.c - draws bands and steps their rows; between activations a row moves by the catch-up of theory.h */
 #include "verdicts_sim.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* measure.h - what the compiled benches share: memory as the daemon maps it, clocks, quantiles, JSON rows (see
- * tests/speed/run) */
+/* measure.h - what the compiled benches share: memory as the daemon maps it, clocks, quantiles, JSON rows for
+ * tests/speed/run */
 #ifndef TESTS_BENCH_MEASURE_H
 #define TESTS_BENCH_MEASURE_H
 

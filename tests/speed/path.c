@@ -3,7 +3,7 @@
  * Four receivers, each a process of its own, fed by this one with the same parts in interleaved repeats:
  *   raw    a ROUTER that adds up every word of header, indices and values; window and copies as ours
  *   ipc    the daemon, every row applied by the core        shm   the same through shared memory
- *   sink   the daemon's shm without its core: every body copied out as the daemon does, its words added up
+ *   sink   the daemon's end of shared memory without its core: every body is copied out, its words are added up
  * beside the core alone, on the same parts in memory. Checked: the words' sums; the daemon's sum of |m|^2 against a
  * table of our own; every step applied. Then the trainer's time inside push, and the telemetry's latency.
  * Usage: path [--repeats N] [--records N] */

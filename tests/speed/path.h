@@ -1,4 +1,4 @@
-/* path.h - what the two halves of the path's bench share: clock, quantiles, JSON, a daemon in this process */
+/* path.h - what path.c and path_latency.c share: clock, quantiles, JSON, a daemon in this process */
 #ifndef TESTS_BENCH_PATH_H
 #define TESTS_BENCH_PATH_H
 

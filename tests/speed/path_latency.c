@@ -1,9 +1,8 @@
-/* path_latency.c - from a part received to its record readable by a subscriber, against a raw PUB and SUB of the same
- * bytes
+/* path_latency.c - time from a received part to its record at a subscriber, against a raw PUB and SUB
  *
  * Ours: the engine is handed a STEP (noted by --wrap) and publishes after each; a SUB on another context reads the
  * table's record of that step; 64 rows of width 32 in a step. Raw: a PUB sends three parts of the same sizes, a SUB
- * reads them. Both ipc, one message every few milliseconds, alternating; then once more with two busy processes
+ * reads them. Both ipc, one message every few milliseconds, alternating. The second pass has two busy processes
  * beside. */
 #include <pthread.h>
 #include <signal.h>

@@ -1,5 +1,4 @@
-/* step.c - what a step costs in the core beside its vector work, and how it grows: one JSON line a row (see
- * tests/speed/run)
+/* step.c - cost of a step in the core beside its vector work, and its growth; JSON lines for tests/speed/run
  *
  * bookkeeping  begin + apply + end of 4096 distinct rows, less the same vector work alone: the row kernel with
  *              the same rows late, and the gradients' norms, on a copy of theta and m; step by step in turn,

@@ -1,4 +1,4 @@
-/* paper_000.c - what arXiv 2605.28961 says in numbers, and the tolerance that each gets
+/* paper_000.c - the numbers that arXiv 2605.28961 states, and the tolerance of each
  *
  * Main against limit: the paper calls the two indistinguishable to plotting accuracy at d = 1e4; a deviation passes
  * when it is under 3 % of the curve's height there and falls from d = 1e2 to 1e4. Figures 8 and 9 are drawn at d =

@@ -1,5 +1,4 @@
-/* paper_003.c - table of what is reproduced of paper 003, "High-dimensional limit theorems for SGD" (arXiv 2206.04030)
- */
+/* paper_003.c - claims of paper 003, "High-dimensional limit theorems for SGD" (arXiv 2206.04030) */
 #include "paper_003.h"
 
 const mscope_claim mscope_claims_003[] = {

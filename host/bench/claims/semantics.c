@@ -1,8 +1,8 @@
 /* semantics.c - frozen, catch-up and dense momentum on real text: the same batches, three runs side by side
  *
  * Not a claim of a paper, but a question that papers and systems answer differently (CNTK, DyNet, TensorFlow and MXNet
- * freeze, PyTorch decays): does it matter what silent rows do? Divergence of frozen from dense is given by
- * frequency. */
+ * freeze, PyTorch decays): does it matter what silent rows do? The divergence of frozen from dense is given by
+ * frequency band. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -11,7 +11,7 @@
  * is the cross-entropy at the centres of the clusters, without the penalty.
  *
  * Theory: the ballistic limit of Propositions 4.1 and 9.1 (mixture_flow.h) from the run's own start, at its lambda;
- * up to 8 units, lambda >= 10. Momentum of fixed eps does not change the limit; theory does not know for eta/eps >
+ * up to 8 units, lambda >= 10. Momentum of fixed eps does not change the limit; there is no theory for eta/eps >
  * 0.05. Runs scatter around it as N^(-1/2), and in xor from a random start the sign of each unit's first steps is the
  * noise's as much as the start's (m is N^(-1/2) itself): there it is right in law over seeds, not run by run. */
 #include <math.h>
