@@ -425,7 +425,7 @@ class Trainers(Case):
         alert = sub.until(lambda topic, r: topic == "alert", "the alert")
         self.assertEqual((alert["code"], alert["table"]), ("dropped", "crashed"))
         self.assertIn("to make room for new", alert["text"])
-        self.assertIn("dropped: crashed", d.said())
+        self.assertIn("dropped: crashed", d.said("dropped: crashed"))
         self.assertEqual(late.hello("newer", 4, 2, handle=1)[0], WELCOME)
         self.assertEqual(sub.alert("dropped")["table"], "other")
         kind, said = alive.hello("mine", 4, 2, handle=1)

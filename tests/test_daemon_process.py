@@ -116,8 +116,8 @@ class Restarts(Case):
                 f.write(bad)
             d.start()
             self.assertEqual(d.process.wait(raw.PATIENCE), 3)
-        self.assertIn("is damaged: checksum", d.said())
-        self.assertIn("--discard-state", d.said())
+        self.assertIn("is damaged: checksum", d.said("is damaged: checksum"))
+        self.assertIn("--discard-state", d.said("--discard-state"))
         d.flags.append("--discard-state")
         d.start()
         sub = self.subscriber(d)
@@ -489,7 +489,7 @@ class Program(Case):
         said = self.subscriber(d, "daemon").until(lambda topic, r: True)["realtime"]
         for step in ("memory", "faulted in", "SCHED_FIFO 10", "slack", "cpu 0"):
             self.assertIn(step, said)
-            self.assertIn(step, d.said())
+            self.assertIn(step, d.said(step))
         t = self.trainer(d)
         self.assertEqual(t.hello("t", 1000, 8)[0], WELCOME)
         self.assertEqual(d.stop(), 0)

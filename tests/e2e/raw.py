@@ -63,9 +63,15 @@ class Daemon:
             self.stop()
         shutil.rmtree(self.dir, ignore_errors=True)
 
-    def said(self):
-        with open(os.path.join(self.dir, "log"), encoding="utf-8") as f:
-            return f.read()
+    def said(self, wait_for=""):
+        """The log; its lines come from a thread of their own, so a line that is expected is waited for."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            with open(os.path.join(self.dir, "log"), encoding="utf-8") as f:
+                log = f.read()
+            if wait_for in log or time.monotonic() > until:
+                return log
+            time.sleep(0.02)
 
 
 def read_header(raw):
