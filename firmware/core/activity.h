@@ -40,7 +40,7 @@ static inline void mscope_activity_note(mscope_activity *a, uint16_t *remembered
     if (active == 2 && (double)a->gap > MSCOPE_ACTIVITY_ODDS * gap_steps)
         n = 1.0;
     a->gap = (float)((double)a->gap + (gap_steps - (double)a->gap) / n);
-    a->share = (float)((double)a->share + (share - (double)a->share) / (active < n ? (double)active : n));
+    a->share = (float)((double)a->share + (share - (double)a->share) / ((double)active < n ? (double)active : n));
     span = MSCOPE_ACTIVITY_GAPS * (double)a->gap;
     span = span > MSCOPE_ACTIVITY_STEPS ? span : MSCOPE_ACTIVITY_STEPS;
     *remembered = (uint16_t)(n * span / (span + gap_steps) * MSCOPE_ACTIVITY_UNIT + 0.5);

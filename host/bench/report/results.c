@@ -93,17 +93,23 @@ static void take_times(mscope_result *g, const cJSON *o)
     g->points = g->seeds == 0 || i < g->points ? i : g->points;
 }
 
-/* Room for one more seed. Returns 0, or -1: no memory. */
+/* Room for one more seed. Returns 0, or -1: no memory; what has grown by then stays. */
 static int grow(mscope_result *g)
 {
     const size_t n = g->seeds + 1;
     uint64_t *seed = realloc(g->seed, n * sizeof *seed);
-    g->seed = seed != NULL ? seed : g->seed;
-    double *end = realloc(g->end, n * sizeof *end);
-    g->end = end != NULL ? end : g->end;
-    double *theory = realloc(g->theory, n * sizeof *theory);
-    g->theory = theory != NULL ? theory : g->theory;
-    return seed != NULL && end != NULL && theory != NULL ? 0 : -1;
+    double *end, *theory;
+
+    if (seed == NULL)
+        return -1;
+    g->seed = seed;
+    if ((end = realloc(g->end, n * sizeof *end)) == NULL)
+        return -1;
+    g->end = end;
+    if ((theory = realloc(g->theory, n * sizeof *theory)) == NULL)
+        return -1;
+    g->theory = theory;
+    return 0;
 }
 
 /* Returns -1 when the line is not a run, 1 when its run is there already. */
