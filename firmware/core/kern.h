@@ -54,8 +54,7 @@ typedef struct mscope_lanes_float {
  * and do several narrow rows at once.
  *
  * A job with n = 0 opens a sequence of jobs and only fetches its first rows. Each later job fetches the rows
- * row[n .. known-1] of the jobs after it. A missing opening or a row listed in vain costs time and changes no result.
- * */
+ * row[n .. known-1] of the jobs after it. A missing opening or a wrong guess costs time and changes no result. */
 #define MSCOPE_JOB_ROWS 64
 
 typedef struct mscope_job {

@@ -73,8 +73,7 @@ static inline vf choose(uint32_t bits, vf yes, vf no)
 #endif
 }
 
-/* The fold over the lanes of kern.h when each of `dim` coordinates is a lane of its own; + 0 because lanes start at 0.
- * */
+/* The fold over the lanes of kern.h when each of `dim` coordinates is one lane; + 0 because lanes start at 0. */
 #define OVER(add, zero, x)                                                                                        \
     add(dim == 1 ? (x)[0] : dim == 2 ? add((x)[0], (x)[1]) : add(add((x)[0], (x)[2]), add((x)[1], (x)[3])), zero)
 

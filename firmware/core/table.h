@@ -220,17 +220,15 @@ static inline void mscope_core_row_store(mscope_table *t, uint32_t row, const ms
         mscope_core_row_store_decay(t, row);
 }
 
-/* The span of a row in increment form. Momentum that has decayed so far that it moves nothing any more is flushed to 0.
- * */
+/* The span of a row in increment form. Momentum that has decayed too far to move anything is flushed to 0. */
 static inline mscope_idle mscope_core_row_idle(const mscope_table *t, const mscope_core_row *row,
                                                const mscope_map *span)
 {
     mscope_idle a = mscope_map_split(span);
     double kept = span->a22 * span->a22;
 
-    /* Below this mean square of a coordinate momentum moves nothing and would only become denormal. Without statistics
-     * |m| is not known, but the share of it that is left says the same, compared with what it has already done to
-     * theta. */
+    /* Below this mean square of a coordinate, momentum moves nothing and would only become denormal. Without statistics
+     * |m| is not known; then the share of m that is left is compared with what m has already done to theta. */
     if (a.a21 == 0.0 && (t->cfg.statistics == MSCOPE_STATISTICS_NONE
                              ? kept < 1e-60
                              : kept * row->v < (t->m_size == 8 ? 1e-280 : 1e-60) * t->cfg.dim))

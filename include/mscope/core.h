@@ -63,35 +63,35 @@ typedef struct mscope_table_config {
     uint32_t rows;           /* 1 .. 2^31                                                        */
     uint32_t dim;            /* width of a row, 1 .. 65536; 1 gives every coordinate its own clock */
 
-    /* Bytes a coordinate for theta and m: F32 8, MIXED 12, F64 16. F32 has vector kernels; MIXED and F64 use the scalar
-     * one. F32 rounds m by up to 6e-8 of itself at each update: too much beside a change of eps < 1e-5 of it. */
+    /* Theta and m together take 8 bytes a coordinate (F32), 12 (MIXED) or 16 (F64). F32 has vector kernels; MIXED and F64
+     * use the scalar kernel. F32 rounds m by up to 6e-8 of itself at each update, which is too coarse for eps < 1e-5. */
     enum mscope_state state;
     enum mscope_form form;
     int nesterov;            /* 0 or 1                                                           */
     int reference;           /* 1: room for a reference row theta* per row (r and c about it); costs the bytes of theta
                                 again and 24 a row                                               */
 
-    /* Most occurrences in one apply, touch or probe, 1 .. 2^31. 36 to 44 bytes each, and for every 256 of them, up to
-     * 16 times, a chunk of some 38 KiB (F32) or 54 KiB: an apply is split over at most so many threads. Less than a
-     * batch needs: the call is refused. */
+    /* Most occurrences in one apply, touch or probe, 1 .. 2^31. Each costs 36 to 44 bytes. Every 256 of them also cost a
+     * chunk of some 38 KiB (F64: 54), up to 16 chunks; more chunks let more threads share an apply. A call with
+     * more occurrences than this is refused. */
     uint32_t capacity;
 
-    /* Steps kept to catch up from: a power of two, 16 .. 2^24; 0: 16384. 112 bytes a step. Every row is visited once in
-     * history/2 steps, even if it is silent for ever: more history makes that rarer, less makes each step's visits,
-     * rows/(history/2), more. No setting loses exactness.                                                          */
+    /* Steps kept to catch up from: a power of two, 16 .. 2^24; 0: 16384. Each costs 112 bytes. Every row, even a silent
+     * one, is visited once in history/2 steps. A longer history makes these visits rarer; with a shorter one each step
+     * visits more rows, rows/(history/2). Results are exact for every length. */
     uint32_t history;
 
-    /* Rows of each band followed at a time for the reference autocorrelation, 0 .. 64. For each 32 x (416 + 4 dim)
-     * bytes (8 dim with float64 m), and up to 48 products of two rows in each of its references. More finish more
-     * references, so that the mean is less noisy; 0: mscope_table_acf has nothing to give. */
+    /* Rows that each band follows at a time for the reference autocorrelation, 0 .. 64. Each costs 32 x (416 + 4 dim)
+     * bytes (8 dim with float64 m), and time for up to 48 products of two rows per reference. More rows complete more
+     * references, so the mean is less noisy. With 0 mscope_table_acf always returns MSCOPE_EAGAIN. */
     uint32_t acf_rows;
     void *theta;             /* borrowed rows x dim array to work on in place, or NULL: inside mem */
     void *m;                 /* borrowed rows x dim array, or NULL: inside mem (both start at 0)  */
     const char *kernel;      /* "ref", "v256", ...; NULL: the best that is usable here           */
 
-    /* DOUBLE needs no more memory than the others, but more arithmetic: it shows where rows lie in a cache. With FLOAT
-     * the bands' bounds (R_err ..) grow to some 5e-6 and squares of |m_i| < 1e-19 are lost; with NONE R, V and C are
-     * NaN. */
+    /* All three need the same memory. DOUBLE needs the most arithmetic, which matters when rows lie in a cache. FLOAT
+     * widens the relative bounds of the bands (R_err ..) to some 5e-6 and loses squares of |m_i| < 1e-19. With NONE
+     * R, V and C are NaN. */
     enum mscope_statistics statistics;
     int zeroed;              /* 1: all bytes of mem are zero already (a fresh mapping), so init need not write them */
 } mscope_table_config;
@@ -320,8 +320,8 @@ MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_resum(mscope_table *t);
  * Returns  1 when this slice finished a pass, else 0.    Cost O(rows), the argument               */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_resum_slice(mscope_table *t, uint32_t rows);
 
-/* mscope_table_stale - 1: the bound of some band exceeds 1e-9 of its total, and a resum would lower it.  Cost O(bands)
- * */
+/* mscope_table_stale - 1: the bound of some band exceeds 1e-9 of its total, and a resum would lower it
+ * Cost     O(bands)                                                                                */
 MSCOPE_API int mscope_table_stale(mscope_table *t);
 
 /* mscope_table_band - one band now
