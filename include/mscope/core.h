@@ -63,16 +63,16 @@ typedef struct mscope_table_config {
     uint32_t rows;           /* 1 .. 2^31                                                        */
     uint32_t dim;            /* width of a row, 1 .. 65536; 1 gives every coordinate its own clock */
 
-    /* Theta and m together take 8 bytes a coordinate (F32), 12 (MIXED) or 16 (F64). F32 has vector kernels; MIXED and F64
-     * use the scalar kernel. F32 rounds m by up to 6e-8 of itself at each update, which is too coarse for eps < 1e-5. */
+    /* Theta and m together take 8 bytes a coordinate (F32), 12 (MIXED) or 16 (F64). F32 has vector kernels; MIXED and
+     * F64 use the scalar kernel. F32 rounds m by up to 6e-8 of itself at each update, too coarse for eps < 1e-5. */
     enum mscope_state state;
     enum mscope_form form;
     int nesterov;            /* 0 or 1                                                           */
     int reference;           /* 1: room for a reference row theta* per row (r and c about it); costs the bytes of theta
                                 again and 24 a row                                               */
 
-    /* Most occurrences in one apply, touch or probe, 1 .. 2^31. Each costs 36 to 44 bytes. Every 256 of them also cost a
-     * chunk of some 38 KiB (F64: 54), up to 16 chunks; more chunks let more threads share an apply. A call with
+    /* Most occurrences in one apply, touch or probe, 1 .. 2^31. Each costs 36 to 44 bytes. Every 256 of them also cost
+     * a chunk of some 38 KiB (F64: 54), up to 16 chunks; more chunks let more threads share an apply. A call with
      * more occurrences than this is refused. */
     uint32_t capacity;
 
