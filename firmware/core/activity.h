@@ -9,8 +9,8 @@
 #define MSCOPE_ACTIVITY_SPAN 256     /* most gaps that a row's rates remember                             */
 #define MSCOPE_ACTIVITY_STEPS 4096   /* steps after which a gap counts for half, or 16 mean gaps if that is longer */
 #define MSCOPE_ACTIVITY_GAPS 16
-#define MSCOPE_ACTIVITY_ODDS 20      /* a gap 20 times another one of the same row has odds of 1 to 20        */
-#define MSCOPE_ACTIVITY_UNIT 128     /* of what is remembered                                              */
+#define MSCOPE_ACTIVITY_ODDS 20      /* first gap against second: above this the row is taken to be new */
+#define MSCOPE_ACTIVITY_UNIT 128     /* of the weight `remembered`: 1/128 of a gap */
 #define MSCOPE_HYSTERESIS 1.189207115002721  /* 2^(1/4) */
 
 typedef struct mscope_activity {
@@ -18,7 +18,7 @@ typedef struct mscope_activity {
     float share;                     /* mean occurrences per sample, over the steps in which the row is active */
 } mscope_activity;
 
-/* How many gaps the means stand for with one more; remembered: how many they stand for, in 1/128. */
+/* The weight of the means in gaps, the next gap included. remembered: that weight before it, in 1/128. */
 static inline double mscope_activity_next(uint16_t remembered)
 {
     double n = (double)remembered / MSCOPE_ACTIVITY_UNIT + 1.0;
@@ -26,12 +26,12 @@ static inline double mscope_activity_next(uint16_t remembered)
     return n < MSCOPE_ACTIVITY_SPAN ? n : MSCOPE_ACTIVITY_SPAN;
 }
 
-/* One activation: gap_steps since the last one, share = occurrences/batch, active = activations with this one.
+/* One activation, gap_steps after the last one: share = occurrences/batch, active counts this activation too.
  *
- * Means over the gaps seen, at most 256. What is remembered halves within 4096 steps or 16 mean gaps, so a row that
- * cools or warms is followed; a gap's own weight does not depend on its length, so the mean has no bias. The gap before
- * the first activation began with the table and not with the row: it is forgotten when the second gap is 20 times
- * shorter. */
+ * The rates are means over the gaps seen, at most 256. The weight of older gaps halves within 4096 steps or 16 mean
+ * gaps, so a row that cools or warms is followed. The weight of a gap does not depend on its own length, so the mean
+ * has no bias. The gap before the first activation began with the table and not with the row: it is forgotten when the
+ * second gap is 20 times shorter. */
 static inline void mscope_activity_note(mscope_activity *a, uint16_t *remembered, double gap_steps, double share,
                                         uint64_t active)
 {
@@ -50,7 +50,7 @@ typedef struct mscope_rates {
     double p, P;                     /* occurrences per sample, active steps per step; 0 for a row never active */
 } mscope_rates;
 
-/* Rates as of now, open_gap steps after the last activation: silence longer than the mean gap counts. */
+/* Rates as of now, open_gap steps after the last activation; a silence longer than the mean gap lowers them. */
 mscope_rates mscope_activity_rates(const mscope_activity *a, uint16_t remembered, double open_gap, uint64_t active);
 
 /* A band must subtract exactly what it once added, so the contribution of a row is stored and not recomputed from the
@@ -66,7 +66,8 @@ static inline mscope_rates mscope_activity_counted(const mscope_activity *a, flo
     return (mscope_rates){ (double)a->share * P, P };
 }
 
-float mscope_activity_gap(const mscope_activity *a, uint16_t remembered, double open_gap);       /* with silence */
+/* The mean gap as of now, the silence included. */
+float mscope_activity_gap(const mscope_activity *a, uint16_t remembered, double open_gap);
 
 /* band_of: the band of occurrence rate p, 2^-(b+1) < p <= 2^-b. band: the same for a row that is in `band` and stays
  * there until p is a quarter of an octave outside. */

@@ -34,8 +34,8 @@ typedef struct mscope_core_row {     /* bookkeeping of one row */
     uint32_t last;                   /* the same for the last activation; its age is < 2^31 */
     float counted;                   /* gap by which its account counts it, see mscope_activity_counted */
     mscope_activity rate;
-    uint16_t remembered;             /* gaps behind rate, see activity.h                                      */
-    uint8_t total, flags;            /* total: where its account is, band + 1                                 */
+    uint16_t remembered;             /* weight of the gaps behind rate, see activity.h */
+    uint8_t total, flags;            /* total: index of its account, band + 1 */
 } mscope_core_row;
 
 typedef struct mscope_decay_moments {         /* moments against the reference row, for weight decay */
@@ -56,7 +56,7 @@ typedef struct mscope_account {      /* all that is known of a band without look
 typedef struct mscope_band_state {
     mscope_account live, passed;
     mscope_window window;
-    mscope_fade fresh, fade;       /* gaps since the last fold of the memory; the memory */
+    mscope_fade fresh, fade;         /* gaps since the last mscope_fade_fold; gaps before it, old ones fading */
     mscope_curvature curvature;
 } mscope_band_state;
 
@@ -266,11 +266,11 @@ void mscope_account_change(const mscope_table *t, mscope_account *a, double sign
                            const mscope_moments_bound *bound);
 void mscope_accounts_change(mscope_table *t, uint32_t row, double sign, const mscope_moments *x,
                             const mscope_moments_bound *bound);
-/* Every MSCOPE_FADE_FOLD steps: what was carried over the gaps since the last fold enters the memory, which forgets. */
+/* Every MSCOPE_FADE_FOLD steps: `fade` of each band loses some of its weight and takes up `fresh`. */
 #define MSCOPE_FADE_FOLD 256u
 void mscope_fade_fold(mscope_table *t);
-/* Enter what the rows of chunks 0 .. n-1 did, in this order, and clear them. Rows that enter a total wait for the end
- * of the open step; outside a step they enter at once. */
+/* Enter the transfers and windows of chunks 0 .. n-1, in this order, and clear them. Rows that join a total wait for the
+ * end of the open step; outside a step they join at once. */
 void mscope_accounts_settle(mscope_table *t, size_t chunks);
 
 /* -- inputs.c: checks --------------------------------------------------------------------- */

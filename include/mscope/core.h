@@ -64,7 +64,7 @@ typedef struct mscope_table_config {
     uint32_t dim;            /* width of a row, 1 .. 65536; 1 gives every coordinate its own clock */
 
     /* Theta and m together take 8 bytes a coordinate (F32), 12 (MIXED) or 16 (F64). F32 has vector kernels; MIXED and
-     * F64 use the scalar kernel. F32 rounds m by up to 6e-8 of itself at each update, too coarse for eps < 1e-5. */
+     * F64 use the scalar one. F32 rounds m by up to 6e-8 of itself at each update: too coarse for eps < 1e-5. */
     enum mscope_state state;
     enum mscope_form form;
     int nesterov;            /* 0 or 1                                                           */
@@ -72,8 +72,8 @@ typedef struct mscope_table_config {
                                 again and 24 a row                                               */
 
     /* Most occurrences in one apply, touch or probe, 1 .. 2^31. Each costs 36 to 44 bytes. Every 256 of them also cost
-     * a chunk of some 38 KiB (F64: 54), up to 16 chunks; more chunks let more threads share an apply. A call with
-     * more occurrences than this is refused. */
+     * a chunk of some 39 KiB (F64: 55), up to 16 chunks; more chunks let more threads share an apply. A call with more
+     * occurrences than this is refused. */
     uint32_t capacity;
 
     /* Steps kept to catch up from: a power of two, 16 .. 2^24; 0: 16384. Each costs 112 bytes. Every row, even a silent
