@@ -269,8 +269,8 @@ void mscope_accounts_change(mscope_table *t, uint32_t row, double sign, const ms
 /* Every MSCOPE_FADE_FOLD steps: `fade` of each band loses some of its weight and takes up `fresh`. */
 #define MSCOPE_FADE_FOLD 256u
 void mscope_fade_fold(mscope_table *t);
-/* Enter the transfers and windows of chunks 0 .. n-1, in this order, and clear them. Rows that join a total wait for the
- * end of the open step; outside a step they join at once. */
+/* Enter the transfers, windows and fades of chunks 0 .. n-1, in this order, and clear them. Rows that join a total wait
+ * for the end of the open step; outside a step they join at once. */
 void mscope_accounts_settle(mscope_table *t, size_t chunks);
 
 /* -- inputs.c: checks --------------------------------------------------------------------- */
