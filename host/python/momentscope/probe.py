@@ -1,8 +1,9 @@
 """The probe: curvature along the momentum, H_b m = (g(theta + delta m) - g(theta))/delta on one batch.
 
 Both gradients come from the user's closure under the same random state, so the difference is free of dropout, negative
-sampling and of what happened to .grad (clipping, scaling). Afterwards weights, buffers, gradients and random states are
-the same objects with the same bits as before.
+sampling and of what happened to .grad (clipping, scaling). The gradient at theta is first compared with the step's own,
+and a closure that computes something else is refused (judge.py). Afterwards weights, buffers, gradients and random
+states are the same objects with the same bits as before.
 
 Each row moves along its own momentum by the same length, r times the root mean square |theta| of the active rows, with
 r = 1e-2 in float32 and 1e-5 in float64. That is far above the rounding of the gradients (1e-7, 1e-16), and small enough
@@ -14,6 +15,8 @@ import random
 import sys
 
 import torch
+
+from . import judge
 
 STEP = {torch.float32: 1e-2, torch.float64: 1e-5}
 FADED = {torch.float32: 1e-18, torch.float64: 1e-140}    # momentum below this has decayed to nothing: no sample
@@ -31,7 +34,11 @@ class Frozen:
         self.python = random.getstate()
         self.numpy = sys.modules["numpy"].random.get_state() if "numpy" in sys.modules else None
 
-    def random(self):
+    def start(self):
+        """Buffers and random states as they were: every pass begins at the same point."""
+        with torch.no_grad():
+            for buffer, was in self.buffers:
+                buffer.copy_(was)
         torch.set_rng_state(self.cpu)
         if self.cuda is not None:
             torch.cuda.set_rng_state_all(self.cuda)
@@ -40,17 +47,14 @@ class Frozen:
             sys.modules["numpy"].random.set_state(self.numpy)
 
     def restore(self):
-        with torch.no_grad():
-            for buffer, was in self.buffers:
-                buffer.copy_(was)
         for p, grad in zip(self.parameters, self.grads):
             p.grad = grad
-        self.random()
+        self.start()
 
 
 def gradients(frozen, closure, tables):
     """The gradients of the tables' parameters by the closure, in new tensors."""
-    frozen.random()
+    frozen.start()
     for p in frozen.parameters:
         p.grad = None
     with torch.enable_grad():
@@ -102,19 +106,54 @@ def perturbed(table, rows, m, delta, work):
         theta.index_copy_(0, rows, saved)
 
 
-def probe(model, optimizer, tables, closure, send):
+def base(frozen, closure, tables):
+    """The gradients at theta, the rows that the closure looked up in each table (None: unknown), and did it draw?"""
+    own = [t.lookups for t in tables]
+    for t in tables:
+        t.lookups, t.recording = [], True
+    try:
+        here = gradients(frozen, closure, tables)
+        seen = [judge.joined(t.lookups) if t.modules else None for t in tables]
+        return here, seen, judge.drew(frozen)
+    finally:
+        for t, lookups in zip(tables, own):
+            t.lookups, t.recording = lookups, False
+
+
+def verdict(frozen, closure, tables, backward, here, seen, drawn, judging):
+    """The judge's word and reason. The step's .grad is in place while it looks."""
+    def repeat(compared):
+        again, rows, _ = base(frozen, closure, tables)
+        at = {t: (g, r) for t, g, r in zip(tables, again, rows)}
+        return [c.sum_known(judge.entries(c.table, *at[c.table])) if at[c.table][0] is not None else None
+                for c in compared]
+
+    for p, grad in zip(frozen.parameters, frozen.grads):
+        p.grad = grad
+    with torch.no_grad():
+        compared = [judge.Compared(t, backward.get(t), g, r) for t, g, r in zip(tables, here, seen)
+                    if g is not None and t.parameter.grad is not None]
+    return judging(compared, drawn, repeat)
+
+
+def probe(model, optimizer, tables, closure, send, backward, judging):
     """One pass at theta, and one for each table along its own momentum, sent by send(table, delta, rows, hm).
 
-    Returns the tables that have a gradient in the present step and got none from the closure.
+    backward: {table: judge.Backward} of this step; judging: a judge.Judge. Returns its word and reason, and the tables
+    that have a gradient in this step and got none from the closure. A refused probe sends nothing.
     """
     tables = [t for t in tables if t.parameter.dtype in STEP and t.parameter.is_contiguous()]
     stepping = [t.parameter.grad is not None for t in tables]
     frozen = Frozen(model)
-    lookups = [torch.cat(t.lookups) if t.modules and t.lookups else None for t in tables]
+    lookups = [judge.joined(t.lookups) if t.modules else None for t in tables]
     for t in tables:
         t.recording = False
     try:
-        here = gradients(frozen, closure, tables)
+        here, seen, drawn = base(frozen, closure, tables)
+        without = [t for t, grad, has in zip(tables, here, stepping) if has and grad is None]
+        word, why = verdict(frozen, closure, tables, backward, here, seen, drawn, judging)
+        if word not in (judge.SAME, judge.UNCOMPARED):
+            return word, why, without
         for i, (table, grad) in enumerate(zip(tables, here)):
             if grad is None:
                 continue
@@ -127,7 +166,7 @@ def probe(model, optimizer, tables, closure, send):
             with torch.no_grad():
                 hm = (at_rows(table, there[i], rows) - at_rows(table, grad, rows)) / delta.unsqueeze(1)
             send(table, float(delta.max()), rows, hm)
-        return [t for t, grad, has in zip(tables, here, stepping) if has and grad is None]
+        return word, why, without
     finally:
         for t in tables:
             t.recording = True

@@ -7,7 +7,7 @@ import warnings
 
 import torch
 
-from . import _check, _lib
+from . import _check, _lib, judge
 from ._client import Client
 from .probe import probe
 from .tables import VALUE, Table, table_name
@@ -33,7 +33,9 @@ class Scope:
     probe_every       0: never. k: every k steps measure curvature along the momentum. That takes two more passes of
                       closure, and one more for each further table
     closure           a function that computes the loss of the present batch again and calls backward(), or returns the
-                      loss
+                      loss. Its gradient is compared with the step's own: another batch, a wrong scale or noise that
+                      differs from call to call is refused with a warning. stats() counts probes_refused and
+                      probes_uncompared (dropout, negative samples); probe_refused is the last reason, or None
     nll               True: the loss is a mean negative log likelihood, so Fisher curvature may stand in for a probe
     reference         theta* for R and C: None, "initial" (theta as it is now), or {parameter name: tensor}
     batch             samples in a step, for p = occurrences/sample; None: the number of occurrences.
@@ -70,7 +72,8 @@ class Scope:
         capacity = _check.integer("capacity", capacity, 0, _check.ENTRIES, "most entries in one step; 0: enough")
         if not re.fullmatch(r"[A-Za-z0-9_.-]{0,40}", _check.text("prefix", prefix, PREFIX).decode()):
             raise _check.refuse(ValueError, "prefix", prefix, PREFIX)
-        self.steps = self.probes = self._fruitless = 0
+        self.steps = self.probes = self._fruitless = self.probes_refused = self.probes_uncompared = 0
+        self.probe_refused, self.judge, self._backward = None, judge.Judge(), {}
         self._warned, self._closed, self._client, self.tables = set(), False, None, []
         try:
             self._find_tables(tables, prefix, capacity)
@@ -219,25 +222,52 @@ class Scope:
         """Before optimizer.step: the gradients are there, and the weights have not moved."""
         if self._closed:
             return
-        due = self.probe_every and self.steps > 0 and self.steps % self.probe_every == 0
-        if due and not has_closure and not any(t.pending for t in self.tables):
-            self._probe()
+        try:
+            if self._due() and not has_closure and not any(t.pending for t in self.tables):
+                self._probe()
+        finally:
+            self._listen(False)
+
+    def _due(self):
+        return self.probe_every and self.steps > 0 and self.steps % self.probe_every == 0
+
+    def _listen(self, on):
+        """Hooks that copy what backward leaves, only in a step with a probe."""
+        for back in self._backward.values():
+            back.stop()
+        self._backward = {t: judge.Backward(t) for t in self.tables if t.parameter.requires_grad} if on else {}
 
     def _probe(self):
+        for back in self._backward.values():
+            back.stop()                      # the probe's own passes are not the step's
         try:
-            without = probe(self.model, self.optimizer, self.tables, self.closure, self._send_probe)
+            word, why, without = probe(self.model, self.optimizer, self.tables, self.closure, self._send_probe,
+                                       self._backward, self.judge)
         except Exception as e:
             raise RuntimeError(f"the probe failed, so curvature was not measured: {type(e).__name__}: {e}") from e
-        if not without:
-            self.probes += 1
-            self._fruitless = 0
+        if without:
+            names = ", ".join(t.source for t in without)
+            self._refuse(judge.NONE, f"the closure left none in {names}")
+            self._warn(f"the probe's closure left no gradient in {names}: it must compute the loss of the present "
+                       "batch again and call backward(), or return the loss. After "
+                       f"{FRUITLESS} such passes in a row the probe is turned off")
+            self._fruitless += 1
+            if self._fruitless >= FRUITLESS:
+                self.probe_every = 0
             return
-        self._warn(f"the probe's closure left no gradient in {', '.join(t.source for t in without)}: it must compute "
-                   "the loss of the present batch again and call backward(), or return the loss. After "
-                   f"{FRUITLESS} such passes in a row the probe is turned off")
-        self._fruitless += 1
-        if self._fruitless >= FRUITLESS:
-            self.probe_every = 0
+        self._fruitless = 0
+        if word not in (judge.SAME, judge.UNCOMPARED):
+            self._refuse(word, why)
+            if word not in self._warned:
+                self._warned.add(word)
+                self._warn(f"the probe was refused, so curvature was not measured: {word}: {why}")
+            return
+        self.probes += 1
+        self.probes_uncompared += word == judge.UNCOMPARED
+
+    def _refuse(self, word, why):
+        self.probes_refused += 1
+        self.probe_refused = f"{word}: {why}"
 
     def _send_probe(self, t, delta, rows, hm):
         rows = rows.to("cpu", torch.int64).contiguous()
@@ -260,6 +290,8 @@ class Scope:
             if grad is not None:
                 t.pending = (grad, grad._version, lookups)
                 self._note_schedule(t)
+        if self._due():
+            self._listen(True)
 
     def _note_schedule(self, t):
         """Read the schedule now, before a scheduler or the trainer changes it."""
@@ -354,8 +386,10 @@ class Scope:
         return self._client.save()
 
     def stats(self):
-        """The stats of the client, and steps, probes and the names of the tables."""
-        out = dict(self._client.stats(), steps=self.steps, probes=self.probes, tables=[t.name for t in self.tables])
+        """The stats of the client; steps, the probes and their refusals, and the names of the tables."""
+        out = dict(self._client.stats(), steps=self.steps, probes=self.probes, probes_refused=self.probes_refused,
+                   probes_uncompared=self.probes_uncompared, probe_refused=self.probe_refused,
+                   tables=[t.name for t in self.tables])
         out["exact"] = out["exact"] and not any(t.narrow for t in self.tables)
         return out
 
@@ -364,6 +398,7 @@ class Scope:
         if self._closed:
             return
         self._closed = True
+        self._listen(False)
         atexit.unregister(self.close)
         for t in self.tables:
             t.unhook()
