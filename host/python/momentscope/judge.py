@@ -71,6 +71,13 @@ class Backward:
         self.handle.remove()
 
 
+def identical(table, here, seen):
+    """Is x = z bit for bit, occurrence by occurrence? The usual case, and a quick answer."""
+    x = entries(table, here, seen)
+    z = entries(table, table.parameter.grad, joined(table.lookups) if table.modules else None)
+    return here.is_sparse == table.parameter.grad.is_sparse and all(torch.equal(a, b) for a, b in zip(x, z))
+
+
 class Compared:
     """One table: x, y, z on the rows that any of them touches, in float64."""
 
@@ -187,6 +194,11 @@ class Judge:
             why = self._scale(c)
             if why:
                 return WRONG, why
+        return SAME, ""
+
+    def agree(self, tables):
+        """The word and reason where x = z in all tables."""
+        self.seen, self.factors = [(t.source, 1.0, 1.0) for t in tables], {}
         return SAME, ""
 
     def _repeatable(self, compared, repeat):

@@ -131,8 +131,10 @@ def verdict(frozen, closure, tables, backward, here, seen, drawn, judging):
     for p, grad in zip(frozen.parameters, frozen.grads):
         p.grad = grad
     with torch.no_grad():
-        compared = [judge.Compared(t, backward.get(t), g, r) for t, g, r in zip(tables, here, seen)
-                    if g is not None and t.parameter.grad is not None]
+        both = [(t, g, r) for t, g, r in zip(tables, here, seen) if g is not None and t.parameter.grad is not None]
+        if all(judge.identical(*each) for each in both):
+            return judging.agree([t for t, _, _ in both])
+        compared = [judge.Compared(t, backward.get(t), g, r) for t, g, r in both]
     return judging(compared, drawn, repeat)
 
 
