@@ -520,8 +520,12 @@ class Trainers(Case):
         t.session = 999
         kind, said = t.hello("more", 2, 1)
         self.assertEqual((kind, said["code"], said["field"]), (ERROR, EBUSY, "session"))
-        time.sleep(takeover + 0.1)
-        self.assertEqual(t.hello("more", 2, 1)[0], WELCOME)
+        for patience in (takeover + 0.1, 1, 2, 4):           # time that the daemon itself stood still does not count
+            time.sleep(patience)
+            kind = t.hello("more", 2, 1)[0]
+            if kind == WELCOME:
+                break
+        self.assertEqual(kind, WELCOME)
         self.assertEqual(sub.alert("detached")["table"], "t0")
         t.session = 1
         t.step(1, [1], [[1.0]])
