@@ -157,6 +157,40 @@ class Watch(unittest.TestCase):
         self.assertLess(out.index(b"\033[?25h"), out.index(b"\033[?1049l"))
         self.assertIn(b"regime", out[out.index(b"\033[?1049l"):])    # the last picture stays
 
+    def test_interrupt_while_the_terminal_is_slow_is_a_success(self):
+        main, side = pty.openpty()
+        p = subprocess.Popen(self.command("--table", "words", "--every", "0.01"), stdin=side, stdout=side, stderr=side)
+        os.close(side)
+        out = os.read(main, 64)
+        time.sleep(1)                         # nobody reads: the terminal's few kilobytes are full, and a write blocks
+        for _ in range(3):                    # the first signal may only shorten that write; the next meet one at rest
+            p.send_signal(signal.SIGINT)
+            time.sleep(0.1)
+        self.assertIsNone(p.poll(), "the write was not blocked")
+        while select.select([main], [], [], 10)[0]:
+            try:
+                out += os.read(main, 4096)
+            except OSError:
+                break
+        self.assertEqual(p.wait(5), 0)
+        os.close(main)
+        self.assertIn(b"regime", out[out.index(b"\033[?1049l"):])
+
+    def test_a_reader_that_leaves_early_is_no_error(self):
+        for options in (["--every", "0.05"], ["--json"], ["--once", "--json"]):
+            read, write = os.pipe()
+            p = subprocess.Popen(self.command(*options), stdout=write, stderr=subprocess.PIPE, text=True)
+            os.close(write)
+            if "--once" not in options:
+                self.assertTrue(os.read(read, 16))
+            os.close(read)
+            said = p.communicate(timeout=20)[1]
+            self.assertEqual((p.returncode, said), (0, ""), options)
+        with open("/dev/full", "w") as full:
+            r = subprocess.run(self.command("--once"), stdout=full, stderr=subprocess.PIPE, text=True, timeout=30)
+        self.assertEqual(r.returncode, 1)
+        self.assertIn("cannot write standard output: ", r.stderr)
+
     def screen(self, rows, columns, *options):
         """The last picture drawn in place in a window of that size, as lines."""
         main, side = pty.openpty()

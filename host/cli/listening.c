@@ -27,6 +27,7 @@ int mscope_listening_open(const mscope_listening *l, const char *command, mscope
     }
     memset(&act, 0, sizeof act);
     act.sa_handler = on_signal;
+    act.sa_flags = SA_RESTART;               /* a signal ends the loop, not a write to a slow terminal; poll returns */
     sigaction(SIGINT, &act, NULL);
     sigaction(SIGTERM, &act, NULL);
     sigaction(SIGHUP, &act, NULL);

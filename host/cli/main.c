@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <poll.h>
+#include <unistd.h>
+
 #include "mscope/wire.h"
 
 static const struct command {
@@ -34,15 +37,22 @@ static void usage(FILE *to)
                 "more\n");
 }
 
+/* errno of an earlier write is lost by now; the pipe itself still knows. */
+static int reader_left(void)
+{
+    struct pollfd out = { .fd = STDOUT_FILENO };
+
+    return poll(&out, 1, 0) == 1 && (out.revents & POLLERR) != 0;
+}
+
 /* A verdict or table cut short by a full disk is no success. A reader that left early (head) is none of our errors. */
 static int arrived(const char *command, int code)
 {
     errno = 0;
-    if (fflush(stdout) == 0 && !ferror(stdout))
+    if ((fflush(stdout) == 0 && !ferror(stdout)) || errno == EPIPE || reader_left())
         return code;
-    if (errno != EPIPE)
-        fprintf(stderr, "momentscope %s: cannot write standard output: %s\n", command,
-                errno != 0 ? strerror(errno) : "a write failed");
+    fprintf(stderr, "momentscope %s: cannot write standard output: %s\n", command,
+            errno != 0 ? strerror(errno) : "a write failed");
     return code == MSCOPE_EXIT_OK ? MSCOPE_EXIT_FAILED : code;
 }
 

@@ -254,6 +254,8 @@ static int watch_live(const struct options *o, const mscope_listen *l, mscope_ju
     }
     if (in_place)
         screen_leave();
+    if (ferror(stdout))
+        return MSCOPE_EXIT_OK;               /* main says what it was; nothing more can be shown */
     if (j->latest.tables == 0)
         return mscope_listening_nothing(COMMAND, l, j, mscope_monotonic_s() - start);
     if (in_place || new_since)
