@@ -1,5 +1,5 @@
 """momentscope bench: same seed for any --jobs, killed sweeps resume, bad grids are refused, frozen is not dense."""
-import json, math, os, resource, signal, subprocess, sys, tempfile, time, unittest
+import json, math, os, re, resource, signal, subprocess, sys, tempfile, time, unittest
 
 SCOPE = os.path.join(os.environ.get("BUILD", "build"), "momentscope")
 SMALL = ["vocab-ls", "--grid", "rows=64", "--grid", "d=8", "--grid", "batch=16", "--quiet"]
@@ -207,6 +207,21 @@ class Bench(unittest.TestCase):
         for name in ("risk-1", "plane-1", "heat"):
             self.assertGreater(os.path.getsize(f"{prefix}-{name}.png"), 4000)
         self.assertEqual(bench("compare", self.out + ".missing").returncode, 1)
+
+    def test_compare_keeps_problems_apart_and_names_what_varies(self):
+        def titles(*options):
+            return re.findall(r"(?m)^ *[0-9]+ (.+) [(]", bench("compare", *options, self.out).stdout)
+        bench("run", "gmm", "--grid", "alpha=0.1,0.2", "--steps", "20", "--out", self.out)
+        self.assertEqual([t.rsplit(", ", 1)[1] for t in titles()], ["alpha=0.1", "alpha=0.2"])
+        os.remove(self.out)
+        bench("run", *SMALL, "--schedules", "dana-constant", "--grid", "dana_alpha=1,2", "--grid", "noise=0,0.1",
+              "--steps", "50", "--out", self.out)
+        self.assertEqual(len(titles()), 2, "one for each noise")
+        every = titles("--all")
+        self.assertEqual(len(set(every)), 4, every)
+        for title in every:
+            self.assertRegex(title, "dana_alpha=[12], noise=0")
+            self.assertNotIn("zeta", title)
 
     def test_claims_are_told_with_a_verdict_each(self):
         got = bench("reproduce", "--paper", "000", "--figure", "Table 4")

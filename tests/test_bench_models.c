@@ -1,8 +1,9 @@
 /* test_bench_models.c - uv, pca, gmm, xor, multi-index: one seed one run, gradients, fixed points, laws of the short
- * cuts */
+ * cuts; names of parameters */
 #include "harness.h"
 
 #include "bench/claims/models.h"
+#include "bench/schedules.h"
 
 #define SEED 7
 
@@ -31,6 +32,16 @@ static void test_models_follow_their_seed(void **state)
         CHECK(one == again, "%s: seed %d: %a, %a", names[i], SEED, one, again);
         CHECK(one != risk_after(w, NULL, SEED + 1, 1e-3, 50), "%s: another seed, the same risk %a", names[i], one);
     }
+}
+
+/* A name in both tables would be ambiguous in --grid, and compare could not tell a problem from a setting. */
+static void test_no_parameter_is_a_workloads_and_a_schedules(void **state)
+{
+    (void)state;
+    for (size_t i = 0; mscope_workloads[i] != NULL; i++)
+        for (const mscope_bench_param *p = mscope_workloads[i]->params; p->name != NULL; p++)
+            CHECK(mscope_bench_param_index(mscope_bench_rule_params, p->name) < 0 && strcmp(p->name, "beta") != 0,
+                  "%s: '%s' is a schedule's parameter too", mscope_workloads[i]->name, p->name);
 }
 
 static void test_models_refuse_nothing_small(void **state)
@@ -209,6 +220,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_models_follow_their_seed),
+        cmocka_unit_test(test_no_parameter_is_a_workloads_and_a_schedules),
         cmocka_unit_test(test_models_refuse_nothing_small),
         cmocka_unit_test(test_uv_descends_as_its_gradient),
         cmocka_unit_test(test_pca_four_coordinates_have_the_law_of_vectors),

@@ -12,7 +12,7 @@ const mscope_bench_param mscope_bench_rule_params[] = {
     { "C", 0.17, 1e-6, 1e6, 0, "two-thirds rule: 1 - beta = C eta_hb^(2/3)" },
     { "c_dim", 1, 1e-6, 1e6, 0, "dimension-adapted rule: 1 - beta = c/d" },
     { "trace", 1, 1e-9, 1e12, 0, "DANA: trace of the data covariance" },
-    { "alpha", 1, 0.01, 100, 0, "DANA: exponent of the spectrum" },
+    { "dana_alpha", 1, 0.01, 100, 0, "DANA: exponent of the spectrum (the authors' alpha)" },
     { "zeta", 0.5, 0, 100, 0, "DANA: exponent of the target (the authors' beta)" },
     { "times", 1, 0, 1e6, 0, "recorded: times the eta of the recording" },
     { NULL, 0, 0, 0, 0, NULL },
@@ -117,7 +117,8 @@ static void dim_adapted(const mscope_bench_schedule *s, double t, mscope_bench_r
 /* D(0) = 1 would be beta = 0, which torch's form takes for "no buffer": a beta of 1e-16 keeps g in y. */
 static void dana(const mscope_bench_schedule *s, double t, double g3, mscope_bench_rates *out)
 {
-    const double alpha = par(s, MSCOPE_RULE_ALPHA), delta = 4 + 2 * (alpha + par(s, MSCOPE_RULE_ZETA)) / (2 * alpha);
+    const double alpha = par(s, MSCOPE_RULE_DANA_ALPHA);
+    const double delta = 4 + 2 * (alpha + par(s, MSCOPE_RULE_ZETA)) / (2 * alpha);
     const double g2 = 0.5 * par(s, MSCOPE_RULE_ETA) * fmin(1, s->batch / par(s, MSCOPE_RULE_TRACE));
     *out = (mscope_bench_rates){
         .eta = g2 * g3, .eps = fmin(delta / (delta + t), 1 - 0x1p-53), .gain = 1, .direct = g2
@@ -131,7 +132,7 @@ static void dana_constant(const mscope_bench_schedule *s, double t, mscope_bench
 
 static void dana_decaying(const mscope_bench_schedule *s, double t, mscope_bench_rates *out)
 {
-    dana(s, t, 0.5 * pow(1 + t, -1 / (2 * par(s, MSCOPE_RULE_ALPHA))), out);
+    dana(s, t, 0.5 * pow(1 + t, -1 / (2 * par(s, MSCOPE_RULE_DANA_ALPHA))), out);
 }
 
 /* Without a recording nothing moves; the command line refuses that before it runs. */
@@ -148,14 +149,14 @@ static void recorded(const mscope_bench_schedule *s, double t, mscope_bench_rate
 }
 
 #define BIGRAM "bigram_momentum.py of the authors of 2605.28961"
-#define DANA_CODE "dana_plrf.py of the authors of 2505.16098; set trace, alpha, zeta by the workload"
+#define DANA_CODE "dana_plrf.py of the authors of 2505.16098; set trace, dana_alpha, zeta by the workload"
 
 enum {
     ETA = 1 << MSCOPE_RULE_ETA,
     EPS = 1 << MSCOPE_RULE_EPS,
     WARM = 1 << MSCOPE_RULE_WARMUP,
     FROM = 1 << MSCOPE_RULE_WSD_FROM,
-    DANA = 1 << MSCOPE_RULE_TRACE | 1 << MSCOPE_RULE_ALPHA | 1 << MSCOPE_RULE_ZETA,
+    DANA = 1 << MSCOPE_RULE_TRACE | 1 << MSCOPE_RULE_DANA_ALPHA | 1 << MSCOPE_RULE_ZETA,
 };
 
 const mscope_bench_rule mscope_bench_rules[] = {
@@ -184,7 +185,7 @@ const mscope_bench_rule mscope_bench_rules[] = {
       dim_adapted },
     { "dana-constant", "DANA, constant g3 = g2/(2d)",
       DANA_CODE, ETA | DANA, 0, 0, dana_constant },
-    { "dana-decaying", "DANA, g3 falls as (1+t)^(-1/(2 alpha))",
+    { "dana-decaying", "DANA, g3 falls as (1+t)^(-1/(2 dana_alpha))",
       DANA_CODE, ETA | DANA, 0, 0, dana_decaying },
     { "per-band-eta", "an eta a band by the exact maps, one beta",
       "search over the exact maps, here", ETA | EPS, 1, 1, constant },

@@ -24,7 +24,8 @@
  *                    y <- (1 - D) y + g;   theta <- theta - g2 g - g3 y,     D(t) = delta/(delta + t)
  *                    g2 = (eta/2) min(1, B/trace),  delta = 4 + 2 (alpha + zeta)/(2 alpha)
  *                    constant: g3 = g2/(2 d);  decaying: g3 = (g2/2) (1+t)^(-1/(2 alpha))     (eta: their LRscalar)
- *                  there for one dense power-law spectrum; alpha = 1, zeta = 0.5, trace = 1 are ours: set them by the
+ *                  there for one dense power-law spectrum; alpha is our dana_alpha, since gmm and xor
+ *                  have an alpha of their own. dana_alpha = 1, zeta = 0.5, trace = 1 are ours: set them by the
  *                  workload
  *   per-band-eta, per-band-eps
  *                  an eta (eps) for each band, constant in time: the one with the fewest steps to the target by
@@ -46,7 +47,7 @@
 
 enum mscope_bench_rule_param {
     MSCOPE_RULE_ETA, MSCOPE_RULE_EPS, MSCOPE_RULE_WARMUP, MSCOPE_RULE_WSD_FROM, MSCOPE_RULE_C23, MSCOPE_RULE_C_DIM,
-    MSCOPE_RULE_TRACE, MSCOPE_RULE_ALPHA, MSCOPE_RULE_ZETA, MSCOPE_RULE_TIMES, MSCOPE_RULE_PARAMS
+    MSCOPE_RULE_TRACE, MSCOPE_RULE_DANA_ALPHA, MSCOPE_RULE_ZETA, MSCOPE_RULE_TIMES, MSCOPE_RULE_PARAMS
 };
 
 extern const mscope_bench_param mscope_bench_rule_params[];    /* closed by a NULL name */
