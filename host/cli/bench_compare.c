@@ -27,10 +27,11 @@ static const mscope_command command = {
     .usage = "[OPTION...] FILE...",
     .about =
         "Reads the lines of momentscope bench run and prints steps to target, mean and 95 % interval over seeds, for "
-        "each band and the total; [-]: one seed has no interval. Of each workload, schedule, semantics and batch it "
-        "shows the setting with the fewest steps to the target of the total. A run that several lines tell counts "
-        "once, by the first. Where theory knows the risk at the end: the runs, theory, and the 95 % interval of their "
-        "difference.",
+        "each band and the total; [-]: one seed has no interval. Settings that differ in parameters of the schedule "
+        "alone compete: the one with the fewest steps to the target of the total is shown. Settings that differ in "
+        "anything else (a parameter of the workload, the semantics, the length ..) are each shown. A run that several "
+        "lines tell counts once, by the first. Where theory knows the risk at the end: the runs, theory, and the 95 % "
+        "interval of their difference.",
     .option = options,
     .notes =
         "Plots: risk is the risk by step and band; plane shows the bands by frequency and momentum, with the line of "
