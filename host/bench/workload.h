@@ -3,11 +3,10 @@
  * A workload is one const struct in a file of its own, workloads/NAME.c, listed in workloads/registry.c.
  * run/execute.c owns the loop:
  *
- *     init(seed, params);  summary;  { rates of step t;  step;  summary every now and then } * steps;  fini
+ *     init(self, params, seed, why);  summary;  { rates of step t;  step;  summary every now and then } * steps;  fini
  *
  * Threads  none: parallel runs are processes. A run must depend on (params, schedule, seed) alone: no clock, no
- *          address,
- *          no static state. Random numbers come from mscope_bench_rng. */
+ *          address, no static state. Random numbers come from mscope_bench_rng. */
 #ifndef MSCOPE_BENCH_WORKLOAD_H
 #define MSCOPE_BENCH_WORKLOAD_H
 
