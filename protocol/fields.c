@@ -114,10 +114,12 @@ int mscope_fields_encode(const mscope_field *f, size_t n, const void *from, uint
 
 /* -- reading ---------------------------------------------------------------------------------- */
 
-enum item_type { ITEM_NIL, ITEM_BOOL, ITEM_UINT, ITEM_NEGATIVE, ITEM_REAL, ITEM_STR, ITEM_LIST, ITEM_MAP, ITEM_OTHER };
+enum item_type { ITEM_NIL, ITEM_BOOL, ITEM_UINT, ITEM_NEGATIVE, ITEM_REAL, ITEM_STR, ITEM_LIST, ITEM_MAP, ITEM_BIN,
+                 ITEM_OTHER };
 
 static const char *const item_names[] = { "nil", "a bool", "an integer", "a negative integer", "a float",
-                                          "a string", "a list", "a map", "another type" };
+                                          "a string", "a list", "a map", "binary data",
+                                          "an extension type" };
 
 typedef struct item {
     enum item_type type;
@@ -217,11 +219,19 @@ static inline int on_bin(reader **r, const char *base, const char *p, unsigned l
     (void)base;
     (void)p;
     (void)len;
-    *o = (item){ .type = ITEM_OTHER };
+    *o = (item){ .type = ITEM_BIN };
     return 0;
 }
 
-#define on_ext on_bin
+static inline int on_ext(reader **r, const char *base, const char *p, unsigned len, item *o)
+{
+    (void)r;
+    (void)base;
+    (void)p;
+    (void)len;
+    *o = (item){ .type = ITEM_OTHER };
+    return 0;
+}
 
 static inline int on_array(reader **r, unsigned n, item *o)
 {
@@ -296,12 +306,14 @@ static int read_uint(reader *r, const mscope_field *f, const item *v, char *at)
 
     (void)snprintf(range, sizeof range, "%llu..%llu", (unsigned long long)f->low, (unsigned long long)high);
     if (v->type == ITEM_NEGATIVE)
-        return mscope_refusal_set(r->why, MSCOPE_EINVAL, f->name, range, "out of range", "%lld", (long long)v->i);
+        return mscope_refusal_set(r->why, MSCOPE_EINVAL, f->name, range, "a number too small", "%lld",
+                                  (long long)v->i);
     if (v->type != ITEM_UINT)
         return wrong_type(r, f, v, "an unsigned integer");
     if (v->u < f->low || v->u > high)
-        return mscope_refusal_set(r->why, MSCOPE_EINVAL, f->name, range, "out of range", "%llu",
-                             (unsigned long long)v->u);
+        return mscope_refusal_set(r->why, MSCOPE_EINVAL, f->name, range,
+                                  v->u < f->low ? "a number too small" : "a number too large", "%llu",
+                                  (unsigned long long)v->u);
     if (f->type == MSCOPE_FIELD_u32)
         *(uint32_t *)(void *)at = (uint32_t)v->u;
     else
@@ -358,7 +370,8 @@ static int read_value(reader *r, const mscope_field *f, const item *v)
         if (v->type != ITEM_UINT && v->type != ITEM_NEGATIVE)
             return wrong_type(r, f, v, "an integer");
         if (i < INT32_MIN || i > INT32_MAX)
-            return mscope_refusal_set(r->why, MSCOPE_EINVAL, f->name, "32 bits", "out of range", "%lld", (long long)i);
+            return mscope_refusal_set(r->why, MSCOPE_EINVAL, f->name, "32 bits", "a number too large", "%lld",
+                                      (long long)i);
         *(int *)(void *)at = (int)i;
         return 0;
     }

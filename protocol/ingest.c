@@ -80,11 +80,12 @@ static int refuse_u64(mscope_refusal *why, const char *field, uint64_t v, const 
     return mscope_refusal_set(why, MSCOPE_EINVAL, field, range, text, "%llu", (unsigned long long)v);
 }
 
-static int check_real(mscope_refusal *why, const char *field, double v, int ok, const char *range)
+static int check_real(mscope_refusal *why, const char *field, double v, int ok, const char *range,
+                      const char *text)
 {
     if (!isfinite(v))
         return mscope_refusal_set(why, MSCOPE_ENONFINITE, field, range, "not a finite number", "%g", v);
-    return ok ? 0 : mscope_refusal_set(why, MSCOPE_EINVAL, field, range, "out of range", "%.17g", v);
+    return ok ? 0 : mscope_refusal_set(why, MSCOPE_EINVAL, field, range, text, "%.17g", v);
 }
 
 /* Which flags a kind may carry, and whether values or indices may follow. */
@@ -102,6 +103,24 @@ static unsigned flags_of(unsigned kind)
         return MSCOPE_FLAG_INEXACT;
     default:
         return 0;
+    }
+}
+
+/* flags_of in words, for a refusal. */
+static const char *flag_names(unsigned kind)
+{
+    switch (kind) {
+    case MSCOPE_STEP:
+        return "0, 1 COUNTS, 2 SCHEDULE, 16 SHM, and sums of these";
+    case MSCOPE_PROBE:
+        return "0 or 16 SHM";
+    case MSCOPE_SYNC:
+    case MSCOPE_REFERENCE:
+        return "0 or 4 LAST";
+    case MSCOPE_ACK:
+        return "0 or 8 INEXACT";
+    default:
+        return "0";
     }
 }
 
@@ -136,30 +155,30 @@ static int check_scalars(const mscope_header *h, mscope_refusal *why)
 
     switch (h->kind) {
     case MSCOPE_STEP:
-        bad = check_real(why, "a (eta)", h->a, h->a >= 0, "finite, >= 0");
+        bad = check_real(why, "a (eta)", h->a, h->a >= 0, "0..1e150", "a step size is not negative");
         if (!bad)
-            bad = check_real(why, "b (eps)", h->b, h->b >= 0 && h->b <= 1, "0..1");
+            bad = check_real(why, "b (eps)", h->b, h->b >= 0 && h->b <= 1, "0..1", "b is eps = 1 - beta");
         if (!bad && h->extra == 0)
             bad = refuse_u64(why, "extra (batch)", 0, "1..4294967295", "a step has at least one sample");
         if (!bad && (h->flags & MSCOPE_FLAG_COUNTS) && h->count == 0)
             bad = refuse_u64(why, "flags", h->flags, "COUNTS only with count > 0", "counts of no entries");
         return bad;
     case MSCOPE_PROBE:
-        bad = check_real(why, "a (delta)", h->a, h->a > 0, "finite, > 0");
+        bad = check_real(why, "a (delta)", h->a, h->a > 0, "finite, > 0", "a probe is taken at some distance");
         break;
     case MSCOPE_SYNC:
     case MSCOPE_REFERENCE:
         if (h->count == 0)
             return refuse_u64(why, "count", 0, "1..4294967295", "a chunk has at least one row");
-        bad = check_real(why, "a", h->a, h->a == 0, "0");
+        bad = check_real(why, "a", h->a, h->a == 0, "0", "unused in this message");
         break;
     default:
         if (h->kind < MSCOPE_WELCOME && h->count != 0)
             return refuse_u64(why, "count", h->count, "0", "nothing is counted in this message");
-        bad = check_real(why, "a", h->a, h->a == 0, "0");
+        bad = check_real(why, "a", h->a, h->a == 0, "0", "unused in this message");
     }
     if (!bad)
-        bad = check_real(why, "b", h->b, h->b == 0, "0");
+        bad = check_real(why, "b", h->b, h->b == 0, "0", "unused in this message");
     if (!bad && h->extra != 0 && h->kind != MSCOPE_SYNC && h->kind != MSCOPE_REFERENCE)
         bad = refuse_u64(why, "extra", h->extra, "0", "unused in this message");
     return bad;
@@ -170,9 +189,9 @@ int mscope_header_check(const mscope_header *h, mscope_refusal *why)
     int bad;
 
     if (!kind_known(h->kind))
-        return refuse_u64(why, "kind", h->kind, "1..7 or 64..66", "unknown kind of message");
+        return refuse_u64(why, "kind", h->kind, "1..7 to the daemon, 64..66 from it", "unknown kind of message");
     if (h->flags & ~flags_of(h->kind))
-        return mscope_refusal_set(why, MSCOPE_EINVAL, "flags", "only the flags of this kind",
+        return mscope_refusal_set(why, MSCOPE_EINVAL, "flags", flag_names(h->kind),
                                   "a flag that this kind of message does not have", "0x%x", h->flags);
     if (h->session == 0 && h->kind != MSCOPE_ERROR)
         return refuse_u64(why, "session", 0, "1..2^64-1", "a session number is drawn at random and never 0");

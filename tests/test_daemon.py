@@ -225,6 +225,40 @@ class Refusals(Case):
         self.assertEqual((kind, said["field"]), (ERROR, "table (handle)"))
         self.good()
 
+    def test_refusals_say_what_to_do(self):
+        t, n = self.t, self.model.k + 1
+        one = dict(step=n, extra=1)
+        for kind, fields, part in (
+                (65, {}, ("kind", "65", "1..7", "a client sends kinds 1 to 7")),
+                (9, {}, ("kind", "9", "1..7 to the daemon, 64..66 from it", "unknown")),
+                (STEP, dict(one, flags=32), ("flags", "0x20", "0, 1 COUNTS, 2 SCHEDULE, 16 SHM, and sums of these", "flag")),
+                (STEP, dict(one, table=77), ("table (handle)", "77", "a handle announced by HELLO", "say HELLO for it")),
+                (STEP, dict(one, a=1e151), ("eta", repr(1e151), "0..1e+150", "send it again")),
+                (STEP, dict(one, b=2.0), ("b (eps)", "2", "0..1", "1 - beta"))):
+            t.send(kind, **fields)
+            said = t.error()
+            self.assertEqual((said["field"], float(said["value"]) if part[0] == "eta" else said["value"], said["range"]),
+                             (part[0], float(part[1]) if part[0] == "eta" else part[1], part[2]))
+            self.assertIn(part[3], said["text"])
+        for over, value, text in ((dict(rows=0), "0", "too small"), (dict(acf_rows=65), "65", "too large"),
+                                  (dict(client=b"me"), "binary data", "wrong type")):
+            said = t.hello(**dict(dict(table="u", handle=1), **over))[1]
+            self.assertEqual(said["value"], value)
+            self.assertIn(text, said["text"])
+        self.good()
+        t.send(BYE)
+        t.ack()
+        t.send(BYE)
+        self.assertIn("needs no BYE", self.refused(t, ESTATE, "session", done=False)["text"])
+
+    def test_dampening_says_which_form_has_it(self):
+        for handle, shape in ((1, dict(form="ema", nesterov=False)), (2, dict(form="torch", nesterov=True))):
+            self.t.hello(f"d{handle}", 4, 2, handle=handle, **shape)
+            self.t.step(1, [1], [[1.0, 2.0]], kind="f4", handle=handle, schedule=(0, 0, 0.5))
+            said = self.refused(self.t, EINVAL, "dampening")
+            self.assertEqual((said["value"], said["range"]), ("0.5", "0..0"))
+            self.assertIn("torch form without nesterov", said["text"])
+
     def test_refusals_are_told_and_counted(self):
         self.t.send(9)
         self.t.error()

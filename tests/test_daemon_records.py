@@ -202,6 +202,8 @@ class Telemetry(Case):
             said = msgpack.unpackb(body)
             self.assertEqual(set(said), {"error", "field", "value", "range"})
             self.assertEqual(said["field"], field)
+            if len(parts[0]) == 200:
+                self.assertEqual((said["value"], said["range"]), ("200 bytes", "at most 79 bytes"))
         self.assertGreaterEqual(sub.until(lambda topic, r: r.get("replay_refused", 0) >= 8)["replay_refused"], 8)
 
     def test_a_huge_part_ends_the_connection_and_nothing_else(self):

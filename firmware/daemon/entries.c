@@ -23,6 +23,12 @@ int mscope_core_refusal(const mscope_shadow *s, int code, mscope_refusal *why)
     char range[64];
 
     (void)snprintf(range, sizeof range, "%.9g..%.9g", f->low, f->high);
+    if (code == MSCOPE_EINVAL && f->field != NULL)           /* a number of the step, not one entry of many */
+        return mscope_refusal_set(why, code, f->field, range,
+                                  strcmp(f->field, "dampening") == 0 && f->high == 0.0
+                                      ? "only a table of torch form without nesterov has dampening"
+                                      : "the step was not applied: send it again with a value in this range",
+                                  "%.17g", f->value);
     return mscope_refusal_set(why, code, f->field != NULL ? f->field : "step", range, mscope_strerror(code),
                               "%.17g at %zu", f->value, f->at);
 }

@@ -153,12 +153,13 @@ static int dispatch(mscope_engine *e, mscope_session *ses, mscope_shadow *s, con
     case MSCOPE_SYNC:
         break;
     default:
-        return mscope_refusal_set(why, MSCOPE_EINVAL, "kind", "1..7", "only the daemon sends this kind", "%u",
-                                  h->kind);
+        return mscope_refusal_set(why, MSCOPE_EINVAL, "kind", "1..7",
+                                  "this kind is an answer of the daemon: a client sends kinds 1 to 7", "%u", h->kind);
     }
     if (s == NULL)
         return mscope_refusal_set(why, MSCOPE_ESTATE, "table (handle)", "a handle announced by HELLO",
-                                  "this session holds no such table", "%u", h->table);
+                                  "this session does not hold such a table, or no longer: say HELLO for it first",
+                                  "%u", h->table);
     if (h->kind == MSCOPE_STEP)
         return mscope_step_apply(e, s, h, f, n, why);
     if (h->kind == MSCOPE_PROBE)
@@ -174,7 +175,9 @@ static int check_session(const mscope_header *h, const mscope_session *ses, msco
 
     if (ses == NULL || (ses->left && h->seq >= ses->next))
         return mscope_refusal_set(why, MSCOPE_ESTATE, "session", "a session that said HELLO",
-                                  "this daemon does not know the session: say HELLO again", "%llu",
+                                  h->kind == MSCOPE_BYE ? "the session has left, or is unknown here: it needs no BYE"
+                                                        : "the session has left, or is unknown here: say HELLO again",
+                                  "%llu",
                                   (unsigned long long)h->session);
     if (h->seq <= ses->next)
         return 0;

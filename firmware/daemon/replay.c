@@ -174,6 +174,7 @@ static int parse(mscope_replay_job *j, const request *q, const mscope_topics *to
 {
     size_t first = 0;
     const mscope_topic *t;
+    char range[64];
 
     j->envelope = q->n > 0 && q->len[0] == 0;
     j->topic[0] = '\0';
@@ -189,6 +190,10 @@ static int parse(mscope_replay_job *j, const request *q, const mscope_topics *to
     if (q->len[first + 1] != 8)
         return mscope_refusal_set(why, MSCOPE_EPROTO, "seq", "8 bytes, big-endian", "not a sequence number",
                                   "%zu bytes", q->len[first + 1]);
+    if (q->len[first] >= sizeof j->topic) {
+        (void)snprintf(range, sizeof range, "at most %zu bytes", sizeof j->topic - 1);
+        return mscope_refusal_set(why, MSCOPE_EINVAL, "topic", range, "a topic too long", "%zu bytes", q->len[first]);
+    }
     t = j->topic[0] != '\0' ? mscope_topic_find(topics, j->topic) : NULL;
     if (t == NULL)
         return mscope_refusal_set(why, MSCOPE_EINVAL, "topic", "a topic published since start", "unknown topic",

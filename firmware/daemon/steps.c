@@ -180,7 +180,7 @@ int mscope_reference_apply(mscope_shadow *s, const mscope_header *h, const mscop
 
     if (s->hello.reference[0] == '\0')
         return mscope_refusal_set(why, MSCOPE_ESTATE, "reference", "a reference announced by HELLO",
-                                  "HELLO announced no reference", "none");
+                                  "say HELLO with words for `reference` first: \"\" means that there is none", "none");
     err = check_chunk(s, h, why);
     if (!err)
         err = mscope_take(&c, "values", (uint64_t)h->count * s->hello.dim * mscope_value_size(h->value_type), &values);
