@@ -105,6 +105,9 @@ class Numbers(Case):
     def test_torch_with_coupled_decay_and_dampening(self):
         self.follow("torch", "f4", 200, lambda k: (0.05, 0.1, (1e-3, 0.0, 0.25)))
 
+    def test_torch_with_momentum_that_moves_within_a_window(self):
+        self.follow("torch", "f8", 200, lambda k: (0.05, 0.02 + 0.4 * (k % 25) / 25, (0.0, 0.0, 0.5 * (k % 7) / 7)))
+
     def test_torch_with_decoupled_decay_and_no_reference(self):
         sub = self.follow("torch", "bf", 200, lambda k: (0.05, 0.1, (0.0, 1e-2, 0.0)), reference=False)
         band = [r for t, _, r, _ in sub.records if t.startswith("band/")][-1]

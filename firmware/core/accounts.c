@@ -114,6 +114,7 @@ static void enter_window(mscope_window *to, const mscope_window *w)
     to->u_updates += w->u_updates;
     to->gm += w->gm;
     to->gm2 += w->gm2;
+    to->gm_updates += w->gm_updates;
 }
 
 static void enter_fade(mscope_fade *to, const mscope_fade *c)

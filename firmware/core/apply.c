@@ -111,14 +111,16 @@ typedef struct apply_args {          /* arguments of the apply under way */
     const uint32_t *counts;
 } apply_args;
 
-static void note_window(mscope_window *w, const mscope_occurrence *o, double gm, int s2_known)
+/* gm: <G, m> with native m; ema: see mscope_step_ema. */
+static void note_window(mscope_window *w, const mscope_occurrence *o, double gm, double ema, int s2_known)
 {
-    double each = o->n == 1.0 ? gm : gm / o->n;
+    double each = (o->n == 1.0 ? gm : gm / o->n) * ema;
 
     w->updates += 1.0;
     w->occurrences += o->n;
     w->gm += each;
     w->gm2 += each * each;
+    w->gm_updates += ema > 0.0 ? 1.0 : 0.0;
     if (!s2_known)
         return;
     w->s2 += o->s2;
@@ -231,7 +233,7 @@ static void finish_row(const apply_args *a, mscope_chunk *c, uint32_t group, siz
 
     note_activity(t, c, row, c->seen[i].n);
     note_fade(&c->fade[x->total], fade);
-    note_window(&c->window[x->total], &c->seen[i], c->sums[i].gm, a->counts == NULL);
+    note_window(&c->window[x->total], &c->seen[i], c->sums[i].gm, t->ema, a->counts == NULL);
     join(t, c, row, &c->sums[i], mscope_now(t) + 1);
     if (t->cfg.acf_rows && wants_following(t, x))
         t->scratch.tail[c->first + c->followed++] = row;

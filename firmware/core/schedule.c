@@ -142,6 +142,13 @@ mscope_kick mscope_step_kick(const mscope_step *p, enum mscope_form form, int ne
     return k;
 }
 
+double mscope_step_ema(const mscope_step *p, enum mscope_form form)
+{
+    if (form == MSCOPE_FORM_EMA || p->eps >= 1.0)
+        return 1.0;
+    return p->dampening < 1.0 ? p->eps / (1.0 - p->dampening) : 0.0;
+}
+
 size_t mscope_schedule_nodes(uint32_t history)
 {
     return 2 * (size_t)history;

@@ -59,6 +59,7 @@ void mscope_schedule_seek(mscope_schedule *s, uint64_t now);    /* no span from 
 /* The idle map of one step, and what an active step does. made: the buffer exists already (MSCOPE_FORM_TORCH). */
 mscope_map_dd mscope_step_idle(const mscope_step *p, enum mscope_form form, int nesterov, int made);
 mscope_kick mscope_step_kick(const mscope_step *p, enum mscope_form form, int nesterov, int made);
+double mscope_step_ema(const mscope_step *p, enum mscope_form form);     /* m in EMA form over native m; 0: none */
 
 void mscope_schedule_push(mscope_schedule *s, const mscope_map_dd *idle);   /* step now is done; now + 1 */
 

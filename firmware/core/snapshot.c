@@ -11,7 +11,7 @@
 
 #include "table.h"
 
-#define SNAPSHOT_VERSION 3
+#define SNAPSHOT_VERSION 4
 
 typedef struct snapshot {
     mscope_sink sink;                /* writing; else NULL */

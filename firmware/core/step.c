@@ -110,6 +110,7 @@ int mscope_table_step_begin(mscope_table *t, const mscope_step *step)
         t->step = *step;
         t->idle = mscope_step_idle(step, t->cfg.form, t->cfg.nesterov, t->made);
         t->kick = mscope_step_kick(step, t->cfg.form, t->cfg.nesterov, t->made);
+        t->ema = mscope_step_ema(step, t->cfg.form);
         t->idle_of = t->made + 1;
     }
     t->open = 1;

@@ -131,7 +131,8 @@ struct mscope_table {
     mscope_step step;                /* the open or last step */
     mscope_map_dd idle;
     mscope_kick kick;
-    int idle_of;                     /* idle and kick belong to `step` with made = idle_of - 1; 0: to no step */
+    double ema;                      /* m in EMA form over native m at this step; 0: there is none */
+    int idle_of;                     /* idle, kick, ema belong to `step` with made = idle_of - 1; 0: to no step */
     uint64_t joining;                /* bit b: rows wait to join the total of band[b] */
     uint32_t sweep;                  /* next row the sweep looks at */
     uint32_t passed;                 /* rows the running resum has passed; 0: none runs */

@@ -102,14 +102,14 @@ static mscope_record *reserve(mscope_engine *e, enum mscope_record_kind kind)
 
 /* -- band ------------------------------------------------------------------------------------- */
 
-static void set_window(mscope_rec_band *r, const mscope_window *w, double scale)
+static void set_window(mscope_rec_band *r, const mscope_window *w)
 {
     r->g2 = ratio(w->s2, w->s2_occurrences);
     r->U = ratio(w->u, w->u_updates);
     r->U_se = mean_se(w->u, w->u2, w->u_updates);
-    r->gm = ratio(w->gm, w->updates) * scale;
-    r->gm_se = mean_se(w->gm, w->gm2, w->updates) * scale;
-    r->window_updates = w->updates;
+    r->gm = ratio(w->gm, w->gm_updates);
+    r->gm_se = mean_se(w->gm, w->gm2, w->gm_updates);
+    r->window_updates = w->gm_updates;
     r->g2_occurrences = w->s2_occurrences;
     r->U_updates = w->u_updates;
 }
@@ -194,7 +194,7 @@ static void band_record(mscope_engine *e, const mscope_shadow *s, unsigned band,
     r->C = ref ? b->C * k.scale : NAN;
     set_source(s, r->r_source);
     r->r_bound = !ref ? NAN : b->R > 0.0 ? b->R_err / b->R : b->R_err == 0.0 ? 0.0 : NAN;
-    set_window(r, &b->window, k.scale);
+    set_window(r, &b->window);
     set_curvature(r, s, b);
     set_clocks(r, &b->fade);
     r->growth = mscope_growth_rate(&s->growth[band]);

@@ -114,7 +114,8 @@ typedef struct mscope_fault {
 } mscope_fault;
 
 /* Sums over the active updates of a band since mscope_table_window_reset. A "row update" is one row in one step with
- * N >= 1 occurrences; G is the sum of its N gradients, m its momentum just before the step (native form). */
+ * N >= 1 occurrences; G is the sum of its N gradients, m its momentum just before the step. The EMA form of a buffer
+ * buf of torch is m = buf eps/(1 - dampening). A step with eps = 0 or dampening 1 has none, and gives no <G, m>. */
 typedef struct mscope_window {
     double updates;               /* row updates                                                   */
     double occurrences;           /* sum of N                                                      */
@@ -122,7 +123,7 @@ typedef struct mscope_window {
     double s2_updates;            /* row updates that brought sum_i |g_i|^2                        */
     double s2_occurrences;        /* their N                                                       */
     double u, u2, u_updates;      /* U = (|G|^2 - sum_i |g_i|^2)/(N(N-1)): sum, sum of squares, count (N >= 2) */
-    double gm, gm2;               /* <G, m>/N: sum, sum of squares over row updates                */
+    double gm, gm2, gm_updates;   /* <G, m>/N, m in EMA form as of that step: sum, sum of squares, count */
 } mscope_window;
 
 /* How much of a row's momentum is gone at its next active update, K steps after the one before: 1 - beta^K at a

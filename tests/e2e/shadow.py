@@ -20,7 +20,7 @@ class Shadow:
         self.reset()
 
     def reset(self):
-        self.window = {b: [] for b in range(32)}     # [N, s2, |G|^2, <G, m>] of each row update
+        self.window = {b: [] for b in range(32)}     # [N, s2, |G|^2, <G, m>] of each row update, m in EMA form
 
     def step(self, rows, grads, eta, eps, batch, decay=0.0, decoupled=0.0, damp=0.0):
         self.k += 1
@@ -30,7 +30,8 @@ class Shadow:
             G[r] += g
             N[r] += 1
             s2[r] += g @ g
-        before = self.m.copy()
+        ema = 1 if self.form == "ema" or eps == 1 else eps / (1 - damp)
+        before = ema * self.m
         self.move(G, eta, eps, decay, decoupled, damp)
         for r in np.flatnonzero(N):
             gone = self.gone(r, eps)
@@ -117,7 +118,7 @@ class Shadow:
                 "p": rates[:, 0].mean(), "P": rates[:, 1].mean(), "window_updates": float(len(w)),
                 "g2": w[:, 1].sum() / w[:, 0].sum() if len(w) else None,
                 "U": ((many[:, 2] - many[:, 1]) / (many[:, 0] * (many[:, 0] - 1))).mean() if len(many) else None,
-                "gm": (w[:, 3] / w[:, 0]).mean() * scale if len(w) else None,
+                "gm": (w[:, 3] / w[:, 0]).mean() if len(w) else None,
             }
         return out
 
