@@ -126,12 +126,13 @@ static const char *flag_names(unsigned kind)
 
 static int kind_known(unsigned k)
 {
-    return (k >= MSCOPE_HELLO && k <= MSCOPE_SAVE) || (k >= MSCOPE_WELCOME && k <= MSCOPE_ERROR);
+    return (k >= MSCOPE_HELLO && k <= MSCOPE_DIRECTION) || (k >= MSCOPE_WELCOME && k <= MSCOPE_ERROR);
 }
 
 static int check_types(const mscope_header *h, mscope_refusal *why)
 {
-    int rows = h->kind == MSCOPE_STEP || h->kind == MSCOPE_PROBE;
+    const int direction = h->kind == MSCOPE_DIRECTION;
+    int rows = h->kind == MSCOPE_STEP || h->kind == MSCOPE_PROBE || direction;
     int values = rows || h->kind == MSCOPE_SYNC || h->kind == MSCOPE_REFERENCE;
 
     if ((h->flags & MSCOPE_FLAG_SHM) && rows && h->count == 0)
@@ -142,6 +143,8 @@ static int check_types(const mscope_header *h, mscope_refusal *why)
     } else if (h->index_type != 0)
         return refuse_u64(why, "index_type", h->index_type, "0", "no indices follow this message");
     if (values && h->count > 0) {
+        if (direction && h->value_type != MSCOPE_F32)
+            return refuse_u64(why, "value_type", h->value_type, "1 f32", "shares are float32");
         if (h->value_type < MSCOPE_F32 || h->value_type > MSCOPE_F64)
             return refuse_u64(why, "value_type", h->value_type, "1 f32, 2 f16, 3 bf16, 4 f64", "unknown value type");
     } else if (h->value_type != 0)
@@ -166,6 +169,9 @@ static int check_scalars(const mscope_header *h, mscope_refusal *why)
     case MSCOPE_PROBE:
         bad = check_real(why, "a (delta)", h->a, h->a > 0, "finite, > 0", "a probe is taken at some distance");
         break;
+    case MSCOPE_DIRECTION:
+        bad = check_real(why, "a", h->a, h->a == 0, "0", "unused in this message");
+        break;
     case MSCOPE_SYNC:
     case MSCOPE_REFERENCE:
         if (h->count == 0)
@@ -189,7 +195,7 @@ int mscope_header_check(const mscope_header *h, mscope_refusal *why)
     int bad;
 
     if (!kind_known(h->kind))
-        return refuse_u64(why, "kind", h->kind, "1..7 to the daemon, 64..66 from it", "unknown kind of message");
+        return refuse_u64(why, "kind", h->kind, "1..8 to the daemon, 64..66 from it", "unknown kind of message");
     if (h->flags & ~flags_of(h->kind))
         return mscope_refusal_set(why, MSCOPE_EINVAL, "flags", flag_names(h->kind),
                                   "a flag that this kind of message does not have", "0x%x", h->flags);
@@ -197,7 +203,7 @@ int mscope_header_check(const mscope_header *h, mscope_refusal *why)
         return refuse_u64(why, "session", 0, "1..2^64-1", "a session number is drawn at random and never 0");
     if (h->seq == 0 && h->kind < MSCOPE_WELCOME)
         return refuse_u64(why, "seq", 0, "1..2^64-1", "sequence numbers start at 1");
-    if (h->step > MSCOPE_STEP_MAX && h->kind >= MSCOPE_STEP && h->kind <= MSCOPE_SYNC)
+    if (h->step > MSCOPE_STEP_MAX && h->kind >= MSCOPE_STEP && h->kind <= MSCOPE_DIRECTION)
         return refuse_u64(why, "step", h->step, "0..9007199254740991", "a step number that no double can hold exactly");
     bad = check_scalars(h, why);
     return bad ? bad : check_types(h, why);
@@ -335,8 +341,11 @@ size_t mscope_indices_decode(const uint8_t *in, unsigned index_type, size_t n, u
 
 static const char *const state_words[] = { "f32", "mixed", "f64", NULL };
 static const char *const form_words[] = { "ema", "torch", NULL };
+static const char *const along_words[] = { "power", "tangent", NULL };
+static const char *const spanned_words[] = { "tables", "all", NULL };
 
 #define ROWS_MAX ((uint64_t)1 << 31)
+#define LARGE 1e145                  /* its square can still be summed */
 
 static const mscope_field hello_fields[] = {
     FIELD(mscope_hello, name, table, 0, 0),
@@ -360,6 +369,20 @@ static const mscope_field welcome_fields[] = {
     FIELD(mscope_welcome, u64, step, 0, 0),          FIELD(mscope_welcome, bool, exact, 0, 0),
     FIELD(mscope_welcome, u64, credit_messages, 0, 0), FIELD(mscope_welcome, u64, credit_bytes, 0, 0),
     FIELD(mscope_welcome, flag, shm, 0, 0),
+};
+
+static const mscope_field direction_fields[] = {
+    WORD(mscope_direction, along, along_words),
+    WORD(mscope_direction, spans, spanned_words),
+    FIELD(mscope_direction, u64, values, 1, 0),
+    FIELD(mscope_direction, f64, curvature, 0, 0),
+    FIELD(mscope_direction, f64, product, 0, 0),
+    FIELD(mscope_direction, f64, noise, 0, 0),
+    FIELD(mscope_direction, f64, outside_curvature, 0, 0),
+    FIELD(mscope_direction, f64, outside_noise, 0, 0),
+    FIELD(mscope_direction, u32, top_table, 0, 0),
+    FIELD(mscope_direction, u32, top_row, 0, 0),
+    FIELD(mscope_direction, f64, top_share, 0, 0),
 };
 
 static const mscope_field refusal_fields[] = {
@@ -409,6 +432,49 @@ int mscope_welcome_decode(const uint8_t *in, size_t len, mscope_welcome *v, msco
     mscope_welcome got;
     int bad = mscope_fields_decode(welcome_fields, LEN(welcome_fields), in, len, &got, why);
 
+    if (!bad)
+        *v = got;
+    return bad;
+}
+
+int mscope_direction_encode(const mscope_direction *v, uint8_t *out, size_t cap)
+{
+    if (v->along < 0 || v->along > MSCOPE_TANGENT || v->spans < 0 || v->spans > MSCOPE_SPANS_ALL)
+        return MSCOPE_EINVAL;
+    return mscope_fields_encode(direction_fields, LEN(direction_fields), v, out, cap);
+}
+
+static int check_direction(const mscope_direction *v, mscope_refusal *why)
+{
+    static const struct {
+        const char *name;
+        double low, high;
+        const char *range;
+    } of[] = {
+        { "curvature", -LARGE, LARGE, "finite, at most 1e145 in size" },
+        { "product", -LARGE, LARGE, "finite, at most 1e145 in size" },
+        { "noise", 0.0, LARGE, "0..1e145" },
+        { "outside_curvature", -LARGE, LARGE, "finite, at most 1e145 in size" },
+        { "outside_noise", 0.0, LARGE, "0..1e145" },
+        { "top_share", 0.0, 1.0, "0..1" },
+    };
+    const double x[LEN(of)] = { v->curvature, v->product, v->noise, v->outside_curvature, v->outside_noise,
+                                v->top_share };
+    int bad = 0;
+
+    for (size_t i = 0; i < LEN(of) && !bad; i++)
+        bad = check_real(why, of[i].name, x[i], x[i] >= of[i].low && x[i] <= of[i].high, of[i].range,
+                         "out of range");
+    return bad;
+}
+
+int mscope_direction_decode(const uint8_t *in, size_t len, mscope_direction *v, mscope_refusal *why)
+{
+    mscope_direction got;
+    int bad = mscope_fields_decode(direction_fields, LEN(direction_fields), in, len, &got, why);
+
+    if (!bad)
+        bad = check_direction(&got, why);
     if (!bad)
         *v = got;
     return bad;

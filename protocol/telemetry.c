@@ -29,6 +29,12 @@ static const mscope_field acf_fields[] = {
 #include "mscope/metrics.def"
 #undef REC
 };
+static const mscope_field stability_fields[] = {
+#define REC mscope_rec_stability
+#define MSCOPE_STABILITY_METRICS
+#include "mscope/metrics.def"
+#undef REC
+};
 static const mscope_field daemon_fields[] = {
 #define REC mscope_rec_daemon
 #define MSCOPE_DAEMON_METRICS
@@ -57,6 +63,10 @@ const mscope_metric mscope_metrics[] = {
 #define MSCOPE_ACF_METRICS
 #include "mscope/metrics.def"
 #undef REC
+#define REC "stability"
+#define MSCOPE_STABILITY_METRICS
+#include "mscope/metrics.def"
+#undef REC
 #define REC "daemon"
 #define MSCOPE_DAEMON_METRICS
 #include "mscope/metrics.def"
@@ -78,6 +88,7 @@ static const struct {
     [MSCOPE_REC_BAND] = { band_fields, LEN(band_fields) },
     [MSCOPE_REC_TABLE] = { table_fields, LEN(table_fields) },
     [MSCOPE_REC_ACF] = { acf_fields, LEN(acf_fields) },
+    [MSCOPE_REC_STABILITY] = { stability_fields, LEN(stability_fields) },
     [MSCOPE_REC_DAEMON] = { daemon_fields, LEN(daemon_fields) },
     [MSCOPE_REC_ALERT] = { alert_fields, LEN(alert_fields) },
 };
@@ -91,6 +102,8 @@ int mscope_record_topic(const mscope_record *r, char out[MSCOPE_TOPIC_MAX])
         return snprintf(out, MSCOPE_TOPIC_MAX, "table/%.63s", r->u.table.table);
     case MSCOPE_REC_ACF:
         return snprintf(out, MSCOPE_TOPIC_MAX, "acf/%.63s/%u", r->u.acf.table, (unsigned)(r->u.acf.band & 255));
+    case MSCOPE_REC_STABILITY:
+        return snprintf(out, MSCOPE_TOPIC_MAX, "stability/%.63s", r->u.stability.table);
     case MSCOPE_REC_DAEMON:
         return snprintf(out, MSCOPE_TOPIC_MAX, "daemon");
     case MSCOPE_REC_ALERT:
@@ -115,6 +128,8 @@ static int kind_of(const char *topic)
         return MSCOPE_REC_TABLE;
     if (strncmp(topic, "acf/", 4) == 0)
         return MSCOPE_REC_ACF;
+    if (strncmp(topic, "stability/", 10) == 0)
+        return MSCOPE_REC_STABILITY;
     if (strcmp(topic, "daemon") == 0)
         return MSCOPE_REC_DAEMON;
     if (strcmp(topic, "alert") == 0)
@@ -129,8 +144,8 @@ int mscope_record_decode(const char *topic, const uint8_t *in, size_t len, mscop
     int kind = kind_of(topic), bad;
 
     if (kind < 0)
-        return mscope_refusal_set(why, MSCOPE_EPROTO, "topic", "band/ table/ acf/ daemon alert", "unknown topic",
-                                  "%.40s", topic);
+        return mscope_refusal_set(why, MSCOPE_EPROTO, "topic", "band/ table/ acf/ stability/ daemon alert",
+                                  "unknown topic", "%.40s", topic);
     memset(&got, 0, sizeof got);
     got.kind = (enum mscope_record_kind)kind;
     bad = mscope_fields_decode(kinds[kind].fields, kinds[kind].n, in, len, &got.u, why);

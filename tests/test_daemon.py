@@ -229,8 +229,8 @@ class Refusals(Case):
         t, n = self.t, self.model.k + 1
         one = dict(step=n, extra=1)
         for kind, fields, part in (
-                (65, {}, ("kind", "65", "1..7", "a client sends kinds 1 to 7")),
-                (9, {}, ("kind", "9", "1..7 to the daemon, 64..66 from it", "unknown")),
+                (65, {}, ("kind", "65", "1..8", "a client sends kinds 1 to 8")),
+                (9, {}, ("kind", "9", "1..8 to the daemon, 64..66 from it", "unknown")),
                 (STEP, dict(one, flags=32), ("flags", "0x20", "0, 1 COUNTS, 2 SCHEDULE, 16 SHM, and sums of these", "flag")),
                 (STEP, dict(one, table=77), ("table (handle)", "77", "a handle announced by HELLO", "say HELLO for it")),
                 (STEP, dict(one, a=1e151), ("eta", repr(1e151), "0..1e+150", "send it again")),

@@ -115,7 +115,7 @@ static void test_header_names_each_wrong_field(void **state)
     } cases[] = {
 #define BAD(field, code, from, ...) { field, code, &from, { __VA_ARGS__ } }
         BAD("kind", MSCOPE_EINVAL, step, .kind = 0),
-        BAD("kind", MSCOPE_EINVAL, step, .kind = 8),
+        BAD("kind", MSCOPE_EINVAL, step, .kind = 9),
         BAD("kind", MSCOPE_EINVAL, step, .kind = 63),
         BAD("kind", MSCOPE_EINVAL, step, .kind = 67),
         BAD("kind", MSCOPE_EINVAL, step, .kind = 255),
@@ -151,6 +151,14 @@ static void test_header_names_each_wrong_field(void **state)
         BAD("a (delta)", MSCOPE_ENONFINITE, probe, .kind = 3, .session = 1, .seq = 1, .a = -INFINITY),
         BAD("b", MSCOPE_EINVAL, probe, .kind = 3, .session = 1, .seq = 1, .a = 1, .b = 1),
         BAD("extra", MSCOPE_EINVAL, probe, .kind = 3, .session = 1, .seq = 1, .a = 1, .extra = 1),
+        BAD("a", MSCOPE_EINVAL, probe, .kind = 8, .session = 1, .seq = 1, .a = 1),
+        BAD("b", MSCOPE_EINVAL, probe, .kind = 8, .session = 1, .seq = 1, .b = 1),
+        BAD("extra", MSCOPE_EINVAL, probe, .kind = 8, .session = 1, .seq = 1, .extra = 1),
+        BAD("flags", MSCOPE_EINVAL, probe, .kind = 8, .flags = 16, .session = 1, .seq = 1),
+        BAD("index_type", MSCOPE_EINVAL, probe, .kind = 8, .session = 1, .seq = 1, .count = 1, .value_type = 1),
+        BAD("value_type", MSCOPE_EINVAL, probe, .kind = 8, .session = 1, .seq = 1, .count = 1, .index_type = 4,
+            .value_type = 4),
+        BAD("step", MSCOPE_EINVAL, probe, .kind = 8, .session = 1, .seq = 1, .step = MSCOPE_STEP_MAX + 1),
         BAD("count", MSCOPE_EINVAL, sync_, .kind = 5, .session = 1, .seq = 1, .value_type = 1),
         BAD("index_type", MSCOPE_EINVAL, sync_, .kind = 5, .session = 1, .seq = 1, .count = 1, .value_type = 1,
             .index_type = 4),
@@ -335,6 +343,46 @@ static void test_bodies_golden_and_truncated(void **state)
     assert_string_equal(r.field, "b (eps)");
 }
 
+static void test_direction_golden_and_its_ranges(void **state)
+{
+    static const struct {
+        const char *field;
+        mscope_direction d;
+    } cases[] = {
+#define D(...) { .values = 1, __VA_ARGS__ }
+        { "values", { .values = 0 } },
+        { "curvature", D(.curvature = NAN) },
+        { "curvature", D(.curvature = 1e146) },
+        { "product", D(.product = -1e146) },
+        { "noise", D(.noise = -1e-300) },
+        { "outside_curvature", D(.outside_curvature = NAN) },
+        { "outside_noise", D(.outside_noise = -1) },
+        { "top_share", D(.top_share = 1.0000000000000002) },
+    };
+    mscope_direction got, before = { .values = 7 };
+    uint8_t gold[256], out[256];
+    mscope_refusal why;
+    size_t n = golden("direction", gold, sizeof gold);
+    (void)state;
+
+    assert_int_equal(mscope_direction_decode(gold, n, &got, &why), 0);
+    assert_int_equal(got.along, MSCOPE_TANGENT);
+    assert_int_equal(got.spans, MSCOPE_SPANS_ALL);
+    assert_true(got.noise == 0.125 && got.outside_curvature == -0.0625 && got.top_row == 17);
+    assert_int_equal(mscope_direction_encode(&got, out, sizeof out), n);
+    assert_memory_equal(out, gold, n);
+    got.along = 2;
+    assert_int_equal(mscope_direction_encode(&got, out, sizeof out), MSCOPE_EINVAL);
+    for (size_t i = 0; i < LEN(cases); i++) {
+        int len = mscope_direction_encode(&cases[i].d, out, sizeof out);
+        got = before;
+        assert_true(len > 0);
+        assert_true(mscope_direction_decode(out, (size_t)len, &got, &why) < 0);
+        assert_string_equal(why.field, cases[i].field);
+        assert_memory_equal(&got, &before, sizeof got);
+    }
+}
+
 #pragma GCC diagnostic push
 #ifdef __clang__
 #pragma GCC diagnostic ignored "-Winitializer-overrides"
@@ -418,6 +466,7 @@ static void test_records_golden_every_kind(void **state)
     } cases[] = { { "record_band", "band/name-0/5" },
                   { "record_table", "table/name-0" },
                   { "record_acf", "acf/name-0/5" },
+                  { "record_stability", "stability/name-0" },
                   { "record_daemon", "daemon" },
                   { "record_alert", "alert" } };
     (void)state;
@@ -485,6 +534,7 @@ int main(void)
         cmocka_unit_test(test_values_any_alignment_and_canary),
         cmocka_unit_test(test_indices_stop_at_the_first_one_out_of_range),
         cmocka_unit_test(test_bodies_golden_and_truncated),
+        cmocka_unit_test(test_direction_golden_and_its_ranges),
         cmocka_unit_test(test_hello_names_each_wrong_field),
         cmocka_unit_test(test_bodies_survive_damage),
         cmocka_unit_test(test_records_golden_every_kind),

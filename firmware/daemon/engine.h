@@ -4,8 +4,9 @@
  * into the ring. Time is handed in. Memory for a table is mapped when a HELLO creates it; nothing else is.
  *
  * From the top: messages.c (sequence numbers, dispatch), tables.c (HELLO), steps.c over entries.c (STEP, PROBE,
- * REFERENCE, SYNC), slices.c (publication in pieces), shadow.c (a table's memory and owner), records.c (core to
- * telemetry), sessions.c. Each has a header of its own and calls only files that come after it here.            */
+ * REFERENCE, SYNC), directions.c over stability.c (DIRECTION), slices.c (publication in pieces), shadow.c (a table's
+ * memory and owner), records.c (core to telemetry), sessions.c. Each has a header of its own and calls only files
+ * that come after it here. */
 #ifndef MSCOPE_DAEMON_ENGINE_H
 #define MSCOPE_DAEMON_ENGINE_H
 
@@ -13,6 +14,7 @@
 #include "mscope/wire.h"
 #include "growth.h"
 #include "ring.h"
+#include "stability.h"
 
 #define MSCOPE_SESSIONS 256
 #define MSCOPE_SHM_PLACES 64
@@ -56,6 +58,10 @@ typedef struct mscope_map_file {     /* the file behind a table's memory, see ma
 
 enum mscope_due { MSCOPE_DUE_NOT, MSCOPE_DUE_REPEAT, MSCOPE_DUE_REGULAR };
 
+typedef struct mscope_shares {       /* of the bands of one table, in the sums of mscope_stability.whole */
+    double curvature[MSCOPE_BANDS], noise[MSCOPE_BANDS];
+} mscope_shares;
+
 typedef struct mscope_shadow {       /* the daemon's copy of one trainer's table                 */
     int used;
     mscope_hello hello;
@@ -85,6 +91,9 @@ typedef struct mscope_shadow {       /* the daemon's copy of one trainer's table
     uint64_t published;              /* step of the last regular record                          */
     int changed;                     /* exact or attached changed since the last record          */
     mscope_growth growth[MSCOPE_BANDS];
+    char covered[MSCOPE_NAME_MAX + 1];  /* table whose `stability` covers this one; "": none      */
+    mscope_shares shares[MSCOPE_DIRECTIONS];
+    mscope_stability stability;      /* of messages that named this table                        */
     int overflowed;                  /* V was not finite in the last record                      */
     int due;                         /* enum mscope_due, in the publication under way            */
     int passing;                     /* a resum in slices is under way                           */

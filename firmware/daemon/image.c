@@ -38,6 +38,98 @@ static void get_growth(mscope_reader *src, mscope_growth *g)
     }
 }
 
+static void put_means(mscope_writer *w, const mscope_means *m)
+{
+    mscope_write_u(w, m->taken, 4);
+    mscope_write_f64(w, m->weight2);
+    for (int i = 0; i < 3; i++) {
+        mscope_write_f64(w, m->mean[i]);
+        mscope_write_f64(w, m->before[i]);
+        for (int k = 0; k < 3; k++) {
+            mscope_write_f64(w, m->cov[i][k]);
+            mscope_write_f64(w, m->lag[i][k]);
+        }
+    }
+}
+
+static void get_means(mscope_reader *src, mscope_means *m)
+{
+    m->taken = (uint32_t)mscope_read_u(src, 4);
+    m->weight2 = mscope_read_f64(src);
+    for (int i = 0; i < 3; i++) {
+        m->mean[i] = mscope_read_f64(src);
+        m->before[i] = mscope_read_f64(src);
+        for (int k = 0; k < 3; k++) {
+            m->cov[i][k] = mscope_read_f64(src);
+            m->lag[i][k] = mscope_read_f64(src);
+        }
+    }
+}
+
+static void put_stability(mscope_writer *w, const mscope_shadow *s)
+{
+    const mscope_stability *j = &s->stability;
+
+    (void)mscope_write_bytes(w, s->covered, sizeof s->covered);
+    mscope_write_u(w, j->probes, 8);
+    mscope_write_u(w, j->forgotten, 8);
+    for (int k = 0; k < MSCOPE_DIRECTIONS; k++) {
+        put_means(w, &j->all[k]);
+        for (unsigned i = 0; i < MSCOPE_RECENT; i++)
+            for (int c = 0; c < 3; c++)
+                mscope_write_f64(w, j->recent[k][i][c]);
+        mscope_write_u(w, j->apart[k], 4);
+        for (int i = 0; i < 2; i++) {
+            mscope_write_f64(w, j->whole[k][i]);
+            mscope_write_f64(w, j->outside[k][i]);
+        }
+        mscope_write_u(w, (uint64_t)j->top[k].spans, 4);
+        mscope_write_u(w, j->top[k].values, 8);
+        mscope_write_u(w, j->top[k].top_row, 4);
+        mscope_write_f64(w, j->top[k].top_share);
+        (void)mscope_write_bytes(w, j->top_table[k], sizeof j->top_table[k]);
+        for (unsigned b = 0; b < MSCOPE_BANDS; b++) {
+            mscope_write_f64(w, s->shares[k].curvature[b]);
+            mscope_write_f64(w, s->shares[k].noise[b]);
+        }
+    }
+}
+
+static void get_name(mscope_reader *src, char name[MSCOPE_NAME_MAX + 1])
+{
+    (void)mscope_read_bytes(src, name, MSCOPE_NAME_MAX + 1);
+    name[MSCOPE_NAME_MAX] = '\0';
+}
+
+static void get_stability(mscope_reader *src, mscope_shadow *s)
+{
+    mscope_stability *j = &s->stability;
+
+    get_name(src, s->covered);
+    j->probes = mscope_read_u(src, 8);
+    j->forgotten = mscope_read_u(src, 8);
+    for (int k = 0; k < MSCOPE_DIRECTIONS; k++) {
+        get_means(src, &j->all[k]);
+        for (unsigned i = 0; i < MSCOPE_RECENT; i++)
+            for (int c = 0; c < 3; c++)
+                j->recent[k][i][c] = mscope_read_f64(src);
+        j->apart[k] = (uint32_t)mscope_read_u(src, 4);
+        for (int i = 0; i < 2; i++) {
+            j->whole[k][i] = mscope_read_f64(src);
+            j->outside[k][i] = mscope_read_f64(src);
+        }
+        j->top[k].spans = mscope_read_u(src, 4) == MSCOPE_SPANS_ALL ? MSCOPE_SPANS_ALL : MSCOPE_SPANS_TABLES;
+        j->top[k].values = mscope_read_u(src, 8);
+        j->top[k].top_row = (uint32_t)mscope_read_u(src, 4);
+        j->top[k].top_share = mscope_read_f64(src);
+        get_name(src, j->top_table[k]);
+        for (unsigned b = 0; b < MSCOPE_BANDS; b++) {
+            s->shares[k].curvature[b] = mscope_read_f64(src);
+            s->shares[k].noise[b] = mscope_read_f64(src);
+        }
+    }
+}
+
 int mscope_image_put(const mscope_shadow *s, mscope_writer *w)
 {
     uint8_t hello[MSCOPE_HELLO_MAX];
@@ -62,6 +154,7 @@ int mscope_image_put(const mscope_shadow *s, mscope_writer *w)
         mscope_write_f64(w, s->fisher_updates[b]);
         put_growth(w, &s->growth[b]);
     }
+    put_stability(w, s);
     return 0;
 }
 
@@ -106,6 +199,7 @@ void mscope_image_get(mscope_reader *src, mscope_shadow *s, uint64_t now_ns)
         s->fisher_updates[b] = mscope_read_f64(src);
         get_growth(src, &s->growth[b]);
     }
+    get_stability(src, s);
     s->heard_ns = now_ns;
     s->changed = 1;
 }

@@ -10,6 +10,7 @@
 #include "protocol/fields.h"
 #include "protocol/header.h"
 #include "protocol/shm.h"
+#include "directions.h"
 #include "log.h"
 #include "records.h"
 #include "sessions.h"
@@ -151,10 +152,11 @@ static int dispatch(mscope_engine *e, mscope_session *ses, mscope_shadow *s, con
     case MSCOPE_PROBE:
     case MSCOPE_REFERENCE:
     case MSCOPE_SYNC:
+    case MSCOPE_DIRECTION:
         break;
     default:
-        return mscope_refusal_set(why, MSCOPE_EINVAL, "kind", "1..7",
-                                  "this kind is an answer of the daemon: a client sends kinds 1 to 7", "%u", h->kind);
+        return mscope_refusal_set(why, MSCOPE_EINVAL, "kind", "1..8",
+                                  "this kind is an answer of the daemon: a client sends kinds 1 to 8", "%u", h->kind);
     }
     if (s == NULL)
         return mscope_refusal_set(why, MSCOPE_ESTATE, "table (handle)", "a handle announced by HELLO",
@@ -166,6 +168,8 @@ static int dispatch(mscope_engine *e, mscope_session *ses, mscope_shadow *s, con
         return mscope_probe_apply(s, h, f, n, why);
     if (h->kind == MSCOPE_REFERENCE)
         return mscope_reference_apply(s, h, f, n, why);
+    if (h->kind == MSCOPE_DIRECTION)
+        return mscope_direction_apply(e, s, h, f, n, why);
     return mscope_sync_apply(e, s, h, f, n, why);
 }
 

@@ -167,6 +167,93 @@ static void set_clocks(mscope_rec_band *r, const mscope_fade *c)
     r->delta = r->retention / r->learning;
 }
 
+/* -- stability -------------------------------------------------------------------------------- */
+
+/* H along both directions and the larger of them. Returns why none is known, or NULL. */
+static const char *read_stability(const mscope_shadow *s, mscope_read_H of[MSCOPE_DIRECTIONS], enum mscope_along *along)
+{
+    const double eta = ema_of(s).eta;
+    const char *why[MSCOPE_DIRECTIONS];
+
+    for (int k = 0; k < MSCOPE_DIRECTIONS; k++)
+        why[k] = mscope_stability_read(&s->stability, (enum mscope_along)k, eta, s->last.eps, s->last.batch, &of[k]);
+    *along = why[MSCOPE_TANGENT] == NULL && !(of[MSCOPE_POWER].H >= of[MSCOPE_TANGENT].H) ? MSCOPE_TANGENT
+                                                                                         : MSCOPE_POWER;
+    return why[*along];
+}
+
+/* The table that keeps the means which cover s; NULL: none does. */
+static const mscope_shadow *keeper_of(const mscope_engine *e, const mscope_shadow *s)
+{
+    if (s->covered[0] == '\0')
+        return NULL;
+    if (strcmp(s->covered, s->hello.table) == 0)
+        return s;
+    for (uint32_t i = 0; i < e->cfg.max_tables; i++)
+        if (e->shadows[i].used && e->shadows[i].session == s->session &&
+            strcmp(e->shadows[i].hello.table, s->covered) == 0)
+            return &e->shadows[i];
+    return NULL;
+}
+
+static void set_shares(const mscope_engine *e, const mscope_shadow *s, mscope_rec_band *r)
+{
+    const mscope_shadow *keeper = keeper_of(e, s);
+    mscope_read_H of[MSCOPE_DIRECTIONS];
+    enum mscope_along k;
+
+    r->curvature_share = r->noise_share = NAN;
+    if (keeper == NULL || read_stability(keeper, of, &k) != NULL)
+        return;
+    r->curvature_share = s->shares[k].curvature[r->band] / keeper->stability.whole[k][0];
+    r->noise_share = ratio(s->shares[k].noise[r->band], keeper->stability.whole[k][1]);
+}
+
+static void stability_record(mscope_engine *e, mscope_shadow *s)
+{
+    const mscope_stability *j = &s->stability;
+    mscope_record *rec = j->probes > 0 ? reserve(e, MSCOPE_REC_STABILITY) : NULL;
+    mscope_read_H of[MSCOPE_DIRECTIONS];
+    mscope_rec_stability *r;
+    enum mscope_along k;
+    const char *why;
+
+    if (rec == NULL)
+        return;
+    why = read_stability(s, of, &k);
+    r = &rec->u.stability;
+    (void)snprintf(r->table, sizeof r->table, "%s", s->hello.table);
+    r->epoch = e->epoch;
+    r->step = mscope_table_steps(s->core);
+    (void)snprintf(r->spans, sizeof r->spans, "%s", j->top[k].spans == MSCOPE_SPANS_ALL ? "all" : "tables");
+    r->values = j->top[k].values;
+    r->batch = s->last.batch;
+    r->eta = ema_of(s).eta;
+    r->eps = s->last.eps;
+    r->H = of[k].H;
+    r->H_se = of[k].se;
+    set_text(r->h_source, why != NULL ? why : "probe");
+    (void)snprintf(r->along, sizeof r->along, "%s", k == MSCOPE_POWER ? "power" : "tangent");
+    r->curvature = of[k].curvature;
+    r->curvature_se = of[k].curvature_se;
+    r->sharpness = of[k].sharpness;
+    r->noise = of[k].noise;
+    r->noise_part = of[k].part;
+    r->H_power = of[MSCOPE_POWER].H;
+    r->H_power_se = of[MSCOPE_POWER].se;
+    r->H_tangent = of[MSCOPE_TANGENT].H;
+    r->H_tangent_se = of[MSCOPE_TANGENT].se;
+    r->probes = j->probes;
+    r->samples = of[k].samples;
+    r->forgotten = j->forgotten;
+    r->outside_curvature = j->outside[k][0] / j->whole[k][0];
+    r->outside_noise = ratio(j->outside[k][1], j->whole[k][1]);
+    (void)snprintf(r->row_table, sizeof r->row_table, "%s", j->top_table[k]);
+    r->row = j->top[k].top_row;
+    r->row_share = j->top_table[k][0] != '\0' ? j->top[k].top_share : NAN;
+    mscope_ring_commit(e->ring);
+}
+
 static void band_record(mscope_engine *e, const mscope_shadow *s, unsigned band, const mscope_band *b)
 {
     mscope_record *rec = reserve(e, MSCOPE_REC_BAND);
@@ -199,6 +286,7 @@ static void band_record(mscope_engine *e, const mscope_shadow *s, unsigned band,
     set_clocks(r, &b->fade);
     r->growth = mscope_growth_rate(&s->growth[band]);
     r->growing = s->growth[band].growing;
+    set_shares(e, s, r);
     r->idle_share = b->idle_share;
     r->exact = s->exact && !s->hello.narrow;
     r->lost_steps = s->lost;
@@ -263,6 +351,7 @@ static void table_record(mscope_engine *e, const mscope_shadow *s, const totals 
     r->C = ref ? t->C * k.scale : NAN;
     set_source(s, r->r_source);
     r->silent = t->silent;
+    (void)snprintf(r->stability, sizeof r->stability, "%s", s->covered);
     r->bands = t->bands;
     r->attached = s->attached;
     r->exact = s->exact && !s->hello.narrow;
@@ -335,6 +424,7 @@ void mscope_shadow_publish(mscope_engine *e, mscope_shadow *s, int regular)
         t.silent = b.rows;
     }
     table_record(e, s, &t);
+    stability_record(e, s);
     tell_overflow(e, s, t.V);
     s->changed = 0;
     if (!regular)

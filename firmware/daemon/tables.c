@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "protocol/fields.h"
+#include "directions.h"
 #include "log.h"
 #include "records.h"
 #include "sessions.h"
@@ -121,6 +122,7 @@ static int change_owner(mscope_engine *e, mscope_shadow *s, const mscope_hello *
                                   (unsigned long long)hello->step);
     if (strcmp(s->hello.reference, hello->reference) != 0)
         s->referenced = 0;
+    mscope_direction_forget(s);
     mscope_shadow_inexact(e, s, gap);
     return 0;
 }

@@ -102,13 +102,15 @@ static void mark(mscope_topics *all, const mscope_record *r)
 void mscope_topics_drop(mscope_topics *t, const char table[MSCOPE_NAME_MAX + 1])
 {
     mscope_record all = { .kind = MSCOPE_REC_TABLE }, band = { .kind = MSCOPE_REC_BAND },
-                  acf = { .kind = MSCOPE_REC_ACF };
+                  acf = { .kind = MSCOPE_REC_ACF }, stability = { .kind = MSCOPE_REC_STABILITY };
 
     t->tables_gone++;
     memcpy(all.u.table.table, table, sizeof all.u.table.table);
     memcpy(band.u.band.table, table, sizeof band.u.band.table);
     memcpy(acf.u.acf.table, table, sizeof acf.u.acf.table);
+    memcpy(stability.u.stability.table, table, sizeof stability.u.stability.table);
     mark(t, &all);
+    mark(t, &stability);
     for (unsigned b = 0; b < MSCOPE_BANDS; b++) {
         band.u.band.band = acf.u.acf.band = b;
         mark(t, &band);

@@ -115,6 +115,7 @@ static uint64_t epoch_of(const mscope_record *r)
     case MSCOPE_REC_BAND: return r->u.band.epoch;
     case MSCOPE_REC_TABLE: return r->u.table.epoch;
     case MSCOPE_REC_ACF: return r->u.acf.epoch;
+    case MSCOPE_REC_STABILITY: return r->u.stability.epoch;
     case MSCOPE_REC_DAEMON: return r->u.daemon.epoch;
     case MSCOPE_REC_ALERT: return r->u.alert.epoch;
     }

@@ -161,7 +161,7 @@ void mscope_shards_band(const mscope_rec_band *const *part, size_t n, int whole,
     out->band = part[0]->band;
     out->d = part[0]->d;
     out->step = part[0]->step;
-    out->growth = NAN;
+    out->growth = out->curvature_share = out->noise_share = NAN;
     out->exact = whole;
     for (size_t i = 0; i < n; i++) {
         const mscope_rec_band *b = part[i];
@@ -175,6 +175,8 @@ void mscope_shards_band(const mscope_rec_band *const *part, size_t n, int whole,
         out->growing |= b->growing;
         if (!isnan(b->growth) && !(b->growth < out->growth))
             out->growth = b->growth;         /* of the part that grows most */
+        out->curvature_share = fmax(out->curvature_share, b->curvature_share);       /* a NaN gives way */
+        out->noise_share = fmax(out->noise_share, b->noise_share);
         rows += (double)b->rows;
         p += b->p * (double)b->rows;
         P += b->P * (double)b->rows;
@@ -257,6 +259,16 @@ void mscope_shards_table(const mscope_rec_table *const *part, size_t n, int whol
         out->R = out->V = out->C = NAN;
         set_missing(out->r_source);
     }
+}
+
+void mscope_shards_stability(const mscope_rec_stability *const *part, size_t n, mscope_rec_stability *out)
+{
+    const mscope_rec_stability *worst = part[0];
+
+    for (size_t i = 1; i < n; i++)
+        if (part[i]->H > worst->H || isnan(worst->H))
+            worst = part[i];
+    *out = *worst;
 }
 
 void mscope_shards_acf(const mscope_rec_acf *const *part, size_t n, mscope_rec_acf *out)

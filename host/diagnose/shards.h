@@ -28,6 +28,8 @@ void mscope_shards_table(const mscope_rec_table *const *part, size_t n, int whol
                          uint64_t *skew);
 
 /* mscope_shards_acf - from n >= 1 parts; parts whose stride is not that of the most references are left out */
+/* stability: the one with the largest H; the directions of several trainers do not join into one */
+void mscope_shards_stability(const mscope_rec_stability *const *part, size_t n, mscope_rec_stability *out);
 void mscope_shards_acf(const mscope_rec_acf *const *part, size_t n, mscope_rec_acf *out);
 
 /* mscope_shards_daemon - counters added, extremes compared */

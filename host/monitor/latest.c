@@ -87,6 +87,17 @@ static int take_acf(mscope_latest *l, const mscope_telemetry *m)
     return 0;
 }
 
+static int take_stability(mscope_latest *l, const mscope_telemetry *m)
+{
+    mscope_latest_table *t = place(l, m->record.u.stability.table, m->record.u.stability.epoch);
+
+    if (t == NULL)
+        return MSCOPE_ENOMEM;
+    t->stability = *m;
+    t->have_stability = 1;
+    return 0;
+}
+
 int mscope_latest_take(mscope_latest *l, const mscope_telemetry *m, mscope_news *news)
 {
     *news = (mscope_news){ .band = -1 };
@@ -97,6 +108,8 @@ int mscope_latest_take(mscope_latest *l, const mscope_telemetry *m, mscope_news 
         return take_table(l, m);
     case MSCOPE_REC_ACF:
         return take_acf(l, m);
+    case MSCOPE_REC_STABILITY:
+        return take_stability(l, m);
     case MSCOPE_REC_DAEMON:
         l->daemon = *m;
         l->have_daemon = 1;

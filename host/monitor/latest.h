@@ -1,4 +1,4 @@
-/* latest.h - the latest record of every table, band, autocorrelation and of the daemon
+/* latest.h - the latest record of every table, band, autocorrelation and stability, and of the daemon
  *
  * A set is complete when every band that its tables name is there. Records of a daemon that was started anew (another
  * epoch) take the place of all that the old one said about a table.                                          */
@@ -12,8 +12,8 @@
 typedef struct mscope_latest_table {
     char name[MSCOPE_NAME_MAX + 1];
     uint64_t epoch;                      /* of the daemon that said all of it                      */
-    mscope_telemetry table, band[MSCOPE_BANDS], acf[MSCOPE_BANDS];
-    int have_table, have[MSCOPE_BANDS], have_acf[MSCOPE_BANDS];
+    mscope_telemetry table, band[MSCOPE_BANDS], acf[MSCOPE_BANDS], stability;
+    int have_stability, have_table, have[MSCOPE_BANDS], have_acf[MSCOPE_BANDS];
 } mscope_latest_table;
 
 typedef struct mscope_latest {

@@ -16,6 +16,7 @@ static int wants(const mscope_listen *l, const mscope_telemetry *m)
     case MSCOPE_REC_BAND: name = m->record.u.band.table; break;
     case MSCOPE_REC_TABLE: name = m->record.u.table.table; break;
     case MSCOPE_REC_ACF: name = m->record.u.acf.table; break;
+    case MSCOPE_REC_STABILITY: break;    /* it covers other tables too */
     case MSCOPE_REC_ALERT: name = m->record.u.alert.table; break;
     case MSCOPE_REC_DAEMON: break;
     }

@@ -71,6 +71,12 @@ static void put_acf(FILE *to, const mscope_rec_acf *r)
     mscope_json_f64(to, m.peak);
 }
 
+static void put_stability(FILE *to, const mscope_rec_stability *r)
+{
+#define MSCOPE_STABILITY_METRICS
+#include "mscope/metrics.def"
+}
+
 static void put_daemon(FILE *to, const mscope_rec_daemon *r)
 {
 #define MSCOPE_DAEMON_METRICS
@@ -98,6 +104,7 @@ void mscope_json_record(FILE *to, const mscope_telemetry *m, const mscope_verdic
     case MSCOPE_REC_BAND: put_band(to, &m->record.u.band, v); break;
     case MSCOPE_REC_TABLE: put_table(to, &m->record.u.table); break;
     case MSCOPE_REC_ACF: put_acf(to, &m->record.u.acf); break;
+    case MSCOPE_REC_STABILITY: put_stability(to, &m->record.u.stability); break;
     case MSCOPE_REC_DAEMON: put_daemon(to, &m->record.u.daemon); break;
     case MSCOPE_REC_ALERT: put_alert(to, &m->record.u.alert); break;
     }

@@ -246,6 +246,22 @@ static void make_band(mscope_sharded *s, const mscope_latest_table *const *from,
     }
 }
 
+static void make_stability(mscope_sharded *s, const mscope_latest_table *const *from, int n, uint64_t epoch)
+{
+    const mscope_rec_stability *part[MSCOPE_TEXTS_MAX];
+    size_t parts = 0;
+    mscope_telemetry *m;
+
+    for (int i = 0; i < n; i++)
+        if (from[i]->have_stability)
+            part[parts++] = &from[i]->stability.record.u.stability;
+    if (parts == 0 || (m = make(s, MSCOPE_REC_STABILITY)) == NULL)
+        return;
+    mscope_shards_stability(part, parts, &m->record.u.stability);
+    m->record.u.stability.epoch = epoch;
+    (void)mscope_record_topic(&m->record, m->topic);
+}
+
 static void make_table(mscope_sharded *s, const char *name)
 {
     const mscope_rec_table *part[MSCOPE_TEXTS_MAX];
@@ -262,6 +278,7 @@ static void make_table(mscope_sharded *s, const char *name)
     mscope_shards_table(part, (size_t)n, whole, &all, &skew);
     for (int b = 0; b < MSCOPE_BANDS; b++)
         make_band(s, from, n, b, whole, all.epoch);
+    make_stability(s, from, n, all.epoch);
     if ((m = make(s, MSCOPE_REC_TABLE)) == NULL)
         return;
     m->record.u.table = all;

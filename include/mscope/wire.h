@@ -30,7 +30,7 @@ extern "C" {
 
 enum mscope_kind {
     MSCOPE_HELLO = 1, MSCOPE_STEP = 2, MSCOPE_PROBE = 3, MSCOPE_REFERENCE = 4, MSCOPE_SYNC = 5,
-    MSCOPE_BYE = 6, MSCOPE_SAVE = 7,
+    MSCOPE_BYE = 6, MSCOPE_SAVE = 7, MSCOPE_DIRECTION = 8,
     MSCOPE_WELCOME = 64, MSCOPE_ACK = 65, MSCOPE_ERROR = 66
 };
 
@@ -52,7 +52,8 @@ typedef struct mscope_header {
     uint64_t session, seq, step;
     double a, b;                     /* STEP: eta, eps.  PROBE: delta, 0                          */
     uint32_t table;                  /* handle that the client chose in HELLO                     */
-    uint32_t count;                  /* STEP, PROBE: entries.  SYNC, REFERENCE: rows.  ACK, WELCOME: credit_messages */
+    uint32_t count;                  /* STEP, PROBE, DIRECTION: entries.  SYNC, REFERENCE: rows.  ACK, WELCOME:
+                                        credit_messages                                           */
     uint32_t extra;                  /* STEP: samples in the batch.  SYNC, REFERENCE: first row   */
     uint8_t index_type, value_type;
 } mscope_header;
@@ -83,7 +84,8 @@ MSCOPE_API void mscope_values_decode(const uint8_t *in, unsigned value_type, siz
  * Returns  n, or the position of the first index >= rows                                                   */
 MSCOPE_API size_t mscope_indices_decode(const uint8_t *in, unsigned index_type, size_t n, uint32_t rows, uint32_t *out);
 
-/* The bodies of HELLO, WELCOME and ERROR are MessagePack maps; protocol/README.md 1.5. */
+/* The bodies of HELLO, WELCOME and ERROR are MessagePack maps, and so is the first of DIRECTION; protocol/README.md
+ * 1.5. */
 typedef struct mscope_hello {
     char table[MSCOPE_NAME_MAX + 1];
     char client[MSCOPE_TEXT_MAX + 1];      /* name of the trainer, for logs                        */
@@ -106,6 +108,23 @@ typedef struct mscope_welcome {
     int shm;                               /* gradients may come through shared memory; optional, 0 */
 } mscope_welcome;
 
+enum mscope_along { MSCOPE_POWER, MSCOPE_TANGENT };    /* the two directions; firmware/README.md says what they are */
+enum mscope_spanned { MSCOPE_SPANS_TABLES, MSCOPE_SPANS_ALL };
+
+/* Products with one direction v, |v| = 1, over everything that it spans. H_b is the curvature on the batch of one step,
+ * a and b are two halves of it. */
+typedef struct mscope_direction {
+    int along;                             /* enum mscope_along                                    */
+    int spans;                             /* enum mscope_spanned: the watched tables, or every parameter */
+    uint64_t values;                       /* coordinates of v                                     */
+    double curvature;                      /* <v, H_b v>                                           */
+    double product;                        /* <H_a v, H_b v>: |H v|^2 without the noise of a batch */
+    double noise;                          /* |(H_a - H_b) v|^2/4: mean of |(H_b - H) v|^2, its noise; >= 0 */
+    double outside_curvature, outside_noise;   /* the parts of both outside the watched tables     */
+    uint32_t top_table, top_row;           /* row with the largest share of |v|^2 ..               */
+    double top_share;                      /* .. and that share, 0..1; 0: none is named            */
+} mscope_direction;
+
 /* Each _encode returns the bytes written, or MSCOPE_ENOMEM. */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_hello_encode(const mscope_hello *v, uint8_t *out, size_t cap);
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_hello_decode(const uint8_t *in, size_t len, mscope_hello *v,
@@ -113,6 +132,9 @@ MSCOPE_API MSCOPE_MUST_CHECK int mscope_hello_decode(const uint8_t *in, size_t l
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_welcome_encode(const mscope_welcome *v, uint8_t *out, size_t cap);
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_welcome_decode(const uint8_t *in, size_t len, mscope_welcome *v,
                                                        mscope_refusal *why);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_direction_encode(const mscope_direction *v, uint8_t *out, size_t cap);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_direction_decode(const uint8_t *in, size_t len, mscope_direction *v,
+                                                         mscope_refusal *why);
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_refusal_encode(const mscope_refusal *v, uint8_t *out, size_t cap);
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_refusal_decode(const uint8_t *in, size_t len, mscope_refusal *v);
 
@@ -125,7 +147,7 @@ MSCOPE_API MSCOPE_MUST_CHECK int mscope_default_endpoint(const char *which, char
 
 /* -- telemetry -- A double that is not known is NaN here and nil on the wire. */
 enum mscope_record_kind {
-    MSCOPE_REC_BAND, MSCOPE_REC_TABLE, MSCOPE_REC_ACF, MSCOPE_REC_DAEMON, MSCOPE_REC_ALERT
+    MSCOPE_REC_BAND, MSCOPE_REC_TABLE, MSCOPE_REC_ACF, MSCOPE_REC_STABILITY, MSCOPE_REC_DAEMON, MSCOPE_REC_ALERT
 };
 
 /* One struct for each kind of record, its fields generated from metrics.def, the one list that code, documentation and
@@ -153,6 +175,10 @@ typedef struct mscope_rec_acf {
 #define MSCOPE_ACF_METRICS
 #include "metrics.def"
 } mscope_rec_acf;
+typedef struct mscope_rec_stability {
+#define MSCOPE_STABILITY_METRICS
+#include "metrics.def"
+} mscope_rec_stability;
 typedef struct mscope_rec_daemon {
 #define MSCOPE_DAEMON_METRICS
 #include "metrics.def"
@@ -169,6 +195,7 @@ typedef struct mscope_record {
         mscope_rec_band band;
         mscope_rec_table table;
         mscope_rec_acf acf;
+        mscope_rec_stability stability;
         mscope_rec_daemon daemon;
         mscope_rec_alert alert;
     } u;

@@ -33,6 +33,10 @@ WELCOME = {"epoch": 2**63 + 5, "next_seq": 7, "step": 300, "exact": True, "credi
 ERROR = {"code": -1, "field": "b (eps)", "value": "1.5", "range": "0..1", "text": "out of range"}
 
 
+DIRECTION = {"along": "tangent", "spans": "all", "values": 4096, "curvature": 0.5, "product": 0.25, "noise": 0.125,
+             "outside_curvature": -0.0625, "outside_noise": 0.03125, "top_table": 3, "top_row": 17, "top_share": 0.75}
+
+
 def record(kind):
     """Every field of a kind, its value a function of its position: uints 1000 i, floats i + 1/8, every fifth nil."""
     out = {}
@@ -52,6 +56,9 @@ def examples():
     yield "header_sync", "SYNC: LAST, rows 4000..4095, float64", header(
         5, 4, seq=11, step=42, count=96, extra=4000, value_type=4)
     yield "header_ack", "ACK: INEXACT, credit 64", header(65, 8, seq=11, count=64)
+    yield "header_direction", "DIRECTION: 3 u32 rows, float32", header(
+        8, seq=12, step=42, count=3, index_type=4, value_type=1)
+    yield "direction", "DIRECTION map", msgpack.packb(DIRECTION)
     yield "hello", "HELLO body", msgpack.packb(HELLO)
     yield "welcome", "WELCOME body", msgpack.packb(WELCOME)
     yield "error", "ERROR body", msgpack.packb(ERROR)

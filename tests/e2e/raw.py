@@ -15,7 +15,7 @@ import schema
 from golden import header
 
 BUILD = os.environ.get("BUILD", os.path.join(schema.ROOT, "build"))
-HELLO, STEP, PROBE, REFERENCE, SYNC, BYE, SAVE, WELCOME, ACK, ERROR = 1, 2, 3, 4, 5, 6, 7, 64, 65, 66
+HELLO, STEP, PROBE, REFERENCE, SYNC, BYE, SAVE, DIRECTION, WELCOME, ACK, ERROR = 1, 2, 3, 4, 5, 6, 7, 8, 64, 65, 66
 COUNTS, SCHEDULE, LAST, INEXACT = 1, 2, 4, 8
 END = 2**64 - 1
 ENVIRONMENT = dict(os.environ)
@@ -162,6 +162,18 @@ class Trainer:
         extra = {} if seq is None else {"seq": seq}
         self.send(STEP, *parts, flags=flags, step=number, a=eta, b=eps, table=handle, count=len(rows), extra=batch,
                   index_type=int(index[1]) if len(rows) else 0, value_type=VALUE[kind] if len(rows) else 0, **extra)
+
+    def direction(self, step, entries=(), handle=0, along="power", **over):
+        """entries: (handle of the table, row, curvature, noise)"""
+        body = {"along": along, "spans": "tables", "values": 16, "curvature": 1.0, "product": 1.0, "noise": 0.0,
+                "outside_curvature": 0.0, "outside_noise": 0.0, "top_table": 0, "top_row": 0, "top_share": 0.0}
+        body.update(over)
+        parts = []
+        if len(entries):
+            parts = [np.array([e[i] for e in entries], "<u4").tobytes() for i in (0, 1)]
+            parts.append(np.array([e[2:] for e in entries], "<f4").tobytes())
+        self.send(DIRECTION, msgpack.packb(body), *parts, step=step, table=handle, count=len(entries),
+                  index_type=4 if len(entries) else 0, value_type=1 if len(entries) else 0)
 
     def rows(self, message, step, first, *arrays, kind="f8", last=False, handle=0):
         self.send(message, *[encode(a, kind) for a in arrays], flags=LAST if last else 0, step=step, table=handle,

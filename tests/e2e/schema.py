@@ -6,7 +6,7 @@ import os
 import re
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-KINDS = ["band", "table", "acf", "daemon", "alert"]
+KINDS = ["band", "table", "acf", "stability", "daemon", "alert"]
 CDDL_TYPE = {"u64": "uint", "f64": "real", "bool": "bool", "name": "name", "text": "line", "list": "reals"}
 HEAD = """\
 ; telemetry.cddl - the decoded maps of every telemetry topic (RFC 8610; MessagePack shares CBOR's data model)
