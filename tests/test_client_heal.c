@@ -172,6 +172,56 @@ static void test_busy_table_is_asked_for_again(void **state)
     stop(&d);
 }
 
+/* What was sent while the table was refused goes again in order: without a gap, so a BYE right behind it arrives. */
+static void test_first_welcome_after_a_refusal_rewinds(void **state)
+{
+    struct daemon d;
+    struct trainer t;
+
+    (void)state;
+    start(&d);
+    d.refuse_hello = 1000;
+    train_open(&t, &d, (mscope_client_options){ 0 }, 1);
+    for (int i = 0; i < 14; i++) {
+        train(&t);
+        run(&d, t.c, 20);
+    }
+    run(&d, t.c, 300);
+    assert_true(t.c->queue.sent > 0);        /* else there is nothing to rewind */
+    assert_int_equal(d.n, 0);
+    d.refuse_hello = 0;
+    run_until_connected(&d, t.c);
+    run(&d, t.c, 200);
+    assert_int_equal(d.gaps, 0);
+    assert_healed(&d, &t);
+    assert_steps_in_order(&d);
+    mscope_client_close(t.c, 0);
+    stop(&d);
+}
+
+/* A HELLO that is taken when its client is gone would hold the name without a BYE. */
+static void test_close_without_time_says_no_hello(void **state)
+{
+    struct daemon d;
+    struct trainer t;
+    unsigned hellos;
+
+    (void)state;
+    start(&d);
+    d.refuse_hello = 1000;
+    train_open(&t, &d, (mscope_client_options){ 0 }, 1);
+    train(&t);
+    while (stats(&t).errors == 0)
+        run(&d, t.c, 50);
+    run(&d, t.c, 300);
+    hellos = d.hellos;
+    usleep(1100000);                         /* the next HELLO is due */
+    mscope_client_close(t.c, 0);
+    run(&d, NULL, 300);
+    assert_int_equal(d.hellos, hellos);
+    stop(&d);
+}
+
 static void test_not_fresh_table_is_sent_whole(void **state)
 {
     struct daemon d;
@@ -247,6 +297,8 @@ int main(void)
         cmocka_unit_test(test_flush_heals_a_dropped_tail),
         cmocka_unit_test(test_refused_step_is_healed_and_told),
         cmocka_unit_test(test_busy_table_is_asked_for_again),
+        cmocka_unit_test(test_first_welcome_after_a_refusal_rewinds),
+        cmocka_unit_test(test_close_without_time_says_no_hello),
         cmocka_unit_test(test_not_fresh_table_is_sent_whole),
         cmocka_unit_test(test_refused_sync_backs_off),
         cmocka_unit_test(test_narrow_rows_are_announced),

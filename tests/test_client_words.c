@@ -224,6 +224,43 @@ static void test_nobody_there_is_told_once(void **state)
     }
 }
 
+struct meeting {
+    struct daemon d;
+    mscope_client *c;
+};
+
+static void refused_then_taken(void *ctx)
+{
+    struct meeting *m = ctx;
+    uint64_t end = now_ms() + 10000;
+
+    while (m->d.hellos < 3 && now_ms() < end)
+        run(&m->d, m->c, 300);
+    run_until_connected(&m->d, m->c);
+}
+
+static void test_a_held_name_is_told_with_what_happens_next(void **state)
+{
+    const mscope_attach_info in = { .table = "t", .rows = 4, .dim = 2, .capacity = 4 };
+    static struct meeting m;
+    char said[2048];
+    const char *at;
+
+    (void)state;
+    start(&m.d);
+    m.d.refuse_hello = 2;
+    const mscope_client_options opt = { .endpoint = m.d.endpoint };
+    assert_int_equal(mscope_client_open(&m.c, &opt), 0);
+    assert_int_equal(mscope_client_attach(m.c, &in), 0);
+    stderr_of(refused_then_taken, &m, said, sizeof said);
+    assert_non_null(at = strstr(said, "table t is offered to the daemon again every 1 s, and training goes on"));
+    assert_non_null(strstr(at, "becomes free by itself"));
+    assert_null(strstr(at + 20, "is offered"));          /* once, although it was refused twice */
+    assert_non_null(strstr(at, "the daemon has taken table t now\n"));
+    mscope_client_close(m.c, 0);
+    stop(&m.d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -232,6 +269,7 @@ int main(void)
         cmocka_unit_test(test_refusals_name_field_value_and_range),
         cmocka_unit_test(test_small_buffer_is_told_and_bye_still_leaves),
         cmocka_unit_test(test_nobody_there_is_told_once),
+        cmocka_unit_test(test_a_held_name_is_told_with_what_happens_next),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,6 +20,8 @@
 
 #define BUFFER_BYTES (64ull << 20)
 #define SYNC_BYTES (1ull << 20)
+#define LAST_HELLO_MS 100                /* close: time for the answer to a HELLO, and for BYE behind it */
+
 /* -- opening ---------------------------------------------------------------------------------------- */
 
 static uint64_t draw_session(void)
@@ -261,7 +263,10 @@ void mscope_client_close(mscope_client *c, int wait_ms)
 {
     if (mscope_check_client(c) != 0)
         return;                                      /* a forked child leaves everything to its parent */
-    uint64_t until = mscope_client_until_ns(wait_ms);
+    const uint64_t now = mscope_client_now_ns(), until = mscope_client_until_ns(wait_ms);
+    const uint64_t left = until > now ? until - now : 0, margin = LAST_HELLO_MS * MSCOPE_CLIENT_MS;
+    /* A HELLO that is answered when this client is gone would hold the name, without a BYE. */
+    c->hello_until = until - (left / 2 < margin ? left / 2 : margin);
     if (c->shm.mode != MSCOPE_TRANSPORT_SHM && c->shm.state != MSCOPE_SHM_UP)
         mscope_shm_down(&c->shm, UINT64_MAX);      /* it is too late for a ring: no offer any more */
     if (bare(c, MSCOPE_BYE) == 0)

@@ -74,7 +74,7 @@ void mscope_dialog_hello(mscope_client *c, uint64_t now)
 
     for (size_t i = 0; i < c->tables; i++) {
         mscope_client_table *t = &c->table[i];
-        if (!t->welcomed && (!t->hello_sent || now >= t->hello_at))
+        if (!t->welcomed && (!t->hello_sent || now >= t->hello_at) && (c->hello_until == 0 || now < c->hello_until))
             send_hello(c, (uint32_t)i, now);
         settled &= t->welcomed || t->refused;
     }
@@ -83,9 +83,33 @@ void mscope_dialog_hello(mscope_client *c, uint64_t now)
 
 /* -- answers ---------------------------------------------------------------------------------------- */
 
+static int some_welcomed(const mscope_client *c)
+{
+    for (size_t i = 0; i < c->tables; i++)
+        if (c->table[i].welcomed)
+            return 1;
+    return 0;
+}
+
+/* Messages sent while every table was refused were refused as well: the daemon did not know the session. They go
+ * again. A table refused only for a while must not rewind the others. */
+static void resume(mscope_client *c, uint64_t next_seq, int others)
+{
+    const uint64_t sent_to = c->queue.next_seq - c->queue.len + c->queue.sent;
+
+    if (next_seq > 0)
+        mscope_queue_done(&c->queue, next_seq - 1);
+    if (c->established && others)
+        return;
+    if (sent_to > c->resent_below)
+        c->resent_below = sent_to;
+    mscope_queue_rewind(&c->queue);
+}
+
 static void take_welcome(mscope_client *c, uint32_t handle, const mscope_welcome *w)
 {
     mscope_client_table *t = &c->table[handle];
+    const int others = some_welcomed(c);
     int fresh_daemon = c->stats.epoch != w->epoch;
 
     if (t->welcomed || !t->hello_sent)
@@ -103,14 +127,10 @@ static void take_welcome(mscope_client *c, uint32_t handle, const mscope_welcome
     c->credit_messages = w->credit_messages;
     c->credit_bytes = w->credit_bytes;
     c->shm.offered = w->shm ? 1 : -1;
-    if (w->next_seq > 0)
-        mscope_queue_done(&c->queue, w->next_seq - 1);
-    if (!c->established) {                   /* a table that was only refused for a while must not rewind the others */
-        uint64_t sent_to = c->queue.next_seq - c->queue.len + c->queue.sent;
-        if (sent_to > c->resent_below)
-            c->resent_below = sent_to;
-        mscope_queue_rewind(&c->queue);
-    }
+    resume(c, w->next_seq, others);
+    if (t->asking && !c->quiet)
+        fprintf(stderr, "momentscope: the daemon has taken table %s now\n", t->name);
+    t->asking = 0;
     t->inexact = !w->exact;
     int pending = t->syncing || mscope_queue_find(&c->queue, t->sync_last) != NULL;
     int differs = w->step != continues_from(c, handle);
@@ -156,6 +176,20 @@ static void put_off_sync(mscope_client *c, mscope_client_table *t, uint64_t now)
     t->sync_wait = t->sync_wait < most / 2 ? 2 * t->sync_wait : most;
 }
 
+/* Refused because of what other trainers hold: that may pass without anybody's help, so say that it is waited for. */
+static void tell_asking(const mscope_client *c, mscope_client_table *t, const mscope_refusal *why)
+{
+    if (t->asking || (why->code != MSCOPE_EBUSY && why->code != MSCOPE_ENOMEM))
+        return;
+    t->asking = 1;
+    if (!c->quiet)
+        fprintf(stderr, "momentscope: table %s is offered to the daemon again every %.3g s, and training goes on; its "
+                "steps wait in the buffer (%llu bytes) until then%s\n", t->name, REFUSED_MS / 1e3,
+                (unsigned long long)c->queue.limit,
+                why->code == MSCOPE_EBUSY ? ". The name of a trainer that was killed becomes free by itself, after the "
+                                            "daemon's --takeover time" : "");
+}
+
 static void take_error(mscope_client *c, const mscope_header *h, const mscope_refusal *why, uint64_t now)
 {
     mscope_client_table *t = h->table < c->tables ? &c->table[h->table] : NULL;
@@ -177,6 +211,7 @@ static void take_error(mscope_client *c, const mscope_header *h, const mscope_re
     if (!t->welcomed && t->hello_sent && h->seq == t->hello_seq && h->step == t->hello_step) {
         t->refused = 1;
         t->hello_at = now + REFUSED_MS * MSCOPE_CLIENT_MS;
+        tell_asking(c, t, why);
         return;
     }
     if (f == NULL || f->table != h->table)

@@ -24,6 +24,7 @@ typedef struct mscope_client_table {
     uint64_t queued;                     /* number of the last STEP handed to the queue                */
     /* HELLO and its answers (dialog.c) */
     int welcomed, refused, hello_sent;
+    int asking;                          /* a refusal that may pass was told, and its end was not      */
     uint64_t hello_seq, hello_step, hello_at, hello_wait;      /* hello_at: ns, not again before; hello_wait: ns */
     /* healing (heal.c) */
     int syncing, inexact;                /* rows of a SYNC are still to be queued; the daemon's copy is not exact */
@@ -53,6 +54,7 @@ struct mscope_client {
     void *ctx, *sock, *mon;
     int up, connections;                 /* the connection's handshake is done; how many there were    */
     int established;                     /* every table is welcomed or refused                         */
+    uint64_t hello_until;                /* ns: no HELLO from then on; 0: no such time                 */
     uint64_t credit_messages, credit_bytes;
     uint64_t resent_below;               /* messages below this sequence number were sent before       */
     mscope_queue queue;                  /* its limit is the option buffer_bytes                       */

@@ -222,7 +222,8 @@ MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_flush(mscope_client *c, int wait_
 MSCOPE_API void mscope_client_stats_get(const mscope_client *c, mscope_client_stats *out);
 
 /* mscope_client_close - say BYE, wait at most wait_ms until everything is acknowledged, free the client
- * NULL is fine. In a forked child it does nothing. */
+ * In the last 0.1 s (or half of a shorter wait) it attaches no table any more: a name taken without time for BYE would
+ * be held for the daemon's takeover time. NULL is fine. In a forked child it does nothing. */
 MSCOPE_API void mscope_client_close(mscope_client *c, int wait_ms);
 
 /* mscope_struct_size - sizeof of a struct by its name, for bindings that declare the struct again
