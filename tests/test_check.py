@@ -99,7 +99,32 @@ class Check(unittest.TestCase):
         self.assertIsNone(band["acf_omega"])
         times = {k: whole.pop(k) for k in ("late_worst", "pause_worst", "message_worst")}
         self.assertTrue(all(0 <= t < 10 for t in times.values()), times)
-        self.assertEqual(whole, {"worst": "near-instability", "table": "words", "band": 0, "bands": 1, "exit": 7})
+        self.assertEqual(whole, {"worst": "near-instability", "table": "words", "band": 0, "bands": 1, "unknown_passed_over": 0,
+                                 "exit": 7})
+
+    def test_unknown_bands_count_from_a_twentieth_of_the_updates(self):
+        """One row moves at every fourth step, in a band of its own, without a probe, beside rows probed at each step."""
+        for often, code, passed in ((5, 0, 1), (4, 6, 0)):       # 4.8 % and 5.9 % of the row updates are unknown
+            name = f"beside{often}"
+            client = Client(self.daemon.ingest, name="test_check")
+            self.addCleanup(client.close)
+            table = client.attach(name, 8, 1, 64, form=_lib.FORM_EMA, fresh=True)
+            for i in range(128):
+                rows = list(range(often if i % 4 else often + 1))
+                raw, at = pack("q", rows)
+                raw_hm, at_hm = pack("f", [1.0 - 0.9 ** i] * often)
+                if i > 0:
+                    client.probe(table, 0.01, at, at_hm, _lib.F32, often)
+                raw_g, at_g = pack("f", [1.0] * len(rows))
+                client.push(table, _lib.Step(1.0, 0.1, 0, 0, 0, 1), at, at_g, _lib.F32, len(rows))
+            assert client.flush(10), client.stats()
+            r = self.settled("--table", name)
+            self.assertEqual(r.returncode, code, r)
+            self.assertEqual(len(re.findall(r"band \d+: unknown", r.stdout)), 1, r.stdout)
+            self.assertEqual("; 1 unknown with at most 5 % of the updates" in r.stdout, passed == 1, r.stdout)
+            self.assertIn(f"worst of 2 bands: {'heavy-ball' if passed else 'unknown'}", r.stdout)
+            whole = json.loads(self.check("--table", name, "--json").stdout.splitlines()[-1])
+            self.assertEqual((whole["unknown_passed_over"], whole["exit"]), (passed, code))
 
     def test_wrong_usage_and_silence(self):
         for options, said in ((["--fail-on", "bad"], "'bad' is no regime"), (["--fail-on", ""], "'' is no regime"),
