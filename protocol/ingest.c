@@ -56,6 +56,12 @@ static uint16_t crc16(const uint8_t *p, size_t n)
 
 /* -- header ----------------------------------------------------------------------------------- */
 
+/* enum mscope_value to the number on the wire, and back. One to one, so an unknown number stays unknown. */
+static uint8_t value_on_wire(uint8_t value_type)
+{
+    return value_type % 16 == 0 ? value_type : value_type ^ 16;
+}
+
 void mscope_header_encode(const mscope_header *h, uint8_t out[MSCOPE_HEADER_LEN])
 {
     memcpy(out, magic, sizeof magic);
@@ -71,7 +77,7 @@ void mscope_header_encode(const mscope_header *h, uint8_t out[MSCOPE_HEADER_LEN]
     mscope_put_le(out + AT_COUNT, h->count, 4);
     mscope_put_le(out + AT_EXTRA, h->extra, 4);
     out[AT_INDEX] = h->index_type;
-    out[AT_VALUE] = h->value_type;
+    out[AT_VALUE] = value_on_wire(h->value_type);
     mscope_put_le(out + AT_CRC, crc16(out, AT_CRC), 2);
 }
 
@@ -132,6 +138,7 @@ static int kind_known(unsigned k)
 static int check_types(const mscope_header *h, mscope_refusal *why)
 {
     const int direction = h->kind == MSCOPE_DIRECTION;
+    const uint8_t wire = value_on_wire(h->value_type);
     int rows = h->kind == MSCOPE_STEP || h->kind == MSCOPE_PROBE || direction;
     int values = rows || h->kind == MSCOPE_SYNC || h->kind == MSCOPE_REFERENCE;
 
@@ -144,11 +151,11 @@ static int check_types(const mscope_header *h, mscope_refusal *why)
         return refuse_u64(why, "index_type", h->index_type, "0", "no indices follow this message");
     if (values && h->count > 0) {
         if (direction && h->value_type != MSCOPE_F32)
-            return refuse_u64(why, "value_type", h->value_type, "1 f32", "shares are float32");
+            return refuse_u64(why, "value_type", wire, "1 f32", "shares are float32");
         if (h->value_type < MSCOPE_F32 || h->value_type > MSCOPE_F64)
-            return refuse_u64(why, "value_type", h->value_type, "1 f32, 2 f16, 3 bf16, 4 f64", "unknown value type");
+            return refuse_u64(why, "value_type", wire, "1 f32, 2 f16, 3 bf16, 4 f64", "unknown value type");
     } else if (h->value_type != 0)
-        return refuse_u64(why, "value_type", h->value_type, "0", "no values follow this message");
+        return refuse_u64(why, "value_type", wire, "0", "no values follow this message");
     return 0;
 }
 
@@ -238,7 +245,7 @@ int mscope_header_read(const uint8_t *bytes, size_t len, mscope_header *h, mscop
         .count = (uint32_t)mscope_get32(bytes + AT_COUNT),
         .extra = (uint32_t)mscope_get32(bytes + AT_EXTRA),
         .index_type = bytes[AT_INDEX],
-        .value_type = bytes[AT_VALUE],
+        .value_type = value_on_wire(bytes[AT_VALUE]),
     };
     return 0;
 }
@@ -259,9 +266,17 @@ int mscope_header_decode(const uint8_t *bytes, size_t len, mscope_header *h, msc
 
 size_t mscope_value_size(unsigned value_type)
 {
-    static const size_t sizes[] = { 0, 4, 2, 2, 8 };
-
-    return value_type <= MSCOPE_F64 ? sizes[value_type] : 0;
+    switch (value_type) {
+    case MSCOPE_F32:
+        return 4;
+    case MSCOPE_F16:
+    case MSCOPE_BF16:
+        return 2;
+    case MSCOPE_F64:
+        return 8;
+    default:
+        return 0;
+    }
 }
 
 /* float16 to float32 is exact: normals shift the exponent by 127 - 15, subnormals are m 2^-24. */

@@ -90,6 +90,11 @@ static void test_refusals_name_field_value_and_range(void **state)
           "step", "9007199254740992", "0 to 9007" },
         { { .table = "t", .rows = 1, .dim = 1, .capacity = 1, .state = (enum mscope_state)7 },
           "state", "7", "MSCOPE_STATE" },
+        /* the one enum in the place of the other would let MIXED read float32 momentum as float64 */
+        { { .table = "t", .rows = 1, .dim = 1, .capacity = 1, .state = (enum mscope_state)MSCOPE_F32 },
+          "state", "17", "MSCOPE_STATE" },
+        { { .table = "t", .rows = 1, .dim = 1, .capacity = 1, .state = (enum mscope_state)MSCOPE_F64 },
+          "state", "20", "MSCOPE_STATE" },
         { { .table = "t", .rows = 1, .dim = 1, .capacity = 1, .form = (enum mscope_form)9 },
           "form", "9", "MSCOPE_FORM" },
         { { .table = "t", .rows = 1, .dim = 30000, .capacity = 1 }, "buffer_bytes", "5000", "at least" },
@@ -128,6 +133,9 @@ static void test_refusals_name_field_value_and_range(void **state)
     assert_fault(MSCOPE_EINDEX, "row", "-3", "0 to 3");
     assert_int_equal(mscope_client_push64(c, 0, &good, &far, g, MSCOPE_F64, NULL, 1), MSCOPE_EINVAL);
     assert_fault(MSCOPE_EINVAL, "value_type", "MSCOPE_F64", "_BF16");
+    assert_int_equal(mscope_client_push64(c, 0, &good, &far, g, (enum mscope_value)MSCOPE_STATE_F64, NULL, 1),
+                     MSCOPE_EINVAL);
+    assert_fault(MSCOPE_EINVAL, "value_type", "2", "MSCOPE_F32");
     assert_int_equal(mscope_client_push(c, 5, &good, NULL, NULL, MSCOPE_NONE, NULL, 0), MSCOPE_EINVAL);
     assert_fault(MSCOPE_EINVAL, "table", "5", "of 1");
     assert_int_equal(mscope_client_push(NULL, 0, &good, NULL, NULL, MSCOPE_NONE, NULL, 0), MSCOPE_EINVAL);

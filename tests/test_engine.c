@@ -180,7 +180,8 @@ static void fold(const uint8_t *p, size_t n)
 static int step(uint32_t handle, uint64_t number, uint32_t n)
 {
     mscope_header h = { .kind = MSCOPE_STEP, .session = 9, .seq = next_seq++, .table = handle, .step = number, .a = 0.1,
-                        .b = 0.1, .count = n, .extra = 8, .index_type = n ? 4 : 0, .value_type = n ? 1 : 0 };
+                        .b = 0.1, .count = n, .extra = 8, .index_type = n ? 4 : 0,
+                        .value_type = n ? MSCOPE_F32 : MSCOPE_NONE };
     uint8_t rows[sizeof idx], grads[sizeof values];
     mscope_part f[2];
 
@@ -196,7 +197,7 @@ static int step(uint32_t handle, uint64_t number, uint32_t n)
 static int rows(int kind, uint32_t handle, uint64_t number, uint32_t first, uint32_t n)
 {
     mscope_header h = { .kind = (uint8_t)kind, .session = 9, .seq = next_seq++, .table = handle, .step = number,
-                        .count = n, .extra = first, .value_type = 1 };
+                        .count = n, .extra = first, .value_type = MSCOPE_F32 };
     uint8_t theta[sizeof values], m[sizeof momenta];
     mscope_part f[2] = { wire(theta, values, 5 * (size_t)n), wire(m, momenta, 5 * (size_t)n) };
 
@@ -206,7 +207,7 @@ static int rows(int kind, uint32_t handle, uint64_t number, uint32_t first, uint
 static int probe(uint32_t handle, uint64_t number)
 {
     mscope_header h = { .kind = MSCOPE_PROBE, .session = 9, .seq = next_seq++, .table = handle, .step = number,
-                        .a = 1e-3, .count = 8, .index_type = 4, .value_type = 1 };
+                        .a = 1e-3, .count = 8, .index_type = 4, .value_type = MSCOPE_F32 };
     uint8_t rows[sizeof idx], hm[sizeof values];
     mscope_part f[2] = { wire(rows, idx, 8), wire(hm, values, 40) };
 
@@ -288,7 +289,7 @@ static size_t good_message(mscope_header *h, uint8_t *mem[MSCOPE_MESSAGE_PARTS],
 {
     static const uint8_t kinds[] = { MSCOPE_STEP, MSCOPE_STEP, MSCOPE_PROBE, MSCOPE_REFERENCE, MSCOPE_SYNC };
     uint32_t table = (uint32_t)(rnd() % 3), n = 1 + (uint32_t)(rnd() % 12);
-    uint8_t kind = kinds[rnd() % LEN(kinds)], type = (uint8_t)(1 + rnd() % 3);
+    uint8_t kind = kinds[rnd() % LEN(kinds)], type = (uint8_t)(MSCOPE_F32 + rnd() % 3);
     int entries = kind == MSCOPE_STEP || kind == MSCOPE_PROBE;
     uint64_t done = mscope_table_steps(mscope_shadow_find(&engine, 9, table)->core);
     size_t parts = 0, bytes = (size_t)n * 5 * mscope_value_size(type);
@@ -339,7 +340,7 @@ static size_t damage(mscope_header *h, uint8_t header[MSCOPE_HEADER_LEN], uint8_
         case 5: h->count = (uint32_t)rnd() >> rnd() % 32; break;
         case 6: h->extra = (uint32_t)rnd() >> rnd() % 32; break;
         case 7: h->index_type = (uint8_t)(4 * (rnd() % 3)); break;
-        default: h->value_type = (uint8_t)(rnd() % 6);
+        default: h->value_type = (uint8_t)(rnd() % 2 * 16 + rnd() % 6);
         }
         if (h->kind == MSCOPE_BYE)
             h->kind = MSCOPE_SAVE;

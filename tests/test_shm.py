@@ -46,7 +46,7 @@ def push(client, table, batch, eps=0.1):
     rows, grads, counted = batch
     step = _lib.Step(0.05, eps, 0.0, 1e-3 if counted else 0.0, 0.0, 32.0)
     counts = np.arange(1, len(rows) + 1, dtype=np.uint32) if counted and len(rows) else None
-    return client.push(table, step, rows.ctypes.data, grads.ctypes.data, 1, len(rows),
+    return client.push(table, step, rows.ctypes.data, grads.ctypes.data, _lib.F32, len(rows),
                        None if counts is None else counts.ctypes.data_as(C.POINTER(C.c_uint32)))
 
 
@@ -249,7 +249,7 @@ class Shm(unittest.TestCase):
                 done = 0
                 for i, (rows, grads, _) in enumerate(b for b in batches(2, 40) if len(b[0])):
                     step = _lib.Step(0.05, 0.1, 0.0, 1e-3 * (i % 2), 0.0, 32.0)
-                    self.assertEqual(lib.mscope_client_reserve(client._c, table, C.c_size_t(len(rows)), 1, i % 3 == 0,
+                    self.assertEqual(lib.mscope_client_reserve(client._c, table, C.c_size_t(len(rows)), _lib.F32, i % 3 == 0,
                                                                C.byref(slot)), 0)
                     C.memmove(slot.rows, rows.astype(np.uint32).ctypes.data, 4 * len(rows))
                     C.memmove(slot.values, grads.ctypes.data, grads.nbytes)
@@ -299,7 +299,7 @@ class Deaths(unittest.TestCase):
                     theta -= np.float32(0.05) * m
                     step = _lib.Step(0.05, 0.1, 0.0, 0.0, 0.0, 32.0)
                     self.assertEqual(client.push(table, step, rows.ctypes.data, np.ascontiguousarray(grads).ctypes.data,
-                                                 1, len(rows)), 0)
+                                                 _lib.F32, len(rows)), 0)
                     steps += 1
                 d.process.send_signal(signal.SIGKILL)
                 d.process.wait()

@@ -25,11 +25,11 @@ static uint64_t rnd(void)
 
 static const mscope_header step = { .kind = MSCOPE_STEP, .flags = 3, .session = 0x1122334455667788, .seq = 9,
                                     .step = 41, .a = 0.1, .b = 0.01, .table = 3, .count = 2, .extra = 17,
-                                    .index_type = 8, .value_type = 3 };
+                                    .index_type = 8, .value_type = MSCOPE_BF16 };
 static const mscope_header probe = { .kind = MSCOPE_PROBE, .session = 0x1122334455667788, .seq = 10, .step = 42,
-                                     .a = 0.001, .table = 3, .count = 5, .index_type = 4, .value_type = 1 };
+                                     .a = 0.001, .table = 3, .count = 5, .index_type = 4, .value_type = MSCOPE_F32 };
 static const mscope_header sync_ = { .kind = MSCOPE_SYNC, .flags = 4, .session = 0x1122334455667788, .seq = 11,
-                                     .step = 42, .table = 3, .count = 96, .extra = 4000, .value_type = 4 };
+                                     .step = 42, .table = 3, .count = 96, .extra = 4000, .value_type = MSCOPE_F64 };
 static const mscope_header ack = { .kind = MSCOPE_ACK, .flags = 8, .session = 0x1122334455667788, .seq = 11, .table = 3,
                                    .count = 64 };
 static const mscope_header hello_head = { .kind = MSCOPE_HELLO, .session = 1, .seq = 1, .table = 3 };
@@ -87,6 +87,34 @@ static void test_header_round_trip_and_golden(void **state)
     }
 }
 
+/* The wire's 1 to 4 are the four of C; each other number is another one on the wire, and is refused under that one. */
+static void test_value_types_are_one_to_one(void **state)
+{
+    int seen[256] = { 0 };
+    (void)state;
+
+    for (unsigned v = 0; v < 256; v++) {
+        const int known = v >= MSCOPE_F32 && v <= MSCOPE_F64;
+        mscope_header h = step, got;
+        mscope_refusal why = { 0 };
+        uint8_t bytes[MSCOPE_HEADER_LEN];
+        char number[8];
+
+        h.value_type = (uint8_t)v;
+        mscope_header_encode(&h, bytes);
+        assert_int_equal(seen[bytes[61]]++, 0);
+        if (known)
+            assert_int_equal(bytes[61], v - MSCOPE_F32 + 1);
+        assert_int_equal(mscope_header_decode(bytes, sizeof bytes, &got, &why), known ? 0 : MSCOPE_EINVAL);
+        snprintf(number, sizeof number, "%u", bytes[61]);
+        if (known)
+            assert_int_equal(got.value_type, v);
+        else
+            assert_string_equal(why.value, number);
+        assert_int_equal(mscope_value_size(v) > 0, known);
+    }
+}
+
 static void test_header_refuses_every_flip_and_length(void **state)
 {
     uint8_t bytes[65] = { 0 };
@@ -138,15 +166,15 @@ static void test_header_names_each_wrong_field(void **state)
         BAD("b (eps)", MSCOPE_ENONFINITE, step, .kind = 2, .session = 1, .seq = 1, .b = NAN, .extra = 1),
         BAD("extra (batch)", MSCOPE_EINVAL, step, .kind = 2, .session = 1, .seq = 1),
         BAD("index_type", MSCOPE_EINVAL, step, .kind = 2, .session = 1, .seq = 1, .extra = 1, .count = 1,
-            .value_type = 1),
+            .value_type = MSCOPE_F32),
         BAD("index_type", MSCOPE_EINVAL, step, .kind = 2, .session = 1, .seq = 1, .extra = 1, .count = 1,
-            .index_type = 5, .value_type = 1),
+            .index_type = 5, .value_type = MSCOPE_F32),
         BAD("index_type", MSCOPE_EINVAL, step, .kind = 2, .session = 1, .seq = 1, .extra = 1, .index_type = 4),
         BAD("value_type", MSCOPE_EINVAL, step, .kind = 2, .session = 1, .seq = 1, .extra = 1, .count = 1,
             .index_type = 4),
         BAD("value_type", MSCOPE_EINVAL, step, .kind = 2, .session = 1, .seq = 1, .extra = 1, .count = 1,
             .index_type = 4, .value_type = 5),
-        BAD("value_type", MSCOPE_EINVAL, step, .kind = 2, .session = 1, .seq = 1, .extra = 1, .value_type = 1),
+        BAD("value_type", MSCOPE_EINVAL, step, .kind = 2, .session = 1, .seq = 1, .extra = 1, .value_type = MSCOPE_F32),
         BAD("a (delta)", MSCOPE_EINVAL, probe, .kind = 3, .session = 1, .seq = 1),
         BAD("a (delta)", MSCOPE_ENONFINITE, probe, .kind = 3, .session = 1, .seq = 1, .a = -INFINITY),
         BAD("b", MSCOPE_EINVAL, probe, .kind = 3, .session = 1, .seq = 1, .a = 1, .b = 1),
@@ -155,19 +183,20 @@ static void test_header_names_each_wrong_field(void **state)
         BAD("b", MSCOPE_EINVAL, probe, .kind = 8, .session = 1, .seq = 1, .b = 1),
         BAD("extra", MSCOPE_EINVAL, probe, .kind = 8, .session = 1, .seq = 1, .extra = 1),
         BAD("flags", MSCOPE_EINVAL, probe, .kind = 8, .flags = 16, .session = 1, .seq = 1),
-        BAD("index_type", MSCOPE_EINVAL, probe, .kind = 8, .session = 1, .seq = 1, .count = 1, .value_type = 1),
+        BAD("index_type", MSCOPE_EINVAL, probe, .kind = 8, .session = 1, .seq = 1, .count = 1,
+            .value_type = MSCOPE_F32),
         BAD("value_type", MSCOPE_EINVAL, probe, .kind = 8, .session = 1, .seq = 1, .count = 1, .index_type = 4,
-            .value_type = 4),
+            .value_type = MSCOPE_F64),
         BAD("step", MSCOPE_EINVAL, probe, .kind = 8, .session = 1, .seq = 1, .step = MSCOPE_STEP_MAX + 1),
-        BAD("count", MSCOPE_EINVAL, sync_, .kind = 5, .session = 1, .seq = 1, .value_type = 1),
-        BAD("index_type", MSCOPE_EINVAL, sync_, .kind = 5, .session = 1, .seq = 1, .count = 1, .value_type = 1,
+        BAD("count", MSCOPE_EINVAL, sync_, .kind = 5, .session = 1, .seq = 1, .value_type = MSCOPE_F32),
+        BAD("index_type", MSCOPE_EINVAL, sync_, .kind = 5, .session = 1, .seq = 1, .count = 1, .value_type = MSCOPE_F32,
             .index_type = 4),
         BAD("value_type", MSCOPE_EINVAL, sync_, .kind = 4, .session = 1, .seq = 1, .count = 1),
         BAD("a", MSCOPE_EINVAL, sync_, .kind = 4, .session = 1, .seq = 1, .count = 1, .a = 1),
         BAD("a", MSCOPE_EINVAL, hello_head, .kind = 1, .session = 1, .seq = 1, .a = 1),
         BAD("count", MSCOPE_EINVAL, hello_head, .kind = 1, .session = 1, .seq = 1, .count = 1),
         BAD("extra", MSCOPE_EINVAL, bye, .kind = 6, .session = 1, .seq = 1, .extra = 1),
-        BAD("value_type", MSCOPE_EINVAL, bye, .kind = 7, .session = 1, .seq = 1, .value_type = 1),
+        BAD("value_type", MSCOPE_EINVAL, bye, .kind = 7, .session = 1, .seq = 1, .value_type = MSCOPE_F32),
     };
     (void)state;
 
@@ -527,6 +556,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_header_round_trip_and_golden),
+        cmocka_unit_test(test_value_types_are_one_to_one),
         cmocka_unit_test(test_header_refuses_every_flip_and_length),
         cmocka_unit_test(test_header_names_each_wrong_field),
         cmocka_unit_test(test_header_of_another_version_is_told_apart),

@@ -158,7 +158,7 @@ int mscope_check_info(const mscope_client *c, const mscope_attach_info *in)
         return outside("acf_rows", in->acf_rows, "0 to 64", "rows sampled for autocorrelations in each band");
     if ((unsigned)in->state > MSCOPE_STATE_F64)
         return outside("state", (double)in->state, "MSCOPE_STATE_F32, _MIXED or _F64",
-                       "the number format of the daemon's copy");
+                       "the number formats of theta and m; MSCOPE_F32 and its like are of values");
     if ((unsigned)in->form > MSCOPE_FORM_TORCH)
         return outside("form", (double)in->form, "MSCOPE_FORM_EMA or _TORCH", "the convention of the momentum");
     if (in->step > MSCOPE_STEP_MAX)

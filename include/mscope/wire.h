@@ -42,7 +42,9 @@ enum mscope_flag {
     MSCOPE_FLAG_SHM = 16             /* STEP, PROBE: the bodies lie in shared memory; one part says where */
 };
 
-enum mscope_value { MSCOPE_NONE = 0, MSCOPE_F32 = 1, MSCOPE_F16 = 2, MSCOPE_BF16 = 3, MSCOPE_F64 = 4 };
+/* The wire's 1 to 4 plus 16 (mscope_header_encode and _decode convert): none is the number of an enum mscope_state, so
+ * one in the place of the other is refused. */
+enum mscope_value { MSCOPE_NONE = 0, MSCOPE_F32 = 17, MSCOPE_F16 = 18, MSCOPE_BF16 = 19, MSCOPE_F64 = 20 };
 enum mscope_index { MSCOPE_NOINDEX = 0, MSCOPE_U32 = 4, MSCOPE_U64 = 8 };
 
 /* The 64-byte header of every ingest message; protocol/README.md 1.2 says what each field means for each kind. */
@@ -55,7 +57,7 @@ typedef struct mscope_header {
     uint32_t count;                  /* STEP, PROBE, DIRECTION: entries.  SYNC, REFERENCE: rows.  ACK, WELCOME:
                                         credit_messages                                           */
     uint32_t extra;                  /* STEP: samples in the batch.  SYNC, REFERENCE: first row   */
-    uint8_t index_type, value_type;
+    uint8_t index_type, value_type;  /* enum mscope_index, enum mscope_value                      */
 } mscope_header;
 
 /* mscope_header_encode - write the 64 bytes, checksum included; fields are not judged */

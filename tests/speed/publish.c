@@ -79,7 +79,7 @@ static void step(uint32_t table, uint32_t n, uint32_t batch)
 {
     const mscope_header h = { .kind = MSCOPE_STEP, .session = 9, .seq = seq++, .table = table, .step = ++steps[table],
                               .a = 0.05, .b = 0.1, .count = n, .extra = batch, .index_type = n ? 4 : 0,
-                              .value_type = n ? 1 : 0, .flags = n ? MSCOPE_FLAG_COUNTS : 0 };
+                              .value_type = n ? MSCOPE_F32 : MSCOPE_NONE, .flags = n ? MSCOPE_FLAG_COUNTS : 0 };
     const mscope_part f[3] = { { (const uint8_t *)idx, 4 * (size_t)n },
                                { (const uint8_t *)values, 4 * DIM * (size_t)n },
                                { (const uint8_t *)counts, 4 * (size_t)n } };
@@ -95,7 +95,8 @@ static void reference(uint32_t table)
     memset(values, 0, sizeof values);
     for (uint32_t first = 0; first < ROWS; first += GROUP) {
         const mscope_header h = { .kind = MSCOPE_REFERENCE, .session = 9, .seq = seq++, .table = table,
-                                  .step = steps[table], .count = GROUP, .extra = first, .value_type = 1 };
+                                  .step = steps[table], .count = GROUP, .extra = first,
+                                  .value_type = MSCOPE_F32 };
         const mscope_part f = { (const uint8_t *)values, sizeof values };
         say(&h, &f, 1);
     }

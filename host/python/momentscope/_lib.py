@@ -5,7 +5,7 @@ include/mscope/client.h documents every call and struct below.
 import ctypes as C
 import os
 
-F32, F16, BF16, F64 = 1, 2, 3, 4
+F32, F16, BF16, F64 = 17, 18, 19, 20          # enum mscope_value; the wire has 1 to 4
 STATE_F32, STATE_MIXED, STATE_F64 = 0, 1, 2
 FORM_EMA, FORM_TORCH = 0, 1
 EINVAL, EINDEX = -1, -4
