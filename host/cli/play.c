@@ -1,8 +1,10 @@
 /* play.c - momentscope play FILE: a recorded run is played into a daemon, through the ordinary client
  *
- * One client for each recorded session, attached with the recorded HELLO; other messages are forwarded unchanged. */
+ * One client for each recorded session, attached with the recorded HELLO; other messages are forwarded unchanged, but
+ * for the handles within DIRECTION. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -10,6 +12,7 @@
 #include "common/clock.h"
 #include "common/options.h"
 #include "mscope/client.h"
+#include "protocol/bytes.h"
 #include "tape/contents.h"
 
 #define COMMAND "momentscope play"
@@ -187,22 +190,76 @@ static int attach(player *p, const mscope_header *h)
     return MSCOPE_EXIT_OK;
 }
 
+static int is_forwarded(unsigned kind)
+{
+    return (kind >= MSCOPE_STEP && kind <= MSCOPE_SYNC) || kind == MSCOPE_DIRECTION;
+}
+
+/* The handle that a recorded table has here, or -1. */
+static int handle_of(const struct role *r, uint32_t recorded)
+{
+    for (int i = 0; i < r->tables; i++)
+        if (r->handle[i] == recorded)
+            return i;
+    return -1;
+}
+
+/* Handles within DIRECTION are this client's from now on. Rows of tables that were not recorded go outside. */
+static int forward_direction(const struct role *r, int table, const mscope_entry *e)
+{
+    const size_t n = e->header.count;
+    mscope_direction_row *row;
+    mscope_direction d;
+    size_t kept = 0;
+    int rc;
+
+    if (e->parts < 2 || mscope_direction_decode(e->part[1], e->len[1], &d, NULL) != 0 ||
+        (n > 0 && (e->parts != 5 || e->len[2] != 4 * n || e->len[3] != 4 * n || e->len[4] != 8 * n)))
+        return 0;                                    /* the daemon refused it */
+    if ((row = calloc(n + 1, sizeof *row)) == NULL)
+        return MSCOPE_ENOMEM;
+    for (size_t i = 0; i < n; i++) {
+        const int to = handle_of(r, (uint32_t)mscope_get32(e->part[2] + 4 * i));
+        float x[2];
+        mscope_values_decode(e->part[4] + 8 * i, MSCOPE_F32, 2, x, 0);
+        if (to >= 0) {
+            row[kept++] = (mscope_direction_row){ .table = (uint32_t)to,
+                                                  .row = (uint32_t)mscope_get32(e->part[3] + 4 * i),
+                                                  .curvature = x[0], .noise = x[1] };
+        } else {
+            d.outside_curvature += (double)x[0];
+            d.outside_noise += (double)x[1];
+        }
+    }
+    const int top = handle_of(r, d.top_table);
+    d.top_share = top >= 0 ? d.top_share : 0;
+    d.top_table = top >= 0 ? (uint32_t)top : 0;
+    rc = mscope_client_direction(r->client, table, &d, row, kept);
+    free(row);
+    return rc;
+}
+
+static int forward_one(const struct role *r, int table, const mscope_entry *e)
+{
+    return e->header.kind == MSCOPE_DIRECTION
+               ? forward_direction(r, table, e)
+               : mscope_client_forward(r->client, table, &e->header, e->part + 1, e->len + 1, e->parts - 1);
+}
+
 static int forward(player *p, const mscope_entry *e)
 {
     struct role *r = role_of(p, e->header.session);
     double since = mscope_monotonic_s();
-    int table = 0, rc;
+    int table, rc;
 
     if (r == NULL || r->client == NULL)
         return MSCOPE_EXIT_OK;
     if (e->header.kind == MSCOPE_BYE)
         return leave(p, r);
-    while (table < r->tables && r->handle[table] != e->header.table)
-        table++;
-    if (table == r->tables || e->header.kind > MSCOPE_SYNC)
+    if ((table = handle_of(r, e->header.table)) < 0 || !is_forwarded(e->header.kind))
         return MSCOPE_EXIT_OK;
     uint64_t left = unacked(p, 0);
-    while ((rc = mscope_client_forward(r->client, table, &e->header, e->part + 1, e->len + 1, e->parts - 1)) == 1) {
+    while ((rc = forward_one(r, table, e)) == 1) {
         if (unacked(p, 0) != left)
             since = mscope_monotonic_s();
         left = unacked(p, 0);

@@ -14,6 +14,8 @@ size_t mscope_struct_size(const char *name)
         { "mscope_client_stats", sizeof(mscope_client_stats) },
         { "mscope_step", sizeof(mscope_step) },
         { "mscope_refusal", sizeof(mscope_refusal) },
+        { "mscope_direction", sizeof(mscope_direction) },
+        { "mscope_direction_row", sizeof(mscope_direction_row) },
         { "mscope_slot", sizeof(mscope_slot) },
         { "mscope_table_config", sizeof(mscope_table_config) },
     };

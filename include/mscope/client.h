@@ -187,6 +187,24 @@ MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_skip(mscope_client *c, int table)
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_probe(mscope_client *c, int table, double delta, const int64_t *rows,
                                                      const void *hm, enum mscope_value value_type, size_t n);
 
+/* mscope_client_direction - products with one direction v over everything that the trainer moves (mscope_direction in
+ * wire.h), for how near eta is to its largest stable value. Call it after the push of the step whose batch it is of
+ *
+ * table    a table whose step was just pushed: its eta, eps and batch are those of the products; the daemon keeps
+ *          their means under its name, so it is the same one in every call
+ * Shape    row[n]: what rows of watched tables add to curvature and noise; rows that add nothing may be left out
+ * Owns     nothing; d and row are copied
+ * Returns  0 sent or buffered; 1 left out: no room, or that step was dropped
+ * Errors   MSCOPE_EINVAL, MSCOPE_ENONFINITE a handle, a field of d, a value;  MSCOPE_EINDEX a row
+ * Cost     O(n)                                                                                       */
+typedef struct mscope_direction_row {
+    uint32_t table, row;       /* handle and row                                                       */
+    float curvature;           /* <v_row, (H_b v)_row>                                                 */
+    float noise;               /* |((H_a - H_b) v)_row|^2/4                                            */
+} mscope_direction_row;
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_direction(mscope_client *c, int table, const mscope_direction *d,
+                                                         const mscope_direction_row *row, size_t n);
+
 /* mscope_client_reference - theta* of rows first .. first+n-1; sent in order with the steps, at the present step
  *
  * Attach must have announced a reference in words. A copy is kept, for a daemon that restarts.
