@@ -80,6 +80,14 @@ class Trainer:
         self.calls += 1
         return self.probed(self.batch)
 
+    def halved(self, half=None):
+        batch = self.batch
+        try:
+            self.batch = batch[:, half::2] if batch.dim() == 3 else batch[half::2]
+            return self.closure()
+        finally:
+            self.batch = batch
+
     def gradients(self):
         return [p.grad for p in self.model.parameters() if p.grad is not None]
 
@@ -87,9 +95,10 @@ class Trainer:
         for p in self.model.parameters():
             p.grad = p.grad * factor
 
-    def run(self, daemon, watched, prefix):
+    def run(self, daemon, watched, prefix, halved=False):
         scope = momentscope.attach(self.model, self.optimizer, daemon.ingest, tables=list(self.tables), prefix=prefix,
-                                   probe_every=EVERY, closure=self.closure) if watched else None
+                                   probe_every=EVERY,
+                                   closure=self.halved if halved else self.closure) if watched else None
         for i in range(STEPS):
             self.optimizer.zero_grad()
             self.backward(i)
@@ -120,7 +129,16 @@ class HeavyDropoutAndClipping(Trainer):
 
 
 class BatchNorm(Trainer):
-    net, want = {"norm": True}, SAME
+    """The mean over a half is not that over the batch."""
+    net, want, want_halved = {"norm": True}, SAME, DRAWN
+
+
+class OddBatch(Trainer):
+    want = SAME
+
+    def backward(self, i):
+        self.batch = self.data[i][:SIZE - 1 - i % 2]
+        self.loss(self.batch).backward()
 
 
 class NegativeSampling(Trainer):
@@ -336,7 +354,7 @@ class NoneToZero(MicroBatches):
         super().backward(i)
 
 
-CASES = [Plain, Dropout, HeavyDropoutAndClipping, BatchNorm, NegativeSampling, NegativesOfNumpy, NegativesOfPython,
+CASES = [Plain, OddBatch, Dropout, HeavyDropoutAndClipping, BatchNorm, NegativeSampling, NegativesOfNumpy, NegativesOfPython,
          NegativesOfOneTable, Clipping, Decay, LossScale, LossScaleAndClipping, MicroBatches, EvalMode,
          StaleBatch, DrawnBatch, StaleBatchAndDropout, NextBatch, PrivateNoise, LittleNoise, Summed, SummedAndClipped,
          SummedAndDropout, SumDividedLater, ClosureKeepsLossScale, OneMicroBatch, OneMicroBatchOfASum,
@@ -353,40 +371,44 @@ class Probe(unittest.TestCase):
     def tearDownClass(cls):
         cls.daemon.stop()
 
-    def one(self, case, sparse, dtype):
-        prefix = f"{case.__name__}{int(sparse)}{str(dtype)[-2:]}."
+    def one(self, case, sparse, dtype, halved):
+        prefix = f"{case.__name__}{int(sparse)}{int(halved)}{str(dtype)[-2:]}."
+        want = getattr(case, "want_halved", case.want) if halved else case.want
         plain, _ = case(sparse, dtype).run(self.daemon, False, prefix)
         trainer = case(sparse, dtype)
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
-            watched, scope = trainer.run(self.daemon, True, prefix)
+            watched, scope = trainer.run(self.daemon, True, prefix, halved)
         told = [str(w.message) for w in told if "probe" in str(w.message)]
         with scope:
             stats = scope.stats()
-            where = (case.__name__, sparse, dtype, stats["probe_refused"], scope.judge.seen)
-            print("note", case.__name__, "sparse" if sparse else "dense", str(dtype)[6:],
+            where = (case.__name__, sparse, dtype, halved, stats["probe_refused"], scope.judge.seen)
+            print("note", case.__name__, "sparse" if sparse else "dense", str(dtype)[6:], "halved" if halved else "whole",
                   " ".join(f"{n}: cos {c:.4f} a {a:.4g}" for n, c, a in scope.judge.seen),
                   f"passes {trainer.calls}; probes {stats['probes']} refused {stats['probes_refused']}")
             if case not in PRIVATE:
                 self.assertTrue(all(torch.equal(a, b) for a, b in zip(plain, watched)), where)
             self.assertTrue(scope.flush(10), stats)
-            if case.want in (SAME, DRAWN):
+            if want in (SAME, DRAWN):
                 self.assertEqual((stats["probes"], stats["probes_refused"]), (PROBES, 0), where)
-                self.assertEqual(stats["probes_uncompared"], PROBES if case.want == DRAWN else 0, where)
+                self.assertEqual(stats["probes_uncompared"], PROBES if want == DRAWN else 0, where)
                 self.assertEqual((told, stats["probe_refused"]), ([], None))
-                repeats = 1 if case.want == DRAWN else 0
-                self.assertEqual(trainer.calls, PROBES * (1 + len(case.tables)) + repeats, where)
+                repeats = 1 if want == DRAWN else 0
+                # at theta and along the momenta; halved also along a direction, but in the first, where they begin
+                passes = 2 * (3 * PROBES - 1 + repeats) if halved else 2 * PROBES + repeats
+                self.assertEqual(trainer.calls, passes, where)
                 return
             self.assertEqual((stats["probes"], stats["probes_refused"]), (0, PROBES), where)
             self.assertEqual(len(told), 1, told)
-            self.assertIn(f"the probe was refused, so curvature was not measured: {case.want}: ", told[0])
-            self.assertTrue(stats["probe_refused"].startswith(case.want + ": "), where)
+            self.assertIn(f"the probe was refused, so curvature was not measured: {want}: ", told[0])
+            self.assertTrue(stats["probe_refused"].startswith(want + ": "), where)
 
     def test_cases(self):
         for case in CASES:
             for sparse, dtype in ((False, torch.float64), (True, torch.float32)):
-                with self.subTest(case.__name__, sparse=sparse):
-                    self.one(case, sparse, dtype)
+                for halved in (False, True):
+                    with self.subTest(case.__name__, sparse=sparse, halved=halved):
+                        self.one(case, sparse, dtype, halved)
 
     def quiet(self, case, prefix):
         with warnings.catch_warnings():

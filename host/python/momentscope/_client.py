@@ -128,6 +128,12 @@ class Client:
     def probe(self, table, delta, rows, hm, value_type, n):
         return self._check("probe", self._lib.mscope_client_probe(self._c, table, delta, rows, hm, value_type, n))
 
+    def direction(self, table, values, rows=None, n=0):
+        """Products with one direction: values is a dict of the fields of mscope_direction (mscope/wire.h), rows the
+        address of mscope_direction_row[n]. Returns 1: left out."""
+        d = _lib.Direction(**values)
+        return self._check("direction", self._lib.mscope_client_direction(self._c, table, C.byref(d), rows, n))
+
     def reference(self, table, first, n, values, value_type):
         self._check("reference", self._lib.mscope_client_reference(self._c, table, first, n, values, value_type))
 

@@ -33,6 +33,16 @@ class Step(C.Structure):
     _fields_ = [(n, C.c_double) for n in ("eta", "eps", "dampening", "weight_decay", "decoupled_decay", "batch")]
 
 
+class Direction(C.Structure):
+    _fields_ = [("along", C.c_int), ("spans", C.c_int), ("values", C.c_uint64)]
+    _fields_ += [(n, C.c_double) for n in ("curvature", "product", "noise", "outside_curvature", "outside_noise")]
+    _fields_ += [("top_table", C.c_uint32), ("top_row", C.c_uint32), ("top_share", C.c_double)]
+
+
+class DirectionRow(C.Structure):
+    _fields_ = [("table", C.c_uint32), ("row", C.c_uint32), ("curvature", C.c_float), ("noise", C.c_float)]
+
+
 class Refusal(C.Structure):
     _fields_ = [("code", C.c_int), ("field", C.c_char * 32), ("value", C.c_char * 48), ("range", C.c_char * 64),
                 ("text", C.c_char * 192)]
@@ -60,7 +70,7 @@ def find():
 
 # The structs above by their names in C; every one of them is compared with the library's own size on loading.
 STRUCTS = {"mscope_client_options": Options, "mscope_attach_info": AttachInfo, "mscope_step": Step,
-           "mscope_refusal": Refusal, "mscope_client_stats": Stats}
+           "mscope_direction": Direction, "mscope_direction_row": DirectionRow, "mscope_refusal": Refusal, "mscope_client_stats": Stats}
 
 
 def compare_sizes(lib, path):
@@ -95,6 +105,7 @@ def load():
         "mscope_client_skip": (C.c_int, [p, C.c_int]),
         "mscope_client_resync": (C.c_int, [p, C.c_int]),
         "mscope_client_probe": (C.c_int, [p, C.c_int, C.c_double, i64, p, C.c_int, C.c_size_t]),
+        "mscope_client_direction": (C.c_int, [p, C.c_int, C.POINTER(Direction), p, C.c_size_t]),
         "mscope_client_reference": (C.c_int, [p, C.c_int, C.c_uint32, C.c_uint32, p, C.c_int]),
         "mscope_client_save": (C.c_int, [p]),
         "mscope_client_poll": (C.c_int, [p, C.c_int]),

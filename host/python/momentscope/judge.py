@@ -29,6 +29,7 @@ REPEAT = {torch.float32: 1e-4, torch.float64: 1e-9}      # |x' - x|/|x| of two p
 SCALE = 0.05                 # |a - 1| of one batch
 DRAWN = 6.0                  # most |y|/|x| of two draws, or of a draw and eval mode: sqrt(1/q) for each layer keeping q
 CHANCE = 1e-4                # rows stand in the step's places by more than chance
+FITS = 1e-4                  # |z - p a - q b|^2/|z|^2 of two halves of this batch
 LOSS_SCALE = 1024            # a power of two from here on is GradScaler's
 RECHECK = 16
 
@@ -49,6 +50,56 @@ def entries(table, grad, lookups):
 
 def joined(lookups):
     return torch.cat([index.reshape(-1) for index in lookups]) if lookups else None
+
+
+def rows_and_sum(parts, rows, dim):
+    """The sum of (rows, values) parts at sorted rows, in float64."""
+    out = torch.zeros((rows.numel(), dim), dtype=torch.float64, device=rows.device)
+    for at, values in parts:
+        out.index_add_(0, torch.searchsorted(rows, at.contiguous()), values.to(torch.float64))
+    return out
+
+
+def share_of(tables, steps, grads_a, grads_b):
+    """The share of the batch that half a is: p/(p + q) of the step's gradient (steps: of each table) = p a + q b, by
+    least squares.
+
+    Halves of an odd batch differ in size. One half where no such sum fits: the step has another draw."""
+    aa = ab = bb = az = bz = zz = 0.0
+    for t, z, a, b in zip(tables, steps, grads_a, grads_b):
+        if z is None or a is None or b is None or not (z.is_sparse == a.is_sparse == b.is_sparse):
+            continue
+        parts = [entries(t, g, None) for g in (a, b, z)]
+        rows = torch.unique(torch.cat([part[0] for part in parts]))
+        x, y, g = (rows_and_sum([part], rows, t.dim).reshape(-1) for part in parts)
+        aa, ab, bb = aa + float(x @ x), ab + float(x @ y), bb + float(y @ y)
+        az, bz, zz = az + float(x @ g), bz + float(y @ g), zz + float(g @ g)
+    det = aa * bb - ab * ab
+    if not det > 1e-12 * aa * bb:
+        return 0.5
+    p, q = (az * bb - bz * ab) / det, (bz * aa - az * ab) / det
+    left = zz - p * az - q * bz
+    share = p / (p + q) if p + q else 0.5
+    return share if left <= FITS * zz and 1 / 3 <= share <= 2 / 3 else 0.5
+
+
+def in_order(a, b, step):
+    """The look-ups of two halves in the step's order: one after the other, or every second sample. Samples of L
+    look-ups are tried for every L up to 64 that divides both."""
+    one = torch.cat([a, b])
+    if step is None or one.numel() != step.numel():
+        return one
+    best = one, int((one == step.to(one.device)).sum())
+    for L in range(1, 65):
+        if a.numel() % L or b.numel() % L or not 0 <= a.numel() - b.numel() <= L:
+            continue
+        mixed = torch.empty_like(one).reshape(-1, L)
+        mixed[0::2], mixed[1::2] = a.reshape(-1, L), b.reshape(-1, L)
+        mixed = mixed.reshape(-1)
+        hits = int((mixed == step.to(one.device)).sum())
+        if hits > best[1]:
+            best = mixed, hits
+    return best[0]
 
 
 class Backward:
@@ -81,7 +132,7 @@ def identical(table, here, seen):
 class Compared:
     """One table: x, y, z on the rows that any of them touches, in float64."""
 
-    def __init__(self, table, back, here, seen):
+    def __init__(self, table, back, here, seen, halves=None):
         self.table, self.name, self.passes = table, table.source, back.passes if back else 1
         step_lookups = joined(table.lookups) if table.modules else None
         x, z = entries(table, here, seen), entries(table, table.parameter.grad, step_lookups)
@@ -89,9 +140,11 @@ class Compared:
         self.rows = torch.unique(torch.cat([x[0], z[0]] + [rows for rows, _ in parts]))
         self.x, self.z, self.y = self.sum([x]), self.sum([z]), self.sum(parts)
         if here.is_sparse:
-            self.order = torch.cat([rows for rows, _ in parts]), x[0]
+            step = torch.cat([rows for rows, _ in parts])
+            self.order = step, self._placed(x[0], halves, step)
         else:
-            self.order = (step_lookups, seen) if step_lookups is not None and seen is not None else None
+            known = step_lookups is not None and seen is not None
+            self.order = (step_lookups, self._placed(seen, halves, step_lookups)) if known else None
         if float((self.z - self.x).norm()) <= EXACT[table.parameter.dtype] * float(self.z.norm()):
             self.y = self.z
         nx, ny = float(self.x.norm()), float(self.y.norm())
@@ -104,10 +157,11 @@ class Compared:
         self.match = nx > 0 and float((self.y - self.a * self.x).norm()) <= EXACT[table.parameter.dtype] * ny
 
     def sum(self, parts):
-        out = torch.zeros((self.rows.numel(), self.table.dim), dtype=torch.float64, device=self.rows.device)
-        for rows, values in parts:
-            out.index_add_(0, torch.searchsorted(self.rows, rows.contiguous()), values.to(torch.float64))
-        return out
+        return rows_and_sum(parts, self.rows, self.table.dim)
+
+    def _placed(self, probe, halves, step):
+        """The closure's look-ups in the step's order. halves: number of look-ups of the first half, or None."""
+        return probe if halves is None else in_order(probe[:halves], probe[halves:], step)
 
     def sum_known(self, part):
         """The sum of another pass on these rows; None: it has other rows."""

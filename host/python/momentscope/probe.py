@@ -1,67 +1,29 @@
-"""The probe: curvature along the momentum, H_b m = (g(theta + delta m) - g(theta))/delta on one batch.
+"""The probe: curvature along the momentum of each row, and along the two directions of directions.py.
 
-Both gradients come from the user's closure under the same random state, so the difference is free of dropout, negative
-sampling and of what happened to .grad (clipping, scaling). The gradient at theta is first compared with the step's own,
-and a closure that computes something else is refused (judge.py). Afterwards weights, buffers, gradients and random
-states are the same objects with the same bits as before.
+H_b m = (g(theta + delta m) - g(theta))/delta on one batch. Both gradients come from the user's closure under the same
+random state (passes.py), so the difference is free of dropout, negative sampling and of what happened to .grad
+(clipping, scaling). The gradient at theta is first compared with the step's own, and a closure that computes something
+else is refused (judge.py). Afterwards weights, buffers, gradients and random states are the same objects with the same
+bits as before. That takes three passes however many tables there are: at theta, along the momenta, along a direction;
+two where the closure cannot be halved.
 
 Each row moves along its own momentum by the same length, r times the root mean square |theta| of the active rows, with
 r = 1e-2 in float32 and 1e-5 in float64. That is far above the rounding of the gradients (1e-7, 1e-16), and small enough
 for the third derivative not to matter. *Rejected:* one delta for all rows; rare rows, whose momentum has decayed, would
-move by less than rounding. Rows without momentum give no sample. All active rows move at once, so the effect of one row
-on another's gradient is in the result, as for steps of equal length.
+move by less than rounding. Rows without momentum give no sample. All active rows of a table move at once, so the effect
+of one row on another's gradient is in the result, as for steps of equal length. Tables move at once as well, each with
+a random sign: what one does to another has mean 0 over the probes.
 """
 import random
-import sys
 
 import torch
 
 from . import judge
+from .directions import moved
+from .passes import Frozen, mixed
 
 STEP = {torch.float32: 1e-2, torch.float64: 1e-5}
 FADED = {torch.float32: 1e-18, torch.float64: 1e-140}    # momentum below this has decayed to nothing: no sample
-
-
-class Frozen:
-    """Everything that a second forward and backward pass may change, to be restored."""
-
-    def __init__(self, model):
-        self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self.grads = [p.grad for p in self.parameters]
-        self.buffers = [(b, b.clone()) for b in model.buffers()]
-        self.cpu = torch.get_rng_state()
-        self.cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
-        self.python = random.getstate()
-        self.numpy = sys.modules["numpy"].random.get_state() if "numpy" in sys.modules else None
-
-    def start(self):
-        """Buffers and random states as they were: every pass begins at the same point."""
-        with torch.no_grad():
-            for buffer, was in self.buffers:
-                buffer.copy_(was)
-        torch.set_rng_state(self.cpu)
-        if self.cuda is not None:
-            torch.cuda.set_rng_state_all(self.cuda)
-        random.setstate(self.python)
-        if self.numpy is not None:
-            sys.modules["numpy"].random.set_state(self.numpy)
-
-    def restore(self):
-        for p, grad in zip(self.parameters, self.grads):
-            p.grad = grad
-        self.start()
-
-
-def gradients(frozen, closure, tables):
-    """The gradients of the tables' parameters by the closure, in new tensors."""
-    frozen.start()
-    for p in frozen.parameters:
-        p.grad = None
-    with torch.enable_grad():
-        loss = closure()
-        if isinstance(loss, torch.Tensor) and loss.requires_grad and all(p.grad is None for p in frozen.parameters):
-            loss.backward()
-    return [t.parameter.grad for t in tables]
 
 
 def rows_of(table, grad, lookups):
@@ -95,81 +57,118 @@ def reach(table, rows, m):
     return rows, m, (length or float(table.group["lr"]) * float(size.max()) if rows.numel() else 0.0) / size
 
 
-def perturbed(table, rows, m, delta, work):
-    """Run work() with theta + delta m in these rows, and restore the old bits whatever happens."""
-    theta = table.parameter.data.view(table.rows, table.dim)
-    saved = theta.index_select(0, rows)
-    theta.index_copy_(0, rows, saved + delta.unsqueeze(1) * m)
-    try:
-        return work()
-    finally:
-        theta.index_copy_(0, rows, saved)
+class Base:
+    """The gradients at theta: a and b of the halves, whole of the batch; seen: the rows that the closure looked up in each
+    table, first: how many of them in half a."""
+
+    def __init__(self, frozen, passes, tables, parameters):
+        own, marks = [t.lookups for t in tables], []
+        for t in tables:
+            t.lookups, t.recording = [], True
+        try:
+            self.a, self.b = passes(frozen, parameters, lambda: marks.extend(len(t.lookups) for t in tables))
+            halves = [(t.lookups[:k], t.lookups[k:]) if t.modules else None for t, k in zip(tables, marks)]
+        finally:
+            for t, lookups in zip(tables, own):
+                t.lookups, t.recording = lookups, False
+        self.drawn, self.share = judge.drew(frozen), 0.5
+        if passes.kind == "halves":
+            with torch.no_grad():
+                steps = [frozen.grad_of(t.parameter) for t in tables]
+                self.share = judge.share_of(tables, steps, self.a, self.b)
+                self.whole = [mixed(a, b, self.share) for a, b in zip(self.a, self.b)]
+            self.seen = [judge.joined(h[0] + h[1]) if h else None for h in halves]
+            self.first = [a._indices().shape[1] if a is not None and a.is_sparse else
+                          sum(index.numel() for index in h[0]) if h else None
+                          for a, h in zip(self.a, halves)]
+        else:
+            self.whole, self.seen = self.a, [judge.joined(h[0]) if h else None for h in halves]
+            self.first = [None] * len(tables)
+        # noise of one batch over |h_a - h_b|^2/4
+        self.noise = 4 * self.share * (1 - self.share) if passes.kind == "halves" else 2.0
 
 
-def base(frozen, closure, tables):
-    """The gradients at theta, the rows that the closure looked up in each table (None: unknown), and did it draw?"""
-    own = [t.lookups for t in tables]
-    for t in tables:
-        t.lookups, t.recording = [], True
-    try:
-        here = gradients(frozen, closure, tables)
-        seen = [judge.joined(t.lookups) if t.modules else None for t in tables]
-        return here, seen, judge.drew(frozen)
-    finally:
-        for t, lookups in zip(tables, own):
-            t.lookups, t.recording = lookups, False
-
-
-def verdict(frozen, closure, tables, backward, here, seen, drawn, judging):
+def verdict(frozen, passes, tables, backward, base, judging):
     """The judge's word and reason. The step's .grad is in place while it looks."""
     def repeat(compared):
-        again, rows, _ = base(frozen, closure, tables)
-        at = {t: (g, r) for t, g, r in zip(tables, again, rows)}
+        again = Base(frozen, passes, tables, [t.parameter for t in tables])
+        at = {t: (g, r) for t, g, r in zip(tables, again.whole, again.seen)}
         return [c.sum_known(judge.entries(c.table, *at[c.table])) if at[c.table][0] is not None else None
                 for c in compared]
 
     for p, grad in zip(frozen.parameters, frozen.grads):
         p.grad = grad
     with torch.no_grad():
-        both = [(t, g, r) for t, g, r in zip(tables, here, seen) if g is not None and t.parameter.grad is not None]
-        if all(judge.identical(*each) for each in both):
-            return judging.agree([t for t, _, _ in both])
-        compared = [judge.Compared(t, backward.get(t), g, r) for t, g, r in both]
-    return judging(compared, drawn, repeat)
+        both = [(t, g, r, first) for t, g, r, first in zip(tables, base.whole, base.seen, base.first)
+                if g is not None and t.parameter.grad is not None]
+        if passes.kind != "halves" and all(judge.identical(t, g, r) for t, g, r, _ in both):
+            return judging.agree([t for t, *_ in both])
+        compared = [judge.Compared(t, backward.get(t), g, r, first) for t, g, r, first in both]
+    return judging(compared, base.drawn, repeat)
 
 
-def probe(model, optimizer, tables, closure, send, backward, judging):
-    """One pass at theta, and one for each table along its own momentum, sent by send(table, delta, rows, hm).
+class Probe:
+    """passes: passes.Passes; directions: directions.Directions, or None where the closure cannot be halved."""
 
-    backward: {table: judge.Backward} of this step; judging: a judge.Judge. Returns its word and reason, and the tables
-    that have a gradient in this step and got none from the closure. A refused probe sends nothing.
-    """
-    tables = [t for t in tables if t.parameter.dtype in STEP and t.parameter.is_contiguous()]
-    stepping = [t.parameter.grad is not None for t in tables]
-    frozen = Frozen(model)
-    lookups = [judge.joined(t.lookups) if t.modules else None for t in tables]
-    for t in tables:
-        t.recording = False
-    try:
-        here, seen, drawn = base(frozen, closure, tables)
-        without = [t for t, grad, has in zip(tables, here, stepping) if has and grad is None]
-        word, why = verdict(frozen, closure, tables, backward, here, seen, drawn, judging)
-        if word not in (judge.SAME, judge.UNCOMPARED):
-            return word, why, without
-        for i, (table, grad) in enumerate(zip(tables, here)):
-            if grad is None:
-                continue
+    def __init__(self, model, optimizer, tables, passes, directions):
+        self.model, self.optimizer, self.passes = model, optimizer, passes
+        self.tables = [t for t in tables if t.parameter.dtype in STEP and t.parameter.is_contiguous()]
+        self.directions, self.random = directions, random.Random(1)
+        spanned = [b.parameter for b in directions.blocks] if directions else []
+        self.parameters = [t.parameter for t in self.tables]
+        self.parameters += [p for p in spanned if all(p is not q for q in self.parameters)]
+        self.place = [next(i for i, q in enumerate(self.parameters) if q is p) for p in spanned]
+
+    def __call__(self, send, backward, judging, eps):
+        """Send curvature along the momenta by send(table, delta, rows, hm), once the closure is judged.
+
+        backward: {table: judge.Backward} of this step; judging: a judge.Judge; eps: 1 - momentum of this step
+        Returns the judge's word and reason, the tables that have a gradient in this step and got none from the closure,
+        and what Directions.probe returned. A refused probe sends nothing.
+        """
+        stepping = [t.parameter.grad is not None for t in self.tables]
+        frozen = Frozen(self.model)
+        lookups = [judge.joined(t.lookups) if t.modules else None for t in self.tables]
+        for t in self.tables:
+            t.recording = False
+        try:
+            base = Base(frozen, self.passes, self.tables, self.parameters)
+            without = [t for t, grad, has in zip(self.tables, base.whole, stepping) if has and grad is None]
+            word, why = verdict(frozen, self.passes, self.tables, backward, base, judging)
+            if word not in (judge.SAME, judge.UNCOMPARED):
+                return word, why, without, None
+            self._momenta(frozen, base, lookups, send)
+            return word, why, without, self._direction(frozen, base, eps) if not without else None
+        finally:
+            for t in self.tables:
+                t.recording = True
+            frozen.restore()
+
+    def _momenta(self, frozen, base, lookups, send):
+        moves, reached = [], []
+        with torch.no_grad():
+            for i, (t, grad) in enumerate(zip(self.tables, base.whole)):
+                if grad is None:
+                    continue
+                rows = rows_of(t, grad, lookups[i])
+                rows, m, delta = reach(t, rows, t.momentum_of(self.optimizer, rows))
+                if rows.numel():             # else no row has momentum: there is no direction to probe
+                    delta = delta * self.random.choice((-1.0, 1.0)) if len(self.tables) > 1 else delta
+                    moves.append((t.parameter.data.view(t.rows, t.dim), rows, delta.unsqueeze(1) * m))
+                    reached.append((i, t, rows, delta))
+        if not moves:
+            return
+        parameters = [t.parameter for t in self.tables]
+        there = moved(moves, lambda: self.passes.whole(frozen, parameters, base.share))
+        for i, t, rows, delta in reached:
             with torch.no_grad():
-                rows = rows_of(table, grad, lookups[i])
-                rows, m, delta = reach(table, rows, table.momentum_of(optimizer, rows))
-                if rows.numel() == 0:
-                    continue                 # no row has momentum: there is no direction to probe
-            there = perturbed(table, rows, m, delta, lambda: gradients(frozen, closure, tables))
-            with torch.no_grad():
-                hm = (at_rows(table, there[i], rows) - at_rows(table, grad, rows)) / delta.unsqueeze(1)
-            send(table, float(delta.max()), rows, hm)
-        return word, why, without
-    finally:
-        for t in tables:
-            t.recording = True
-        frozen.restore()
+                hm = (at_rows(t, there[i], rows) - at_rows(t, base.whole[i], rows)) / delta.unsqueeze(1)
+            send(t, float(delta.abs().max()), rows, hm)
+
+    def _direction(self, frozen, base, eps):
+        if self.directions is None:
+            return None
+        spanned = [self.parameters[k] for k in self.place]
+        here = [[grads[k] for k in self.place] for grads in (base.a, base.b)]
+        with torch.no_grad():
+            return self.directions.probe(here, lambda: self.passes(frozen, spanned), eps, base.share, base.noise)

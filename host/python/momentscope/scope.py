@@ -9,7 +9,9 @@ import torch
 
 from . import _check, _lib, judge
 from ._client import Client
-from .probe import probe
+from .directions import Directions, spanned
+from .passes import Passes
+from .probe import Probe
 from .tables import VALUE, Table, table_name
 
 
@@ -30,12 +32,20 @@ class Scope:
     endpoint          of the daemon, which may be absent; None: $MOMENTSCOPE_INGEST, or the user's default
     tables            None: the weight of every nn.Embedding and nn.EmbeddingBag. Or names of parameters: exactly those,
                       of any kind (a parameter that is no embedding has all its rows active at every step)
-    probe_every       0: never. k: every k steps measure curvature along the momentum. That takes two more passes of
-                      closure, and one more for each further table
+    probe_every       0: never. k: every k steps measure curvature, in three passes of closure (two where it cannot be
+                      halved): at theta, along the momenta, and along one of two directions for how near lr is to its
+                      largest stable value
     closure           a function that computes the loss of the present batch again and calls backward(), or returns the
-                      loss. Its gradient is compared with the step's own: another batch, a wrong scale or noise that
-                      differs from call to call is refused with a warning. stats() counts probes_refused and
-                      probes_uncompared (dropout, negative samples); probe_refused is the last reason, or None
+                      loss. With a parameter named half it can be halved: half 0 or 1 is the mean loss of that half of
+                      the present batch (batch[half::2]), None of all of it. Its gradient is compared with the step's
+                      own: another batch, a wrong scale or noise that differs from call to call is refused with a
+                      warning. stats() counts probes_refused and probes_uncompared (dropout, negative samples);
+                      probe_refused is the last reason, or None
+    second            for a closure that cannot be halved: the mean loss of another batch of the same size, which must
+                      stay the same while the closure's batch does
+    probe             what the two directions move: "tables", the watched ones; "all", every parameter of the optimizer;
+                      None: "all" where the other parameters have fewer than 4 million values. A direction holds at most
+                      so many; parameters that are not float32 or float64 are left out
     nll               True: the loss is a mean negative log likelihood, so Fisher curvature may stand in for a probe
     reference         theta* for R and C: None, "initial" (theta as it is now), or {parameter name: tensor}
     batch             samples in a step, for p = occurrences/sample; None: the number of occurrences.
@@ -54,8 +64,8 @@ class Scope:
     Errors of momentscope become warnings, each given once; MOMENTSCOPE_STRICT=1 raises them instead.
     """
 
-    def __init__(self, model, optimizer, endpoint=None, tables=None, probe_every=0, closure=None, nll=False,
-                 reference=None, batch=None, steps=None, prefix="", capacity=0, name=None, buffer_bytes=0, sync_bytes=0,
+    def __init__(self, model, optimizer, endpoint=None, tables=None, probe_every=0, closure=None, second=None,
+                 probe=None, nll=False, reference=None, batch=None, steps=None, prefix="", capacity=0, name=None, buffer_bytes=0, sync_bytes=0,
                  block_ms=0, acf_rows=8):
         self._check_optimizer(optimizer)
         self.model, self.optimizer, self.closure = model, optimizer, closure
@@ -64,6 +74,10 @@ class Scope:
         if self.probe_every and not callable(closure):
             raise _check.refuse(TypeError if closure else ValueError, "closure", closure, "a function",
                                 "probe_every needs a closure that computes the loss of the present batch again")
+        if second is not None and not callable(second):
+            raise _check.refuse(TypeError, "second", second, "a function, or None")
+        if probe not in (None, "all", "tables"):
+            raise _check.refuse(ValueError, "probe", probe, "'all', 'tables' or None")
         self.batch = None if batch is None else _check.integer("batch", batch, 1, _check.U32, "samples in a step")
         nll = _check.flag("nll", nll)
         if steps is not None:
@@ -75,8 +89,10 @@ class Scope:
         self.steps = self.probes = self._fruitless = self.probes_refused = self.probes_uncompared = 0
         self.probe_refused, self.judge, self._backward = None, judge.Judge(), {}
         self._warned, self._closed, self._client, self.tables = set(), False, None, []
+        self._found = None                   # products with a direction, for the daemon after this step
         try:
             self._find_tables(tables, prefix, capacity)
+            self._probe = self._make_probe(second, probe) if self.probe_every else None
             references = [self._reference_of(t, reference) for t in self._check_reference(reference)]
             self._client = Client(endpoint, name, buffer_bytes, sync_bytes, block_ms)
             for t, values in zip(self.tables, references):
@@ -135,6 +151,12 @@ class Scope:
                                  "which moves rows outside the optimizer")
             self.tables.append(Table(table_name(prefix, parameter), p, groups[p], modules, capacity))
             self.tables[-1].source = parameter
+
+    def _make_probe(self, second, spans):
+        passes = Passes(self.closure, second)
+        blocks, spans = spanned(self.optimizer, self.tables, spans)
+        possible = passes.kind != "whole" and any(b.table is not None for b in blocks)
+        return Probe(self.model, self.optimizer, self.tables, passes, Directions(blocks, spans) if possible else None)
 
     def _check_reference(self, reference):
         """All tables; refuses a reference for anything else."""
@@ -224,7 +246,7 @@ class Scope:
             return
         try:
             if self._due() and not has_closure and not any(t.pending for t in self.tables):
-                self._probe()
+                self._probe_now()
         finally:
             self._listen(False)
 
@@ -237,12 +259,12 @@ class Scope:
             back.stop()
         self._backward = {t: judge.Backward(t) for t in self.tables if t.parameter.requires_grad} if on else {}
 
-    def _probe(self):
+    def _probe_now(self):
         for back in self._backward.values():
             back.stop()                      # the probe's own passes are not the step's
         try:
-            word, why, without = probe(self.model, self.optimizer, self.tables, self.closure, self._send_probe,
-                                       self._backward, self.judge)
+            eps = 1 - float(self.tables[0].group["momentum"])
+            word, why, without, self._found = self._probe(self._send_probe, self._backward, self.judge, eps)
         except Exception as e:
             raise RuntimeError(f"the probe failed, so curvature was not measured: {type(e).__name__}: {e}") from e
         if without:
@@ -273,6 +295,19 @@ class Scope:
         rows = rows.to("cpu", torch.int64).contiguous()
         hm = hm.to("cpu", t.dtype).contiguous()
         self._client.probe(t.handle, delta, rows.data_ptr(), hm.data_ptr(), VALUE[t.dtype], rows.numel())
+
+    def _send_direction(self):
+        """After the push of the step that was probed: the daemon reads the products with its schedule."""
+        (values, tables), self._found = self._found, None
+        entries = []
+        for t, rows, curvature, noise in tables:
+            part = torch.empty((rows.numel(), 4), dtype=torch.int32)
+            part[:, 0], part[:, 1] = t.handle, rows.to("cpu", torch.int32)
+            part[:, 2] = curvature.to("cpu", torch.float32).view(torch.int32)
+            part[:, 3] = noise.to("cpu", torch.float32).view(torch.int32)
+            entries.append(part)
+        rows = torch.cat(entries).contiguous()
+        self._client.direction(tables[0][0].handle, values, rows.data_ptr() if rows.numel() else None, rows.shape[0])
 
     def _after(self):
         """After optimizer.step: keep references to what scope.step() will push."""
@@ -331,6 +366,8 @@ class Scope:
                 dropped += self._client.skip(t.handle)
                 continue
             dropped += self._push(t, grad, lookups, batch or self.batch)
+        if self._found is not None:
+            self._send_direction()
         return dropped
 
     def _push(self, t, grad, lookups, batch):
