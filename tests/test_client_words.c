@@ -269,6 +269,42 @@ static void test_a_held_name_is_told_with_what_happens_next(void **state)
     stop(&m.d);
 }
 
+static void leave(void *ctx)
+{
+    mscope_client_close(ctx, 0);
+}
+
+/* Three steps that nobody acknowledges, for three reasons; each with what would have helped. */
+static void test_steps_left_behind_are_told_with_their_reason(void **state)
+{
+    static const char *const words[] = { "no daemon has answered at ipc:///", "refused table words", "A longer wait" };
+    char said[1024];
+
+    (void)state;
+    for (int reason = 0; reason < 3; reason++) {
+        struct daemon d;
+        struct trainer t;
+        start(&d);
+        d.refuse_hello = reason == 1 ? 1000 : 0;
+        if (reason == 0)
+            stop(&d);
+        train_open(&t, &d, (mscope_client_options){ 0 }, 1);
+        if (reason == 2)
+            run_until_connected(&d, t.c);
+        for (int i = 0; i < 3; i++)
+            train(&t);
+        for (int i = 0; reason == 1 && stats(&t).errors == 0 && i < 100; i++)
+            run(&d, t.c, 50);
+        t.c->quiet = 0;
+        stderr_of(leave, t.c, said, sizeof said);
+        for (int i = 0; i < 3; i++)
+            assert_int_equal(strstr(said, words[i]) != NULL, i == reason);
+        assert_non_null(strstr(said, "last 3 steps"));
+        if (reason != 0)
+            stop(&d);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -278,6 +314,7 @@ int main(void)
         cmocka_unit_test(test_small_buffer_is_told_and_bye_still_leaves),
         cmocka_unit_test(test_nobody_there_is_told_once),
         cmocka_unit_test(test_a_held_name_is_told_with_what_happens_next),
+        cmocka_unit_test(test_steps_left_behind_are_told_with_their_reason),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

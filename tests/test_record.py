@@ -185,6 +185,10 @@ class Record(Case):
         self.assertIn("0 messages refused", got.stdout)
         sub2.table("t", 120)
         self.assertEqual(self.published(sub2), first)
+        got = scope("play", r.file, "--ingest", f"{again.endpoint('ingest')}-nobody")
+        self.assertEqual(got.returncode, 1, got.stdout)
+        self.assertRegex(got.stderr, r"\Amomentscope play: no daemon has answered at ipc://\S+-nobody for 10 s: start "
+                                     r"momentscoped there, or name another address with --ingest\n\Z")
 
     def test_the_tape_holds_every_message_once_as_it_was(self):
         """Sent to a recorder with a daemon behind it and to one alone: the same messages, each as its sender made it."""

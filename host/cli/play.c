@@ -65,10 +65,15 @@ static int not_taken(const player *p)
     for (int i = 0; i < p->roles && s.last_error.code == 0; i++)
         if (p->role[i].client != NULL)
             mscope_client_stats_get(p->role[i].client, &s);
-    fprintf(stderr, COMMAND ": the daemon at %s has taken nothing for %d s%s%s%s%s\n", p->endpoint, PATIENCE_S,
-            s.last_error.code != 0 ? ": " : "", s.last_error.code != 0 ? s.last_error.field : "",
-            s.last_error.code != 0 ? " " : "",
-            s.last_error.code != 0 ? s.last_error.text : "; is momentscoped running?");
+    if (s.last_error.code != 0)
+        fprintf(stderr, COMMAND ": the daemon at %s has taken nothing for %d s: %s = %s (%s): %s\n", p->endpoint,
+                PATIENCE_S, s.last_error.field, s.last_error.value, s.last_error.range, s.last_error.text);
+    else if (s.epoch == 0)
+        fprintf(stderr, COMMAND ": no daemon has answered at %s for %d s: start momentscoped there, or name another "
+                "address with --ingest\n", p->endpoint, PATIENCE_S);
+    else
+        fprintf(stderr, COMMAND ": the daemon at %s has taken nothing for %d s: it was stopped, or is stuck; look "
+                "into its log\n", p->endpoint, PATIENCE_S);
     return MSCOPE_EXIT_FAILED;
 }
 
@@ -105,8 +110,12 @@ static int leave(player *p, struct role *r)
     const int rc = drain(p);
 
     mscope_client_stats_get(r->client, &s);
+    if (p->refused == 0 && s.errors > 0 && s.last_error.code != 0)
+        fprintf(stderr, COMMAND ": the daemon refused %llu messages; the last: %s = %s (%s): %s\n",
+                (unsigned long long)s.errors, s.last_error.field, s.last_error.value, s.last_error.range,
+                s.last_error.text);
     p->refused += s.errors;
-    mscope_client_close(r->client, 1000 * PATIENCE_S);
+    mscope_client_close(r->client, rc == MSCOPE_EXIT_OK ? 1000 * PATIENCE_S : 0);
     r->client = NULL;
     return rc;
 }
@@ -136,7 +145,7 @@ static int enter(player *p, uint64_t session, struct role **out)
 {
     char name[MSCOPE_TEXT_MAX + 1] = COMMAND;
     const mscope_client_options opt = { .endpoint = p->endpoint, .name = name, .block_ms = BLOCK_MS,
-                                        .buffer_bytes = 256ull << 20 };
+                                        .buffer_bytes = 256ull << 20, .quiet = 1 };
     mscope_refusal why;
 
     if (p->roles == SESSIONS) {

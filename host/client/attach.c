@@ -247,14 +247,32 @@ void mscope_client_stats_get(const mscope_client *c, mscope_client_stats *out)
     }
 }
 
-/* Steps that no daemon has acknowledged: whether it took them is not known here. */
+static const char *not_taken(const mscope_client *c)
+{
+    for (size_t i = 0; i < c->tables; i++)
+        if (c->table[i].asking || c->table[i].refused)
+            return c->table[i].name;
+    return NULL;
+}
+
+/* Steps that no daemon has acknowledged. Why decides what would have helped: a longer wait only where one answers. */
 static void tell_left(const mscope_client *c)
 {
+    const char *table = not_taken(c);
     size_t steps = 0;
 
     for (size_t i = 0; i < c->queue.len; i++)
         steps += mscope_queue_at(&c->queue, i)->kind == MSCOPE_STEP;
-    if (steps > 0 && !c->quiet)
+    if (steps == 0 || c->quiet)
+        return;
+    if (c->stats.epoch == 0 && c->stats.errors == 0)
+        fprintf(stderr, "momentscope: no daemon has answered at %s; the last %zu steps are lost. Start momentscoped "
+                "before the trainer ends, or set MOMENTSCOPE_INGEST or endpoint to its address\n", c->endpoint.address,
+                steps);
+    else if (table != NULL)
+        fprintf(stderr, "momentscope: closed while the daemon at %s refused table %s, as told above; the last %zu "
+                "steps are lost\n", c->endpoint.address, table, steps);
+    else
         fprintf(stderr, "momentscope: closed before the daemon at %s acknowledged the last %zu steps; "
                 "they may be lost. A longer wait in close may save them\n", c->endpoint.address, steps);
 }
