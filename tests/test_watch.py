@@ -3,6 +3,7 @@ import fcntl
 import json
 import os
 import pty
+import resource
 import select
 import signal
 import struct
@@ -116,12 +117,37 @@ class Watch(unittest.TestCase):
             inks = "fill:rgb(16%,25%,45%)", "fill:rgb(75%,15%,10%)"          # of a dot, and of one in alarm
             dots = [e for e in xml.etree.ElementTree.parse(svg).iter() if any(i in e.get("style", "") for i in inks)]
             self.assertEqual(len(dots), len(known))
-            for options, said, code in (((), "choose one with --table", 1), (("--table", "words"), "cannot draw", 1)):
+            for options, said, code in (((), "choose one with --table", 1),
+                                        (("--table", "words"), "b.svg: No such file or directory", 1)):
                 r = self.watch("--once", *options, "--plot", f"{dir}/none/b.svg")
                 self.assertEqual(r.returncode, code)
                 self.assertIn(said, r.stderr)
         r = self.watch("--plot", "b.svg")
         self.assertEqual((r.returncode, r.stderr), (2, "momentscope watch: --plot needs --once\n"))
+
+    def test_a_plot_that_does_not_fit_leaves_the_old_file(self):
+        def small():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))
+
+        with tempfile.TemporaryDirectory() as dir:
+            for name in ("b.svg", "b.png"):
+                command = self.command("--once", "--table", "words", "--plot", f"{dir}/{name}")
+                for old in (None, b"an old picture"):
+                    if old:
+                        with open(f"{dir}/{name}", "wb") as f:
+                            f.write(old)
+                    r = subprocess.run(command, capture_output=True, text=True, timeout=30, preexec_fn=small)
+                    self.assertEqual(r.returncode, 1)
+                    self.assertIn(f"cannot draw {dir}/{name}: File too large", r.stderr)
+                    self.assertEqual(os.listdir(dir), [name] if old else [])
+                with open(f"{dir}/{name}", "rb") as f:
+                    self.assertEqual(f.read(), old)
+                os.unlink(f"{dir}/{name}")
+        r = self.watch("--once", "--table", "words", "--plot", "/dev/full")
+        self.assertEqual(r.returncode, 1)
+        self.assertIn("cannot draw /dev/full: No space left on device", r.stderr)
+        self.assertEqual(self.watch("--once", "--table", "words", "--plot", "/dev/null").returncode, 0)
 
     def test_live_json_follows_without_holes(self):
         r = self.watch("--json", "--for", "1")

@@ -1,12 +1,15 @@
 /* canvas.c - axes and text by cairo */
 #include "canvas.h"
 
+#include <errno.h>
 #include <math.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cairo-svg.h>
 #include <fontconfig/fontconfig.h>
+
+#include "whole.h"
 
 enum { WIDTH = 860, HEIGHT = 560, LEFT = MSCOPE_CANVAS_LEFT, TOP = MSCOPE_CANVAS_TOP, PLOT_W = MSCOPE_CANVAS_W,
        PLOT_H = MSCOPE_CANVAS_H };
@@ -42,12 +45,24 @@ void mscope_canvas_text(const mscope_canvas *c, double x, double y, double align
     cairo_show_text(c->cr, s);
 }
 
+static cairo_status_t keep(void *to, const unsigned char *bytes, unsigned len)
+{
+    return fwrite(bytes, 1, len, to) == len ? CAIRO_STATUS_SUCCESS : CAIRO_STATUS_NO_MEMORY;
+}
+
+/* The picture is made in memory: cairo says only that writing failed, and leaves an empty file. */
 int mscope_canvas_open(mscope_canvas *c, const char *path)
 {
     const size_t n = strlen(path);
     c->path = path;
     c->svg = n > 4 && strcmp(path + n - 4, ".svg") == 0;
-    c->surface = c->svg ? cairo_svg_surface_create(path, WIDTH, HEIGHT)
+    c->surface = NULL;
+    c->cr = NULL;
+    c->image = NULL;
+    c->to = open_memstream(&c->image, &c->len);
+    if (c->to == NULL)
+        return mscope_canvas_close(c);
+    c->surface = c->svg ? cairo_svg_surface_create_for_stream(keep, c->to, WIDTH, HEIGHT)
                         : cairo_image_surface_create(CAIRO_FORMAT_RGB24, 2 * WIDTH, 2 * HEIGHT);
     c->cr = cairo_create(c->surface);
     if (!c->svg)
@@ -58,19 +73,33 @@ int mscope_canvas_open(mscope_canvas *c, const char *path)
     return cairo_status(c->cr) == CAIRO_STATUS_SUCCESS ? 0 : mscope_canvas_close(c);
 }
 
-int mscope_canvas_close(mscope_canvas *c)
+/* The last strokes into memory. */
+static cairo_status_t finish(mscope_canvas *c)
 {
     cairo_status_t status = cairo_status(c->cr);
     if (status == CAIRO_STATUS_SUCCESS && !c->svg)
-        status = cairo_surface_write_to_png(c->surface, c->path);
+        status = cairo_surface_write_to_png_stream(c->surface, keep, c->to);
     cairo_destroy(c->cr);
     cairo_surface_finish(c->surface);
     if (status == CAIRO_STATUS_SUCCESS)
         status = cairo_surface_status(c->surface);
     cairo_surface_destroy(c->surface);
+    return status;
+}
+
+int mscope_canvas_close(mscope_canvas *c)
+{
+    const cairo_status_t status = c->to != NULL ? finish(c) : CAIRO_STATUS_NO_MEMORY;
+    const int kept = c->to == NULL || fclose(c->to) == 0;
+
+    c->why = NULL;
     if (status != CAIRO_STATUS_SUCCESS)
         c->why = cairo_status_to_string(status);
-    return status == CAIRO_STATUS_SUCCESS ? 0 : -1;
+    else if (!kept || mscope_whole_write(c->path, c->image, c->len) != 0)
+        c->why = strerror(errno);
+    free(c->image);
+    c->image = NULL;
+    return c->why == NULL ? 0 : -1;
 }
 
 void mscope_canvas_end(void)

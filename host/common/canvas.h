@@ -3,6 +3,7 @@
 #define MSCOPE_COMMON_CANVAS_H
 
 #include <stddef.h>
+#include <stdio.h>
 
 #include <cairo.h>
 
@@ -12,6 +13,9 @@ enum { MSCOPE_CANVAS_LEFT = 86, MSCOPE_CANVAS_TOP = 50, MSCOPE_CANVAS_W = 560, M
 typedef struct mscope_canvas {
     cairo_surface_t *surface;
     cairo_t *cr;
+    FILE *to;                        /* the picture in memory: len bytes at image, once it is finished */
+    char *image;
+    size_t len;
     const char *path, *why;          /* why: set by a call that failed, static                        */
     double x0, x1, y0, y1;
     int log_x, log_y, svg;
@@ -25,7 +29,7 @@ typedef struct mscope_canvas {
  * Returns  0, or -1 with c->why: then it is closed                                                            */
 int mscope_canvas_open(mscope_canvas *c, const char *path);
 
-/* mscope_canvas_close - write the file; 0, or -1 with c->why */
+/* mscope_canvas_close - write the file, whole or not at all (whole.h); 0, or -1 with c->why */
 int mscope_canvas_close(mscope_canvas *c);
 
 /* mscope_canvas_end - free the fonts that cairo and fontconfig keep until exit; nothing is drawn after it */
