@@ -257,7 +257,7 @@ static void test_verdict_sticks_on_a_border(void **state)
     for (int i = 0; i < 200; i++) {          /* zeta wanders 4 % about 1/2 */
         mscope_rec_band b = band(1, 0.1052 * (1 + 0.08 * sin(i)), 0.1, 1, 1);
         mscope_verdict_band(&b, &fresh);
-        mscope_verdict_after(&b, &before, &now);
+        mscope_verdict_after(&b, NULL, &before, &now);
         changes += i > 0 && now.regime != before.regime;
         flips += i > 0 && fresh.regime != last;
         last = fresh.regime;
@@ -272,12 +272,12 @@ static void test_verdict_sticks_on_a_border(void **state)
         for (size_t i = 0; i < LEN(eta); i++) {
             mscope_rec_band b = band(1, eta[i], 0.1, 1, 1);
             before.regime = all[k];
-            mscope_verdict_after(&b, &before, &now);
+            mscope_verdict_after(&b, NULL, &before, &now);
             assert_int_equal(now.regime, all[i]);
         }
     mscope_rec_band b = band(1, 1, 0.1, NAN, NAN);
     before.regime = MSCOPE_REGIME_HEAVY_BALL;
-    mscope_verdict_after(&b, &before, &before);      /* in place; nothing known is never filled from before */
+    mscope_verdict_after(&b, NULL, &before, &before);      /* in place; nothing known is never filled from before */
     assert_int_equal(before.regime, MSCOPE_REGIME_UNKNOWN);
 }
 

@@ -196,10 +196,42 @@ static void print_band(const mscope_judged *j, size_t i, int band, int json, con
     printf("}\n");
 }
 
+/* All that moves together, where a trainer measured it. */
+static void print_stability(const mscope_judged *j, size_t i, int json)
+{
+    const mscope_rec_stability *r = &j->latest.table[i].stability.record.u.stability;
+    const mscope_margin *m = &j->margin[i];
+
+    if (!json) {
+        printf("%s stability: %s", r->table, mscope_standing_name(m->standing));
+        if (m->confidence > 0)
+            printf(" (confidence %.0f %%)", 100 * m->confidence);
+        printf(": %s\n", m->why);
+        return;
+    }
+    printf("{\"table\":");
+    mscope_json_string(stdout, r->table);
+    text("stability", mscope_standing_name(m->standing));
+    printf(",\"epoch\":%" PRIu64 ",\"step\":%" PRIu64, r->epoch, r->step);
+    field("confidence", m->confidence);
+    field("H", m->H);
+    field("H_se", m->H_se);
+    field("eta", m->eta);
+    field("eta_max", m->eta_max);
+    field("noise_part", m->noise_part);
+    field("burst", m->burst);
+    field("outside_curvature", r->outside_curvature);
+    field("outside_noise", r->outside_noise);
+    text("why", m->why);
+    printf("}\n");
+}
+
 /* The worst verdict of all, and the exit code. */
 typedef struct worst {
     size_t table;
-    int band, bands, passed_over;    /* bands: how many were judged; of them unknown and too small to count */
+    enum mscope_regime regime;
+    int band, bands, passed_over;    /* band -1: parameters outside the tables; bands: how many were judged; of them
+                                        unknown and too small to count */
     int code;
 } worst;
 
@@ -235,19 +267,39 @@ static void judge_table(worst *w, int *best, const mscope_judged *j, size_t i, c
             *best = code_of[r];
             w->table = i;
             w->band = b;
+            w->regime = r;
         }
         if (fails[r] && code_of[r] > w->code)
             w->code = code_of[r];
     }
 }
 
+/* Where no band holds the limit, parameters outside the tables do, and the run is as near to it. */
+static void judge_margin(worst *w, int best, const mscope_judged *j, size_t i, const int fails[REGIMES])
+{
+    const enum mscope_standing s = j->latest.table[i].have_stability ? j->margin[i].standing : MSCOPE_STANDING_UNKNOWN;
+    const enum mscope_regime r = s == MSCOPE_STANDING_UNSTABLE ? MSCOPE_REGIME_UNSTABLE : MSCOPE_REGIME_NEAR;
+
+    if (s != MSCOPE_STANDING_NEAR && s != MSCOPE_STANDING_UNSTABLE)
+        return;
+    if (code_of[r] > best) {
+        w->table = i;
+        w->band = -1;
+        w->regime = r;
+    }
+    if (fails[r] && code_of[r] > w->code)
+        w->code = code_of[r];
+}
+
 static worst worst_of(const mscope_judged *j, const int fails[REGIMES])
 {
-    worst w = { .code = MSCOPE_EXIT_OK };
+    worst w = { .code = MSCOPE_EXIT_OK, .regime = MSCOPE_REGIME_UNKNOWN };
     int best = -1;
 
     for (size_t i = 0; i < j->latest.tables; i++)
         judge_table(&w, &best, j, i, fails);
+    for (size_t i = 0; i < j->latest.tables; i++)
+        judge_margin(&w, best, j, i, fails);
     return w;
 }
 
@@ -257,7 +309,7 @@ static int conclude(const mscope_listen *l, const mscope_judged *j, const struct
 
     if (w.bands == 0)
         return MSCOPE_EXIT_FAILED;
-    const char *name = j->latest.table[w.table].name, *regime = mscope_regime_name(j->verdict[w.table][w.band].regime);
+    const char *name = j->latest.table[w.table].name, *regime = mscope_regime_name(w.regime);
     const mscope_rec_daemon *d = j->latest.have_daemon ? &j->latest.daemon.record.u.daemon : NULL;
     mscope_coverage *coverage = mscope_feed_coverages(l->feed, &j->latest);
     mscope_view_shards(&j->latest, coverage, o->json, stdout);
@@ -277,7 +329,11 @@ static int conclude(const mscope_listen *l, const mscope_judged *j, const struct
     } else {
         if (d != NULL)
             mscope_view_timing(d, stdout);
-        printf("worst of %d bands: %s (%s band %d)", w.bands, regime, name, w.band);
+        printf("worst of %d bands: %s (%s ", w.bands, regime, name);
+        if (w.band >= 0)
+            printf("band %d)", w.band);
+        else
+            printf("stability: parameters outside the watched tables)");
         if (w.passed_over > 0)
             printf("; %d unknown with at most %.0f %% of the updates of their table not counted", w.passed_over,
                    100 * UNKNOWN_SHARE);
@@ -298,6 +354,9 @@ static int check_once(const struct options *o, const mscope_listen *l, mscope_ju
         for (int b = 0; b < MSCOPE_BANDS; b++)
             if (j->latest.table[i].have[b])
                 print_band(j, i, b, o->json, NULL);
+    for (size_t i = 0; i < j->latest.tables; i++)
+        if (j->latest.table[i].have_stability)
+            print_stability(j, i, o->json);
     return conclude(l, j, o);
 }
 

@@ -206,15 +206,29 @@ static int watch_once(const struct options *o, const mscope_listen *l, mscope_ju
     return o->plot != NULL ? plot(o, j) : MSCOPE_EXIT_OK;
 }
 
-static int watch_json(const struct options *o, const mscope_listen *l)
+/* One record as it comes, judged with those before it. */
+static void print_record(const mscope_judged *j, const mscope_telemetry *m, const mscope_news *news)
+{
+    const mscope_margin *margin = NULL;
+
+    for (size_t i = 0; m->record.kind == MSCOPE_REC_STABILITY && i < j->latest.tables; i++)
+        if (strcmp(j->latest.table[i].name, m->record.u.stability.table) == 0)
+            margin = &j->margin[i];
+    mscope_json_record(stdout, m, news->band >= 0 ? &j->verdict[news->table][news->band] : NULL, margin);
+}
+
+static int watch_json(const struct options *o, const mscope_listen *l, mscope_judged *j)
 {
     const double start = mscope_monotonic_s();
-    mscope_telemetry m;
     int any = 0, said = 0;
+    mscope_telemetry m;
+    mscope_news news;
 
     while (going_on(o, l, start)) {
         if (mscope_listen_next(l, &m, 100) == 0) {
-            mscope_json_record(stdout, &m, NULL);
+            if (mscope_judged_take(j, &m, &news, NULL) != 0)
+                return MSCOPE_EXIT_FAILED;
+            print_record(j, &m, &news);
             fflush(stdout);
             any = 1;
         } else if (!any) {
@@ -277,7 +291,7 @@ int mscope_cmd_watch(int argc, char **argv)
     if (o.once)
         code = watch_once(&o, &l, &j);
     else
-        code = o.json ? watch_json(&o, &l) : watch_live(&o, &l, &j);
+        code = o.json ? watch_json(&o, &l, &j) : watch_live(&o, &l, &j);
     mscope_judged_fini(&j);
     mscope_feed_close(l.feed);
     return code;

@@ -87,6 +87,33 @@ static void sentence(FILE *to, const mscope_judged *j, size_t i, int band)
     fputc('\n', to);
 }
 
+/* How near all that moves together is to its limit, and what decides it. */
+static void stability(FILE *to, const mscope_judged *j, size_t i)
+{
+    const mscope_latest_table *w = &j->latest.table[i];
+    const mscope_rec_stability *r = &w->stability.record.u.stability;
+    const mscope_margin *m = &j->margin[i];
+
+    if (!w->have_stability)
+        return;
+    fprintf(to, "stability of %s: ", strcmp(r->spans, "all") == 0 ? "all parameters" : "the watched tables");
+    if (isnan(m->H)) {
+        fprintf(to, "%s\n", m->why);
+        return;
+    }
+    fprintf(to, "H %.2g +- %.1g: %s", m->H, m->H_se, m->why);
+    if (m->confidence < 0.9)
+        fprintf(to, " (confidence %.0f %%: %.0f probes)", 100 * m->confidence, r->samples);
+    if (m->burst > 1.05)
+        fprintf(to, "; rows that come in bursts make it %.2g times that of independent steps", m->H / r->H);
+    if (r->outside_curvature > 0.5 || r->outside_noise > 0.5)
+        fprintf(to, "; parameters outside the watched tables have %.0f %% of the curvature and %.0f %% of the noise",
+                100 * r->outside_curvature, 100 * r->outside_noise);
+    if (r->row_share > 0.25)
+        fprintf(to, "; row %" PRIu64 " of %s has %.0f %% of the direction", r->row, r->row_table, 100 * r->row_share);
+    fputc('\n', to);
+}
+
 static void notes(FILE *to, const mscope_rec_table *t)
 {
     if (!t->attached)
@@ -133,6 +160,7 @@ static void print_table(const mscope_judged *j, size_t i, const mscope_coverage 
     for (int b = 0; b < MSCOPE_BANDS; b++)
         if (w->have[b])
             sentence(to, j, i, b);
+    stability(to, j, i);
     notes(to, t);
 }
 

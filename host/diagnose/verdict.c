@@ -207,13 +207,56 @@ static void compare(const mscope_rec_band *b, const mscope_feedback *f, enum msc
         v->confidence = fmin(v->confidence, 0.5);
         say(v, b, f);
         append(v, "; H %.3g says unstable, but |m|^2 does not grow: H is not believed", v->H);
-    } else if (b->growing && v->regime != MSCOPE_REGIME_UNSTABLE && v->regime != MSCOPE_REGIME_NEAR) {
-        v->confidence = fmin(v->confidence, 0.5);
-        append(v, "; but |m|^2 grows, at %.2g a step", b->growth);
     }
 }
 
-void mscope_verdict_after(const mscope_rec_band *b, const mscope_verdict *before, mscope_verdict *out)
+/* The band holds the limit of all that moves with it. Returns 0 where that says nothing against its other regime. */
+static int held_back(const mscope_rec_band *b, const mscope_margin *m, mscope_verdict *v)
+{
+    if (mscope_margin_weight(b, m->noise_part) < m->blame_from)
+        return 0;
+    if (m->standing != MSCOPE_STANDING_NEAR && m->standing != MSCOPE_STANDING_UNSTABLE) {
+        v->confidence = fmin(v->confidence, m->confidence);
+        return 0;
+    }
+    v->regime = m->standing == MSCOPE_STANDING_NEAR ? MSCOPE_REGIME_NEAR : MSCOPE_REGIME_UNSTABLE;
+    v->confidence = m->confidence;
+    v->rate = m->rate > 0 ? -m->rate : NAN;
+    snprintf(v->why, sizeof v->why, "%s", m->why);
+    return 1;
+}
+
+/* The label of a band that a stability record covers: zeta's, unless it holds the limit. */
+static void judge_within(const mscope_rec_band *b, const mscope_margin *m, enum mscope_regime was,
+                         const mscope_feedback *f, mscope_verdict *v)
+{
+    const double lz = log(v->zeta);
+    const double sgd = above(lz, v->zeta_se, log(ZETA_SGD)), not_heavy = above(lz, v->zeta_se, log(ZETA_HEAVY));
+
+    v->H = m->H;
+    v->H_se = m->H_se;
+    v->rate = NAN;
+    v->regime = damping(v->zeta, was);
+    v->confidence = v->regime == MSCOPE_REGIME_SGD ? sgd
+                    : v->regime == MSCOPE_REGIME_HEAVY_BALL ? 1 - not_heavy : not_heavy - sgd;
+    if (isnan(v->zeta_se))
+        v->confidence *= 0.5;
+    v->confidence = fmin(v->confidence, 1 - 0.4 / fmax(b->h_samples, 1));
+    say(v, b, f);
+    (void)held_back(b, m, v);
+    v->confidence = fmin(fmax(v->confidence, 0.01), 0.995);
+}
+
+static void tell_growth(const mscope_rec_band *b, mscope_verdict *v)
+{
+    if (!b->growing || v->regime == MSCOPE_REGIME_UNSTABLE || v->regime == MSCOPE_REGIME_NEAR)
+        return;
+    v->confidence = fmin(v->confidence, 0.5);
+    append(v, "; but |m|^2 grows, at %.2g a step", b->growth);
+}
+
+void mscope_verdict_after(const mscope_rec_band *b, const mscope_margin *margin, const mscope_verdict *before,
+                          mscope_verdict *out)
 {
     mscope_feedback f;
     mscope_curved c;
@@ -221,8 +264,10 @@ void mscope_verdict_after(const mscope_rec_band *b, const mscope_verdict *before
 
     memset(out, 0, sizeof *out);
     out->H = out->H_se = out->zeta = out->zeta_se = out->omega = out->rate = NAN;
+    if (margin != NULL && margin->standing == MSCOPE_STANDING_UNKNOWN)
+        margin = NULL;
     if (!judgeable(b, out)) {
-        if (b->growing)
+        if ((margin == NULL || !held_back(b, margin, out)) && b->growing)
             append(out, "; |m|^2 grows, at %.2g a step", b->growth);
         return;
     }
@@ -236,6 +281,11 @@ void mscope_verdict_after(const mscope_rec_band *b, const mscope_verdict *before
     out->zeta_se = error_of_zeta(b, &c);
     out->omega = f.omega;
     out->isotropic = c.isotropic;
+    if (margin != NULL) {
+        judge_within(b, margin, was, &f, out);
+        tell_growth(b, out);
+        return;
+    }
     if (measured) {
         out->H = f.H;
         out->H_se = error_of_H(b, &c, f.H);
@@ -251,9 +301,10 @@ void mscope_verdict_after(const mscope_rec_band *b, const mscope_verdict *before
     if (!measured)
         strncat(out->why, "; stability unknown: no probe", sizeof out->why - strlen(out->why) - 1);
     compare(b, &f, was, out);
+    tell_growth(b, out);
 }
 
 void mscope_verdict_band(const mscope_rec_band *b, mscope_verdict *out)
 {
-    mscope_verdict_after(b, NULL, out);
+    mscope_verdict_after(b, NULL, NULL, out);
 }

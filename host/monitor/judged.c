@@ -9,6 +9,7 @@
 static int make_room(mscope_judged *j)
 {
     mscope_verdict(*grown)[MSCOPE_BANDS];
+    mscope_margin *margin;
 
     if (j->latest.tables < j->rooms)
         return 0;
@@ -16,7 +17,49 @@ static int make_room(mscope_judged *j)
     if (grown == NULL)
         return MSCOPE_ENOMEM;
     j->verdict = grown;
+    margin = realloc(j->margin, (j->latest.tables + 1) * sizeof *margin);
+    if (margin == NULL)
+        return MSCOPE_ENOMEM;
+    j->margin = margin;
+    memset(&margin[j->latest.tables], 0, sizeof *margin);
     j->rooms = j->latest.tables + 1;
+    return 0;
+}
+
+const mscope_margin *mscope_judged_margin(const mscope_judged *j, size_t i)
+{
+    const mscope_latest *l = &j->latest;
+    const char *keeper = l->table[i].have_table ? l->table[i].table.record.u.table.stability : "";
+
+    for (size_t k = 0; keeper[0] != '\0' && k < l->tables; k++)
+        if (l->table[k].have_stability && strcmp(l->table[k].name, keeper) == 0)
+            return &j->margin[k];
+    return NULL;
+}
+
+/* The bands of all tables that the record of table k covers. */
+static int judge_margin(mscope_judged *j, size_t k)
+{
+    const mscope_latest *l = &j->latest;
+    const mscope_rec_band **band = calloc(l->tables * MSCOPE_BANDS, sizeof *band);
+    size_t n = 0;
+
+    if (band == NULL)
+        return MSCOPE_ENOMEM;
+    for (size_t i = 0; i < l->tables; i++)
+        for (int b = 0; b < MSCOPE_BANDS; b++)
+            if (l->table[i].have[b] && mscope_judged_margin(j, i) == &j->margin[k])
+                band[n++] = &l->table[i].band[b].record.u.band;
+    mscope_margin_of(&l->table[k].stability.record.u.stability, band, n, &j->margin[k], &j->margin[k]);
+    free(band);
+    return 0;
+}
+
+static int take_margin(mscope_judged *j, const char *name)
+{
+    for (size_t k = 0; k < j->latest.tables; k++)
+        if (strcmp(j->latest.table[k].name, name) == 0)
+            return judge_margin(j, k);
     return 0;
 }
 
@@ -29,12 +72,14 @@ int mscope_judged_take(mscope_judged *j, const mscope_telemetry *m, mscope_news 
         news = &own;
     if (rc == 0)
         rc = mscope_latest_take(&j->latest, m, news);
+    if (rc == 0 && m->record.kind == MSCOPE_REC_STABILITY)
+        rc = take_margin(j, m->record.u.stability.table);
     if (rc != 0 || news->band < 0)
         return rc;
     mscope_verdict *v = &j->verdict[news->table][news->band];
     if (before != NULL)
         *before = news->first ? MSCOPE_REGIME_UNKNOWN : v->regime;
-    mscope_verdict_after(&m->record.u.band, news->first ? NULL : v, v);
+    mscope_verdict_after(&m->record.u.band, mscope_judged_margin(j, news->table), news->first ? NULL : v, v);
     return 0;
 }
 
@@ -57,5 +102,6 @@ void mscope_judged_fini(mscope_judged *j)
 {
     mscope_latest_fini(&j->latest);
     free(j->verdict);
+    free(j->margin);
     memset(j, 0, sizeof *j);
 }

@@ -1,4 +1,4 @@
-/* judged.h - the latest records with a verdict for each band
+/* judged.h - the latest records with a verdict for each band, and one for each stability record
  *
  * A verdict keeps the one before it in mind (mscope_verdict_after), so a band on a border does not flicker.       */
 #ifndef MSCOPE_MONITOR_JUDGED_H
@@ -10,16 +10,20 @@
 typedef struct mscope_judged {
     mscope_latest latest;
     mscope_verdict (*verdict)[MSCOPE_BANDS];     /* [i][b] of latest.table[i].band[b], where latest has the band */
-    size_t rooms;                                /* tables that verdict has room for                             */
+    mscope_margin *margin;                       /* [i] of latest.table[i].stability, where latest has one       */
+    size_t rooms;                                /* tables that verdict and margin have room for                 */
 } mscope_judged;
 
-/* mscope_judged_take - fold one record in, and judge it if it is a band's
+/* mscope_judged_take - fold one record in, and judge it if it is a band's or about stability
  *
  * news and before may be NULL. Where news names a band, before gets the regime that the band was in: UNKNOWN if the set
  * had no record of it.
  * Errors   MSCOPE_ENOMEM; the set is as it was                                                                 */
 MSCOPE_MUST_CHECK int mscope_judged_take(mscope_judged *j, const mscope_telemetry *m, mscope_news *news,
                                          enum mscope_regime *before);
+
+/* mscope_judged_margin - the verdict on the stability record that covers table i, or NULL: none does */
+const mscope_margin *mscope_judged_margin(const mscope_judged *j, size_t i);
 
 /* mscope_judged_modes - what the autocorrelation of band b of table i says: *modes, and one sentence beside the verdict
  *

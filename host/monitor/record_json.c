@@ -29,6 +29,18 @@ static void put_list(FILE *to, const mscope_list *l)
     fputs(",\"" #name "\":", to);                   \
     PUT_##type(to, r->name);
 
+static void put_word(FILE *to, const char *name, const char *word)
+{
+    fprintf(to, ",\"%s\":", name);
+    mscope_json_string(to, word);
+}
+
+static void put_number(FILE *to, const char *name, double x)
+{
+    fprintf(to, ",\"%s\":", name);
+    mscope_json_f64(to, x);
+}
+
 static void put_band(FILE *to, const mscope_rec_band *r, const mscope_verdict *v)
 {
 
@@ -39,14 +51,10 @@ static void put_band(FILE *to, const mscope_rec_band *r, const mscope_verdict *v
         double value;
     } added[] = { { "H", v->H }, { "H_se", v->H_se }, { "zeta", v->zeta }, { "omega", v->omega }, { "rate", v->rate },
                   { "confidence", v->confidence } };
-    for (size_t i = 0; i < sizeof added / sizeof added[0]; i++) {
-        fprintf(to, ",\"%s\":", added[i].name);
-        mscope_json_f64(to, added[i].value);
-    }
-    fputs(",\"regime\":", to);
-    mscope_json_string(to, mscope_regime_name(v->regime));
-    fputs(",\"why\":", to);
-    mscope_json_string(to, v->why);
+    for (size_t i = 0; i < sizeof added / sizeof added[0]; i++)
+        put_number(to, added[i].name, added[i].value);
+    put_word(to, "regime", mscope_regime_name(v->regime));
+    put_word(to, "why", v->why);
 }
 
 static void put_table(FILE *to, const mscope_rec_table *r)
@@ -63,18 +71,22 @@ static void put_acf(FILE *to, const mscope_rec_acf *r)
 #include "mscope/metrics.def"
     if (mscope_modes_of(r, &m) != 0)
         m.omega = m.zeta = m.peak = NAN;
-    fputs(",\"omega\":", to);
-    mscope_json_f64(to, m.omega);
-    fputs(",\"zeta\":", to);
-    mscope_json_f64(to, m.zeta);
-    fputs(",\"peak\":", to);
-    mscope_json_f64(to, m.peak);
+    put_number(to, "omega", m.omega);
+    put_number(to, "zeta", m.zeta);
+    put_number(to, "peak", m.peak);
 }
 
-static void put_stability(FILE *to, const mscope_rec_stability *r)
+/* H of the record is that of independent steps; H_burst is that of the verdict. */
+static void put_stability(FILE *to, const mscope_rec_stability *r, const mscope_margin *margin)
 {
 #define MSCOPE_STABILITY_METRICS
 #include "mscope/metrics.def"
+    put_number(to, "H_burst", margin->H);
+    put_number(to, "eta_max", margin->eta_max);
+    put_number(to, "burst", margin->burst);
+    put_number(to, "confidence", margin->confidence);
+    put_word(to, "standing", mscope_standing_name(margin->standing));
+    put_word(to, "why", margin->why);
 }
 
 static void put_daemon(FILE *to, const mscope_rec_daemon *r)
@@ -89,13 +101,18 @@ static void put_alert(FILE *to, const mscope_rec_alert *r)
 #include "mscope/metrics.def"
 }
 
-void mscope_json_record(FILE *to, const mscope_telemetry *m, const mscope_verdict *v)
+void mscope_json_record(FILE *to, const mscope_telemetry *m, const mscope_verdict *v, const mscope_margin *margin)
 {
     mscope_verdict own;
+    mscope_margin alone;
 
     if (m->record.kind == MSCOPE_REC_BAND && v == NULL) {
         mscope_verdict_band(&m->record.u.band, &own);
         v = &own;
+    }
+    if (m->record.kind == MSCOPE_REC_STABILITY && margin == NULL) {
+        mscope_margin_of(&m->record.u.stability, NULL, 0, NULL, &alone);
+        margin = &alone;
     }
     fputs("{\"topic\":", to);
     mscope_json_string(to, m->topic);
@@ -104,7 +121,7 @@ void mscope_json_record(FILE *to, const mscope_telemetry *m, const mscope_verdic
     case MSCOPE_REC_BAND: put_band(to, &m->record.u.band, v); break;
     case MSCOPE_REC_TABLE: put_table(to, &m->record.u.table); break;
     case MSCOPE_REC_ACF: put_acf(to, &m->record.u.acf); break;
-    case MSCOPE_REC_STABILITY: put_stability(to, &m->record.u.stability); break;
+    case MSCOPE_REC_STABILITY: put_stability(to, &m->record.u.stability, margin); break;
     case MSCOPE_REC_DAEMON: put_daemon(to, &m->record.u.daemon); break;
     case MSCOPE_REC_ALERT: put_alert(to, &m->record.u.alert); break;
     }

@@ -1,4 +1,4 @@
-/* set_json.h - a judged set as JSON lines: the daemon, then each table with its shards and bands */
+/* set_json.h - a judged set as JSON lines: the daemon, then each table with its shards, bands and stability */
 #ifndef MSCOPE_MONITOR_SET_JSON_H
 #define MSCOPE_MONITOR_SET_JSON_H
 
