@@ -378,7 +378,23 @@ class Program(Case):
             self.assertEqual((r.returncode, r.stderr),
                              (2, f"momentscoped: {flag} has no value, expected {flag} {arg}\n"))
         r = self.run_(MOMENTSCOPE_MAX_TABLES="0")
-        self.assertTrue(r.returncode == 2 and "MOMENTSCOPE_MAX_TABLES" in r.stderr, r.stderr)
+        self.assertEqual((r.returncode, r.stderr),
+                         (2, "momentscoped: MOMENTSCOPE_MAX_TABLES is '0', expected 1..1024, a whole number\n"))
+        for flags, named in (((), "MOMENTSCOPE_INGEST is 'foo'"), (("--ingest", "bar"), "--ingest is 'bar'")):
+            r = self.run_(*flags, MOMENTSCOPE_INGEST="foo")
+            self.assertEqual((r.returncode, r.stderr),
+                             (2, f"momentscoped: {named}, expected ipc://PATH or tcp://ADDRESS:PORT\n"))
+        with tempfile.TemporaryDirectory() as d:
+            r = self.run_("--ingest", f"ipc://{d}/typo/ingest")
+            self.assertEqual(r.returncode, 4, r.stderr)
+            self.assertIn(f"cannot use directory {d}/typo (--ingest): No such file or directory", r.stderr)
+            self.assertEqual(os.listdir(d), [])
+            with subprocess.Popen([os.path.join(raw.BUILD, "momentscoped")], env=dict(os.environ, XDG_RUNTIME_DIR=d),
+                                  stderr=subprocess.PIPE, text=True) as p:     # the usual place is made
+                while " is ready" not in p.stderr.readline():
+                    self.assertIsNone(p.poll())
+                self.assertEqual(os.stat(f"{d}/momentscope").st_mode & 0o777, 0o700)
+                p.terminate()
         with tempfile.TemporaryDirectory() as d:
             own = [f"--{n}=ipc://{d}/{n}" for n in ("ingest", "telemetry", "replay")]
             r = self.run_("--state", f"{d}/no/such/state", *own)

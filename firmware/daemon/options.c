@@ -65,10 +65,28 @@ static const option options[] = {
 
 static const char *const levels[] = { "error", "warn", "info", "debug" };
 
-static int complain(const option *o, const char *value, const char *range)
+/* as: the flag or the environment variable that the user wrote */
+static int complain(const char *as, const char *value, const char *range)
 {
-    fprintf(stderr, "momentscoped: --%s is '%s', expected %s\n", o->name, value, range);
+    fprintf(stderr, "momentscoped: %s is '%s', expected %s\n", as, value, range);
     return 2;
+}
+
+enum { AS_MAX = 64 };
+
+static const char *flag_of(const option *o, char as[AS_MAX])
+{
+    (void)snprintf(as, AS_MAX, "--%s", o->name);
+    return as;
+}
+
+static const char *variable_of(const option *o, char as[AS_MAX])
+{
+    size_t n = (size_t)snprintf(as, AS_MAX, "MOMENTSCOPE_%s", o->name);
+
+    for (size_t i = 0; i < n; i++)
+        as[i] = as[i] == '-' ? '_' : (char)toupper((unsigned char)as[i]);
+    return as;
 }
 
 static int help(void)
@@ -100,7 +118,7 @@ static int help(void)
 
 /* -- values ----------------------------------------------------------------------------------- */
 
-static int set_number(const option *o, const char *value, void *at)
+static int set_number(const option *o, const char *as, const char *value, void *at)
 {
     char range[96], *end;
     double scale = 1, v;
@@ -116,14 +134,14 @@ static int set_number(const option *o, const char *value, void *at)
                    o->low, o->high, o->type == BYTES ? " (K, M, G allowed)"
                                     : o->type == COUNT ? ", a whole number" : "");
     if (end == value || *end != '\0' || errno != 0 || !isfinite(v))
-        return complain(o, value, range);
+        return complain(as, value, range);
     if (o->type == POWER && v == 0) {
         *(uint64_t *)at = 0;
         return 0;
     }
     if (v < o->low || v > o->high || (o->type != REAL && v != floor(v)) ||
         (o->type == POWER && ((uint64_t)v & ((uint64_t)v - 1)) != 0))
-        return complain(o, value, range);
+        return complain(as, value, range);
     if (o->type == REAL)
         *(double *)at = v;
     else
@@ -131,22 +149,22 @@ static int set_number(const option *o, const char *value, void *at)
     return 0;
 }
 
-static int set_text(const option *o, const char *value, char *at)
+static int set_text(const option *o, const char *as, const char *value, char *at)
 {
     char range[64];
 
     (void)snprintf(range, sizeof range, "1..%zu bytes", o->size - 1);
     if (value[0] == '\0' || strlen(value) >= o->size)
-        return complain(o, value, range);
+        return complain(as, value, range);
     memcpy(at, value, strlen(value) + 1);
     return 0;
 }
 
-static int set_word(const option *o, const char *value, int *at)
+static int set_word(const option *o, const char *as, const char *value, int *at)
 {
     if (o->type == FLAG) {
         if (strcmp(value, "1") != 0 && strcmp(value, "0") != 0)
-            return complain(o, value, "0 or 1");
+            return complain(as, value, "0 or 1");
         *at = value[0] == '1';
         return 0;
     }
@@ -155,10 +173,10 @@ static int set_word(const option *o, const char *value, int *at)
             *at = i;
             return 0;
         }
-    return complain(o, value, "error, warn, info or debug");
+    return complain(as, value, "error, warn, info or debug");
 }
 
-static int set(const option *o, const char *value, mscope_options *out)
+static int set(const option *o, const char *as, const char *value, mscope_options *out)
 {
     char *at = (char *)out + o->at;
 
@@ -167,26 +185,29 @@ static int set(const option *o, const char *value, mscope_options *out)
     switch (o->type) {
     case TEXT:
     case ENDPOINT:
-        return set_text(o, value, at);
+        return set_text(o, as, value, at);
     case FLAG:
     case LEVEL:
-        return set_word(o, value, (int *)(void *)at);
+        return set_word(o, as, value, (int *)(void *)at);
     default:
-        return set_number(o, value, at);
+        return set_number(o, as, value, at);
     }
 }
 
 /* -- endpoints -------------------------------------------------------------------------------- */
 
-static int check_endpoints(const mscope_options *o)
+/* by_variable: bit i says that option i has its value from the environment */
+static int check_endpoints(const mscope_options *o, uint64_t by_variable)
 {
+    char as[AS_MAX];
+
     for (size_t i = 0; i < LEN(options); i++) {
         const char *e = (const char *)o + options[i].at;
         if (options[i].type != ENDPOINT)
             continue;
         const char *range = mscope_bind_range(e, o->allow_remote);
         if (range != NULL)
-            return complain(&options[i], e, range);
+            return complain(by_variable >> i & 1 ? variable_of(&options[i], as) : flag_of(&options[i], as), e, range);
     }
     if (strcmp(o->ingest, o->telemetry) == 0 || strcmp(o->ingest, o->replay) == 0 ||
         strcmp(o->telemetry, o->replay) == 0) {
@@ -221,25 +242,27 @@ static int check_threads(const mscope_options *o)
 
 /* -- all of it -------------------------------------------------------------------------------- */
 
-static int from_environment(mscope_options *out)
+_Static_assert(LEN(options) <= 64, "one bit an option");
+
+static int from_environment(mscope_options *out, uint64_t *by_variable)
 {
+    char as[AS_MAX];
+
     for (size_t i = 0; i < LEN(options); i++) {
-        char name[64] = "MOMENTSCOPE_";
-        const char *value;
-        size_t n = strlen(name);
-        for (const char *p = options[i].name; *p != '\0'; p++)
-            name[n++] = *p == '-' ? '_' : (char)toupper((unsigned char)*p);
-        value = getenv(name);
-        if (value != NULL && value[0] != '\0' && set(&options[i], value, out) != 0) {
-            fprintf(stderr, "momentscoped: that value came from the environment variable %s\n", name);
+        const char *value = getenv(variable_of(&options[i], as));
+        if (value == NULL || value[0] == '\0')
+            continue;
+        if (set(&options[i], as, value, out) != 0)
             return 2;
-        }
+        *by_variable |= UINT64_C(1) << i;
     }
     return 0;
 }
 
-static int from_arguments(mscope_options *out, int argc, char **argv)
+static int from_arguments(mscope_options *out, int argc, char **argv, uint64_t *by_variable)
 {
+    char as[AS_MAX];
+
     for (int i = 1; i < argc; i++) {
         const option *o = NULL;
         const char *eq = strchr(argv[i], '='), *value;
@@ -257,14 +280,16 @@ static int from_arguments(mscope_options *out, int argc, char **argv)
             fprintf(stderr, "momentscoped: --%s has no value, expected --%s %s\n", o->name, o->name, o->arg);
             return 2;
         }
-        if (set(o, value, out) != 0)
+        if (set(o, flag_of(o, as), value, out) != 0)
             return 2;
+        *by_variable &= ~(UINT64_C(1) << (o - options));
     }
     return 0;
 }
 
 int mscope_options_parse(mscope_options *out, int argc, char **argv)
 {
+    uint64_t by_variable = 0;
     int status;
 
     *out = (mscope_options){ .interval = 0.2, .takeover = 10, .max_tables = 64, .max_bytes = UINT64_C(4) << 30,
@@ -279,9 +304,9 @@ int mscope_options_parse(mscope_options *out, int argc, char **argv)
             return 0;
         }
     }
-    status = from_environment(out);
+    status = from_environment(out, &by_variable);
     if (!status)
-        status = from_arguments(out, argc, argv);
+        status = from_arguments(out, argc, argv, &by_variable);
     if (status)
         return status;
     if ((out->ingest[0] == '\0' && mscope_default_endpoint("ingest", out->ingest, sizeof out->ingest)) ||
@@ -290,7 +315,7 @@ int mscope_options_parse(mscope_options *out, int argc, char **argv)
         fprintf(stderr, "momentscoped: the default endpoints are too long; give --ingest, --telemetry and --replay\n");
         return 2;
     }
-    status = check_endpoints(out);
+    status = check_endpoints(out, by_variable);
     if (!status)
         status = check_mapping(out);
     if (!status)

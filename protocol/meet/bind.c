@@ -17,6 +17,8 @@
 
 #include <zmq.h>
 
+#include "endpoint.h"
+
 static int starts(const char *s, const char *with)
 {
     return strncmp(s, with, strlen(with)) == 0;
@@ -57,11 +59,11 @@ const char *mscope_bind_range(const char *e, int allow_remote)
     return NULL;
 }
 
-/* The directory of an ipc path: created, private, when missing; below /tmp it must be this user's and closed to
- * others. */
-static int check_directory(const char *path, char *why)
+/* The directory of an ipc path. That of the default endpoints is created, private, when missing, and no other: a slip
+ * of the pen would leave directories about. Below /tmp it must be this user's and closed to others. */
+static int check_directory(const char *what, const char *path, char *why)
 {
-    char dir[512];
+    char dir[512], usual[512];
     char *slash;
     struct stat st;
 
@@ -70,7 +72,12 @@ static int check_directory(const char *path, char *why)
     if (slash == NULL || slash == dir)
         return 0;
     *slash = '\0';
-    if (mkdir(dir, 0700) != 0 && errno != EEXIST) {
+    if (mscope_default_directory(usual, sizeof usual) != 0 || strcmp(dir, usual) != 0) {
+        if (stat(dir, &st) != 0) {
+            (void)snprintf(why, MSCOPE_BIND_WHY, "cannot use directory %s (--%s): %s", dir, what, strerror(errno));
+            return MSCOPE_EIO;
+        }
+    } else if (mkdir(dir, 0700) != 0 && errno != EEXIST) {
         (void)snprintf(why, MSCOPE_BIND_WHY, "cannot create directory %s: %s", dir, strerror(errno));
         return MSCOPE_EIO;
     }
@@ -125,7 +132,7 @@ int mscope_bind_check(const char *what, const char *endpoint, char *why)
 
     if (path == NULL)
         return 0;
-    err = check_directory(path, why);
+    err = check_directory(what, path, why);
     if (err)
         return err;
     if (lstat(path, &st) != 0) {

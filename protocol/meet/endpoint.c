@@ -12,6 +12,16 @@
 
 #include "mscope/wire.h"
 
+int mscope_default_directory(char *out, size_t cap)
+{
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+    const int n = runtime != NULL && runtime[0] == '/'
+                      ? snprintf(out, cap, "%s/momentscope", runtime)
+                      : snprintf(out, cap, "/tmp/momentscope-%lu", (unsigned long)getuid());
+
+    return n < 0 || (size_t)n >= cap ? MSCOPE_ENOMEM : 0;
+}
+
 int mscope_default_endpoint(const char *which, char *out, size_t cap)
 {
     static const struct {
@@ -27,14 +37,13 @@ int mscope_default_endpoint(const char *which, char *out, size_t cap)
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (strcmp(which, known[i].which) != 0)
             continue;
-        const char *said = getenv(known[i].variable), *runtime = getenv("XDG_RUNTIME_DIR");
-        int n;
+        const char *said = getenv(known[i].variable);
+        char dir[256];
+        int n = -1;
         if (said != NULL && said[0] != '\0')
             n = snprintf(out, cap, "%s", said);
-        else if (runtime != NULL && runtime[0] == '/')
-            n = snprintf(out, cap, "ipc://%s/momentscope/%s.ipc", runtime, which);
-        else
-            n = snprintf(out, cap, "ipc:///tmp/momentscope-%lu/%s.ipc", (unsigned long)getuid(), which);
+        else if (mscope_default_directory(dir, sizeof dir) == 0)
+            n = snprintf(out, cap, "ipc://%s/%s.ipc", dir, which);
         return n < 0 || (size_t)n >= cap ? MSCOPE_ENOMEM : 0;
     }
     return MSCOPE_EINVAL;
