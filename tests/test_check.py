@@ -130,6 +130,7 @@ class Check(unittest.TestCase):
         for options, said in ((["--fail-on", "bad"], "'bad' is no regime"), (["--fail-on", ""], "'' is no regime"),
                               (["--wait", "x"], "--wait is 'x', expected a number"), (["--publish", "ipc:///x"], "needs --follow"),
                               (["--follow", "--publish", "tcp://0.0.0.0:5555"], "--publish is 'tcp://0.0.0.0:5555', expected"),
+                              (["--follow", "--wait", "10"], "--wait has no effect with --follow"),
                               (["word"], "unexpected argument"), (["--bogus"], "bogus")):
             r = self.check(*options)
             self.assertEqual((r.returncode, r.stdout), (2, ""), options)

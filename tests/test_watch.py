@@ -293,6 +293,11 @@ class Watch(unittest.TestCase):
         self.assertIn("exit codes:", self.watch("--help").stdout)
         for bad in (["--nonsense"], ["--wait", "x"], ["more"]):
             self.assertEqual(self.watch(*bad).returncode, 2, bad)
+        for idle, said in ((["--wait", "10"], "--wait needs --once"), (["--wait", "0", "--for", "1"], "--wait needs --once"),
+                           (["--once", "--for", "1"], "--for has no effect with --once"),
+                           (["--once", "--every", "1"], "--every has no effect with --once")):
+            r = self.watch(*idle)
+            self.assertEqual((r.returncode, r.stdout, r.stderr), (2, "", f"momentscope watch: {said}\n"), idle)
         for option, value, low in (("--wait", "-1", "0"), ("--wait", "nan", "0"), ("--wait", "x", "0"), ("--for", "-1", "0.01"),
                                    ("--for", "0", "0.01"), ("--for", "2e6", "0.01"), ("--every", "nan", "0.01"), ("--every", "0", "0.01")):
             r = self.watch(option, value)

@@ -25,6 +25,8 @@ enum { REGIMES = MSCOPE_REGIME_UNKNOWN + 1 };
  * probe that visits every 25th step misses the rarest rows for long, and they move the least. */
 static const double UNKNOWN_SHARE = 0.05;
 
+static const double WAIT_S = 10;
+
 /* The exit code of a regime; a larger one is worse. */
 static const int code_of[REGIMES] = {
     [MSCOPE_REGIME_RESONANT] = 3, [MSCOPE_REGIME_SGD] = 4,  [MSCOPE_REGIME_HEAVY_BALL] = 5,
@@ -75,11 +77,19 @@ static int read_list(void *context, const char *list, char *why, size_t cap)
     }
 }
 
-static int needs_follow(const struct options *o)
+/* An option without effect is a misunderstanding. */
+static int check_follow(struct options *o)
 {
-    if (o->follow || (o->publish == NULL && !(o->for_s > 0)))
+    const int waits = o->listening.wait_s >= 0;
+
+    if (!waits)
+        o->listening.wait_s = WAIT_S;
+    if (o->follow ? !waits : o->publish == NULL && !(o->for_s > 0))
         return MSCOPE_OPTIONS_GO_ON;
-    fprintf(stderr, COMMAND ": %s needs --follow\n", o->publish != NULL ? "--publish" : "--for");
+    if (o->follow)
+        fprintf(stderr, COMMAND ": --wait has no effect with --follow\n");
+    else
+        fprintf(stderr, COMMAND ": %s needs --follow\n", o->publish != NULL ? "--publish" : "--for");
     return MSCOPE_EXIT_USAGE;
 }
 
@@ -133,7 +143,7 @@ static int read_options(int argc, char **argv, struct options *o)
     (void)read_list(o->fails, "unknown,near-instability,unstable", why, sizeof why);
     code = mscope_options_read(&check, argc, argv, NULL);
     if (code == MSCOPE_OPTIONS_GO_ON)
-        code = needs_follow(o);
+        code = check_follow(o);
     if (code != MSCOPE_OPTIONS_GO_ON || o->publish == NULL)
         return code;
     range = mscope_bind_range(o->publish, o->remote);
@@ -393,7 +403,7 @@ static int follow(const struct options *o, const mscope_listen *l, mscope_judged
 
 int mscope_cmd_check(int argc, char **argv)
 {
-    struct options o = { .listening.wait_s = 10 };
+    struct options o = { .listening.wait_s = -1 };       /* not given */
     mscope_alerts a = { .socket = NULL };
     mscope_judged j = { .rooms = 0 };
     mscope_listen l;

@@ -20,7 +20,7 @@
 #define COMMAND "momentscope watch"
 #define SAY_WAITING_S 1.0            /* after so long without a record: say once that the command waits */
 
-static const double DRAW_S = 0.25, PLAIN_S = 2;
+static const double DRAW_S = 0.25, PLAIN_S = 2, WAIT_S = 10;
 
 struct options {
     mscope_listening listening;
@@ -28,6 +28,21 @@ struct options {
     double for_s, every_s;
     int json, once;
 };
+
+/* An option without effect is a misunderstanding. */
+static int check_options(struct options *o)
+{
+    const char *const alone = o->once ? NULL : o->plot != NULL ? "--plot" : o->listening.wait_s >= 0 ? "--wait" : NULL;
+    const char *const beside = !o->once ? NULL : o->for_s > 0 ? "--for" : o->every_s > 0 ? "--every" : NULL;
+
+    if (o->listening.wait_s < 0)
+        o->listening.wait_s = WAIT_S;
+    if (alone == NULL && beside == NULL)
+        return MSCOPE_OPTIONS_GO_ON;
+    fprintf(stderr, COMMAND ": %s %s --once\n", alone != NULL ? alone : beside,
+            alone != NULL ? "needs" : "has no effect with");
+    return MSCOPE_EXIT_USAGE;
+}
 
 /* Returns the exit code to leave with, or MSCOPE_OPTIONS_GO_ON. */
 static int read_options(int argc, char **argv, struct options *o)
@@ -42,7 +57,8 @@ static int read_options(int argc, char **argv, struct options *o)
           .low = 0, .high = 1e6 },
         { "for", "SECONDS", "without --once: stop after this long (default: until interrupted)", .real = &o->for_s,
           .low = 0.01, .high = 1e6 },
-        { "every", "SECONDS", "time between pictures (default: 0.25 on a terminal, else 2)", .real = &o->every_s,
+        { "every", "SECONDS", "without --once: time between pictures (default: 0.25 on a terminal, else 2)",
+          .real = &o->every_s,
           .low = 0.01, .high = 1e6 },
         MSCOPE_LISTENING_OPTIONS(&o->listening),
         { .name = NULL }
@@ -61,13 +77,9 @@ static int read_options(int argc, char **argv, struct options *o)
         .exits = "0 success\n1 no records came, or the daemon's addresses do not work\n2 wrong usage",
     };
 
-    int code = mscope_options_read(&watch, argc, argv, NULL);
+    const int code = mscope_options_read(&watch, argc, argv, NULL);
 
-    if (code == MSCOPE_OPTIONS_GO_ON && o->plot != NULL && !o->once) {
-        fprintf(stderr, COMMAND ": --plot needs --once\n");
-        code = MSCOPE_EXIT_USAGE;
-    }
-    return code;
+    return code == MSCOPE_OPTIONS_GO_ON ? check_options(o) : code;
 }
 
 /* -- the screen ------------------------------------------------------------------------------------- */
@@ -279,7 +291,7 @@ static int watch_live(const struct options *o, const mscope_listen *l, mscope_ju
 
 int mscope_cmd_watch(int argc, char **argv)
 {
-    struct options o = { .listening.wait_s = 10 };
+    struct options o = { .listening.wait_s = -1 };       /* not given */
     mscope_judged j = { .rooms = 0 };
     mscope_listen l;
     int code = read_options(argc, argv, &o);
