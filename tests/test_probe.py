@@ -433,12 +433,12 @@ class Probe(unittest.TestCase):
             self.assertEqual((stats["probes"], stats["probes_refused"]), (0, 3))
             self.assertEqual(stats["probe_refused"], "no gradient: the closure left none in words.weight, out.weight")
 
-    def test_hooks_are_there_only_before_a_probe(self):
+    def test_the_probe_has_a_hook_only_in_its_step(self):
         trainer, seen = Trainer(True, torch.float32), []
-        trainer.edit = lambda: seen.append(bool(trainer.model.words.weight._backward_hooks))
+        trainer.edit = lambda: seen.append(len(trainer.model.words.weight._backward_hooks))
         _, scope = trainer.run(self.daemon, True, "hooks.")
         scope.close()
-        self.assertEqual(seen, [i > 0 and i % EVERY == 0 for i in range(STEPS)])
+        self.assertEqual(seen, [1 + (i > 0 and i % EVERY == 0) for i in range(STEPS)])
         self.assertFalse(trainer.model.words.weight._backward_hooks)
 
     def test_a_refused_probe_sends_no_curvature(self):

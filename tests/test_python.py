@@ -208,7 +208,7 @@ class Case(unittest.TestCase):
         buffer = torch.empty(4, 4, dtype=torch.int64)
         with momentscope.attach(model, optimizer, self.daemon.ingest, prefix="v.", reference="initial") as scope:
             self.assertTrue(scope.flush(10), scope.stats())      # the rows as they are before the first step
-            for i, batch in enumerate(batches(40)):
+            for i, batch in enumerate(batches(42)):
                 optimizer.zero_grad()
                 buffer.copy_(batch[:, 0].reshape(4, 4))
                 loss = words(buffer.t()).cos().mean()             # not contiguous
@@ -221,7 +221,7 @@ class Case(unittest.TestCase):
                 optimizer.step()
                 buffer.zero_()                                   # changed by the trainer before scope.step()
                 scope.step()
-            record = self.compare(scope, optimizer, words.weight, initial, 40, "v.words.weight")
+            record = self.compare(scope, optimizer, words.weight, initial, 42, "v.words.weight")
             self.assertEqual(record["batch"], 16 + 5)
             self.assertEqual(scope.stats()["syncs"], 1)
             self.assertEqual(scope.stats()["steps_dropped"], 0)

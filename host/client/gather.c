@@ -11,10 +11,9 @@
 
 #ifdef __SSE2__
 #include <emmintrin.h>
+#endif
 
 #include "check.h"
-
-#endif
 
 enum { WORD = 64, LINE = 64, AHEAD = 2048 };  /* AHEAD: bytes from the one being read to the one prefetched */
 #define PAST_CACHE ((size_t)1 << 16)         /* from so many bytes on, writing past the cache is faster */
@@ -114,6 +113,30 @@ int mscope_tally(mscope_client_table *t, const int64_t *lookups, size_t n, size_
         *distinct += !seen;
     }
     return 0;
+}
+
+/* Most rows have their first value apart from 0, so this costs little more than the line that is copied next. */
+static int is_zero(const char *row, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (row[i] != 0)
+            return 0;
+    return 1;
+}
+
+size_t mscope_tally_leave_zeros(mscope_client_table *t, const void *grads, size_t row_bytes)
+{
+    size_t left_out = 0;
+
+    for (size_t w = 0; w < words(t); w++)
+        for (uint64_t left = t->marks[w]; left != 0; left &= left - 1) {
+            const unsigned bit = (unsigned)__builtin_ctzll(left);
+            if (!is_zero((const char *)grads + (w * WORD + bit) * row_bytes, row_bytes))
+                continue;
+            t->marks[w] &= ~((uint64_t)1 << bit);
+            left_out++;
+        }
+    return left_out;
 }
 
 void mscope_tally_forget(mscope_client_table *t)

@@ -26,6 +26,10 @@ static inline size_t mscope_row_bytes(const mscope_client_table *t, unsigned val
 /* mscope_tally - mark and count the rows looked up
  * Returns  0 and the number of distinct rows;  Errors  MSCOPE_EINDEX a row, MSCOPE_ENOMEM */
 MSCOPE_MUST_CHECK int mscope_tally(mscope_client_table *t, const int64_t *lookups, size_t n, size_t *distinct);
+/* mscope_tally_leave_zeros - forget the rows looked up whose values are all +0; returns how many
+ *
+ * Shape    grads[rows][row_bytes] */
+size_t mscope_tally_leave_zeros(mscope_client_table *t, const void *grads, size_t row_bytes);
 void mscope_tally_forget(mscope_client_table *t);
 
 /* mscope_fill_rows - the active rows, out[n];  Errors  MSCOPE_EINDEX */

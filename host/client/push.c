@@ -263,6 +263,8 @@ int mscope_client_push_lookups(mscope_client *c, int table, const mscope_step *s
                                                   "look-ups in one step", "%zu", n));
     if ((rc = mscope_tally(t, lookups, n, &g.n)) != 0)
         return drop_step(c, t, rc == MSCOPE_ENOMEM ? 1 : rc);
+    if (grads != NULL && mscope_check_values(t, value_type) == 0)
+        g.n -= mscope_tally_leave_zeros(t, grads, mscope_row_bytes(t, value_type));
     return push(c, table, step, &g);
 }
 

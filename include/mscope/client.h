@@ -143,7 +143,8 @@ MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_push_dense(mscope_client *c, int 
 
 /* mscope_client_push_lookups - as push, of a dense gradient whose active rows are those looked up
  *
- * Each distinct row of lookups is one entry, in ascending order. Its count is the number of times it occurs in lookups.
+ * Each distinct row of lookups whose gradient is not 0 is one entry, in ascending order. Its count is the number of
+ * times it occurs in lookups. A row whose gradient is 0 (masked by a hook, say) was not active.
  * Shape    lookups[n], any order, with repeats; grads[rows][dim], of which only those rows are read
  * Returns  as push;  Errors  as push, and MSCOPE_EINVAL lookups, n
  * Cost     as push; rows/8 bytes are cleared and read; memory of 33 bits a row from the first such call on */

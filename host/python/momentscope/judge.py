@@ -48,10 +48,6 @@ def entries(table, grad, lookups):
     return rows, values.index_select(0, rows)
 
 
-def joined(lookups):
-    return torch.cat([index.reshape(-1) for index in lookups]) if lookups else None
-
-
 def rows_and_sum(parts, rows, dim):
     """The sum of (rows, values) parts at sorted rows, in float64."""
     out = torch.zeros((rows.numel(), dim), dtype=torch.float64, device=rows.device)
@@ -114,7 +110,7 @@ class Backward:
             had = self.table.parameter.grad
             if had is None or not bool((had._values() if had.is_sparse else had).any()):
                 self.parts, self.passes = [], 0          # zeroed: what came before is no part of this step
-            rows, values = entries(self.table, grad, joined(self.table.lookups) if self.table.modules else None)
+            rows, values = entries(self.table, grad, self.table.lookups.joined())
             self.parts.append((rows.clone(), values.clone()))
             self.passes += 1
 
@@ -125,7 +121,7 @@ class Backward:
 def identical(table, here, seen):
     """Is x = z bit for bit, occurrence by occurrence? The usual case, and a quick answer."""
     x = entries(table, here, seen)
-    z = entries(table, table.parameter.grad, joined(table.lookups) if table.modules else None)
+    z = entries(table, table.parameter.grad, table.lookups.joined())
     return here.is_sparse == table.parameter.grad.is_sparse and all(torch.equal(a, b) for a, b in zip(x, z))
 
 
@@ -134,7 +130,7 @@ class Compared:
 
     def __init__(self, table, back, here, seen, halves=None):
         self.table, self.name, self.passes = table, table.source, back.passes if back else 1
-        step_lookups = joined(table.lookups) if table.modules else None
+        step_lookups = table.lookups.joined()
         x, z = entries(table, here, seen), entries(table, table.parameter.grad, step_lookups)
         parts = back.parts if back and back.parts else [z]
         self.rows = torch.unique(torch.cat([x[0], z[0]] + [rows for rows, _ in parts]))

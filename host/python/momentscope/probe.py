@@ -62,30 +62,36 @@ class Base:
     table, first: how many of them in half a."""
 
     def __init__(self, frozen, passes, tables, parameters):
-        own, marks = [t.lookups for t in tables], []
-        for t in tables:
-            t.lookups, t.recording = [], True
+        own, halves = [t.lookups.set_aside() for t in tables], []
         try:
-            self.a, self.b = passes(frozen, parameters, lambda: marks.extend(len(t.lookups) for t in tables))
-            halves = [(t.lookups[:k], t.lookups[k:]) if t.modules else None for t, k in zip(tables, marks)]
+            self.a, self.b = passes(frozen, parameters, lambda: halves.append(self._looked_up(tables)))
+            halves.append(self._looked_up(tables))
         finally:
             for t, lookups in zip(tables, own):
-                t.lookups, t.recording = lookups, False
+                t.lookups.resume(lookups)
+                t.lookups.recording = False
         self.drawn, self.share = judge.drew(frozen), 0.5
         if passes.kind == "halves":
             with torch.no_grad():
                 steps = [frozen.grad_of(t.parameter) for t in tables]
                 self.share = judge.share_of(tables, steps, self.a, self.b)
                 self.whole = [mixed(a, b, self.share) for a, b in zip(self.a, self.b)]
-            self.seen = [judge.joined(h[0] + h[1]) if h else None for h in halves]
+            self.seen = [torch.cat([a, b]) if a is not None and b is not None else a if b is None else b
+                         for a, b in zip(*halves)]
             self.first = [a._indices().shape[1] if a is not None and a.is_sparse else
-                          sum(index.numel() for index in h[0]) if h else None
-                          for a, h in zip(self.a, halves)]
+                          rows.numel() if rows is not None else None for a, rows in zip(self.a, halves[0])]
         else:
-            self.whole, self.seen = self.a, [judge.joined(h[0]) if h else None for h in halves]
+            self.whole, self.seen = self.a, halves[0]
             self.first = [None] * len(tables)
         # noise of one batch over |h_a - h_b|^2/4
         self.noise = 4 * self.share * (1 - self.share) if passes.kind == "halves" else 2.0
+
+    @staticmethod
+    def _looked_up(tables):
+        rows = [t.lookups.joined() for t in tables]
+        for t in tables:
+            t.lookups.set_aside()
+        return rows
 
 
 def verdict(frozen, passes, tables, backward, base, judging):
@@ -128,9 +134,9 @@ class Probe:
         """
         stepping = [t.parameter.grad is not None for t in self.tables]
         frozen = Frozen(self.model)
-        lookups = [judge.joined(t.lookups) if t.modules else None for t in self.tables]
+        lookups = [t.lookups.joined() for t in self.tables]
         for t in self.tables:
-            t.recording = False
+            t.lookups.recording = False
         try:
             base = Base(frozen, self.passes, self.tables, self.parameters)
             without = [t for t, grad, has in zip(self.tables, base.whole, stepping) if has and grad is None]
@@ -141,7 +147,7 @@ class Probe:
             return word, why, without, self._direction(frozen, base, eps) if not without else None
         finally:
             for t in self.tables:
-                t.recording = True
+                t.lookups.recording = True
             frozen.restore()
 
     def _momenta(self, frozen, base, lookups, send):

@@ -1,14 +1,16 @@
 """Scope: a torch.optim.SGD training loop attached to the daemon in two lines."""
 import atexit
+import inspect
 import os
 import re
 import types
 import warnings
+import weakref
 
 import torch
 
 from . import _check, _lib, judge
-from ._client import Client
+from ._client import Client, default_endpoint
 from .directions import Directions, spanned
 from .passes import Passes
 from .probe import Probe
@@ -16,6 +18,7 @@ from .tables import VALUE, Table, table_name
 
 
 PREFIX = "at most 40 letters, digits, _ . -"
+_live = weakref.WeakValueDictionary()        # (endpoint, table name) -> the scope of this process that watches it
 FRUITLESS = 3                                # passes of a closure without gradients before the probe gives up
 
 
@@ -55,12 +58,18 @@ class Scope:
     name, buffer_bytes, sync_bytes, block_ms: as in Client; capacity, acf_rows (0 to 64): as in mscope/client.h
 
     An argument out of its range is refused with field, value and range. Times (poll, flush, close) are in seconds.
-    Call resync() after rows were changed by hand, a checkpoint was loaded or optimizer.state was cleared. torch rounds
-    half and bfloat16 parameters and the daemon's copy does not: their numbers are approximate, and exact stays False.
+    Weights or momenta that were changed otherwise than by optimizer.step are noticed at the next step (by version,
+    identity and address of the tensors): exact falls, a warning says what was seen, and all rows are sent again. Not
+    seen is what is written through .data in place: call resync() after it. torch rounds half and bfloat16 parameters and
+    the daemon's copy does not: their numbers are approximate, and exact stays False.
 
     A parameter without a gradient in a step does not move in torch, and its table's clock does not move either.
+    Active rows are those whose gradient in an applied step is not 0; occurrences are the look-ups that backward passes of
+    that step reached. A forward pass for a metric, a batch whose step was skipped and rows masked by a hook count for
+    nothing.
     optimizer.step is wrapped until close: the wrapper reads the schedule of each step before a scheduler changes it,
-    and runs the probe when the gradients are there and the weights have not moved.
+    and runs the probe when the gradients are there and the weights have not moved. Nothing is hung on the model: it
+    copies, pickles and scripts as before. A second attach in one process to the same tables ends the first.
     Errors of momentscope become warnings, each given once; MOMENTSCOPE_STRICT=1 raises them instead.
     """
 
@@ -94,15 +103,19 @@ class Scope:
             self._find_tables(tables, prefix, capacity)
             self._probe = self._make_probe(second, probe) if self.probe_every else None
             references = [self._reference_of(t, reference) for t in self._check_reference(reference)]
+            self._take_over(endpoint)
             self._client = Client(endpoint, name, buffer_bytes, sync_bytes, block_ms)
             for t, values in zip(self.tables, references):
                 self._attach(t, nll, values, steps, acf_rows)
         except BaseException:
             for t in self.tables:
-                t.unhook()
+                t.lookups.stop()
             if self._client:
                 self._client.close(0)
             raise
+        for t in self.tables:
+            _live[self._endpoint, t.name] = self
+            t.disturbed(optimizer)           # from here on
         self._warn_narrow()
         self._wrap()
         atexit.register(self.close, 0.2)
@@ -114,12 +127,21 @@ class Scope:
         if not isinstance(optimizer, torch.optim.SGD):
             raise TypeError("momentscope: optimizer must be a torch.optim.SGD; "
                             f"{type(optimizer).__name__} moves rows by other rules")
+        if inspect.unwrap(type(optimizer).step) is not inspect.unwrap(torch.optim.SGD.step):
+            raise TypeError(f"momentscope: {type(optimizer).__name__} is a torch.optim.SGD with a step of its own, which "
+                            "the daemon cannot follow; use torch.optim.SGD")
         for group in optimizer.param_groups:
             if group.get("maximize"):
                 raise ValueError("momentscope: maximize=True is not supported; minimise the negative loss instead")
             _check.real("lr", group["lr"], 0, float("inf"))
             if _check.real("momentum", group["momentum"], 0, 1):
                 _check.real("dampening", group["dampening"], 0, 1)
+
+    def _take_over(self, endpoint):
+        """End scopes of this process that watch tables of these names: a notebook's cell that is run again."""
+        self._endpoint = endpoint or default_endpoint()
+        for old in {id(s): s for s in (_live.get((self._endpoint, t.name)) for t in self.tables) if s}.values():
+            old.close()
 
     def _find_tables(self, wanted, prefix, capacity):
         groups = {p: g for g in self.optimizer.param_groups for p in g["params"]}
@@ -211,10 +233,15 @@ class Scope:
         """A bound method in place of optimizer.step, as learning-rate schedulers expect to find one."""
         inner, scope = self.optimizer.step, self
 
-        def step(_optimizer, *args, **kwargs):
-            if scope.probe_every:
-                scope._guard(scope._before, bool(args) or kwargs.get("closure") is not None)
-            out = inner(*args, **kwargs)
+        def step(_optimizer, closure=None):
+            def loss():                      # the gradients are there when it returns, and the weights have not moved
+                out = closure()
+                scope._guard(scope._before)
+                return out
+
+            if closure is None:
+                scope._guard(scope._before)
+            out = inner(closure if closure is None else loss)
             scope._guard(scope._after)
             return out
 
@@ -240,15 +267,34 @@ class Scope:
 
     # -- each step -----------------------------------------------------------------------------------
 
-    def _before(self, has_closure):
-        """Before optimizer.step: the gradients are there, and the weights have not moved."""
+    def _before(self):
+        """Before the update: the gradients are there, and the weights have not moved."""
         if self._closed:
             return
+        for t in self.tables:
+            self._look_at(t)
+        if not self.probe_every:
+            return
         try:
-            if self._due() and not has_closure and not any(t.pending for t in self.tables):
+            if self._due() and not any(t.pending for t in self.tables):
                 self._probe_now()
         finally:
             self._listen(False)
+
+    def _look_at(self, t):
+        """Is the table still what was attached, and as the last step left it?"""
+        if t.ended:
+            return
+        t.ended = t.place(self.optimizer)
+        if t.ended:
+            self._client.resync(t.handle)    # no row is ever sent again, so its copy stays inexact
+            self._warn(f"{t.source} is followed no longer: {t.ended}. Attach again to follow what took its place")
+            return
+        what = t.disturbed(self.optimizer)
+        if what:
+            t.resync = True
+            self._warn(f"{what} of {t.source} were changed otherwise than by optimizer.step() (a checkpoint, an edit by "
+                       "hand, max_norm): its rows are sent again each time, and exact is False meanwhile")
 
     def _due(self):
         return self.probe_every and self.steps > 0 and self.steps % self.probe_every == 0
@@ -320,10 +366,10 @@ class Scope:
                            "daemon, and all rows are sent again")
                 self._client.skip(t.handle)
                 t.pending = None
-            lookups, t.lookups = t.lookups, []
+            t.marks = t.mark(self.optimizer)
             grad = t.parameter.grad
-            if grad is not None:
-                t.pending = (grad, grad._version, lookups)
+            if grad is not None and not t.ended:
+                t.pending = (grad, grad._version, t.lookups.joined())
                 self._note_schedule(t)
         if self._due():
             self._listen(True)
@@ -360,6 +406,9 @@ class Scope:
                 continue
             grad, version, lookups = t.pending
             t.pending = None                 # from here on theta and momentum are those of the step being pushed
+            if t.resync:
+                t.resync = False
+                self._client.resync(t.handle)
             if grad._version != version:
                 self._warn("gradients were zeroed or changed before scope.step(), so the step is lost to the daemon: "
                            "call scope.step() before the gradients are zeroed")
@@ -371,13 +420,13 @@ class Scope:
         return dropped
 
     def _push(self, t, grad, lookups, batch):
-        ready = t.ready(grad)
+        ready = t.ready(grad) if lookups is None else None
         if ready:
             rows, values = ready
             n, counts = values.shape[0], None
             t.samples(batch or n)
         elif grad.is_sparse:
-            rows, values, counts, occurrences = t.entries(grad)
+            rows, values, counts, occurrences = t.entries(grad, lookups)
             n = rows.shape[0]
             t.samples(batch or occurrences)
         else:
@@ -387,15 +436,16 @@ class Scope:
                                  counts.data_ptr() if counts is not None else None)
 
     def _push_dense(self, t, grad, lookups, batch):
-        lookups = t.looked_up(lookups)
-        values, known = t.dense(grad, lookups)
+        values, lookups = t.dense(grad, lookups)
         t.told += 1
         if t.resync:
             t.resync = False
             self._client.resync(t.handle)
-        if not known:
+        if lookups is None:
+            active = values.reshape(t.rows, t.dim).ne(0).any(1)
             t.samples(batch or 1)
-            return self._client.push_dense(t.handle, t.by_step, values.data_ptr(), VALUE[values.dtype])
+            return self._client.push_dense(t.handle, t.by_step, values.data_ptr(), VALUE[values.dtype],
+                                           active.data_ptr())
         n = lookups.numel()
         t.samples(batch or n)
         return self._client.push_lookups(t.handle, t.by_step, lookups.data_ptr(), n, values.data_ptr(),
@@ -438,7 +488,7 @@ class Scope:
         self._listen(False)
         atexit.unregister(self.close)
         for t in self.tables:
-            t.unhook()
+            t.lookups.stop()
         if self.optimizer.__dict__.get("step") is self._wrapper:
             if self._own:
                 self.optimizer.step = self._inner

@@ -7,7 +7,9 @@ import warnings
 import torch
 
 from . import _lib
+from .lookups import Lookups
 
+OUTSIDE_EVERY, SLICES, SLICE = 4, 64, 64     # every 4 steps a 64th of the rows, or 64, is searched for rows moved elsewhere
 VALUE = {torch.float32: _lib.F32, torch.float16: _lib.F16, torch.bfloat16: _lib.BF16, torch.float64: _lib.F64}
 
 
@@ -36,14 +38,14 @@ class Table:
 
     sparse            its _indices() and _values() as autograd left them; duplicates are occurrences, so coalesce() is
                       never called
-    dense, embedding  the rows that forward passes looked up (C sorts and counts them)
-    dense, other      every row
+    dense, embedding  the rows looked up whose gradient is not 0 (C sorts and counts them)
+    dense, other      the rows whose gradient is not 0
     """
 
     def __init__(self, name, parameter, group, modules, capacity):
         if parameter.dtype not in VALUE:
             raise ValueError(f"momentscope: {name} is {parameter.dtype}; use float16, bfloat16, float32 or float64")
-        self.name, self.parameter, self.group, self.modules = name, parameter, group, modules
+        self.name, self.parameter, self.group = name, parameter, group
         self.rows = parameter.shape[0] if parameter.dim() else 1
         self.dim = max(1, parameter.numel() // max(1, self.rows))
         if not 1 <= self.dim <= 65536 or self.rows < 1:
@@ -51,32 +53,20 @@ class Table:
                              "a table has at least one row, and 1 to 65536 values in a row")
         self.capacity = max(self.rows, capacity or 65536)
         self.wide = parameter.dtype is torch.float64
-        self.dtype = torch.float64 if self.wide else torch.float32
+        self.dtype, self.was = torch.float64 if self.wide else torch.float32, parameter.dtype
         self.narrow = parameter.dtype in (torch.float16, torch.bfloat16)     # torch rounds rows, the daemon does not
         self.handle = None
-        self.lookups, self.hooks = [], []
+        self.lookups = Lookups(parameter, modules)
         self.pending = None                  # (gradient, its version, look-ups) of the step not yet pushed
         self.step = _lib.Step(batch=1)       # the C struct; written only when something has changed
         self.by_step, self.schedule, self.batch = ctypes.byref(self.step), None, 1
-        self.told, self.resync = 0, False
-        for module in modules:
-            self.hooks.append(module.register_forward_hook(self._looked_up))
-        self.recording = True
-
-    def _looked_up(self, module, inputs, _output):
-        if not self.recording or not torch.is_grad_enabled() or module.sparse:
-            return
-        index = inputs[0]
-        if module.padding_idx is not None:
-            index = index[index != module.padding_idx]
-        self.lookups.append(index.clone(memory_format=torch.contiguous_format))      # the trainer may reuse its tensor
-
-    def unhook(self):
-        for hook in self.hooks:
-            hook.remove()
-        self.hooks = []
+        self.told, self.resync, self.ended, self.marks = 0, False, None, None
 
     # -- the gradient as rows ------------------------------------------------------------------------
+
+    def is_masked(self):
+        """Has the trainer a hook on the parameter, which may set gradients of rows to 0?"""
+        return len(self.parameter._backward_hooks or ()) > self.lookups.hooks()
 
     def samples(self, n):
         if n != self.batch:
@@ -85,7 +75,7 @@ class Table:
 
     def ready(self, grad):
         """(indices, values) of a sparse gradient that C can read in place; None: entries() must convert it."""
-        if not grad.is_sparse or not grad.is_cpu:
+        if not grad.is_sparse or not grad.is_cpu or self.is_masked():
             return None
         indices, values = grad._indices(), grad._values()
         contiguous = values.is_contiguous() and indices.is_contiguous()
@@ -93,40 +83,82 @@ class Table:
             return indices, values
         return None
 
-    def looked_up(self, lookups):
-        """The rows of the forward passes as int64 on the CPU, with repeats; None: unknown, every row is active."""
-        if not self.modules:
-            return None
-        if not lookups:
-            return torch.zeros(0, dtype=torch.int64)
-        one = lookups[0] if len(lookups) == 1 else torch.cat([index.reshape(-1) for index in lookups])
-        return one if one.dtype is torch.int64 and one.is_cpu else one.to("cpu", torch.int64)
-
     def dense(self, grad, lookups):
-        """The values [rows, dim] of a dense gradient, contiguous on the CPU; and are lookups the active rows?"""
-        if self.told % 256 == 0 and lookups is not None and self._moved_elsewhere(grad, lookups.reshape(-1)):
-            # earlier steps may have moved other rows unnoticed: send all again, and from here on all are active
-            self.modules, self.resync, lookups = [], self.told > 0, None
+        """The values [rows, dim] of a dense gradient, contiguous on the CPU, and the look-ups (int64 on the CPU) or None:
+        the rows that are active are those whose gradient is not 0."""
+        if lookups is not None and self.told % OUTSIDE_EVERY == 0 and self._moved_elsewhere(grad, lookups):
+            # earlier steps may have moved other rows unnoticed: send all again, and look at the gradient from here on
+            self.lookups.stop()
+            self.resync, lookups = self.told > 0, None
         if not (grad.is_contiguous() and grad.is_cpu):
             grad = grad.detach().to("cpu").contiguous()
-        return grad, lookups is not None
+        if lookups is not None and not (lookups.dtype is torch.int64 and lookups.is_cpu):
+            lookups = lookups.to("cpu", torch.int64)
+        return grad, lookups
 
-    def entries(self, grad):
-        """(rows int64[n], values [n, dim], counts int32[n] or None, occurrences) of a sparse gradient, on the CPU."""
+    def entries(self, grad, lookups):
+        """(rows int64[n], values [n, dim], counts int32[n] or None, occurrences) of a sparse gradient, on the CPU.
+
+        lookups: of several passes that were added up, or None: each entry is one occurrence."""
         rows, values, counts = grad._indices()[0], grad._values(), None
-        occurrences = rows.numel()
-        if occurrences > self.capacity:
-            rows, inverse, counts = torch.unique(rows, return_inverse=True, return_counts=True)
-            values = values.new_zeros((rows.numel(),) + tuple(values.shape[1:])).index_add_(0, inverse, values)
-            counts = counts.to("cpu", torch.int32).contiguous()
+        occurrences = rows.numel() if lookups is None else lookups.numel()
+        if lookups is not None or occurrences > self.capacity:
+            at, inverse, counts = torch.unique(rows, return_inverse=True, return_counts=True)
+            values = values.new_zeros((at.numel(),) + tuple(values.shape[1:])).index_add_(0, inverse, values)
+            if lookups is not None:
+                counts = torch.bincount(torch.searchsorted(at, lookups.to(at.device)), minlength=at.numel())
+            rows, counts = at, counts.clamp(min=1).to("cpu", torch.int32).contiguous()
         values = values.detach().to("cpu").reshape(-1, self.dim).contiguous()
-        return rows.detach().to("cpu", torch.int64).contiguous(), values, counts, occurrences
+        rows = rows.detach().to("cpu", torch.int64).contiguous()
+        if self.is_masked():
+            keep = values.ne(0).any(1)
+            rows, values, counts = rows[keep], values[keep], counts[keep] if counts is not None else None
+        return rows, values, counts, occurrences
 
     def _moved_elsewhere(self, grad, rows):
-        """A weight with a second use (a tied output layer) has gradients in rows that no forward pass looked up."""
-        outside = grad.reshape(self.rows, self.dim).ne(0).any(1)
-        outside[rows.to(outside.device)] = False
+        """A weight with a second use (a tied output layer, F.embedding) has gradients in rows that no forward pass of its
+        modules looked up. One of SLICES slices of the rows is looked at each time, all of them in the first step."""
+        size = max(SLICE, -(-self.rows // (SLICES if self.told else 1)))
+        first = self.told // OUTSIDE_EVERY * size % self.rows
+        outside = grad.reshape(self.rows, self.dim)[first:first + size].ne(0).any(1)
+        rows = rows.to(outside.device)
+        outside[rows[(rows >= first) & (rows < first + outside.numel())] - first] = False
         return bool(outside.any())
+
+    # -- is it still what was attached? ---------------------------------------------------------------
+
+    def place(self, optimizer):
+        """Find the group of the parameter anew, because load_state_dict and the trainer replace groups. Returns why the
+        table has ended, or None."""
+        for group in optimizer.param_groups:
+            if group is self.group and self._is_in(group):
+                return self._reshaped()
+        for group in optimizer.param_groups:
+            if self._is_in(group):
+                self.group = group
+                return self._reshaped()
+        return "its parameter is no longer in the optimizer"
+
+    def _is_in(self, group):
+        return any(p is self.parameter for p in group["params"])
+
+    def _reshaped(self):
+        if self.parameter.numel() != self.rows * self.dim or self.parameter.dtype != self.was:
+            return f"its parameter has another shape or type now: {tuple(self.parameter.shape)}, {self.parameter.dtype}"
+        return None
+
+    def mark(self, optimizer):
+        """What theta and the momentum are after a step: whoever changes them otherwise leaves another mark."""
+        buffer = self.buffer(optimizer)
+        theta = self.parameter
+        return (theta._version, theta.data_ptr(), id(buffer), None if buffer is None else buffer._version)
+
+    def disturbed(self, optimizer):
+        """What was changed since the last mark: "weights", "momentum", or None."""
+        marks, self.marks = self.marks, self.mark(optimizer)
+        if marks is None or marks == self.marks:
+            return None
+        return "weights" if marks[:2] != self.marks[:2] else "momentum"
 
     # -- theta and momentum --------------------------------------------------------------------------
 
@@ -153,7 +185,7 @@ class Table:
 
     def read(self, optimizer, first, n, to_theta, to_m):
         """The C client's read callback: rows first .. first+n-1 as of the last step told to it."""
-        if self.pending is not None:         # the optimizer is a step ahead of what was pushed
+        if self.pending is not None or self.ended:           # the optimizer is a step ahead of what was pushed
             return -1
         with torch.no_grad():
             theta = self.parameter.detach().reshape(self.rows, self.dim)[first:first + n]

@@ -1,0 +1,128 @@
+"""Which rows a gradient came from: the look-ups of embedding modules, credited when backward reaches them.
+
+One hook for all modules of the process watches forward passes. Nothing is hung on the model, so that it copies, pickles
+and scripts as without momentscope. A look-up counts when backward reaches its output: forward passes for a metric, or
+for another optimizer, leave nothing behind. It counts until the gradient is zeroed, so the micro-batches of one step
+add up, and a batch whose step was skipped is forgotten with its gradient.
+"""
+import weakref
+
+import torch
+
+_watched = weakref.WeakKeyDictionary()       # module -> [weak reference of a Lookups]
+_handle = None
+
+
+def _after_forward(module, inputs, output):
+    for ref in _watched.get(module, ()):
+        watcher = ref()
+        if watcher is not None:
+            watcher.forward(module, inputs, output)
+
+
+def _watch(module, watcher):
+    global _handle
+    _watched.setdefault(module, []).append(weakref.ref(watcher))
+    if _handle is None:
+        _handle = torch.nn.modules.module.register_module_forward_hook(_after_forward)
+
+
+def _unwatch(module, watcher):
+    global _handle
+    left = [ref for ref in _watched.get(module, ()) if ref() not in (None, watcher)]
+    if left:
+        _watched[module] = left
+    else:
+        _watched.pop(module, None)
+    if not _watched and _handle is not None:
+        _handle.remove()
+        _handle = None
+
+
+class Lookups:
+    """The look-ups behind the present gradient of one parameter, as a list of index tensors.
+
+    A backward pass adds to .grad in place once. So .grad is what was credited as long as it is the same tensor with one
+    version more than the last pass found; anything else that touched it in between zeroed it. A sparse gradient names
+    its rows itself, until a second pass is added to it: then torch may merge repeats.
+    """
+
+    def __init__(self, parameter, modules):
+        self.parameter = parameter
+        self.modules = list(modules)
+        self.credited, self.recording = [], True
+        self._adds_up = False
+        self._pass_open, self._before = False, None          # .grad and its version before the last pass
+        self._end = None
+        if self.modules:
+            def end(_grad):
+                if not self._pass_open:      # a pass that reached the weight by no look-up
+                    self._begin_pass()
+                self._pass_open = False
+            end.__torch_unserializable__ = True              # copies and pickles of the parameter go without it
+            self._end = parameter.register_hook(end)
+        for module in self.modules:
+            _watch(module, self)
+
+    def stop(self):
+        for module in self.modules:
+            _unwatch(module, self)
+        self.modules, self.credited = [], []
+        if self._end is not None:
+            self._end.remove()
+            self._end = None
+
+    def hooks(self):
+        """Number of hooks on the parameter that are ours."""
+        return int(self._end is not None)
+
+    def forward(self, module, inputs, output):
+        if not self.recording or torch.jit.is_tracing() or not getattr(output, "requires_grad", False):
+            return
+        if module.weight is not self.parameter:
+            return
+        index = inputs[0]
+        if module.sparse and not self._adds_up:
+            output.register_hook(lambda _grad: self.credit(None))
+            return
+        if module.padding_idx is not None:
+            index = index[index != module.padding_idx]
+        index = index.clone(memory_format=torch.contiguous_format)       # the trainer may reuse its tensor
+        output.register_hook(lambda _grad: self.credit(index))
+
+    def credit(self, index):
+        """Called in backward, before the gradient is added to .grad. None: a sparse gradient will say it."""
+        if not self._pass_open:
+            self._begin_pass()
+        if index is not None:
+            self.credited.append(index)
+
+    def _begin_pass(self):
+        self._pass_open = True
+        grad = self.parameter.grad
+        if not self._goes_on(grad):
+            self.credited = []
+        elif grad.is_sparse and not self.credited:
+            self.credited = [grad._indices()[0].clone()]
+            self._adds_up = True             # this trainer adds passes up: from here on look-ups are kept
+        self._before = (grad, grad._version if grad is not None else -1)
+
+    def _goes_on(self, grad):
+        if grad is None or self._before is None:
+            return False
+        before, version = self._before
+        return grad is before and grad._version == version + 1 if before is not None else grad._version == 0
+
+    def set_aside(self):
+        """Begin anew, for passes that are not the step's; give the result to resume()."""
+        own = self.credited, self._before, self.recording
+        self.credited, self._before, self.recording = [], None, True
+        return own
+
+    def resume(self, own):
+        self.credited, self._before, self.recording = own
+        self._pass_open = False
+
+    def joined(self):
+        """The look-ups, flat; None: there were none."""
+        return torch.cat([index.reshape(-1) for index in self.credited]) if self.credited else None

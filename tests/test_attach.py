@@ -1,0 +1,392 @@
+"""Attach never hurts and never lies: what training scripts do to models, optimizers and batches, each as a kind.
+
+Every case runs with sparse and with dense gradients where it applies, and compares the daemon's V and R with torch's.
+"""
+import contextlib
+import copy
+import io
+import pickle
+import unittest
+import warnings
+
+try:
+    import client_support
+    import torch
+    import momentscope
+    missing = None
+except ImportError as e:
+    missing = str(e)
+
+ROWS, DIM, SIZE = 50, 8, 16
+
+
+def setUpModule():
+    if missing:
+        raise unittest.SkipTest(missing)
+    torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float64)
+
+
+def tearDownModule():
+    if not missing:
+        torch.set_default_dtype(torch.float32)
+
+
+class Net(torch.nn.Module):
+    def __init__(self, sparse=False):
+        super().__init__()
+        self.emb = torch.nn.Embedding(ROWS, DIM, sparse=sparse)
+        self.head = torch.nn.Linear(DIM, 1)
+
+    def forward(self, index):
+        return self.head(self.emb(index)).squeeze(-1)
+
+
+class Attach(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.daemon, cls.names = client_support.Daemon().start(), 0
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.daemon.stop()
+
+    def setUp(self):
+        self.ear = client_support.Listener(self.daemon)
+        self.addCleanup(self.ear.close)
+
+    @contextlib.contextmanager
+    def run_of(self, sparse=False, model=None, lr=0.1, momentum=0.9, **options):
+        """A model, its optimizer and a scope; warnings are collected in self.said, and are no errors here."""
+        torch.manual_seed(1)
+        Attach.names += 1
+        self.prefix = f"c{Attach.names}."
+        self.model = model or Net(sparse)
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=lr, momentum=momentum)
+        self.initial = self.model.emb.weight.detach().clone() if hasattr(self.model, "emb") else None
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            with momentscope.attach(self.model, self.optimizer, self.daemon.ingest, prefix=self.prefix,
+                                    **{"reference": "initial", **options}) as scope:
+                self.assertTrue(scope.flush(10), scope.stats())
+                yield scope
+            self.said = " | ".join(str(w.message) for w in told)
+
+    def batch(self, i, low=0, high=ROWS):
+        return torch.randint(low, high, (SIZE,), generator=torch.Generator().manual_seed(i))
+
+    def loss(self, index):
+        return (self.model(index) - index / ROWS).square().mean()
+
+    def steps(self, scope, n, first=0, **rows):
+        for i in range(first, first + n):
+            self.optimizer.zero_grad()
+            self.loss(self.batch(i, **rows)).backward()
+            self.optimizer.step()
+            scope.step()
+
+    def same_as_torch(self, scope, step, weight=None, name="emb.weight"):
+        weight = self.model.emb.weight if weight is None else weight
+        self.assertTrue(scope.flush(10), scope.stats())
+        record = self.ear.table(self.prefix + name, step)
+        buffer = self.optimizer.state[weight]["momentum_buffer"]
+        buffer = buffer.to_dense() if buffer.is_sparse else buffer
+        group = next(g for g in self.optimizer.param_groups if any(p is weight for p in g["params"]))
+        V = float(((1 - group["momentum"]) * buffer).square().sum())
+        R = float((weight.detach() - self.initial).square().sum())
+        self.assertLess(abs(record["V"] / V - 1), 1e-9)
+        self.assertLess(abs(record["R"] / R - 1), 1e-9)
+        return record
+
+    def bands(self):
+        self.ear.pump(0.2)
+        here = [r for t, r in self.ear.latest.items() if t.startswith(f"band/{self.prefix}emb.weight/") and r["rows"]]
+        last = max(r["step"] for r in here)
+        return [r for r in here if r["step"] == last]
+
+    # -- never hurts ----------------------------------------------------------------------------------
+
+    def test_a_model_copies_pickles_and_scripts_as_before(self):
+        for sparse in (False, True):
+            with self.run_of(sparse) as scope:
+                self.steps(scope, 3)
+                twin = copy.deepcopy(self.model)
+                self.assertTrue(torch.equal(twin.emb.weight, self.model.emb.weight))
+                self.assertFalse(twin.emb.weight._backward_hooks or twin.emb._forward_hooks)
+                file = io.BytesIO()
+                torch.save(self.model, file)
+                again = pickle.loads(pickle.dumps(self.model))
+                averaged = torch.optim.swa_utils.AveragedModel(self.model)
+                averaged.update_parameters(self.model)
+                scripted, index = torch.jit.script(self.model), self.batch(99)
+                traced = torch.jit.trace(self.model, index)
+                with torch.no_grad():
+                    for other in (twin, again, scripted, traced):
+                        self.assertTrue(torch.equal(other(index), self.model(index)))
+                optimizer = copy.deepcopy(self.optimizer)
+                self.assertNotIn("step", optimizer.__dict__)
+                pickle.dumps(self.optimizer)
+                twin(index).sum().backward()     # of no interest to the scope
+                self.steps(scope, 3, 3)
+                record = self.same_as_torch(scope, 6)
+                self.assertEqual(record["batch"], SIZE)
+            self.assertEqual(self.said, "")
+
+    def test_close_leaves_everything_as_it_was(self):
+        hooks = torch.nn.modules.module._global_forward_hooks
+        with self.run_of() as scope:
+            self.assertEqual(len(hooks), 1)
+            self.steps(scope, 1)
+        self.assertEqual(len(hooks), 0)
+        self.assertFalse(self.model.emb._forward_hooks or self.model.emb.weight._backward_hooks)
+        self.assertNotIn("step", self.optimizer.__dict__)
+
+    # -- never lies: the optimizer ----------------------------------------------------------------------
+
+    def test_a_loaded_checkpoint_and_the_schedule_after_it(self):
+        for sparse in (False, True):
+            with self.run_of(sparse) as scope:
+                self.steps(scope, 20)
+                saved = copy.deepcopy(self.optimizer.state_dict()), copy.deepcopy(self.model.state_dict())
+                self.steps(scope, 20, 20)
+                self.optimizer.load_state_dict(saved[0])
+                self.model.load_state_dict(saved[1])
+                self.optimizer.param_groups[0].update(lr=0.05, momentum=0.5)
+                self.steps(scope, 40, 40)
+                record = self.same_as_torch(scope, 80)
+                self.assertAlmostEqual(record["eta"], 0.1)
+                self.assertAlmostEqual(record["eps"], 0.5)
+            self.assertIn("changed otherwise than by optimizer.step()", self.said)
+
+    def test_weights_and_momenta_changed_by_hand(self):
+        def scaled():
+            with torch.no_grad():
+                self.model.emb.weight.mul_(0.5)
+
+        def rows_again():                        # dead rows are drawn anew
+            with torch.no_grad():
+                self.model.emb.weight[3:6] = 1.0
+                buffer = self.optimizer.state[self.model.emb.weight]["momentum_buffer"]
+                if not buffer.is_sparse:
+                    buffer[3:6] = 0
+
+        def cleared():
+            self.optimizer.state.clear()
+
+        def moved():
+            self.model.emb.weight.data = self.model.emb.weight.data.clone() + 1
+
+        for edit in (scaled, rows_again, cleared, moved):
+            for sparse in (False, True):
+                with self.subTest(edit.__name__, sparse=sparse), self.run_of(sparse) as scope:
+                    self.steps(scope, 10)
+                    self.same_as_torch(scope, 10)
+                    edit()
+                    self.steps(scope, 1, 10)
+                    self.assertFalse(scope.stats()["exact"])
+                    self.steps(scope, 9, 11)
+                    self.same_as_torch(scope, 20)
+                self.assertIn("changed otherwise than by optimizer.step()", self.said)
+
+    def test_max_norm_set_later_is_never_called_exact(self):
+        with self.run_of() as scope:
+            self.steps(scope, 5)
+            self.model.emb.max_norm = 0.5
+            self.steps(scope, 5, 5)
+            self.assertFalse(scope.stats()["exact"])
+            self.model.emb.max_norm = None
+            self.steps(scope, 5, 10)
+            self.same_as_torch(scope, 15)
+        self.assertIn("max_norm", self.said)
+
+    def test_a_parameter_that_left_the_optimizer_ends_its_table(self):
+        with self.run_of() as scope:
+            self.steps(scope, 5)
+            self.model.emb = torch.nn.Embedding(ROWS + 10, DIM)
+            self.optimizer.param_groups[0]["params"][0] = self.model.emb.weight
+            self.steps(scope, 10, 5, high=ROWS + 10)
+            self.assertFalse(scope.stats()["exact"])
+            self.ear.pump(0.3)
+            self.assertEqual(self.ear.latest[f"table/{self.prefix}emb.weight"]["step"], 5)
+        self.assertIn("emb.weight is followed no longer: its parameter is no longer in the optimizer", self.said)
+
+    def test_an_optimizer_with_a_step_of_its_own_is_refused(self):
+        class Signed(torch.optim.SGD):
+            @torch.no_grad()
+            def step(self, closure=None):
+                for p in self.param_groups[0]["params"]:
+                    p.sub_(p.grad.sign())
+
+        class Named(torch.optim.SGD):
+            pass
+
+        model = Net()
+        with self.assertRaisesRegex(TypeError, "Signed is a torch.optim.SGD with a step of its own"):
+            momentscope.attach(model, Signed(model.parameters(), lr=0.1), self.daemon.ingest)
+        momentscope.attach(model, Named(model.parameters(), lr=0.1), self.daemon.ingest, prefix="named.").close()
+
+    def test_step_with_a_closure_is_probed(self):
+        with self.run_of(probe_every=5, closure=lambda half=None: self.half(half)) as scope:
+            for i in range(21):
+                self.index = self.batch(i)
+
+                def closure():
+                    self.optimizer.zero_grad()
+                    loss = self.loss(self.index)
+                    loss.backward()
+                    return loss
+
+                self.assertIsNotNone(self.optimizer.step(closure))
+                scope.step()
+            self.same_as_torch(scope, 21)
+            self.assertEqual((scope.stats()["probes"], scope.stats()["probe_refused"]), (4, None))
+        self.assertEqual(self.said, "")
+
+    def half(self, half):
+        return self.loss(self.index if half is None else self.index[half::2])
+
+    def test_attached_again_in_one_process(self):
+        model = Net()
+        for round_ in range(3):                  # a notebook's cell, run again without closing
+            optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+            scope = momentscope.attach(model, optimizer, self.daemon.ingest, prefix="again.", steps=5 * round_)
+            for i in range(5):
+                optimizer.zero_grad()
+                model(self.batch(i)).square().mean().backward()
+                optimizer.step()
+                scope.step()
+            self.assertTrue(scope.flush(5), scope.stats())
+            self.assertEqual(self.ear.table("again.emb.weight", 5 * round_ + 5)["refused_messages"], 0)
+        self.assertEqual(len(torch.nn.modules.module._global_forward_hooks), 1)
+        scope.close()
+
+    # -- never lies: activity ---------------------------------------------------------------------------
+
+    def rates(self):
+        bands = self.bands()
+        rows = sum(r["rows"] for r in bands)
+        return sum(r["updates"] for r in bands), sum(r["p"] * r["rows"] for r in bands), rows
+
+    def test_a_batch_whose_step_was_skipped_counts_for_nothing(self):
+        for sparse in (False, True):
+            for to_none in (False, True):
+                with self.subTest(sparse=sparse, to_none=to_none), self.run_of(sparse) as scope:
+                    for i in range(60):
+                        self.optimizer.zero_grad(set_to_none=to_none)
+                        self.loss(self.batch(i, *((30, ROWS) if i % 2 else (0, 30)))).backward()
+                        if i % 2 == 0:
+                            self.optimizer.step()
+                            scope.step()
+                    record = self.same_as_torch(scope, 30)
+                    self.assertEqual((record["batch"], record["silent"]), (SIZE, ROWS - 30))
+
+    def test_a_forward_without_this_step_counts_for_nothing(self):
+        for sparse in (False, True):
+            with self.subTest(sparse=sparse), self.run_of(sparse) as scope:
+                for i in range(40):
+                    self.optimizer.zero_grad()
+                    self.model(self.batch(i, 30, ROWS))          # a metric, autograd on
+                    self.loss(self.batch(i, 0, 30)).backward()
+                    self.optimizer.step()
+                    scope.step()
+                record = self.same_as_torch(scope, 40)
+                self.assertEqual((record["batch"], record["silent"]), (SIZE, ROWS - 30))
+                for _ in range(50):
+                    self.model(self.batch(1))
+                self.assertLessEqual(len(scope.tables[0].lookups.credited), 1)
+
+    def test_micro_batches_are_one_batch(self):
+        for sparse in (False, True):
+            for to_none in (False, True):
+                with self.subTest(sparse=sparse, to_none=to_none), self.run_of(sparse) as scope:
+                    for i in range(20):
+                        self.optimizer.zero_grad(set_to_none=to_none)
+                        for k in range(3):
+                            index = self.batch(3 * i + k)
+                            (self.loss(torch.cat([index, index[:4]])) / 3).backward()
+                        self.optimizer.step()
+                        scope.step()
+                    record = self.same_as_torch(scope, 20)
+                    self.assertEqual(record["batch"], 3 * (SIZE + 4))
+                    self.assertAlmostEqual(self.rates()[1], 1, delta=0.15)        # occurrences per occurrence
+
+    def test_rows_masked_by_a_hook_are_inactive(self):
+        def mask(grad):
+            if grad.is_sparse:
+                rows = grad._indices()[0]
+                return torch.sparse_coo_tensor(grad._indices(), grad._values() * (rows >= 40).unsqueeze(1), grad.shape)
+            grad = grad.clone()
+            grad[:40] = 0
+            return grad
+
+        for sparse in (False, True):
+            with self.subTest(sparse=sparse), self.run_of(sparse) as scope:
+                self.model.emb.weight.register_hook(mask)
+                self.steps(scope, 60)
+                record = self.same_as_torch(scope, 60)
+                self.assertEqual(record["silent"], 40)
+
+    def test_experts_are_active_where_they_had_a_gradient(self):
+        class Experts(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.stack = torch.nn.Parameter(torch.randn(6, 4, 3))
+
+            def forward(self, k):
+                return self.stack[k].square().sum()
+
+        torch.manual_seed(1)
+        model = Experts()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+        with momentscope.attach(model, optimizer, self.daemon.ingest, tables=["stack"], prefix="moe.") as scope:
+            for i in range(60):
+                optimizer.zero_grad()
+                model(i % 3).backward()
+                optimizer.step()
+                scope.step()
+            self.assertTrue(scope.flush(5))
+            self.assertEqual(self.ear.table("moe.stack", 60)["silent"], 3)
+            self.ear.pump(0.2)
+            P = [r["P"] for t, r in self.ear.latest.items() if t.startswith("band/moe.stack/") and r["rows"]]
+            self.assertTrue(P and all(abs(x - 1 / 3) < 0.02 for x in P), P)
+
+    def test_a_tie_made_later_is_noticed_within_steps(self):
+        torch.manual_seed(1)
+        model = torch.nn.ModuleDict({"emb": torch.nn.Embedding(ROWS, DIM), "out": torch.nn.Linear(DIM, ROWS, bias=False)})
+        with self.run_of(model=model) as scope:
+            def step(i):
+                self.optimizer.zero_grad()
+                index = self.batch(i)
+                torch.nn.functional.cross_entropy(model["out"](model["emb"](index)), index).backward()
+                self.optimizer.step()
+                scope.step()
+            self.initial = model["emb"].weight.detach().clone()
+            for i in range(10):
+                step(i)
+            model["out"].weight = model["emb"].weight
+            for i in range(10, 20):
+                step(i)
+            self.model.emb = model["emb"]
+            self.assertEqual(self.same_as_torch(scope, 20)["silent"], 0)
+
+    def test_one_table_looked_up_twice_in_other_shapes(self):
+        with self.run_of(probe_every=4, closure=lambda half=None: self.twice(half)) as scope:
+            for i in range(20):
+                self.index = self.batch(i)
+                self.optimizer.zero_grad()
+                self.twice(None).backward()
+                self.optimizer.step()
+                scope.step()
+            record = self.same_as_torch(scope, 20)
+            self.assertEqual(record["batch"], SIZE + 2 * SIZE)
+            self.assertEqual((scope.stats()["probes"], scope.stats()["probe_refused"]), (4, None))
+        self.assertEqual(self.said, "")
+
+    def twice(self, half):
+        index = self.index if half is None else self.index[half::2]
+        pairs = torch.stack([index, (index + 1) % ROWS], 1)
+        return (self.model(index) + self.model.emb(pairs).cos().mean((1, 2))).square().mean()
+
+
+if __name__ == "__main__":
+    unittest.main()
