@@ -300,6 +300,21 @@ static void test_verdict_survives_odd_errors(void **state)
             }
 }
 
+/* Without momentum there is nothing to measure along it. */
+static void test_momentum_zero_is_plain_sgd(void **state)
+{
+    mscope_rec_band b = band(0.5, 0.3, 1, NAN, NAN);
+    mscope_verdict v;
+    (void)state;
+
+    mscope_verdict_band(&b, &v);
+    assert_int_equal(v.regime, MSCOPE_REGIME_SGD);
+    assert_string_equal(v.why, "plain SGD at rate 0.3: momentum is 0");
+    b.eps = 0.9;
+    mscope_verdict_band(&b, &v);
+    assert_int_equal(v.regime, MSCOPE_REGIME_UNKNOWN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -313,6 +328,7 @@ int main(void)
         cmocka_unit_test(test_verdict_hears_the_record),
         cmocka_unit_test(test_verdict_sticks_on_a_border),
         cmocka_unit_test(test_verdict_survives_odd_errors),
+        cmocka_unit_test(test_momentum_zero_is_plain_sgd),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -255,25 +255,58 @@ static void tell_growth(const mscope_rec_band *b, mscope_verdict *v)
     append(v, "; but |m|^2 grows, at %.2g a step", b->growth);
 }
 
+/* Momentum 0: there is no buffer, and nothing to measure of it. */
+static void plain_sgd(const mscope_rec_band *b, mscope_verdict *v)
+{
+    v->regime = MSCOPE_REGIME_SGD;
+    v->confidence = 0.995;
+    snprintf(v->why, sizeof v->why, "plain SGD at rate %.3g: momentum is 0", b->eta);
+}
+
+/* The label of a band by itself, from its own H and zeta. */
+static void judge_alone(const mscope_rec_band *b, const mscope_curved *c, const mscope_feedback *f,
+                        enum mscope_regime was, mscope_verdict *v)
+{
+    const int measured = !isnan(c->ratio);
+
+    if (measured) {
+        v->H = f->H;
+        v->H_se = error_of_H(b, c, f->H);
+        v->rate = f->rate;
+    }
+    v->regime = judge(v, was, &v->confidence);
+    if (!measured || isnan(v->zeta_se))      /* the error of the curvature is unknown */
+        v->confidence *= 0.5;
+    /* the measured hit rate of so few samples, whatever scatter they show: 1: 0.6, 4: 0.9, 16: 0.975 */
+    v->confidence = fmin(v->confidence, measured ? 1 - 0.4 / fmax(b->h_samples, 1) : 1);
+    v->confidence = fmin(fmax(v->confidence, 0.01), 0.995);
+    say(v, b, f);
+    if (!measured)
+        strncat(v->why, "; stability unknown: no probe", sizeof v->why - strlen(v->why) - 1);
+    compare(b, f, was, v);
+}
+
 void mscope_verdict_after(const mscope_rec_band *b, const mscope_margin *margin, const mscope_verdict *before,
                           mscope_verdict *out)
 {
     mscope_feedback f;
     mscope_curved c;
     const enum mscope_regime was = before != NULL ? before->regime : MSCOPE_REGIME_UNKNOWN;
+    const int without = b->eps == 1 && isnan(b->H1);
 
     memset(out, 0, sizeof *out);
     out->H = out->H_se = out->zeta = out->zeta_se = out->omega = out->rate = NAN;
     if (margin != NULL && margin->standing == MSCOPE_STANDING_UNKNOWN)
         margin = NULL;
-    if (!judgeable(b, out)) {
+    if (without)
+        plain_sgd(b, out);
+    if (without || !judgeable(b, out)) {
         if ((margin == NULL || !held_back(b, margin, out)) && b->growing)
             append(out, "; |m|^2 grows, at %.2g a step", b->growth);
         return;
     }
     mscope_curved_of(b, &c);
-    int measured = !isnan(c.ratio);
-    if (feedback(b, c.P, c.H1, measured ? c.ratio : c.H1, &f) != 0) {
+    if (feedback(b, c.P, c.H1, isnan(c.ratio) ? c.H1 : c.ratio, &f) != 0) {
         unknown(out, "the record is outside the theory's range");
         return;
     }
@@ -281,26 +314,10 @@ void mscope_verdict_after(const mscope_rec_band *b, const mscope_margin *margin,
     out->zeta_se = error_of_zeta(b, &c);
     out->omega = f.omega;
     out->isotropic = c.isotropic;
-    if (margin != NULL) {
+    if (margin != NULL)
         judge_within(b, margin, was, &f, out);
-        tell_growth(b, out);
-        return;
-    }
-    if (measured) {
-        out->H = f.H;
-        out->H_se = error_of_H(b, &c, f.H);
-        out->rate = f.rate;
-    }
-    out->regime = judge(out, was, &out->confidence);
-    if (!measured || isnan(out->zeta_se))    /* the error of the curvature is unknown */
-        out->confidence *= 0.5;
-    /* the measured hit rate of so few samples, whatever scatter they show: 1: 0.6, 4: 0.9, 16: 0.975 */
-    out->confidence = fmin(out->confidence, measured ? 1 - 0.4 / fmax(b->h_samples, 1) : 1);
-    out->confidence = fmin(fmax(out->confidence, 0.01), 0.995);
-    say(out, b, &f);
-    if (!measured)
-        strncat(out->why, "; stability unknown: no probe", sizeof out->why - strlen(out->why) - 1);
-    compare(b, &f, was, out);
+    else
+        judge_alone(b, &c, &f, was, out);
     tell_growth(b, out);
 }
 
