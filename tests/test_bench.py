@@ -223,6 +223,26 @@ class Bench(unittest.TestCase):
             self.assertRegex(title, "dana_alpha=[12], noise=0")
             self.assertNotIn("zeta", title)
 
+    def test_curves_reach_the_end(self):
+        for steps in (63, 64, 65, 127, 128, 191, 1000):
+            bench("run", *SMALL, "--grid", "eta=0.5", "--steps", str(steps), "--every", "1", "--out", self.out)
+            (run,) = runs(read(self.out)).values()
+            os.remove(self.out)
+            t = run["t"]
+            self.assertEqual((t[0], t[-1]), (0, steps))
+            self.assertLessEqual(len(t), 66)
+            self.assertLessEqual(max(b - a for a, b in zip(t, t[1:])), -(-steps // 64))
+            self.assertEqual(run["total"]["risk"][-1], run["total"]["end"])
+
+    def test_a_heat_map_shows_one_problem_and_titles_say_which(self):
+        bench("run", *SMALL, "--schedules", "constant", "--grid", "eta=0.5,1,2", "--grid", "eps=0.1,0.5", "--grid",
+              "noise=0,0.1", "--steps", "50", "--out", self.out)
+        prefix = os.path.join(self.dir.name, "plot")
+        got = bench("compare", "--all", "--svg", "--plot", prefix, self.out)
+        self.assertEqual(got.returncode, 0, got.stderr)
+        borders = re.findall(r'stroke="rgb\(100%, 100%, 100%\)"|stroke:rgb\(100%,100%,100%\)', read(f"{prefix}-heat.svg"))
+        self.assertEqual(len(borders), 6, "the cells of 3 eta and 2 eps, of one noise")
+
     def test_claims_are_told_with_a_verdict_each(self):
         got = bench("reproduce", "--paper", "000", "--figure", "Table 4")
         lines = got.stdout.splitlines()

@@ -7,19 +7,23 @@
 #include <string.h>
 
 #include "common/canvas.h"
+#include "settings.h"
 
-enum { LEFT = MSCOPE_CANVAS_LEFT, TOP = MSCOPE_CANVAS_TOP, PLOT_W = MSCOPE_CANVAS_W };
+enum { LEFT = MSCOPE_CANVAS_LEFT, TOP = MSCOPE_CANVAS_TOP, PLOT_W = MSCOPE_CANVAS_W, TITLE = 512 };
 
-static void name_of(const mscope_result *r, char *out, size_t len)
+/* As the block of the table is called, so that a picture and its block are found by each other. */
+static void name_of(const mscope_results *all, const mscope_result *r, char *out, size_t len)
 {
     size_t n = (size_t)snprintf(out, len, "%s, %s, %s: %s %.4g", r->workload, r->schedule, r->semantics,
                                 isnan(r->eta) ? "eta times" : "eta", isnan(r->eta) ? r->times : r->eta);
     if (!isnan(r->eps) && n < len)
         n += (size_t)snprintf(out + n, len - n, ", eps %.4g", r->eps);
     if (r->batch > 0 && n < len)
-        snprintf(out + n, len - n, ", B %.6g", r->batch);
+        n += (size_t)snprintf(out + n, len - n, ", B %.6g", r->batch);
     else if (!isnan(r->batch) && n < len)
-        snprintf(out + n, len - n, ", all data at once");
+        n += (size_t)snprintf(out + n, len - n, ", all data at once");
+    if (n < len)
+        mscope_what_varies(all, r, out + n, len - n);
 }
 
 static const double dash[] = { 7, 5 };
@@ -144,14 +148,14 @@ static void risk_legend(const mscope_canvas *c, const mscope_result *r)
     }
 }
 
-int mscope_plot_risk(const mscope_result *r, const char *path)
+int mscope_plot_risk(const mscope_results *all, const mscope_result *r, const char *path)
 {
     mscope_canvas c = { .x1 = fmax(r->horizon, 1) };
-    char title[256];
+    char title[TITLE];
     if (mscope_canvas_open(&c, path) < 0)
         return failed(&c);
     fit_frame(&c, r);
-    name_of(r, title, sizeof title);
+    name_of(all, r, title, sizeof title);
     mscope_canvas_frame(&c, title, "step", "risk over risk at the start");
     risk_curves(&c, r);
     risk_legend(&c, r);
@@ -185,10 +189,10 @@ static void plane_legend(const mscope_canvas *c, double d)
     mscope_canvas_text(c, LEFT + PLOT_W + 48, TOP + 12 + 19 * 4, 0, 12, label);
 }
 
-int mscope_plot_plane(const mscope_result *r, const char *path)
+int mscope_plot_plane(const mscope_results *all, const mscope_result *r, const char *path)
 {
     mscope_canvas c = { .log_x = 1, .log_y = 1 };
-    char title[256];
+    char title[TITLE];
     double lo = INFINITY, hi = 0;
     if (mscope_canvas_open(&c, path) < 0)
         return failed(&c);
@@ -200,7 +204,7 @@ int mscope_plot_plane(const mscope_result *r, const char *path)
     c.x1 = log10(hi) + 0.5;
     c.y0 = fmin(log10(r->eps) - 1, log10(4 * r->eta * lo)) - 0.2;
     c.y1 = 0.2;
-    name_of(r, title, sizeof title);
+    name_of(all, r, title, sizeof title);
     mscope_canvas_frame(&c, title, "p, occurrences a sample", "eps = 1 - beta");
     mscope_canvas_clip(&c);
     cairo_set_line_width(c.cr, 2);
@@ -230,9 +234,7 @@ int mscope_plot_plane(const mscope_result *r, const char *path)
 
 static int on_map(const mscope_result *r, const mscope_result *like)
 {
-    return strcmp(r->workload, like->workload) == 0 && strcmp(r->schedule, like->schedule) == 0 &&
-           strcmp(r->semantics, like->semantics) == 0 && !(r->batch < like->batch || r->batch > like->batch) &&
-           r->eta > 0 && r->eps > 0;
+    return r->eta > 0 && r->eps > 0 && mscope_same_but_rates(r, like);
 }
 
 static int by_value(const void *a, const void *b)
@@ -333,14 +335,16 @@ static void heat_legend(const mscope_canvas *c)
     mscope_canvas_legend(c, 3, "diverged");
 }
 
-static void heat_title(const mscope_result *like, char *title, size_t size)
+static void heat_title(const mscope_results *all, const mscope_result *like, char *title, size_t size)
 {
-    char batch[64] = "";
+    char batch[64] = "", varying[160];
+    mscope_what_varies(all, like, varying, sizeof varying);
     if (like->batch > 0)
         snprintf(batch, sizeof batch, ", B %.6g", like->batch);
     else if (!isnan(like->batch))
         snprintf(batch, sizeof batch, ", all data at once");
-    snprintf(title, size, "%s, %s, %s%s: steps to target", like->workload, like->schedule, like->semantics, batch);
+    snprintf(title, size, "%s, %s, %s%s%s: steps to target", like->workload, like->schedule, like->semantics, batch,
+             varying);
 }
 
 int mscope_plot_heat(const mscope_results *all, const char *path)
@@ -348,7 +352,7 @@ int mscope_plot_heat(const mscope_results *all, const char *path)
     size_t most = 0, n = 0;
     const mscope_result *like = fullest(all, &most);
     mscope_canvas c = { .log_x = 1, .log_y = 1 };
-    char title[256];
+    char title[TITLE];
     double lo = INFINITY, hi = 0;
     double *vx = malloc((4 * most + 8) * sizeof *vx);
     if (like == NULL || vx == NULL || mscope_canvas_open(&c, path) < 0) {
@@ -373,7 +377,7 @@ int mscope_plot_heat(const mscope_results *all, const char *path)
     c.n_own_x = nx;
     c.own_y = vy;
     c.n_own_y = ny;
-    heat_title(like, title, sizeof title);
+    heat_title(all, like, title, sizeof title);
     mscope_canvas_frame(&c, title, "eta", "eps = 1 - beta");
     mscope_canvas_clip(&c);
     draw_cells(&c, all, like, vx, nx, ex, vy, ny, ey, lo, hi);

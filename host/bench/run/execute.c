@@ -78,7 +78,7 @@ static double now_s(void)
 
 static void loop(const mscope_bench_run *r, void *self, const mscope_bench_rates *band, struct story *story)
 {
-    const uint64_t stride = r->steps / CURVE > 0 ? r->steps / CURVE : 1;
+    const uint64_t stride = (r->steps + CURVE - 1) / CURVE;    /* rounded up: CURVE points, and one more at the end */
     uint64_t kept = 0;
     for (uint64_t t = 0; t < r->steps && !story->diverged; t++) {
         mscope_bench_step s = { .t = t, .band = band, .semantics = r->semantics, .schedule = &r->schedule };
@@ -90,7 +90,7 @@ static void loop(const mscope_bench_run *r, void *self, const mscope_bench_rates
             continue;
         r->workload->summary(self, &story->now);
         story->diverged |= !(story->now.total.risk < 1e12 * (1 + story->first.total.risk));
-        const int keep = (t + 1 - kept >= stride || t + 1 == r->steps) && story->points < CURVE + 2;
+        const int keep = t + 1 - kept >= stride || t + 1 == r->steps;
         kept = keep ? t + 1 : kept;
         if (!story->diverged)
             look(story, (double)(t + 1), keep);
