@@ -88,7 +88,7 @@ endif
 
 .PHONY: all core daemon host tests test check demo deps deps-optional help clean headers asan tsan valgrind cppcheck \
         check-arch arch-build schema picture reproduce bench speed-page \
-        $(addprefix bench-,bigram text soak verdicts conflict advice $(SPEED))
+        $(addprefix bench-,bigram text soak verdicts conflict advice stability $(SPEED))
 .DELETE_ON_ERROR:
 .SECONDARY:                  # objects stay, also those that only a pattern rule names
 
@@ -205,6 +205,9 @@ bench-advice: $(BUILD)/accuracy/advice ## advised settings against a sweep, by e
 
 bench-text: $(BUILD)/accuracy/text_omega ## the probe's frequencies on real text against the rows' Hessians
 	@$(BUILD)/accuracy/text_omega
+
+bench-stability: all ## H of gated rows, bags of words and networks against their true limits (STABILITY=options)
+	@BUILD=$(BUILD) OMP_NUM_THREADS=1 $(PYTHON) tests/accuracy/stability/judge.py $(STABILITY)
 
 reproduce: all ## the papers' claims: their number, ours, PASS, FAIL or CORRECTED; minutes; fails if one cannot be computed
 	@$(BUILD)/momentscope bench reproduce --jobs 2
