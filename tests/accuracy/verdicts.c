@@ -397,6 +397,7 @@ static int report(const bench *b)
 
 static struct {
     uint64_t bands, seed;
+    double burst;
     int balanced, list;
     const char *daemon;
 } o = { .bands = 1000, .seed = 1 };
@@ -408,6 +409,8 @@ static const mscope_option options[] = {
       "each regime equally often, so a quarter of the bands has H from 0.8 to 0.99, the hardest to tell; otherwise H "
       "is log-uniform from 0.02 to 0.99",
       .flag = &o.balanced },
+    { "burst", "STEPS", "rows are active in bursts of so many steps on average (0: independently)", .real = &o.burst,
+      .low = 0, .high = 1000 },
     { "list", NULL, "print one line a band", .flag = &o.list },
     { "daemon", "PROGRAM", "the daemon (momentscoped one directory above this program)", .text = &o.daemon },
     { .name = NULL },
@@ -436,7 +439,7 @@ static void open_all(bench *b, const char *program)
     gsl_rng_set(b->rng, (unsigned long)o.seed);
     start(b, program);
     for (size_t i = 0; i < b->n; i++) {
-        mscope_sim_draw_band(b->rng, o.balanced ? MSCOPE_SIM_BALANCED : MSCOPE_SIM_NATURAL, (unsigned)i,
+        mscope_sim_draw_band(b->rng, o.balanced ? MSCOPE_SIM_BALANCED : MSCOPE_SIM_NATURAL, (unsigned)i, o.burst,
                              &b->s[i].drawn);
         attach(b, i);
     }

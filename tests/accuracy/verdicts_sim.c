@@ -10,6 +10,10 @@
 
 #define MOST_NATS 500.0              /* a noise-free error falls by at most this: stays a double when squared */
 
+typedef struct chain {               /* of one row's gate                                          */
+    double stay, enter;              /* P(open | open), P(open | closed)                           */
+} chain;
+
 struct mscope_sim {
     mscope_sim_band band;
     gsl_rng *rng;
@@ -17,6 +21,7 @@ struct mscope_sim {
     uint64_t step;
     double *e, *m, *z;               /* rows x d; z: three vectors of scratch */
     uint64_t last[MSCOPE_SIM_ROWS], next[MSCOPE_SIM_ROWS];
+    chain gate;
 };
 
 /* -- drawing ---------------------------------------------------------------------------------------- */
@@ -31,6 +36,41 @@ static double gate(const mscope_ls *ls)
     return -expm1(ls->batch * log1p(-ls->p));
 }
 
+static chain chain_of(const mscope_sim_band *b)
+{
+    const double P = gate(&b->ls);
+
+    if (!(b->burst > 0))
+        return (chain){ P, P };
+    return (chain){ 1 - 1 / b->burst, P / (b->burst * (1 - P)) };
+}
+
+/* E x^K over the gaps K of the gate. */
+static double gap_mean(chain c, double x)
+{
+    return x * (c.stay + (1 - c.stay) * c.enter * x / (1 - (1 - c.enter) * x));
+}
+
+static int truth_of(mscope_sim_band *b, mscope_row *row)
+{
+    const double beta = 1 - b->ls.eps, first = gap_mean(chain_of(b), beta), second = gap_mean(chain_of(b), beta * beta);
+
+    if (mscope_row_from_ls(&b->ls, row) != 0)
+        return -1;
+    return b->burst > 0 ? mscope_row_feedback_measured(row, 1 - first, 1 - 2 * first + second, &b->truth)
+                        : mscope_row_feedback(row, &b->truth);
+}
+
+/* The gap to the next open step after an open one; at_once: from the start, whose state is the stationary one. */
+static uint64_t gap(gsl_rng *rng, chain c, int at_once)
+{
+    const double P = c.enter / (1 - c.stay + c.enter);
+
+    if (gsl_rng_uniform(rng) < (at_once ? P : c.stay))
+        return 1;
+    return 1 + gsl_ran_geometric(rng, c.enter);
+}
+
 /* Shape and rate: d, p, B, memory. Returns the retention 1/rho. */
 static double draw_shape(gsl_rng *rng, mscope_sim_band *out)
 {
@@ -40,7 +80,7 @@ static double draw_shape(gsl_rng *rng, mscope_sim_band *out)
         out->band = (unsigned)gsl_rng_uniform_int(rng, 11) + 1;
         ls->p = exp2(-(double)out->band - 0.5 + 0.4 * (gsl_rng_uniform(rng) - 0.5));
         ls->batch = round(log_uniform(rng, 0.03, 200) / ls->p);
-    } while (!(ls->batch >= 1));
+    } while (!(ls->batch >= 1) || (out->burst > 0 && gate(ls) > 0.5 / out->burst + 0.2));
     ls->d = floor(log_uniform(rng, 16, 257));
     double P = gate(ls), rho = log_uniform(rng, 0.01, 0.8);
     ls->eps = rho * P / (1 - rho * (1 - P));
@@ -48,7 +88,8 @@ static double draw_shape(gsl_rng *rng, mscope_sim_band *out)
     return 1 / rho;
 }
 
-void mscope_sim_draw_band(gsl_rng *rng, enum mscope_sim_draw how, unsigned number, mscope_sim_band *out)
+void mscope_sim_draw_band(gsl_rng *rng, enum mscope_sim_draw how, unsigned number, double burst,
+                          mscope_sim_band *out)
 {
     unsigned want = number % 4;
     mscope_row row;
@@ -56,19 +97,20 @@ void mscope_sim_draw_band(gsl_rng *rng, enum mscope_sim_draw how, unsigned numbe
 
     do {
         memset(out, 0, sizeof *out);
+        out->burst = burst;
         double retention = draw_shape(rng, out), H;
         if (how == MSCOPE_SIM_NATURAL)
             H = log_uniform(rng, 0.02, 0.99);
         else
             H = want == MSCOPE_REGIME_NEAR ? 0.8 + 0.19 * gsl_rng_uniform(rng) : log_uniform(rng, 0.02, 0.8);
-        hit = mscope_row_from_ls(&out->ls, &row) == 0 && mscope_row_feedback(&row, &out->truth) == 0;
+        hit = truth_of(out, &row) == 0;
         if (!hit)
             continue;
         out->ls.eta = H * out->truth.eta_max;
         out->ls.noise = number / 4 % 2 ? log_uniform(rng, 0.1, 10) : 0;
-        hit = mscope_row_from_ls(&out->ls, &row) == 0 && mscope_row_feedback(&row, &out->truth) == 0 &&
+        hit = truth_of(out, &row) == 0 &&
               (how == MSCOPE_SIM_NATURAL || out->truth.regime == (enum mscope_regime)want);
-        out->updates = fmin(fmax(30 * retention, 400), 1500);
+        out->updates = fmin(fmax(30 * fmax(retention, burst), 400), 1500);
         if (hit && out->ls.noise == 0 && out->truth.rate > 0)
             out->updates = fmin(out->updates, MOST_NATS * row.P / out->truth.rate);
         out->steps = (uint64_t)ceil(out->updates / row.P);
@@ -205,6 +247,7 @@ mscope_sim *mscope_sim_open(const mscope_sim_band *band, gsl_rng *rng)
     s->band = *band;
     s->rng = rng;
     s->d = (size_t)band->ls.d;
+    s->gate = chain_of(band);
     s->e = calloc(n, sizeof *s->e);
     s->m = calloc(n, sizeof *s->m);
     s->z = calloc(3 * s->d, sizeof *s->z);
@@ -215,7 +258,7 @@ mscope_sim *mscope_sim_open(const mscope_sim_band *band, gsl_rng *rng)
     for (size_t i = 0; i < n; i++)
         s->e[i] = gsl_ran_gaussian_ziggurat(rng, 1 / sqrt(band->ls.d));
     for (size_t i = 0; i < MSCOPE_SIM_ROWS; i++)
-        s->next[i] = gsl_ran_geometric(rng, gate(&band->ls));
+        s->next[i] = gap(rng, s->gate, 1);
     return s;
 }
 
@@ -270,7 +313,7 @@ size_t mscope_sim_step(mscope_sim *s, unsigned char probe[MSCOPE_SIM_ROWS], int6
         counts[n] = N;
         rows[n++] = (int64_t)r;
         s->last[r] = s->step;
-        s->next[r] = s->step + gsl_ran_geometric(s->rng, gate(&s->band.ls));
+        s->next[r] = s->step + gap(s->rng, s->gate, 0);
     }
     return n;
 }

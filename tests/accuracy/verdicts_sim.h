@@ -1,9 +1,11 @@
 /* verdicts_sim.h - one activity band of isotropic least squares, simulated exactly in law at O(d) an update
  *
- * Rows are independent: in a step a row occurs N ~ Binomial(B, p) times and, if N > 0, receives the mean over the
- * batch of x (<x, e> - xi), x ~ N(0, I_d), xi ~ N(0, noise). For any N the gradient, and the batch matrix applied to
- * a second vector (the probe's), depend on few Gaussian numbers: the Gram matrix of the projections of x on the plane
- * of both vectors and of xi (Wishart with N degrees), and normals across the plane.                           */
+ * Rows are independent. A row's gate is open in a share P of the steps, independently from step to step or, with
+ * bursts, as a two-state Markov chain that stays open for `burst` steps on average. In a step with an open gate a row
+ * occurs N ~ Binomial(B, p) times given N > 0, and receives the mean over the batch of x (<x, e> - xi), x ~ N(0,
+ * I_d), xi ~ N(0, noise). For any N the gradient, and the batch matrix applied to a second vector (the probe's),
+ * depend on few Gaussian numbers: the Gram matrix of the projections of x on the plane of both vectors and of xi
+ * (Wishart with N degrees), and normals across the plane. */
 #ifndef MSCOPE_BENCH_VERDICTS_SIM_H
 #define MSCOPE_BENCH_VERDICTS_SIM_H
 
@@ -22,6 +24,7 @@ typedef struct mscope_sim_band {     /* what was drawn, and what is true of it  
     unsigned band;                   /* that p belongs to                                               */
     uint64_t steps;                  /* global steps of the whole run                                   */
     double updates;                  /* active updates a row, expected                                  */
+    double burst;                    /* mean length of a run of active steps; 0: independent steps      */
 } mscope_sim_band;
 
 /* How a band's H = eta/eta_max is drawn. */
@@ -30,8 +33,11 @@ enum mscope_sim_draw {
     MSCOPE_SIM_NATURAL               /* H log-uniform .02 .. .99, whatever regime follows               */
 };
 
-/* mscope_sim_draw_band - the number-th random band of a run */
-void mscope_sim_draw_band(gsl_rng *rng, enum mscope_sim_draw how, unsigned number, mscope_sim_band *out);
+/* mscope_sim_draw_band - the number-th random band of a run; burst: mean length of its bursts, 0: none
+ *
+ * The truth of a bursty band is that of its gaps' law (mscope_row_feedback_measured, which tests/test_renewal.c compares
+ * with the exact map of the gate). P is drawn small enough for such bursts to be longer than chance makes them. */
+void mscope_sim_draw_band(gsl_rng *rng, enum mscope_sim_draw how, unsigned number, double burst, mscope_sim_band *out);
 
 typedef struct mscope_sim mscope_sim;
 
