@@ -200,8 +200,8 @@ int mscope_table_init(mscope_table **out, const mscope_table_config *cfg, void *
 uint64_t mscope_table_layout(void)
 {
     const size_t part[] = { sizeof(mscope_table), sizeof(mscope_core_row), sizeof(mscope_decay_moments),
-                            sizeof(mscope_acf_slot), sizeof(mscope_chunk), sizeof(mscope_map), sizeof(mscope_memo),
-                            sizeof(void *), offsetof(mscope_table, schedule),
+                            sizeof(mscope_acf_slot), sizeof(mscope_probe_memory), sizeof(mscope_chunk),
+                            sizeof(mscope_map), sizeof(mscope_memo), sizeof(void *), offsetof(mscope_table, schedule),
                             offsetof(mscope_table, band), offsetof(mscope_table, acf),
                             offsetof(mscope_core_row, rate), offsetof(mscope_core_row, total), MSCOPE_BANDS };
     const unsigned char *byte = (const unsigned char *)part;

@@ -1,19 +1,7 @@
 /* probe.c - curvature along the momentum, averaged over the rows of a band
  *
- * Each probed row is one sample of h1 = <m,Hm>/|m|^2 and h2 = |Hm|^2/|m|^2. A band keeps mean and variance of its
- * samples: equal weights for the first 4096, exponential forgetting after that, so that it follows curvature that
- * drifts. */
+ * Each probed row is one sample of h1 = <m,Hm>/|m|^2 and h2 = |Hm|^2/|m|^2; curvature.c says what a band remembers. */
 #include "table.h"
-
-#define MEMORY 4096.0
-
-static void note(double x, double n, double *mean, double *var)
-{
-    double d = x - *mean;
-
-    *mean += d / n;
-    *var += (d * (x - *mean) - *var) / n;
-}
 
 static void products(const mscope_table *t, uint32_t row, const void *hm, double *v, double *mh, double *hh)
 {
@@ -37,6 +25,7 @@ static void products(const mscope_table *t, uint32_t row, const void *hm, double
 
 int mscope_table_probe(mscope_table *t, const uint32_t *rows, const void *hm, size_t n)
 {
+    uint64_t met = 0, open = 0;              /* bit b: band b has rows in this probe; it takes them */
     uint32_t groups;
     int taken = 0, err;
 
@@ -47,17 +36,19 @@ int mscope_table_probe(mscope_table *t, const uint32_t *rows, const void *hm, si
     mscope_catch_up(t, t->scratch.row, 0, groups);
     for (uint32_t k = 0; k < groups; k++) {
         uint32_t row = t->scratch.row[k];
-        mscope_curvature *c;
+        unsigned band = t->row[row].total;
         double v, mh, hh;
 
         mscope_coalesce_sum(t, t->scratch.unique[k], hm, t->chunk->sum, t->chunk->summed);
         products(t, row, t->chunk->summed, &v, &mh, &hh);
         if (v <= 0.0)
             continue;
-        c = &t->band[t->row[row].total].curvature;
-        c->samples = c->samples < MEMORY ? c->samples + 1.0 : MEMORY;
-        note(mh / v, c->samples, &c->h1, &c->h1_var);
-        note(hh / v, c->samples, &c->h2, &c->h2_var);
+        if (!(met >> band & 1) && mscope_probe_begin(&t->band[band].probed, t->schedule.now, t->step.batch))
+            open |= (uint64_t)1 << band;
+        met |= (uint64_t)1 << band;
+        if (!(open >> band & 1))
+            continue;
+        mscope_probe_take(&t->band[band].probed, mh / v, hh / v);
         taken++;
     }
     return taken;

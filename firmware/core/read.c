@@ -63,7 +63,7 @@ int mscope_table_band(mscope_table *t, unsigned b, mscope_band *out)
     out->window = s->window;
     out->fade = (mscope_fade){ s->fade.gaps + s->fresh.gaps, s->fade.first + s->fresh.first,
                                  s->fade.second + s->fresh.second };
-    out->curvature = s->curvature;
+    out->curvature = mscope_probe_read(&s->probed, t->schedule.now);
     return MSCOPE_OK;
 }
 

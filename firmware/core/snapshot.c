@@ -11,7 +11,7 @@
 
 #include "table.h"
 
-#define SNAPSHOT_VERSION 4
+#define SNAPSHOT_VERSION 5
 
 typedef struct snapshot {
     mscope_sink sink;                /* writing; else NULL */
@@ -134,7 +134,7 @@ static void band_state(snapshot *s, mscope_band_state *x)
     words(s, &x->window, sizeof x->window / 8, 8);
     words(s, &x->fresh, sizeof x->fresh / 8, 8);
     words(s, &x->fade, sizeof x->fade / 8, 8);
-    words(s, &x->curvature, sizeof x->curvature / 8, 8);
+    words(s, &x->probed, sizeof x->probed / 8, 8);
 }
 
 static void acf_state(snapshot *s, mscope_table *t)

@@ -13,6 +13,7 @@
 #define MSCOPE_CORE_TABLE_H
 
 #include "activity.h"
+#include "curvature.h"
 #include "kern.h"
 #include "moments.h"
 #include "mscope/core.h"
@@ -57,7 +58,7 @@ typedef struct mscope_band_state {
     mscope_account live, passed;
     mscope_window window;
     mscope_fade fresh, fade;         /* gaps since the last mscope_fade_fold; gaps before it, old ones fading */
-    mscope_curvature curvature;
+    mscope_probe_memory probed;
 } mscope_band_state;
 
 typedef struct mscope_acf_slot {

@@ -122,6 +122,8 @@ static void set_curvature(mscope_rec_band *r, const mscope_shadow *s, const msco
 
     r->H1 = r->H1_se = r->H2 = r->H2_se = NAN;
     r->h_samples = c->samples;
+    r->h_weight = c->weight;
+    r->h_memory = c->samples > 0.0 ? c->half_life : NAN;
     if (c->samples > 0.0) {
         r->H1 = c->h1;
         r->H2 = c->h2;

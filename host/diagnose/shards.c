@@ -27,12 +27,11 @@ static double pool_mean(const pool *p)
     return p->n > 0.0 ? p->sum / p->n : NAN;
 }
 
-/* divisor: n - 1 for a window's means, n for the probe's (its variance is that of the samples). */
-static double pool_se(const pool *p, double divisor)
+static double pool_se(const pool *p)
 {
     double mean = pool_mean(p), var = p->sum2 / p->n - mean * mean;
 
-    return p->n < 2.0 ? NAN : sqrt((var > 0.0 ? var : 0.0) / divisor);
+    return p->n < 2.0 ? NAN : sqrt((var > 0.0 ? var : 0.0) / (p->n - 1.0));
 }
 
 static double weighted(double sum, double weights)
@@ -63,46 +62,76 @@ static void band_windows(const mscope_rec_band *const *part, size_t n, mscope_re
     }
     out->g2 = weighted(g2, out->g2_occurrences);
     out->U = pool_mean(&u);
-    out->U_se = pool_se(&u, u.n - 1.0);
+    out->U_se = pool_se(&u);
     out->U_updates = u.n;
     out->gm = pool_mean(&gm);
-    out->gm_se = pool_se(&gm, gm.n - 1.0);
+    out->gm_se = pool_se(&gm);
     out->window_updates = gm.n;
 }
 
-/* The probe's variances divide by n where the windows' divide by n - 1; one sample's is not published, and is 0. */
-static void probe_in(pool *p, double n, double mean, double se)
-{
-    double var = n >= 2.0 && se > 0.0 ? se * se * n : 0.0;
+typedef struct probed {              /* probe samples of several parts: sums of weights and of their squares */
+    double w, w2, sum, sum2;
+} probed;
 
-    p->n += n;
-    p->sum += n * mean;
-    p->sum2 += n * (var + mean * mean);
+/* (sum w)^2/sum w^2 = n gives a part's sum of squares. The standard error of one sample is not published, and is 0. */
+static void probe_in(probed *p, double w, double n, double mean, double se)
+{
+    double var = se > 0.0 ? se * se * n : 0.0;
+
+    p->w += w;
+    p->w2 += w * w / n;
+    p->sum += w * mean;
+    p->sum2 += w * (var + mean * mean);
+}
+
+static double probed_number(const probed *p)
+{
+    return p->w2 > 0.0 ? p->w * p->w / p->w2 : 0.0;
+}
+
+static double probed_se(const probed *p)
+{
+    double mean = weighted(p->sum, p->w), var = p->sum2 / p->w - mean * mean, n = probed_number(p);
+
+    return n < 1.0 + 1e-9 ? NAN : sqrt((var > 0.0 ? var : 0.0) / n);
+}
+
+/* Do the parts say what their samples weigh? Weights of old samples fade to 0. */
+static int have_weights(const mscope_rec_band *const *part, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (part[i]->h_samples > 0.0 && part[i]->h_weight > 0.0)
+            return 1;
+    return 0;
 }
 
 static void band_curvature(const mscope_rec_band *const *part, size_t n, mscope_rec_band *out)
 {
-    pool h1 = { 0 }, h2 = { 0 };
+    const int weights = have_weights(part, n);
+    probed h1 = { 0 }, h2 = { 0 };
     double fisher = 0.0, updates = 0.0;
 
-    out->H1 = out->H1_se = out->H2 = out->H2_se = NAN;
+    out->H1 = out->H1_se = out->H2 = out->H2_se = out->h_memory = NAN;
     for (size_t i = 0; i < n; i++) {
         const mscope_rec_band *b = part[i];
         if (b->h_samples > 0.0) {
-            probe_in(&h1, b->h_samples, b->H1, b->H1_se);
-            probe_in(&h2, b->h_samples, b->H2, b->H2_se);
+            const double w = weights ? b->h_weight : b->h_samples;
+            probe_in(&h1, w, b->h_samples, b->H1, b->H1_se);
+            probe_in(&h2, w, b->h_samples, b->H2, b->H2_se);
+            out->h_memory = fmin(out->h_memory, b->h_memory);
             memcpy(out->h_source, b->h_source, sizeof out->h_source);
         } else if (b->h_updates > 0.0) {
             fisher += b->H1 * b->h_updates;
             updates += b->h_updates;
         }
     }
-    out->h_samples = h1.n;
-    if (h1.n > 0.0) {
-        out->H1 = pool_mean(&h1);
-        out->H2 = pool_mean(&h2);
-        out->H1_se = pool_se(&h1, h1.n);
-        out->H2_se = pool_se(&h2, h2.n);
+    out->h_samples = probed_number(&h1);
+    out->h_weight = weights ? h1.w : 0.0;
+    if (h1.w > 0.0) {
+        out->H1 = weighted(h1.sum, h1.w);
+        out->H2 = weighted(h2.sum, h2.w);
+        out->H1_se = probed_se(&h1);
+        out->H2_se = probed_se(&h2);
         return;
     }
     out->h_updates = updates;

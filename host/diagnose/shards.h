@@ -2,12 +2,13 @@
  *
  * Shards hold different rows of a table and see the same batches. Sums and bounds add. A mean is weighted by the number
  * of its samples: p and P by rows, g2 by occurrences, U and gm by row updates with the standard errors of the pooled
- * samples, probe curvature by samples, Fisher curvature by updates, an autocorrelation by completed references.
- * Retention, learning and delta are computed from the merged values.
+ * samples, probe curvature by the weights of its samples, Fisher curvature by updates, an autocorrelation by completed
+ * references. Retention, learning and delta are computed from the merged values.
  *
- * Nothing is estimated: with every shard at the same step the result equals that of one daemon to rounding. The one
- * exception are probe samples of rows that entered a band of a shard and left it empty between two records. Schedule
- * values are those of the shard furthest ahead, step is that of the shard furthest behind. Pure functions.
+ * Nothing is estimated: with every shard at the same step the result equals that of one daemon to rounding. There are
+ * two exceptions: probe samples of rows that entered a band of a shard and left it empty between two records; and
+ * curvature that changes, since each shard decides by its own samples which older ones still hold. Schedule values are
+ * those of the shard furthest ahead, step is that of the shard furthest behind. Pure functions.
  *
  * Threads  any                                                                                */
 #ifndef MSCOPE_SHARDS_H

@@ -134,10 +134,14 @@ typedef struct mscope_fade {
     double first, second;         /* sums over gaps of that share and of its square                 */
 } mscope_fade;
 
-/* Curvature along the momentum; one row in one probe gives one sample h1 = <m,Hm>/|m|^2, h2 = |Hm|^2/|m|^2. */
+/* Curvature along the momentum; one row in one probe gives one sample h1 = <m,Hm>/|m|^2, h2 = |Hm|^2/|m|^2. Older ones
+ * fade by steps, the sooner the less newer ones agree with them. When the batch changes by half, all are forgotten at
+ * the second probe with it (firmware/core/curvature.c). */
 typedef struct mscope_curvature {
-    double samples;               /* samples taken; beyond 4096 older ones fade                     */
-    double h1, h1_var;            /* mean and variance over samples                                 */
+    double samples;               /* effective number, (sum w)^2/sum w^2 of their weights w          */
+    double weight;                /* sum w as of now; a sample of this step weighs 1                 */
+    double half_life;             /* steps in which a weight halves                                  */
+    double h1, h1_var;            /* weighted mean; (standard error)^2 x samples, with drift         */
     double h2, h2_var;
 } mscope_curvature;
 

@@ -136,8 +136,8 @@ static void fold_bands(arch_run *r)
             r->failed = "a sum that was never made";
         fold_f64(r, (const double[]){ b.window.updates, b.window.occurrences, b.window.s2, b.window.s2_updates,
                                       b.window.s2_occurrences, b.window.u, b.window.u2, b.window.u_updates, b.window.gm,
-                                      b.window.gm2, b.window.gm_updates, b.curvature.samples, b.curvature.h1,
-                                      b.curvature.h1_var, b.curvature.h2, b.curvature.h2_var }, 16);
+                                      b.window.gm2, b.window.gm_updates, b.curvature.samples, b.curvature.weight,
+                                      b.curvature.h1, b.curvature.h1_var, b.curvature.h2, b.curvature.h2_var }, 17);
         if (k < MSCOPE_BANDS && mscope_table_acf(r->t, k, &a) == MSCOPE_OK) {
             r->hash = arch_fold(arch_fold(r->hash, a.references), a.stride);
             fold_f64(r, a.a, a.lags);
