@@ -35,9 +35,11 @@ enum mscope_sim_draw {
 
 /* mscope_sim_draw_band - the number-th random band of a run; burst: mean length of its bursts, 0: none
  *
- * The truth of a bursty band is that of its gaps' law (mscope_row_feedback_measured, which tests/test_renewal.c compares
- * with the exact map of the gate). P is drawn small enough for such bursts to be longer than chance makes them. */
-void mscope_sim_draw_band(gsl_rng *rng, enum mscope_sim_draw how, unsigned number, double burst, mscope_sim_band *out);
+ * The truth of a bursty band is that of its gaps' law (mscope_row_feedback_measured, which tests/test_renewal.c
+ * compares with the exact map of the gate). P is drawn small enough for such bursts to be longer than chance makes
+ * them. */
+void mscope_sim_draw_band(gsl_rng *rng, enum mscope_sim_draw how, unsigned number, double burst,
+                          mscope_sim_band *out);
 
 typedef struct mscope_sim mscope_sim;
 
