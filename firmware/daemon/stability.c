@@ -169,7 +169,7 @@ const char *mscope_stability_read(const mscope_stability *s, enum mscope_along k
         out->H = out->se = out->part = NAN;
         return why;
     }
-    (void)apart(s, k, eta, eps, batch, &excess);
+    (void)apart(s, (int)k, eta, eps, batch, &excess);
     out->se = out->H * sqrt(out->se * out->se / (out->H * out->H) + excess);
     return NULL;
 }
