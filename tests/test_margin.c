@@ -27,6 +27,7 @@ static mscope_rec_band band(double curvature, double noise)
     mscope_rec_band b;
 
     memset(&b, 0, sizeof b);
+    b.rows = 10;
     b.P = 0.5;
     b.p = 0.1;
     b.batch = 32;
@@ -97,6 +98,10 @@ static void test_unknown_says_why(void **state)
     assert_int_equal(m.standing, MSCOPE_STANDING_UNKNOWN);
     assert_true(isnan(m.H) && m.confidence == 0);
     assert_string_equal(m.why, "stability unknown: fewer than 20 products");
+    r = record(23, 43, 0.99);                /* an error larger than H: not "unstable with 96 %" */
+    mscope_margin_of(&r, NULL, 0, NULL, &m);
+    assert_int_equal(m.standing, MSCOPE_STANDING_UNKNOWN);
+    assert_true(strstr(m.why, "H is 23 with a standard error of 43") != NULL);
 }
 
 /* A border is left only clearly: H .62 with noise begins as stable and stays near. */
@@ -137,6 +142,12 @@ static void test_quiet_momentum_contradicts_unstable(void **state)
     b.growth = NAN;                          /* too short to tell */
     mscope_margin_of(&r, bands, 1, NULL, &m);
     assert_int_equal(m.standing, MSCOPE_STANDING_UNSTABLE);
+    b.growth = 0;                            /* a readout holds the limit, and no band grows */
+    b.noise_share = b.curvature_share = 0.01;
+    mscope_rec_stability outside = r;
+    outside.outside_noise = outside.outside_curvature = 0.99;
+    mscope_margin_of(&outside, bands, 1, NULL, &m);
+    assert_true(m.doubted);
 }
 
 /* One gated row where noise decides: the corrected H is the row's own with its measured gaps. */
@@ -200,6 +211,14 @@ static void test_bands_that_hold_the_limit_are_named(void **state)
     mscope_margin_of(&r, bands, 2, NULL, &m);
     mscope_verdict_after(&small[0], &m, NULL, &v);
     assert_int_equal(v.regime, MSCOPE_REGIME_SGD);
+    m.standing = MSCOPE_STANDING_UNKNOWN;    /* measured, but not known yet: no verdict of the row alone in its place */
+    m.H = NAN;
+    small[0].H2 = 1;
+    mscope_verdict_band(&small[0], &v);
+    assert_int_equal(v.regime, MSCOPE_REGIME_UNSTABLE);
+    mscope_verdict_after(&small[0], &m, NULL, &v);
+    assert_int_equal(v.regime, MSCOPE_REGIME_SGD);
+    assert_true(isnan(v.H));
 }
 
 int main(void)

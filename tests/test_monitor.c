@@ -202,6 +202,33 @@ static void test_bands_leave_and_daemons_begin_anew(void **state)
     mscope_judged_fini(&j);
 }
 
+/* Stability covers two tables; its record, those of the tables and of bands come in any order. */
+static void test_bands_know_their_limit_in_any_order(void **state)
+{
+    static const int orders[][5] = { { 0, 1, 2, 3, 4 }, { 4, 3, 2, 1, 0 }, { 2, 4, 0, 3, 1 }, { 1, 0, 4, 2, 3 } };
+    (void)state;
+
+    for (size_t o = 0; o < sizeof orders / sizeof *orders; o++) {
+        mscope_telemetry m[5] = { table("a", 1, 1, 3), table("b", 1, 1, 3), band("a", 1, 3, 39), band("b", 1, 3, 39),
+                                  { .record = { .kind = MSCOPE_REC_STABILITY } } };
+        mscope_rec_stability *r = &m[4].record.u.stability;
+        mscope_judged j = { .rooms = 0 };
+
+        strcpy(m[0].record.u.table.stability, "a");
+        strcpy(m[1].record.u.table.stability, "a");
+        strcpy(r->table, "a");
+        r->epoch = 1;
+        r->H = 0.3, r->H_se = 0.01, r->noise_part = 0.1, r->eta = 39;
+        for (int i = 0; i < 5; i++)
+            take(&j, m[orders[o][i]], NULL, NULL);
+        for (size_t i = 0; i < 2; i++) {     /* alone both are unstable: their limit by themselves is 38 */
+            assert_true(j.verdict[i][3].H == 0.3);
+            assert_int_equal(j.verdict[i][3].regime, MSCOPE_REGIME_HEAVY_BALL);
+        }
+        mscope_judged_fini(&j);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -209,6 +236,7 @@ int main(void)
         cmocka_unit_test(test_silence_and_bad_addresses_are_told),
         cmocka_unit_test(test_a_set_is_complete_when_its_tables_are),
         cmocka_unit_test(test_bands_leave_and_daemons_begin_anew),
+        cmocka_unit_test(test_bands_know_their_limit_in_any_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

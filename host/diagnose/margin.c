@@ -15,6 +15,7 @@
 #define NOISE_FROM 0.3               /* noise part from which the estimate is less certain, ..    */
 #define NOISE_FULL 0.5               /* .. and from which it is as uncertain as it gets           */
 #define FAR 0.25                     /* H from which on "stable" has doubts                       */
+#define COARSE 0.5                   /* standard error over H from which H says nothing              */
 #define BURST_MOST 20.0
 #define BURST_GAPS 64.0              /* gaps before their mean says something of bursts           */
 #define BLAME 0.2                    /* weight of a band that holds the limit                     */
@@ -64,14 +65,21 @@ static double bursts(const mscope_rec_band *const *band, size_t n)
     return weights > 0 ? (sum + fmax(1 - weights, 0)) / fmax(weights, 1) : 1;
 }
 
-/* The bands that hold the limit: those of weight BLAME, or the heaviest. */
-static double blame(const mscope_rec_band *const *band, size_t n, double noise_part)
+/* The bands that hold the limit: those of weight BLAME, or the heaviest. None where parameters outside have more. */
+static double blame(const mscope_rec_band *const *band, size_t n, double noise_part, double outside)
 {
     double most = 0;
 
     for (size_t i = 0; i < n; i++)
         most = fmax(most, mscope_margin_weight(band[i], noise_part));
-    return most > 0 ? fmin(most, BLAME) : INFINITY;
+    return most > outside ? fmin(most, BLAME) : INFINITY;
+}
+
+static double outside_of(const mscope_rec_stability *r, double noise_part)
+{
+    const double w = noise_part * r->outside_noise + (1 - noise_part) * r->outside_curvature;
+
+    return w > 0 ? w : 0;
 }
 
 /* P(true H > border). */
@@ -83,14 +91,16 @@ static double odds(const mscope_margin *x, double border)
     return 0.5 * erfc(-(log(x->H / border) + off) / (sqrt(2) * sqrt(sd * sd + se * se)));
 }
 
-/* Should the momentum of every band that holds the limit have grown, and has it not? */
+/* Should the momentum of every band that holds the limit have grown, and has it not? Where parameters outside the
+ * tables hold it, every band is asked: what they do to the loss reaches the rows. */
 static int quiet(const mscope_margin *x, const mscope_rec_band *const *band, size_t n)
 {
+    const double from = isinf(x->blame_from) ? 0 : x->blame_from;
     int any = 0;
 
     for (size_t i = 0; i < n; i++) {
         const mscope_rec_band *b = band[i];
-        if (mscope_margin_weight(b, x->noise_part) < x->blame_from)
+        if (mscope_margin_weight(b, x->noise_part) < from || !(b->rows > 0))
             continue;
         if (b->growing || !(b->growth < GROWTH_SHARE * x->rate) ||
             !(x->rate * GROWTH_SPAN * b->retention / b->P > GROWTH_FOLDS))
@@ -157,13 +167,18 @@ void mscope_margin_of(const mscope_rec_stability *r, const mscope_rec_band *cons
         snprintf(out->why, sizeof out->why, "stability unknown: %.160s", none ? r->h_source + 6 : "no probe");
         return;
     }
+    if (r->H_se > COARSE * r->H) {
+        snprintf(out->why, sizeof out->why, "stability unknown: H is %.2g with a standard error of %.2g", r->H,
+                 r->H_se);
+        return;
+    }
     out->burst = bursts(band, n);
     const double by_burst = 1 + r->noise_part * (out->burst - 1);
     out->H = r->H * by_burst;
     out->H_se = r->H_se * by_burst;
     out->noise_part = r->noise_part * out->burst / by_burst;
     out->eta_max = r->eta / out->H;
-    out->blame_from = blame(band, n, out->noise_part);
+    out->blame_from = blame(band, n, out->noise_part, outside_of(r, out->noise_part));
     /* Plain SGD along v: the mean square changes by -2 eta <v,Hv> (1 - H) a step, no faster than momentum lets it. */
     out->rate = out->H > 1 ? fmin(2 * r->eta * r->curvature * (out->H - 1), 2 * r->eps) : 0;
     stand(out, was);

@@ -215,10 +215,10 @@ static int held_back(const mscope_rec_band *b, const mscope_margin *m, mscope_ve
 {
     if (mscope_margin_weight(b, m->noise_part) < m->blame_from)
         return 0;
-    if (m->standing != MSCOPE_STANDING_NEAR && m->standing != MSCOPE_STANDING_UNSTABLE) {
+    if (m->standing == MSCOPE_STANDING_STABLE)
         v->confidence = fmin(v->confidence, m->confidence);
+    if (m->standing != MSCOPE_STANDING_NEAR && m->standing != MSCOPE_STANDING_UNSTABLE)
         return 0;
-    }
     v->regime = m->standing == MSCOPE_STANDING_NEAR ? MSCOPE_REGIME_NEAR : MSCOPE_REGIME_UNSTABLE;
     v->confidence = m->confidence;
     v->rate = m->rate > 0 ? -m->rate : NAN;
@@ -233,7 +233,7 @@ static void judge_within(const mscope_rec_band *b, const mscope_margin *m, enum 
     const double lz = log(v->zeta);
     const double sgd = above(lz, v->zeta_se, log(ZETA_SGD)), not_heavy = above(lz, v->zeta_se, log(ZETA_HEAVY));
 
-    v->H = m->H;
+    v->H = m->H;                             /* NaN where the probes do not know it yet                */
     v->H_se = m->H_se;
     v->rate = NAN;
     v->regime = damping(v->zeta, was);
@@ -296,8 +296,6 @@ void mscope_verdict_after(const mscope_rec_band *b, const mscope_margin *margin,
 
     memset(out, 0, sizeof *out);
     out->H = out->H_se = out->zeta = out->zeta_se = out->omega = out->rate = NAN;
-    if (margin != NULL && margin->standing == MSCOPE_STANDING_UNKNOWN)
-        margin = NULL;
     if (without)
         plain_sgd(b, out);
     if (without || !judgeable(b, out)) {

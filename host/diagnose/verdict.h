@@ -40,7 +40,7 @@ void mscope_verdict_band(const mscope_rec_band *b, mscope_verdict *out);
  * A band leaves its regime only when it passes the border by a tenth in zeta, or clearly in H, so a band on a border
  * does not flicker. Only the regime of the old verdict is used, and never to fill in what this record does not give.
  *
- * Shape    margin: how near all that moves with the band is to its limit; NULL: not known
+ * Shape    margin: how near all that moves with the band is to its limit; NULL: nobody measures it
  *          before: the verdict on the band's previous record; NULL: none. May be out                        */
 void mscope_verdict_after(const mscope_rec_band *b, const mscope_margin *margin, const mscope_verdict *before,
                           mscope_verdict *out);

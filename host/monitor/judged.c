@@ -9,6 +9,7 @@
 static int make_room(mscope_judged *j)
 {
     mscope_verdict(*grown)[MSCOPE_BANDS];
+    unsigned char *covered;
     mscope_margin *margin;
 
     if (j->latest.tables < j->rooms)
@@ -22,6 +23,11 @@ static int make_room(mscope_judged *j)
         return MSCOPE_ENOMEM;
     j->margin = margin;
     memset(&margin[j->latest.tables], 0, sizeof *margin);
+    covered = realloc(j->covered, j->latest.tables + 1);
+    if (covered == NULL)
+        return MSCOPE_ENOMEM;
+    j->covered = covered;
+    covered[j->latest.tables] = 0;
     j->rooms = j->latest.tables + 1;
     return 0;
 }
@@ -63,6 +69,20 @@ static int take_margin(mscope_judged *j, const char *name)
     return 0;
 }
 
+/* Records of one moment come in any order: bands that were judged before their table was covered are judged again. */
+static void take_cover(mscope_judged *j)
+{
+    for (size_t i = 0; i < j->latest.tables; i++) {
+        const mscope_margin *margin = mscope_judged_margin(j, i);
+        const int before = j->covered[i];
+
+        j->covered[i] = margin != NULL;
+        for (int b = 0; margin != NULL && !before && b < MSCOPE_BANDS; b++)
+            if (j->latest.table[i].have[b])
+                mscope_verdict_after(&j->latest.table[i].band[b].record.u.band, margin, NULL, &j->verdict[i][b]);
+    }
+}
+
 int mscope_judged_take(mscope_judged *j, const mscope_telemetry *m, mscope_news *news, enum mscope_regime *before)
 {
     mscope_news own;
@@ -74,6 +94,8 @@ int mscope_judged_take(mscope_judged *j, const mscope_telemetry *m, mscope_news 
         rc = mscope_latest_take(&j->latest, m, news);
     if (rc == 0 && m->record.kind == MSCOPE_REC_STABILITY)
         rc = take_margin(j, m->record.u.stability.table);
+    if (rc == 0 && (m->record.kind == MSCOPE_REC_STABILITY || m->record.kind == MSCOPE_REC_TABLE))
+        take_cover(j);
     if (rc != 0 || news->band < 0)
         return rc;
     mscope_verdict *v = &j->verdict[news->table][news->band];
@@ -103,5 +125,6 @@ void mscope_judged_fini(mscope_judged *j)
     mscope_latest_fini(&j->latest);
     free(j->verdict);
     free(j->margin);
+    free(j->covered);
     memset(j, 0, sizeof *j);
 }

@@ -11,7 +11,8 @@ typedef struct mscope_judged {
     mscope_latest latest;
     mscope_verdict (*verdict)[MSCOPE_BANDS];     /* [i][b] of latest.table[i].band[b], where latest has the band */
     mscope_margin *margin;                       /* [i] of latest.table[i].stability, where latest has one       */
-    size_t rooms;                                /* tables that verdict and margin have room for                 */
+    unsigned char *covered;                      /* [i]: a stability record covers table i                       */
+    size_t rooms;                                /* tables that these three have room for                        */
 } mscope_judged;
 
 /* mscope_judged_take - fold one record in, and judge it if it is a band's or about stability
