@@ -112,8 +112,8 @@ def table(kinds, truths, chosen, probes, each, missed):
                      f"   {np.median([x['H_se'] / x['H'] for _, x in found]):.2f}" +
                      (f"   H unknown: {len(unknown)}" if unknown else "") +
                      (f"   no true limit: {len(without)}" if without else ""))
-    print(f"\n1/H over the true eta_max, {chosen} set, {probes} probes. Cases share problems: intervals are a guide.\n\n"
-          f"kind             cases  in {LOW} .. {HIGH} (95 %)    bar    min  median max    below above   se/H")
+    print(f"\n1/H over the true eta_max, {chosen} set, {probes} probes. Cases share problems: intervals are a guide.\n")
+    print(f"kind             cases  in {LOW} .. {HIGH} (95 %)    bar    min  median max    below above   se/H")
     print("\n".join(lines))
     return every
 

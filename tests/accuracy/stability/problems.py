@@ -125,7 +125,7 @@ def rows_cases(seed):
 
 
 def uneven_cases(seed):
-    """Rows of unlike frequency and steepness: one ten times steeper, Zipf, Zipf with a rare steep row or random ones."""
+    """Rows of unlike frequency and steepness: one ten times steeper, Zipf, with a rare steep row, with random ones."""
     zipf, rng = 0.3 / np.arange(1, 25), np.random.default_rng(seed)
     rare = np.ones((24, 16))
     rare[12] *= 8
