@@ -49,9 +49,9 @@ class Product:
                                            closure=closure)
                 # the first step has no probe, and the first probe only finds where the directions start
                 train(scope, model, optimizer, problem, size, probes + 2, np.random.default_rng(seed), now)
-                scope.close(10)
+                scope.close(60)         # a busy machine is slow, not wrong
             last = lambda latest: any(r["step"] == probes + 2 for r in latest.values())
-            if not listener.until(last):
+            if not listener.until(last, 60):
                 raise RuntimeError(f"no stability record of step {probes + 2}: {listener.latest}")
             record = next(iter(listener.latest.values()))
             listener.close()

@@ -5,20 +5,23 @@ members are drawn again in proportion to |x|^2 + eta^2 |m|^2: so the population 
 mean of what is drawn from is its growth. Directions of negative mean curvature are projected out: they grow at any eta.
 Growth counts from LEVEL eps a step, an e-fold in ten retention times.
 """
+import functools
+
 import numpy as np
 import torch
 
 LEVEL, EVERY, SAMPLES, TRIES, CLOSE = 0.1, 10, 1024, 8, 1.08
 
 
+@functools.lru_cache(maxsize=1)
 def downhill(network):
     """(largest eigenvalue of the mean curvature, eigenvectors of negative ones)"""
     n = len(network.theta)
     H, at = torch.empty(n, n, dtype=torch.float64), torch.arange(len(network.text) - 8)[None]
     batch = network.draw(at.shape[1], np.random.default_rng(5))
     batch = (at,) + batch[1:]
-    for a in range(0, n, 8):
-        k = min(8, n - a)
+    for a in range(0, n, 16):
+        k = min(16, n - a)
         v = torch.zeros(k, n, dtype=torch.float64)
         v[range(k), range(a, a + k)] = 1
         H[a:a + k] = network.times(network.theta.expand(k, -1).contiguous(),
