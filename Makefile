@@ -174,6 +174,8 @@ comma := ,
 WRAP_test_engine = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=mmap
 WRAP_test_realtime = $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc mmap pthread_mutex_lock pthread_rwlock_rdlock \
                      pthread_rwlock_wrlock pthread_spin_lock pthread_cond_wait pthread_join open fsync nanosleep)
+# The probe allocates when it is opened, and never again.
+LINK_test_client_probe = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 LINK_test_engine = $(WRAP_test_engine) $(DAEMON_LIB)
 LINK_test_realtime = $(WRAP_test_realtime) $(DAEMON_LIB)
 LINK_test_growth = $(DAEMON_LIB)

@@ -13,9 +13,10 @@ import unittest
 from client_support import BUILD, ROOT
 from momentscope import _lib
 import core_support
+import probe_support
 
 SANITIZED = "MOMENTSCOPE_SANITIZED" in os.environ
-PUBLIC = ("core", "client", "wire", "workers", "err")
+PUBLIC = ("core", "client", "probe", "wire", "workers", "err")
 
 
 def run(*command, **options):
@@ -128,7 +129,8 @@ class Linking(unittest.TestCase):
 
 class Structs(unittest.TestCase):
     MIRRORS = [("_lib.py", name, mirror) for name, mirror in _lib.STRUCTS.items()] + \
-              [("core_support.py", name, mirror) for name, mirror in core_support.STRUCTS.items()]
+              [("core_support.py", name, mirror) for name, mirror in core_support.STRUCTS.items()] + \
+              [("probe_support.py", name, mirror) for name, mirror in probe_support.STRUCTS.items()]
 
     def fields_in_c(self):
         """{struct: (size, {field: (offset, size)})} for every field that the headers know, by the compiler."""
@@ -144,7 +146,7 @@ class Structs(unittest.TestCase):
                        for f in fields]
         with tempfile.TemporaryDirectory() as at:
             with open(f"{at}/sizes.c", "w") as f:
-                f.write('#include <stddef.h>\n#include <stdio.h>\n#include "mscope/client.h"\n'
+                f.write('#include <stddef.h>\n#include <stdio.h>\n#include "mscope/probe.h"\n'
                         "int main(void)\n{\n" + "\n".join(prints) + "\nreturn 0;\n}\n")
             run(os.environ.get("CC", "cc"), "-Iinclude", f"{at}/sizes.c", "-o", f"{at}/sizes")
             out = collections.defaultdict(dict)

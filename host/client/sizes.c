@@ -1,7 +1,7 @@
 /* sizes.c - how large the structs are that bindings of other languages declare for themselves */
 #include <string.h>
 
-#include "mscope/client.h"
+#include "mscope/probe.h"
 
 size_t mscope_struct_size(const char *name)
 {
@@ -17,6 +17,8 @@ size_t mscope_struct_size(const char *name)
         { "mscope_direction", sizeof(mscope_direction) },
         { "mscope_direction_row", sizeof(mscope_direction_row) },
         { "mscope_slot", sizeof(mscope_slot) },
+        { "mscope_probe_span", sizeof(mscope_probe_span) },
+        { "mscope_probe_stats", sizeof(mscope_probe_stats) },
         { "mscope_table_config", sizeof(mscope_table_config) },
     };
 

@@ -1,0 +1,201 @@
+"""The probe of C: the numbers of directions.py from other code, and H of gated rows through a daemon."""
+import ctypes as C
+import math
+import unittest
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+
+from client_support import Daemon, Listener
+from momentscope import _lib, directions
+from probe_support import Probe
+
+EPS = 0.1
+
+
+def signs():
+    """1 or -1 without end: the top bits of splitmix64 of 1, 2, 3 .. steps."""
+    mask, k = (1 << 64) - 1, 0
+    while True:
+        k += 1
+        z = k * 0x9e3779b97f4a7c15 & mask
+        z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9 & mask
+        z = (z ^ z >> 27) * 0x94d049bb133111eb & mask
+        yield 1.0 if (z ^ z >> 31) >> 63 else -1.0
+
+
+class Model:
+    """Two tables and a dense readout, softmax of their product; another copy of theta for each side."""
+    RATES, DECAYS = (0.5, 0.125, 1.0), (0.0, 0.0, 0.01)
+
+    def __init__(self):
+        torch.manual_seed(3)
+        self.theta = [torch.randn(n, d, dtype=torch.float64) for n, d in ((30, 4), (12, 4), (4, 6))]
+        self.rng = np.random.default_rng(4)
+
+    def batch(self, n):
+        rare = (self.rng.random(n) ** 3 * 30).astype(np.int64)          # the first rows are frequent, the last are rare
+        return [torch.tensor(x) for x in (rare, self.rng.integers(0, 12, n), self.rng.integers(0, 6, n))]
+
+    def gradients(self, theta, batch):
+        leaves = [t.clone().requires_grad_() for t in theta]
+        a, b, y = batch
+        loss = torch.nn.functional.cross_entropy((leaves[0][a] * leaves[1][b]) @ leaves[2], y)
+        return list(torch.autograd.grad(loss, leaves))
+
+
+def halves(batch):
+    return [x[0::2] for x in batch], [x[1::2] for x in batch]
+
+
+class SameAsPython(unittest.TestCase):
+    """40 probes of each side, on one sequence of batches and signs."""
+
+    def python(self, model):
+        groups = [{"lr": lr, "weight_decay": decay} for lr, decay in zip(model.RATES, model.DECAYS)]
+        tables = [SimpleNamespace(handle=0), SimpleNamespace(handle=1), None]
+        blocks = [directions.Block(t, g, table) for t, g, table in zip(model.theta, groups, tables)]
+        both, script = directions.Directions(blocks, "all"), signs()
+        both._draw = lambda: next(script)
+        return both
+
+    def give(self, c, model, parts, where):
+        for half, part in enumerate(parts):
+            for k, grad in enumerate(model.gradients(where, part)):
+                if k == 2:
+                    self.assertEqual(c.half(half, k, None, grad.numpy()), 0)
+                    continue
+                rows = part[k].unique()      # one entry of each row is split in two: entries of one row add up
+                again, values = torch.cat([rows, rows[:1]]), grad[torch.cat([rows, rows[:1]])].clone()
+                values[0] *= 0.25
+                values[-1] *= 0.75
+                self.assertEqual(c.half(half, k, again.numpy(), values.numpy()), 0)
+
+    def probe(self, c, model, batch, where):
+        """v as moved theta shows it, or None."""
+        parts = halves(batch)
+        self.assertEqual(c.start(), 0)
+        self.give(c, model, parts, where)
+        self.assertEqual(c.check(0, None, model.gradients(where, batch)[0].numpy()), 0)
+        if c.move() != 0:
+            return None
+        moved = [(t - w) / math.sqrt(rate / model.RATES[0])
+                 for t, w, rate in zip(where, model.theta, model.RATES)]
+        self.give(c, model, parts, where)
+        c.restore()
+        return moved
+
+    def test_products_and_directions(self):
+        model = Model()
+        python, where = self.python(model), [t.clone() for t in model.theta]
+        c = Probe([(t.numpy(), table, rate, decay)
+                   for t, table, rate, decay in zip(where, (0, 1, -1), model.RATES, model.DECAYS)])
+        compared, batches = 0, [model.batch(33) for _ in range(41)]
+        for k, batch in enumerate(batches):
+            parts = halves(batch)
+            here = [model.gradients(model.theta, part) for part in parts]
+            direction = python.both[python.count % 2]
+            before = [(p.rows, p.values) for p in direction.v] if direction.v is not None else None
+            share = 17 / 33
+            found = python.probe(here, lambda: [model.gradients(model.theta, part) for part in parts], EPS, share,
+                                 4 * share * (1 - share))
+            moved = self.probe(c, model, batch, where)
+            self.assertEqual(c.send(None, EPS), 1)
+            self.assertEqual(moved is None, k == 0)
+            for a, b in zip(where, model.theta):
+                self.assertTrue(torch.equal(a, b), "theta differs after a probe")
+            if moved is None:
+                continue
+            self.same_v(moved, before, direction)
+            self.same_product(c.stats().last, found[0])
+            compared += 1
+        self.assertEqual(compared, 40)
+        self.assertEqual((c.stats().refused, c.stats().left_out), (0, 41))
+        c.close()
+
+    def same_v(self, moved, before, direction):
+        """To the rounding of theta + delta v: 1e-16 of theta over 1e-5 of it."""
+        length = math.sqrt(sum(float((m ** 2).sum()) for m in moved))
+        for m, (rows, values) in zip(moved, before):
+            dense = torch.zeros_like(m)
+            dense[rows] = values
+            # the sign of delta has changed since
+            self.assertLess(float((m / length + direction.sign * dense).abs().max()), 1e-9)
+
+    def same_product(self, last, values):
+        for name in ("curvature", "product", "noise", "outside_curvature", "outside_noise", "top_share"):
+            size = max(abs(values[name]), 1e-3 * abs(values["curvature"]))
+            self.assertLess(abs(getattr(last, name) - values[name]), 1e-9 * size, name)
+        for name in ("along", "spans", "values", "top_table", "top_row"):
+            self.assertEqual(getattr(last, name), values[name], name)
+
+
+class Gated(unittest.TestCase):
+    """Rows that are drawn evenly, each with its own linear regression: an exact limit is known."""
+    ROWS, DIM, BATCH, ETA = 20, 8, 32, 1.0
+
+    def exact(self):
+        """eta n/2 + eta eps k/(2 (1 + beta)) of an isotropic error: l = k = p, n = p (d + 2 - p)/batch over l."""
+        p = 1 / self.ROWS
+        return self.ETA * (self.DIM + 2 - p) / self.BATCH / 2 + self.ETA * EPS * p / (2 * (2 - EPS))
+
+    def gradient(self, theta, rows, x, noise):
+        return ((x * theta[rows]).sum(1) - noise)[:, None] * x / len(rows)
+
+    def train(self, client, handle, probe, theta, steps, rng):
+        m = np.zeros_like(theta)
+        for _ in range(steps):
+            rows = rng.integers(0, self.ROWS, self.BATCH)
+            x = rng.standard_normal((self.BATCH, self.DIM)).astype(np.float32)
+            noise = 0.1 * rng.standard_normal(self.BATCH).astype(np.float32)
+
+            def give():
+                for half in (0, 1):
+                    part = slice(half, None, 2)
+                    probe.half(half, 0, rows[part], self.gradient(theta, rows[part], x[part], noise[part]))
+
+            grad = self.gradient(theta, rows, x, noise)
+            probe.start()
+            give()
+            probe.check(0, rows, grad)
+            if probe.move() == 0:
+                give()
+                probe.restore()
+            m *= 1 - EPS
+            np.add.at(m, rows, EPS * grad)
+            theta -= self.ETA * m
+            step = _lib.Step(self.ETA, EPS, 0, 0, 0, self.BATCH)
+            at, values = rows.astype(np.int64), np.ascontiguousarray(grad, np.float32)
+            self.assertEqual(probe.lib.mscope_client_push64(client, handle, C.byref(step), at.ctypes.data,
+                                                            values.ctypes.data, _lib.F32, None, self.BATCH), 0)
+            probe.send(client, EPS)
+
+    def test_H_is_near_the_exact_limit(self):
+        self.assertAlmostEqual(self.exact(), 0.1568, 4)
+        lib, client = _lib.lib(), C.c_void_p()
+        theta = np.ones((self.ROWS, self.DIM), np.float32)
+        with Daemon("--interval-steps", "20") as daemon:
+            listener = Listener(daemon)
+            options = _lib.Options(endpoint=daemon.ingest.encode(), quiet=1, block_ms=2000)
+            self.assertEqual(lib.mscope_client_open(C.byref(client), C.byref(options)), 0)
+            info = _lib.AttachInfo(table=b"gated", rows=self.ROWS, dim=self.DIM, capacity=self.BATCH, fresh=1)
+            handle = lib.mscope_client_attach(client, C.byref(info))
+            probe = Probe([(theta, handle, self.ETA, 0.0)])
+            self.train(client, handle, probe, theta, 240, np.random.default_rng(11))
+            self.assertEqual(lib.mscope_client_flush(client, 5000), 0)
+            said = listener.until(lambda latest: latest.get("stability/gated", {}).get("probes", 0) >= 219)
+            stats = probe.stats()
+            probe.close()
+            lib.mscope_client_close(client, 1000)
+            listener.close()
+        self.assertEqual((stats.sent, stats.refused, stats.left_out), (239, 0, 1))
+        self.assertTrue(said, listener.latest.get("stability/gated"))
+        record = listener.latest["stability/gated"]
+        print(f"\nnote H {record['H']:.4f} +- {record['H_se']:.4f}, exact {self.exact():.4f}")
+        self.assertGreater(self.exact() / record["H"], 0.7)
+        self.assertLess(self.exact() / record["H"], 1.15)
+
+
+if __name__ == "__main__":
+    unittest.main()
