@@ -5,7 +5,10 @@
  * H = eta/2 (H2/H1 - P H1) + eta eps P H1/(2 (1+beta)) of the exact means, eta such that it is known. */
 #include "harness.h"
 
-enum { ROWS = 16, MAX_DIM = 48, EVERY = 10, SEEDS = 40 };
+#include "core/steep.h"
+#include "diagnose/steep.h"
+
+enum { ROWS = 16, MAX_DIM = 48, EVERY = 10, SEEDS = 40, STEEP = 5 };
 
 static const double EPS = 0.1;
 
@@ -27,6 +30,7 @@ typedef struct run {
     void *mem;
     world w;
     double curvature;                /* of one sample */
+    double steeper;                  /* that of row STEEP, by this factor */
     uint64_t steps;
 } run;
 
@@ -74,7 +78,7 @@ static double truth(const world *w, double curvature)
 static run begin(const world *w, uint64_t seed)
 {
     mscope_table_config cfg = { .rows = ROWS, .dim = (uint32_t)w->dim, .capacity = ROWS, .state = MSCOPE_STATE_F64 };
-    run x = { .w = *w, .curvature = 1.0 };
+    run x = { .w = *w, .curvature = 1.0, .steeper = 1.0 };
 
     rng_seed(seed);
     x.t = new_table(&cfg, &x.mem);
@@ -95,9 +99,10 @@ static void one_step(run *x, const uint32_t *rows, const uint32_t *counts, size_
 }
 
 /* Hm = h (S along m, sqrt(S chi^2_{d-1}) across it) |m|. */
-static void sample(const run *x, const double *m, int n, double *hm)
+static void sample(const run *x, uint32_t row, const double *m, int n, double *hm)
 {
-    double h = x->curvature / x->w.batch, S = chi2(n), mm = 0.0, my = 0.0, yy = 0.0, y[MAX_DIM], across;
+    double h = x->curvature / x->w.batch * (row == STEEP ? x->steeper : 1.0);
+    double S = chi2(n), mm = 0.0, my = 0.0, yy = 0.0, y[MAX_DIM], across;
 
     for (int i = 0; i < x->w.dim; i++) {
         y[i] = rng_normal();
@@ -120,7 +125,7 @@ static void probe(run *x, const uint32_t *rows, const uint32_t *counts, size_t n
 
     assert_int_equal(mscope_table_touch(x->t, rows, n), MSCOPE_OK);
     for (size_t i = 0; i < n; i++)
-        sample(x, m + rows[i] * (size_t)x->w.dim, (int)counts[i], hm + i * (size_t)x->w.dim);
+        sample(x, rows[i], m + rows[i] * (size_t)x->w.dim, (int)counts[i], hm + i * (size_t)x->w.dim);
     assert_true(mscope_table_probe(x->t, rows, hm, n) >= 0);
 }
 
@@ -303,11 +308,113 @@ static void test_rare_probes(void **state)
     check("a probe in 1000 steps", rare, (const int[]){ 38, 34, 38 }, 34, 6000);
 }
 
+/* -- one steep row -------------------------------------------------------------------------------------- */
+
+/* The record of the main band, with eta such that a row of `steeper` times the curvature has this H. */
+static mscope_rec_band record(const run *x, double steeper, double H)
+{
+    mscope_curvature c = now(x);
+    mscope_rec_band b = { .rows = ROWS, .p = x->w.p, .P = active(&x->w), .batch = x->w.batch, .eps = EPS };
+
+    b.d = (uint64_t)x->w.dim;
+    b.eta = H / truth(&x->w, steeper);
+    b.H1 = c.h1;
+    b.H2 = c.h2;
+    b.h_samples = c.samples;
+    b.steep_row = c.steep_samples > 0.0 ? (double)c.steep_row : NAN;
+    b.steep_H1 = c.steep_h1;
+    b.steep_H2 = c.steep_h2;
+    b.steep_se = sqrt(c.steep_var / c.steep_samples);
+    b.steep_samples = c.steep_samples;
+    return b;
+}
+
+/* Of SEEDS runs with one row so much steeper, at H: how many flag a row, and how many of these name it? */
+static void steep_runs(const world *w, double steeper, double H, int steps, int *flagged, int *named)
+{
+    double worst = 0.0;
+
+    *flagged = *named = 0;
+    for (uint64_t k = 0; k < SEEDS; k++) {
+        run x = begin(w, SEED + 7000 + k);
+        mscope_rec_band b;
+        mscope_steep s;
+
+        x.steeper = steeper;
+        go_on(&x, 100 + steps, EVERY, 1.0);
+        b = record(&x, steeper, H);
+        mscope_steep_of(&b, &s);
+        *flagged += s.regime != MSCOPE_REGIME_UNKNOWN;
+        *named += s.regime != MSCOPE_REGIME_UNKNOWN && s.row == STEEP;
+        worst = fabs(s.H - H) > fabs(worst) ? s.H - H : worst;
+        if (k == 0 && s.why[0])
+            NOTE("%s", s.why);
+        free(x.mem);
+    }
+    NOTE("%s, one row of 16 %g times steeper at H %g, after %d steps: %d of %d flagged, %d named; H off by at most "
+         "%+.2f",
+         w->name, steeper, H, steps, *flagged, SEEDS, *named, worst);
+}
+
+static void test_a_steep_row_is_named(void **state)
+{
+    static const double steeper[] = { 4.0, 10.0 };
+    int flagged, named;
+
+    (void)state;
+    for (size_t k = 0; k < LEN(worlds); k++)
+        for (size_t i = 0; i < LEN(steeper); i++) {
+            int steps = k == 1 ? 6000 : 1000;    /* 60 samples of a row that is in one batch of ten */
+            steep_runs(&worlds[k], steeper[i], 1.25, steps, &flagged, &named);
+            CHECK(flagged >= 38 && named == flagged, "%s: %d flagged, %d named", worlds[k].name, flagged, named);
+        }
+}
+
+static void test_equal_rows_are_not_flagged(void **state)
+{
+    int flagged, named;
+
+    (void)state;
+    for (size_t k = 0; k < LEN(worlds); k++) {
+        steep_runs(&worlds[k], 1.0, 0.75, k == 1 ? 3000 : 1000, &flagged, &named);
+        CHECK(flagged <= 1, "%s: %d flagged", worlds[k].name, flagged);
+    }
+}
+
+/* Eight rows of mean h1 1, 1, 1, 1, 4, 4, 4, 4 have a relative variance between rows of 8/7 x .36; equal rows have
+ * none, however much their samples scatter. */
+static void test_the_spread_between_rows(void **state)
+{
+    double equal = 0.0, apart = 0.0;
+
+    (void)state;
+    rng_seed(SEED);
+    for (int k = 0; k < 2 * SEEDS; k++) {
+        mscope_probe_rows p;
+
+        memset(&p, 0, sizeof p);
+        for (uint32_t i = 0; i < 8 * 40; i++) {
+            double h1 = chi2(1) * (k % 2 == 0 || i % 8 < 4 ? 1.0 : 4.0);
+            mscope_probe_rows_note(&p, i % 8, h1, 1.0, 1.0);
+        }
+        *(k % 2 == 0 ? &equal : &apart) += mscope_probe_rows_spread(&p) / SEEDS;
+    }
+    NOTE("relative variance between rows: %.3f of equal ones, %.3f of 1 : 4 (truth %.3f)", equal, apart,
+         8.0 / 7 * 0.36);
+    assert_true(equal < 0.05 && fabs(apart / (8.0 / 7 * 0.36) - 1.0) < 0.2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_steady), cmocka_unit_test(test_a_jump),      cmocka_unit_test(test_sharpening),
-        cmocka_unit_test(test_batch),  cmocka_unit_test(test_rare_probes),
+        cmocka_unit_test(test_steady),
+        cmocka_unit_test(test_a_jump),
+        cmocka_unit_test(test_sharpening),
+        cmocka_unit_test(test_batch),
+        cmocka_unit_test(test_rare_probes),
+        cmocka_unit_test(test_a_steep_row_is_named),
+        cmocka_unit_test(test_equal_rows_are_not_flagged),
+        cmocka_unit_test(test_the_spread_between_rows),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,6 +20,34 @@ static mscope_rec_band band(double P, double eta, double eps, double H1, double 
     return b;
 }
 
+/* A calm band with one row that is not: the row is named, unless its H may be luck. */
+static void test_a_steep_row_is_heard(void **state)
+{
+    mscope_rec_band b = band(1, 0.1, 0.1, 1, 5);
+    mscope_verdict v;
+
+    (void)state;
+    b.rows = 16;
+    b.steep_row = 17;
+    b.steep_H1 = 5;
+    b.steep_H2 = 5 * 28;
+    b.steep_se = 0.05;
+    b.steep_samples = 60;
+    mscope_verdict_band(&b, &v);
+    assert_int_equal(v.regime, MSCOPE_REGIME_NEAR);
+    CHECK(strncmp(v.why, "row 17 is ", 10) == 0 && strstr(v.why, "its own H is 1.2") != NULL, "%s", v.why);
+    assert_true(v.H < 0.3 && v.confidence > 0.9);        /* H stays that of the band */
+    b.steep_se = 0.2;
+    mscope_verdict_band(&b, &v);
+    assert_true(v.regime != MSCOPE_REGIME_NEAR && v.regime != MSCOPE_REGIME_UNSTABLE);
+    b.steep_se = 0.01;
+    mscope_verdict_band(&b, &v);
+    assert_int_equal(v.regime, MSCOPE_REGIME_UNSTABLE);
+    b.steep_row = NAN;
+    mscope_verdict_band(&b, &v);
+    assert_true(v.regime != MSCOPE_REGIME_UNSTABLE);
+}
+
 /* P = 1, noise-free: H = eta eps h/(2(1+beta)); with mu = rho (1+x)/2 +- ..., all by hand. */
 static void test_verdict_arithmetic(void **state)
 {
@@ -318,6 +346,7 @@ static void test_momentum_zero_is_plain_sgd(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_steep_row_is_heard),
         cmocka_unit_test(test_verdict_arithmetic),
         cmocka_unit_test(test_verdict_labels),
         cmocka_unit_test(test_verdict_unknown_is_a_verdict),

@@ -11,49 +11,6 @@
 #define DOUBT 2.0                    /* standard errors of which a difference counts half as drift */
 #define OTHER_BATCH 1.5              /* a batch that is larger or smaller by this factor is another one */
 
-void mscope_probe_note(mscope_probe_sums *s, double h1, double h2)
-{
-    double d1 = h1 - s->h1, d2 = h2 - s->h2;
-
-    s->w += 1.0;
-    s->w2 += 1.0;
-    s->h1 += d1 / s->w;
-    s->h2 += d2 / s->w;
-    s->dev11 += d1 * (h1 - s->h1);
-    s->dev22 += d2 * (h2 - s->h2);
-    s->dev12 += d1 * (h2 - s->h2);
-}
-
-void mscope_probe_fade(mscope_probe_sums *s, double keep)
-{
-    s->w *= keep;
-    s->w2 *= keep * keep;
-    s->dev11 *= keep;
-    s->dev22 *= keep;
-    s->dev12 *= keep;
-}
-
-double mscope_probe_number(const mscope_probe_sums *s)
-{
-    return s->w2 > 0.0 ? s->w * s->w / s->w2 : 0.0;
-}
-
-/* Relative variance of one sample's part in h2/h1. */
-static double ratio_scatter(const mscope_probe_sums *s)
-{
-    double a = s->dev11 / (s->h1 * s->h1), b = s->dev22 / (s->h2 * s->h2), x = s->dev12 / (s->h1 * s->h2);
-    double v = (a + b - 2.0 * x) / s->w;
-
-    return v > 0.0 ? v : 0.0;
-}
-
-double mscope_probe_ratio_var(const mscope_probe_sums *s)
-{
-    double n = mscope_probe_number(s);
-
-    return n > 0.0 ? ratio_scatter(s) / n : 0.0;
-}
-
 /* 2^-(steps/2^halving). The core has no exp: roots of 1/2 are multiplied, one for each bit of the fraction. Products of
  * such factors over parts of a time are the factor of the whole, which sums of shards need. */
 static double fading(uint64_t steps, unsigned halving)
@@ -98,10 +55,11 @@ int mscope_probe_begin(mscope_probe_memory *p, uint64_t now, double batch)
     return 1;
 }
 
-void mscope_probe_take(mscope_probe_memory *p, double h1, double h2)
+void mscope_probe_take(mscope_probe_memory *p, uint32_t row, double h1, double h2)
 {
     for (unsigned k = 0; k < MSCOPE_PROBE_SPANS; k++)
         mscope_probe_note(&p->span[k], h1, h2);
+    mscope_probe_rows_note(&p->rows, row, h1, h2, p->span[0].h1);
 }
 
 static double larger(double a, double b)
@@ -147,8 +105,9 @@ static double apart_h2(const mscope_probe_sums *young, const mscope_probe_sums *
 /* H follows h2/h1, which scatters less than h1. */
 static double apart_ratio(const mscope_probe_sums *young, const mscope_probe_sums *old)
 {
-    return distance(young->h2 / young->h1, old->h2 / old->h1, larger(ratio_scatter(young), ratio_scatter(old)),
-                    difference(young, old));
+    double cv2 = larger(mscope_probe_ratio_scatter(young), mscope_probe_ratio_scatter(old));
+
+    return distance(young->h2 / young->h1, old->h2 / old->h1, cv2, difference(young, old));
 }
 
 static int comparable(const mscope_probe_sums *young, const mscope_probe_sums *old, double least)
@@ -196,6 +155,20 @@ static mscope_probe_sums blend(const mscope_probe_sums *a, const mscope_probe_su
     return s;
 }
 
+static void read_rows(const mscope_probe_memory *p, mscope_curvature *c)
+{
+    const mscope_probe_row *x = mscope_probe_rows_steepest(&p->rows, p->span[0].h1);
+
+    c->spread = mscope_probe_rows_spread(&p->rows);
+    if (x == NULL)
+        return;
+    c->steep_row = (uint32_t)(x->row - 1);
+    c->steep_samples = mscope_probe_number(&x->sums);
+    c->steep_h1 = x->sums.h1;
+    c->steep_h2 = x->sums.h2;
+    c->steep_var = mscope_probe_ratio_scatter(&x->sums);
+}
+
 /* The longest memory without a clear contradiction can still lag behind a slow drift. So it is blended with the next
  * shorter one of MANY samples, and what they differ by enters the errors. */
 mscope_curvature mscope_probe_read(const mscope_probe_memory *p, uint64_t now)
@@ -206,7 +179,7 @@ mscope_curvature mscope_probe_read(const mscope_probe_memory *p, uint64_t now)
     double drift1 = 0.0, drift2 = 0.0;
 
     if (!(s.w > 0.0))
-        return (mscope_curvature){ 0 };
+        return (mscope_curvature){ .spread = -1.0 };
     while (j-- > 0 && !comparable(&p->span[j], &s, MANY))
         ;
     if (j < k) {
@@ -225,5 +198,6 @@ mscope_curvature mscope_probe_read(const mscope_probe_memory *p, uint64_t now)
     c.h2 = s.h2;
     c.h1_var = s.dev11 / s.w + c.samples * drift1 * drift1;
     c.h2_var = s.dev22 / s.w + c.samples * drift2 * drift2;
+    read_rows(p, &c);
     return c;
 }

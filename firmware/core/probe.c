@@ -3,6 +3,30 @@
  * Each probed row is one sample of h1 = <m,Hm>/|m|^2 and h2 = |Hm|^2/|m|^2; curvature.c says what a band remembers. */
 #include "table.h"
 
+typedef struct membership {
+    const mscope_table *t;
+    unsigned band;
+} membership;
+
+static int in_band(const void *ctx, uint32_t row)
+{
+    const membership *x = ctx;
+
+    return x->t->row[row].total == x->band;
+}
+
+/* The first row of a band in this probe: does the band take samples of it? */
+static int begin(mscope_table *t, unsigned band)
+{
+    const membership of = { t, band };
+    mscope_probe_memory *p = &t->band[band].probed;
+
+    if (!mscope_probe_begin(p, t->schedule.now, t->step.batch))
+        return 0;
+    mscope_probe_rows_purge(&p->rows, in_band, &of);
+    return 1;
+}
+
 static void products(const mscope_table *t, uint32_t row, const void *hm, double *v, double *mh, double *hh)
 {
     double lane[3][MSCOPE_LANES] = { { 0 }, { 0 }, { 0 } };
@@ -43,12 +67,12 @@ int mscope_table_probe(mscope_table *t, const uint32_t *rows, const void *hm, si
         products(t, row, t->chunk->summed, &v, &mh, &hh);
         if (v <= 0.0)
             continue;
-        if (!(met >> band & 1) && mscope_probe_begin(&t->band[band].probed, t->schedule.now, t->step.batch))
+        if (!(met >> band & 1) && begin(t, band))
             open |= (uint64_t)1 << band;
         met |= (uint64_t)1 << band;
         if (!(open >> band & 1))
             continue;
-        mscope_probe_take(&t->band[band].probed, mh / v, hh / v);
+        mscope_probe_take(&t->band[band].probed, row, mh / v, hh / v);
         taken++;
     }
     return taken;

@@ -11,7 +11,7 @@
 
 #include "table.h"
 
-#define SNAPSHOT_VERSION 5
+#define SNAPSHOT_VERSION 6
 
 typedef struct snapshot {
     mscope_sink sink;                /* writing; else NULL */
@@ -244,6 +244,9 @@ static int sound(const mscope_table *t)
             return 0;
     for (unsigned b = 0; b < MSCOPE_BANDS; b++)
         if (t->acf[b].lags > MSCOPE_ACF_LAGS)
+            return 0;
+    for (unsigned b = 0; b < MSCOPE_TOTALS; b++)
+        if (!mscope_probe_rows_sound(&t->band[b].probed.rows, t->cfg.rows))
             return 0;
     return t->sweep < t->cfg.rows && t->passed < t->cfg.rows && t->base <= t->schedule.now;
 }

@@ -114,6 +114,27 @@ static void set_window(mscope_rec_band *r, const mscope_window *w)
     r->U_updates = w->u_updates;
 }
 
+#define TENTH 1.2815515655446004     /* standard deviations of a normal law between its mean and its last tenth */
+
+/* Rows one by one: the steepest, and how far apart they are. */
+static void set_rows(mscope_rec_band *r, const mscope_curvature *c, uint32_t rows)
+{
+    double s = sqrt(log1p(c->spread > 0.0 ? c->spread : 0.0)), median = c->h1 * exp(-0.5 * s * s);
+
+    r->H1_low = r->H1_high = r->steep_row = r->steep_H1 = r->steep_H2 = r->steep_se = NAN;
+    if (c->spread >= 0.0 && c->h1 > 0.0) {
+        r->H1_low = median * exp(-TENTH * s);
+        r->H1_high = median * exp(TENTH * s);
+    }
+    if (!(c->steep_samples > 0.0) || rows < 2)
+        return;
+    r->steep_row = c->steep_row;
+    r->steep_H1 = c->steep_h1;
+    r->steep_H2 = c->steep_h2;
+    r->steep_se = sqrt(c->steep_var / c->steep_samples);
+    r->steep_samples = c->steep_samples;
+}
+
 /* From a probe; else the Fisher proxy H1 = batch mean(sum_i |g_i|^2)/d of this window or of the run; else unknown. */
 static void set_curvature(mscope_rec_band *r, const mscope_shadow *s, const mscope_band *b)
 {
@@ -285,6 +306,7 @@ static void band_record(mscope_engine *e, const mscope_shadow *s, unsigned band,
     r->r_bound = !ref ? NAN : b->R > 0.0 ? b->R_err / b->R : b->R_err == 0.0 ? 0.0 : NAN;
     set_window(r, &b->window);
     set_curvature(r, s, b);
+    set_rows(r, &b->curvature, b->rows);
     set_clocks(r, &b->fade);
     r->growth = mscope_growth_rate(&s->growth[band]);
     r->growing = s->growth[band].growing;

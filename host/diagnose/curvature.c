@@ -118,3 +118,14 @@ void mscope_curved_of(const mscope_rec_band *b, mscope_curved *out)
     if (known && !isnan(out->ratio) && b->h_samples >= ENOUGH && !(b->H1_se == 0.0) && !isnan(out->H1_sd))
         weigh(b, &iso, out);
 }
+
+/* H2 < H1^2 is impossible, but two noisy means can read so: then the probe sees no noise in the band. */
+int mscope_curved_feedback(const mscope_rec_band *b, double P, double H1, double ratio, mscope_feedback *out)
+{
+    mscope_row row;
+    int rc = mscope_row_from_probe(P, H1, fmax(ratio, H1) * H1, b->eps, b->eta, 0, &row);
+
+    if (rc == 0 && b->gaps >= MSCOPE_GAPS_ENOUGH)
+        return mscope_row_feedback_measured(&row, b->fade, fmax(b->fade2, b->fade * b->fade), out);
+    return rc != 0 ? rc : mscope_row_feedback(&row, out);
+}

@@ -8,7 +8,10 @@
 #ifndef MSCOPE_CURVATURE_H
 #define MSCOPE_CURVATURE_H
 
+#include "mscope/theory.h"
 #include "mscope/wire.h"
+
+#define MSCOPE_GAPS_ENOUGH 16.0      /* gaps before their mean is better known than P */
 
 typedef struct mscope_curved {
     double H1;               /* per active update                                             */
@@ -22,5 +25,10 @@ typedef struct mscope_curved {
 
 /* mscope_curved_of - curvature of a record whose H1 > 0 and P > 0.  Threads any.  Cost O(1) */
 void mscope_curved_of(const mscope_rec_band *b, mscope_curved *out);
+
+/* mscope_curved_feedback - what the theory says of a row with this P, H1 and H2/H1 under the band's schedule and gaps
+ *
+ * Errors   as mscope_row_from_probe.  Threads any.  Cost O(1) */
+int mscope_curved_feedback(const mscope_rec_band *b, double P, double H1, double ratio, mscope_feedback *out);
 
 #endif

@@ -141,6 +141,27 @@ static void band_curvature(const mscope_rec_band *const *part, size_t n, mscope_
             memcpy(out->h_source, part[i]->h_source, sizeof out->h_source);
 }
 
+/* The steepest row of all parts, by its number within its part, and the widest range. */
+static void band_rows(const mscope_rec_band *const *part, size_t n, mscope_rec_band *out)
+{
+    double most = -INFINITY;
+
+    out->H1_low = out->H1_high = out->steep_row = out->steep_H1 = out->steep_H2 = out->steep_se = NAN;
+    for (size_t i = 0; i < n; i++) {
+        const mscope_rec_band *b = part[i];
+        out->H1_low = fmin(out->H1_low, b->H1_low);
+        out->H1_high = fmax(out->H1_high, b->H1_high);
+        if (isnan(b->steep_row) || !(b->steep_H2 / b->steep_H1 > most))
+            continue;
+        most = b->steep_H2 / b->steep_H1;
+        out->steep_row = b->steep_row;
+        out->steep_H1 = b->steep_H1;
+        out->steep_H2 = b->steep_H2;
+        out->steep_se = b->steep_se;
+        out->steep_samples = b->steep_samples;
+    }
+}
+
 /* As the daemon makes them (firmware/daemon/records.c). */
 static void band_clocks(const mscope_rec_band *const *part, size_t n, mscope_rec_band *out)
 {
@@ -225,6 +246,7 @@ void mscope_shards_band(const mscope_rec_band *const *part, size_t n, int whole,
     out->r_bound = out->R > 0.0 ? bound / out->R : out->R == 0.0 && bound == 0.0 ? 0.0 : NAN;
     band_windows(part, n, out);
     band_curvature(part, n, out);
+    band_rows(part, n, out);
     band_clocks(part, n, out);
     out->learning = out->eta * out->H1 > 0.0 ? 1.0 / (out->eta * out->H1) : NAN;
     out->delta = out->retention / out->learning;

@@ -10,6 +10,7 @@
 
 #include "curvature.h"
 #include "mscope/theory.h"
+#include "steep.h"
 
 #define PI 3.14159265358979323846
 #define NEAR 0.8                     /* borders of the labels */
@@ -19,23 +20,10 @@
 #define NEAR_STAYS 0.15
 #define UNSTABLE_ODDS 0.9            /* for unstable: the user will change the run */
 #define UNSTABLE_STAYS 0.5
-#define GAPS_ENOUGH 16.0             /* gaps before their mean is better known than P */
 #define GROWTH_SPAN 8.0              /* retention times behind a record's growth */
 #define GROWTH_FOLDS 2.0             /* predicted e-folds in that time before their absence says something, .. */
 #define GROWTH_SHARE 0.25            /* .. and how much of the predicted growth is absence */
 #define STICK 1.1                    /* zeta must pass a border by this factor to leave a regime */
-
-/* H2 < H1^2 is impossible, but two noisy means can read so: then the probe sees no noise in the band. */
-static int feedback(const mscope_rec_band *b, double P, double H1, double ratio, mscope_feedback *out)
-{
-    mscope_row row;
-
-    int rc = mscope_row_from_probe(P, H1, fmax(ratio, H1) * H1, b->eps, b->eta, 0, &row);
-
-    if (rc == 0 && b->gaps >= GAPS_ENOUGH)
-        return mscope_row_feedback_measured(&row, b->fade, fmax(b->fade2, b->fade * b->fade), out);
-    return rc != 0 ? rc : mscope_row_feedback(&row, out);
-}
 
 /* P(x > border) for x normal; without an error 0 or 1. */
 static double above(double x, double se, double border)
@@ -60,7 +48,7 @@ static double error_of_H(const mscope_rec_band *b, const mscope_curved *c, doubl
 /* Relative standard error of retention. */
 static double error_of_fade(const mscope_rec_band *b)
 {
-    double var = b->gaps >= GAPS_ENOUGH ? (b->fade2 - b->fade * b->fade) / b->gaps : 0;
+    double var = b->gaps >= MSCOPE_GAPS_ENOUGH ? (b->fade2 - b->fade * b->fade) / b->gaps : 0;
 
     return var > 0 ? sqrt(var) / b->fade : 0;
 }
@@ -71,8 +59,8 @@ static double error_of_zeta(const mscope_rec_band *b, const mscope_curved *c)
     mscope_feedback low, high;
     double s = fmin(c->H1_sd, 1.0);
 
-    if (isnan(s) || feedback(b, c->P, c->H1 * exp(-s), c->ratio, &low) != 0 ||
-        feedback(b, c->P, c->H1 * exp(s), c->ratio, &high) != 0)
+    if (isnan(s) || mscope_curved_feedback(b, c->P, c->H1 * exp(-s), c->ratio, &low) != 0 ||
+        mscope_curved_feedback(b, c->P, c->H1 * exp(s), c->ratio, &high) != 0)
         return NAN;
     if (isinf(low.zeta) || isinf(high.zeta))
         return 0;
@@ -286,6 +274,19 @@ static void judge_alone(const mscope_rec_band *b, const mscope_curved *c, const 
     compare(b, f, was, v);
 }
 
+/* A calm band whose steepest row is not. */
+static void heed_steep(const mscope_rec_band *b, mscope_verdict *v)
+{
+    mscope_steep s;
+
+    mscope_steep_of(b, &s);
+    if (s.regime == MSCOPE_REGIME_UNKNOWN || v->regime == MSCOPE_REGIME_UNSTABLE || v->regime == MSCOPE_REGIME_NEAR)
+        return;
+    v->regime = s.regime;
+    v->confidence = s.confidence;
+    snprintf(v->why, sizeof v->why, "%s", s.why);
+}
+
 void mscope_verdict_after(const mscope_rec_band *b, const mscope_margin *margin, const mscope_verdict *before,
                           mscope_verdict *out)
 {
@@ -304,7 +305,7 @@ void mscope_verdict_after(const mscope_rec_band *b, const mscope_margin *margin,
         return;
     }
     mscope_curved_of(b, &c);
-    if (feedback(b, c.P, c.H1, isnan(c.ratio) ? c.H1 : c.ratio, &f) != 0) {
+    if (mscope_curved_feedback(b, c.P, c.H1, isnan(c.ratio) ? c.H1 : c.ratio, &f) != 0) {
         unknown(out, "the record is outside the theory's range");
         return;
     }
@@ -316,6 +317,8 @@ void mscope_verdict_after(const mscope_rec_band *b, const mscope_margin *margin,
         judge_within(b, margin, was, &f, out);
     else
         judge_alone(b, &c, &f, was, out);
+    if (margin == NULL)
+        heed_steep(b, out);
     tell_growth(b, out);
 }
 

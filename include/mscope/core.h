@@ -143,6 +143,11 @@ typedef struct mscope_curvature {
     double half_life;             /* steps in which a weight halves                                  */
     double h1, h1_var;            /* weighted mean; (standard error)^2 x samples, with drift         */
     double h2, h2_var;
+    double spread;                /* variance of mean h1 between rows over mean^2, scatter taken off; < 0: unknown */
+    uint32_t steep_row;           /* the row of largest h2/h1 */
+    double steep_samples;         /* effective number of its samples; 0: no row has 16 */
+    double steep_h1, steep_h2;    /* its own means */
+    double steep_var;             /* (relative standard error of steep_h2/steep_h1)^2 x samples */
 } mscope_curvature;
 
 typedef struct mscope_band {      /* momentum in its native form: EMA m, or torch's buffer          */
