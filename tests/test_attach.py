@@ -382,6 +382,43 @@ class Attach(unittest.TestCase):
             self.assertEqual((scope.stats()["probes"], scope.stats()["probe_refused"]), (4, None))
         self.assertEqual(self.said, "")
 
+    def fisher(self, model, sparse, steps=300):
+        """H1 by band with nll=True, weighed by updates, and the batch."""
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+        name = f"nll{int(sparse)}{type(model.emb).__name__}."
+        with momentscope.attach(model, optimizer, self.daemon.ingest, prefix=name, nll=True) as scope:
+            for i in range(steps):
+                optimizer.zero_grad()
+                model.nll(self.batch(i)).backward()
+                optimizer.step()
+                scope.step()
+            self.assertTrue(scope.flush(10))
+            record = self.ear.table(name + "emb.weight", steps)
+        self.ear.until(lambda r: r[f"table/{name}emb.weight"]["attached"] is False)
+        bands = [r for t, r in self.ear.latest.items() if t.startswith(f"band/{name}") and r["H1"] and r["rows"]]
+        self.assertTrue(bands and all(b["h_source"] == "fisher" for b in bands), bands)
+        return sum(b["H1"] * b["updates"] for b in bands) / sum(b["updates"] for b in bands), record["batch"]
+
+    def test_nll_with_dense_gradients_and_with_bags(self):
+        class Words(torch.nn.Module):
+            def __init__(self, kind, sparse):
+                super().__init__()
+                torch.manual_seed(2)
+                self.emb = kind(ROWS, DIM, sparse=sparse)
+                self.out = torch.nn.Linear(DIM, 3)
+
+            def nll(self, index):
+                if isinstance(self.emb, torch.nn.EmbeddingBag):
+                    index = index.reshape(-1, 4)
+                x = self.emb(index)
+                return torch.nn.functional.cross_entropy(self.out(x), (index.reshape(len(index), -1)[:, 0] * 7) % 3)
+
+        for kind, batch in ((torch.nn.Embedding, SIZE), (torch.nn.EmbeddingBag, SIZE // 4)):
+            got = {sparse: self.fisher(Words(kind, sparse), sparse) for sparse in (True, False)}
+            print("note nll", kind.__name__, {k: f"{v[0]:.4g}" for k, v in got.items()})
+            self.assertEqual([b for _, b in got.values()], [batch, batch])
+            self.assertAlmostEqual(got[False][0] / got[True][0], 1, delta=0.1)
+
     def twice(self, half):
         index = self.index if half is None else self.index[half::2]
         pairs = torch.stack([index, (index + 1) % ROWS], 1)

@@ -112,7 +112,7 @@ typedef struct apply_args {          /* arguments of the apply under way */
 } apply_args;
 
 /* gm: <G, m> with native m; ema: see mscope_step_ema. */
-static void note_window(mscope_window *w, const mscope_occurrence *o, double gm, double ema, int s2_known)
+static void note_window(mscope_window *w, const mscope_occurrence *o, double gm, double ema)
 {
     double each = (o->n == 1.0 ? gm : gm / o->n) * ema;
 
@@ -121,7 +121,7 @@ static void note_window(mscope_window *w, const mscope_occurrence *o, double gm,
     w->gm += each;
     w->gm2 += each * each;
     w->gm_updates += ema > 0.0 ? 1.0 : 0.0;
-    if (!s2_known)
+    if (o->n != o->entries)                  /* an entry is a sum of several gradients */
         return;
     w->s2 += o->s2;
     w->s2_updates += 1.0;
@@ -205,12 +205,13 @@ static const void *gather(const apply_args *a, mscope_chunk *c, uint32_t first, 
     size_t bytes = t->cfg.dim * t->g_size;
     unsigned char *sum;
 
-    *o = (mscope_occurrence){ a->counts ? (double)a->counts[first] : 1.0, s->norm[first], s->norm[first] };
+    *o = (mscope_occurrence){ a->counts ? (double)a->counts[first] : 1.0, s->norm[first], s->norm[first], 1.0 };
     if (s->next[first] == MSCOPE_LAST)
         return a->grads + first * bytes;
     for (uint32_t i = s->next[first]; i != MSCOPE_LAST; i = s->next[i]) {
         o->n += a->counts ? (double)a->counts[i] : 1.0;
         o->s2 += s->norm[i];
+        o->entries += 1.0;
     }
     sum = c->summed + (*summed)++ * bytes;
     mscope_coalesce_sum(t, first, a->grads, c->sum, sum);
@@ -233,7 +234,7 @@ static void finish_row(const apply_args *a, mscope_chunk *c, uint32_t group, siz
 
     note_activity(t, c, row, c->seen[i].n);
     note_fade(&c->fade[x->total], fade);
-    note_window(&c->window[x->total], &c->seen[i], c->sums[i].gm, t->ema, a->counts == NULL);
+    note_window(&c->window[x->total], &c->seen[i], c->sums[i].gm, t->ema);
     join(t, c, row, &c->sums[i], mscope_now(t) + 1);
     if (t->cfg.acf_rows && wants_following(t, x))
         t->scratch.tail[c->first + c->followed++] = row;

@@ -85,8 +85,9 @@ typedef struct mscope_transfer {         /* what an apply moves out of and into 
     double p, P;
 } mscope_transfer;
 
-typedef struct mscope_occurrence {   /* what one active row got in this step: N, sum |g_i|^2, |G|^2 */
-    double n, s2, g2;
+typedef struct mscope_occurrence {   /* what one active row got in this step: N, sum |g_i|^2, |G|^2, and in how many ..
+                                        .. entries: s2 is that of single gradients where each is one occurrence */
+    double n, s2, g2, entries;
 } mscope_occurrence;
 
 /* A share of the groups of one apply, with all the memory that a thread needs of its own. Transfers and windows are

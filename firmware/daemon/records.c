@@ -135,11 +135,19 @@ static void set_rows(mscope_rec_band *r, const mscope_curvature *c, uint32_t row
     r->steep_samples = c->steep_samples;
 }
 
+/* sum_i |g_i|^2 over the updates of a window. Where an entry stands for several occurrences its single gradients are not
+ * known: then those that are known stand for all. Returns the updates. */
+static double fisher_sum(const mscope_window *w, double *s2)
+{
+    *s2 = w->s2_occurrences > 0.0 ? w->s2 / w->s2_occurrences * w->occurrences : 0.0;
+    return w->s2_occurrences > 0.0 ? w->updates : 0.0;
+}
+
 /* From a probe; else the Fisher proxy H1 = batch mean(sum_i |g_i|^2)/d of this window or of the run; else unknown. */
 static void set_curvature(mscope_rec_band *r, const mscope_shadow *s, const mscope_band *b)
 {
     const mscope_curvature *c = &b->curvature;
-    double s2 = b->window.s2, updates = b->window.s2_updates;
+    double s2, updates = fisher_sum(&b->window, &s2);
 
     r->H1 = r->H1_se = r->H2 = r->H2_se = NAN;
     r->h_samples = c->samples;
@@ -439,8 +447,9 @@ void mscope_shadow_publish(mscope_engine *e, mscope_shadow *s, int regular)
         if (b.rows > 0)
             acf_record(e, s, i);
         if (regular) {
-            s->fisher[i] += b.window.s2;
-            s->fisher_updates[i] += b.window.s2_updates;
+            double s2;
+            s->fisher_updates[i] += fisher_sum(&b.window, &s2);
+            s->fisher[i] += s2;
         }
     }
     if (mscope_table_band(s->core, MSCOPE_BAND_SILENT, &b) == 0) {

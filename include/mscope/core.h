@@ -120,7 +120,7 @@ typedef struct mscope_window {
     double updates;               /* row updates                                                   */
     double occurrences;           /* sum of N                                                      */
     double s2;                    /* sum of sum_i |g_i|^2                                          */
-    double s2_updates;            /* row updates that brought sum_i |g_i|^2                        */
+    double s2_updates;            /* row updates all of whose occurrences had entries of their own */
     double s2_occurrences;        /* their N                                                       */
     double u, u2, u_updates;      /* U = (|G|^2 - sum_i |g_i|^2)/(N(N-1)): sum, sum of squares, count (N >= 2) */
     double gm, gm2, gm_updates;   /* <G, m>/N, m in EMA form as of that step: sum, sum of squares, count */

@@ -50,7 +50,7 @@ class Lookups:
     def __init__(self, parameter, modules):
         self.parameter = parameter
         self.modules = list(modules)
-        self.credited, self.recording = [], True
+        self.credited, self.bags, self.recording = [], 0, True       # bags: samples, where modules are EmbeddingBags
         self._adds_up = False
         self._pass_open, self._before = False, None          # .grad and its version before the last pass
         self._end = None
@@ -81,19 +81,20 @@ class Lookups:
             return
         if module.weight is not self.parameter:
             return
-        index = inputs[0]
+        index, bags = inputs[0], output.shape[0] if isinstance(module, torch.nn.EmbeddingBag) else 0
         if module.sparse and not self._adds_up:
-            output.register_hook(lambda _grad: self.credit(None))
+            output.register_hook(lambda _grad: self.credit(None, bags))
             return
         if module.padding_idx is not None:
             index = index[index != module.padding_idx]
         index = index.clone(memory_format=torch.contiguous_format)       # the trainer may reuse its tensor
-        output.register_hook(lambda _grad: self.credit(index))
+        output.register_hook(lambda _grad: self.credit(index, bags))
 
-    def credit(self, index):
+    def credit(self, index, bags):
         """Called in backward, before the gradient is added to .grad. None: a sparse gradient will say it."""
         if not self._pass_open:
             self._begin_pass()
+        self.bags += bags
         if index is not None:
             self.credited.append(index)
 
@@ -101,7 +102,7 @@ class Lookups:
         self._pass_open = True
         grad = self.parameter.grad
         if not self._goes_on(grad):
-            self.credited = []
+            self.credited, self.bags = [], 0
         elif grad.is_sparse and not self.credited:
             self.credited = [grad._indices()[0].clone()]
             self._adds_up = True             # this trainer adds passes up: from here on look-ups are kept
@@ -115,12 +116,12 @@ class Lookups:
 
     def set_aside(self):
         """Begin anew, for passes that are not the step's; give the result to resume()."""
-        own = self.credited, self._before, self.recording
-        self.credited, self._before, self.recording = [], None, True
+        own = self.credited, self.bags, self._before, self.recording
+        self.credited, self.bags, self._before, self.recording = [], 0, None, True
         return own
 
     def resume(self, own):
-        self.credited, self._before, self.recording = own
+        self.credited, self.bags, self._before, self.recording = own
         self._pass_open = False
 
     def joined(self):

@@ -51,7 +51,7 @@ class Scope:
                       so many; parameters that are not float32 or float64 are left out
     nll               True: the loss is a mean negative log likelihood, so Fisher curvature may stand in for a probe
     reference         theta* for R and C: None, "initial" (theta as it is now), or {parameter name: tensor}
-    batch             samples in a step, for p = occurrences/sample; None: the number of occurrences.
+    batch             samples in a step, for p = occurrences/sample; None: the bags of an EmbeddingBag, else occurrences.
                       scope.step(batch=..) sets it for one step
     steps             steps already done; None: 0, or 1 when the optimizer already holds momentum
     prefix            of every table name, so that two runs do not claim one name: at most 40 letters, digits, _ . -
@@ -369,7 +369,7 @@ class Scope:
             t.marks = t.mark(self.optimizer)
             grad = t.parameter.grad
             if grad is not None and not t.ended:
-                t.pending = (grad, grad._version, t.lookups.joined())
+                t.pending = (grad, grad._version, t.lookups.joined(), t.lookups.bags)
                 self._note_schedule(t)
         if self._due():
             self._listen(True)
@@ -404,7 +404,7 @@ class Scope:
         for t in self.tables:
             if t.pending is None:
                 continue
-            grad, version, lookups = t.pending
+            grad, version, lookups, bags = t.pending
             t.pending = None                 # from here on theta and momentum are those of the step being pushed
             if t.resync:
                 t.resync = False
@@ -414,7 +414,7 @@ class Scope:
                            "call scope.step() before the gradients are zeroed")
                 dropped += self._client.skip(t.handle)
                 continue
-            dropped += self._push(t, grad, lookups, batch or self.batch)
+            dropped += self._push(t, grad, lookups, batch or self.batch or bags)
         if self._found is not None:
             self._send_direction()
         return dropped

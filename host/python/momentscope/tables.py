@@ -57,7 +57,7 @@ class Table:
         self.narrow = parameter.dtype in (torch.float16, torch.bfloat16)     # torch rounds rows, the daemon does not
         self.handle = None
         self.lookups = Lookups(parameter, modules)
-        self.pending = None                  # (gradient, its version, look-ups) of the step not yet pushed
+        self.pending = None                  # (gradient, its version, look-ups, bags) of the step not yet pushed
         self.step = _lib.Step(batch=1)       # the C struct; written only when something has changed
         self.by_step, self.schedule, self.batch = ctypes.byref(self.step), None, 1
         self.told, self.resync, self.ended, self.marks = 0, False, None, None
