@@ -135,8 +135,8 @@ static void set_rows(mscope_rec_band *r, const mscope_curvature *c, uint32_t row
     r->steep_samples = c->steep_samples;
 }
 
-/* sum_i |g_i|^2 over the updates of a window. Where an entry stands for several occurrences its single gradients are not
- * known: then those that are known stand for all. Returns the updates. */
+/* sum_i |g_i|^2 over the updates of a window. Where an entry stands for several occurrences its single gradients are
+ * not known: then those that are known stand for all. Returns the updates. */
 static double fisher_sum(const mscope_window *w, double *s2)
 {
     *s2 = w->s2_occurrences > 0.0 ? w->s2 / w->s2_occurrences * w->occurrences : 0.0;

@@ -8,9 +8,9 @@
 #include "mscope/theory.h"
 
 #define NEAR 0.8
-#define NEAR_ODDS 0.25               /* as in verdict.c: an early warning is cheap, ..            */
-#define NEAR_STAYS 0.15
-#define UNSTABLE_ODDS 0.9            /* .. a wrong alarm is not                                   */
+#define NEAR_ODDS 0.5                /* runs at half of their limit are common, and many are good */
+#define NEAR_STAYS 0.35
+#define UNSTABLE_ODDS 0.9            /* a wrong alarm makes people change a run                   */
 #define UNSTABLE_STAYS 0.5
 #define NOISE_FROM 0.3               /* noise part from which the estimate is less certain, ..    */
 #define NOISE_FULL 0.5               /* .. and from which it is as uncertain as it gets           */
@@ -86,7 +86,7 @@ static double outside_of(const mscope_rec_stability *r, double noise_part)
 static double odds(const mscope_margin *x, double border)
 {
     const double much = fmin(fmax((x->noise_part - NOISE_FROM) / (NOISE_FULL - NOISE_FROM), 0), 1);
-    const double off = -0.08 + 0.18 * much, sd = 0.08 + 0.28 * much, se = x->H_se / x->H;
+    const double off = -0.06 + 0.34 * much, sd = 0.07 + 0.30 * much, se = x->H_se / x->H;
 
     return 0.5 * erfc(-(log(x->H / border) + off) / (sqrt(2) * sqrt(sd * sd + se * se)));
 }

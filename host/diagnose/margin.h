@@ -4,9 +4,9 @@
  * same noise several times running: the noise part of H is multiplied by eta_max(independent)/eta_max(measured gaps)
  * of the bands, weighed by their shares of the noise (exact for one gated row).
  *
- * ln(true H/H) is not 0 on average: where curvature decides it was -.08 +- .07 on the cases of
- * tests/accuracy/README.md, where noise decides +.1 +- .36 with a long upper tail. The odds below include that. So
- * "stable" keeps doubts when noise decides, unless H is far below 1.
+ * ln(true H/H) is not 0 on average. Where curvature decides it was -.06 +- .07 on rows and bags, where noise decides
+ * +.28 +- .37 on networks, with a long upper tail (tests/accuracy/README.md, the set that nothing was chosen on). The
+ * odds below include that. So "stable" keeps doubts when noise decides, unless H is far below 1.
  *
  * The record is heard as well: a run above its limit has bands whose momentum grows. Where they should have grown by
  * e^2 and have not, H is not believed.                                                                          */
