@@ -10,7 +10,7 @@ POWER, TANGENT = 0, 1
 
 class Span(C.Structure):
     _fields_ = [("theta", C.c_void_p), ("value_type", C.c_int), ("rows", C.c_uint32), ("dim", C.c_uint32),
-                ("table", C.c_int), ("rate", C.c_double), ("weight_decay", C.c_double)]
+                ("table", C.c_int), ("rate", C.c_double), ("eps", C.c_double), ("weight_decay", C.c_double)]
 
 
 class Stats(C.Structure):
@@ -23,8 +23,8 @@ STRUCTS = {"mscope_probe_span": Span, "mscope_probe_stats": Stats}
 
 
 class Probe:
-    """spans: (theta, table, rate, weight_decay) each; theta a matrix of float32 or float64, moved in place. Its calls
-    return what C returns."""
+    """spans: (theta, table, rate, eps, weight_decay) each; theta a matrix of float32 or float64, moved in place. Its
+    calls return what C returns."""
 
     def __init__(self, spans, most_values=0):
         self.lib, self.p = _lib.lib(), C.c_void_p()
@@ -36,8 +36,8 @@ class Probe:
         self.theta = [theta for theta, *_ in spans]
         array = (Span * len(spans))(*[
             Span(theta.ctypes.data, _lib.F64 if theta.dtype == np.float64 else _lib.F32, *theta.shape, table, rate,
-                 decay)
-            for theta, table, rate, decay in spans])
+                 eps, decay)
+            for theta, table, rate, eps, decay in spans])
         rc = self.lib.mscope_probe_open(C.byref(self.p), array, len(spans), most_values)
         assert rc == 0, rc
 

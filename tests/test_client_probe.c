@@ -161,14 +161,14 @@ static void assert_fault(int code, const char *field, const char *value, const c
 static void test_open_judges_every_field(void **state)
 {
     static double theta[4];
-    const mscope_probe_span good = { theta, MSCOPE_F64, 2, 2, 0, 1.0, 0.0 };
+    const mscope_probe_span good = { theta, MSCOPE_F64, 2, 2, 0, 1.0, 0.0, 0.0 };
     struct {
         mscope_probe_span span;
         const char *field, *value, *range;
     } bad[] = { { good, "theta", "NULL", "address" }, { good, "value_type", "18", "MSCOPE_F32" },
                 { good, "rows", "0", "1 to 2147483648" }, { good, "dim", "0", "1 to" },
                 { good, "table", "-1", "span 0" }, { good, "rate", "0", "above 0" }, { good, "rate", "nan", "above 0" },
-                { good, "weight_decay", "-1", "0 or more" } };
+                { good, "weight_decay", "-1", "0 or more" }, { good, "eps", "0.5", "0 in span 0" } };
     mscope_probe *p = NULL;
 
     (void)state;
@@ -180,6 +180,7 @@ static void test_open_judges_every_field(void **state)
     bad[5].span.rate = 0.0;
     bad[6].span.rate = NAN;
     bad[7].span.weight_decay = -1.0;
+    bad[8].span.eps = 0.5;
     for (size_t i = 0; i < LEN(bad); i++) {
         assert_int_equal(mscope_probe_open(&p, &bad[i].span, 1, 0), MSCOPE_EINVAL);
         assert_fault(MSCOPE_EINVAL, bad[i].field, bad[i].value, bad[i].range);

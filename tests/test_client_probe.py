@@ -9,7 +9,7 @@ import torch
 
 from client_support import Daemon, Listener
 from momentscope import _lib, directions
-from probe_support import Probe
+from probe_support import POWER, Probe
 
 EPS = 0.1
 
@@ -89,7 +89,7 @@ class SameAsPython(unittest.TestCase):
     def test_products_and_directions(self):
         model = Model()
         python, where = self.python(model), [t.clone() for t in model.theta]
-        c = Probe([(t.numpy(), table, rate, decay)
+        c = Probe([(t.numpy(), table, rate, 0.0, decay)
                    for t, table, rate, decay in zip(where, (0, 1, -1), model.RATES, model.DECAYS)])
         compared, batches = 0, [model.batch(33) for _ in range(41)]
         for k, batch in enumerate(batches):
@@ -129,6 +129,52 @@ class SameAsPython(unittest.TestCase):
             self.assertLess(abs(getattr(last, name) - values[name]), 1e-9 * size, name)
         for name in ("along", "spans", "values", "top_table", "top_row"):
             self.assertEqual(getattr(last, name), values[name], name)
+
+
+class UnequalMomentum(unittest.TestCase):
+    """A table with momentum beside parameters without, on a quadratic without noise: the limit is a spectral radius."""
+    OWN = np.array([EPS, EPS, EPS, 1.0, 1.0, 1.0])
+
+    def radius(self, H, eta):
+        own, one = np.diag(self.OWN), np.eye(6)
+        return max(abs(np.linalg.eigvals(np.block([[one - eta * own @ H, -eta * (one - own)], [own @ H, one - own]]))))
+
+    def limit(self, H):
+        low, high = 0.0, 1e3
+        for _ in range(60):
+            eta = (low + high) / 2
+            low, high = (eta, high) if self.radius(H, eta) <= 1 + 1e-12 else (low, eta)
+        return low
+
+    def test_power_finds_the_limit(self):
+        rng = np.random.default_rng(12)
+        for _ in range(5):
+            H = rng.standard_normal((6, 6))
+            H = H @ H.T / 6
+            theta, apart = [rng.standard_normal((1, 3)) for _ in range(2)], rng.standard_normal(6)
+            c = Probe([(theta[0], 0, 1.0, 0.0, 0.0), (theta[1], -1, 1.0, 1.0, 0.0)])
+
+            def give():
+                for half in (0, 1):          # the halves differ by a constant, which is no curvature
+                    g = H @ np.concatenate(theta, 1)[0] + (apart if half else -apart)
+                    c.half(half, 0, None, g[None, :3])
+                    c.half(half, 1, None, g[None, 3:])
+
+            told = []
+            for k in range(160):
+                c.start()
+                give()
+                c.check(0, None, (H @ np.concatenate(theta, 1)[0])[None, :3])
+                if c.move() == 0:
+                    give()
+                    c.restore()
+                self.assertEqual(c.send(None, EPS), 1)
+                last = c.stats().last
+                if k > 120 and last.along == POWER:
+                    told.append(EPS * last.product / (2 * (2 - EPS)) / last.curvature)
+            self.assertEqual(c.stats().refused, 0)
+            c.close()
+            self.assertAlmostEqual(self.limit(H) * np.mean(told), 1, delta=0.02)
 
 
 class Gated(unittest.TestCase):
@@ -181,7 +227,7 @@ class Gated(unittest.TestCase):
             self.assertEqual(lib.mscope_client_open(C.byref(client), C.byref(options)), 0)
             info = _lib.AttachInfo(table=b"gated", rows=self.ROWS, dim=self.DIM, capacity=self.BATCH, fresh=1)
             handle = lib.mscope_client_attach(client, C.byref(info))
-            probe = Probe([(theta, handle, self.ETA, 0.0)])
+            probe = Probe([(theta, handle, self.ETA, 0.0, 0.0)])
             self.train(client, handle, probe, theta, 240, np.random.default_rng(11))
             self.assertEqual(lib.mscope_client_flush(client, 5000), 0)
             said = listener.until(lambda latest: latest.get("stability/gated", {}).get("probes", 0) >= 219)

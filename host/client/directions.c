@@ -38,37 +38,47 @@ typedef struct row_sums {
     double curvature, product, noise, vv;
 } row_sums;
 
-/* One row: a and b become h and g. */
-static row_sums product_row(const double *v, double *a, double *b, uint32_t dim, double per, double share, double decay)
+/* One row of a span of this weight: a and b become h and g. */
+static row_sums product_row(const mscope_pair *of, const double *v, double *a, double *b, uint32_t dim, double decay,
+                            double weight)
 {
-    const double spread = sqrt(share * (1.0 - share));
+    const double per = 1.0 / of->delta, share = of->share, spread = sqrt(share * (1.0 - share));
+    const double turning = of->along == MSCOPE_POWER ? weight : 1.0;
     row_sums s = { 0 };
 
     for (uint32_t j = 0; j < dim; j++) {
         const double ha = per * a[j] + decay * v[j], hb = per * b[j] + decay * v[j];
-        a[j] = share * ha + (1.0 - share) * hb;
+        const double h = share * ha + (1.0 - share) * hb;
+        a[j] = turning * h;
         b[j] = spread * (ha - hb);
-        s.curvature += v[j] * a[j];
-        s.product += ha * hb;
+        s.curvature += v[j] * h;
+        s.product += weight * ha * hb;
         s.noise += b[j] * b[j];
         s.vv += v[j] * v[j];
     }
     return s;
 }
 
-size_t mscope_product(const mscope_rows *r, const double *v, double *a, double *b, double delta, double share,
+/* How much more <h_a, h_b> of a span with this eps counts than of one with that of span 0. */
+static double weight_of(double span, double eps)
+{
+    return span > 0.0 ? span * (2.0 - eps) / (eps * (2.0 - span)) : 1.0;
+}
+
+size_t mscope_product(const mscope_rows *r, const mscope_pair *of, const double *v, double *a, double *b,
                       mscope_direction *out, mscope_direction_row *row)
 {
     size_t n = 0;
 
-    *out = (mscope_direction){ .spans = MSCOPE_SPANS_TABLES };
+    *out = (mscope_direction){ .along = of->along, .spans = MSCOPE_SPANS_TABLES };
     for (size_t k = 0; k < r->spans; k++)
         out->spans = r->span[k].table < 0 ? MSCOPE_SPANS_ALL : out->spans;
     for (size_t i = 0; i < r->places; i++) {
         const mscope_spot *at = &r->place[i];
         const mscope_probe_span *s = &r->span[at->span];
         const double decay = s->weight_decay * r->scale[at->span] * r->scale[at->span];
-        const row_sums x = product_row(v + at->at, a + at->at, b + at->at, s->dim, 1.0 / delta, share, decay);
+        const row_sums x = product_row(of, v + at->at, a + at->at, b + at->at, s->dim, decay,
+                                       weight_of(s->eps, of->eps));
         out->curvature += x.curvature;
         out->product += x.product;
         out->noise += x.noise;

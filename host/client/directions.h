@@ -17,13 +17,19 @@ typedef struct mscope_heading {
 /* mscope_unit - x/|x|; returns 0, x untouched, where |x| is 0 or not finite */
 int mscope_unit(double *x, uint64_t n);
 
+typedef struct mscope_pair {             /* of two places and two halves                                 */
+    int along;                           /* enum mscope_along                                          */
+    double delta, share;                 /* share of half a in the batch                               */
+    double eps;                          /* 1 - momentum of span 0                                     */
+} mscope_pair;
+
 /* mscope_product - what one probe found along v
  *
  * On entry a and b are the differences of the halves' gradients, on return h of the batch and g, its noise:
  *     h_a = a/delta + decay v,  h = s h_a + (1 - s) h_b,  g = sqrt(s (1 - s)) (h_a - h_b)
- * out      everything but along
+ * The product has the weights w of spans whose momentum differs, and for `power` the h on return has them too.
  * row      room for mscope_rows_most entries: what rows of watched tables add; returns how many       */
-size_t mscope_product(const mscope_rows *r, const double *v, double *a, double *b, double delta, double share,
+size_t mscope_product(const mscope_rows *r, const mscope_pair *of, const double *v, double *a, double *b,
                       mscope_direction *out, mscope_direction_row *row);
 
 /* mscope_heading_turn - d->along says which direction it is

@@ -71,6 +71,8 @@ static int check_span(const mscope_probe_span *s, int first)
                       "the daemon keeps the products under the table of span 0", s->table);
     if (!isfinite(s->rate) || !(s->rate > 0.0))
         return refuse("rate", "above 0", "leave out what does not move", s->rate);
+    if (!(s->eps >= 0.0 && s->eps <= 1.0) || (first && s->eps != 0.0))
+        return refuse("eps", first ? "0 in span 0: send is told" : "0 to 1, 0: that of span 0", "1 - momentum", s->eps);
     if (!isfinite(s->weight_decay) || s->weight_decay < 0.0)
         return refuse("weight_decay", "0 or more", "decay that the optimizer adds to the gradient", s->weight_decay);
     return 0;
@@ -284,11 +286,10 @@ int mscope_probe_send(mscope_probe *p, mscope_client *c, double eps)
     p->stage = IDLE;
     if (was == OVER)
         return 1;
-    const int along = (int)((p->turn - 1) % 2);
-    mscope_heading *t = &p->heading[along];
+    const mscope_pair of = { (int)((p->turn - 1) % 2), p->delta, p->share, eps };
+    mscope_heading *t = &p->heading[of.along];
     mscope_direction d;
-    const size_t n = mscope_product(&p->rows, t->v, p->half[0], p->half[1], p->delta, p->share, &d, p->out);
-    d.along = along;
+    const size_t n = mscope_product(&p->rows, &of, t->v, p->half[0], p->half[1], &d, p->out);
     if (!isfinite(d.curvature) || !isfinite(d.product) || !isfinite(d.noise)) {
         (void)mscope_refusal_set(&p->stats.refusal, MSCOPE_ENONFINITE, "gradient", "finite, and its square too",
                                  "a gradient at theta + delta v is not", "%s", "not finite");

@@ -1,8 +1,8 @@
 /* trainer.c - a small next-word model on real text, trained with exact sparse momentum, with a daemon attached
  *
  * The core moves the embedding rows in this process (touch, apply: the cost is that of the rows in the batch). The same
- * gradients go to the daemon, which repeats the steps on its own copy and publishes. Every few hundred steps a probe
- * sends the curvature along the momentum, for one more pass over the same batch. */
+ * gradients go to the daemon, which repeats the steps on its own copy and publishes. Once in a hundred steps a probe
+ * sends curvature, for three more passes over the same batch (probe.c). */
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -18,11 +18,10 @@
 #include "mscope/core.h"
 #include "nextword/model.h"
 #include "nextword/text.h"
+#include "probe.h"
 
 #define VOCABULARY 4096u
 #define WIDTH 32u
-#define PROBE_REACH 0.03             /* |delta m|/|theta|: the Hessian hardly changes, and rounding stays small */
-#define FADED 1e-18                  /* momentum below this has decayed to nothing and has no direction */
 
 typedef struct options {
     uint64_t steps, batch, probe_every;
@@ -39,11 +38,12 @@ typedef struct run {
     void *block;
     mscope_client *client;
     int handle;
-    uint64_t rng, probes;
+    uint64_t rng;
+    demo_probe probe;                /* open where probes are wanted and can be */
+    int probing;
     double used, pushing, elsewhere; /* processor seconds of training; of those in push, and in other threads */
     uint32_t *now, *next;            /* the batch: words and the words after them */
-    int64_t *wide;                   /* the rows of a probe */
-    float *theta, *moved, *grad, *grad_moved;
+    float *theta, *grad;
 } run;
 
 static double used_s(clockid_t of)
@@ -64,7 +64,7 @@ static int read_options(options *o, int argc, char **argv, int *files)
         { "eps", "E", "1 - beta of the embedding's momentum (default: 0.02)", .real = &o->eps, .high = 1 },
         { "readout-rate", "E", "learning rate of the readout, which has no momentum (default: 0.5)",
           .real = &o->readout, .high = 1e6 },
-        { "probe-every", "N", "steps from one curvature probe to the next, 0: no probe (default: 200)",
+        { "probe-every", "N", "steps from one curvature probe to the next, 0: no probe (default: 100)",
           .count = &o->probe_every, .high = 1e9 },
         { "endpoint", "ADDR", "address of the daemon (default: $MOMENTSCOPE_INGEST, else this user's)",
           .text = &o->endpoint },
@@ -84,7 +84,7 @@ static int read_options(options *o, int argc, char **argv, int *files)
         .argument = "FILE",
     };
 
-    *o = (options){ .steps = 6000, .batch = 32, .probe_every = 200, .eta = 2.0, .eps = 0.02, .readout = 0.5 };
+    *o = (options){ .steps = 6000, .batch = 32, .probe_every = 100, .eta = 2.0, .eps = 0.02, .readout = 0.5 };
     return mscope_options_read(&trainer, argc, argv, files);
 }
 
@@ -128,6 +128,14 @@ static int attach(run *r)
     return r->client && r->handle < 0 ? -1 : 0;
 }
 
+/* Halves need two samples, and a direction needs a learning rate. */
+static int start_probe(run *r)
+{
+    r->probing = r->client && r->opt.probe_every && r->opt.batch > 1 && r->opt.eta > 0 && r->opt.readout > 0;
+    return r->probing ? demo_probe_open(&r->probe, &r->net, r->table, r->client, r->handle, r->opt.eta, r->opt.readout)
+                      : 0;
+}
+
 static int start(run *r)
 {
     size_t cells = (size_t)r->opt.batch * WIDTH;
@@ -135,16 +143,13 @@ static int start(run *r)
     r->rng = 20240607;
     r->now = malloc(r->opt.batch * sizeof *r->now);
     r->next = malloc(r->opt.batch * sizeof *r->next);
-    r->wide = malloc(r->opt.batch * sizeof *r->wide);
     r->theta = malloc(cells * sizeof(float));
-    r->moved = malloc(cells * sizeof(float));
     r->grad = malloc(cells * sizeof(float));
-    r->grad_moved = malloc(cells * sizeof(float));
-    if (!r->now || !r->next || !r->wide || !r->theta || !r->moved || !r->grad || !r->grad_moved)
+    if (!r->now || !r->next || !r->theta || !r->grad)
         return -1;
     if (model_init(&r->net, VOCABULARY, WIDTH, (uint32_t)r->opt.batch, 7) != 0 || start_table(r) != 0)
         return -1;
-    return attach(r);
+    return attach(r) != 0 || start_probe(r) != 0 ? -1 : 0;
 }
 
 static void draw_batch(run *r)
@@ -163,49 +168,6 @@ static void look_up(run *r)
 
     for (uint32_t i = 0; i < r->opt.batch; i++)
         memcpy(r->theta + (size_t)i * WIDTH, rows + (size_t)r->now[i] * WIDTH, WIDTH * sizeof(float));
-}
-
-/* H_b m for every row of the batch: gradients of the same samples at theta + delta m, minus those at theta. In this
- * model no row acts on another, so each moves by its own delta, and |delta m| is a fixed share of the batch's mean
- * |theta|: the momentum of rare rows is many decades below that of frequent ones. */
-static int probe(run *r)
-{
-    const float *m = mscope_table_momentum(r->table);
-    size_t cells = (size_t)r->opt.batch * WIDTH;
-    double *delta = calloc(r->opt.batch, sizeof *delta), tt = 0, widest = 0;
-    uint32_t kept = 0;
-    int err = 0;
-
-    if (delta == NULL)
-        return MSCOPE_ENOMEM;
-    for (size_t i = 0; i < cells; i++)
-        tt += (double)r->theta[i] * (double)r->theta[i];
-    for (uint32_t b = 0; b < r->opt.batch; b++) {
-        const float *mb = m + (size_t)r->now[b] * WIDTH;
-        double mm = 0;
-
-        for (uint32_t j = 0; j < WIDTH; j++)
-            mm += (double)mb[j] * (double)mb[j];
-        delta[b] = mm > FADED * FADED ? PROBE_REACH * sqrt(tt / (double)r->opt.batch / mm) : 0.0;
-        widest = fmax(widest, delta[b]);
-        for (uint32_t j = 0; j < WIDTH; j++)
-            r->moved[b * WIDTH + j] = (float)((double)r->theta[b * WIDTH + j] + delta[b] * (double)mb[j]);
-    }
-    model_gradient(&r->net, r->moved, r->next, r->grad_moved);
-    for (uint32_t b = 0; b < r->opt.batch; b++) {
-        if (delta[b] == 0.0)
-            continue;
-        for (uint32_t j = 0; j < WIDTH; j++)
-            r->grad_moved[kept * WIDTH + j] = (float)(((double)r->grad_moved[b * WIDTH + j] -
-                                                       (double)r->grad[b * WIDTH + j]) / delta[b]);
-        r->wide[kept++] = (int64_t)r->now[b];
-    }
-    if (kept) {
-        r->probes++;
-        err = mscope_client_probe(r->client, r->handle, widest, r->wide, r->grad_moved, MSCOPE_F32, kept);
-    }
-    free(delta);
-    return err;
 }
 
 static int push(run *r, const mscope_step *step)
@@ -229,11 +191,9 @@ static int train(run *r)
         if (mscope_table_touch(r->table, r->now, r->opt.batch) != 0)
             return -1;
         look_up(r);
-        if (r->client && r->opt.probe_every && k % r->opt.probe_every == 0) {
-            model_gradient(&r->net, r->theta, r->next, r->grad);
-            if (probe(r) < 0)
-                return -1;
-        }
+        const int probed = r->probing && k % r->opt.probe_every == 0;
+        if (probed && demo_probe_take(&r->probe, r->now, r->next, r->theta) < 0)
+            return -1;
         shown += model_gradient(&r->net, r->theta, r->next, r->grad);
         shown_steps++;
         model_step(&r->net, r->theta, (float)r->opt.readout);
@@ -241,7 +201,7 @@ static int train(run *r)
             mscope_table_apply(r->table, r->now, r->grad, NULL, r->opt.batch) != 0 ||
             mscope_table_step_end(r->table) != 0)
             return -1;
-        if (r->client && push(r, &step) < 0)
+        if ((r->client && push(r, &step) < 0) || (probed && demo_probe_send(&r->probe, step.eps) < 0))
             return -1;
         if (!r->opt.quiet && (k % 500 == 0 || k == r->opt.steps)) {
             printf("step %6u  loss %.3f  %5.1f s\n", k, shown / shown_steps, mscope_monotonic_s() - started);
@@ -253,6 +213,18 @@ static int train(run *r)
     r->used = used_s(CLOCK_PROCESS_CPUTIME_ID) - process;
     r->elsewhere = r->used - (used_s(CLOCK_THREAD_CPUTIME_ID) - thread);
     return 0;
+}
+
+static void report_directions(const mscope_probe *p)
+{
+    mscope_probe_stats s;
+
+    mscope_probe_stats_get(p, &s);
+    printf("%llu products with directions of %llu values sent, %llu refused, %llu left out\n",
+           (unsigned long long)s.sent, (unsigned long long)s.values, (unsigned long long)s.refused,
+           (unsigned long long)s.left_out);
+    if (s.refused)
+        printf("the last refusal: %s = %s: %s\n", s.refusal.field, s.refusal.value, s.refusal.text);
 }
 
 static void report(run *r)
@@ -282,8 +254,10 @@ static void report(run *r)
                r->pushing, r->elsewhere);
     else
         printf("%.4f s of processor time\n", r->used);
+    if (r->probing)
+        report_directions(r->probe.directions);
     printf("%llu steps sent, %llu dropped, %llu probes; |m|^2 in the trainer %.9g\n", (unsigned long long)s.steps_sent,
-           (unsigned long long)s.steps_dropped, (unsigned long long)r->probes, V);
+           (unsigned long long)s.steps_dropped, (unsigned long long)r->probe.momenta, V);
 }
 
 int main(int argc, char **argv)
@@ -313,6 +287,7 @@ int main(int argc, char **argv)
         return 1;
     }
     report(&r);
+    demo_probe_close(&r.probe);
     if (r.client)
         mscope_client_close(r.client, 1000);
     model_free(&r.net);
@@ -320,10 +295,7 @@ int main(int argc, char **argv)
     free(r.block);
     free(r.now);
     free(r.next);
-    free(r.wide);
     free(r.theta);
-    free(r.moved);
     free(r.grad);
-    free(r.grad_moved);
     return 0;
 }

@@ -162,24 +162,39 @@ void model_expected(model *m, const float *theta, const double *weight, const mo
     back(m, grad);
 }
 
-void model_step(model *m, const float *theta, float rate)
+/* w and bias += factor times the gradient of samples first, first + stride .. */
+static void add_readout(const model *m, const float *theta, uint32_t first, uint32_t stride, float factor, float *w,
+                        float *bias)
 {
     for (uint32_t at = 0; at < m->words; at += BLOCK) {
         uint32_t n = m->words - at < BLOCK ? m->words - at : BLOCK;
 
-        for (uint32_t b = 0; b < m->batch; b++) {
+        for (uint32_t b = first; b < m->batch; b += stride) {
             const float *restrict y = m->logit + (size_t)b * m->words + at;
-            float *restrict bias = m->bias + at;
+            float *restrict to = bias + at;
 
             for (uint32_t v = 0; v < n; v++)
-                bias[v] -= rate * y[v];
+                to[v] += factor * y[v];
             for (uint32_t j = 0; j < m->width; j++) {
-                float *restrict w = m->w + (size_t)j * m->words + at;
-                float x = rate * theta[(size_t)b * m->width + j];
+                float *restrict wj = w + (size_t)j * m->words + at;
+                float x = factor * theta[(size_t)b * m->width + j];
 
                 for (uint32_t v = 0; v < n; v++)
-                    w[v] -= x * y[v];
+                    wj[v] += x * y[v];
             }
         }
     }
+}
+
+void model_readout(const model *m, const float *theta, uint32_t first, uint32_t stride, float factor, float *w,
+                   float *bias)
+{
+    memset(w, 0, (size_t)m->words * m->width * sizeof *w);
+    memset(bias, 0, m->words * sizeof *bias);
+    add_readout(m, theta, first, stride, factor, w, bias);
+}
+
+void model_step(model *m, const float *theta, float rate)
+{
+    add_readout(m, theta, 0, 1, -rate, m->w, m->bias);
 }

@@ -39,6 +39,12 @@ typedef struct model_pairs {
  * Shape  theta[batch][width], weight[batch]; out grad[batch][width] and m->logit                                */
 void model_expected(model *m, const float *theta, const double *weight, const model_pairs *next, float *grad);
 
+/* model_readout - gradient of W and bias that model_gradient left in m->logit, of samples first, first + stride ..
+ * alone, times factor
+ * Shape  theta[batch][width] as model_gradient had it; out w[width][words], bias[words]                          */
+void model_readout(const model *m, const float *theta, uint32_t first, uint32_t stride, float factor, float *w,
+                   float *bias);
+
 /* model_step - move W and bias along the gradient that model_gradient left in m->logit */
 void model_step(model *m, const float *theta, float rate);
 

@@ -8,7 +8,9 @@
  *
  * Probes multiply two directions in turn, `power` and `tangent`, and turn them by the result; firmware/README.md
  * derives them. The first probe only gives the directions a start. H is known after 20 more. Where rates differ, all of
- * this is in coordinates scaled by sqrt(rate/rate of span 0).
+ * this is in coordinates scaled by sqrt(rate/rate of span 0). Where momenta differ, span i adds w_i <h_a, h_b> to the
+ * product and `power` turns by w_i h, w_i = eps_i (2 - eps)/(eps (2 - eps_i)): without noise H is exact then, because
+ * eta_max is 2/(largest eigenvalue of diag(eps_i/(2 - eps_i)) H).
  *
  * One step with a probe:
  *
@@ -26,8 +28,6 @@
  *   halves    Every sample of the batch is in one half, and each half has at least a third of them. A half's gradient
  *             is scaled as if the half were the batch: a mean over its samples where the step's is a mean over all.
  *             Both passes use the same random numbers (dropout, negatives).
- *   momentum  One eps holds for all spans: the curvature of a span that has none counts for less than it does. Where
- *             noise makes H, as with sparse rows, that changes little.
  *   memory    For each span 4 bytes a row. For each row that a gradient has touched 28 bytes, and 48 bytes for each of
  *             its values, up to `most_values`. Later rows are left out of both directions and counted; the first ones
  *             stay, which are the frequent ones. All of it is reserved by open and used as rows are touched; no other
@@ -54,6 +54,7 @@ typedef struct mscope_probe_span {
     uint32_t rows, dim;        /* 1 to 2^31 rows of 1 to 2^31 - 1 values                               */
     int table;                 /* handle from mscope_client_attach; -1: not watched                    */
     double rate;               /* learning rate, above 0; only ratios to that of span 0 count          */
+    double eps;                /* its 1 - momentum, 1: no momentum; 0: as span 0, which is told to send */
     double weight_decay;       /* the part of the gradient that is weight_decay theta and that the optimizer adds after
                                 * the trainer has handed it over, 0: none                              */
 } mscope_probe_span;
@@ -121,7 +122,7 @@ MSCOPE_API void mscope_probe_restore(mscope_probe *p);
 /* mscope_probe_send - turn the direction, and hand the product to mscope_client_direction. Call it after the push of
  * the step, in every step with a probe
  *
- * eps      1 - momentum of this step
+ * eps      1 - momentum of span 0 in this step
  * c        NULL: turn the direction, send nothing
  * Returns  0 sent or buffered; 1 nothing was sent: refused or left out, see stats
  * Errors   MSCOPE_EINVAL p, eps;  MSCOPE_ESTATE not after restore or a move that returned 1. Nothing has changed then.
