@@ -1,13 +1,16 @@
 """The probe of C: the numbers of directions.py from other code, and H of gated rows through a daemon."""
 import ctypes as C
 import math
+import os
+import subprocess
+import tempfile
 import unittest
 from types import SimpleNamespace
 
 import numpy as np
 import torch
 
-from client_support import Daemon, Listener
+from client_support import BUILD, Daemon, Listener
 from momentscope import _lib, directions
 from probe_support import POWER, Probe
 
@@ -241,6 +244,35 @@ class Gated(unittest.TestCase):
         print(f"\nnote H {record['H']:.4f} +- {record['H_se']:.4f}, exact {self.exact():.4f}")
         self.assertGreater(self.exact() / record["H"], 0.7)
         self.assertLess(self.exact() / record["H"], 1.15)
+
+
+class Demo(unittest.TestCase):
+    """The demo's trainer on a text of 60,000 words, of which 5,000 are distinct."""
+
+    def run_of(self, daemon, text, every):
+        return subprocess.run([f"{BUILD}/demo_trainer", "--quiet", "--steps", "250", "--batch", "17", "--probe-every",
+                               str(every), "--endpoint", daemon.ingest, text], stdout=subprocess.PIPE, check=True,
+                              text=True, timeout=60).stdout.splitlines()
+
+    def test_it_says_how_near_its_rate_is_and_trains_the_same_weights(self):
+        words = np.concatenate([np.arange(5000), np.random.default_rng(13).zipf(1.3, 55000) % 5000])
+        with tempfile.TemporaryDirectory() as at, Daemon("--interval-steps", "50") as daemon:
+            with open(f"{at}/text", "w") as f:
+                f.write(" ".join("w" + "".join(chr(97 + int(c)) for c in str(w)) for w in words))
+            listener = Listener(daemon)
+            probed = self.run_of(daemon, f"{at}/text", 5)
+            said = listener.until(lambda latest: latest.get("stability/embedding", {}).get("probes", 0) >= 38)
+            record = listener.latest.get("stability/embedding")
+            listener.close()
+            with Daemon() as other:
+                plain = self.run_of(other, f"{at}/text", 0)
+        self.assertTrue(said, record)
+        self.assertEqual(record["spans"], "all")
+        self.assertEqual(record["h_source"], "probe")
+        self.assertGreater(record["H"], 0)
+        self.assertIn("49 products with directions of", probed[-2])
+        self.assertIn("sent, 0 refused, 1 left out", probed[-2])
+        self.assertEqual(probed[-1].split(";")[1], plain[-1].split(";")[1], "|m|^2 with probes and without")
 
 
 if __name__ == "__main__":

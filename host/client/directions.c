@@ -8,12 +8,24 @@
 #define SLOWEST 0.7                  /* gamma, of the rate at which curvature alone would be critical */
 #define MEMORY 0.1                   /* weight of a new product in the tangent's own means */
 
+/* |x|^2 in four sums, so that additions do not wait for one another. */
+static double square(const double *x, uint64_t n)
+{
+    double sum[4] = { 0 };
+    uint64_t i = 0;
+
+    for (; i + 4 <= n; i += 4)
+        for (int k = 0; k < 4; k++)
+            sum[k] += x[i + (uint64_t)k] * x[i + (uint64_t)k];
+    for (; i < n; i++)
+        sum[0] += x[i] * x[i];
+    return sum[0] + sum[1] + sum[2] + sum[3];
+}
+
 int mscope_unit(double *x, uint64_t n)
 {
-    double sum = 0.0;
+    const double sum = square(x, n);
 
-    for (uint64_t i = 0; i < n; i++)
-        sum += x[i] * x[i];
     if (!(sum > 0.0) || !isfinite(sum))
         return 0;
     const double by = 1.0 / sqrt(sum);
@@ -110,10 +122,8 @@ static void add(double *v, double keep, double factor, const double *x, uint64_t
 static void turn_power(mscope_heading *t, uint64_t n, const double *h)
 {
     const double a = fmax(0.1, 0.5 / (1.0 + 0.25 * (double)t->turns));
-    double hh = 0.0;
+    const double hh = square(h, n);
 
-    for (uint64_t i = 0; i < n; i++)
-        hh += h[i] * h[i];
     if (!(hh > 0.0))
         return;
     add(t->v, 1.0 - a, a / sqrt(hh), h, n);

@@ -27,7 +27,7 @@
  * Caveats
  *   halves    Every sample of the batch is in one half, and each half has at least a third of them. A half's gradient
  *             is scaled as if the half were the batch: a mean over its samples where the step's is a mean over all.
- *             Both passes use the same random numbers (dropout, negatives).
+ *             Both passes use the random numbers of the step (dropout, negatives).
  *   memory    For each span 4 bytes a row. For each row that a gradient has touched 28 bytes, and 48 bytes for each of
  *             its values, up to `most_values`. Later rows are left out of both directions and counted; the first ones
  *             stay, which are the frequent ones. All of it is reserved by open and used as rows are touched; no other
