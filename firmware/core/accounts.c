@@ -117,6 +117,17 @@ static void enter_window(mscope_window *to, const mscope_window *w)
     to->gm_updates += w->gm_updates;
 }
 
+static void enter_pulse(mscope_pulse *to, const mscope_pulse *p)
+{
+    if (to->updates == 0.0 || p->top > to->top) {
+        to->top = p->top;
+        to->top_row = p->top_row;
+    }
+    to->updates += p->updates;
+    to->gm += p->gm;
+    to->g2 += p->g2;
+}
+
 static void enter_fade(mscope_fade *to, const mscope_fade *c)
 {
     to->gaps += c->gaps;
@@ -164,6 +175,8 @@ void mscope_accounts_settle(mscope_table *t, size_t chunks)
             if (c->window[b].updates > 0.0) {
                 enter_window(&s->window, &c->window[b]);
                 memset(&c->window[b], 0, sizeof c->window[b]);
+                enter_pulse(&s->pulse, &c->pulse[b]);
+                memset(&c->pulse[b], 0, sizeof c->pulse[b]);
             }
             if (c->fade[b].gaps > 0.0) {
                 enter_fade(&s->fresh, &c->fade[b]);

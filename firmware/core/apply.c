@@ -135,6 +135,17 @@ static void note_window(mscope_window *w, const mscope_occurrence *o, double gm,
     }
 }
 
+static void note_pulse(mscope_pulse *p, uint32_t row, double g2, double gm, double v)
+{
+    p->updates += 1.0;
+    p->gm += gm;
+    p->g2 += g2;
+    if (p->updates == 1.0 || v > p->top) {
+        p->top = v;
+        p->top_row = row;
+    }
+}
+
 /* The product of A22 over `idle` steps before this one. A gap longer than the history is taken as made of pieces like
  * the last ones: what they leave of the momentum is next to nothing. */
 static double carried(const mscope_table *t, uint64_t idle)
@@ -235,6 +246,7 @@ static void finish_row(const apply_args *a, mscope_chunk *c, uint32_t group, siz
     note_activity(t, c, row, c->seen[i].n);
     note_fade(&c->fade[x->total], fade);
     note_window(&c->window[x->total], &c->seen[i], c->sums[i].gm, t->ema);
+    note_pulse(&c->pulse[x->total], row, c->seen[i].g2, c->sums[i].gm * t->ema, c->sums[i].v);
     join(t, c, row, &c->sums[i], mscope_now(t) + 1);
     if (t->cfg.acf_rows && wants_following(t, x))
         t->scratch.tail[c->first + c->followed++] = row;

@@ -73,6 +73,19 @@ void mscope_table_window_reset(mscope_table *t)
         memset(&t->band[b].window, 0, sizeof t->band[b].window);
 }
 
+int mscope_table_pulse(mscope_table *t, unsigned b, mscope_pulse *out)
+{
+    int err = mscope_refuse_open(t, "pulse inside a step");
+
+    if (err)
+        return err;
+    if (b >= MSCOPE_BANDS)
+        return mscope_refuse(t, MSCOPE_EINVAL, "band", 0, b, 0, MSCOPE_BANDS - 1);
+    *out = t->band[b + 1].pulse;
+    memset(&t->band[b + 1].pulse, 0, sizeof *out);
+    return MSCOPE_OK;
+}
+
 int mscope_table_row(const mscope_table *t, uint32_t row, mscope_table_row_info *out)
 {
     const mscope_core_row *x;

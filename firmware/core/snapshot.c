@@ -11,7 +11,7 @@
 
 #include "table.h"
 
-#define SNAPSHOT_VERSION 6
+#define SNAPSHOT_VERSION 7
 
 typedef struct snapshot {
     mscope_sink sink;                /* writing; else NULL */
@@ -132,6 +132,7 @@ static void band_state(snapshot *s, mscope_band_state *x)
     account(s, &x->live);
     account(s, &x->passed);
     words(s, &x->window, sizeof x->window / 8, 8);
+    words(s, &x->pulse, sizeof x->pulse / 8, 8);
     words(s, &x->fresh, sizeof x->fresh / 8, 8);
     words(s, &x->fade, sizeof x->fade / 8, 8);
     words(s, &x->probed, sizeof x->probed / 8, 8);

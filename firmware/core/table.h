@@ -57,6 +57,7 @@ typedef struct mscope_account {      /* all that is known of a band without look
 typedef struct mscope_band_state {
     mscope_account live, passed;
     mscope_window window;
+    mscope_pulse pulse;
     mscope_fade fresh, fade;         /* gaps since the last mscope_fade_fold; gaps before it, old ones fading */
     mscope_probe_memory probed;
 } mscope_band_state;
@@ -90,13 +91,14 @@ typedef struct mscope_occurrence {   /* what one active row got in this step: N,
     double n, s2, g2, entries;
 } mscope_occurrence;
 
-/* A share of the groups of one apply, with all the memory that a thread needs of its own. Transfers and windows are
- * zero between calls. */
+/* A share of the groups of one apply, with all the memory that a thread needs of its own. Transfers, windows and pulses
+ * are zero between calls. */
 typedef struct mscope_chunk {
     uint32_t first, end;             /* groups */
     uint32_t followed;               /* rows listed in scratch.tail from `first` on, for the autocorrelation */
     mscope_transfer transfer[2][MSCOPE_TOTALS];      /* [1]: of rows that a running resum has passed */
     mscope_window window[MSCOPE_TOTALS];
+    mscope_pulse pulse[MSCOPE_TOTALS];
     mscope_fade fade[MSCOPE_TOTALS];
     mscope_sums sums[MSCOPE_JOB_ROWS];
     mscope_idle idle[MSCOPE_JOB_ROWS];

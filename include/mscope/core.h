@@ -126,6 +126,14 @@ typedef struct mscope_window {
     double gm, gm2, gm_updates;   /* <G, m>/N, m in EMA form as of that step: sum, sum of squares, count */
 } mscope_window;
 
+/* What the active updates of a band did since mscope_table_pulse was last called; G, m, updates as in mscope_window */
+typedef struct mscope_pulse {
+    double updates;               /* row updates                                                   */
+    double gm, g2;                /* sums of <G, m>, m in EMA form as of that step, and of |G|^2   */
+    double top;                   /* largest |m|^2 of a row right after an update, native form     */
+    double top_row;               /* that row, the first of equals; meaningless while updates is 0 */
+} mscope_pulse;
+
 /* How much of a row's momentum is gone at its next active update, K steps after the one before: 1 - beta^K at a
  * constant beta, else 1 less the product over the gap. With f1 = first/gaps retention is 1/f1 active updates, whatever
  * the law of the gaps (firmware/README.md). The gap before a row's first update, and gaps over a seek, are left out. */
@@ -343,6 +351,13 @@ MSCOPE_API int mscope_table_stale(mscope_table *t);
  * Cost     O(log span)                                                                             */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_band(mscope_table *t, unsigned b, mscope_band *out);
 MSCOPE_API void mscope_table_window_reset(mscope_table *t);
+
+/* mscope_table_pulse - take the pulse of one band: its sums so far, which start again from 0
+ *
+ * With MSCOPE_STATISTICS_NONE gm and top are 0.
+ * Errors   MSCOPE_EINVAL b, MSCOPE_ESTATE inside a step
+ * Cost     O(1)                                                                                    */
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_pulse(mscope_table *t, unsigned b, mscope_pulse *out);
 
 /* mscope_table_acf - reference autocorrelation of one band, in active updates of its rows
  * Errors   MSCOPE_EINVAL b;  MSCOPE_EAGAIN no reference completed yet                                */
