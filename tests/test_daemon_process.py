@@ -322,7 +322,7 @@ class Mapped(Case):
         self.assertEqual(d.stop(), 0)
         path = os.path.join(maps, "big.table")
         with open(path, "r+b") as f:
-            whole = f.read(16384)
+            whole = f.read(32768)
             for at, says in ((0, "not a table"), (12, "damaged"), (24, "damaged"), (100, "damaged")):
                 f.seek(0)
                 f.write(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1:])

@@ -161,6 +161,44 @@ class Numbers(Case):
         band = sub.until(lambda topic, r: topic == "band/t/0" and r["step"] == 3, "band 0 at 3")
         self.assertTrue(band["h_source"].startswith("none: no probe has reached this band yet, and"), band)
 
+    def quadratic(self, steep, steps=500, rows=16, dim=8):
+        """Rows that are pulled to targets with noise; row 5 becomes `steep` times as steep at step 200, at 1.02 its
+        limit."""
+        d = self.daemon("--interval-steps", "50")
+        sub, t = self.subscriber(d), self.trainer(d)
+        sub.until(lambda topic, r: topic == "daemon")
+        t.hello("t", rows, dim)
+        rng, eps = np.random.default_rng(7), 0.1
+        eta = 1.02 * 2 * (2 - eps) / eps / steep
+        target = 30 * rng.standard_normal((rows, dim))
+        theta, m, v = np.zeros((rows, dim)), np.zeros((rows, dim)), []
+        for k in range(1, steps + 1):
+            h = np.ones(rows)
+            h[5] = steep if k > 200 else 1
+            g = h[:, None] * (theta - target) + 0.3 * rng.standard_normal((rows, dim))
+            t.step(k, range(rows), g, eta, eps, 32)
+            m = (1 - eps) * m + eps * g
+            theta -= eta * m
+            v.append((m[5] ** 2).sum())
+            if v[-1] > 1e20:
+                break
+        sub.table("t", k - k % 50)
+        limit = 1 + next((i for i, x in enumerate(v) if i > 200 and x > 1000 * max(v[:200])), len(v))
+        return [(r["step"], r["code"], r["text"]) for topic, _, r, _ in sub.records if topic.startswith("alert")
+                and r["code"] in ("growing", "climbing")], limit, sub
+
+    def test_one_steep_row_in_its_band_is_named_before_it_grew_thousandfold(self):
+        for steep in (4, 10):
+            alerts, limit, sub = self.quadratic(steep)
+            named = [step for step, code, text in alerts if code == "growing" and text.startswith("row 5 of table t")]
+            self.assertTrue(named and 200 < named[0] < limit, f"steep {steep}: {alerts}, 1000-fold at {limit}")
+            bands = [step for step, code, text in alerts if code == "growing" and text.startswith("band 5")]
+            self.assertTrue(all(step >= named[0] for step in bands), alerts)         # its mean tells later
+            self.assertFalse([a for a in alerts if a[0] <= 200], alerts)
+            self.assertIn("climbing", [code for _, code, _ in alerts])
+            band = [r for topic, _, r, _ in sub.records if topic.startswith("band/")][-1]
+            self.assertEqual((band["top_row"], band["top_growing"]), (5, True))
+
 
 class Telemetry(Case):
     def test_late_joiner_replay_and_republish(self):

@@ -20,7 +20,7 @@ static uint64_t run(double rate, uint64_t from, uint64_t steps, double spread)
 
         noise = keep * noise + sqrt(1 - keep * keep) * rng_normal();
         grown += k > from ? rate * EVERY : 0;
-        if (mscope_growth_read(&g, k, risen * exp(spread * noise + grown), RETENTION) && told == 0)
+        if (mscope_growth_read(&g, k, risen * exp(spread * noise + grown), RETENTION, 1) && told == 0)
             told = k;
     }
     return told;
@@ -64,7 +64,7 @@ static void test_rate_is_the_slope(void **state)
     memset(&g, 0, sizeof g);
     assert_true(isnan(mscope_growth_rate(&g)));
     for (uint64_t k = 1; k < 1000; k++)
-        (void)mscope_growth_read(&g, k, exp(0.003 * (double)k), RETENTION);
+        (void)mscope_growth_read(&g, k, exp(0.003 * (double)k), RETENTION, 1);
     CHECK(fabs(mscope_growth_rate(&g) - 0.003) < 2e-5, "%g", mscope_growth_rate(&g));
 }
 
@@ -75,15 +75,15 @@ static void test_what_says_nothing(void **state)
     (void)state;
     memset(&g, 0, sizeof g);
     was = g;
-    assert_int_equal(mscope_growth_read(&g, 5, 0, RETENTION), 0);
-    assert_int_equal(mscope_growth_read(&g, 5, NAN, RETENTION), 0);
-    assert_int_equal(mscope_growth_read(&g, 5, 1, NAN), 0);
+    assert_int_equal(mscope_growth_read(&g, 5, 0, RETENTION, 1), 0);
+    assert_int_equal(mscope_growth_read(&g, 5, NAN, RETENTION, 1), 0);
+    assert_int_equal(mscope_growth_read(&g, 5, 1, NAN, 1), 0);
     assert_memory_equal(&g, &was, sizeof g);
     for (uint64_t k = 1; k < 1000; k++)
-        assert_int_equal(mscope_growth_read(&g, k, 1, RETENTION), 0);
-    assert_int_equal(mscope_growth_read(&g, 1000, INFINITY, RETENTION), 0);
-    assert_int_equal(mscope_growth_read(&g, 1001, INFINITY, RETENTION), 1);      /* two readings running */
-    assert_int_equal(mscope_growth_read(&g, 1002, INFINITY, RETENTION), 0);      /* told once */
+        assert_int_equal(mscope_growth_read(&g, k, 1, RETENTION, 1), 0);
+    assert_int_equal(mscope_growth_read(&g, 1000, INFINITY, RETENTION, 1), 0);
+    assert_int_equal(mscope_growth_read(&g, 1001, INFINITY, RETENTION, 1), 1);      /* two readings running */
+    assert_int_equal(mscope_growth_read(&g, 1002, INFINITY, RETENTION, 1), 0);      /* told once */
     assert_true(g.growing);
 }
 

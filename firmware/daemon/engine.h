@@ -12,6 +12,7 @@
 
 #include "mscope/core.h"
 #include "mscope/wire.h"
+#include "climb.h"
 #include "growth.h"
 #include "ring.h"
 #include "stability.h"
@@ -62,6 +63,11 @@ typedef struct mscope_shares {       /* of the bands of one table, in the sums o
     double curvature[MSCOPE_BANDS], noise[MSCOPE_BANDS];
 } mscope_shares;
 
+typedef struct mscope_top {          /* row with the largest |m|^2 among the last updates of a band */
+    uint32_t row;
+    double v;                        /* its |m|^2, EMA form; 0: no update was read yet           */
+} mscope_top;
+
 typedef struct mscope_shadow {       /* the daemon's copy of one trainer's table                 */
     int used;
     mscope_hello hello;
@@ -90,7 +96,11 @@ typedef struct mscope_shadow {       /* the daemon's copy of one trainer's table
     char before[MSCOPE_NAME_MAX + 1];   /* table dropped from this place, unless the publisher knows; else "" */
     uint64_t published;              /* step of the last regular record                          */
     int changed;                     /* exact or attached changed since the last record          */
-    mscope_growth growth[MSCOPE_BANDS];
+    /* readings */
+    mscope_growth growth[MSCOPE_BANDS], top_growth[MSCOPE_BANDS];
+    mscope_top top[MSCOPE_BANDS];
+    mscope_climb climb;
+    /* stability */
     char covered[MSCOPE_NAME_MAX + 1];  /* table whose `stability` covers this one; "": none      */
     mscope_shares shares[MSCOPE_DIRECTIONS];
     mscope_stability stability;      /* of messages that named this table                        */

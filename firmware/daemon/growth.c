@@ -63,7 +63,7 @@ static int jumps(mscope_growth *g, double x)
     return g->jumps >= 2;
 }
 
-int mscope_growth_read(mscope_growth *g, uint64_t step, double v, double retention)
+int mscope_growth_read(mscope_growth *g, uint64_t step, double v, double retention, int uphill)
 {
     const double length = BLOCK * retention, x = log(fmin(v, 1e300));
     int closed, sign, was = g->growing;
@@ -83,7 +83,7 @@ int mscope_growth_read(mscope_growth *g, uint64_t step, double v, double retenti
         note_base(g);
     if (step < g->settled_at || g->readings <= SETTLE_READINGS || isinf(g->highest))
         return 0;
-    sign = jumps(g, x) | (closed && rises(g));
+    sign = (jumps(g, x) | (closed && rises(g))) && uphill;
     g->quiet = sign ? 0 : g->quiet + (closed != 0);
     g->growing = sign || (was && g->quiet < MSCOPE_GROWTH_RISES);
     return g->growing && !was;

@@ -40,9 +40,12 @@ typedef struct mscope_growth {       /* all bytes 0: nothing read yet           
     uint64_t middle[MSCOPE_GROWTH_KEPT];     /* and the step in their middle                     */
 } mscope_growth;
 
-/* mscope_growth_read - take v in at this step; retention: of the band, in steps, > 0. v = 0 says nothing
+/* mscope_growth_read - take v in at this step; v = 0 says nothing
+ *
+ * retention  of the band, in steps, > 0
+ * uphill     m moves against the gradients (climb.h). While it moves downhill growth is learning and no sign counts
  * Returns  whether the band has just begun to grow */
-int mscope_growth_read(mscope_growth *g, uint64_t step, double v, double retention);
+int mscope_growth_read(mscope_growth *g, uint64_t step, double v, double retention, int uphill);
 
 /* mscope_growth_rate - d ln v / d step over the last four blocks; NaN before there are five */
 double mscope_growth_rate(const mscope_growth *g);

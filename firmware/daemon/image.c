@@ -130,6 +130,48 @@ static void get_stability(mscope_reader *src, mscope_shadow *s)
     }
 }
 
+static void put_readings(mscope_writer *w, const mscope_shadow *s)
+{
+    const mscope_climb *c = &s->climb;
+    const uint64_t whole[] = { c->next, c->readings, (uint64_t)c->placed, (uint64_t)c->climbing, c->band };
+    
+    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
+        mscope_write_u(w, whole[i], 8);
+    mscope_write_f64(w, c->R);
+    for (size_t i = 0; i < MSCOPE_CLIMB_KEPT; i++)
+        mscope_write_f64(w, c->part[i]);
+    for (unsigned b = 0; b < MSCOPE_BANDS; b++) {
+        mscope_write_f64(w, c->gm[b]);
+        mscope_write_f64(w, c->g2[b]);
+        put_growth(w, &s->growth[b]);
+        put_growth(w, &s->top_growth[b]);
+        mscope_write_u(w, s->top[b].row, 4);
+        mscope_write_f64(w, s->top[b].v);
+    }
+}
+
+static void get_readings(mscope_reader *src, mscope_shadow *s)
+{
+    mscope_climb *c = &s->climb;
+
+    c->next = mscope_read_u(src, 8);
+    c->readings = mscope_read_u(src, 8);
+    c->placed = mscope_read_u(src, 8) != 0;
+    c->climbing = mscope_read_u(src, 8) != 0;
+    c->band = (uint32_t)mscope_read_u(src, 8);
+    c->R = mscope_read_f64(src);
+    for (size_t i = 0; i < MSCOPE_CLIMB_KEPT; i++)
+        c->part[i] = mscope_read_f64(src);
+    for (unsigned b = 0; b < MSCOPE_BANDS; b++) {
+        c->gm[b] = mscope_read_f64(src);
+        c->g2[b] = mscope_read_f64(src);
+        get_growth(src, &s->growth[b]);
+        get_growth(src, &s->top_growth[b]);
+        s->top[b].row = (uint32_t)mscope_read_u(src, 4);
+        s->top[b].v = mscope_read_f64(src);
+    }
+}
+
 int mscope_image_put(const mscope_shadow *s, mscope_writer *w)
 {
     uint8_t hello[MSCOPE_HELLO_MAX];
@@ -152,8 +194,8 @@ int mscope_image_put(const mscope_shadow *s, mscope_writer *w)
     for (unsigned b = 0; b < MSCOPE_BANDS; b++) {
         mscope_write_f64(w, s->fisher[b]);
         mscope_write_f64(w, s->fisher_updates[b]);
-        put_growth(w, &s->growth[b]);
     }
+    put_readings(w, s);
     put_stability(w, s);
     return 0;
 }
@@ -197,8 +239,8 @@ void mscope_image_get(mscope_reader *src, mscope_shadow *s, uint64_t now_ns)
     for (unsigned b = 0; b < MSCOPE_BANDS; b++) {
         s->fisher[b] = mscope_read_f64(src);
         s->fisher_updates[b] = mscope_read_f64(src);
-        get_growth(src, &s->growth[b]);
     }
+    get_readings(src, s);
     get_stability(src, s);
     s->heard_ns = now_ns;
     s->changed = 1;

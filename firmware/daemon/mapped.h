@@ -9,7 +9,7 @@
 #include "stream.h"
 #include "engine.h"
 
-#define MSCOPE_MAPPED_HEAD 16384
+#define MSCOPE_MAPPED_HEAD 32768
 #define MSCOPE_MAPPED_SUFFIX ".table"
 
 /* mscope_mapped_lock - keep other daemons away from a --map-dir; errors and lock as mscope_lock_take */

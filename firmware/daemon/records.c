@@ -177,12 +177,16 @@ static void set_curvature(mscope_rec_band *r, const mscope_shadow *s, const msco
                                 : "the loss is not declared a mean negative log likelihood");
 }
 
-/* Memory of the momentum, in active updates. */
-static double retention_of(const mscope_fade *c, double P, double eps)
+double mscope_shadow_retention(const mscope_fade *c, double P, double eps)
 {
     if (c->gaps > 0.0)
         return ratio(c->gaps, c->first);
     return eps > 0.0 ? (P + (1.0 - P) * eps) / eps : NAN;
+}
+
+double mscope_shadow_scale(const mscope_shadow *s)
+{
+    return ema_of(s).scale;
 }
 
 static void set_clocks(mscope_rec_band *r, const mscope_fade *c)
@@ -192,7 +196,7 @@ static void set_clocks(mscope_rec_band *r, const mscope_fade *c)
     r->gaps = c->gaps;
     r->fade = ratio(c->first, c->gaps);
     r->fade2 = ratio(c->second, c->gaps);
-    r->retention = retention_of(c, r->P, r->eps);
+    r->retention = mscope_shadow_retention(c, r->P, r->eps);
     r->burst = r->retention / independent;
     r->learning = r->eta * r->H1 > 0.0 ? 1.0 / (r->eta * r->H1) : NAN;
     r->delta = r->retention / r->learning;
@@ -318,6 +322,9 @@ static void band_record(mscope_engine *e, const mscope_shadow *s, unsigned band,
     set_clocks(r, &b->fade);
     r->growth = mscope_growth_rate(&s->growth[band]);
     r->growing = s->growth[band].growing;
+    r->top = s->top[band].v > 0.0 ? s->top[band].v : NAN;
+    r->top_row = s->top[band].row;
+    r->top_growing = s->top_growth[band].growing;
     set_shares(e, s, r);
     r->idle_share = b->idle_share;
     r->exact = s->exact && !s->hello.narrow;
@@ -384,6 +391,9 @@ static void table_record(mscope_engine *e, const mscope_shadow *s, const totals 
     set_source(s, r->r_source);
     r->silent = t->silent;
     (void)snprintf(r->stability, sizeof r->stability, "%s", s->covered);
+    r->climb = mscope_climb_sum(&s->climb);
+    r->climbing = s->climb.climbing;
+    r->climb_band = s->climb.band;
     r->bands = t->bands;
     r->attached = s->attached;
     r->exact = s->exact && !s->hello.narrow;
@@ -412,16 +422,6 @@ static void tell_overflow(mscope_engine *e, mscope_shadow *s, double V)
     s->overflowed = now;
 }
 
-/* A reading of a band's momentum; an alert when it begins to grow. */
-static void read_growth(mscope_engine *e, mscope_shadow *s, unsigned band, const mscope_band *b)
-{
-    const double scale = ema_of(s).scale, V = b->V / b->rows * scale * scale;
-
-    if (mscope_growth_read(&s->growth[band], b->step, V, ratio(retention_of(&b->fade, b->P, s->last.eps), b->P)))
-        mscope_engine_alert(e, s, "growing", "band %u of table %s: |m|^2 a row has grown to %.3g, beyond what it "
-                            "was; its rows may be unstable", band, s->hello.table, V);
-}
-
 /* Are there updates of this window, or remembered gaps, of rows that have left the band? */
 static int left_something(const mscope_band *b)
 {
@@ -440,8 +440,6 @@ void mscope_shadow_publish(mscope_engine *e, mscope_shadow *s, int regular)
             t.bands.at[t.bands.n++] = i;
             add(&t, &b);
         }
-        if (regular && b.rows > 0 && s->stepped)
-            read_growth(e, s, i, &b);
         if (b.rows > 0 || left_something(&b))
             band_record(e, s, i, &b);
         if (b.rows > 0)

@@ -10,6 +10,7 @@
 
 #include "protocol/fields.h"
 #include "entries.h"
+#include "readings.h"
 #include "records.h"
 #include "shadow.h"
 
@@ -93,6 +94,7 @@ int mscope_step_apply(mscope_engine *e, mscope_shadow *s, const mscope_header *h
     s->last = step;
     s->stepped = 1;
     e->count.steps_applied += err == 0;
+    mscope_shadow_read(e, s);
     return err;
 }
 
@@ -195,6 +197,7 @@ int mscope_reference_apply(mscope_shadow *s, const mscope_header *h, const mscop
     if (err)
         return err;
     cover(&s->referenced, h);
+    s->climb.placed = 0;
     s->changed |= s->referenced == s->hello.rows;
     return 0;
 }
@@ -231,6 +234,7 @@ int mscope_sync_apply(mscope_engine *e, mscope_shadow *s, const mscope_header *h
     err = rows_in(s, h, theta, m, 1, why);
     if (err)
         return err;
+    s->climb.placed = 0;
     cover(&s->healed, h);
     if (s->healed < s->hello.rows)
         return 0;

@@ -211,7 +211,7 @@ void mscope_shards_band(const mscope_rec_band *const *part, size_t n, int whole,
     out->band = part[0]->band;
     out->d = part[0]->d;
     out->step = part[0]->step;
-    out->growth = out->curvature_share = out->noise_share = NAN;
+    out->growth = out->top = out->curvature_share = out->noise_share = NAN;
     out->exact = whole;
     for (size_t i = 0; i < n; i++) {
         const mscope_rec_band *b = part[i];
@@ -223,6 +223,11 @@ void mscope_shards_band(const mscope_rec_band *const *part, size_t n, int whole,
         out->lost_steps += b->lost_steps;
         out->exact &= b->exact;
         out->growing |= b->growing;
+        out->top_growing |= b->top_growing;
+        if (!isnan(b->top) && !(b->top < out->top)) {
+            out->top = b->top;
+            out->top_row = b->top_row;       /* its number in that part */
+        }
         if (!isnan(b->growth) && !(b->growth < out->growth))
             out->growth = b->growth;         /* of the part that grows most */
         out->curvature_share = fmax(out->curvature_share, b->curvature_share);       /* a NaN gives way */
@@ -299,6 +304,11 @@ void mscope_shards_table(const mscope_rec_table *const *part, size_t n, int whol
         out->refused_messages += t->refused_messages;
         out->syncs += t->syncs;
         out->attached &= t->attached;
+        out->climbing |= t->climbing;
+        if (isnan(out->climb) || t->climb > out->climb) {    /* of the part that climbs most */
+            out->climb = t->climb;
+            out->climb_band = t->climb_band;
+        }
         out->exact &= t->exact;
         add(&out->R, t->R);
         add(&out->V, t->V);
