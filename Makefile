@@ -88,7 +88,7 @@ endif
 
 .PHONY: all core daemon host tests test check demo deps deps-optional help clean headers asan tsan valgrind cppcheck \
         check-arch arch-build schema picture reproduce bench speed-page \
-        $(addprefix bench-,bigram text soak verdicts conflict advice stability $(SPEED))
+        $(addprefix bench-,bigram text soak verdicts conflict advice ruin stability $(SPEED))
 .DELETE_ON_ERROR:
 .SECONDARY:                  # objects stay, also those that only a pattern rule names
 
@@ -208,6 +208,9 @@ bench-advice: $(BUILD)/accuracy/advice ## advised settings against a sweep, by e
 
 bench-text: $(BUILD)/accuracy/text_omega ## the probe's frequencies on real text against the rows' Hessians
 	@$(BUILD)/accuracy/text_omega
+
+bench-ruin: all ## seven networks trained into ruin: alerts before it, and in good runs (RUIN=options), eight minutes
+	@BUILD=$(BUILD) OMP_NUM_THREADS=1 $(PYTHON) tests/accuracy/ruin.py $(RUIN)
 
 bench-stability: all ## H of gated rows, bags of words and networks against their true limits (STABILITY=options)
 	@BUILD=$(BUILD) OMP_NUM_THREADS=1 $(PYTHON) tests/accuracy/stability/judge.py $(STABILITY)

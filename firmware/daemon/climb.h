@@ -7,8 +7,8 @@
  *                                                  the share of what noise feeds into |m|^2 that <G, m> takes out
  *
  * G is the gradient where m has carried the row. w < 0: m moves downhill, and the loss falls. w near 0: m is noise of
- * gradients. w > 0: the gradient has turned against m, so m carries the row uphill. With R the sum of |theta|^2 over the
- * table and A its part in rows that are active at least once in a lifetime,
+ * gradients. w > 0: the gradient has turned against m, so m carries the row uphill. With R the sum of |theta|^2 over
+ * the table and A its part in rows that are active at least once in a lifetime,
  *
  *   climb = sum over the last 16 readings of (change of R)/A min(max(w/0.3, 0), 1)
  *

@@ -165,8 +165,8 @@ def line(c):
     run, w = c["run"], c["watched"]
     word = "ruined" if c["ruin"] is not None else "good" if c["good"] else "between"
     print(f"{word:8} {run.kind:8} {run.batch:3} eps {run.eps} small {run.small} {run.story:8} {run.rate:5.2f} "
-          f"{run.much:7.2f} ruin {c['ruin']} spike {c['spike']} " + " ".join(f"{code}@{step}" for step, code, _ in w.alerts[:6])
-          + f" H>1@{w.unstable[0] if w.unstable else None} up {w.up}")
+          f"{run.much:7.2f} ruin {c['ruin']} spike {c['spike']} "
+          + " ".join(f"{code}@{step}" for step, code, _ in w.alerts[:6]) + f" H>1@{w.unstable[0] if w.unstable else None} up {w.up}")
 
 
 def main():
