@@ -5,6 +5,7 @@ frozen and with a trained readout, CBOW, tied weights, a two-layer linear net, a
 with negative sampling."""
 import dataclasses
 import glob
+import pathlib
 import re
 
 import torch
@@ -20,7 +21,7 @@ NEGATIVES = 5
 
 def tokens(corpus, words):
     """Text as ranks 0 .. words-1 of its most frequent words; the others are dropped."""
-    text = " ".join(open(f, errors="ignore").read().lower() for f in sorted(glob.glob(FILES[corpus]))[:80])
+    text = " ".join(pathlib.Path(f).read_text(errors="ignore").lower() for f in sorted(glob.glob(FILES[corpus]))[:80])
     found = re.findall("[a-z]+", text)
     count = {}
     for w in found:
@@ -110,7 +111,12 @@ def train(run, watch=None):
     g = torch.Generator().manual_seed(run.seed + 1)
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0, momentum=1 - run.eps)
     batch = {}
-    after = watch(model, optimizer, lambda: batch["factor"] * model.loss(*batch["of"])) if watch else None
+
+    def closure(half=None):
+        part = slice(None) if half is None else slice(half, None, 2)
+        return batch["factor"] * model.loss(*(x[part] for x in batch["of"]))
+
+    after = watch(model, optimizer, closure) if watch else None
     losses = []
     shuffled = torch.randperm(run.words, generator=g)
     for k in range(run.steps):
