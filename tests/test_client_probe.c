@@ -365,6 +365,21 @@ static void test_no_gradient_and_half_a_second_place_are_refused(void **state)
     assert_int_equal(stats(&t).refused, 2);
     assert_string_equal(stats(&t).refusal.field, "mscope_probe_half");
     assert_int_equal(stats(&t).last.values, 0);
+
+    assert_int_equal(mscope_probe_start(t.p), 0);        /* the loss is not finite at theta + delta v */
+    give(&t, &b, 1);
+    gradient(&t, &b, 0, 1, &g);
+    assert_int_equal(mscope_probe_check(t.p, 0, g.row, g.table, g.n), 0);
+    assert_int_equal(mscope_probe_move(t.p), 0);
+    give(&t, &b, INFINITY);
+    mscope_probe_restore(t.p);
+    assert_int_equal(mscope_probe_send(t.p, NULL, EPS), 1);
+    assert_int_equal(stats(&t).refused, 3);
+    assert_int_equal(stats(&t).refusal.code, MSCOPE_ENONFINITE);
+    assert_int_equal(stats(&t).last.values, 0);
+    assert_int_equal(probe(&t, &b, &b, 1), 0);           /* the next one is whole */
+    assert_int_equal(mscope_probe_send(t.p, NULL, EPS), 1);
+    assert_true(isfinite(stats(&t).last.curvature) && stats(&t).last.values > 0);
     mscope_probe_close(t.p);
 }
 

@@ -223,6 +223,22 @@ static int over(mscope_probe *p, uint64_t *counter)
     return 1;
 }
 
+/* half[0], half[1] and fresh become what they are after move; the first time, fresh is the directions' start. */
+static void turn_round(mscope_probe *p)
+{
+    const uint64_t n = p->rows.values;
+    double *a = p->half[0], *b = p->half[1];
+
+    for (uint64_t i = 0; i < n; i++) {
+        p->fresh[i] = a[i] - b[i];
+        a[i] = -a[i];
+        b[i] = -b[i];
+    }
+    p->has_fresh = mscope_unit(p->fresh, n);
+    for (int k = 0; k < 2 && !p->started && p->has_fresh; k++)
+        memcpy(p->heading[k].v, p->fresh, n * sizeof *p->fresh);
+}
+
 int mscope_probe_move(mscope_probe *p)
 {
     int rc = check_null(p, "p");
@@ -230,20 +246,10 @@ int mscope_probe_move(mscope_probe *p)
     if (rc != 0 || (rc = check_stage(p->stage == HERE, p, "mscope_probe_move",
                                      "after start, both halves and check")) != 0 || (rc = check_complete(p)) != 0)
         return rc;
-    const uint64_t n = p->rows.values;
-    double *a = p->half[0], *b = p->half[1];
-    mscope_halves_sum(&p->rows, a, b, p->fresh, p->sums);
+    mscope_halves_sum(&p->rows, p->half[0], p->half[1], p->fresh, p->sums);
     if (mscope_halves_judge(p->sums, p->checked, p->rows.spans, &p->share, &p->stats.refusal) != 0)
         return over(p, &p->stats.refused);
-    for (uint64_t i = 0; i < n; i++) {
-        p->fresh[i] = a[i] - b[i];
-        a[i] = -a[i];
-        b[i] = -b[i];
-    }
-    p->has_fresh = mscope_unit(p->fresh, n);
-    if (!p->started && p->has_fresh)
-        for (int k = 0; k < 2; k++)
-            memcpy(p->heading[k].v, p->fresh, n * sizeof *p->fresh);
+    turn_round(p);
     if (!p->started) {
         p->started = p->has_fresh;
         return over(p, &p->stats.left_out);
