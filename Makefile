@@ -116,6 +116,7 @@ UNROLL = $(if $(SAN),-O0,-O3)
 ifneq ($(ONLY_REF),1)
 FLAGS_firmware/core/kern_ref  = $(UNROLL)
 FLAGS_firmware/core/apply     = $(UNROLL)
+FLAGS_firmware/core/listed    = $(UNROLL)
 endif
 FLAGS_firmware/core/kern_v128 = $(if $(filter x86_64 i%86 aarch64,$(ARCH)),$(UNROLL),-O1)
 FLAGS_firmware/core/kern_v256 = -O1

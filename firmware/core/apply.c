@@ -14,13 +14,16 @@
 static int leave(mscope_table *t, mscope_chunk *c, uint32_t row, mscope_idle *idle)
 {
     mscope_core_row *x = &t->row[row];
-    mscope_moments at = mscope_core_row_moments(t, row);
     mscope_map span;
     int late = mscope_core_row_span(t, x, &span);
-    unsigned products = late ? mscope_span_products(mscope_core_row_age(t, x)) : 0;
-    mscope_gross gross = mscope_moments_bring(&span, &at, products, t->summing);
 
-    mscope_tally_add(&c->transfer[row < t->passed][x->total].left, &at, &gross);
+    if (mscope_counts(t)) {
+        unsigned products = late ? mscope_span_products(mscope_core_row_age(t, x)) : 0;
+        mscope_moments at = mscope_core_row_moments(t, row);
+        mscope_gross gross = mscope_moments_bring(&span, &at, products, t->summing);
+
+        mscope_tally_add(&c->transfer[row < t->passed][x->total].left, &at, &gross);
+    }
     if (late)
         *idle = mscope_core_row_idle(t, x, &span);
     return late;
@@ -31,17 +34,19 @@ static void join(mscope_table *t, mscope_chunk *c, uint32_t row, const mscope_su
     mscope_core_row *x = &t->row[row];
     mscope_moments at;
 
-    mscope_core_row_store(t, row, sums);
     x->clock = clock;
+    if (!mscope_counts(t))
+        return;
+    mscope_core_row_store(t, row, sums);
     at = mscope_core_row_moments(t, row);
     mscope_tally_fresh(&c->transfer[row < t->passed][x->total].joined, &at, t->summing);
 }
 
 static void run_job(mscope_table *t, mscope_job *j)
 {
-    if (t->cfg.statistics == MSCOPE_STATISTICS_NONE)
+    if (!mscope_sums_up(t))
         memset(j->out, 0, j->n * sizeof *j->out);
-    t->kern->rows[t->cfg.state][t->cfg.statistics](j);
+    mscope_kernel_of(t)(j);
 }
 
 static mscope_job job_for(mscope_table *t, mscope_chunk *c)
@@ -61,7 +66,7 @@ static int stands_still(mscope_table *t, uint32_t row)
 
     if (age == 0)
         return 1;
-    if (x->v != 0.0 || t->cfg.statistics == MSCOPE_STATISTICS_NONE)
+    if (x->v != 0.0 || !mscope_sums_up(t))
         return 0;
     span = mscope_schedule_recall(&t->schedule, t->schedule.now - age);
     if (span.a11 != 1.0 || span.a21 != 0.0)
@@ -70,35 +75,61 @@ static int stands_still(mscope_table *t, uint32_t row)
     return 1;
 }
 
-void mscope_catch_up(mscope_table *t, const uint32_t *rows, uint32_t first, size_t n)
+/* Late rows in the order in which they are listed: those of the job under way, and those that it fetches. */
+typedef struct waiting {
+    uint32_t row[2 * MSCOPE_JOB_ROWS];
+    size_t n;
+} waiting;
+
+/* Fill up with late rows from position i of the n rows on; returns where it stopped. */
+static size_t wait_for(mscope_table *t, waiting *w, const uint32_t *rows, uint32_t first, size_t i, size_t n)
+{
+    for (; i < n && w->n < 2 * MSCOPE_JOB_ROWS; i++) {
+        uint32_t row = rows ? rows[i] : first + (uint32_t)i;
+
+        if (rows && i % MSCOPE_JOB_ROWS == 0)
+            mscope_core_rows_reach(t, rows + i, n - i);
+        if ((t->row[row].flags & MSCOPE_ROW_MARKED) || stands_still(t, row))
+            continue;
+        t->row[row].flags |= MSCOPE_ROW_MARKED;         /* so a row that is listed twice is one row of the job */
+        w->row[w->n++] = row;
+    }
+    return i;
+}
+
+static void bring_job(mscope_table *t, waiting *w)
 {
     mscope_chunk *c = t->chunk;
     mscope_job job = job_for(t, c);
-    uint32_t late[MSCOPE_JOB_ROWS];
 
-    job.row = late;
-    for (size_t i = 0; i < n;) {
-        if (rows)
-            mscope_core_rows_reach(t, rows + i, n - i);
-        for (job.n = 0; i < n && job.n < MSCOPE_JOB_ROWS; i++) {
-            uint32_t row = rows ? rows[i] : first + (uint32_t)i;
-            mscope_core_row *x = &t->row[row];
+    job.row = w->row;
+    job.known = w->n;
+    job.n = w->n < MSCOPE_JOB_ROWS ? w->n : MSCOPE_JOB_ROWS;
+    job.late = UINT64_MAX;
+    for (size_t k = 0; k < job.n; k++)
+        leave(t, c, w->row[k], &c->idle[k]);
+    run_job(t, &job);
+    for (size_t k = 0; k < job.n; k++) {
+        t->row[w->row[k]].flags &= (uint8_t)~MSCOPE_ROW_MARKED;
+        join(t, c, w->row[k], &c->sums[k], mscope_now(t));
+    }
+    w->n -= job.n;
+    memcpy(w->row, w->row + job.n, w->n * sizeof *w->row);      /* one job at most: they never overlap */
+}
 
-            if ((x->flags & MSCOPE_ROW_MARKED) || stands_still(t, row))
-                continue;
-            x->flags |= MSCOPE_ROW_MARKED;              /* so a row that is listed twice is one row of the job */
-            leave(t, c, row, &c->idle[job.n]);
-            late[job.n++] = row;
-        }
-        if (job.n == 0)
-            continue;
-        job.known = job.n;
-        job.late = UINT64_MAX;
-        run_job(t, &job);
-        for (size_t k = 0; k < job.n; k++) {
-            t->row[late[k]].flags &= (uint8_t)~MSCOPE_ROW_MARKED;
-            join(t, c, late[k], &c->sums[k], mscope_now(t));
-        }
+void mscope_catch_up(mscope_table *t, const uint32_t *rows, uint32_t first, size_t n)
+{
+    waiting w = { .n = 0 };
+    mscope_job fetch = job_for(t, t->chunk);
+    size_t i = wait_for(t, &w, rows, first, 0, n);
+
+    fetch.row = w.row;
+    fetch.known = w.n;
+    if (w.n)
+        run_job(t, &fetch);                      /* with n = 0 it fetches the first rows */
+    while (w.n) {
+        bring_job(t, &w);
+        i = wait_for(t, &w, rows, first, i, n);
     }
     mscope_accounts_settle(t, 1);
 }
@@ -226,7 +257,8 @@ static const void *gather(const apply_args *a, mscope_chunk *c, uint32_t first, 
     }
     sum = c->summed + (*summed)++ * bytes;
     mscope_coalesce_sum(t, first, a->grads, c->sum, sum);
-    t->kern->sumsq[t->g_size == 8](sum, t->cfg.dim, 1, &o->g2);
+    if (mscope_counts(t))
+        t->kern->sumsq[t->g_size == 8](sum, t->cfg.dim, 1, &o->g2);
     return sum;
 }
 
@@ -241,8 +273,13 @@ static void finish_row(const apply_args *a, mscope_chunk *c, uint32_t group, siz
     mscope_table *t = a->t;
     uint32_t row = t->scratch.row[group];
     const mscope_core_row *x = &t->row[row];
-    double fade = gap_fade(t, x);
+    double fade;
 
+    if (!mscope_counts(t)) {
+        join(t, c, row, &c->sums[i], mscope_now(t) + 1);
+        return;
+    }
+    fade = gap_fade(t, x);
     note_activity(t, c, row, c->seen[i].n);
     note_fade(&c->fade[x->total], fade);
     note_window(&c->window[x->total], &c->seen[i], c->sums[i].gm, t->ema);
@@ -294,7 +331,8 @@ static void look_up_spans(mscope_table *t, uint32_t groups)
 
         if (age)
             (void)mscope_schedule_recall(&t->schedule, t->schedule.now - age);
-        (void)gap_fade(t, x);
+        if (mscope_counts(t))
+            (void)gap_fade(t, x);
     }
 }
 

@@ -58,7 +58,7 @@ int mscope_table_band(mscope_table *t, unsigned b, mscope_band *out)
         out->V_err = a->total.ev;
         out->C_err = a->total.ec;
     }
-    if (t->cfg.statistics == MSCOPE_STATISTICS_NONE)
+    if (!mscope_sums_up(t))
         out->R = out->V = out->C = out->R_err = out->V_err = out->C_err = NAN;
     out->window = s->window;
     out->fade = (mscope_fade){ s->fade.gaps + s->fresh.gaps, s->fade.first + s->fresh.first,

@@ -78,5 +78,5 @@ void mscope_core_row_run(mscope_table *t, uint32_t row, mscope_sums *sums)
     mscope_job job = { t->theta, t->m, t->ref, t->cfg.dim, 1, 1, &row, NULL, NULL, 0, NULL, sums };
 
     *sums = (mscope_sums){ 0.0, 0.0, 0.0, 0.0 };     /* without statistics the kernel leaves them */
-    t->kern->rows[t->cfg.state][t->cfg.statistics](&job);
+    mscope_kernel_of(t)(&job);
 }

@@ -180,6 +180,22 @@ static inline uint64_t mscope_core_row_open_gap(const mscope_table *t, const msc
     return (uint32_t)(mscope_now(t) - row->last);
 }
 
+/* Are R, V, C summed; and is anything counted? */
+static inline int mscope_sums_up(const mscope_table *t)
+{
+    return t->cfg.statistics < MSCOPE_STATISTICS_NONE;
+}
+
+static inline int mscope_counts(const mscope_table *t)
+{
+    return t->cfg.statistics != MSCOPE_STATISTICS_OFF;
+}
+
+static inline mscope_rows_fn *mscope_kernel_of(const mscope_table *t)
+{
+    return t->kern->rows[t->cfg.state][mscope_sums_up(t) ? t->cfg.statistics : MSCOPE_STATISTICS_NONE];
+}
+
 /* The product of the idle maps that a row missed. Returns 1 when it missed any. */
 static inline int mscope_core_row_span(const mscope_table *t, const mscope_core_row *row, mscope_map *span)
 {
@@ -234,7 +250,7 @@ static inline mscope_idle mscope_core_row_idle(const mscope_table *t, const msco
 
     /* Below this mean square of a coordinate, momentum moves nothing and would only become denormal. Without statistics
      * |m| is not known; then the share of m that is left is compared with what m has already done to theta. */
-    if (a.a21 == 0.0 && (t->cfg.statistics == MSCOPE_STATISTICS_NONE
+    if (a.a21 == 0.0 && (!mscope_sums_up(t)
                              ? kept < 1e-60
                              : kept * row->v < (t->m_size == 8 ? 1e-280 : 1e-60) * t->cfg.dim))
         a.b22 = a.x22 = 0.0;

@@ -45,7 +45,8 @@ enum mscope_statistics {           /* how |theta-ref|^2, |m|^2, <theta-ref,m>, <
     MSCOPE_STATISTICS_DOUBLE = 0,  /* in float64: totals to 1e-9                                 */
     MSCOPE_STATISTICS_FLOAT = 1,   /* in float32 lanes, folded to float64: totals to about 1e-6; for MSCOPE_STATE_F32,
                                       the other states sum in float64                            */
-    MSCOPE_STATISTICS_NONE = 2     /* not summed: the update alone                               */
+    MSCOPE_STATISTICS_NONE = 2,    /* not summed: the update, and how often rows are active      */
+    MSCOPE_STATISTICS_OFF = 3      /* nothing is counted either: the update alone                */
 };
 
 typedef struct mscope_table mscope_table;   /* lives wholly in the caller's memory */
@@ -89,9 +90,10 @@ typedef struct mscope_table_config {
     void *m;                 /* borrowed rows x dim array, or NULL: inside mem (both start at 0)  */
     const char *kernel;      /* "ref", "v256", ...; NULL: the best that is usable here           */
 
-    /* All three need the same memory. DOUBLE needs the most arithmetic, which matters when rows lie in a cache. FLOAT
+    /* All need the same memory. DOUBLE needs the most arithmetic, which matters when rows lie in a cache. FLOAT
      * widens the relative bounds of the bands (R_err ..) to some 5e-6 and loses squares of |m_i| < 1e-19. With NONE
-     * R, V and C are NaN. */
+     * R, V and C are NaN. With OFF all rows stay in MSCOPE_BAND_SILENT as well, and windows, fades and
+     * autocorrelations stay empty. */
     enum mscope_statistics statistics;
     int zeroed;              /* 1: all bytes of mem are zero already (a fresh mapping), so init need not write them */
 } mscope_table_config;
@@ -238,6 +240,20 @@ MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_seek(mscope_table *t, uint64_t ste
  * Cost     O(n dim), and O(log span) once for each distinct clock                                   */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_touch(mscope_table *t, const uint32_t *rows, size_t n);
 
+/* mscope_table_late - how many of n rows stand behind now, so that theta must not be read without a touch
+ *
+ * Rows outside the table are not counted.    Cost O(n)                                             */
+MSCOPE_API size_t mscope_table_late(const mscope_table *t, const uint32_t *rows, size_t n);
+
+/* mscope_table_active - the rows of a dense gradient that are not all 0, ascending
+ *
+ * A row that holds a NaN is among them.
+ * Shape    grads[cfg.rows][dim] in the gradient's element type; rows: room for `most`; *n: rows written
+ * Errors   MSCOPE_ENOMEM  more than `most` rows; the first `most` are written
+ * Cost     O(rows dim): one reading of the gradient                                                */
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_active(const mscope_table *t, const void *grads, uint32_t *rows,
+                                                     size_t most, size_t *n);
+
 /* mscope_table_step_begin - open the next global step with its schedule values
  *
  * Errors   MSCOPE_EINVAL a field out of range (see mscope_table_fault);  MSCOPE_ESTATE step already open */
@@ -345,7 +361,8 @@ MSCOPE_API int mscope_table_stale(mscope_table *t);
 /* mscope_table_band - one band now
  *
  * Totals are as streamed since the last resum: R_err, V_err, C_err bound their errors. Rates of rows that fell silent
- * since the last resum are as of that resum. With MSCOPE_STATISTICS_NONE R, V, C and their bounds are NaN.
+ * since the last resum are as of that resum. With MSCOPE_STATISTICS_NONE and _OFF R, V, C and their
+ * bounds are NaN.
  * Shape    b < MSCOPE_BANDS, or MSCOPE_BAND_SILENT
  * Errors   MSCOPE_EINVAL b, MSCOPE_ESTATE inside a step
  * Cost     O(log span)                                                                             */
