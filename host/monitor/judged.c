@@ -83,6 +83,33 @@ static void take_cover(mscope_judged *j)
     }
 }
 
+int mscope_judged_modes(const mscope_judged *j, size_t i, int b, mscope_modes *modes, enum mscope_agreement *agrees,
+                        char *say, size_t cap)
+{
+    const mscope_latest_table *t = &j->latest.table[i];
+
+    memset(modes, 0, sizeof *modes);
+    modes->omega = modes->zeta = modes->peak = NAN;
+    *agrees = MSCOPE_NO_WORD;
+    say[0] = '\0';
+    if (!t->have_acf[b] || mscope_modes_of(&t->acf[b].record.u.acf, modes) != 0)
+        return 0;
+    *agrees = mscope_modes_against(modes, &j->verdict[i][b], say, cap);
+    return 1;
+}
+
+/* The autocorrelation decides nothing alone, but a verdict that it contradicts is sure at most by half. */
+static void hear(mscope_judged *j, size_t i, int b)
+{
+    char said[MSCOPE_TEXT_MAX + 1];
+    enum mscope_agreement agrees;
+    mscope_modes modes;
+
+    if (mscope_judged_modes(j, i, b, &modes, &agrees, said, sizeof said) && agrees == MSCOPE_CONTRADICTS &&
+        j->verdict[i][b].confidence > 0.5)
+        j->verdict[i][b].confidence = 0.5;
+}
+
 int mscope_judged_take(mscope_judged *j, const mscope_telemetry *m, mscope_news *news, enum mscope_regime *before)
 {
     mscope_news own;
@@ -102,22 +129,8 @@ int mscope_judged_take(mscope_judged *j, const mscope_telemetry *m, mscope_news 
     if (before != NULL)
         *before = news->first ? MSCOPE_REGIME_UNKNOWN : v->regime;
     mscope_verdict_after(&m->record.u.band, mscope_judged_margin(j, news->table), news->first ? NULL : v, v);
+    hear(j, news->table, news->band);
     return 0;
-}
-
-int mscope_judged_modes(const mscope_judged *j, size_t i, int b, mscope_modes *modes, enum mscope_agreement *agrees,
-                        char *say, size_t cap)
-{
-    const mscope_latest_table *t = &j->latest.table[i];
-
-    memset(modes, 0, sizeof *modes);
-    modes->omega = modes->zeta = modes->peak = NAN;
-    *agrees = MSCOPE_NO_WORD;
-    say[0] = '\0';
-    if (!t->have_acf[b] || mscope_modes_of(&t->acf[b].record.u.acf, modes) != 0)
-        return 0;
-    *agrees = mscope_modes_against(modes, &j->verdict[i][b], say, cap);
-    return 1;
 }
 
 void mscope_judged_fini(mscope_judged *j)
