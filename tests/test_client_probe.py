@@ -180,6 +180,30 @@ class UnequalMomentum(unittest.TestCase):
             self.assertAlmostEqual(self.limit(H) * np.mean(told), 1, delta=0.02)
 
 
+    def test_power_of_python_finds_it_too(self):
+        rng = np.random.default_rng(12)
+        for _ in range(5):
+            H = rng.standard_normal((6, 6))
+            H = H @ H.T / 6
+            theta, apart = [torch.tensor(rng.standard_normal((1, 3))) for _ in range(2)], rng.standard_normal(6)
+            groups = [{"lr": EPS, "momentum": 1 - EPS, "weight_decay": 0.0}, {"lr": 1.0, "momentum": 0.0,
+                                                                              "weight_decay": 0.0}]
+            both = directions.Directions([directions.Block(theta[0], groups[0], SimpleNamespace(handle=0)),
+                                          directions.Block(theta[1], groups[1], None)], "all")
+
+            def halves_of():
+                g = H @ torch.cat(theta, 1)[0].numpy()
+                return [[torch.tensor((g + sign * apart)[None, part]) for part in (slice(3), slice(3, 6))]
+                        for sign in (1, -1)]
+
+            told = []
+            for k in range(160):
+                found = both.probe(halves_of(), halves_of, EPS, 0.5, 1.0)
+                if found and k > 120 and found[0]["along"] == directions.ALONG["power"]:
+                    told.append(EPS * found[0]["product"] / (2 * (2 - EPS)) / found[0]["curvature"])
+            self.assertAlmostEqual(self.limit(H) * np.mean(told), 1, delta=0.02)
+
+
 class Gated(unittest.TestCase):
     """Rows that are drawn evenly, each with its own linear regression: an exact limit is known."""
     ROWS, DIM, BATCH, ETA = 20, 8, 32, 1.0

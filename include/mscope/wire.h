@@ -120,7 +120,9 @@ typedef struct mscope_direction {
     int spans;                             /* enum mscope_spanned: the watched tables, or every parameter */
     uint64_t values;                       /* coordinates of v                                     */
     double curvature;                      /* <v, H_b v>                                           */
-    double product;                        /* <H_a v, H_b v>: |H v|^2 without the noise of a batch */
+    double product;                        /* <H_a v, H_b v>: |H v|^2 without the noise of a batch. A parameter
+                                              whose eps_i is not that of the table counts
+                                              eps_i (2 - eps)/(eps (2 - eps_i)) in it             */
     double noise;                          /* |(H_a - H_b) v|^2/4: mean of |(H_b - H) v|^2, its noise; >= 0 */
     double outside_curvature, outside_noise;   /* the parts of both outside the watched tables     */
     uint32_t top_table, top_row;           /* row with the largest share of |v|^2 ..               */

@@ -11,7 +11,9 @@ it. The largest stable eta under momentum belongs to the covariance of such a ta
 Both get a little of the present difference of the halves' gradients, so that no row is lost for good. They start there
 as well. *Rejected:* starting at the momentum, which is 0 where an error begins to grow.
 
-Parameters with a rate of their own are scaled by sqrt(lr/lr of the first), which makes the problem symmetric again.
+Parameters with a rate of their own are scaled by sqrt(eta/eta of the first), eta = lr/(1 - momentum), which makes the
+problem symmetric again. Where momenta differ, a parameter's part of the product counts w = e (2 - eps)/(eps (2 - e)) with
+e = 1 - its momentum, and `power` turns by w h: without noise the limit is 2/(largest eigenvalue of diag(e/(2 - e)) H).
 A direction keeps the rows that ever had a gradient in a probed batch, at most LIMIT values; beyond it the rows of the
 smallest |v_row| are let go.
 """
@@ -40,6 +42,14 @@ class Block:
 
     def theta(self):
         return self.parameter.data.view(self.shape)
+
+    def eps(self):
+        return 1.0 - float(self.group.get("momentum", 0.0))
+
+    def rate(self):
+        """eta of the EMA form."""
+        eps, damped = self.eps(), 1.0 - float(self.group.get("dampening", 0.0))
+        return float(self.group["lr"]) * (damped / eps if 0 < eps < 1 else 1.0)
 
     def rows_in(self, grads):
         """The rows in which any of these gradients is not 0, sorted."""
@@ -115,16 +125,16 @@ class Direction:
 
     def turn(self, product, fresh, eps, draw):
         """One product further. fresh: the unit difference of the halves' gradients, or None; draw(): 1 or -1."""
-        self.v = self._power(product) if self.name == "power" else self._tangent(product, eps, draw)
+        self.v = self._power(product.weighted) if self.name == "power" else self._tangent(product, eps, draw)
         self.turns += 1
         if fresh is not None and self.name == "power":
             self.v = unit(plus(self.v, FRESH_POWER * draw(), fresh))
         elif fresh is not None:
             self.v = unit(plus(scaled(self.v, math.sqrt(1 - FRESH_TANGENT)), math.sqrt(FRESH_TANGENT) * draw(), fresh))
 
-    def _power(self, product):
-        a, size = max(0.1, 0.5 / (1 + 0.25 * self.turns)), norm(product.h)
-        return unit(plus(scaled(self.v, 1 - a), a / size, product.h)) if size > 0 else self.v
+    def _power(self, h):
+        a, size = max(0.1, 0.5 / (1 + 0.25 * self.turns)), norm(h)
+        return unit(plus(scaled(self.v, 1 - a), a / size, h)) if size > 0 else self.v
 
     def _tangent(self, product, eps, draw):
         w = max(MEMORY, 1 / (1 + self.turns))
@@ -144,13 +154,14 @@ class Direction:
 class Product:
     """What one probe found along v: h = H_b v of the whole batch, g its noise, and their sums by row."""
 
-    def __init__(self, v, ha, hb, share, whole):
+    def __init__(self, v, ha, hb, share, whole, weights):
         self.h = plus(scaled(ha, share), 1 - share, hb)
         self.g = scaled(plus(ha, -1.0, hb), 0.5 * math.sqrt(whole))
         self.rows = [(dots(part.at(h.rows), h.values), dots(g.values, g.values))
                      for part, h, g in zip(v, self.h, self.g)]
         self.curvature, self.noise = (sum(float(rows[i].sum()) for rows in self.rows) for i in (0, 1))
-        self.product = sum(float(dots(a.values, b.values).sum()) for a, b in zip(ha, hb))
+        self.product = sum(w * float(dots(a.values, b.values).sum()) for w, a, b in zip(weights, ha, hb))
+        self.weighted = [Part(h.rows, w * h.values) for w, h in zip(weights, self.h)]
 
     def finite(self):
         return all(math.isfinite(x) for x in (self.curvature, self.product, self.noise))
@@ -192,9 +203,14 @@ class Directions:
         return 1.0 if self.random.random() < 0.5 else -1.0
 
     def scales(self):
-        """sqrt(lr/lr of the first) of each block."""
-        first = float(self.blocks[0].group["lr"])
-        return [math.sqrt(float(b.group["lr"]) / first) if first > 0 else 1.0 for b in self.blocks]
+        """sqrt(eta/eta of the first) of each block."""
+        first = self.blocks[0].rate()
+        return [math.sqrt(b.rate() / first) if first > 0 else 1.0 for b in self.blocks]
+
+    def weights(self):
+        """w of each block's part of the product."""
+        eps = self.blocks[0].eps()
+        return [b.eps() * (2 - eps) / (eps * (2 - b.eps())) if eps > 0 else 1.0 for b in self.blocks]
 
     def halves(self, grads_a, grads_b, rows=None):
         """The gradients of the halves as parts, in scaled coordinates. rows: those of the parts, None: found here."""
@@ -261,7 +277,7 @@ class Directions:
             if decay:                        # the curvature of decay/2 |theta|^2, in both halves
                 for half in h:
                     half[k] = half[k].plus(decay, v[k])
-        product = Product(v, h[0], h[1], share, whole)
+        product = Product(v, h[0], h[1], share, whole, self.weights())
         return product if product.finite() else None
 
     def _message(self, direction, v, product):
