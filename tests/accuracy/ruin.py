@@ -11,7 +11,9 @@ import dataclasses
 import json
 import math
 import os
+import subprocess
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
@@ -29,16 +31,53 @@ LAST = 0.05                                  # share of the records that a lasti
 PROBES = 5                                   # steps from one probe to the next, with --probe
 
 
+class Standings:
+    """What `momentscope watch --json` says of the stability records: {table: [(step, standing)]}, and who has left."""
+
+    def __init__(self, daemon):
+        command = [os.path.join(client_support.BUILD, "momentscope"), "watch", "--json", "--telemetry", daemon.telemetry,
+                   "--replay", daemon.replay]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.of, self.left = {}, set()
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self):
+        for line in self.process.stdout:
+            if line.startswith('{"topic":"stability/'):
+                r = json.loads(line)
+                self.of.setdefault(r["table"], []).append((r["step"], r["standing"]))
+            elif line.startswith('{"topic":"table/') and '"attached":false' in line:
+                self.left.add(json.loads(line)["table"])
+
+    def wait(self, prefix, seconds=20):
+        end = time.monotonic() + seconds
+        while not any(t.startswith(prefix) for t in list(self.left)) and time.monotonic() < end:
+            time.sleep(0.02)
+        return next((of for t, of in list(self.of.items()) if t.startswith(prefix)), [])
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
 class Watched:
     """A run with its alerts and how often each flag was up, by the records of a subscriber."""
 
-    def __init__(self, daemon, socket, run, probe):
+    def __init__(self, daemon, socket, run, probe, standings):
         self.daemon, self.probe, self.prefix, self.scope = daemon, probe, f"r{run.seed}-{os.getpid()}-", None
         self.socket = socket
-        self.alerts, self.up, self.records, self.unstable, self.open = [], {}, 0, [], set()
+        self.alerts, self.up, self.records, self.open = [], {}, 0, set()
+        self.standing = {"near": [], "unstable": []}             # steps at which the run was said to be so
         self.losses = train(run, self.attach)
         self.scope.close(10)
         self.finish(10)
+        for step, standing in standings.wait(self.prefix) if standings else ():
+            self.count("near", standing in ("near-instability", "unstable"))
+            self.count("unstable", standing == "unstable")
+            if standing in ("near-instability", "unstable"):
+                self.standing["near"].append(step)
+            if standing == "unstable":
+                self.standing["unstable"].append(step)
 
     def attach(self, model, optimizer, closure):
         more = {"probe_every": PROBES, "closure": closure} if self.probe else {}
@@ -74,17 +113,14 @@ class Watched:
             self.count("climbing", record["climbing"])
         elif topic.startswith("band/"):
             self.count("growing", record["growing"])
-        elif topic.startswith("stability/") and record["H"] is not None:
-            sure = record["H"] - 1.28 * (record["H_se"] or 0) > 1       # 90 % likely
-            self.count("unstable", sure)
-            self.unstable += [record["step"]] * sure
 
     def count(self, flag, on):
         self.up[flag] = self.up.get(flag, 0) + bool(on)
 
     def first(self, since, codes):
         steps = [s for s, code, _ in self.alerts if code in codes and s >= since]
-        return min(steps + [s for s in self.unstable if "unstable" in codes and s >= since], default=None)
+        told = [s for word, at in self.standing.items() if word in codes for s in at if s >= since]
+        return min(steps + told, default=None)
 
     def lasts(self, codes):
         return any(self.up.get(c, 0) > LAST * self.records for c in codes)
@@ -149,7 +185,7 @@ def report(name, cases, codes):
     quiet = [c for c in good if c["event"] == 0 or c["spike"] is None]
     steps = sum(c["run"].steps for c in quiet)
     false = sum(len([1 for s, code, _ in c["watched"].alerts if code in codes]) for c in quiet)
-    false += sum("unstable" in codes and bool(c["watched"].unstable) for c in quiet)
+    false += sum(any(c["watched"].standing[word] for word in c["watched"].standing if word in codes) for c in quiet)
     leads, ahead = told(ruined, "ruin", codes), told(spiking, "spike", codes)
     alarmed = sum(c["watched"].first(0, codes) is not None for c in good)
     print(f"\n{name}, told by {' or '.join(codes)}")
@@ -166,7 +202,8 @@ def line(c):
     word = "ruined" if c["ruin"] is not None else "good" if c["good"] else "between"
     print(f"{word:8} {run.kind:8} {run.batch:3} eps {run.eps} small {run.small} {run.story:8} {run.rate:5.2f} "
           f"{run.much:7.2f} ruin {c['ruin']} spike {c['spike']} "
-          + " ".join(f"{code}@{step}" for step, code, _ in w.alerts[:6]) + f" H>1@{w.unstable[0] if w.unstable else None} up {w.up}")
+          + " ".join(f"{code}@{step}" for step, code, _ in w.alerts[:6])
+          + " ".join(f" {word}@{at[0] if at else None}" for word, at in w.standing.items()) + f" up {w.up}")
 
 
 def main():
@@ -185,19 +222,22 @@ def main():
     socket.setsockopt(zmq.SUBSCRIBE, b"")
     socket.setsockopt(zmq.RCVHWM, 0)
     socket.connect(daemon.telemetry)
+    standings = Standings(daemon) if o.probe else None
     try:
         for name in SETS if o.set == "both" else (o.set,):
             runs, start = draw(name, o.corpus, o.seed, o.runs, o.rates), time.monotonic()
-            cases = judge(runs, [Watched(daemon, socket, run, o.probe) for run in runs])
+            cases = judge(runs, [Watched(daemon, socket, run, o.probe, standings) for run in runs])
             if o.list:
                 for c in cases:
                     line(c)
             print(f"\n{name}: {len(runs)} runs, {sum(c['good'] for c in cases)} good, text {o.corpus}, seed {o.seed}, "
                   f"{time.monotonic() - start:.0f} s")
-            more = (("unstable",), (*CODES, "unstable")) if o.probe else ()
+            more = (("unstable",), ("near",), (*CODES, "near")) if o.probe else ()
             for codes in (("climbing",), ("growing",), CODES, *more):
                 report(name, cases, codes)
     finally:
+        if standings:
+            standings.stop()
         daemon.stop()
     return 0
 
