@@ -181,7 +181,8 @@ LINK_test_engine = $(WRAP_test_engine) $(DAEMON_LIB)
 LINK_test_realtime = $(WRAP_test_realtime) $(DAEMON_LIB)
 LINK_test_growth = $(DAEMON_LIB)
 LINK_test_climb = $(DAEMON_LIB)
-$(addprefix $(BUILD)/tests/,test_engine test_realtime test_growth test_climb): $(BUILD)/libmscope_daemon.a
+LINK_test_agreement = $(DAEMON_LIB)
+$(addprefix $(BUILD)/tests/,test_engine test_realtime test_growth test_climb test_agreement): $(BUILD)/libmscope_daemon.a
 
 # Linking the registry pulls in every workload and claim.
 WITH_BENCH = test_bench_models test_bench_theory test_recording test_reproduce

@@ -143,6 +143,13 @@ static double fisher_sum(const mscope_window *w, double *s2)
     return w->s2_occurrences > 0.0 ? w->updates : 0.0;
 }
 
+static void set_agreement(mscope_rec_band *r, const mscope_agreement *a)
+{
+    r->U_run_updates = mscope_agreement_mean(a, &r->U_run, &r->U_run_se);
+    r->g2_run = ratio(a->s2, a->occurrences);
+    r->g2_run_occurrences = a->occurrences;
+}
+
 /* From a probe; else the Fisher proxy H1 = batch mean(sum_i |g_i|^2)/d of this window or of the run; else unknown. */
 static void set_curvature(mscope_rec_band *r, const mscope_shadow *s, const mscope_band *b)
 {
@@ -317,6 +324,7 @@ static void band_record(mscope_engine *e, const mscope_shadow *s, unsigned band,
     set_source(s, r->r_source);
     r->r_bound = !ref ? NAN : b->R > 0.0 ? b->R_err / b->R : b->R_err == 0.0 ? 0.0 : NAN;
     set_window(r, &b->window);
+    set_agreement(r, &s->agreement[band]);
     set_curvature(r, s, b);
     set_rows(r, &b->curvature, b->rows);
     set_clocks(r, &b->fade);
@@ -422,6 +430,15 @@ static void tell_overflow(mscope_engine *e, mscope_shadow *s, double V)
     s->overflowed = now;
 }
 
+/* The window that closes now joins those before it. */
+static void take_window(mscope_shadow *s, unsigned band, const mscope_band *b)
+{
+    const double learning = ratio(1.0, ema_of(s).eta * b->curvature.h1 * b->P);
+
+    mscope_agreement_take(&s->agreement[band], b->step, &b->window, s->last.batch,
+                          b->curvature.samples > 0.0 ? learning : NAN);
+}
+
 /* Are there updates of this window, or remembered gaps, of rows that have left the band? */
 static int left_something(const mscope_band *b)
 {
@@ -440,6 +457,8 @@ void mscope_shadow_publish(mscope_engine *e, mscope_shadow *s, int regular)
             t.bands.at[t.bands.n++] = i;
             add(&t, &b);
         }
+        if (regular && s->stepped)
+            take_window(s, i, &b);
         if (b.rows > 0 || left_something(&b))
             band_record(e, s, i, &b);
         if (b.rows > 0)

@@ -49,7 +49,7 @@ static void add(double *sum, double x)
 static void band_windows(const mscope_rec_band *const *part, size_t n, mscope_rec_band *out)
 {
     pool u = { 0 }, gm = { 0 };
-    double g2 = 0.0;
+    double g2 = 0.0, run = 0.0, run_se = 0.0, run_g2 = 0.0;
 
     for (size_t i = 0; i < n; i++) {
         const mscope_rec_band *b = part[i];
@@ -57,10 +57,22 @@ static void band_windows(const mscope_rec_band *const *part, size_t n, mscope_re
             g2 += b->g2 * b->g2_occurrences;
             out->g2_occurrences += b->g2_occurrences;
         }
+        if (b->U_run_updates > 0.0) {
+            run += b->U_run * b->U_run_updates;
+            run_se = hypot(run_se, b->U_run_se * b->U_run_updates);
+            out->U_run_updates += b->U_run_updates;
+        }
+        if (b->g2_run_occurrences > 0.0) {
+            run_g2 += b->g2_run * b->g2_run_occurrences;
+            out->g2_run_occurrences += b->g2_run_occurrences;
+        }
         pool_in(&u, b->U_updates, b->U, b->U_se);
         pool_in(&gm, b->window_updates, b->gm, b->gm_se);
     }
     out->g2 = weighted(g2, out->g2_occurrences);
+    out->U_run = weighted(run, out->U_run_updates);
+    out->U_run_se = weighted(run_se, out->U_run_updates);
+    out->g2_run = weighted(run_g2, out->g2_run_occurrences);
     out->U = pool_mean(&u);
     out->U_se = pool_se(&u);
     out->U_updates = u.n;

@@ -212,6 +212,7 @@ static int memory_left(const mscope_latest_table *w, int b, mscope_rec_band *out
     out->rows = out->updates = out->lost_steps = 0;
     out->R = out->V = out->C = out->r_bound = out->p = out->P = out->idle_share = 0;
     out->window_updates = out->g2_occurrences = out->U_updates = out->h_updates = 0;
+    out->U_run_updates = out->g2_run_occurrences = 0;
     out->exact = 1;
     return 1;
 }
