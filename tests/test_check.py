@@ -92,7 +92,7 @@ class Check(unittest.TestCase):
         r = self.settled("--json", "--table", "words")
         self.assertEqual(r.returncode, 7, r)
         lines = [json.loads(line) for line in r.stdout.splitlines()]
-        band, whole = lines
+        band, bounds, whole = lines
         self.assertEqual((band["table"], band["band"], band["regime"], band["rows"]), ("words", 0, "near-instability", 8))
         self.assertAlmostEqual(band["H"], 35 / 38, places=5)
         self.assertGreater(band["confidence"], 0.9)

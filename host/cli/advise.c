@@ -29,9 +29,9 @@ static int read_options(int argc, char **argv, struct options *o)
 {
     const mscope_option table[] = {
         { "explain", NULL,
-          "print every plan with its steps, the numbers behind it, other batches, and rules for reference",
+          "print where a walk may lead, the numbers behind it, other batches, and rules for reference",
           .flag = &o->explain },
-        { "target", "X", "count steps until this fraction of the present excess loss is left (default: 0.1)",
+        { "target", "X", "price plans by the steps to this fraction of the present excess loss (default: 0.1)",
           .real = &o->fraction, .low = 1e-9, .high = 0.999 },
         { "by-rows", NULL, "weigh every row alike (default: as often as it occurs, as the training loss does)",
           .flag = &o->measured.by_rows },
@@ -49,12 +49,14 @@ static int read_options(int argc, char **argv, struct options *o)
     const mscope_command advise = {
         .name = COMMAND,
         .usage = "[OPTION...]",
-        .about = "Say what one beta for all bands of a table costs them, and which settings reach a target in fewer "
-                 "steps. Both come from the exact second-moment maps at the measured activities and curvatures.",
+        .about = "Say what no setting of a table can do, what one beta for all its bands costs them, and where to go "
+                 "next: the first stage of a walk to a faster setting, or to stay. All comes from the exact "
+                 "second-moment maps at the measured activities and curvatures.",
         .option = table,
-        .notes = "A plan is shown as advice only if the model says that it is faster than the present setting. What "
-                 "telemetry does not tell (label noise, spread of curvature, distance to the optimum) is assumed, and "
-                 "the answer says how.",
+        .notes = "A stage moves eta and 1 - beta by at most a factor of two, to no more than half of the limit of all "
+                 "that moves together, and only where it is better whatever the errors and the label noise are that "
+                 "the records allow. Then look again: ask anew after the steps it says.\n"
+                 "--explain also prints where a walk may lead if the model held all the way. That is no advice.",
         .example = COMMAND " --table words --explain\nmomentscope watch --once --json | " COMMAND " --jsonl",
         .exits = "0 an answer for every table\n"
                  "1 no records came, or a table has no answer; the output says why (mostly: no curvature yet)\n"
@@ -88,12 +90,22 @@ static void from_string(const cJSON *v, char *to, size_t cap)
     snprintf(to, cap, "%s", cJSON_IsString(v) ? v->valuestring : "");
 }
 
+static void from_list(const cJSON *v, mscope_list *to)
+{
+    const cJSON *x;
+
+    to->n = 0;
+    cJSON_ArrayForEach(x, v)
+        if (to->n < sizeof to->at / sizeof *to->at)
+            from_f64(x, &to->at[to->n++]);
+}
+
 #define TAKE_f64(v, to) from_f64(v, &(to))
 #define TAKE_u64(v, to) from_u64(v, &(to))
 #define TAKE_name(v, to) from_string(v, to, sizeof(to))
 #define TAKE_text(v, to) from_string(v, to, sizeof(to))
 #define TAKE_bool(v, to) ((to) = cJSON_IsTrue(v) != 0)
-#define TAKE_list(v, to) ((void)(v), (to).n = 0)
+#define TAKE_list(v, to) from_list(v, &(to))
 #define MSCOPE_METRIC(type, name, unit, kind, help) TAKE_##type(cJSON_GetObjectItemCaseSensitive(from, #name), r->name);
 
 static void take_band(const cJSON *from, mscope_rec_band *r)
@@ -108,6 +120,42 @@ static void take_table(const cJSON *from, mscope_rec_table *r)
 #include "mscope/metrics.def"
 }
 
+static void take_stability(const cJSON *from, mscope_rec_stability *r)
+{
+#define MSCOPE_STABILITY_METRICS
+#include "mscope/metrics.def"
+}
+
+/* NULL, or the reason why this is no record of its kind. *wanted: 0 where it is of another kind or table. */
+static const char *read_record(const struct options *o, const char *topic, const cJSON *from, mscope_record *r,
+                               int *wanted)
+{
+    const char *table = NULL, *wrong = NULL;
+
+    if (strncmp(topic, "band/", 5) == 0) {
+        r->kind = MSCOPE_REC_BAND;
+        take_band(from, &r->u.band);
+        table = r->u.band.table;
+        if (table[0] == '\0' || r->u.band.band >= MSCOPE_BANDS)
+            wrong = "a band record without table or band";
+    } else if (strncmp(topic, "table/", 6) == 0) {
+        r->kind = MSCOPE_REC_TABLE;
+        take_table(from, &r->u.table);
+        table = r->u.table.table;
+        if (table[0] == '\0')
+            wrong = "a table record without table";
+    } else if (strncmp(topic, "stability/", 10) == 0) {
+        r->kind = MSCOPE_REC_STABILITY;
+        take_stability(from, &r->u.stability);
+        if (r->u.stability.table[0] == '\0')
+            wrong = "a stability record without table";
+        *wanted = 1;                         /* it covers other tables too */
+        return wrong;
+    }
+    *wanted = table != NULL && (o->listening.table == NULL || strcmp(o->listening.table, table) == 0);
+    return wrong;
+}
+
 /* NULL, or the reason why the line is no record. Records of other kinds are ignored. */
 static const char *take_line(const struct options *o, const char *line, mscope_judged *j)
 {
@@ -115,25 +163,16 @@ static const char *take_line(const struct options *o, const char *line, mscope_j
     const cJSON *topic = cJSON_GetObjectItemCaseSensitive(from, "topic");
     const char *what = cJSON_IsString(topic) ? topic->valuestring : NULL, *wrong = NULL;
     mscope_telemetry m = { 0 };
+    int wanted = 0;
 
-    if (!cJSON_IsObject(from)) {
+    if (!cJSON_IsObject(from))
         wrong = "not a JSON object";
-    } else if (what == NULL) {
+    else if (what == NULL)
         wrong = "no topic: lines of watch --json are expected";
-    } else if (strncmp(what, "band/", 5) == 0) {
-        m.record.kind = MSCOPE_REC_BAND;
-        take_band(from, &m.record.u.band);
-        if (m.record.u.band.table[0] == '\0' || m.record.u.band.band >= MSCOPE_BANDS)
-            wrong = "a band record without table or band";
-        else if ((o->listening.table == NULL || strcmp(o->listening.table, m.record.u.band.table) == 0) &&
-                 mscope_judged_take(j, &m, NULL, NULL) != 0)
-            wrong = "out of memory";
-    } else if (strncmp(what, "table/", 6) == 0) {
-        m.record.kind = MSCOPE_REC_TABLE;
-        take_table(from, &m.record.u.table);
-        if (m.record.u.table.table[0] == '\0')
-            wrong = "a table record without table";
-    }
+    else
+        wrong = read_record(o, what, from, &m.record, &wanted);
+    if (wrong == NULL && wanted && mscope_judged_take(j, &m, NULL, NULL) != 0)
+        wrong = "out of memory";
     cJSON_Delete(from);
     return wrong;
 }
@@ -184,18 +223,17 @@ static int read_daemon(const struct options *o, mscope_judged *j)
 
 /* -- the answer ------------------------------------------------------------------------------------------- */
 
-static int answer(const struct options *o, const mscope_latest_table *w)
+static int answer(const struct options *o, const mscope_judged *j, size_t i)
 {
+    mscope_measured_options how = o->measured;
     const mscope_rec_band *rec[MSCOPE_BANDS];
+    const size_t n = mscope_judged_bands(j, i, rec);
     mscope_counsel c;
-    size_t n = 0;
 
-    for (int b = 0; b < MSCOPE_BANDS; b++)
-        if (w->have[b])
-            rec[n++] = &w->band[b].record.u.band;
     if (n == 0)
         return MSCOPE_EXIT_OK;
-    mscope_counsel_of(rec, n, &o->measured, o->fraction, &c);
+    how.margin = mscope_judged_margin(j, i);
+    mscope_counsel_of(rec, n, &how, o->fraction, &c);
     if (o->json) {
         mscope_counsel_json(&c, rec[0]->table, stdout);
     } else {
@@ -217,7 +255,7 @@ int mscope_cmd_advise(int argc, char **argv)
         return code;
     code = o.jsonl ? read_lines(&o, &j) : read_daemon(&o, &j);
     for (size_t i = 0; i < j.latest.tables && code != MSCOPE_EXIT_USAGE; i++)
-        if (answer(&o, &j.latest.table[i]) != MSCOPE_EXIT_OK)
+        if (answer(&o, &j, i) != MSCOPE_EXIT_OK)
             code = MSCOPE_EXIT_FAILED;
     mscope_judged_fini(&j);
     return code;

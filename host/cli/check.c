@@ -15,6 +15,7 @@
 #include "common/json.h"
 #include "listening.h"
 #include "protocol/meet/bind.h"
+#include "watch_summary.h"
 #include "watch_view.h"
 
 #define COMMAND "momentscope check"
@@ -367,6 +368,8 @@ static int check_once(const struct options *o, const mscope_listen *l, mscope_ju
     for (size_t i = 0; i < j->latest.tables; i++)
         if (j->latest.table[i].have_stability)
             print_stability(j, i, o->json);
+    for (size_t i = 0; i < j->latest.tables && o->json; i++)
+        mscope_summary_bounds(j, i, stdout);
     return conclude(l, j, o);
 }
 

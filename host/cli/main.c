@@ -17,7 +17,7 @@ static const struct command {
 } commands[] = {
     { "watch", "show what momentum does to each activity band, live", mscope_cmd_watch },
     { "check", "judge each band; the worst verdict is the exit code", mscope_cmd_check },
-    { "advise", "what one beta costs, and settings that reach a target sooner", mscope_cmd_advise },
+    { "advise", "what no setting can do, and the first stage to a faster one", mscope_cmd_advise },
     { "predict", "what the theory says about a setting", mscope_cmd_predict },
     { "record", "record a training run into a file", mscope_cmd_record },
     { "play", "play a recorded run into a daemon, or list what it holds", mscope_cmd_play },

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "common/json.h"
 #include "diagnose/counsel.h"
 #include "diagnose/verdict.h"
 
@@ -60,21 +61,36 @@ static void gather(const mscope_latest_table *w, const mscope_verdict *verdict, 
     fputc('\n', to);
 }
 
-/* The price of one beta and the best known change, with a tenth of the present excess loss as the target. */
-static void counsel(const mscope_latest_table *w, FILE *to)
+/* The price of one beta and where to go next. */
+static void counsel(const mscope_judged *j, size_t i, FILE *to)
 {
-    const mscope_measured_options o = { .spread = 1 };
+    const mscope_measured_options o = { .spread = 1, .margin = mscope_judged_margin(j, i) };
     const mscope_rec_band *rec[MSCOPE_BANDS];
+    const size_t n = mscope_judged_bands(j, i, rec);
     mscope_counsel c;
-    size_t n = 0;
 
-    for (int b = 0; b < MSCOPE_BANDS; b++)
-        if (w->have[b])
-            rec[n++] = &w->band[b].record.u.band;
     mscope_counsel_of(rec, n, &o, 0.1, &c);
     mscope_counsel_say(&c, to);
     if (c.possible)
         fprintf(to, "  (momentscope advise --explain shows the arithmetic)\n");
+}
+
+void mscope_summary_bounds(const mscope_judged *j, size_t i, FILE *to)
+{
+    const mscope_measured_options o = { .spread = 1, .margin = mscope_judged_margin(j, i) };
+    const mscope_rec_band *rec[MSCOPE_BANDS];
+    const size_t n = mscope_judged_bands(j, i, rec);
+    mscope_measured m;
+    mscope_bounds b;
+
+    if (!mscope_measured_take(rec, n, &o, &m))
+        return;
+    mscope_bounds_of(&m, &b);
+    fprintf(to, "{\"table\":");
+    mscope_json_string(to, rec[0]->table);
+    fprintf(to, ",\"bounds\":");
+    mscope_bounds_json(&b, &m, to);
+    fprintf(to, "}\n");
 }
 
 void mscope_summary_print(const mscope_judged *j, size_t i, FILE *to)
@@ -100,5 +116,5 @@ void mscope_summary_print(const mscope_judged *j, size_t i, FILE *to)
     if (kinds > 1)
         fprintf(to, "  one eta %.4g and one eps %.4g act as %d different optimizers on this table.\n", t->eta, t->eps,
                 kinds);
-    counsel(w, to);
+    counsel(j, i, to);
 }

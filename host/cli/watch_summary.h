@@ -11,4 +11,7 @@
  * Shape    table i has its table record */
 void mscope_summary_print(const mscope_judged *j, size_t i, FILE *to);
 
+/* mscope_summary_bounds - what no setting of table i can do, as a line of JSON; nothing where curvature is unknown */
+void mscope_summary_bounds(const mscope_judged *j, size_t i, FILE *to);
+
 #endif

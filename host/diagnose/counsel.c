@@ -43,6 +43,8 @@ int mscope_counsel_of(const mscope_rec_band *const *rec, size_t n, const mscope_
         out->have_own = mscope_conflict_of(m->band, m->bands, m->activity,
                                            (mscope_setting){ out->advice.eta_own, m->now.eps }, &out->own) == MSCOPE_OK;
     occupancy(out);
+    mscope_bounds_of(m, &out->bounds);
+    mscope_stage_of(m, o->margin, &out->stage);
     out->possible = 1;
     return 1;
 }

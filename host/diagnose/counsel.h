@@ -1,4 +1,4 @@
-/* counsel.h - everything that is said about one table: what one beta costs its bands, and which setting is faster
+/* counsel.h - everything that is said about one table: bounds, what one beta costs its bands, where to go next
  *
  * counsel.c computes it, counsel_words.c says it in sentences, counsel_json.c as a JSON object.                 */
 #ifndef MSCOPE_DIAGNOSE_COUNSEL_H
@@ -6,8 +6,9 @@
 
 #include <stdio.h>
 
+#include "bounds.h"
 #include "conflict.h"
-#include "measured.h"
+#include "stage.h"
 
 typedef struct mscope_counsel {
     mscope_measured measured;
@@ -16,8 +17,10 @@ typedef struct mscope_counsel {
     mscope_conflict conflict;            /* at the present eta                                                */
     mscope_conflict own;                 /* at the eta at which bands with a beta each would run              */
     int have_own;
+    mscope_bounds bounds;
+    mscope_stage stage;                  /* the advice: where to go, or to stay                                */
     double fraction;                     /* target over present excess risk                                   */
-    mscope_advice advice;
+    mscope_advice advice;                /* where the walk may lead if the model held all the way; no advice   */
     int doubted;                         /* uneven[] is there: steps of each plan if directions of a row differ    */
     double uneven[MSCOPE_PLANS];
 } mscope_counsel;
@@ -30,7 +33,7 @@ typedef struct mscope_counsel {
 int mscope_counsel_of(const mscope_rec_band *const *rec, size_t n, const mscope_measured_options *o, double fraction,
                       mscope_counsel *out);
 
-/* mscope_counsel_say - two or three sentences, each line indented by two spaces */
+/* mscope_counsel_say - some sentences, each line indented by two spaces */
 void mscope_counsel_say(const mscope_counsel *c, FILE *to);
 
 /* mscope_counsel_explain - every plan with its steps, the numbers behind it, other batches, and rules for reference */

@@ -12,9 +12,37 @@ static void number(FILE *to, const char *name, double x)
         fprintf(to, ",\"%s\":null", name);
 }
 
+static void settings(const mscope_counsel *c, const mscope_setting *s, FILE *to)
+{
+    fprintf(to, ",\"bands\":[");
+    for (size_t i = 0; i < c->measured.bands; i++)
+        fprintf(to, "%s{\"band\":%u,\"eta\":%.9g,\"eps\":%.9g}", i > 0 ? "," : "", c->measured.number[i], s[i].eta,
+                s[i].eps);
+    fputc(']', to);
+}
+
+/* The advice. */
+static void stage(const mscope_counsel *c, FILE *to)
+{
+    const mscope_stage *s = &c->stage;
+
+    number(to, "gain", s->gain);
+    fprintf(to, ",\"advised\":\"%s\",\"why\":", s->kind == MSCOPE_PLAN_NOW ? "stay" : mscope_plan_name(s->kind));
+    mscope_json_string(to, s->why);
+    fprintf(to, ",\"stage\":{\"rescue\":%s", s->rescue ? "true" : "false");
+    number(to, "look_again", s->steps);
+    number(to, "left_now", s->left_now);
+    number(to, "left_then", s->left_then);
+    number(to, "worst", s->worst);
+    number(to, "H_now", s->H_now);
+    number(to, "H_then", s->H_then);
+    settings(c, s->setting, to);
+    fputc('}', to);
+}
+
 void mscope_counsel_json(const mscope_counsel *c, const char *table, FILE *to)
 {
-    static const char *const source[] = { "assumed", "bound", "agreement", "reference" };
+    static const char *const source[] = { "assumed", "agreement", "reference" };
     const mscope_advice *a = &c->advice;
 
     fprintf(to, "{\"table\":");
@@ -41,18 +69,17 @@ void mscope_counsel_json(const mscope_counsel *c, const char *table, FILE *to)
                 mscope_regime_name((enum mscope_regime)k), c->activity[k], c->rows[k]);
     fputc('}', to);
     number(to, "steps_now", a->plan[MSCOPE_PLAN_NOW].steps);
-    number(to, "gain", a->gain);
-    fprintf(to, ",\"advised\":\"%s\",\"plans\":[", mscope_plan_name(a->best));
+    stage(c, to);
+    fprintf(to, ",\"bounds\":");
+    mscope_bounds_json(&c->bounds, &c->measured, to);
+    fprintf(to, ",\"fastest\":\"%s\",\"plans\":[", mscope_plan_name(a->best));
     for (int k = 0; k < MSCOPE_PLANS; k++) {
         fprintf(to, "%s{\"plan\":\"%s\"", k > 0 ? "," : "", mscope_plan_name((enum mscope_plan_kind)k));
         number(to, "steps", a->plan[k].steps);
         number(to, "steps_uneven", c->doubted ? c->uneven[k] : NAN);
         number(to, "H", a->plan[k].H);
-        fprintf(to, ",\"bands\":[");
-        for (size_t i = 0; i < a->bands; i++)
-            fprintf(to, "%s{\"band\":%u,\"eta\":%.9g,\"eps\":%.9g}", i > 0 ? "," : "", c->measured.number[i],
-                    a->plan[k].setting[i].eta, a->plan[k].setting[i].eps);
-        fprintf(to, "]}");
+        settings(c, a->plan[k].setting, to);
+        fputc('}', to);
     }
     fprintf(to, "]}\n");
 }

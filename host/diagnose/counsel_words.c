@@ -19,24 +19,19 @@ static void steps_words(double n, char *to, size_t cap)
         snprintf(to, cap, "%.3g steps", n);
 }
 
-static void fraction_words(double fraction, char *to, size_t cap)
-{
-    snprintf(to, cap, "%.3g %% of the present excess loss", 100 * fraction);
-}
-
 /* Runs of bands whose setting is the same to three digits: "3-5: 0.52, 6: 0.4". */
-static void each_band(const mscope_counsel *c, const mscope_plan *p, int eta, FILE *to)
+static void each_band(const mscope_counsel *c, const mscope_setting *s, int eta, FILE *to)
 {
     const mscope_measured *m = &c->measured;
 
     for (size_t i = 0; i < m->bands;) {
         char value[32], next[32];
         size_t from = i;
-        snprintf(value, sizeof value, "%.3g", eta ? p->setting[i].eta : p->setting[i].eps);
+        snprintf(value, sizeof value, "%.3g", eta ? s[i].eta : s[i].eps);
         do {
             i++;
             if (i < m->bands)
-                snprintf(next, sizeof next, "%.3g", eta ? p->setting[i].eta : p->setting[i].eps);
+                snprintf(next, sizeof next, "%.3g", eta ? s[i].eta : s[i].eps);
         } while (i < m->bands && strcmp(value, next) == 0);
         if (from == i - 1)
             fprintf(to, "%s%u: %s", from > 0 ? ", " : "", m->number[from], value);
@@ -45,23 +40,22 @@ static void each_band(const mscope_counsel *c, const mscope_plan *p, int eta, FI
     }
 }
 
-static void setting_words(const mscope_counsel *c, enum mscope_plan_kind kind, FILE *to)
+static void setting_words(const mscope_counsel *c, enum mscope_plan_kind kind, const mscope_setting *of, FILE *to)
 {
-    const mscope_plan *p = &c->advice.plan[kind];
-    const mscope_setting s = p->setting[0];
+    const mscope_setting s = of[0];
 
     switch (kind) {
     case MSCOPE_PLAN_ETA_EACH:
         fprintf(to, "no momentum, eta by band ");
-        each_band(c, p, 1, to);
+        each_band(c, of, 1, to);
         break;
     case MSCOPE_PLAN_ETA_EACH_MOMENTUM:
         fprintf(to, "beta %.6g, EMA-form eta by band ", 1 - s.eps);
-        each_band(c, p, 1, to);
+        each_band(c, of, 1, to);
         break;
     case MSCOPE_PLAN_BETA_EACH:
         fprintf(to, "EMA-form eta %.4g, eps = 1 - beta by band ", s.eta);
-        each_band(c, p, 0, to);
+        each_band(c, of, 0, to);
         break;
     case MSCOPE_PLAN_NOW:
     case MSCOPE_PLAN_BETA:
@@ -97,81 +91,52 @@ static void conflict_words(const mscope_counsel *c, FILE *to)
         fprintf(to, "  below %.2f: no conflict that a beta for each band would resolve.\n", MSCOPE_CONFLICT_FLAG);
 }
 
-/* Excess loss that label noise leaves, if all of |g|^2 is noise; NaN without g2. */
-static double noise_floor(const mscope_counsel *c, const mscope_plan *p)
+static void known_words(const mscope_counsel *c, FILE *to)
 {
+    static const char *const error[] = { "", "how far gradients agree", "your reference" };
     const mscope_measured *m = &c->measured;
-    double sum = 0;
+    double low = 0, all = 0;
 
+    if (m->source == MSCOPE_ERROR_NONE)
+        return;
     for (size_t i = 0; i < m->bands; i++) {
-        double H = p->setting[i].eta / mscope_risk_eta_max(&m->band[i], p->setting[i].eps);
-        if (H < 1)
-            sum += m->band[i].rows * 0.25 * p->setting[i].eta * m->noise_all[i] / (1 - H);
-        else
-            return NAN;
+        const double x = m->band[i].weight * m->h1[i];
+        low += x * m->R_low[i];
+        all += x * m->R_high[i];
     }
-    return sum;
+    fprintf(to, "  by %s and |g|^2, between %.2g and %.2g of excess loss is left.\n", error[m->source], 0.5 * low,
+            0.5 * all);
 }
 
-static void assumed(const mscope_counsel *c, FILE *to)
+static void left_words(const mscope_stage *s, FILE *to)
 {
-    static const char *const error[] = {
-        "every row is equally far from its optimum and labels have no noise",
-        "gradients agree too little to tell how far rows are from their optimum: the most they allow, noise from |g|^2",
-        "error from how far gradients agree, noise from |g|^2",
-        "error against your reference, noise from |g|^2",
-    };
-    double now = noise_floor(c, &c->advice.plan[MSCOPE_PLAN_NOW]),
-           then = noise_floor(c, &c->advice.plan[c->advice.best]);
-
-    fprintf(to, "  assumed: %s; curvature stays as measured.\n", error[c->measured.source]);
-    if (c->measured.source == MSCOPE_ERROR_NONE && c->advice.best != MSCOPE_PLAN_NOW && now > 0 && then > 0)
-        fprintf(to,
-                "  telemetry cannot tell error from noise here. If all of |g|^2 is noise, it holds the loss %.2g above "
-                "its minimum\n"
-                "  now and %.2g with the advice, which is meant for a loss farther above the minimum than that.\n",
-                now, then);
-}
-
-static const char *why_never(const mscope_plan *p)
-{
-    if (p->steps < INFINITY)
-        return "";
-    return p->H < 1 ? " (label noise holds it above)" : " (unstable)";
+    if (s->left_now < INFINITY && s->left_then < INFINITY)
+        fprintf(to, "  by then %.3g %% of the present excess loss is left by the model, %.3g %% if nothing changes",
+                100 * s->left_then, 100 * s->left_now);
+    if (s->gain > 1 && s->gain < INFINITY)
+        fprintf(to, ": %.3g times sooner", s->gain);
+    fprintf(to, ".\n");
 }
 
 static void advice_words(const mscope_counsel *c, FILE *to)
 {
-    const mscope_advice *a = &c->advice;
-    char target[64], before[32], after[32];
+    const mscope_stage *s = &c->stage;
+    char steps[32];
 
-    fraction_words(c->fraction, target, sizeof target);
-    steps_words(a->plan[MSCOPE_PLAN_NOW].steps, before, sizeof before);
-    if (a->best == MSCOPE_PLAN_NOW) {
-        fprintf(to, "  nothing better than the present setting is known. Time to %s by the model: %s%s.\n", target,
-                before, why_never(&a->plan[MSCOPE_PLAN_NOW]));
+    steps_words(s->steps, steps, sizeof steps);
+    if (s->kind == MSCOPE_PLAN_NOW) {
+        fprintf(to, "  advice: stay; %s. Look again after %s.\n", s->why, steps);
         return;
     }
-    steps_words(a->plan[a->best].steps, after, sizeof after);
-    fprintf(to, "  advice: ");
-    setting_words(c, a->best, to);
-    fprintf(to, ".\n  by the model %s is reached after %s instead of %s%s", target, after, before,
-            why_never(&a->plan[MSCOPE_PLAN_NOW]));
-    if (a->gain < INFINITY)
-        fprintf(to, ", %.3g times sooner", a->gain);
-    if (a->best >= MSCOPE_PLAN_ETA_EACH) {
-        double single = fmin(a->plan[MSCOPE_PLAN_SINGLE].steps,
-                             fmin(a->plan[MSCOPE_PLAN_ETA].steps, a->plan[MSCOPE_PLAN_BETA].steps));
-        steps_words(single, before, sizeof before);
-        fprintf(to, "; the best single setting %s %s", single < INFINITY ? "takes" : "gets there", before);
-    }
-    fprintf(to, "; H at most %.2f.\n", a->plan[a->best].H);
-    if (c->doubted) {
-        steps_words(c->uneven[MSCOPE_PLAN_NOW], before, sizeof before);
-        steps_words(c->uneven[a->best], after, sizeof after);
-        fprintf(to, "  if the directions of a row differ in curvature as much as H2 allows: after %s instead of %s.\n",
-                after, before);
-    }
+    fprintf(to, "  advice, first stage: go to ");
+    setting_words(c, s->kind, s->setting, to);
+    fprintf(to, "; look again after %s.\n", steps);
+    if (s->rescue)
+        fprintf(to, "  this is to leave the neighbourhood of instability: %s.\n", s->why);
+    else
+        left_words(s, to);
+    if (s->H_then > 0)
+        fprintf(to, "  H of all that moves together goes from %.2f to %.2f.\n", s->H_now, s->H_then);
 }
 
 void mscope_counsel_say(const mscope_counsel *c, FILE *to)
@@ -180,9 +145,10 @@ void mscope_counsel_say(const mscope_counsel *c, FILE *to)
         fprintf(to, "  no advice: %s.\n", c->measured.why);
         return;
     }
+    mscope_bounds_say(&c->bounds, &c->measured, to);
     conflict_words(c, to);
+    known_words(c, to);
     advice_words(c, to);
-    assumed(c, to);
 }
 
 /* -- the arithmetic ---------------------------------------------------------------------------------- */
@@ -190,7 +156,7 @@ void mscope_counsel_say(const mscope_counsel *c, FILE *to)
 static void explain_bands(const mscope_counsel *c, FILE *to)
 {
     const mscope_measured *m = &c->measured;
-    const mscope_plan *now = &c->advice.plan[MSCOPE_PLAN_NOW], *best = &c->advice.plan[c->advice.best];
+    const mscope_setting *then = c->stage.setting;
 
     fprintf(to, "\n  input of the maps, one row of each band, per step: h1 = P H1, excess = (P H2 - h1^2)/h1, noise = "
                 "E|label noise|^2\n");
@@ -206,11 +172,11 @@ static void explain_bands(const mscope_counsel *c, FILE *to)
             excess += b->excess[j] / b->groups + b->share[j];
         }
         double top = mscope_risk_eta_max(b, m->now.eps);
-        double rate = mscope_risk_rate(b, now->setting[i]);
+        double rate = mscope_risk_rate(b, m->now), after = mscope_risk_rate(b, then[i]);
         fprintf(to, "  %4u %8.0f %9.3g %9.3g %9.3g %9.3g %9.3g | %9.3g %9.3g | %9.3g %9.3g\n", m->number[i], b->rows,
-                h1, excess, noise, R, top, isnan(rate) ? -INFINITY : rate, now->setting[i].eta / top,
-                mscope_risk_rate(b, best->setting[i]),
-                best->setting[i].eta / mscope_risk_eta_max(b, best->setting[i].eps));
+                h1, excess, noise, R, top, isnan(rate) ? -INFINITY : rate, m->now.eta / top,
+                isnan(after) ? -INFINITY : after,
+                then[i].eta / mscope_risk_eta_max(b, then[i].eps));
     }
 }
 
@@ -219,7 +185,8 @@ static void explain_plans(const mscope_counsel *c, FILE *to)
     const mscope_advice *a = &c->advice;
 
     fprintf(to,
-            "\n  risk = sum over rows of h1 R = %.4g now, target %.4g; steps by powers of the exact map of one step:\n",
+            "\n  no advice, because it is beyond what was measured: where a walk may lead if the model held all the way\n"
+            "  risk = sum over rows of h1 R = %.4g now, target %.4g; steps by powers of the exact map of one step:\n",
             a->risk, a->target);
     for (int k = 0; k < MSCOPE_PLANS; k++) {
         char n[32];
@@ -235,12 +202,12 @@ static void explain_plans(const mscope_counsel *c, FILE *to)
             fprintf(to, "(uneven rows: %s)  ", n);
         }
         fprintf(to, "H %.3g  ", a->plan[k].H);
-        setting_words(c, (enum mscope_plan_kind)k, to);
+        setting_words(c, (enum mscope_plan_kind)k, a->plan[k].setting, to);
         fputc('\n', to);
     }
     if (a->best != MSCOPE_PLAN_NOW)
-        fprintf(to, "    (* advised: the first in this order within 3 %% of the fastest, if it is 3 %% better than now "
-                    "in both readings)\n");
+        fprintf(to, "    (* the first in this order within 3 %% of the fastest, if it is 3 %% better than now in both "
+                    "readings)\n");
 }
 
 static void explain_batch(const mscope_counsel *c, FILE *to)

@@ -133,6 +133,17 @@ int mscope_judged_take(mscope_judged *j, const mscope_telemetry *m, mscope_news 
     return 0;
 }
 
+size_t mscope_judged_bands(const mscope_judged *j, size_t i, const mscope_rec_band **rec)
+{
+    const mscope_latest_table *t = &j->latest.table[i];
+    size_t n = 0;
+
+    for (int b = 0; b < MSCOPE_BANDS; b++)
+        if (t->have[b])
+            rec[n++] = &t->band[b].record.u.band;
+    return n;
+}
+
 void mscope_judged_fini(mscope_judged *j)
 {
     mscope_latest_fini(&j->latest);

@@ -26,6 +26,9 @@ MSCOPE_MUST_CHECK int mscope_judged_take(mscope_judged *j, const mscope_telemetr
 /* mscope_judged_margin - the verdict on the stability record that covers table i, or NULL: none does */
 const mscope_margin *mscope_judged_margin(const mscope_judged *j, size_t i);
 
+/* mscope_judged_bands - the records of the bands of table i, frequent rows first.  Shape rec: room for all bands */
+size_t mscope_judged_bands(const mscope_judged *j, size_t i, const mscope_rec_band **rec);
+
 /* mscope_judged_modes - what the autocorrelation of band b of table i says: *modes, and one sentence beside the verdict
  *
  * Returns  1; 0 where there is none: *modes is unknown then and say is ""                                      */

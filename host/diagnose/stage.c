@@ -1,0 +1,384 @@
+/* stage.c - see stage.h */
+#include "stage.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { FACTORS = 9, HALF = FACTORS / 2, MOMENTA = 5, TIMES = 2 };    /* 1/2 .. 2; of eta, of eps */
+
+static const double H_AIM = 0.5, H_ODDS = 0.05, H_FREE = 0.25, H_CLOSE = 0.9;
+static const double WORTH = 0.97, TIE = 1.03, NO_WORSE = 1.02;
+static const double SMOOTH = 2, RETENTIONS = 8, HEAVY = 0.1, LONGEST = 1e7;
+
+/* Excess of every band after half a stage and a whole one, for each factor, in each corner, under one eps. */
+typedef struct yield {
+    double eps;
+    double at[MSCOPE_CORNERS][MSCOPE_SEARCH_BANDS][FACTORS][TIMES];
+} yield;
+
+static double factor(int k)
+{
+    return exp2((double)(k - HALF) / HALF);
+}
+
+/* -- how near to the limit ------------------------------------------------------------------------------- */
+
+/* Part of H after the move over the part now. What the table does not hold moves with one eta for all, and else as far
+ * up as the band that moves most. */
+static double share_of(const double *share, const mscope_setting *s, const mscope_measured *m)
+{
+    double sum = 0, held = 0, largest = 0, least = INFINITY;
+
+    for (size_t i = 0; i < m->bands; i++) {
+        const double f = s[i].eta / m->now.eta;
+        sum += share[i] * f;
+        held += share[i];
+        largest = fmax(largest, f);
+        least = fmin(least, f);
+    }
+    if (least < largest)
+        largest = fmax(largest, 1);
+    return (sum + fmax(1 - held, 0) * largest) / fmax(held, 1);
+}
+
+/* The record as it would be there. */
+static mscope_rec_stability record_at(const mscope_measured *m, const mscope_margin *margin, const mscope_setting *s)
+{
+    const double eps = m->now.eps, g = s[0].eps / (2 - s[0].eps) / (eps / (2 - eps));
+    const double noise = margin->H * margin->noise_part * share_of(m->noise_share, s, m),
+                 curved = margin->H * (1 - margin->noise_part) * g * share_of(m->curvature_share, s, m);
+
+    return (mscope_rec_stability){ .H = noise + curved, .H_se = margin->H_se * (noise + curved) / margin->H,
+                                   .noise_part = noise / (noise + curved), .eta = s[0].eta, .eps = s[0].eps };
+}
+
+static int have(const mscope_margin *margin)
+{
+    return margin != NULL && margin->standing != MSCOPE_STANDING_UNKNOWN && margin->H > 0;
+}
+
+double mscope_stage_H(const mscope_measured *m, const mscope_margin *margin, const mscope_setting *s)
+{
+    return have(margin) ? record_at(m, margin, s).H : NAN;
+}
+
+/* Does a row by itself come near its limit? */
+static int rows_are_free(const mscope_measured *m)
+{
+    for (size_t i = 0; i < m->bands; i++)
+        if (m->now.eta > H_FREE * mscope_model_eta_max(&m->model, (int)i, m->now.eps))
+            return 0;
+    return 1;
+}
+
+static int safe(const mscope_measured *m, const mscope_margin *margin, const mscope_setting *s)
+{
+    double most = 0;
+
+    if (have(margin)) {
+        const mscope_rec_stability r = record_at(m, margin, s);
+        mscope_margin then;
+        if (r.H <= 0.5 * margin->H)
+            return 1;
+        mscope_margin_of(&r, NULL, 0, NULL, &then);
+        return r.H <= H_AIM && then.close < H_ODDS;
+    }
+    for (size_t i = 0; i < m->bands; i++)
+        most = fmax(most, s[i].eta / m->now.eta);
+    return most <= 1 || rows_are_free(m);
+}
+
+/* -- what a setting brings ----------------------------------------------------------------------------------- */
+
+static double excess_of(const mscope_risk_band *b)
+{
+    double sum = 0;
+
+    for (int j = 0; j < b->groups; j++)
+        sum += b->weight * b->h1[j] * b->R0[j];
+    return sum;
+}
+
+static double length_of(const mscope_measured *m)
+{
+    double all = 0, most = 0, n = 1, learning = 1;
+
+    for (size_t i = 0; i < m->bands; i++)
+        all += excess_of(&m->band[i]);
+    for (size_t i = 0; i < m->bands; i++) {
+        const double x = excess_of(&m->band[i]);
+        if (x >= HEAVY * all)
+            n = fmax(n, RETENTIONS * m->retention[i]);
+        if (x > most)
+            learning = 1 / (m->now.eta * m->h1[i]);
+        most = fmax(most, x);
+    }
+    return fmin(ceil(fmax(n, learning)), LONGEST);
+}
+
+static int fill(const mscope_measured *m, double eps, double steps, yield *y)
+{
+    y->eps = eps;
+    for (int c = 0; c < MSCOPE_CORNERS; c++)
+        for (size_t i = 0; i < m->bands; i++)
+            for (int k = 0; k < FACTORS; k++) {
+                mscope_flow *f = mscope_flow_open(&m->corner[c][i], (mscope_setting){ m->now.eta * factor(k), eps });
+                if (f == NULL)
+                    return 0;
+                for (int t = 0; t < TIMES; t++)
+                    y->at[c][i][k][t] = mscope_flow_risk(f, ceil(steps / (TIMES - t)));
+                mscope_flow_close(f);
+            }
+    return 1;
+}
+
+/* The largest ratio to what staying gives, of one band over the corners and times. */
+static double band_ratio(const yield *y, const yield *stay, size_t i, int k)
+{
+    double worst = 0;
+
+    for (int c = 0; c < MSCOPE_CORNERS; c++)
+        for (int t = 0; t < TIMES; t++) {
+            const double x = y->at[c][i][k][t], now = stay->at[c][i][HALF][t];
+            worst = fmax(worst, now > 0 && x < INFINITY ? x / now : x > 0 ? INFINITY : 1);
+        }
+    return worst;
+}
+
+/* The same of the table at the end of the stage; INFINITY where a band may lose. */
+static double table_ratio(const mscope_measured *m, const yield *y, const yield *stay, const int *pick)
+{
+    double worst = 0;
+
+    for (size_t i = 0; i < m->bands; i++)
+        if (band_ratio(y, stay, i, pick[i]) > NO_WORSE)
+            return INFINITY;
+    for (int c = 0; c < MSCOPE_CORNERS; c++) {
+        double then = 0, now = 0;
+        for (size_t i = 0; i < m->bands; i++) {
+            then += y->at[c][i][pick[i]][TIMES - 1];
+            now += stay->at[c][i][HALF][TIMES - 1];
+        }
+        worst = fmax(worst, now > 0 ? then / now : INFINITY);
+    }
+    return worst;
+}
+
+/* -- candidates --------------------------------------------------------------------------------------------- */
+
+typedef struct candidate {
+    enum mscope_plan_kind kind;
+    double eps, ratio;
+    int pick[MSCOPE_SEARCH_BANDS];
+} candidate;
+
+static void settings(const mscope_measured *m, const candidate *c, mscope_setting *s)
+{
+    for (size_t i = 0; i < m->bands; i++)
+        s[i] = (mscope_setting){ m->now.eta * factor(c->pick[i]), c->eps };
+}
+
+static int is_safe(const mscope_measured *m, const mscope_margin *margin, const candidate *c)
+{
+    mscope_setting s[MSCOPE_SEARCH_BANDS];
+
+    settings(m, c, s);
+    return safe(m, margin, s);
+}
+
+/* Neighbours within a factor of two: the one farther from the present setting gives way. */
+static void smooth(const mscope_measured *m, int *pick)
+{
+    const int step = (int)(HALF * log2(SMOOTH));
+
+    for (int again = 1; again;) {
+        again = 0;
+        for (size_t i = 0; i + 1 < m->bands; i++) {
+            int *a = &pick[i], *b = &pick[i + 1];
+            while (*a - *b > step || *b - *a > step) {
+                int *far = (*a > HALF ? *a - HALF : HALF - *a) > (*b > HALF ? *b - HALF : HALF - *b) ? a : b;
+                *far += *far > HALF ? -1 : 1;
+                again = 1;
+            }
+        }
+    }
+}
+
+static void best_for_each(const mscope_measured *m, const yield *y, const yield *stay, candidate *c)
+{
+    for (size_t i = 0; i < m->bands; i++) {
+        double best = band_ratio(y, stay, i, HALF);
+        c->pick[i] = HALF;
+        for (int k = 0; k < FACTORS && m->known[i]; k++) {
+            const double x = band_ratio(y, stay, i, k);
+            if (x < best) {
+                best = x;
+                c->pick[i] = k;
+            }
+        }
+    }
+    smooth(m, c->pick);
+}
+
+/* Lowered to what is safe, all bands alike. */
+static int made_safe(const mscope_measured *m, const mscope_margin *margin, candidate *c)
+{
+    for (int cap = FACTORS - 1; cap >= 0; cap--) {
+        for (size_t i = 0; i < m->bands; i++)
+            c->pick[i] = c->pick[i] < cap ? c->pick[i] : cap;
+        if (is_safe(m, margin, c))
+            return 1;
+    }
+    return 0;
+}
+
+static void consider(const mscope_measured *m, const yield *y, const yield *stay, candidate *x, candidate *best)
+{
+    x->ratio = table_ratio(m, y, stay, x->pick);
+    if (x->ratio < WORTH && (x->ratio * TIE < best->ratio || (x->kind < best->kind && x->ratio < best->ratio * TIE)))
+        *best = *x;
+}
+
+/* Every candidate under one eps. */
+static void search(const mscope_measured *m, const mscope_margin *margin, const yield *y, const yield *stay,
+                   candidate *best)
+{
+    const int same = y == stay;
+    candidate x = { .eps = y->eps };
+
+    for (int k = 0; k < FACTORS; k++) {
+        x.kind = same ? MSCOPE_PLAN_ETA : k == HALF ? MSCOPE_PLAN_BETA : MSCOPE_PLAN_SINGLE;
+        for (size_t i = 0; i < m->bands; i++)
+            x.pick[i] = k;
+        if (is_safe(m, margin, &x))
+            consider(m, y, stay, &x, best);
+    }
+    x.kind = y->eps >= 1 ? MSCOPE_PLAN_ETA_EACH : MSCOPE_PLAN_ETA_EACH_MOMENTUM;
+    best_for_each(m, y, stay, &x);
+    if (made_safe(m, margin, &x))
+        consider(m, y, stay, &x, best);
+}
+
+/* -- the answer ---------------------------------------------------------------------------------------------- */
+
+static void stay_here(const mscope_measured *m, mscope_stage *out, const char *why)
+{
+    out->kind = MSCOPE_PLAN_NOW;
+    out->gain = 1;
+    out->left_then = out->left_now;
+    for (size_t i = 0; i < m->bands; i++)
+        out->setting[i] = m->now;
+    snprintf(out->why, sizeof out->why, "%s", why);
+}
+
+/* The largest H of a row by itself, as measured. */
+static double nearest_row(const mscope_measured *m)
+{
+    double H = 0;
+
+    for (size_t i = 0; i < m->bands; i++)
+        H = fmax(H, m->now.eta / mscope_risk_eta_max(&m->band[i], m->now.eps));
+    return H;
+}
+
+/* Near instability eta goes down, and it is not asked what that gains. */
+static int rescue(const mscope_measured *m, const mscope_margin *margin, mscope_stage *out)
+{
+    candidate x = { .kind = MSCOPE_PLAN_ETA, .eps = m->now.eps };
+    const int told = have(margin), alone = !told && nearest_row(m) > H_CLOSE;
+
+    if (!alone && (!told || margin->standing == MSCOPE_STANDING_STABLE || margin->doubted))
+        return 0;
+    for (size_t i = 0; i < m->bands; i++)
+        x.pick[i] = alone ? 0 : HALF;
+    if (told && !made_safe(m, margin, &x))
+        return 0;
+    out->kind = x.kind;
+    out->rescue = 1;
+    settings(m, &x, out->setting);
+    snprintf(out->why, sizeof out->why, "%.180s", told ? margin->why : "rows by themselves are near their limit or above");
+    return 1;
+}
+
+/* By the model of the best guesses, with the octave that each band covers. */
+static void promise(const mscope_measured *m, mscope_stage *out)
+{
+    mscope_setting now[MSCOPE_SEARCH_BANDS], part[MSCOPE_SEARCH_PARTS];
+    double start = 0, left;
+
+    for (size_t i = 0; i < m->bands; i++)
+        now[i] = m->now;
+    for (size_t i = 0; i < m->model.parts; i++) {
+        start += excess_of(&m->model.part[i]);
+        part[i] = m->now;
+    }
+    left = mscope_risk_at(m->model.part, m->model.parts, part, out->steps);
+    out->left_now = left / start;
+    for (size_t i = 0; i < m->model.parts; i++)
+        part[i] = out->setting[m->model.band_of[i]];
+    out->left_then = mscope_risk_at(m->model.part, m->model.parts, part, out->steps) / start;
+    out->gain = left < start ? mscope_model_steps(&m->model, now, left, 2 * out->steps) /
+                                   mscope_model_steps(&m->model, out->setting, left, 2 * out->steps)
+                             : NAN;
+}
+
+static const char *why_stay(const mscope_measured *m, const mscope_margin *margin)
+{
+    if (m->growing)
+        return "the momentum of a band grows; see whether that ends";
+    if (have(margin) && margin->H > H_AIM)
+        return "eta is more than half of its limit already, and a lower one would be slower";
+    if (!have(margin) && !rows_are_free(m))
+        return "how near to its limit this is, is not known well enough to raise eta, and a lower one may be slower";
+    return "no setting within a factor of two is better whatever the errors and label noise are that the records allow";
+}
+
+static void choose(const mscope_measured *m, const mscope_margin *margin, mscope_stage *out)
+{
+    static const double momentum[MOMENTA] = { 1, 0.5, 0.70710678118654752, 1.4142135623730951, 2 };
+    yield stay, y;
+    candidate best = { .kind = MSCOPE_PLANS, .ratio = INFINITY };
+
+    if (!fill(m, m->now.eps, out->steps, &stay)) {
+        stay_here(m, out, "out of memory");
+        return;
+    }
+    search(m, margin, &stay, &stay, &best);
+    for (int k = 1; k < MOMENTA; k++) {
+        const double eps = fmin(1, m->now.eps * momentum[k]);
+        if (eps / m->now.eps > 1.1 || eps < m->now.eps)
+            if (fill(m, eps, out->steps, &y))
+                search(m, margin, &y, &stay, &best);
+    }
+    if (best.kind == MSCOPE_PLANS) {
+        stay_here(m, out, why_stay(m, margin));
+        return;
+    }
+    out->kind = best.kind;
+    out->worst = best.ratio;
+    settings(m, &best, out->setting);
+    promise(m, out);
+    if (!(out->left_then < WORTH * out->left_now) && !(out->gain > 1 / WORTH))
+        stay_here(m, out, why_stay(m, margin));
+}
+
+void mscope_stage_of(const mscope_measured *m, const mscope_margin *margin, mscope_stage *out)
+{
+    memset(out, 0, sizeof *out);
+    out->steps = length_of(m);
+    out->worst = 1;
+    out->gain = out->left_now = out->left_then = NAN;
+    if (!rescue(m, margin, out)) {
+        if (m->source == MSCOPE_ERROR_NONE)
+            stay_here(m, out, "nothing tells how far rows are from their optimum: gradients do not agree beyond chance");
+        else if (m->growing)
+            stay_here(m, out, why_stay(m, margin));
+        else
+            choose(m, margin, out);
+    }
+    if (out->kind == MSCOPE_PLAN_NOW && m->source != MSCOPE_ERROR_NONE)
+        promise(m, out);
+    out->H_now = have(margin) ? margin->H : NAN;
+    out->H_then = mscope_stage_H(m, margin, out->setting);
+}
