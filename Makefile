@@ -88,7 +88,7 @@ endif
 
 .PHONY: all core daemon host tests test check demo deps deps-optional help clean headers asan tsan valgrind cppcheck \
         check-arch arch-build schema picture reproduce bench speed-page \
-        $(addprefix bench-,bigram text soak verdicts conflict advice ruin stability $(SPEED))
+        $(addprefix bench-,bigram text soak verdicts conflict advice walk ruin stability $(SPEED))
 .DELETE_ON_ERROR:
 .SECONDARY:                  # objects stay, also those that only a pattern rule names
 
@@ -167,7 +167,7 @@ $(BUILD)/demo_trainer: $(call obj,$(call sources,host/demo)) $(HOST_LIB)
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(HOST_LIB)
 	$(call link,$(LINK_$*) -lcmocka $(HOST_LIBS) $(ZMQ_LIBS))
 
-tests: $(BUILD)/libmscope_core.a $(addprefix $(BUILD)/tests/,$(TESTS)) $(BUILD)/accuracy/verdicts
+tests: $(BUILD)/libmscope_core.a $(addprefix $(BUILD)/tests/,$(TESTS)) $(addprefix $(BUILD)/accuracy/,verdicts literal)
 
 # The engine's tests see every allocation of ours, and whatever the engine's thread could wait for.
 DAEMON_LIB = -Wl,--start-group $(BUILD)/libmscope_daemon.a $(BUILD)/libmomentscope.a -Wl,--end-group
@@ -207,6 +207,10 @@ bench-conflict: $(BUILD)/accuracy/conflict ## C* against the true gain of a beta
 
 bench-advice: $(BUILD)/accuracy/advice ## advised settings against a sweep, by exact propagation and by sampling, minutes
 	@$(BUILD)/accuracy/advice
+
+bench-walk: all $(BUILD)/accuracy/literal ## the first stage of the advice against leaving things alone, 30 vocabularies (WALK=options)
+	@BUILD=$(BUILD) OMP_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=1073741824 \
+	 $(PYTHON) tests/accuracy/walk/walk.py $(WALK)
 
 bench-text: $(BUILD)/accuracy/text_omega ## the probe's frequencies on real text against the rows' Hessians
 	@$(BUILD)/accuracy/text_omega
