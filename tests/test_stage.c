@@ -167,7 +167,8 @@ static void test_bounds(void **state)
             mscope_row row;
             double plain, best = 0;
             assert_int_equal(mscope_row_from_ls(&ls, &row), MSCOPE_OK);
-            CHECK(fabs(b.noise[i] - eta * (WIDTH + 2 - v.band[i].p) / (2 * batch)) < 1e-6 * b.noise[i], "%g", b.noise[i]);
+            const double Hn = eta * (WIDTH + 2 - v.band[i].p) / (2 * batch);
+            CHECK(fabs(b.noise[i] - Hn) < 1e-6 * Hn, "%g, not %g", b.noise[i], Hn);
             row.beta = 0;
             if (mscope_row_rate(&row, &plain) != MSCOPE_OK || !(plain > 0))
                 continue;
@@ -178,7 +179,7 @@ static void test_bounds(void **state)
                 if (mscope_row_rate(&row, &rate) == MSCOPE_OK)
                     best = fmax(best, rate / plain);
             }
-            CHECK(best < b.momentum[i] * 1.01, "batch %g, band %d: %g, but not above %g", batch, i, best, b.momentum[i]);
+            CHECK(best < b.momentum[i] * 1.01, "batch %g, band %d: %g, said %g", batch, i, best, b.momentum[i]);
             CHECK(best > b.momentum[i] * 0.99, "batch %g, band %d: %g, said %g", batch, i, best, b.momentum[i]);
             if (eta * v.m.h1[i] < 0.001)
                 CHECK(b.momentum[i] <= 2 && (b.noise[i] < 1.0 / 3 || b.momentum[i] < 1.01), "%g", b.momentum[i]);

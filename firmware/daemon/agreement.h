@@ -2,8 +2,8 @@
  *
  * One window of a band of rare rows holds a few row updates with two occurrences: U does not stand out of its standard
  * error there, and says nothing of how far the rows are from their optimum. So the windows' sums are kept and fade
- * with a half-life in steps. The error of a row falls by e^-2 in its learning time. A half-life of a tenth of that makes
- * the mean at most 1.4 times the present value while the rows learn.
+ * with a half-life in steps. The error of a row falls by e^-2 in its learning time. A half-life of a tenth of that
+ * makes the mean at most 1.4 times the present value while the rows learn.
  *
  * Another batch scales the gradients as sent: it begins the sums anew.                                         */
 #ifndef MSCOPE_DAEMON_AGREEMENT_H

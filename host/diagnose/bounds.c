@@ -104,8 +104,8 @@ static void batch_words(const mscope_bounds *b, const mscope_measured *m, FILE *
         }
     }
     if (high > 0)
-        fprintf(to, "  noise is as large as the gradient at a batch of %.3g (band %u) to %.3g (band %u).\n", low, at_low,
-                high, at_high);
+        fprintf(to, "  noise is as large as the gradient at a batch of %.3g (band %u) to %.3g (band %u).\n", low,
+                at_low, high, at_high);
 }
 
 void mscope_bounds_say(const mscope_bounds *b, const mscope_measured *m, FILE *to)

@@ -36,6 +36,8 @@ static void stage(const mscope_counsel *c, FILE *to)
     number(to, "worst", s->worst);
     number(to, "H_now", s->H_now);
     number(to, "H_then", s->H_then);
+    number(to, "single_eta", s->single.eta > 0 ? s->single.eta : NAN);
+    number(to, "single_eps", s->single.eta > 0 ? s->single.eps : NAN);
     settings(c, s->setting, to);
     fputc('}', to);
 }

@@ -135,6 +135,11 @@ static void advice_words(const mscope_counsel *c, FILE *to)
         fprintf(to, "  this is to leave the neighbourhood of instability: %s.\n", s->why);
     else
         left_words(s, to);
+    if (s->kind >= MSCOPE_PLAN_ETA_EACH && s->single.eta > 0)
+        fprintf(to, "  with one eta and one beta for all: eta %.4g, beta %.6g (heavy-ball lr %.4g).\n", s->single.eta,
+                1 - s->single.eps, s->single.eta * s->single.eps);
+    else if (s->kind >= MSCOPE_PLAN_ETA_EACH)
+        fprintf(to, "  with one eta and one beta for all: stay.\n");
     if (s->H_then > 0)
         fprintf(to, "  H of all that moves together goes from %.2f to %.2f.\n", s->H_now, s->H_then);
 }
@@ -185,7 +190,7 @@ static void explain_plans(const mscope_counsel *c, FILE *to)
     const mscope_advice *a = &c->advice;
 
     fprintf(to,
-            "\n  no advice, because it is beyond what was measured: where a walk may lead if the model held all the way\n"
+            "\n  no advice, it is beyond what was measured: where a walk may lead if the model held all the way\n"
             "  risk = sum over rows of h1 R = %.4g now, target %.4g; steps by powers of the exact map of one step:\n",
             a->risk, a->target);
     for (int k = 0; k < MSCOPE_PLANS; k++) {

@@ -233,16 +233,27 @@ static int made_safe(const mscope_measured *m, const mscope_margin *margin, cand
     return 0;
 }
 
-static void consider(const mscope_measured *m, const yield *y, const yield *stay, candidate *x, candidate *best)
+typedef struct found {
+    candidate best, single;              /* of all; of those with one eta and one beta. kind PLANS: none */
+} found;
+
+static void keep(const candidate *x, candidate *best)
 {
-    x->ratio = table_ratio(m, y, stay, x->pick);
     if (x->ratio < WORTH && (x->ratio * TIE < best->ratio || (x->kind < best->kind && x->ratio < best->ratio * TIE)))
         *best = *x;
 }
 
+static void consider(const mscope_measured *m, const yield *y, const yield *stay, candidate *x, found *to)
+{
+    x->ratio = table_ratio(m, y, stay, x->pick);
+    keep(x, &to->best);
+    if (x->kind <= MSCOPE_PLAN_SINGLE)
+        keep(x, &to->single);
+}
+
 /* Every candidate under one eps. */
 static void search(const mscope_measured *m, const mscope_margin *margin, const yield *y, const yield *stay,
-                   candidate *best)
+                   found *to)
 {
     const int same = y == stay;
     candidate x = { .eps = y->eps };
@@ -252,12 +263,12 @@ static void search(const mscope_measured *m, const mscope_margin *margin, const 
         for (size_t i = 0; i < m->bands; i++)
             x.pick[i] = k;
         if (is_safe(m, margin, &x))
-            consider(m, y, stay, &x, best);
+            consider(m, y, stay, &x, to);
     }
     x.kind = y->eps >= 1 ? MSCOPE_PLAN_ETA_EACH : MSCOPE_PLAN_ETA_EACH_MOMENTUM;
     best_for_each(m, y, stay, &x);
     if (made_safe(m, margin, &x))
-        consider(m, y, stay, &x, best);
+        consider(m, y, stay, &x, to);
 }
 
 /* -- the answer ---------------------------------------------------------------------------------------------- */
@@ -297,30 +308,49 @@ static int rescue(const mscope_measured *m, const mscope_margin *margin, mscope_
     out->kind = x.kind;
     out->rescue = 1;
     settings(m, &x, out->setting);
-    snprintf(out->why, sizeof out->why, "%.180s", told ? margin->why : "rows by themselves are near their limit or above");
+    snprintf(out->why, sizeof out->why, "%.180s",
+             told ? margin->why : "rows by themselves are near their limit or above");
     return 1;
 }
 
-/* By the model of the best guesses, with the octave that each band covers. */
+/* Excess loss at the end of the stage over that of now, under these settings. */
+static double left_of(const mscope_model *model, const mscope_setting *by_band, double steps)
+{
+    mscope_setting part[MSCOPE_SEARCH_PARTS];
+    double start = 0;
+
+    for (size_t i = 0; i < model->parts; i++) {
+        start += excess_of(&model->part[i]);
+        part[i] = by_band[model->band_of[i]];
+    }
+    return mscope_risk_at(model->part, model->parts, part, steps) / start;
+}
+
+/* By the best guesses of error and noise, with the octave that each band covers. Of the two readings of H2 the one that
+ * gains less counts: most rows lie between. */
 static void promise(const mscope_measured *m, mscope_stage *out)
 {
-    mscope_setting now[MSCOPE_SEARCH_BANDS], part[MSCOPE_SEARCH_PARTS];
-    double start = 0, left;
+    const mscope_model *const reading[] = { &m->model, &m->uneven };
+    mscope_setting now[MSCOPE_SEARCH_BANDS];
+    double least = INFINITY;
 
     for (size_t i = 0; i < m->bands; i++)
         now[i] = m->now;
-    for (size_t i = 0; i < m->model.parts; i++) {
-        start += excess_of(&m->model.part[i]);
-        part[i] = m->now;
+    for (int k = 0; k < 2; k++) {
+        const mscope_model *model = reading[k];
+        const double left = left_of(model, now, out->steps), then = left_of(model, out->setting, out->steps);
+        double start = 0;
+        for (size_t i = 0; i < model->parts; i++)
+            start += excess_of(&model->part[i]);
+        const double n = left < 1 ? mscope_model_steps(model, now, left * start, 2 * out->steps) : NAN,
+                     gain = n / mscope_model_steps(model, out->setting, left * start, 2 * out->steps);
+        if (k > 0 && !((isnan(gain) ? left / then : gain) < least))
+            continue;
+        least = isnan(gain) ? left / then : gain;
+        out->gain = gain;
+        out->left_now = left;
+        out->left_then = then;
     }
-    left = mscope_risk_at(m->model.part, m->model.parts, part, out->steps);
-    out->left_now = left / start;
-    for (size_t i = 0; i < m->model.parts; i++)
-        part[i] = out->setting[m->model.band_of[i]];
-    out->left_then = mscope_risk_at(m->model.part, m->model.parts, part, out->steps) / start;
-    out->gain = left < start ? mscope_model_steps(&m->model, now, left, 2 * out->steps) /
-                                   mscope_model_steps(&m->model, out->setting, left, 2 * out->steps)
-                             : NAN;
 }
 
 static const char *why_stay(const mscope_measured *m, const mscope_margin *margin)
@@ -338,26 +368,33 @@ static void choose(const mscope_measured *m, const mscope_margin *margin, mscope
 {
     static const double momentum[MOMENTA] = { 1, 0.5, 0.70710678118654752, 1.4142135623730951, 2 };
     yield stay, y;
-    candidate best = { .kind = MSCOPE_PLANS, .ratio = INFINITY };
+    const candidate none = { .kind = MSCOPE_PLANS, .ratio = INFINITY };
+    found to = { none, none };
 
     if (!fill(m, m->now.eps, out->steps, &stay)) {
         stay_here(m, out, "out of memory");
         return;
     }
-    search(m, margin, &stay, &stay, &best);
+    search(m, margin, &stay, &stay, &to);
     for (int k = 1; k < MOMENTA; k++) {
         const double eps = fmin(1, m->now.eps * momentum[k]);
         if (eps / m->now.eps > 1.1 || eps < m->now.eps)
             if (fill(m, eps, out->steps, &y))
-                search(m, margin, &y, &stay, &best);
+                search(m, margin, &y, &stay, &to);
     }
-    if (best.kind == MSCOPE_PLANS) {
+    if (to.best.kind == MSCOPE_PLANS) {
         stay_here(m, out, why_stay(m, margin));
         return;
     }
-    out->kind = best.kind;
-    out->worst = best.ratio;
-    settings(m, &best, out->setting);
+    out->kind = to.best.kind;
+    out->worst = to.best.ratio;
+    settings(m, &to.best, out->setting);
+    if (to.single.kind != MSCOPE_PLANS) {
+        mscope_setting s[MSCOPE_SEARCH_BANDS];
+        settings(m, &to.single, s);
+        out->single = s[0];
+        out->single_worst = to.single.ratio;
+    }
     promise(m, out);
     if (!(out->left_then < WORTH * out->left_now) && !(out->gain > 1 / WORTH))
         stay_here(m, out, why_stay(m, margin));
@@ -371,7 +408,8 @@ void mscope_stage_of(const mscope_measured *m, const mscope_margin *margin, msco
     out->gain = out->left_now = out->left_then = NAN;
     if (!rescue(m, margin, out)) {
         if (m->source == MSCOPE_ERROR_NONE)
-            stay_here(m, out, "nothing tells how far rows are from their optimum: gradients do not agree beyond chance");
+            stay_here(m, out,
+                      "nothing tells how far rows are from their optimum: gradients do not agree beyond chance");
         else if (m->growing)
             stay_here(m, out, why_stay(m, margin));
         else

@@ -28,10 +28,12 @@ typedef struct mscope_stage {
     int rescue;                          /* it only leaves the neighbourhood of instability                    */
     double steps;                        /* look again after so many                                           */
     double left_now, left_then;          /* excess loss after them over the present one, as things are, as advised */
-    double gain;                         /* steps that the present setting takes to left_now over those of the stage */
+    double gain;                         /* steps to left_now as things are over those as advised; NaN: at its floor */
     double worst;                        /* left_then/left_now in the worst corner                             */
     double H_now, H_then;                /* of all that moves together, by a record; NaN: none                 */
     mscope_setting setting[MSCOPE_SEARCH_BANDS];
+    mscope_setting single;               /* the best with one eta and one beta for all; eta 0: none is worth it */
+    double single_worst;
     char why[MSCOPE_TEXT_MAX + 1];       /* why to stay, or why this stage is as short as it is; may be empty   */
 } mscope_stage;
 

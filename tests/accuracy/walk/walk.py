@@ -15,7 +15,7 @@ import numpy as np
 import vocabularies
 
 TUNING, HELD_OUT = 1, 201
-SLOWER, FAR, MOST_SAMPLES = 1.05, 2, 1.5e7
+SLOWER, FAR, MOST_SAMPLES = 1.05, 2, 2.5e7
 
 
 def reach(steps, excess, level):
@@ -54,10 +54,11 @@ def judge(case, seeds, explain):
         slower.append(min(reach(t, then, now[end]), FAR * n) / n)
         left.append((then[end] / now[end], then[-1] / now[-1]))
     slow, found = float(np.mean(slower)), float(1 / np.mean(slower))
-    stated = advice["gain"] or np.nan
+    cut = n < int(advice["stage"]["look_again"])
+    stated = np.nan if cut or advice["gain"] is None else advice["gain"]       # of the whole stage
     factors = [b["eta"] / case.eta for b in advice["stage"]["bands"]]
     line = (f"{advice['advised']}: eta x {min(factors):.2f} to {max(factors):.2f}, eps x {eps[0] / case.eps:.2f}, {n} steps"
-            f"{' (cut)' if n < int(advice['stage']['look_again']) else ''}; steps {slow:.3f}, gain stated {stated:.3f} found {found:.3f}; "
+            f"{' (cut)' if cut else ''}; steps {slow:.3f}, gain stated {stated:.3f} found {found:.3f}; "
             f"excess {np.mean([x[0] for x in left]):.3f} of the present one, after {FAR} stages {np.mean([x[1] for x in left]):.3f}"
             f"{'  SLOWER' if slow > SLOWER else ''}")
     return line, (slow, stated, found)
@@ -85,8 +86,8 @@ def main():
     off = stated / found
     print(f"steps of the advised setting over those of the present one: median {np.median(slow):.3f}, worst {slow.max():.3f}; "
           f"slower by more than 5 %: {(slow > SLOWER).sum()} of {len(results)}")
-    print(f"gain stated over gain found: median {np.nanmedian(off):.3f}, {np.nanmin(off):.3f} to {np.nanmax(off):.3f}; "
-          f"median gain found {np.median(found):.3f}")
+    print(f"gain stated over gain found, {np.isfinite(off).sum()} stages of full length: median {np.nanmedian(off):.3f}, "
+          f"{np.nanmin(off):.3f} to {np.nanmax(off):.3f}; median gain found {np.median(found):.3f}")
     return int((slow > SLOWER).any() or not 0.8 <= np.nanmedian(off) <= 1.2)
 
 
