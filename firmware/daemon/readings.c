@@ -6,6 +6,7 @@
 
 #include <math.h>
 
+#include "fill.h"
 #include "records.h"
 
 #define SETTLE 16                    /* readings: four lifetimes                                         */
@@ -14,8 +15,8 @@
 
 static void read_band(mscope_engine *e, mscope_shadow *s, unsigned band, const mscope_band *b, const mscope_pulse *p)
 {
-    const double scale = mscope_shadow_scale(s), V = b->V / b->rows * scale * scale, top = p->top * scale * scale;
-    const double retention = mscope_shadow_retention(&b->fade, b->P, s->last.eps) / b->P;
+    const double scale = mscope_ema_of(s).scale, V = b->V / b->rows * scale * scale, top = p->top * scale * scale;
+    const double retention = mscope_retention_of(&b->fade, b->P, s->last.eps) / b->P;
     const int uphill = mscope_climb_uphill(&s->climb, band, s->last.eps) > UPHILL;
 
     if (mscope_growth_read(&s->growth[band], b->step, V, retention, uphill))

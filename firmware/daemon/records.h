@@ -25,11 +25,6 @@ int mscope_shadow_moved(const mscope_shadow *s);
 /* mscope_shadow_publish_last - resum and publish what is unpublished, before the table goes or starts over */
 void mscope_shadow_publish_last(mscope_engine *e, mscope_shadow *s);
 
-/* mscope_shadow_scale - m in EMA form over the core's m as of the last step; NaN where there is no EMA form */
-double mscope_shadow_scale(const mscope_shadow *s);
-/* mscope_shadow_retention - memory of the momentum of a band in active updates, of rows active P of the steps */
-double mscope_shadow_retention(const mscope_fade *c, double P, double eps);
-
 /* mscope_daemon_record - the daemon about itself; closes the window of its timing */
 void mscope_daemon_record(mscope_engine *e, uint64_t now_ns);
 
