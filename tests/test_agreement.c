@@ -27,7 +27,7 @@ static void test_many_windows_tell_what_one_does_not(void **state)
     (void)state;
     rng_seed(11);
     for (int run = 0; run < 200; run++) {
-        mscope_agreement a;
+        mscope_agree_sums a;
         double mean, se;
         memset(&a, 0, sizeof a);
         for (uint64_t k = 1; k <= 1000; k++) {
@@ -45,7 +45,7 @@ static void test_many_windows_tell_what_one_does_not(void **state)
 
 static void test_what_is_old_fades_and_another_batch_begins_anew(void **state)
 {
-    mscope_agreement a;
+    mscope_agree_sums a;
     mscope_window w = window(4, 0, 100);
     double mean, se;
 

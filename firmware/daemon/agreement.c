@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* Older windows, as far as they still count at this step. */
-static void fade(mscope_gradient_agreement *a, uint64_t step)
+static void fade(mscope_agree_sums *a, uint64_t step)
 {
     const double f = exp2(-(double)(step - a->step) / a->half_life);
 
@@ -17,7 +17,7 @@ static void fade(mscope_gradient_agreement *a, uint64_t step)
     a->s2 *= f;
 }
 
-void mscope_agreement_take(mscope_gradient_agreement *a, uint64_t step, const mscope_window *w, double batch, double learning)
+void mscope_agreement_take(mscope_agree_sums *a, uint64_t step, const mscope_window *w, double batch, double learning)
 {
     const double half = MSCOPE_AGREEMENT_LEARNING * learning;
 
@@ -35,7 +35,7 @@ void mscope_agreement_take(mscope_gradient_agreement *a, uint64_t step, const ms
     a->s2 += w->s2;
 }
 
-double mscope_agreement_mean(const mscope_gradient_agreement *a, double *mean, double *se)
+double mscope_agreement_mean(const mscope_agree_sums *a, double *mean, double *se)
 {
     const double n = a->w2 > 0 ? a->w * a->w / a->w2 : 0;
 

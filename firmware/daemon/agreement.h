@@ -17,17 +17,17 @@
 #define MSCOPE_AGREEMENT_LONGEST 131072.0
 #define MSCOPE_AGREEMENT_LEARNING 0.1        /* of a row's learning time in steps                    */
 
-typedef struct mscope_gradient_agreement {            /* all bytes 0: nothing yet                             */
+typedef struct mscope_agree_sums {            /* all bytes 0: nothing yet                             */
     uint64_t step;                           /* of the last window                                   */
     double batch, half_life;
     double w, w2, u, u2;                     /* sums over row updates: weight, its square, U, U^2    */
     double occurrences, s2;
-} mscope_gradient_agreement;
+} mscope_agree_sums;
 
 /* mscope_agreement_take - add a closed window that ends at this step; learning: of a row, in steps, NaN: not known */
-void mscope_agreement_take(mscope_gradient_agreement *a, uint64_t step, const mscope_window *w, double batch, double learning);
+void mscope_agreement_take(mscope_agree_sums *a, uint64_t step, const mscope_window *w, double batch, double learning);
 
 /* mscope_agreement_mean - mean of U and its standard error, NaN: fewer than two row updates. Returns the weight */
-double mscope_agreement_mean(const mscope_gradient_agreement *a, double *mean, double *se);
+double mscope_agreement_mean(const mscope_agree_sums *a, double *mean, double *se);
 
 #endif

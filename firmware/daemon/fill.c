@@ -89,7 +89,7 @@ double mscope_fisher_sum(const mscope_window *w, double *s2)
     return w->s2_occurrences > 0.0 ? w->updates : 0.0;
 }
 
-static void set_agreement(mscope_rec_band *r, const mscope_gradient_agreement *a)
+static void set_agreement(mscope_rec_band *r, const mscope_agree_sums *a)
 {
     r->U_run_updates = mscope_agreement_mean(a, &r->U_run, &r->U_run_se);
     r->g2_run = mscope_ratio(a->s2, a->occurrences);
