@@ -113,7 +113,11 @@ static void test_it_stays_where_it_may_lose(void **state)
     for (int i = 0; i < BANDS; i++)
         v.band[i].U_run_se = 2 * v.band[i].U_run;
     s = ask(&v, 0.2);
-    CHECK(s.kind == MSCOPE_PLAN_NOW && strstr(s.why, "nothing tells") != NULL, "%s", s.why);
+    CHECK(s.kind == MSCOPE_PLAN_NOW && strstr(s.why, "agree beyond chance") != NULL, "%s", s.why);
+    for (int i = 0; i < BANDS; i++)
+        v.band[i].U_run = NAN;
+    s = ask(&v, 0.2);
+    CHECK(s.kind == MSCOPE_PLAN_NOW && strstr(s.why, "send the single gradients") != NULL, "%s", s.why);
     draw(&v, 1024, (mscope_setting){ 2, 0.1 }, 0.5, 0);
     v.band[3].growing = 1;
     s = ask(&v, 0.2);
@@ -142,6 +146,7 @@ static void test_near_the_limit_it_goes_down(void **state)
         v.margin.standing = k ? MSCOPE_STANDING_UNSTABLE : MSCOPE_STANDING_NEAR;
         const mscope_stage s = ask(&v, k ? 1.6 : 0.85);
         CHECK(s.rescue && s.kind == MSCOPE_PLAN_ETA && s.H_then <= (k ? 0.81 : 0.5), "H %g", s.H_then);
+        CHECK(s.steps <= 8 * v.m.retention[BANDS - 1] + 1, "case %d: look again after %g", k, s.steps);
         v.margin.doubted = 1;
         CHECK(!ask(&v, k ? 1.6 : 0.85).rescue, "case %d: momentum does not grow", k);
     }

@@ -21,6 +21,16 @@ static void occupancy(mscope_counsel *c)
     mscope_occupancy(regime, m->updates, rows, m->bands, c->activity, c->rows);
 }
 
+/* Near instability there is something to say without curvature of the bands. */
+static void lower_all_the_same(mscope_measured *m, const mscope_margin *margin)
+{
+    const size_t at = strlen(m->why);
+
+    if (margin != NULL && !margin->doubted &&
+        (margin->standing == MSCOPE_STANDING_NEAR || margin->standing == MSCOPE_STANDING_UNSTABLE))
+        snprintf(m->why + at, sizeof m->why - at, "; but lower eta: %.60s", margin->why);
+}
+
 int mscope_counsel_of(const mscope_rec_band *const *rec, size_t n, const mscope_measured_options *o, double fraction,
                       mscope_counsel *out)
 {
@@ -28,8 +38,10 @@ int mscope_counsel_of(const mscope_rec_band *const *rec, size_t n, const mscope_
 
     memset(out, 0, sizeof *out);
     out->fraction = fraction;
-    if (!mscope_measured_take(rec, n, o, m))
+    if (!mscope_measured_take(rec, n, o, m)) {
+        lower_all_the_same(m, o->margin);
         return 0;
+    }
     if (mscope_conflict_of(m->band, m->bands, m->activity, m->now, &out->conflict) != MSCOPE_OK ||
         mscope_advise(&m->model, m->now, fraction, &out->advice) != MSCOPE_OK) {
         snprintf(m->why, sizeof m->why, "the records are outside the theory's range");

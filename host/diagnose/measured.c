@@ -221,6 +221,7 @@ static int take_band(mscope_measured *m, const mscope_rec_band *b, const mscope_
     m->curvature_share[k] = fmax(b->curvature_share, 0);
     m->known[k] = !(b->H1_se > CURVED * b->H1);
     m->growing |= b->growing;
+    m->silent &= isnan(U);
     m->now = (mscope_setting){ b->eta, b->eps };
     m->batch = b->batch;
     m->bands++;
@@ -235,6 +236,7 @@ int mscope_measured_take(const mscope_rec_band *const *rec, size_t n, const msco
     const mscope_rec_band *from[MSCOPE_SEARCH_BANDS];
 
     memset(out, 0, sizeof *out);
+    out->silent = 1;
     for (size_t i = 0; i < n; i++) {
         all += (double)rec[i]->updates;
         if (out->bands < MSCOPE_SEARCH_BANDS && take_band(out, rec[i], o->margin, &error[out->bands])) {

@@ -54,6 +54,7 @@ typedef struct mscope_measured {
     double label[MSCOPE_SEARCH_BANDS];       /* E|label noise|^2 a step that is seen                        */
     double noise_scale[MSCOPE_SEARCH_BANDS]; /* g2/(p U): samples at which noise of the mean gradient equals it; NaN */
     int known[MSCOPE_SEARCH_BANDS];          /* error and curvature stand out of their standard errors      */
+    int silent;                              /* no band has a U: single gradients of a row are not told  */
     int growing;                             /* the momentum of some band grows                            */
     mscope_setting now;
     double batch;

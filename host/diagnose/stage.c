@@ -100,7 +100,8 @@ static double excess_of(const mscope_risk_band *b)
     return sum;
 }
 
-static double length_of(const mscope_measured *m)
+/* with_learning: until the band with the most excess has learnt, too. */
+static double length_of(const mscope_measured *m, int with_learning)
 {
     double all = 0, most = 0, n = 1, learning = 1;
 
@@ -110,7 +111,7 @@ static double length_of(const mscope_measured *m)
         const double x = excess_of(&m->band[i]);
         if (x >= HEAVY * all)
             n = fmax(n, RETENTIONS * m->retention[i]);
-        if (x > most)
+        if (x > most && with_learning)
             learning = 1 / (m->now.eta * m->h1[i]);
         most = fmax(most, x);
     }
@@ -307,6 +308,7 @@ static int rescue(const mscope_measured *m, const mscope_margin *margin, mscope_
         return 0;
     out->kind = x.kind;
     out->rescue = 1;
+    out->steps = length_of(m, 0);
     settings(m, &x, out->setting);
     snprintf(out->why, sizeof out->why, "%.180s",
              told ? margin->why : "rows by themselves are near their limit or above");
@@ -351,6 +353,13 @@ static void promise(const mscope_measured *m, mscope_stage *out)
         out->left_now = left;
         out->left_then = then;
     }
+}
+
+static const char *why_not_known(const mscope_measured *m)
+{
+    return m->silent ? "nothing tells how far rows are from their optimum: send the single gradients of rows that "
+                       "occur twice in a batch (torch: sparse=True)"
+                     : "nothing tells how far rows are from their optimum: gradients do not agree beyond chance";
 }
 
 static const char *why_stay(const mscope_measured *m, const mscope_margin *margin)
@@ -403,13 +412,12 @@ static void choose(const mscope_measured *m, const mscope_margin *margin, mscope
 void mscope_stage_of(const mscope_measured *m, const mscope_margin *margin, mscope_stage *out)
 {
     memset(out, 0, sizeof *out);
-    out->steps = length_of(m);
+    out->steps = length_of(m, 1);
     out->worst = 1;
     out->gain = out->left_now = out->left_then = NAN;
     if (!rescue(m, margin, out)) {
         if (m->source == MSCOPE_ERROR_NONE)
-            stay_here(m, out,
-                      "nothing tells how far rows are from their optimum: gradients do not agree beyond chance");
+            stay_here(m, out, why_not_known(m));
         else if (m->growing)
             stay_here(m, out, why_stay(m, margin));
         else

@@ -17,7 +17,8 @@
  * lowers eta, and no gain is stated.
  *
  * A stage lasts eight retention times, in steps, of the bands that hold a tenth of the excess loss, or until the band
- * with the largest part of it has learnt once, 1/(eta h1), whichever is longer.                                */
+ * with the largest part of it has learnt once, 1/(eta h1), whichever is longer. Near the limit it does not wait for
+ * that.                                                                                                       */
 #ifndef MSCOPE_STAGE_H
 #define MSCOPE_STAGE_H
 

@@ -1,6 +1,8 @@
-/* advice.c - is the advised setting at least as fast as the best single (eta, beta) of a sweep, and is its gain true?
+/* advice.c - is the fastest plan at least as fast as the best single (eta, beta) of a sweep, and is its gain true?
  *
- * Nine Zipf vocabularies of 4096 rows. The advice sees log2 bands with their mean p, as telemetry has them; the steps
+ * The search is told the truth: this judges it and the maps, not what telemetry knows (walk/walk.py does).
+ *
+ * Nine Zipf vocabularies of 4096 rows. The search sees log2 bands with their mean p, as telemetry has them; the steps
  * are then counted by exact propagation of the rows themselves (isotropic: each of the 4096; anisotropic: sixteen
  * bands an octave), and for three cases by literal sampling of every row. */
 #include <math.h>

@@ -53,8 +53,8 @@ class Case:
         return low
 
     def __str__(self):
-        return (f"{self.number:3d} power {self.power:.2f} rows {self.rows:5d} batch {self.batch:4d} noise {self.noise:.2f} "
-                f"{'uneven' if self.uneven else 'even  '} eps {self.eps:.2f} H {self.H:.2f}")
+        return (f"{self.number:3d} power {self.power:.2f} rows {self.rows:5d} batch {self.batch:4d} "
+                f"noise {self.noise:.2f} {'uneven' if self.uneven else 'even  '} eps {self.eps:.2f} H {self.H:.2f}")
 
 
 class Model(torch.nn.Module):
@@ -98,12 +98,11 @@ def monitored(case, explain=False):
             model.loss(now["batch"]).backward()
             optimizer.step()
             scope.step()
-        ask = [os.path.join(BUILD, "momentscope")]
-        where = ["--telemetry", daemon.telemetry, "--replay", ""]
+        ask = [os.path.join(BUILD, "momentscope"), "advise", "--telemetry", daemon.telemetry, "--replay", ""]
         if not scope._client.flush(20):
             raise RuntimeError(f"the daemon does not keep up: {scope.stats()}")
-        told = subprocess.run([*ask, "advise", "--json", *where], capture_output=True, text=True, timeout=300)
-        said = explain and subprocess.run([*ask, "advise", "--explain", *where], capture_output=True, text=True, timeout=300).stdout
+        told = subprocess.run([*ask, "--json"], capture_output=True, text=True, timeout=300)
+        said = explain and subprocess.run([*ask, "--explain"], capture_output=True, text=True, timeout=300).stdout
         scope.close(5)
     advice = json.loads(told.stdout.splitlines()[0]) if told.stdout else {"possible": False, "why": told.stderr}
     advice["said"] = said
@@ -117,12 +116,13 @@ def band_of(p):
 
 
 def settings(case, bands):
-    """eta and eps of every row by the settings of bands; bands without one keep the present setting, but see README."""
-    eta, eps = np.full(case.rows, case.eta), np.full(case.rows, bands[0]["eps"])
+    """eta and eps of every row by the settings of bands; a band without one takes that of the nearest."""
+    eta, eps = np.full(case.rows, case.eta), np.full(case.rows, case.eps)
     at = {b["band"]: b for b in bands}
     for number in np.unique(band_of(case.p)):
         near = min(at, key=lambda b: abs(b - number))
         eta[band_of(case.p) == number] = at[near]["eta"]
+        eps[band_of(case.p) == number] = at[near]["eps"]
     return eta, eps
 
 
