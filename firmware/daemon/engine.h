@@ -101,7 +101,7 @@ typedef struct mscope_shadow {       /* the daemon's copy of one trainer's table
     mscope_growth growth[MSCOPE_BANDS], top_growth[MSCOPE_BANDS];
     mscope_top top[MSCOPE_BANDS];
     mscope_climb climb;
-    mscope_agree_sums agreement[MSCOPE_BANDS];    /* not saved: a restored daemon begins it anew */
+    mscope_agree_sums agreement[MSCOPE_BANDS];
     /* stability */
     char covered[MSCOPE_NAME_MAX + 1];  /* table whose `stability` covers this one; "": none      */
     mscope_shares shares[MSCOPE_DIRECTIONS];

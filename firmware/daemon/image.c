@@ -38,6 +38,24 @@ static void get_growth(mscope_reader *src, mscope_growth *g)
     }
 }
 
+static void put_agreement(mscope_writer *w, const mscope_agree_sums *a)
+{
+    const double real[] = { a->batch, a->half_life, a->w, a->w2, a->u, a->u2, a->occurrences, a->s2 };
+
+    mscope_write_u(w, a->step, 8);
+    for (size_t i = 0; i < sizeof real / sizeof *real; i++)
+        mscope_write_f64(w, real[i]);
+}
+
+static void get_agreement(mscope_reader *src, mscope_agree_sums *a)
+{
+    double *const real[] = { &a->batch, &a->half_life, &a->w, &a->w2, &a->u, &a->u2, &a->occurrences, &a->s2 };
+
+    a->step = mscope_read_u(src, 8);
+    for (size_t i = 0; i < sizeof real / sizeof *real; i++)
+        *real[i] = mscope_read_f64(src);
+}
+
 static void put_means(mscope_writer *w, const mscope_means *m)
 {
     mscope_write_u(w, m->taken, 4);
@@ -194,6 +212,7 @@ int mscope_image_put(const mscope_shadow *s, mscope_writer *w)
     for (unsigned b = 0; b < MSCOPE_BANDS; b++) {
         mscope_write_f64(w, s->fisher[b]);
         mscope_write_f64(w, s->fisher_updates[b]);
+        put_agreement(w, &s->agreement[b]);
     }
     put_readings(w, s);
     put_stability(w, s);
@@ -239,6 +258,7 @@ void mscope_image_get(mscope_reader *src, mscope_shadow *s, uint64_t now_ns)
     for (unsigned b = 0; b < MSCOPE_BANDS; b++) {
         s->fisher[b] = mscope_read_f64(src);
         s->fisher_updates[b] = mscope_read_f64(src);
+        get_agreement(src, &s->agreement[b]);
     }
     get_readings(src, s);
     get_stability(src, s);

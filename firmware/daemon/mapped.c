@@ -21,7 +21,7 @@
 #include "log.h"
 
 #define HEAD MSCOPE_MAPPED_HEAD
-#define VERSION 4
+#define VERSION 5
 
 static const char magic[8] = { 'M', 'S', 'C', 'P', 'M', 'A', 'P', 'D' };
 
