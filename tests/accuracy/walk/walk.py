@@ -91,8 +91,7 @@ def main():
         print(f"{case}: {line}", flush=True)
         results.append(result)
     moved = [r for r in results if r is not None]
-    print(f"\n{len(results)} vocabularies, {len(moved)} advised to move, {len(results) - len(moved)} to stay or none: "
-          "no curvature")
+    print(f"\n{len(results)} vocabularies: {len(moved)} told to move, {len(results) - len(moved)} to stay or nothing")
     if not moved:
         return 1
     slow, stated, found = (np.array(x) for x in zip(*moved))
