@@ -8,7 +8,7 @@
 enum { FACTORS = 9, HALF = FACTORS / 2, MOMENTA = 5, TIMES = 2 };    /* 1/2 .. 2; of eta, of eps */
 
 static const double H_AIM = 0.5, H_ODDS = 0.05, H_FREE = 0.25, H_CLOSE = 0.9;
-static const double WORTH = 0.97, TIE = 1.03, NO_WORSE = 1.02;
+static const double WORTH = 0.97, TIE = 1.03, FAR_WORSE = 2;
 static const double SMOOTH = 2, RETENTIONS = 8, HEAVY = 0.1, LONGEST = 1e7;
 
 /* Excess of every band after half a stage and a whole one, for each factor, in each corner, under one eps. */
@@ -63,19 +63,19 @@ double mscope_stage_H(const mscope_measured *m, const mscope_margin *margin, con
     return have(margin) ? record_at(m, margin, s).H : NAN;
 }
 
-/* Does a row by itself come near its limit? */
-static int rows_are_free(const mscope_measured *m)
+/* Is every row by itself, in its steepest direction, at most this near to its limit? s NULL: the present setting. */
+static int rows_below(const mscope_measured *m, const mscope_setting *s, double H)
 {
-    for (size_t i = 0; i < m->bands; i++)
-        if (m->now.eta > H_FREE * mscope_model_eta_max(&m->model, (int)i, m->now.eps))
+    for (size_t i = 0; i < m->bands; i++) {
+        const mscope_setting x = s != NULL ? s[i] : m->now;
+        if (x.eta > H * mscope_model_eta_max(&m->model, (int)i, x.eps))
             return 0;
+    }
     return 1;
 }
 
 static int safe(const mscope_measured *m, const mscope_margin *margin, const mscope_setting *s)
 {
-    double most = 0;
-
     if (have(margin)) {
         const mscope_rec_stability r = record_at(m, margin, s);
         mscope_margin then;
@@ -85,8 +85,9 @@ static int safe(const mscope_measured *m, const mscope_margin *margin, const msc
         return r.H <= H_AIM && then.close < H_ODDS;
     }
     for (size_t i = 0; i < m->bands; i++)
-        most = fmax(most, s[i].eta / m->now.eta);
-    return most <= 1 || rows_are_free(m);
+        if (s[i].eta > m->now.eta || s[i].eps > m->now.eps)
+            return rows_below(m, NULL, H_FREE) && rows_below(m, s, H_AIM);
+    return 1;
 }
 
 /* -- what a setting brings ----------------------------------------------------------------------------------- */
@@ -147,23 +148,36 @@ static double band_ratio(const yield *y, const yield *stay, size_t i, int k)
     return worst;
 }
 
-/* The same of the table at the end of the stage; INFINITY where a band may lose. */
+/* Sum over the bands of the most by which excess can exceed `share` of what staying gives, each in its worst corner. */
+static double beyond(const mscope_measured *m, const yield *y, const yield *stay, const int *pick, int t, double share)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < m->bands; i++) {
+        double worst = -INFINITY;
+        for (int c = 0; c < MSCOPE_CORNERS; c++)
+            worst = fmax(worst, y->at[c][i][pick[i]][t] - share * stay->at[c][i][HALF][t]);
+        sum += worst;
+    }
+    return sum;
+}
+
+/* The largest ratio of the table's excess to what staying gives at the end of the stage, whatever corner each band is
+ * in. FAR_WORSE: that or more, or the table may lose by the middle of it. */
 static double table_ratio(const mscope_measured *m, const yield *y, const yield *stay, const int *pick)
 {
-    double worst = 0;
+    double low = 0, high = FAR_WORSE;
 
-    for (size_t i = 0; i < m->bands; i++)
-        if (band_ratio(y, stay, i, pick[i]) > NO_WORSE)
-            return INFINITY;
-    for (int c = 0; c < MSCOPE_CORNERS; c++) {
-        double then = 0, now = 0;
-        for (size_t i = 0; i < m->bands; i++) {
-            then += y->at[c][i][pick[i]][TIMES - 1];
-            now += stay->at[c][i][HALF][TIMES - 1];
-        }
-        worst = fmax(worst, now > 0 ? then / now : INFINITY);
+    if (!(beyond(m, y, stay, pick, 0, 1) <= 0 && beyond(m, y, stay, pick, 1, high) <= 0))
+        return FAR_WORSE;
+    for (int k = 0; k < 24; k++) {
+        const double mid = 0.5 * (low + high);
+        if (beyond(m, y, stay, pick, 1, mid) <= 0)
+            high = mid;
+        else
+            low = mid;
     }
-    return worst;
+    return high;
 }
 
 /* -- candidates --------------------------------------------------------------------------------------------- */
@@ -368,7 +382,7 @@ static const char *why_stay(const mscope_measured *m, const mscope_margin *margi
         return "the momentum of a band grows; see whether that ends";
     if (have(margin) && margin->H > H_AIM)
         return "eta is more than half of its limit already, and a lower one would be slower";
-    if (!have(margin) && !rows_are_free(m))
+    if (!have(margin) && !rows_below(m, NULL, H_FREE))
         return "how near to its limit this is, is not known well enough to raise eta, and a lower one may be slower";
     return "no setting within a factor of two is better whatever the errors and label noise are that the records allow";
 }

@@ -7,11 +7,12 @@
  *              H(then) = H_noise sum_i noise_share_i eta_i'/eta + H_curvature sum_i curvature_share_i eta_i'/eta g,
  *              g = [eps'/(1 + beta')]/[eps/(1 + beta)]. What the table does not hold (other tables, parameters) counts
  *              as moved by the largest factor of the stage: tables that multiply each other may all follow theirs.
- *              Without a stability record no eta goes up, unless no row by itself is above H = .25
- *   no bet     be no slower in any band under every corner of what the records allow (measured.h), after the whole
- *              stage and after half of it
+ *              Without a stability record neither eta nor 1 - beta goes up, unless no row by itself is above H = .25
+ *              now and none above .5 then
+ *   no bet     lose nothing by the middle of the stage, whatever corner of what the records allow (measured.h) each
+ *              band is in. Where bands get an eta each, each takes the best of its own worst corner
  *   smooth     neighbouring bands stay within a factor of two
- *   worth it   be 3 % better in every corner
+ *   worth it   leave 3 % less excess loss at its end, whatever corner each band is in
  *
  * Where none is, the answer is to stay, with the reason. Where H of all that moves together is near its limit the stage
  * lowers eta, and no gain is stated.
