@@ -26,8 +26,8 @@ int mscope_has_reference(const mscope_shadow *s);
 void mscope_fill_text(char out[192], const char *text);
 void mscope_fill_source(const mscope_shadow *s, char out[192]);        /* r_source */
 
-/* mscope_fill_band - band b of s, as the core gives it in *from */
-void mscope_fill_band(const mscope_engine *e, const mscope_shadow *s, unsigned b, const mscope_band *from,
+/* mscope_fill_band - one band of s, as the core gives it in *b */
+void mscope_fill_band(const mscope_engine *e, const mscope_shadow *s, unsigned band, const mscope_band *b,
                       mscope_rec_band *r);
 /* mscope_fill_stability - what the directions that s keeps say under its last schedule */
 void mscope_fill_stability(const mscope_engine *e, const mscope_shadow *s, mscope_rec_stability *r);
