@@ -11,7 +11,7 @@ import tempfile
 import unittest
 
 from client_support import BUILD, ROOT
-from momentscope import _lib
+from momentscope import _core, _lib
 import core_support
 import probe_support
 
@@ -129,6 +129,7 @@ class Linking(unittest.TestCase):
 
 class Structs(unittest.TestCase):
     MIRRORS = [("_lib.py", name, mirror) for name, mirror in _lib.STRUCTS.items()] + \
+              [("_core.py", name, mirror) for name, mirror in _core.STRUCTS.items()] + \
               [("core_support.py", name, mirror) for name, mirror in core_support.STRUCTS.items()] + \
               [("probe_support.py", name, mirror) for name, mirror in probe_support.STRUCTS.items()]
 

@@ -20,6 +20,7 @@ size_t mscope_struct_size(const char *name)
         { "mscope_probe_span", sizeof(mscope_probe_span) },
         { "mscope_probe_stats", sizeof(mscope_probe_stats) },
         { "mscope_table_config", sizeof(mscope_table_config) },
+        { "mscope_checked", sizeof(mscope_checked) },
     };
 
     for (size_t i = 0; name != NULL && i < sizeof known / sizeof known[0]; i++)

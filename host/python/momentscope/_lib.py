@@ -73,12 +73,12 @@ STRUCTS = {"mscope_client_options": Options, "mscope_attach_info": AttachInfo, "
            "mscope_direction": Direction, "mscope_direction_row": DirectionRow, "mscope_refusal": Refusal, "mscope_client_stats": Stats}
 
 
-def compare_sizes(lib, path):
+def compare_sizes(lib, path, structs=STRUCTS):
     """A library of another version would read and write beyond the structs declared here."""
     size = getattr(lib, "mscope_struct_size", None)
     if size is not None:
         size.restype, size.argtypes = C.c_size_t, [C.c_char_p]
-    for name, mirror in STRUCTS.items():
+    for name, mirror in structs.items():
         there = size(name.encode()) if size is not None else 0
         if there != C.sizeof(mirror):
             raise ImportError(f"momentscope: {path} is of another version than this package: {name} has {there} bytes "

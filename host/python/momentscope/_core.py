@@ -1,0 +1,57 @@
+"""The core's calls, declared with ctypes.
+
+include/mscope/core.h documents every call and struct below. Pointers are plain integers (tensor.data_ptr()), because a
+step makes few calls and each should be cheap.
+"""
+import ctypes as C
+
+from . import _lib
+
+OK, ENOMEM = 0, -2
+STATISTICS_DOUBLE, STATISTICS_FLOAT, STATISTICS_NONE, STATISTICS_OFF = 0, 1, 2, 3
+
+
+class Config(C.Structure):
+    _fields_ = [("rows", C.c_uint32), ("dim", C.c_uint32), ("state", C.c_int), ("form", C.c_int),
+                ("nesterov", C.c_int), ("reference", C.c_int), ("capacity", C.c_uint32), ("history", C.c_uint32),
+                ("acf_rows", C.c_uint32), ("theta", C.c_void_p), ("m", C.c_void_p), ("kernel", C.c_char_p),
+                ("statistics", C.c_int), ("zeroed", C.c_int)]
+
+
+class Checked(C.Structure):
+    _fields_ = [("rows", C.c_void_p), ("grads", C.c_void_p), ("n", C.c_size_t), ("ticket", C.c_uint64)]
+
+
+STRUCTS = {"mscope_table_config": Config, "mscope_checked": Checked}       # by their names in C
+
+_declared = None
+
+
+def lib():
+    """The library with the core's calls declared."""
+    global _declared
+    if _declared is None:
+        _declared = _declare(_lib.lib())
+    return _declared
+
+
+def _declare(library):
+    _lib.compare_sizes(library, _lib.find(), STRUCTS)
+    p, size, config, step = C.c_void_p, C.c_size_t, C.POINTER(Config), C.POINTER(_lib.Step)
+    signatures = {
+        "mscope_table_mem": (size, [config]),
+        "mscope_table_init": (C.c_int, [C.POINTER(p), config, p, size]),
+        "mscope_table_seek": (C.c_int, [p, C.c_uint64]),
+        "mscope_table_touch": (C.c_int, [p, p, size]),
+        "mscope_table_late": (size, [p, p, size]),
+        "mscope_table_active": (C.c_int, [p, p, p, size, C.POINTER(size)]),
+        "mscope_table_apply_check": (C.c_int, [p, p, p, size, C.POINTER(Checked)]),
+        "mscope_table_apply_checked": (C.c_int, [p, C.POINTER(Checked), p]),
+        "mscope_table_step_begin": (C.c_int, [p, step]),
+        "mscope_table_step_end": (C.c_int, [p]),
+        "mscope_table_settle": (C.c_int, [p]),
+    }
+    for name, (result, arguments) in signatures.items():
+        function = getattr(library, name)
+        function.restype, function.argtypes = result, arguments
+    return library
