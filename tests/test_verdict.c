@@ -65,6 +65,11 @@ static void test_verdict_arithmetic(void **state)
     char want[64];
     snprintf(want, sizeof want, "oscillates, period %.3g updates", 2 * 3.14159265358979323846 / w);
     assert_string_equal(v.why, want);
+    b.H1_low = 0.25;                         /* rows differ: the period goes as the root of curvature */
+    b.H1_high = 4;
+    mscope_verdict_band(&b, &v);
+    assert_non_null(strstr(v.why, ", of its rows "));
+    b.H1_low = b.H1_high = NAN;
     assert_true(fabs(v.confidence - (1 - 0.4 / 64)) < 1e-12);    /* no error given: as sure as 64 samples get */
 }
 

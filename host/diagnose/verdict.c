@@ -23,6 +23,7 @@
 #define GROWTH_SPAN 8.0              /* retention times behind a record's growth */
 #define GROWTH_FOLDS 2.0             /* predicted e-folds in that time before their absence says something, .. */
 #define GROWTH_SHARE 0.25            /* .. and how much of the predicted growth is absence */
+#define ROWS_DIFFER 1.25             /* slowest over fastest period of rows, from which both are said  */
 #define STICK 1.1                    /* zeta must pass a border by this factor to leave a regime */
 
 /* P(x > border) for x normal; without an error 0 or 1. */
@@ -107,6 +108,31 @@ static enum mscope_regime judge(const mscope_verdict *v, enum mscope_regime befo
     return r;
 }
 
+/* The period of a row of this curvature, in updates; NaN: it does not oscillate. */
+static double period_of(const mscope_rec_band *b, double H1)
+{
+    const double ratio = b->H2 > 0 ? b->H2 / b->H1 : H1;
+    mscope_feedback f;
+
+    if (!(H1 > 0) || mscope_curved_feedback(b, fmin(b->P, 1), H1, ratio, &f) != 0 || !(f.omega > 0))
+        return NAN;
+    return 2 * PI / f.omega;
+}
+
+/* One period for the band, and the range of its rows where they differ. */
+static void say_period(mscope_verdict *v, const mscope_rec_band *b, const mscope_feedback *f)
+{
+    const double fast = period_of(b, b->H1_high), slow = period_of(b, b->H1_low);
+
+    if (!(f->omega > 0))
+        snprintf(v->why, sizeof v->why, "underdamped, momentum outlasts learning");
+    else if (slow > ROWS_DIFFER * fast)
+        snprintf(v->why, sizeof v->why, "oscillates, period %.3g updates, of its rows %.3g to %.3g", 2 * PI / f->omega,
+                 fast, slow);
+    else
+        snprintf(v->why, sizeof v->why, "oscillates, period %.3g updates", 2 * PI / f->omega);
+}
+
 static void say(mscope_verdict *v, const mscope_rec_band *b, const mscope_feedback *f)
 {
     char *to = v->why;
@@ -125,13 +151,10 @@ static void say(mscope_verdict *v, const mscope_rec_band *b, const mscope_feedba
             snprintf(to, cap, "near instability, eta %.3g of at most %.3g", b->eta, f->eta_max);
         break;
     case MSCOPE_REGIME_HEAVY_BALL:
-        if (f->omega > 0)
-            snprintf(to, cap, "oscillates, period %.3g updates", 2 * PI / f->omega);
-        else
-            snprintf(to, cap, "underdamped, momentum outlasts learning");
+        say_period(v, b, f);
         break;
     case MSCOPE_REGIME_RESONANT:
-        snprintf(to, cap, "resonant, memory (%.3g updates) and learning (%.3g) keep pace", f->retention, f->learning);
+        snprintf(to, cap, "resonant, memory of %.3g updates and %.3g to learn", f->retention, f->learning);
         break;
     case MSCOPE_REGIME_SGD:
         snprintf(to, cap, "like SGD, memory of %.3g updates against %.3g to learn", f->retention, f->learning);
