@@ -285,7 +285,7 @@ static void train(void *dealer, uint64_t from, uint64_t to)
 
     for (uint64_t k = from; k <= to; k++) {
         mscope_header h = { .kind = MSCOPE_STEP, .session = 9, .seq = k, .step = k, .a = 0.1, .b = 0.1, .count = ACTIVE,
-                            .extra = 8, .index_type = 4, .value_type = 1 };
+                            .extra = 8, .index_type = 4, .value_type = MSCOPE_F32 };
         for (uint32_t i = 0; i < ACTIVE; i++)
             idx[i] = (uint32_t)(rng_u64() % (i % 2 ? ROWS : 16));
         for (uint32_t i = 0; i < ACTIVE * DIM; i++)
