@@ -298,7 +298,7 @@ asan: $(BUILD)/libmomentscope.so ## compiled tests and the daemon's under Addres
 tsan: ## what has threads under ThreadSanitizer
 	@$(MAKE) -j2 all tests BUILD=$(BUILD)/tsan OPT="-O1 -g" SAN="-fsanitize=thread"
 	@TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp halt_on_error=1" MOMENTSCOPE_SANITIZED=1 BUILD=$(BUILD)/tsan \
-	    PYTHON=$(PYTHON) tests/run test_daemon test_engine test_client test_parallel
+	    PYTHON=$(PYTHON) tests/run test_daemon test_engine test_client test_parallel -client_probe
 
 valgrind: all tests ## memory errors and leaks
 	@MOMENTSCOPE_SANITIZED=1 BUILD=$(BUILD) PYTHON=$(PYTHON) \
