@@ -88,7 +88,7 @@ endif
 
 .PHONY: all core daemon host tests test check demo deps deps-optional help clean headers asan tsan valgrind cppcheck \
         check-arch arch-build schema picture reproduce bench speed-page \
-        $(addprefix bench-,bigram text soak verdicts conflict advice walk ruin stability $(SPEED))
+        $(addprefix bench-,bigram text soak verdicts conflict advice walk ruin stability optim $(SPEED))
 .DELETE_ON_ERROR:
 .SECONDARY:                  # objects stay, also those that only a pattern rule names
 
@@ -211,6 +211,9 @@ bench-advice: $(BUILD)/accuracy/advice ## advised settings against a sweep, by e
 bench-walk: all $(BUILD)/accuracy/literal ## the first stage of the advice against leaving things alone, 30 vocabularies (WALK=options)
 	@BUILD=$(BUILD) OMP_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=1073741824 \
 	 $(PYTHON) tests/accuracy/walk/walk.py $(WALK)
+
+bench-optim: all ## momentscope.optim.SGD against torch.optim.SGD over 10,000 steps in 15 configurations, minutes
+	@BUILD=$(BUILD) OMP_NUM_THREADS=1 $(PYTHON) tests/accuracy/optim.py
 
 bench-text: $(BUILD)/accuracy/text_omega ## the probe's frequencies on real text against the rows' Hessians
 	@$(BUILD)/accuracy/text_omega

@@ -128,3 +128,18 @@ def distance(case, steps, dtype):
             twin.step(*batch)
     assert ours.optimizer._tables, "the table never ran on the core"
     return [apart(a, b) for a, b in zip(ours.read(), truth.read())]
+
+
+def rounding(case, steps):
+    """How far theta ends from torch in float64: ours in float32, and torch's own in float32."""
+    schedule, kind, options = CASES[case]
+    ours, own, truth = (Twin(mine, kind, dtype, options)
+                        for mine, dtype in ((True, torch.float32), (False, torch.float32), (False, torch.float64)))
+    for twin in (ours, own):
+        twin.model.load_state_dict({k: v.float() for k, v in truth.model.state_dict().items()})
+    truth.model.load_state_dict({k: v.double() for k, v in ours.model.state_dict().items()})
+    for k, (index, target) in enumerate(batches(steps, torch.float32)):
+        for twin in (ours, own, truth):
+            twin.schedule(*schedule(k, steps))
+            twin.step(index, target.to(twin.model.head.weight.dtype))
+    return [apart(x.read()[0], truth.read()[0]) for x in (ours, own)]

@@ -130,8 +130,7 @@ class SGD(torch.optim.SGD):
 
     def _drop(self, table):
         state = self.state[table.parameter]
-        if table_of(table.parameter) is table:
-            table.release()
+        table.release()
         if state.get("momentum_buffer") is table.buffer:
             state["momentum_buffer"] = table.m
         del self._tables[id(table.parameter)]

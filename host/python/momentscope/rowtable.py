@@ -6,7 +6,7 @@ import warnings
 import torch
 
 from . import _core, _lib
-from .watched import Raw, unwatch, watch
+from .watched import table_of, unwatch, watch
 
 HISTORY = 256, 16384                         # fewest and most steps kept to catch up from
 CAPACITY = 1024                              # fewest occurrences in one call
@@ -56,6 +56,7 @@ class RowTable:
         self.lib = _core.lib()
         self.parameter, self.nesterov = parameter, bool(nesterov)
         self.theta = parameter.detach()      # keeps the memory alive whatever becomes of the parameter
+        self.places = None                   # addresses of theta and m
         self.rows, self.dim = parameter.shape[0], parameter.numel() // parameter.shape[0]
         if buffer is None:
             self.m = zeros(parameter.numel(), parameter.dtype).view(parameter.shape)
@@ -63,6 +64,7 @@ class RowTable:
             self.m = (buffer.to_dense() if buffer.is_sparse else buffer.detach()).to(parameter.dtype).contiguous()
             spread(self.m)
         spread(self.theta)
+        self.places = self.theta.data_ptr(), self.m.data_ptr()
         self.buffer = self.m.detach()        # the one that the optimizer's state shows
         self.made = buffer is not None       # torch has a buffer from its first step with momentum on
         self.capacity, self.checked, self.n = 0, _core.Checked(), ctypes.c_size_t()
@@ -112,14 +114,23 @@ class RowTable:
         self.seen = True
         if not self.late:
             return
-        if type(index) is not torch.Tensor or not index.is_cpu or index.numel() > self.rows // 2:
+        if type(index) is not torch.Tensor or not index.is_cpu or torch.jit.is_tracing() or index.numel() > self.rows // 2:
             self.settle()
             return
+        self._stay()
         index = index.detach().reshape(-1).to(torch.int32).contiguous()
         for first in range(0, index.numel(), self.capacity):
             part = index[first:first + self.capacity]
             # an index out of range is refused here with nothing done, and torch says it to the caller
             self.lib.mscope_table_touch(self.t, part.data_ptr(), part.numel())
+
+    def _stay(self):
+        """share_memory_() on an alias takes the memory away unseen, and the core would write to what is not there."""
+        if (self.theta.data_ptr(), self.m.data_ptr()) != self.places:
+            self.late = False
+            raise RuntimeError(f"momentscope: the memory of a parameter of shape {tuple(self.theta.shape)} was moved through an "
+                               "alias while rows of it were late, and their values are lost: move the parameter itself, or "
+                               "call optimizer.settle() before")
 
     def read_whole(self):
         self.seen = self.whole = True
@@ -127,6 +138,7 @@ class RowTable:
 
     def settle(self):
         if self.late:
+            self._stay()
             self._must(self.lib.mscope_table_settle(self.t))
             self.late = False
 
@@ -135,7 +147,7 @@ class RowTable:
     def fits(self, parameter, buffer, nesterov):
         """Are parameter and buffer still the memory that the core works on?"""
         return (buffer is (self.buffer if self.made else None) and bool(nesterov) == self.nesterov
-                and parameter.data_ptr() == self.theta.data_ptr() and parameter.shape == self.theta.shape
+                and (parameter.data_ptr(), self.m.data_ptr()) == self.places and parameter.shape == self.theta.shape
                 and parameter.dtype == self.theta.dtype and parameter.is_contiguous())
 
     def step(self, grad, group):
@@ -213,5 +225,6 @@ class RowTable:
     def release(self):
         """Leave parameter and buffer as torch would have them; the table is of no use after it."""
         self.settle()
-        unwatch(self.parameter)
-        unwatch(self.buffer)
+        for tensor in (self.parameter, self.buffer):
+            if table_of(tensor) is self:     # another optimizer may have the parameter by now
+                unwatch(tensor)
