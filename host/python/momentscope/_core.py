@@ -49,6 +49,7 @@ def _declare(library):
         "mscope_table_apply_checked": (C.c_int, [p, C.POINTER(Checked), p]),
         "mscope_table_step_begin": (C.c_int, [p, step]),
         "mscope_table_step_end": (C.c_int, [p]),
+        "mscope_table_rows_get": (C.c_int, [p, C.c_uint32, C.c_uint32, p, p]),
         "mscope_table_settle": (C.c_int, [p]),
     }
     for name, (result, arguments) in signatures.items():

@@ -9,9 +9,12 @@ from .watched import Raw, can_watch, plain, table_of
 FEWEST, SHARE = 64, 4                        # a dense gradient: rows from which a table pays; active at most in a 4th
 
 
+_Torch = torch.optim.SGD
+
+
 def _torch_step():
     """torch's own step without the profiler's wrapper, which would run the hooks of a step twice."""
-    step = torch.optim.SGD.step
+    step = _Torch.step
     return step.__wrapped__ if getattr(step, "hooked", False) else step
 
 
@@ -22,7 +25,7 @@ def _release(tables):
     tables.clear()
 
 
-class SGD(torch.optim.SGD):
+class SGD(_Torch):
     """torch.optim.SGD whose embeddings cost O(rows touched) and still follow the dense trajectory.
 
         optimizer = momentscope.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4)

@@ -124,6 +124,12 @@ class RowTable:
             # an index out of range is refused here with nothing done, and torch says it to the caller
             self.lib.mscope_table_touch(self.t, part.data_ptr(), part.numel())
 
+    def rows_get(self, first, n, to_theta, to_m):
+        """Copy rows as of now to these addresses. No row is settled, so that reading does not change how later steps
+        round. Returns 0, or an error code of the core."""
+        self._stay()
+        return self.lib.mscope_table_rows_get(self.t, first, n, to_theta, to_m)
+
     def _stay(self):
         """share_memory_() on an alias takes the memory away unseen, and the core would write to what is not there."""
         if (self.theta.data_ptr(), self.m.data_ptr()) != self.places:

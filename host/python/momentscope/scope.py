@@ -9,7 +9,7 @@ import weakref
 
 import torch
 
-from . import _check, _lib, judge
+from . import _check, _lib, judge, optim
 from ._client import Client, default_endpoint
 from .directions import Directions, spanned
 from .passes import Passes
@@ -30,8 +30,8 @@ class Scope:
             optimizer.zero_grad(); loss.backward(); optimizer.step()
             scope.step()                     # after optimizer.step(), before the gradients are zeroed
 
-    optimizer         torch.optim.SGD without maximize; lr, momentum, dampening, nesterov and weight_decay are read from
-                      the parameter's group at every step
+    optimizer         torch.optim.SGD or momentscope.optim.SGD, without maximize; lr, momentum, dampening, nesterov
+                      and weight_decay are read from the parameter's group at every step
     endpoint          of the daemon, which may be absent; None: $MOMENTSCOPE_INGEST, or the user's default
     tables            None: the weight of every nn.Embedding and nn.EmbeddingBag. Or names of parameters: exactly those,
                       of any kind (a parameter that is no embedding has all its rows active at every step)
@@ -127,9 +127,9 @@ class Scope:
         if not isinstance(optimizer, torch.optim.SGD):
             raise TypeError("momentscope: optimizer must be a torch.optim.SGD; "
                             f"{type(optimizer).__name__} moves rows by other rules")
-        if inspect.unwrap(type(optimizer).step) is not inspect.unwrap(torch.optim.SGD.step):
+        if inspect.unwrap(type(optimizer).step) not in {inspect.unwrap(kind.step) for kind in (torch.optim.SGD, optim.SGD)}:
             raise TypeError(f"momentscope: {type(optimizer).__name__} is a torch.optim.SGD with a step of its own, which "
-                            "the daemon cannot follow; use torch.optim.SGD")
+                            "the daemon cannot follow; use torch.optim.SGD or momentscope.optim.SGD")
         for group in optimizer.param_groups:
             if group.get("maximize"):
                 raise ValueError("momentscope: maximize=True is not supported; minimise the negative loss instead")

@@ -8,6 +8,7 @@ import torch
 
 from . import _lib
 from .lookups import Lookups
+from .watched import Raw, table_of
 
 OUTSIDE_EVERY, SLICES, SLICE = 4, 64, 64     # every 4 steps a 64th of the rows, or 64, is searched for rows moved elsewhere
 VALUE = {torch.float32: _lib.F32, torch.float16: _lib.F16, torch.bfloat16: _lib.BF16, torch.float64: _lib.F64}
@@ -151,7 +152,8 @@ class Table:
         """What theta and the momentum are after a step: whoever changes them otherwise leaves another mark."""
         buffer = self.buffer(optimizer)
         theta = self.parameter
-        return (theta._version, theta.data_ptr(), id(buffer), None if buffer is None else buffer._version)
+        with Raw():                          # the address alone; no row is read
+            return (theta._version, theta.data_ptr(), id(buffer), None if buffer is None else buffer._version)
 
     def disturbed(self, optimizer):
         """What was changed since the last mark: "weights", "momentum", or None."""
@@ -187,6 +189,9 @@ class Table:
         """The C client's read callback: rows first .. first+n-1 as of the last step told to it."""
         if self.pending is not None or self.ended:           # the optimizer is a step ahead of what was pushed
             return -1
+        own = table_of(self.parameter)
+        if own is not None:                  # of momentscope.optim, which must not round otherwise because somebody reads
+            return own.rows_get(first, n, to_theta, to_m)
         with torch.no_grad():
             theta = self.parameter.detach().reshape(self.rows, self.dim)[first:first + n]
             m = self.momentum_of(optimizer, torch.arange(first, first + n, device=self.parameter.device))
