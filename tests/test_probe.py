@@ -382,9 +382,9 @@ class Probe(unittest.TestCase):
         told = [str(w.message) for w in told if "probe" in str(w.message)]
         with scope:
             stats = scope.stats()
-            where = (case.__name__, sparse, dtype, halved, stats["probe_refused"], scope.judge.seen)
+            where = (case.__name__, sparse, dtype, halved, stats["probe_refused"], scope.probing.judge.seen)
             print("note", case.__name__, "sparse" if sparse else "dense", str(dtype)[6:], "halved" if halved else "whole",
-                  " ".join(f"{n}: cos {c:.4f} a {a:.4g}" for n, c, a in scope.judge.seen),
+                  " ".join(f"{n}: cos {c:.4f} a {a:.4g}" for n, c, a in scope.probing.judge.seen),
                   f"passes {trainer.calls}; probes {stats['probes']} refused {stats['probes_refused']}")
             if case not in PRIVATE:
                 self.assertTrue(all(torch.equal(a, b) for a, b in zip(plain, watched)), where)

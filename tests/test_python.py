@@ -435,7 +435,7 @@ class Case(unittest.TestCase):
                 self.assertEqual(len(told), 1)
                 for word in ("closure", "words.weight", "backward()", "return the loss"):
                     self.assertIn(word, str(told[0].message))
-                self.assertEqual((scope.probe_every, scope.stats()["probes"]), (0, 0))
+                self.assertEqual((scope.probing.every, scope.stats()["probes"]), (0, 0))
 
     def test_odd_names_are_told_and_stay_apart(self):
         given = ("a b", "a_b", "a/b", 70 * "x", 71 * "x")

@@ -1,0 +1,86 @@
+"""What attach is given: is the optimizer one that the daemon can follow, and which parameters become tables?"""
+import inspect
+
+import torch
+
+from . import _check, optim
+from .tables import Table, table_name
+
+
+def check_optimizer(optimizer):
+    if not isinstance(optimizer, torch.optim.SGD):
+        raise TypeError("momentscope: optimizer must be a torch.optim.SGD; "
+                        f"{type(optimizer).__name__} moves rows by other rules")
+    known = {inspect.unwrap(kind.step) for kind in (torch.optim.SGD, optim.SGD)}
+    if inspect.unwrap(type(optimizer).step) not in known:
+        raise TypeError(f"momentscope: {type(optimizer).__name__} is a torch.optim.SGD with a step of its own, which "
+                        "the daemon cannot follow; use torch.optim.SGD or momentscope.optim.SGD")
+    for group in optimizer.param_groups:
+        if group.get("maximize"):
+            raise ValueError("momentscope: maximize=True is not supported; minimise the negative loss instead")
+        _check.real("lr", group["lr"], 0, float("inf"))
+        if _check.real("momentum", group["momentum"], 0, 1):
+            _check.real("dampening", group["dampening"], 0, 1)
+
+
+def embeddings_of(model):
+    """{weight: the modules that look rows of it up}"""
+    out = {}
+    for module in model.modules():
+        if isinstance(module, (torch.nn.Embedding, torch.nn.EmbeddingBag)):
+            out.setdefault(module.weight, []).append(module)
+    return out
+
+
+def find_tables(model, optimizer, wanted, prefix, capacity):
+    groups = {p: g for g in optimizer.param_groups for p in g["params"]}
+    named, embeddings = dict(model.named_parameters()), embeddings_of(model)
+    if wanted is None:
+        wanted = [n for n, p in named.items() if p in embeddings and p in groups]
+    elif isinstance(wanted, str):
+        wanted = [wanted]
+    wanted, tables = list(wanted), []
+    if not wanted:
+        raise ValueError("momentscope: no embedding to watch; name some of these parameters in tables=[...]: "
+                         + ", ".join(named))
+    for name in wanted:
+        if wanted.count(name) > 1:
+            raise ValueError(f"momentscope: tables = {wanted!r} (each parameter once): {name!r} is given twice")
+        if name not in named:
+            raise ValueError(f"momentscope: no parameter {name!r}; the model has " + ", ".join(named))
+        p = named[name]
+        if p not in groups:
+            raise ValueError(f"momentscope: parameter {name!r} is not in the optimizer")
+        modules = embeddings.get(p, [])
+        if any(m.max_norm is not None for m in modules):
+            raise ValueError(f"momentscope: parameter {name!r} has max_norm, which moves rows outside the optimizer")
+        tables.append(Table(table_name(prefix, name), p, groups[p], modules, capacity))
+        tables[-1].source = name
+    return tables
+
+
+def references(tables, reference):
+    """For each table (words for theta*, its values or None); refuses a reference for anything else."""
+    sources = [t.source for t in tables]
+    if isinstance(reference, dict):
+        for name in reference:
+            if name not in sources:
+                raise ValueError(f"momentscope: reference[{name!r}]: no such table; watched are " + ", ".join(sources))
+    elif reference is not None and reference != "initial":
+        raise _check.refuse(ValueError if isinstance(reference, str) else TypeError, "reference", reference,
+                            "None, 'initial' or {parameter name: tensor}")
+    return [_reference_of(t, reference) for t in tables]
+
+
+def _reference_of(t, reference):
+    if reference == "initial":
+        return "initial: theta at attach", t.parameter.detach()
+    values = (reference or {}).get(t.source)
+    if values is None:
+        return "", None
+    if not isinstance(values, torch.Tensor):
+        raise _check.refuse(TypeError, f"reference[{t.source!r}]", type(values).__name__, "a tensor")
+    if tuple(values.shape) != tuple(t.parameter.shape):
+        raise _check.refuse(ValueError, f"the shape of reference[{t.source!r}]", tuple(values.shape),
+                            str(tuple(t.parameter.shape)))
+    return "given by the trainer", values
