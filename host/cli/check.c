@@ -20,16 +20,10 @@
 
 #define COMMAND "momentscope check"
 
-enum { REGIMES = MSCOPE_REGIME_UNKNOWN + 1 };
-
-/* Unknown bands are judged not to matter while together they have at most this share of their table's row updates: a
- * probe that visits every 25th step misses the rarest rows for long, and they move the least. */
-static const double UNKNOWN_SHARE = 0.05;
-
 static const double WAIT_S = 10;
 
-/* The exit code of a regime; a larger one is worse. */
-static const int code_of[REGIMES] = {
+/* The exit code of a regime. */
+static const int code_of[MSCOPE_REGIMES] = {
     [MSCOPE_REGIME_RESONANT] = 3, [MSCOPE_REGIME_SGD] = 4,  [MSCOPE_REGIME_HEAVY_BALL] = 5,
     [MSCOPE_REGIME_UNKNOWN] = 6,  [MSCOPE_REGIME_NEAR] = 7, [MSCOPE_REGIME_UNSTABLE] = 8,
 };
@@ -38,26 +32,26 @@ struct options {
     mscope_listening listening;
     const char *publish;
     double for_s;
-    int json, follow, remote, fails[REGIMES];
+    int json, follow, remote, fails[MSCOPE_REGIMES];
 };
 
 /* -- options ---------------------------------------------------------------------------------------- */
 
 static int regime_of(const char *name, size_t len)
 {
-    for (int i = 0; i < REGIMES; i++)
+    for (int i = 0; i < MSCOPE_REGIMES; i++)
         if (strlen(mscope_regime_name((enum mscope_regime)i)) == len &&
             strncmp(mscope_regime_name((enum mscope_regime)i), name, len) == 0)
             return i;
     return -1;
 }
 
-/* --fail-on: the value of the option into fails[REGIMES] */
+/* --fail-on: the value of the option into fails[MSCOPE_REGIMES] */
 static int read_list(void *context, const char *list, char *why, size_t cap)
 {
     int *fails = context;
 
-    memset(fails, 0, REGIMES * sizeof *fails);
+    memset(fails, 0, MSCOPE_REGIMES * sizeof *fails);
     if (strcmp(list, "none") == 0)
         return 0;
     for (;;) {
@@ -237,89 +231,15 @@ static void print_stability(const mscope_judged *j, size_t i, int json)
     printf("}\n");
 }
 
-/* The worst verdict of all, and the exit code. */
-typedef struct worst {
-    size_t table;
-    enum mscope_regime regime;
-    int band, bands, passed_over;    /* band -1: parameters outside the tables; bands: how many were judged; of them
-                                        unknown and too small to count */
-    int code;
-} worst;
-
-/* Do the unknown bands of table i have so few of its row updates that they do not count? */
-static int unknown_is_small(const mscope_judged *j, size_t i)
-{
-    double unknown = 0, all = 0;
-
-    for (int b = 0; b < MSCOPE_BANDS; b++) {
-        if (!j->latest.table[i].have[b])
-            continue;
-        const double updates = (double)j->latest.table[i].band[b].record.u.band.updates;
-        all += updates;
-        unknown += j->verdict[i][b].regime == MSCOPE_REGIME_UNKNOWN ? updates : 0;
-    }
-    return all > 0 && unknown <= UNKNOWN_SHARE * all;
-}
-
-static void judge_table(worst *w, int *best, const mscope_judged *j, size_t i, const int fails[REGIMES])
-{
-    const int small = unknown_is_small(j, i);
-
-    for (int b = 0; b < MSCOPE_BANDS; b++) {
-        const enum mscope_regime r = j->verdict[i][b].regime;
-        if (!j->latest.table[i].have[b])
-            continue;
-        w->bands++;
-        if (small && r == MSCOPE_REGIME_UNKNOWN) {
-            w->passed_over++;
-            continue;
-        }
-        if (code_of[r] > *best) {
-            *best = code_of[r];
-            w->table = i;
-            w->band = b;
-            w->regime = r;
-        }
-        if (fails[r] && code_of[r] > w->code)
-            w->code = code_of[r];
-    }
-}
-
-/* Where no band holds the limit, parameters outside the tables do, and the run is as near to it. */
-static void judge_margin(worst *w, int best, const mscope_judged *j, size_t i, const int fails[REGIMES])
-{
-    const enum mscope_standing s = j->latest.table[i].have_stability ? j->margin[i].standing : MSCOPE_STANDING_UNKNOWN;
-    const enum mscope_regime r = s == MSCOPE_STANDING_UNSTABLE ? MSCOPE_REGIME_UNSTABLE : MSCOPE_REGIME_NEAR;
-
-    if (s != MSCOPE_STANDING_NEAR && s != MSCOPE_STANDING_UNSTABLE)
-        return;
-    if (code_of[r] > best) {
-        w->table = i;
-        w->band = -1;
-        w->regime = r;
-    }
-    if (fails[r] && code_of[r] > w->code)
-        w->code = code_of[r];
-}
-
-static worst worst_of(const mscope_judged *j, const int fails[REGIMES])
-{
-    worst w = { .code = MSCOPE_EXIT_OK, .regime = MSCOPE_REGIME_UNKNOWN };
-    int best = -1;
-
-    for (size_t i = 0; i < j->latest.tables; i++)
-        judge_table(&w, &best, j, i, fails);
-    for (size_t i = 0; i < j->latest.tables; i++)
-        judge_margin(&w, best, j, i, fails);
-    return w;
-}
-
 static int conclude(const mscope_listen *l, const mscope_judged *j, const struct options *o)
 {
-    const worst w = worst_of(j, o->fails);
+    mscope_worst w, failing;
 
+    mscope_worst_of(j, NULL, &w);
+    mscope_worst_of(j, o->fails, &failing);
     if (w.bands == 0)
         return MSCOPE_EXIT_FAILED;
+    const int code = failing.found ? code_of[failing.regime] : MSCOPE_EXIT_OK;
     const char *name = j->latest.table[w.table].name, *regime = mscope_regime_name(w.regime);
     const mscope_rec_daemon *d = j->latest.have_daemon ? &j->latest.daemon.record.u.daemon : NULL;
     mscope_coverage *coverage = mscope_feed_coverages(l->feed, &j->latest);
@@ -330,7 +250,7 @@ static int conclude(const mscope_listen *l, const mscope_judged *j, const struct
         mscope_json_string(stdout, regime);
         text("table", name);
         printf(",\"band\":%d,\"bands\":%d,\"unknown_passed_over\":%d,\"exit\":%d", w.band, w.bands, w.passed_over,
-               w.code);
+               code);
         if (d != NULL) {
             field("late_worst", d->late_worst);
             field("pause_worst", d->pause_worst);
@@ -347,10 +267,10 @@ static int conclude(const mscope_listen *l, const mscope_judged *j, const struct
             printf("stability: parameters outside the watched tables)");
         if (w.passed_over > 0)
             printf("; %d unknown with at most %.0f %% of the updates of their table not counted", w.passed_over,
-                   100 * UNKNOWN_SHARE);
+                   100 * MSCOPE_UNKNOWN_SHARE);
         printf("\n");
     }
-    return w.code;
+    return code;
 }
 
 /* -- once, and following ------------------------------------------------------------------------------ */

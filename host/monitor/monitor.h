@@ -11,7 +11,8 @@
  *        |
  *        v
  *     judged               a verdict for each band, with the one before in mind     judged.h
- *       `- latest          the latest record of every topic; is the set complete?   latest.h
+ *       |- latest          the latest record of every topic; is the set complete?   latest.h
+ *       `- worst           the worst verdict of the set                             worst.h
  *        |
  *        v
  *     a command            prints it: as text by itself, as JSON lines by           set_json.h, record_json.h
@@ -47,5 +48,6 @@
 #include "listen.h"
 #include "record_json.h"
 #include "set_json.h"
+#include "worst.h"
 
 #endif

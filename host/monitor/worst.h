@@ -1,0 +1,26 @@
+/* worst.h - the worst verdict of a judged set: what a first sentence, an exit code or a health check tells of it
+ *
+ * A regime is worse in the order resonant, sgd-like, heavy-ball, unknown, near-instability, unstable. Unknown bands do
+ * not count while together they have at most MSCOPE_UNKNOWN_SHARE of their table's row updates: a probe that visits
+ * every 25th step misses the rarest rows for long, and they move the least.                                       */
+#ifndef MSCOPE_MONITOR_WORST_H
+#define MSCOPE_MONITOR_WORST_H
+
+#include "judged.h"
+
+enum { MSCOPE_REGIMES = MSCOPE_REGIME_UNKNOWN + 1 };
+
+#define MSCOPE_UNKNOWN_SHARE 0.05
+
+typedef struct mscope_worst {
+    size_t table;
+    enum mscope_regime regime;
+    int found;                       /* 0: no counted band is in a counted regime; the other three mean nothing then */
+    int band;                        /* -1: all that moves together, where no band is as bad                         */
+    int bands, passed_over;          /* how many bands the set has; of them unknown and too small to count           */
+} mscope_worst;
+
+/* mscope_worst_of - the worst of the regimes that counts[] names; NULL: of all.  Cost: one pass over the bands */
+void mscope_worst_of(const mscope_judged *j, const int counts[MSCOPE_REGIMES], mscope_worst *w);
+
+#endif
