@@ -11,12 +11,12 @@ import tempfile
 import unittest
 
 from client_support import BUILD, ROOT
-from momentscope import _core, _lib
+from momentscope import _core, _lib, plan
 import core_support
 import probe_support
 
 SANITIZED = "MOMENTSCOPE_SANITIZED" in os.environ
-PUBLIC = ("core", "client", "probe", "wire", "workers", "err")
+PUBLIC = ("core", "client", "probe", "rates", "wire", "workers", "err")
 
 
 def run(*command, **options):
@@ -130,6 +130,7 @@ class Linking(unittest.TestCase):
 class Structs(unittest.TestCase):
     MIRRORS = [("_lib.py", name, mirror) for name, mirror in _lib.STRUCTS.items()] + \
               [("_core.py", name, mirror) for name, mirror in _core.STRUCTS.items()] + \
+              [("plan.py", name, mirror) for name, mirror in plan.STRUCTS.items()] + \
               [("core_support.py", name, mirror) for name, mirror in core_support.STRUCTS.items()] + \
               [("probe_support.py", name, mirror) for name, mirror in probe_support.STRUCTS.items()]
 
@@ -147,7 +148,7 @@ class Structs(unittest.TestCase):
                        for f in fields]
         with tempfile.TemporaryDirectory() as at:
             with open(f"{at}/sizes.c", "w") as f:
-                f.write('#include <stddef.h>\n#include <stdio.h>\n#include "mscope/probe.h"\n'
+                f.write('#include <stddef.h>\n#include <stdio.h>\n#include "mscope/probe.h"\n#include "mscope/rates.h"\n'
                         "int main(void)\n{\n" + "\n".join(prints) + "\nreturn 0;\n}\n")
             run(os.environ.get("CC", "cc"), "-Iinclude", f"{at}/sizes.c", "-o", f"{at}/sizes")
             out = collections.defaultdict(dict)

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "mscope/probe.h"
+#include "mscope/rates.h"
 
 size_t mscope_struct_size(const char *name)
 {
@@ -21,6 +22,7 @@ size_t mscope_struct_size(const char *name)
         { "mscope_probe_stats", sizeof(mscope_probe_stats) },
         { "mscope_table_config", sizeof(mscope_table_config) },
         { "mscope_checked", sizeof(mscope_checked) },
+        { "mscope_row_plan", sizeof(mscope_row_plan) },
     };
 
     for (size_t i = 0; name != NULL && i < sizeof known / sizeof known[0]; i++)

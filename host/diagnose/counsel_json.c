@@ -56,6 +56,8 @@ void mscope_counsel_json(const mscope_counsel *c, const char *table, FILE *to)
         fprintf(to, "}\n");
         return;
     }
+    number(to, "eta", c->measured.now.eta);
+    number(to, "eps", c->measured.now.eps);
     number(to, "fraction", c->fraction);
     number(to, "cost", c->conflict.cost);
     number(to, "cost_now", c->conflict.cost_now);

@@ -52,6 +52,7 @@ class Lookups:
         self.modules = list(modules)
         self.credited, self.bags, self.recording = [], 0, True       # bags: samples, where modules are EmbeddingBags
         self._adds_up = False
+        self.others = 0                      # more hooks on the parameter that are ours and set no row to 0
         self._pass_open, self._before = False, None          # .grad and its version before the last pass
         self._end = None
         if self.modules:
@@ -74,7 +75,7 @@ class Lookups:
 
     def hooks(self):
         """Number of hooks on the parameter that are ours."""
-        return int(self._end is not None)
+        return int(self._end is not None) + self.others
 
     def forward(self, module, inputs, output):
         if not self.recording or torch.jit.is_tracing() or not getattr(output, "requires_grad", False):

@@ -5,7 +5,7 @@ import re
 import warnings
 import weakref
 
-from . import _check, _lib
+from . import _check, _lib, plan
 from ._client import Client, default_endpoint
 from .finding import check_optimizer, find_tables, references
 from .probing import Probing
@@ -48,6 +48,7 @@ class Scope:
     reference         theta* for R and C: None, "initial" (theta as it is now), or {parameter name: tensor}
     batch             samples in a step, for p = occurrences/sample; None: the bags of an EmbeddingBag, else
                       occurrences. scope.step(batch=..) sets it for one step
+    row_rates         True: count the occurrences of every row, so that apply() can give rows rates of their own
     steps             steps already done; None: 0, or 1 when the optimizer already holds momentum
     prefix            of every table name, so that two runs do not claim one name: at most 40 letters, digits, _ . -
     name, buffer_bytes, sync_bytes, block_ms: as in Client; capacity, acf_rows (0 to 64): as in mscope/client.h
@@ -70,7 +71,7 @@ class Scope:
 
     def __init__(self, model, optimizer, endpoint=None, tables=None, probe_every=0, closure=None, second=None,
                  probe=None, nll=False, reference=None, batch=None, steps=None, prefix="", capacity=0, name=None,
-                 buffer_bytes=0, sync_bytes=0, block_ms=0, acf_rows=8):
+                 buffer_bytes=0, sync_bytes=0, block_ms=0, acf_rows=8, row_rates=False):
         check_optimizer(optimizer)
         self.model, self.optimizer = model, optimizer
         self.probing = Probing(probe_every, closure, second, probe)
@@ -85,6 +86,8 @@ class Scope:
         self.steps, self._warned, self._closed, self._client = 0, set(), False, None
         self.tables = find_tables(model, optimizer, tables, prefix, capacity)
         try:
+            for t in self.tables if _check.flag("row_rates", row_rates) else ():
+                t.seen = plan.Seen(t.rows)
             self.probing.start(model, optimizer, self.tables, self._warn)
             stars = references(self.tables, reference)
             self._take_over(endpoint)
@@ -225,8 +228,29 @@ class Scope:
                 dropped += self._client.skip(t.handle)
                 continue
             dropped += push(self._client, t, grad, lookups, batch or self.batch or bags)
+            if t.seen is not None:
+                t.seen.note(t, grad, lookups)
         self.probing.send_direction(self._client)
         return dropped
+
+    # -- advice --------------------------------------------------------------------------------------
+
+    def advise(self, seconds=10, telemetry=None, replay=None):
+        """What `momentscope advise --json` says of these tables now: a dict for each. It waits at most so many seconds
+        for a full set of records, and searches for a second or so: call it where the trainer may wait."""
+        return plan.ask([t.name for t in self.tables], seconds, telemetry, replay)
+
+    def apply(self, advice, others=False):
+        """Put the first stage of an advice on the optimizer: what advise() returned, one dict of it, or the text that
+        `momentscope advise --json` printed. Tables that are told to stay, and parameters that no table has, keep their
+        rates; others=True: these parameters move by the largest factor of the plans in their group.
+
+        One rate for everything in a group becomes its lr. Otherwise the gradients of rows are multiplied by their rate
+        over the group's, from the next backward pass on (weight decay keeps the group's rate). Rates for each band need
+        attach(row_rates=True). lr and momentum are set once: a scheduler that sets them anew wins. Returns an object
+        that prints what was done and has undo(). A plan made at another setting, of an unknown table or with values out
+        of range is refused with a ValueError, and nothing is changed."""
+        return plan.apply(self, advice, others)
 
     # -- the rest ------------------------------------------------------------------------------------
 
