@@ -212,7 +212,8 @@ static uint32_t nearest(const mscope_row_plan *r, uint32_t band)
     return best;
 }
 
-int mscope_row_plan_rates(const mscope_row_plan *plan, const uint64_t *seen, uint32_t rows, uint64_t samples, double *eta)
+int mscope_row_plan_rates(const mscope_row_plan *plan, const uint64_t *seen, uint32_t rows, uint64_t samples,
+                          double *eta)
 {
     if (plan == NULL || seen == NULL || eta == NULL)
         return refuse(plan == NULL ? "plan" : seen == NULL ? "seen" : "eta", "an address", "nothing was given", NULL);
