@@ -87,7 +87,7 @@ Q = @echo '  $@';
 endif
 
 .PHONY: all core daemon host tests test check demo deps deps-optional help clean headers asan tsan valgrind cppcheck \
-        check-arch arch-build schema picture reproduce bench speed-page \
+        wheel mypy check-arch arch-build schema picture reproduce bench speed-page \
         $(addprefix bench-,bigram text soak verdicts conflict advice walk ruin stability optim $(SPEED))
 .DELETE_ON_ERROR:
 .SECONDARY:                  # objects stay, also those that only a pattern rule names
@@ -162,6 +162,13 @@ $(BUILD)/momentscope_mpi.so: $(call obj,host/bench/run/ranks_mpi.c)
 
 $(BUILD)/demo_trainer: $(call obj,$(call sources,host/demo)) $(HOST_LIB)
 	$(call link,$(ZMQ_LIBS))
+
+# -- the Python package ----------------------------------------------------------------------
+wheel: $(BUILD)/libmomentscope.so $(BUILD)/momentscoped ## a wheel in build/: the package with library and daemon; needs no network
+	@BUILD=$(BUILD) $(PYTHON) host/python/packaging/wheelbuild.py $(BUILD)
+
+mypy: ## types of the Python package
+	@cd host/python && mypy --cache-dir=$(abspath $(BUILD))/mypy && mypy --cache-dir=$(abspath $(BUILD))/mypy packaging/wheelbuild.py
 
 # -- tests -----------------------------------------------------------------------------------
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(HOST_LIB)
@@ -260,7 +267,7 @@ bench-soak: $(BUILD)/speed/soak $(BUILD)/momentscoped ## a daemon's memory over 
 # -- what a machine needs ------------------------------------------------------------------------
 PACKAGES = build-essential pkg-config libzmq3-dev libmsgpack-dev libsimde-dev libfftw3-dev \
            libgsl-dev libcjson-dev libcairo2-dev libcmocka-dev \
-           python3-numpy python3-zmq python3-msgpack python3-torch
+           python3-numpy python3-zmq python3-msgpack python3-torch python3-venv
 
 # Tests that need these are skipped without them; nothing else changes.
 OPTIONAL = libopenmpi-dev openmpi-bin

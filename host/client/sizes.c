@@ -1,8 +1,13 @@
-/* sizes.c - how large the structs are that bindings of other languages declare for themselves */
+/* sizes.c - which version this is, and how large the structs are that bindings declare for themselves */
 #include <string.h>
 
 #include "mscope/probe.h"
 #include "mscope/rates.h"
+
+const char *mscope_version(void)
+{
+    return MSCOPE_VERSION;
+}
 
 size_t mscope_struct_size(const char *name)
 {
@@ -23,6 +28,8 @@ size_t mscope_struct_size(const char *name)
         { "mscope_table_config", sizeof(mscope_table_config) },
         { "mscope_checked", sizeof(mscope_checked) },
         { "mscope_row_plan", sizeof(mscope_row_plan) },
+        { "mscope_subscriber_stats", sizeof(mscope_subscriber_stats) },
+        { "mscope_telemetry", sizeof(mscope_telemetry) },
     };
 
     for (size_t i = 0; name != NULL && i < sizeof known / sizeof known[0]; i++)

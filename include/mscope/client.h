@@ -245,11 +245,15 @@ MSCOPE_API void mscope_client_stats_get(const mscope_client *c, mscope_client_st
  * be held for the daemon's takeover time. NULL is fine. In a forked child it does nothing. */
 MSCOPE_API void mscope_client_close(mscope_client *c, int wait_ms);
 
+/* mscope_version - MSCOPE_VERSION of the library, static text.  Threads  any */
+MSCOPE_API const char *mscope_version(void);
+
 /* mscope_struct_size - sizeof of a struct by its name, for bindings that declare the struct again
  *
  * A binding compares the sizes once, on loading. Names: "mscope_client_options", "mscope_attach_info",
  * "mscope_client_stats", "mscope_step", "mscope_refusal", "mscope_slot", "mscope_table_config", "mscope_direction",
- * "mscope_direction_row", and of probe.h "mscope_probe_span", "mscope_probe_stats".
+ * "mscope_direction_row", "mscope_checked", "mscope_subscriber_stats", "mscope_telemetry", and of
+ * probe.h "mscope_probe_span", "mscope_probe_stats".
  * Returns  bytes, or 0: not one of these.  Threads  any                                               */
 MSCOPE_API size_t mscope_struct_size(const char *name);
 

@@ -1,14 +1,18 @@
 """Arguments, checked before anything is done: every refusal names the field, its value and the allowed range."""
 import operator
+from typing import Any, Optional, Sequence, Type, TypeVar
 
 U32, SIZE, STEPS, ENTRIES, INT = 2**32 - 1, 2**63 - 1, 2**53 - 1, 2**31, 2**31 - 1
 
 
-def refuse(kind, field, value, allowed, about=""):
+_E = TypeVar("_E", bound=Exception)
+
+
+def refuse(kind: Type[_E], field: str, value: Any, allowed: str, about: str = "") -> _E:
     return kind(f"momentscope: {field} = {value!r} ({allowed})" + (f": {about}" if about else ""))
 
 
-def integer(field, value, low, high, about=""):
+def integer(field: str, value: Any, low: int, high: int, about: str = "") -> int:
     """A whole number from low to high; 32.0 is one, True is not."""
     allowed = f"an integer from {low} to {high}"
     try:
@@ -22,7 +26,7 @@ def integer(field, value, low, high, about=""):
     return n
 
 
-def real(field, value, low, high, about=""):
+def real(field: str, value: Any, low: float, high: float, about: str = "") -> float:
     try:
         x = float(value)
     except (TypeError, ValueError):
@@ -32,13 +36,13 @@ def real(field, value, low, high, about=""):
     return x
 
 
-def flag(field, value):
+def flag(field: str, value: Any) -> int:
     if not isinstance(value, (bool, int)) or value not in (0, 1):
         raise refuse(TypeError, field, value, "True or False")
     return int(value)
 
 
-def text(field, value, allowed="text", optional=False):
+def text(field: str, value: Any, allowed: str = "text", optional: bool = False) -> Optional[bytes]:
     """The text as bytes for C, or None where optional."""
     if value is None and optional:
         return None
@@ -49,7 +53,7 @@ def text(field, value, allowed="text", optional=False):
     return value.encode(errors="backslashreplace")
 
 
-def one_of(field, value, names):
+def one_of(field: str, value: Any, names: Sequence[str]) -> int:
     """The index of value in names."""
     if value not in names:
         raise refuse(ValueError, field, value, ", ".join(names[:-1]) + " or " + names[-1])

@@ -3,15 +3,21 @@
 Times are in seconds, as in Python's own library; only block_ms is in milliseconds, like every time in mscope/client.h.
 """
 import ctypes as C
+from typing import Any, Callable, Dict, List, Optional
 
 from . import _check, _lib
+
+Address = Optional[int]                      # tensor.data_ptr(), array.ctypes.data
 
 
 class Error(RuntimeError):
     """A call that momentscope refused. code: one of enum mscope_err; field, value, range: text, or None if unknown."""
 
-    def __init__(self, call, code, why=None):
-        self.code, self.field, self.value, self.range = code, None, None, None
+    def __init__(self, call: str, code: int, why: Optional[_lib.Refusal] = None) -> None:
+        self.code = code
+        self.field: Optional[str] = None
+        self.value: Optional[str] = None
+        self.range: Optional[str] = None
         said = _lib.lib().mscope_strerror(code).decode()
         if why is not None and why.code == code:
             self.field, self.value, self.range, said = (getattr(why, k).decode(errors="replace")
@@ -24,13 +30,15 @@ class Refused(Error, ValueError):
     """An Error about an argument; also a ValueError."""
 
 
-def _why():
+def fault() -> _lib.Refusal:
+    """The last refusal on this thread."""
     why = _lib.Refusal()
     _lib.lib().mscope_client_fault(C.byref(why))
     return why
 
 
-def default_endpoint(which="ingest"):
+def default_endpoint(which: str = "ingest") -> str:
+    """This user's address for "ingest", "telemetry" or "replay"."""
     out = C.create_string_buffer(256)
     code = _lib.lib().mscope_default_endpoint(which.encode(), out, len(out))
     if code:
@@ -38,7 +46,7 @@ def default_endpoint(which="ingest"):
     return out.value.decode()
 
 
-def _milliseconds(seconds):
+def milliseconds(seconds: float) -> int:
     return int(1000 * _check.real("seconds", seconds, 0, 1e6))
 
 
@@ -57,13 +65,13 @@ class Client:
     One thread at a time; a forked child opens a client of its own (client.h lists more caveats).
     """
 
-    def __init__(self, endpoint=None, name=None, buffer_bytes=0, sync_bytes=0, block_ms=0, quiet=False,
-                 transport="auto"):
+    def __init__(self, endpoint: Optional[str] = None, name: Optional[str] = None, buffer_bytes: int = 0,
+                 sync_bytes: int = 0, block_ms: int = 0, quiet: bool = False, transport: str = "auto") -> None:
         self._lib = _lib.lib()
         self._push64, self._push_lookups = self._lib.mscope_client_push64, self._lib.mscope_client_push_lookups
         self._c = C.c_void_p()
-        self._last = {}
-        self._keep = []                      # callbacks must outlive the client
+        self._last: Dict[str, Any] = {}
+        self._keep: List[Any] = []           # callbacks must outlive the client
         options = _lib.Options(_check.text("endpoint", endpoint, "ipc:///PATH, tcp://HOST:PORT or None", optional=True),
                                _check.text("name", name, "text or None", optional=True),
                                _check.integer("buffer_bytes", buffer_bytes, 0, _check.SIZE),
@@ -73,19 +81,23 @@ class Client:
         self._check("mscope_client_open", self._lib.mscope_client_open(C.byref(self._c), C.byref(options)))
 
     @staticmethod
-    def _check(call, code):
+    def _check(call: str, code: int) -> int:
         if code < 0:
-            raise (Refused if code in (_lib.EINVAL, _lib.EINDEX) else Error)(call, code, _why())
+            raise (Refused if code in (_lib.EINVAL, _lib.EINDEX) else Error)(call, code, fault())
         return code
 
-    def attach(self, table, rows, dim, capacity, state=_lib.STATE_F32, form=_lib.FORM_TORCH, nesterov=False, nll=False,
-               acf_rows=8, step=0, reference="", theta=None, m=None, read=None, fresh=False, narrow=False):
+    def attach(self, table: str, rows: int, dim: int, capacity: int, state: int = _lib.STATE_F32,
+               form: int = _lib.FORM_TORCH, nesterov: bool = False, nll: bool = False, acf_rows: int = 8,
+               step: int = 0, reference: str = "", theta: Address = None, m: Address = None,
+               read: Optional[Callable[[int, int, int, int], Optional[int]]] = None, fresh: bool = False,
+               narrow: bool = False) -> int:
         """Declare a table; returns its handle. The rows for healing come from read(first, n, theta_address, m_address),
         which returns 0, or a negative number for "not now"; or theta and m are the addresses of whole arrays, which
         must live until close.
         """
-        def call(_ctx, first, n, to_theta, to_m):
+        def call(_ctx: Any, first: int, n: int, to_theta: int, to_m: int) -> int:
             try:
+                assert read is not None
                 return int(read(first, n, to_theta, to_m) or 0)
             except Exception:                # an exception must not cross into C
                 return -1
@@ -102,56 +114,60 @@ class Client:
         self._keep.append(callback)
         return self._check(f"attach {table!r}", self._lib.mscope_client_attach(self._c, C.byref(info)))
 
-    def push(self, table, step, rows, grads, value_type, n, counts=None):
+    def push(self, table: int, step: Any, rows: Address, grads: Address, value_type: int, n: int,
+             counts: Address = None) -> int:
         """One step; returns 0: sent or buffered, 1: dropped. step: _lib.Step or byref; rows: address of int64[n]."""
         code = self._push64(self._c, table, step, rows, grads, value_type, counts, n)
         return code if code >= 0 else self._check("push", code)
 
-    def push_lookups(self, table, step, lookups, n, grads, value_type):
+    def push_lookups(self, table: int, step: Any, lookups: Address, n: int, grads: Address, value_type: int) -> int:
         """As push, of a dense gradient; active are the rows in lookups (address of int64[n], with repeats)."""
         code = self._push_lookups(self._c, table, step, lookups, n, grads, value_type)
         return code if code >= 0 else self._check("push", code)
 
-    def push_dense(self, table, step, grads, value_type, mask=None):
+    def push_dense(self, table: int, step: Any, grads: Address, value_type: int, mask: Address = None) -> int:
         """As push, of a dense gradient; active are the rows where mask (address of uint8[rows]) is not 0, or all."""
         code = self._lib.mscope_client_push_dense(self._c, table, step, grads, value_type, mask)
         return self._check("push_dense", code)
 
-    def skip(self, table):
+    def skip(self, table: int) -> int:
         """One step without gradients; returns 1: dropped."""
         return self._check("skip", self._lib.mscope_client_skip(self._c, table))
 
-    def resync(self, table):
+    def resync(self, table: int) -> int:
         """Send every row again, because it was changed otherwise than by a step."""
         return self._check("resync", self._lib.mscope_client_resync(self._c, table))
 
-    def probe(self, table, delta, rows, hm, value_type, n):
+    def probe(self, table: int, delta: float, rows: Address, hm: Address, value_type: int, n: int) -> int:
+        """hm[i] = (g(theta + delta m) - g(theta))/delta of row rows[i] (int64), on the batch of the step to be pushed
+        next. Shape: rows[n], hm[n][dim]. Returns 1: left out."""
         return self._check("probe", self._lib.mscope_client_probe(self._c, table, delta, rows, hm, value_type, n))
 
-    def direction(self, table, values, rows=None, n=0):
+    def direction(self, table: int, values: Dict[str, Any], rows: Address = None, n: int = 0) -> int:
         """Products with one direction: values is a dict of the fields of mscope_direction (mscope/wire.h), rows the
         address of mscope_direction_row[n]. Returns 1: left out."""
         d = _lib.Direction(**values)
         return self._check("direction", self._lib.mscope_client_direction(self._c, table, C.byref(d), rows, n))
 
-    def reference(self, table, first, n, values, value_type):
+    def reference(self, table: int, first: int, n: int, values: Address, value_type: int) -> None:
+        """theta* of rows first .. first+n-1. Shape: values[n][dim]. attach must have announced it in words."""
         self._check("reference", self._lib.mscope_client_reference(self._c, table, first, n, values, value_type))
 
-    def save(self):
+    def save(self) -> int:
         """Ask the daemon to write its state file."""
         return self._check("save", self._lib.mscope_client_save(self._c))
 
-    def poll(self, seconds=0.0):
+    def poll(self, seconds: float = 0.0) -> None:
         """Take in the daemon's answers; wait at most this many seconds for one."""
         if self._c:
-            self._lib.mscope_client_poll(self._c, _milliseconds(seconds))
+            self._lib.mscope_client_poll(self._c, milliseconds(seconds))
 
-    def flush(self, seconds=5.0):
+    def flush(self, seconds: float = 5.0) -> bool:
         """Wait at most this many seconds until all is acknowledged and the daemon's copies are exact; True if so."""
-        wait_ms = _milliseconds(seconds)
+        wait_ms = milliseconds(seconds)
         return bool(self._c) and self._lib.mscope_client_flush(self._c, wait_ms) == 0
 
-    def stats(self):
+    def stats(self) -> Dict[str, Any]:
         """The fields of mscope_client_stats as a dict; in place of shm it has transport, "shm" or "zmq": how gradients
         travel now. last_error is a dict, or None. After close: the last ones.
         """
@@ -159,7 +175,7 @@ class Client:
             return dict(self._last)
         s = _lib.Stats()
         self._lib.mscope_client_stats_get(self._c, C.byref(s))
-        out = {name: int(getattr(s, name)) for name, _ in _lib.Stats._fields_[:-1]}
+        out: Dict[str, Any] = {name: int(getattr(s, name)) for name, _ in _lib.Stats._fields_[:-1]}
         out["connected"], out["exact"] = bool(s.connected), bool(s.exact)
         out["transport"] = "shm" if out.pop("shm") else "zmq"
         e = s.last_error
@@ -167,9 +183,9 @@ class Client:
             k: getattr(e, k).decode(errors="replace") for k in ("field", "value", "range", "text")}}
         return out
 
-    def close(self, seconds=1.0):
+    def close(self, seconds: float = 1.0) -> None:
         """Say BYE, and wait at most this many seconds until everything is acknowledged."""
-        wait_ms = _milliseconds(seconds)
+        wait_ms = milliseconds(seconds)
         if self._c:
             self._last = self.stats()
             self._lib.mscope_client_close(self._c, wait_ms)

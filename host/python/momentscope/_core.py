@@ -12,14 +12,14 @@ STATISTICS_DOUBLE, STATISTICS_FLOAT, STATISTICS_NONE, STATISTICS_OFF = 0, 1, 2, 
 
 
 class Config(C.Structure):
-    _fields_ = [("rows", C.c_uint32), ("dim", C.c_uint32), ("state", C.c_int), ("form", C.c_int),
-                ("nesterov", C.c_int), ("reference", C.c_int), ("capacity", C.c_uint32), ("history", C.c_uint32),
-                ("acf_rows", C.c_uint32), ("theta", C.c_void_p), ("m", C.c_void_p), ("kernel", C.c_char_p),
-                ("statistics", C.c_int), ("zeroed", C.c_int)]
+    _fields_: _lib.Fields = [("rows", C.c_uint32), ("dim", C.c_uint32), ("state", C.c_int), ("form", C.c_int),
+                             ("nesterov", C.c_int), ("reference", C.c_int), ("capacity", C.c_uint32),
+                             ("history", C.c_uint32), ("acf_rows", C.c_uint32), ("theta", C.c_void_p),
+                             ("m", C.c_void_p), ("kernel", C.c_char_p), ("statistics", C.c_int), ("zeroed", C.c_int)]
 
 
 class Checked(C.Structure):
-    _fields_ = [("rows", C.c_void_p), ("grads", C.c_void_p), ("n", C.c_size_t), ("ticket", C.c_uint64)]
+    _fields_: _lib.Fields = [("rows", C.c_void_p), ("grads", C.c_void_p), ("n", C.c_size_t), ("ticket", C.c_uint64)]
 
 
 STRUCTS = {"mscope_table_config": Config, "mscope_checked": Checked}       # by their names in C

@@ -4,11 +4,12 @@ include/mscope/client.h documents every call and struct below.
 """
 import ctypes as C
 import os
+from typing import Any, List, Tuple
 
 F32, F16, BF16, F64 = 17, 18, 19, 20          # enum mscope_value; the wire has 1 to 4
 STATE_F32, STATE_MIXED, STATE_F64 = 0, 1, 2
 FORM_EMA, FORM_TORCH = 0, 1
-EINVAL, EINDEX = -1, -4
+EINVAL, EINDEX, EPROTO, EAGAIN = -1, -4, -6, -11
 
 TRANSPORTS = ("auto", "zmq", "shm")          # enum mscope_transport
 
@@ -16,13 +17,16 @@ READ = C.CFUNCTYPE(C.c_int, C.c_void_p, C.c_uint32, C.c_uint32, C.c_void_p, C.c_
 SETTLE = C.CFUNCTYPE(None, C.c_void_p, C.c_uint32, C.c_uint32)
 
 
+Fields = List[Tuple[str, Any]]                # mypy finds c_int and c_double of different kinds
+
+
 class Options(C.Structure):
-    _fields_ = [("endpoint", C.c_char_p), ("name", C.c_char_p), ("buffer_bytes", C.c_uint64),
+    _fields_: Fields = [("endpoint", C.c_char_p), ("name", C.c_char_p), ("buffer_bytes", C.c_uint64),
                 ("sync_bytes", C.c_uint64), ("block_ms", C.c_int), ("quiet", C.c_int), ("transport", C.c_int)]
 
 
 class AttachInfo(C.Structure):
-    _fields_ = [("table", C.c_char_p), ("rows", C.c_uint32), ("dim", C.c_uint32), ("capacity", C.c_uint32),
+    _fields_: Fields = [("table", C.c_char_p), ("rows", C.c_uint32), ("dim", C.c_uint32), ("capacity", C.c_uint32),
                 ("state", C.c_int), ("form", C.c_int), ("nesterov", C.c_int), ("nll", C.c_int),
                 ("acf_rows", C.c_uint32), ("step", C.c_uint64), ("reference", C.c_char_p),
                 ("theta", C.c_void_p), ("m", C.c_void_p), ("settle", SETTLE), ("settle_ctx", C.c_void_p),
@@ -30,47 +34,58 @@ class AttachInfo(C.Structure):
 
 
 class Step(C.Structure):
-    _fields_ = [(n, C.c_double) for n in ("eta", "eps", "dampening", "weight_decay", "decoupled_decay", "batch")]
+    _fields_: Fields = [(n, C.c_double) for n in ("eta", "eps", "dampening", "weight_decay", "decoupled_decay", "batch")]
 
 
 class Direction(C.Structure):
-    _fields_ = [("along", C.c_int), ("spans", C.c_int), ("values", C.c_uint64)]
+    _fields_: Fields = [("along", C.c_int), ("spans", C.c_int), ("values", C.c_uint64)]
     _fields_ += [(n, C.c_double) for n in ("curvature", "product", "noise", "outside_curvature", "outside_noise")]
     _fields_ += [("top_table", C.c_uint32), ("top_row", C.c_uint32), ("top_share", C.c_double)]
 
 
 class DirectionRow(C.Structure):
-    _fields_ = [("table", C.c_uint32), ("row", C.c_uint32), ("curvature", C.c_float), ("noise", C.c_float)]
+    _fields_: Fields = [("table", C.c_uint32), ("row", C.c_uint32), ("curvature", C.c_float), ("noise", C.c_float)]
 
 
 class Refusal(C.Structure):
-    _fields_ = [("code", C.c_int), ("field", C.c_char * 32), ("value", C.c_char * 48), ("range", C.c_char * 64),
+    _fields_: Fields = [("code", C.c_int), ("field", C.c_char * 32), ("value", C.c_char * 48), ("range", C.c_char * 64),
                 ("text", C.c_char * 192)]
 
 
 class Stats(C.Structure):
-    _fields_ = [(n, C.c_uint64) for n in ("steps_sent", "steps_dropped", "messages_resent", "messages_unacked",
+    _fields_: Fields = [(n, C.c_uint64) for n in ("steps_sent", "steps_dropped", "messages_resent", "messages_unacked",
                                           "bytes_unacked", "syncs", "errors", "reconnects", "epoch",
                                           "steps_shm")]
     _fields_ += [("connected", C.c_int), ("exact", C.c_int), ("shm", C.c_int), ("last_error", Refusal)]
 
 
-def find():
-    """$MOMENTSCOPE_LIB, else $BUILD or build/libmomentscope.so of the tree around this file, else the system's."""
+class SubscriberStats(C.Structure):
+    _fields_: Fields = [(n, C.c_uint64) for n in ("received", "lost", "replayed", "malformed", "repeats", "epochs")]
+
+
+SONAME = "libmomentscope.so.0"
+
+
+def find() -> str:
+    """$MOMENTSCOPE_LIB, else the one in this package (a wheel), else $BUILD or build/ of the tree around this file, else
+    the system's."""
     said = os.environ.get("MOMENTSCOPE_LIB")
     if said:
         return said
-    tree = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
-    for build in (os.environ.get("BUILD", "build"), "build"):
-        path = os.path.join(tree, build, "libmomentscope.so")
+    here = os.path.dirname(os.path.abspath(__file__))
+    tree = os.path.dirname(os.path.dirname(os.path.dirname(here)))
+    builds = (os.environ.get("BUILD", "build"), "build") if os.path.exists(os.path.join(tree, "Makefile")) else ()
+    for folder in (here, *(os.path.join(tree, build) for build in builds)):
+        path = os.path.join(folder, SONAME)
         if os.path.exists(path):
             return path
-    return "libmomentscope.so"
+    return SONAME
 
 
 # The structs above by their names in C; every one of them is compared with the library's own size on loading.
 STRUCTS = {"mscope_client_options": Options, "mscope_attach_info": AttachInfo, "mscope_step": Step,
-           "mscope_direction": Direction, "mscope_direction_row": DirectionRow, "mscope_refusal": Refusal, "mscope_client_stats": Stats}
+           "mscope_direction": Direction, "mscope_direction_row": DirectionRow, "mscope_refusal": Refusal,
+           "mscope_client_stats": Stats, "mscope_subscriber_stats": SubscriberStats}
 
 
 def compare_sizes(lib, path, structs=STRUCTS):
@@ -90,11 +105,14 @@ def load():
     try:
         lib = C.CDLL(path)
     except OSError as e:
-        raise ImportError(f"momentscope: cannot load {path}: {e}; run make, or set MOMENTSCOPE_LIB") from e
+        raise ImportError(f"momentscope: cannot load {path}: {e}; " + (
+            "install libzmq 4 (Debian: libzmq5)" if "libzmq" in str(e) and "mscope" not in str(e) else
+            "run make, or set MOMENTSCOPE_LIB")) from e
     compare_sizes(lib, path)
     p, step, i64 = C.c_void_p, C.POINTER(Step), C.c_void_p
     signatures = {
         "mscope_strerror": (C.c_char_p, [C.c_int]),
+        "mscope_version": (C.c_char_p, []),
         "mscope_default_endpoint": (C.c_int, [C.c_char_p, C.c_char_p, C.c_size_t]),
         "mscope_client_open": (C.c_int, [C.POINTER(p), C.POINTER(Options)]),
         "mscope_client_fault": (None, [C.POINTER(Refusal)]),
@@ -112,6 +130,11 @@ def load():
         "mscope_client_flush": (C.c_int, [p, C.c_int]),
         "mscope_client_stats_get": (None, [p, C.POINTER(Stats)]),
         "mscope_client_close": (None, [p, C.c_int]),
+        "mscope_subscribe": (C.c_int, [C.POINTER(p), C.c_char_p, C.c_char_p, C.c_char_p]),
+        "mscope_subscriber_next": (C.c_int, [p, p, C.c_int]),
+        "mscope_subscriber_stats_get": (None, [p, C.POINTER(SubscriberStats)]),
+        "mscope_subscriber_close": (None, [p]),
+        "mscope_record_encode": (C.c_int, [p, p, C.c_size_t]),
     }
     for name, (result, arguments) in signatures.items():
         function = getattr(lib, name)
