@@ -192,7 +192,7 @@ LINK_test_agreement = $(DAEMON_LIB)
 $(addprefix $(BUILD)/tests/,test_engine test_realtime test_growth test_climb test_agreement): $(BUILD)/libmscope_daemon.a
 
 # Linking the registry pulls in every workload and claim.
-WITH_BENCH = test_bench_models test_bench_theory test_recording test_reproduce
+WITH_BENCH = test_bench_models test_bench_squares test_bench_theory test_recording test_reproduce
 $(foreach t,$(WITH_BENCH),$(eval LINK_$(t) = $(BUILD)/libmscope_bench.a $(HOST_LIB)))
 $(addprefix $(BUILD)/tests/,$(WITH_BENCH)): $(BUILD)/libmscope_bench.a
 $(BUILD)/tests/test_reproduce: $(call obj,host/cli/bench_reproduce.c)

@@ -50,6 +50,20 @@ class Bench(unittest.TestCase):
             rare = len(risk["dense"]) - 1
             self.assertGreater(abs(risk["frozen"][rare] / risk["dense"][rare] - 1), 1e-3, schedule)
 
+    def test_rules_that_divide_run_where_the_means_are_kept(self):
+        names = "adam,adam-cosine,adana,dana-star"
+        got = runs(bench("run", *SMALL, "--schedules", names, "--grid", "eta=0.02", "--semantics", "catchup,dense,frozen",
+                         "--steps", "200").stdout)
+        for name in names.split(","):
+            risk = {r["semantics"]: r["total"]["end"] for r in got.values() if r["schedule"] == name}
+            start = [r["total"]["start"] for r in got.values()][0]
+            self.assertEqual(risk["catchup"], risk["dense"], name)
+            self.assertNotEqual(risk["frozen"], risk["dense"], name)
+            self.assertLess(risk["dense"], 0.8 * start, name)
+        refused = bench("run", "uv", "--schedules", "sgd,adana")
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("no schedule 'adana' here: uv keeps no running mean of g^2", refused.stderr)
+
     def text(self):
         import random
         r = random.Random(5)
@@ -131,7 +145,7 @@ class Bench(unittest.TestCase):
         for args, said in [
             (["--grid", "eta=0.1,-3"], "'-3'"), (["--grid", "beta=1.5"], "'1.5'"), (["--grid", "rows=2.5"], "'2.5'"),
             (["--grid", "nosuch=1"], "nosuch"), (["--grid", "eta=1:0.1:x4"], "1:0.1:x4"), (["--grid", "eta=one"], "'one'"),
-            (["--grid", "eta="], "''"), (["--grid", "d=0"], "'0'"), (["--schedules", "sgd,adam"], "'adam'"),
+            (["--grid", "eta="], "''"), (["--grid", "d=0"], "'0'"), (["--schedules", "sgd,lion"], "'lion'"),
             (["--semantics", "melted"], "'melted'"), (["--seeds", "0"], "'0'"), (["--steps", "-1"], "'-1'"),
             (["--target", "2"], "'2'"), (["--jobs", "0"], "'0'"), (["--grid", "eta=1:2:x100000000"], "2 to 256"),
             (["--grid", "eta=1:2:x1"], "2 to 256"), (["--grid", "eta=1:2:+4294967299"], "2 to 256"), (["--grid", "eta=2:1:x4"], "LOW is not"),

@@ -30,14 +30,23 @@
  *   per-band-eta, per-band-eps
  *                  an eta (eps) for each band, constant in time: the one with the fewest steps to the target by
  *                  the exact maps of the workload
+ *   adam           m and v with beta1 = 1 - eps and beta2 = 1 - eps2, both freed of their start at 0 by
+ *                  1/(1 - beta^t), t from 1:  theta <- theta - eta m^/(sqrt v^ + 1e-8)       torch.optim.Adam
+ *   adam-cosine    the same under the eta of cosine
+ *   adana          (2602.05298), checked with the authors' code (mlexpos/adana, src/optim/adana.py, clipsnr None):
+ *                  one a = delta/(delta + t), t from 1, for m and v;
+ *                  theta <- theta - eta (g + (1 + (1+t)^(1-kappa)) m)/(sqrt v + 1e-8). The paper's README has
+ *                  (1+t)^(1-kappa) without the 1: we follow the code
+ *   dana-star      the same source, src/optim/dana_star.py: also a running mean of |g|/(|g| + sqrt v), which tells how
+ *                  active a coordinate is; workloads/squares.h has the update. delta = 8 and clipsnr = 1 are the code's
+ *                  defaults; kappa = 0.85 is the README's, 1 there. Neither has weight decay here
  *   recorded       the rates that the recording was trained with, decay included, eta times a factor (workload
  *                  `recording` only)
  *
  * (a): bigram_model/bigram_momentum.py of the authors of 2605.28961 (mlexpos/sparse-sgd), function schedule_factors.
- * Its "co" mode, 1 - beta falling with eta, is not here.
- * Left out: ADana (2602.05298) and Dana-Star. Both divide by a running mean of g^2 of every coordinate, Dana-Star by
- * one of |g| too; the core keeps none, no workload does, and the theory here is of linear momentum. bench list says
- * so.
+ * co = 1 is its "co" mode: 1 - beta falls with the decay of eta (not with the warm-up), beta at most 0.999.
+ * adam to dana-star run only where the workload keeps their means (workload.h, keeps_squares): the core keeps none, and
+ * the theory here is of linear momentum.
  * Frozen, catch-up, dense and row clock are not rules but what any rule does to silent rows: enum
  * mscope_bench_semantics. */
 #ifndef MSCOPE_BENCH_SCHEDULES_H
@@ -47,7 +56,8 @@
 
 enum mscope_bench_rule_param {
     MSCOPE_RULE_ETA, MSCOPE_RULE_EPS, MSCOPE_RULE_WARMUP, MSCOPE_RULE_WSD_FROM, MSCOPE_RULE_C23, MSCOPE_RULE_C_DIM,
-    MSCOPE_RULE_TRACE, MSCOPE_RULE_DANA_ALPHA, MSCOPE_RULE_ZETA, MSCOPE_RULE_TIMES, MSCOPE_RULE_PARAMS
+    MSCOPE_RULE_TRACE, MSCOPE_RULE_DANA_ALPHA, MSCOPE_RULE_ZETA, MSCOPE_RULE_TIMES,
+    MSCOPE_RULE_CO, MSCOPE_RULE_EPS2, MSCOPE_RULE_DELTA, MSCOPE_RULE_KAPPA, MSCOPE_RULE_CLIPSNR, MSCOPE_RULE_PARAMS
 };
 
 extern const mscope_bench_param mscope_bench_rule_params[];    /* closed by a NULL name */
@@ -61,6 +71,7 @@ typedef struct mscope_bench_rule {
     int per_band;                     /* 0 no; 1 eta of each band, 2 eps of each band           */
     int rates_constant;               /* 1: the same at every t                                  */
     void (*rates)(const mscope_bench_schedule *s, double t, mscope_bench_rates *out);
+    int squares;                      /* 1: divides by a running mean of g^2                     */
 } mscope_bench_rule;
 
 struct mscope_bench_schedule {

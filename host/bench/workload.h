@@ -34,12 +34,18 @@ typedef struct mscope_bench_param {
  * nesterov: theta <- theta - eta (beta m + gain g) with the new m, the look-ahead of torch.
  * Weight decay of every row at every step: theta <- (1 - shrink) theta first, and g <- g + coupled theta. Only
  * recordings have it.
+ * squares.by other than PLAIN: workloads/squares.h has the update. Only workloads that keep v know these rules.
  * A workload whose rows all get a gradient at every step need not read these: mscope_bench_move (workloads/rows.h)
  * moves a dense vector. */
 typedef struct mscope_bench_rates {
     double eta, eps, gain, direct;
     int nesterov;
     double coupled, shrink;
+    struct mscope_bench_squares {     /* rules that divide each coordinate by its own running mean of g^2 */
+        enum { MSCOPE_BENCH_PLAIN, MSCOPE_BENCH_SQUARES, MSCOPE_BENCH_ACTIVITY } by;  /* PLAIN: nothing is divided */
+        double eps, unbias;           /* v <- (1 - eps) v + eps g^2; the root is that of unbias v      */
+        double t, kappa, clip;        /* ACTIVITY: the step, from 1, and two constants of Dana-Star   */
+    } squares;
 } mscope_bench_rates;
 
 enum mscope_bench_semantics {         /* what a step does to rows that got no gradient            */
@@ -106,6 +112,7 @@ typedef struct mscope_workload {
     const char *const *stats;         /* names of stat[0..], closed by NULL; NULL: none          */
 
     const mscope_bench_origin *origin; /* NULL: none                                             */
+    int keeps_squares;                /* 1: it keeps the running means of adam, adana and dana-star  */
     int draws_nothing;                /* 1: every seed gives the same run, so more than one is refused */
 
     /* In: *self is NULL, or what origin->open made, which the run must not change. Out: *self is the state of the run,

@@ -81,8 +81,8 @@ int mscope_cmd_bench_list(int argc, char **argv)
     printf("\nschedules, with the parameters they read:\n\n");
     for (const mscope_bench_rule *r = mscope_bench_rules; r->name != NULL; r++)
         schedule(r);
-    printf("\n  not here: adana, dana-star: they need a running mean of g^2 of a coordinate,\n"
-           "  which neither the core nor a workload keeps\n");
+    printf("\n  adam to dana-star: sparse-ls, vocab-ls and bigram only, the workloads that keep a\n"
+           "  running mean of g^2; they have no closed form, so catchup is the full sweep there\n");
     printf("\nparameters of schedules:\n");
     params(mscope_bench_rule_params);
     printf("\nsemantics of rows without a gradient: catchup dense frozen row-clock\n");

@@ -45,6 +45,13 @@ int mscope_grid_open(mscope_grid *g, const char *const *text, char why[512])
             snprintf(why, 512, "no schedule 'recorded' here: %s is not made from a recording", g->workload->name);
             return -1;
         }
+    for (size_t i = 0; i < g->rules; i++)
+        if (g->rule[i]->squares && !g->workload->keeps_squares) {
+            snprintf(why, 512,
+                     "no schedule '%s' here: %s keeps no running mean of g^2; sparse-ls, vocab-ls and bigram do",
+                     g->rule[i]->name, g->workload->name);
+            return -1;
+        }
     if (from != NULL) {
         if (from->open(&g->origin, text, why) < 0)
             return -1;

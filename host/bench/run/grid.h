@@ -4,7 +4,7 @@
 
 #include "bench/schedules.h"
 
-enum { MSCOPE_GRID_VALUES = 256, MSCOPE_GRID_RULES = 16, MSCOPE_GRID_RUNS = 1 << 20 };
+enum { MSCOPE_GRID_VALUES = 256, MSCOPE_GRID_RULES = 32, MSCOPE_GRID_RUNS = 1 << 20 };
 
 typedef struct mscope_bench_run {
     const mscope_workload *workload;

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/workloads/squares.h"
 #include "nextword/bigram_counts.h"
 #include "nextword/model.h"
 #include "nextword/text.h"
@@ -41,6 +42,7 @@ typedef struct bigram {
     mscope_bench_rows rows;                       /* the embedding                              */
     double share[MSCOPE_BENCH_BANDS];
     double *w, *wm, *wg;                          /* readout then bias: values, momentum, gradient */
+    double *wv, *wtau;                            /* the running means of squares.h              */
     uint32_t *at, *in, *out, *row;                /* a batch, sorted by its input words          */
     float *theta, *grad;                          /* of one chunk                                */
     double *sum;                                  /* gradients of the distinct rows              */
@@ -69,7 +71,7 @@ static int read_text(text *t, uint32_t words)
 static int allocate(bigram *g)
 {
     const size_t dense = (size_t)g->words * (g->dim + 1), rows = g->batch > 0 ? g->batch : g->words;
-    g->w = calloc(3 * dense, sizeof *g->w);
+    g->w = calloc(5 * dense, sizeof *g->w);
     g->at = malloc(4 * rows * sizeof *g->at);
     g->theta = malloc(2 * CHUNK * (size_t)g->dim * sizeof *g->theta);
     g->sum = malloc(rows * g->dim * sizeof *g->sum);
@@ -78,6 +80,8 @@ static int allocate(bigram *g)
         return -1;
     g->wm = g->w + dense;
     g->wg = g->wm + dense;
+    g->wv = g->wg + dense;
+    g->wtau = g->wv + dense;
     g->in = g->at + rows;
     g->out = g->in + rows;
     g->row = g->out + rows;
@@ -324,7 +328,10 @@ static int step(void *self, const mscope_bench_step *s)
     else if (of_batch(g) < 0)
         return -1;
     if (g->readout) {
-        mscope_bench_move(&s->all, dense, g->w, g->wm, g->wg);
+        if (s->all.squares.by == MSCOPE_BENCH_PLAIN)
+            mscope_bench_move(&s->all, dense, g->w, g->wm, g->wg);
+        else
+            mscope_bench_move_squares(&s->all, dense, g->w, g->wm, g->wv, g->wtau, g->wg);
         read_back(g);
     }
     return mscope_bench_rows_step(&g->rows, s, g->row, g->sum, rows);
@@ -390,6 +397,7 @@ const mscope_workload mscope_workload_bigram = {
     .help = "softmax bigram model on real text, embedding and readout under one schedule",
     .params = params,
     .stats = stats,
+    .keeps_squares = 1,
     .init = init,
     .step = step,
     .summary = summary,

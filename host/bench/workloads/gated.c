@@ -279,7 +279,8 @@ int mscope_gated_theory(void *self, const mscope_bench_rates *rates, double t, m
 {
     const mscope_gated *g = self;
     struct expected ask = { rates, floor(t), 0 };
-    if (!g->isotropic || rates->nesterov || rates->direct != 0 || rates->gain != rates->eps)
+    if (!g->isotropic || rates->nesterov || rates->direct != 0 || rates->gain != rates->eps ||
+        rates->squares.by != MSCOPE_BENCH_PLAIN)
         return -1;
     collect(g, out, expectation, &ask);
     return ask.failed ? -1 : 0;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bench/schedules.h"
+#include "bench/workloads/squares.h"
 #include "common/clock.h"
 #include "mscope/core.h"
 
@@ -32,6 +33,8 @@ void mscope_bench_rows_close(mscope_bench_rows *r)
         free(r->mem[b]);
     free(r->theta);
     free(r->m);
+    free(r->v);
+    free(r->tau);
     free(r->active);
     free((void *)r->gradient);
     free(r->slot);
@@ -184,14 +187,33 @@ static int catch_up(mscope_bench_rows *r, const mscope_bench_step *s, const uint
     return 0;
 }
 
+/* Memory for the running means, at the first step that asks for them. */
+static int keep_squares(mscope_bench_rows *r)
+{
+    const size_t n = (size_t)r->rows * r->dim;
+    if (r->v == NULL) {
+        r->v = calloc(n, sizeof *r->v);
+        r->tau = calloc(n, sizeof *r->tau);
+    }
+    return r->v == NULL || r->tau == NULL ? -1 : 0;
+}
+
+static void move_row(mscope_bench_rows *r, const mscope_bench_rates *a, uint32_t row, const double *g)
+{
+    const size_t at = (size_t)row * r->dim;
+    if (a->squares.by == MSCOPE_BENCH_PLAIN)
+        mscope_bench_move(a, r->dim, r->theta + at, r->m + at, g);
+    else
+        mscope_bench_move_squares(a, r->dim, r->theta + at, r->m + at, r->v + at, r->tau + at, g);
+}
+
 static int sweep(mscope_bench_rows *r, const mscope_bench_step *s, const uint32_t *row, const double *g, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         r->gradient[row[i]] = g + i * r->dim;
     for (size_t b = 0; b < r->bands; b++)
         for (uint32_t i = r->first[b]; i < r->first[b + 1]; i++) {
-            const size_t at = (size_t)i * r->dim;
-            mscope_bench_move(rates_of(s, b), r->dim, r->theta + at, r->m + at, r->gradient[i]);
+            move_row(r, rates_of(s, b), i, r->gradient[i]);
             r->gradient[i] = NULL;
         }
     return 0;
@@ -204,11 +226,10 @@ static int touched_only(mscope_bench_rows *r, const mscope_bench_step *s, const 
     for (size_t i = 0; i < n; i++) {
         while (row[i] >= r->first[b + 1])
             b++;
-        const size_t at = (size_t)row[i] * r->dim;
         mscope_bench_rates own = *rates_of(s, b);
         if (s->semantics == MSCOPE_BENCH_ROW_CLOCK && s->schedule != NULL && s->band == NULL)
             mscope_bench_rates_at(s->schedule, (double)r->active[row[i]], &own);
-        mscope_bench_move(&own, r->dim, r->theta + at, r->m + at, g + i * r->dim);
+        move_row(r, &own, row[i], g + i * r->dim);
         r->active[row[i]]++;
     }
     return 0;
@@ -220,11 +241,13 @@ int mscope_bench_rows_step(mscope_bench_rows *r, const mscope_bench_step *s, con
     for (size_t i = 0; i < n * r->dim; i++)
         if (!isfinite(g[i]))
             return -1;
-    if (s->semantics == MSCOPE_BENCH_CATCHUP && !r->opened && open_tables(r, rates_of(s, 0)) < 0)
+    const int divided = rates_of(s, 0)->squares.by != MSCOPE_BENCH_PLAIN;
+    const int closed_form = s->semantics == MSCOPE_BENCH_CATCHUP && !divided;
+    if ((divided && keep_squares(r) < 0) || (closed_form && !r->opened && open_tables(r, rates_of(s, 0)) < 0))
         return -1;
     const double began = mscope_monotonic_s();
-    const int rc = s->semantics == MSCOPE_BENCH_CATCHUP ? catch_up(r, s, row, g, n)
-                   : s->semantics == MSCOPE_BENCH_DENSE ? sweep(r, s, row, g, n)
+    const int rc = closed_form                           ? catch_up(r, s, row, g, n)
+                   : s->semantics <= MSCOPE_BENCH_DENSE ? sweep(r, s, row, g, n)
                                                         : touched_only(r, s, row, g, n);
     r->seconds += mscope_monotonic_s() - began;
     return rc;

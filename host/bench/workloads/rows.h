@@ -1,7 +1,8 @@
 /* rows.h - a table of rows under a schedule: what the four semantics do to rows without a gradient
  *
  * Catch-up is firmware/core, one table a band; dense, frozen and row clock are plain loops over the same arrays,
- * kept simple on purpose: they are what catch-up is compared with. All of it is float64.
+ * kept simple on purpose: they are what catch-up is compared with. All of it is float64. Rules that divide by a
+ * running mean of g^2 have no closed form for silent steps: under them catch-up is the dense sweep.
  *
  *     mscope_bench_rows_touch (rows to be read);  read theta;  mscope_bench_rows_step;  ..  mscope_bench_rows_settle */
 #ifndef MSCOPE_BENCH_ROWS_H
@@ -13,6 +14,7 @@ typedef struct mscope_bench_rows {
     uint32_t rows, dim;
     size_t bands;
     double *theta, *m;                                 /* rows x dim                          */
+    double *v, *tau;                                   /* the same; NULL until a rule needs them: squares.h */
     uint32_t first[MSCOPE_BENCH_BANDS + 1];            /* band b: rows first[b] .. first[b+1]-1 */
     uint64_t *active;                                  /* active updates of each row          */
     const double **gradient;                           /* of a dense sweep                    */

@@ -40,6 +40,7 @@ const mscope_workload mscope_workload_sparse_ls = {
     .help = "Bernoulli-gated least squares: label noise, anisotropic spectrum; exact theory where isotropic",
     .params = params,
     .stats = mscope_gated_stats,
+    .keeps_squares = 1,
     .init = init,
     .step = mscope_gated_step,
     .summary = mscope_gated_summary,

@@ -43,6 +43,7 @@ const mscope_workload mscope_workload_vocab_ls = {
     .help = "a Zipf vocabulary of gated least-squares rows sharing one eta and beta, in octaves of p",
     .params = params,
     .stats = mscope_gated_stats,
+    .keeps_squares = 1,
     .init = init,
     .step = mscope_gated_step,
     .summary = mscope_gated_summary,
