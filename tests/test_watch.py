@@ -212,6 +212,14 @@ class Watch(unittest.TestCase):
             os.close(read)
             said = p.communicate(timeout=20)[1]
             self.assertEqual((p.returncode, said), (0, ""), options)
+        read, write = os.pipe()              # and so is one that leaves where no record ever comes
+        nowhere = [os.path.join(client_support.BUILD, "momentscope"), "watch", "--json", "--telemetry", "ipc:///nowhere/t"]
+        p = subprocess.Popen(nowhere, stdout=write, stderr=subprocess.DEVNULL)
+        os.close(write)
+        time.sleep(0.3)
+        self.assertIsNone(p.poll())
+        os.close(read)
+        p.wait(5)
         with open("/dev/full", "w") as full:
             r = subprocess.run(self.command("--once"), stdout=full, stderr=subprocess.PIPE, text=True, timeout=30)
         self.assertEqual(r.returncode, 1)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -168,9 +169,18 @@ static void show(const mscope_listen *l, const mscope_judged *j, int in_place)
 
 /* -- the three ways to watch ------------------------------------------------------------------------- */
 
+/* A reader that went away without a word is noticed at the next record; this notices it when none comes. */
+static int reader_left(void)
+{
+    struct pollfd out = { .fd = STDOUT_FILENO };
+
+    return poll(&out, 1, 0) > 0 && (out.revents & POLLERR) != 0;
+}
+
 static int going_on(const struct options *o, const mscope_listen *l, double start)
 {
-    return !*l->stop && !ferror(stdout) && (o->for_s == 0 || mscope_monotonic_s() - start < o->for_s);
+    return !*l->stop && !ferror(stdout) && !reader_left() &&
+           (o->for_s == 0 || mscope_monotonic_s() - start < o->for_s);
 }
 
 /* Without a daemon nothing ever comes: say once which daemon the command waits for. */

@@ -4,6 +4,7 @@ include/mscope/client.h documents every call and struct below.
 """
 import ctypes as C
 import os
+import shutil
 from typing import Any, List, Tuple
 
 F32, F16, BF16, F64 = 17, 18, 19, 20          # enum mscope_value; the wire has 1 to 4
@@ -80,6 +81,17 @@ def find() -> str:
         if os.path.exists(path):
             return path
     return SONAME
+
+
+def program(name: str) -> str:
+    """The path of a program of this project: beside the library, else on the path."""
+    folder = os.path.dirname(find())
+    beside = os.path.join(folder, name)
+    path = beside if folder and os.access(beside, os.X_OK) else shutil.which(name)
+    if path is None:
+        raise FileNotFoundError(f"momentscope: the program {name} is neither beside {find()} nor on the path: run make, or "
+                                "make install")
+    return path
 
 
 # The structs above by their names in C; every one of them is compared with the library's own size on loading.

@@ -10,6 +10,7 @@ from ._client import Client, default_endpoint
 from .finding import check_optimizer, find_tables, references
 from .probing import Probing
 from .pushing import note_schedule, push
+from .reading import Reader
 from .tables import VALUE
 from .wrapping import Wrapped
 
@@ -50,6 +51,8 @@ class Scope:
                       occurrences. scope.step(batch=..) sets it for one step
     row_rates         True: count the occurrences of every row, so that apply() can give rows rates of their own
     steps             steps already done; None: 0, or 1 when the optimizer already holds momentum
+    telemetry         where the daemon publishes, for metrics() and on_alert(); None: beside the endpoint, or
+                      $MOMENTSCOPE_TELEMETRY, or the user's default
     prefix            of every table name, so that two runs do not claim one name: at most 40 letters, digits, _ . -
     name, buffer_bytes, sync_bytes, block_ms: as in Client; capacity, acf_rows (0 to 64): as in mscope/client.h
 
@@ -71,7 +74,7 @@ class Scope:
 
     def __init__(self, model, optimizer, endpoint=None, tables=None, probe_every=0, closure=None, second=None,
                  probe=None, nll=False, reference=None, batch=None, steps=None, prefix="", capacity=0, name=None,
-                 buffer_bytes=0, sync_bytes=0, block_ms=0, acf_rows=8, row_rates=False):
+                 buffer_bytes=0, sync_bytes=0, block_ms=0, acf_rows=8, row_rates=False, telemetry=None):
         check_optimizer(optimizer)
         self.model, self.optimizer = model, optimizer
         self.probing = Probing(probe_every, closure, second, probe)
@@ -83,6 +86,7 @@ class Scope:
         capacity = _check.integer("capacity", capacity, 0, _check.ENTRIES, "most entries in one step; 0: enough")
         if not re.fullmatch(r"[A-Za-z0-9_.-]{0,40}", _check.text("prefix", prefix, PREFIX).decode()):
             raise _check.refuse(ValueError, "prefix", prefix, PREFIX)
+        _check.text("telemetry", telemetry, "ipc:///PATH, tcp://HOST:PORT or None", optional=True)
         self.steps, self._warned, self._closed, self._client = 0, set(), False, None
         self.tables = find_tables(model, optimizer, tables, prefix, capacity)
         try:
@@ -100,6 +104,7 @@ class Scope:
             if self._client:
                 self._client.close(0)
             raise
+        self._reader = Reader([t.name for t in self.tables], endpoint, telemetry)
         for t in self.tables:
             _live[self._endpoint, t.name] = self
             t.disturbed(optimizer)           # from here on
@@ -231,6 +236,7 @@ class Scope:
             if t.seen is not None:
                 t.seen.note(t, grad, lookups)
         self.probing.send_direction(self._client)
+        self._reader.deliver()
         return dropped
 
     # -- advice --------------------------------------------------------------------------------------
@@ -269,6 +275,33 @@ class Scope:
         for t in self.tables:
             self._client.resync(t.handle)
 
+    def metrics(self, prefix="momentscope/", words=True, full=False, wait=0.0):
+        """The last judged records of this run's tables, as one flat dict for a logger; it is empty until some came.
+
+            wandb.log({"loss": loss, **scope.metrics()})                 # trackio.log takes the same
+            mlflow.log_metrics(scope.metrics(words=False), step=i)
+            for name, value in scope.metrics(words=False).items():
+                writer.add_scalar(name, value, i)
+
+        Keys are prefix + TABLE/FIELD, TABLE/bandNN/FIELD and TABLE/stability/FIELD; include/mscope/metrics.def and
+        host/README.md say what the fields mean. What is not known is left out. Values are numbers, bools and words
+        (regime, standing).
+        words     False: no words
+        full      True: every number of every record; else the main ones
+        wait      0: as it is; else wait at most so many seconds for the next set
+
+        The first call starts `momentscope watch --json` as a child and a thread that reads it; each later one copies.
+        """
+        return self._guard(self._reader.metrics, prefix, words, full, wait) or {}
+
+    def on_alert(self, listener):
+        """Call listener(alert) within step() for each alert of the daemon about this run's tables, and when a band
+        becomes near-instability or unstable. alert is a dict: table, step, code, text. Alerts from before are not
+        repeated, save the last."""
+        if not callable(listener):
+            raise _check.refuse(TypeError, "listener", listener, "a function of one alert")
+        self._guard(self._reader.on_alert, listener)
+
     def save(self):
         """Ask the daemon to write its state file."""
         return self._client.save()
@@ -289,6 +322,7 @@ class Scope:
         for t in self.tables:
             t.lookups.stop()
         self._wrapped.restore()
+        self._reader.close()
         self._client.close(seconds)
 
     def __enter__(self):
