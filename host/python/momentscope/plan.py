@@ -7,8 +7,6 @@ optimizer does, and plans build upon one another.
 """
 import ctypes as C
 import json
-import os
-import shutil
 import subprocess
 
 import torch
@@ -51,20 +49,11 @@ def _checked(code):
 
 # -- asking -----------------------------------------------------------------------------------------
 
-def program():
-    """The program momentscope: beside the library, else on the path."""
-    beside = os.path.join(os.path.dirname(_lib.find()), "momentscope")
-    found = beside if os.access(beside, os.X_OK) else shutil.which("momentscope")
-    if not found:
-        raise FileNotFoundError("momentscope: no program momentscope beside the library or on PATH: run make")
-    return found
-
-
 def ask(tables, seconds, telemetry=None, replay=None):
     """What `momentscope advise --json` says of these tables now, a dict each; ValueError with its reason otherwise."""
-    command = [program(), "advise", "--json", "--wait", str(seconds)]
+    command = [_lib.program("momentscope"), "advise", "--json", "--wait", str(seconds)]
     for option, value in (("--telemetry", telemetry), ("--replay", replay)):
-        command += [option, value] if value else []
+        command += [option, value] if value is not None else []
     run = subprocess.run(command, capture_output=True, text=True)
     said = [json.loads(line) for line in run.stdout.splitlines() if line.startswith("{")]
     said = [x for x in said if x.get("table") in tables]

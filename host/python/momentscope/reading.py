@@ -126,14 +126,17 @@ class Reader:
         self._reading = self._pid = None
         self._listeners, self._flat = [], {}                 # (set, full) of a table -> flat
 
-    def start(self):
-        if self._reading is not None:
-            return
+    def where(self):
+        """(telemetry, replay), as options of the program take them."""
         where = (self.telemetry, "") if self.telemetry else telemetry_of(self.endpoint)
         if where is None:
             raise ValueError(f"momentscope: endpoint = {self.endpoint!r} does not tell where its daemon publishes: give "
                              "attach(telemetry=...), the address of momentscoped --telemetry")
-        self._pid, self._reading = os.getpid(), Reading(self.tables, *where)
+        return where
+
+    def start(self):
+        if self._reading is None:
+            self._pid, self._reading = os.getpid(), Reading(self.tables, *self.where())
 
     def metrics(self, prefix, words, full, wait):
         self.start()

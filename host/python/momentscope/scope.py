@@ -244,7 +244,8 @@ class Scope:
     def advise(self, seconds=10, telemetry=None, replay=None):
         """What `momentscope advise --json` says of these tables now: a dict for each. It waits at most so many seconds
         for a full set of records, and searches for a second or so: call it where the trainer may wait."""
-        return plan.ask([t.name for t in self.tables], seconds, telemetry, replay)
+        where = (telemetry, replay) if telemetry else self._reader.where()
+        return plan.ask([t.name for t in self.tables], seconds, *where)
 
     def apply(self, advice, others=False):
         """Put the first stage of an advice on the optimizer: what advise() returned, one dict of it, or the text that
