@@ -61,16 +61,21 @@ class Case(unittest.TestCase):
             time.sleep(pause)
 
 
+    def until(self, scope, field, value, seconds=10):
+        """metrics() once a field of the table has this value."""
+        end = time.monotonic() + seconds
+        while scope.metrics(wait=0.2).get(f"momentscope/{self.name}/{field}") != value:
+            self.assertLess(time.monotonic(), end, scope.metrics())
+        return scope.metrics()
+
+
 class Metrics(Case):
     def test_the_last_judged_set(self):
         scope = self.attach()
         self.assertEqual(scope.metrics(), {})
         self.steps(scope, 60, 0.005)
         self.assertTrue(scope.flush(5))
-        end = time.monotonic() + 10
-        while scope.metrics(wait=0.2).get(f"momentscope/{self.name}/step") != 60 and time.monotonic() < end:
-            pass
-        got = scope.metrics()
+        got = self.until(scope, "step", 60)
         ear = client_support.Listener(self.daemon)
         self.addCleanup(ear.close)
         record = ear.table(self.name, 60)
@@ -104,7 +109,7 @@ class Metrics(Case):
         scope = self.attach(telemetry=self.daemon.telemetry)
         self.steps(scope, 5)
         self.assertTrue(scope.flush(5))
-        self.assertIn(f"momentscope/{self.name}/V", scope.metrics(wait=5))
+        self.until(scope, "step", 5)
         scope._reader.endpoint, scope._reader.telemetry, scope._reader._reading = "tcp://127.0.0.1:1", None, None
         with self.assertRaisesRegex(ValueError, r"attach\(telemetry="):
             scope.metrics()
