@@ -87,7 +87,7 @@ Q = @echo '  $@';
 endif
 
 .PHONY: all core daemon host tests test check demo deps deps-optional help clean headers asan tsan valgrind cppcheck \
-        wheel mypy check-arch arch-build schema picture reproduce bench speed-page \
+        install uninstall wheel mypy check-arch arch-build schema picture reproduce bench speed-page \
         $(addprefix bench-,bigram text soak verdicts conflict advice walk ruin stability optim $(SPEED))
 .DELETE_ON_ERROR:
 .SECONDARY:                  # objects stay, also those that only a pattern rule names
@@ -143,10 +143,11 @@ $(BUILD)/libmscope_daemon.a: $(call obj,$(filter-out %/main.c,$(call sources,fir
 $(BUILD)/lib%.a:
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
+NAMES = -Wl,--version-script,host/client/libmomentscope.map
 # The library's interface has number 0 until the first release that promises one.
 VERSION := $(shell sed -n 's/^.define MSCOPE_VERSION "\([^"]*\)".*/\1/p' include/mscope/wire.h)
-$(BUILD)/libmomentscope.so.$(VERSION): $(call obj,$(LIB_SRC))
-	$(Q)$(CC) $(SAN) -shared -Wl,-soname,libmomentscope.so.0 -o $@ $^ $(LDFLAGS) $(ZMQ_LIBS) -lm -pthread
+$(BUILD)/libmomentscope.so.$(VERSION): $(call obj,$(LIB_SRC)) host/client/libmomentscope.map
+	$(Q)$(CC) $(SAN) -shared -Wl,-soname,libmomentscope.so.0 $(NAMES) -o $@ $(filter %.o,$^) $(LDFLAGS) $(ZMQ_LIBS) -lm -pthread
 $(BUILD)/libmomentscope.so.0 $(BUILD)/libmomentscope.so: $(BUILD)/libmomentscope.so.$(VERSION)
 	@ln -sf $(<F) $@
 $(BUILD)/libmomentscope.so: $(BUILD)/libmomentscope.so.0
@@ -162,6 +163,49 @@ $(BUILD)/momentscope_mpi.so: $(call obj,host/bench/run/ranks_mpi.c)
 
 $(BUILD)/demo_trainer: $(call obj,$(call sources,host/demo)) $(HOST_LIB)
 	$(call link,$(ZMQ_LIBS))
+
+# -- installation ----------------------------------------------------------------------------
+# DESTDIR goes before every path when files are put in place, and into none of them.
+PREFIX  ?= /usr/local
+BINDIR  ?= $(PREFIX)/bin
+LIBDIR  ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+PRIVATE  = $(PREFIX)/lib/momentscope
+INSTALL  = install
+SHARED   = libmomentscope.so.$(VERSION) libmomentscope.so.0 libmomentscope.so
+ARCHIVES = libmomentscope.a libmscope_core.a libmscope_theory.a
+HEADERS  = $(notdir $(wildcard include/mscope/*))
+
+# name: what it is | Libs | Requires | Requires.private | Libs.private, the last two for static links
+PC_momentscope        = attach a training loop, or listen | -lmomentscope | | libzmq | -lmsgpackc -lm -pthread
+PC_momentscope-core   = SGD with momentum for sparse rows, freestanding | -lmscope_core -lm | | |
+PC_momentscope-theory = exact theory of SGD with sparse momentum | -lmscope_theory -lm | gsl | |
+PCS      = momentscope momentscope-core momentscope-theory
+pc_part  = $(strip $(shell echo '$(PC_$(1))' | cut -d'|' -f$(2)))
+
+INSTALLED = $(addprefix $(BINDIR)/,momentscope momentscoped) $(addprefix $(LIBDIR)/,$(SHARED) $(ARCHIVES)) \
+            $(addprefix $(INCLUDEDIR)/mscope/,$(HEADERS)) $(PCS:%=$(LIBDIR)/pkgconfig/%.pc) $(PRIVATE)/momentscope_mpi.so
+
+install: all $(BUILD)/libmscope_core.a ## programs, libraries, headers, pkg-config files (PREFIX=/usr/local, DESTDIR=)
+	@$(INSTALL) -d $(addprefix $(DESTDIR),$(BINDIR) $(LIBDIR)/pkgconfig $(INCLUDEDIR)/mscope)
+	@$(INSTALL) $(addprefix $(BUILD)/,momentscope momentscoped) $(DESTDIR)$(BINDIR)
+	@$(INSTALL) -m 644 $(addprefix include/mscope/,$(HEADERS)) $(DESTDIR)$(INCLUDEDIR)/mscope
+	@$(INSTALL) -m 644 $(addprefix $(BUILD)/,$(ARCHIVES) libmomentscope.so.$(VERSION)) $(DESTDIR)$(LIBDIR)
+	@ln -sf libmomentscope.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libmomentscope.so.0
+	@ln -sf libmomentscope.so.0 $(DESTDIR)$(LIBDIR)/libmomentscope.so
+ifneq ($(MPI_LIBS),)
+	@$(INSTALL) -d $(DESTDIR)$(PRIVATE) && $(INSTALL) -m 644 $(BUILD)/momentscope_mpi.so $(DESTDIR)$(PRIVATE)
+endif
+	@$(foreach n,$(PCS),printf '%s\n' 'libdir=$(LIBDIR)' 'includedir=$(INCLUDEDIR)' '' 'Name: $(n)' \
+	    'Description: $(call pc_part,$(n),1)' 'Version: $(VERSION)' 'Cflags: -I$${includedir}' \
+	    'Libs: -L$${libdir} $(call pc_part,$(n),2)' 'Requires: $(call pc_part,$(n),3)' \
+	    'Requires.private: $(call pc_part,$(n),4)' 'Libs.private: $(call pc_part,$(n),5)' \
+	    >$(DESTDIR)$(LIBDIR)/pkgconfig/$(n).pc &&) true
+	@[ -n "$(DESTDIR)" ] || ldconfig 2>/dev/null || true
+
+uninstall: ## remove what install put there, with the same PREFIX and DESTDIR
+	@rm -f $(addprefix $(DESTDIR),$(INSTALLED))
+	@rmdir $(addprefix $(DESTDIR),$(INCLUDEDIR)/mscope $(PRIVATE)) 2>/dev/null || true
 
 # -- the Python package ----------------------------------------------------------------------
 wheel: $(BUILD)/libmomentscope.so $(BUILD)/momentscoped ## a wheel in build/: the package with library and daemon; needs no network

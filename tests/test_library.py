@@ -42,7 +42,8 @@ def declared(name):
 
 
 def exported(path):
-    return {line.split()[-1] for line in run("nm", "-D", "--defined-only", path).splitlines()}
+    lines = [line.split() for line in run("nm", "-D", "--defined-only", path).splitlines()]
+    return {name.split("@")[0] for _, kind, name in lines if kind != "A"}     # A: the name of the version itself
 
 
 class Exports(unittest.TestCase):
@@ -52,6 +53,10 @@ class Exports(unittest.TestCase):
         got = exported(f"{BUILD}/libmomentscope.so")
         self.assertEqual(sorted(got - wanted), [], "exported, and in no public header: hide them or declare them")
         self.assertEqual(sorted(wanted - got), [], "declared and not exported: MSCOPE_API or the definition is missing")
+
+    def test_every_exported_name_has_a_version(self):
+        names = [line.split()[-1] for line in run("nm", "-D", "--defined-only", f"{BUILD}/libmomentscope.so").splitlines()]
+        self.assertEqual([n for n in names if "@@MOMENTSCOPE_0" not in n and n != "MOMENTSCOPE_0"], [])
 
     def test_soname_and_links(self):
         self.assertIn("libmomentscope.so.0\n", run("objdump", "-p", f"{BUILD}/libmomentscope.so") + "\n")

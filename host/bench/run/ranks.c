@@ -37,19 +37,25 @@ static int refuse(const char *what, const char *why)
     return -1;
 }
 
-/* The object lies beside the program: both come from one build. */
-static int beside(char *path, size_t len)
+/* The object of this program's build: beside it in the tree, in lib/momentscope when it was installed. */
+static int find(char *path, size_t len)
 {
+    static const char *const place[] = { MSCOPE_RANKS_OBJECT, "../lib/momentscope/" MSCOPE_RANKS_OBJECT };
     const ssize_t n = readlink("/proc/self/exe", path, len - 1);
     char *slash;
+
     if (n <= 0)
         return -1;
     path[n] = '\0';
     slash = strrchr(path, '/');
-    if (slash == NULL || (size_t)(slash - path) + sizeof MSCOPE_RANKS_OBJECT + 1 > len)
-        return -1;
-    strcpy(slash + 1, MSCOPE_RANKS_OBJECT);
-    return 0;
+    for (size_t i = 0; slash != NULL && i < sizeof place / sizeof place[0]; i++) {
+        if ((size_t)(slash - path) + strlen(place[i]) + 2 > len)
+            return -1;
+        strcpy(slash + 1, place[i]);
+        if (access(path, R_OK) == 0)
+            return 0;
+    }
+    return slash != NULL ? 1 : -1;
 }
 
 int mscope_ranks_join(mscope_ranks *r)
@@ -61,9 +67,10 @@ int mscope_ranks_join(mscope_ranks *r)
     r->size = 1;
     if (environment(0, 1) <= 1)
         return 0;
-    if (beside(path, sizeof path) < 0)
+    const int missing = find(path, sizeof path);
+    if (missing < 0)
         return refuse("cannot find " MSCOPE_RANKS_OBJECT, "/proc/self/exe cannot be read");
-    if (access(path, R_OK) < 0)
+    if (missing)
         return refuse("built without MPI", "install libopenmpi-dev and run make again, or use --jobs without mpirun");
     /* Global: Open MPI loads components of its own that look for its symbols. */
     void *object = dlopen(path, RTLD_NOW | RTLD_GLOBAL);
