@@ -43,8 +43,7 @@ static double damping(const mscope_plane *plane, double p, double x)
     return f.zeta;
 }
 
-/* The x at which damping is zeta: damping falls as x rises. */
-static double border(const mscope_plane *plane, double p, double zeta, double low, double high)
+double mscope_plane_border(const mscope_plane *plane, double p, double zeta, double low, double high)
 {
     while (high / low > 1.001) {
         const double mid = sqrt(low * high);
@@ -64,7 +63,7 @@ static void fill_above(const mscope_canvas *c, const mscope_plane *plane, double
 
     for (int i = 0; i <= ACROSS; i++) {
         const double p = pow(10, c->x0 + (c->x1 - c->x0) * i / ACROSS),
-                     at = border(plane, p, zeta, low / 10, high * 10);
+                     at = mscope_plane_border(plane, p, zeta, low / 10, high * 10);
 
         (i == 0 ? cairo_move_to : cairo_line_to)(c->cr, mscope_canvas_x(c, p), mscope_canvas_y(c, at));
     }

@@ -24,6 +24,11 @@ typedef struct mscope_plane {
 /* mscope_plane_of - the bands of table i of a set, but for those whose p or curvature is unknown */
 void mscope_plane_of(mscope_plane *plane, const mscope_judged *j, size_t i);
 
+/* mscope_plane_border - the x at which a row that occurs p times a sample has damping ratio zeta, low <= x <= high
+ *
+ * The border of the regimes at zeta 2 and 1/2; damping falls as x rises. Threads any.  Cost about 20 maps      */
+double mscope_plane_border(const mscope_plane *plane, double p, double zeta, double low, double high);
+
 /* mscope_plane_draw - write the picture; SVG or PNG by the ending of path
  *
  * The borders of the regimes are those of the exact mean map (mscope/theory.h): zeta 1/2 and 2 at P = 1 - (1-p)^B.
