@@ -1,0 +1,180 @@
+/* story.c - see story.h */
+#include "story.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const double SILENT_S = 2, SILENT_INTERVALS = 3;
+
+static void tell(const mscope_story *s, const mscope_happening *h)
+{
+    if (s->tell != NULL)
+        s->tell(s->context, h);
+}
+
+static int make_room(mscope_story *s)
+{
+    const size_t tables = s->judged.latest.tables;
+    mscope_told *grown;
+
+    if (tables <= s->tables)
+        return 0;
+    grown = realloc(s->table, tables * sizeof *grown);
+    if (grown == NULL)
+        return MSCOPE_ENOMEM;
+    memset(grown + s->tables, 0, (tables - s->tables) * sizeof *grown);
+    s->table = grown;
+    s->tables = tables;
+    return 0;
+}
+
+/* Samples at which noise of the mean gradient equals it. */
+static double noise_scale(const mscope_rec_band *b)
+{
+    return b->U_run > 2 * b->U_run_se && b->p > 0 ? b->g2_run / (b->p * b->U_run) : NAN;
+}
+
+static int add_band(mscope_story *s, const mscope_news *news, double at)
+{
+    const mscope_rec_band *b = &s->judged.latest.table[news->table].band[news->band].record.u.band;
+    const mscope_verdict *v = &s->judged.verdict[news->table][news->band];
+    const double value[] = { b->p, b->eta * b->H1, b->R, b->V, v->H, v->zeta, noise_scale(b), (double)v->regime, b->P };
+
+    return mscope_series_add(&s->table[news->table].band[news->band], (double)b->step, at, value,
+                             sizeof value / sizeof *value);
+}
+
+/* A table's record closes what its bands said at this step: what is the word now? */
+static void weigh_word(mscope_story *s, size_t i, double at)
+{
+    const mscope_rec_table *r = &s->judged.latest.table[i].table.record.u.table;
+    mscope_told *t = &s->table[i];
+    const enum mscope_level before = t->word.level;
+    const int any = t->any;
+
+    mscope_word_of(&s->judged, i, &t->word);
+    t->any = 1;
+    if (any && t->word.level == before)
+        return;
+    t->since_step = (double)r->step;
+    t->since_at = at;
+    if (!any && t->word.level < MSCOPE_LEVEL_GROWING)
+        return;
+    mscope_happening h = { .at = at, .step = (double)r->step, .level = t->word.level };
+    snprintf(h.table, sizeof h.table, "%s", r->table);
+    snprintf(h.code, sizeof h.code, "%s", mscope_level_name(t->word.level));
+    snprintf(h.text, sizeof h.text, "%s%s%s", t->word.sentence, t->word.why[0] != '\0' ? "; " : "", t->word.why);
+    tell(s, &h);
+}
+
+static int add_table(mscope_story *s, const mscope_rec_table *r, double at)
+{
+    size_t i = 0;
+
+    while (i < s->tables && strcmp(s->judged.latest.table[i].name, r->table) != 0)
+        i++;
+    if (i == s->tables)
+        return 0;
+    weigh_word(s, i, at);
+    const mscope_margin *m = mscope_judged_margin(&s->judged, i);
+    const double value[] = { r->eta, r->eps, r->R, r->V, r->climb, m != NULL ? m->H : NAN, m != NULL ? m->H_se : NAN,
+                             (double)s->table[i].word.level };
+    return mscope_series_add(&s->table[i].whole, (double)r->step, at, value, sizeof value / sizeof *value);
+}
+
+static enum mscope_level level_of_code(const char *code)
+{
+    static const struct {
+        const char *code;
+        enum mscope_level level;
+    } known[] = { { "growing", MSCOPE_LEVEL_GROWING }, { "climbing", MSCOPE_LEVEL_GROWING },
+                  { "overflow", MSCOPE_LEVEL_UNSTABLE }, { "inexact", MSCOPE_LEVEL_INEXACT },
+                  { "refused", MSCOPE_LEVEL_INEXACT }, { "save-failed", MSCOPE_LEVEL_INEXACT },
+                  { "near-instability", MSCOPE_LEVEL_NEAR }, { "unstable", MSCOPE_LEVEL_UNSTABLE } };
+
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(code, known[i].code) == 0)
+            return known[i].level;
+    return MSCOPE_LEVEL_FINE;
+}
+
+static void pass_on(const mscope_story *s, const mscope_rec_alert *a, double at)
+{
+    mscope_happening h = { .at = at, .step = (double)a->step, .level = level_of_code(a->code) };
+
+    snprintf(h.table, sizeof h.table, "%s", a->table);
+    snprintf(h.code, sizeof h.code, "%s", a->code);
+    snprintf(h.text, sizeof h.text, "%s", a->text);
+    tell(s, &h);
+}
+
+static void of_daemon(const mscope_story *s, double at, const char *code, const char *text, enum mscope_level level)
+{
+    mscope_happening h = { .at = at, .level = level };
+
+    snprintf(h.code, sizeof h.code, "%s", code);
+    snprintf(h.text, sizeof h.text, "%s", text);
+    tell(s, &h);
+}
+
+/* Another epoch is another daemon; repeats of the old one do not count. */
+static void hear(mscope_story *s, uint64_t epoch, double at)
+{
+    if (s->silent && epoch == s->epoch)
+        of_daemon(s, at, "heard", "the daemon is heard again", MSCOPE_LEVEL_FINE);
+    if (epoch != s->epoch) {
+        if (s->records > 0)
+            of_daemon(s, at, "restarted", "another daemon answers: what it has counted began anew",
+                      MSCOPE_LEVEL_INEXACT);
+        s->epoch = epoch;
+        s->epoch_at = at;
+    }
+    s->silent = 0;
+    s->heard_at = at;
+    s->records++;
+}
+
+int mscope_story_take(mscope_story *s, const mscope_telemetry *m, double at)
+{
+    mscope_news news;
+    int rc = mscope_judged_take(&s->judged, m, &news, NULL);
+
+    if (rc == 0)
+        rc = make_room(s);
+    if (rc != 0)
+        return rc;
+    /* every record has its epoch; the daemon's own decides, because there is one of it */
+    hear(s, m->record.kind == MSCOPE_REC_DAEMON ? m->record.u.daemon.epoch : s->epoch, at);
+    if (news.band >= 0)
+        return add_band(s, &news, at);
+    if (m->record.kind == MSCOPE_REC_TABLE)
+        return add_table(s, &m->record.u.table, at);
+    if (m->record.kind == MSCOPE_REC_ALERT)
+        pass_on(s, &m->record.u.alert, at);
+    return 0;
+}
+
+void mscope_story_clock(mscope_story *s, double at)
+{
+    const mscope_latest *l = &s->judged.latest;
+    const double interval = l->have_daemon ? l->daemon.record.u.daemon.interval : 1;
+
+    if (s->records == 0 || s->silent || at - s->heard_at <= SILENT_S + SILENT_INTERVALS * interval)
+        return;
+    s->silent = 1;
+    of_daemon(s, at, "silent", "the daemon is not heard any more: it was stopped, or is stuck", MSCOPE_LEVEL_GROWING);
+}
+
+void mscope_story_fini(mscope_story *s)
+{
+    for (size_t i = 0; i < s->tables; i++) {
+        mscope_series_fini(&s->table[i].whole);
+        for (int b = 0; b < MSCOPE_BANDS; b++)
+            mscope_series_fini(&s->table[i].band[b]);
+    }
+    free(s->table);
+    mscope_judged_fini(&s->judged);
+    memset(s, 0, sizeof *s);
+}
