@@ -23,7 +23,7 @@ PKG      = pkg-config
 ZMQ_CFLAGS := $(shell $(PKG) --cflags libzmq 2>/dev/null)
 ZMQ_LIBS    = $(shell $(PKG) --libs libzmq) -lmsgpackc
 HOST_LIBS   = $(shell $(PKG) --libs gsl fftw3 libcjson)
-CLI_LIBS    = $(shell $(PKG) --libs cairo fontconfig)
+CLI_LIBS    = $(shell $(PKG) --libs cairo fontconfig libmicrohttpd sqlite3)
 # MPI is optional: MPI=no builds without it, so does a machine that has none. Only momentscope_mpi.so needs it.
 ifneq ($(MPI),no)
 MPI_PC     := $(firstword $(foreach p,ompi-c mpich,$(shell $(PKG) --exists $(p) 2>/dev/null && echo $(p))))
@@ -35,7 +35,7 @@ endif
 # A room is a folder, and every .c in it is built. USES_room names the rooms whose headers it may include, as "room/file.h";
 # no other room is on its include path, so a wrong include does not compile. tests/test_layers.py reads this table too.
 ROOMS = firmware/core firmware/threads firmware/daemon protocol host/common host/theory host/client host/tape \
-        host/nextword host/diagnose host/monitor host/bench host/demo host/cli tests
+        host/nextword host/diagnose host/monitor host/serve host/bench host/demo host/cli tests
 USES_firmware/core    =
 USES_firmware/threads =
 USES_protocol         =
@@ -47,9 +47,10 @@ USES_host/tape      = protocol host/common
 USES_host/nextword    = host/common
 USES_host/diagnose    = host/theory host/common
 USES_host/monitor     = host/diagnose host/common
+USES_host/serve       = host/theory host/diagnose host/monitor host/common
 USES_host/bench       = firmware/core host/theory host/tape host/diagnose host/nextword host/common
 USES_host/demo        = host/nextword host/common
-USES_host/cli         = protocol host/theory host/tape host/diagnose host/monitor host/bench host/common
+USES_host/cli         = protocol host/theory host/tape host/diagnose host/monitor host/serve host/bench host/common
 USES_tests            = $(filter-out tests,$(ROOMS))
 
 room_of  = $(firstword $(foreach r,$(ROOMS),$(if $(filter $(r)/%,$(1)),$(r))))
@@ -128,6 +129,7 @@ FLAGS_firmware/core/kern_v512  = $(if $(filter 1,$(WIDE)),$(UNROLL) -mavx512f,-O
 endif
 
 # -- libraries and programs ------------------------------------------------------------------
+SERVE_LIB = $(BUILD)/libmscope_serve.a
 HOST_LIB  = $(addprefix $(BUILD)/,libmscope_host.a libmscope_theory.a libmomentscope.a)
 link      = @mkdir -p $(@D); echo '  $@'; $(CC) $(SAN) -o $@ $(filter %.o %.a,$^) $(LDFLAGS) $(1) -lm -pthread
 ifeq ($(V),1)
@@ -138,6 +140,7 @@ $(BUILD)/libmscope_core.a: $(call obj,$(CORE_SRC))
 $(BUILD)/libmomentscope.a: $(call obj,$(LIB_SRC))
 $(BUILD)/libmscope_theory.a: $(call obj,$(call sources,host/theory))
 $(BUILD)/libmscope_host.a: $(call obj,$(HOST_SRC))
+$(BUILD)/libmscope_serve.a: $(call obj,$(call sources,host/serve))
 $(BUILD)/libmscope_bench.a: $(call obj,$(BENCH_SRC))
 $(BUILD)/libmscope_daemon.a: $(call obj,$(filter-out %/main.c,$(call sources,firmware/daemon)))
 $(BUILD)/lib%.a:
@@ -155,7 +158,7 @@ $(BUILD)/libmomentscope.so: $(BUILD)/libmomentscope.so.0
 $(BUILD)/momentscoped: $(call obj,firmware/daemon/main.c) $(BUILD)/libmscope_daemon.a $(BUILD)/libmomentscope.a
 	$(call link,$(ZMQ_LIBS))
 
-$(BUILD)/momentscope: $(call obj,$(call sources,host/cli)) $(BUILD)/libmscope_bench.a $(HOST_LIB)
+$(BUILD)/momentscope: $(call obj,$(call sources,host/cli)) $(SERVE_LIB) $(BUILD)/libmscope_bench.a $(HOST_LIB)
 	$(call link,$(CLI_LIBS) $(HOST_LIBS) $(ZMQ_LIBS) -ldl)
 
 $(BUILD)/momentscope_mpi.so: $(call obj,host/bench/run/ranks_mpi.c)
@@ -213,6 +216,36 @@ wheel: $(BUILD)/libmomentscope.so $(BUILD)/momentscoped ## a wheel in build/: th
 
 mypy: ## types of the Python package
 	@cd host/python && mypy --cache-dir=$(abspath $(BUILD))/mypy && mypy --cache-dir=$(abspath $(BUILD))/mypy packaging/wheelbuild.py
+
+# -- the page of `momentscope serve` -----------------------------------------------------------
+# Scripts are laid end to end, the chart library first, and put into the program (host/serve/page.c). npm only fetches that
+# library, by the lock file; without npm the page says that its charts over time are missing, and all else works.
+PAGE    = $(BUILD)/page
+NPM_DIR = build/npm
+UPLOT   = $(NPM_DIR)/node_modules/uplot
+PAGE_JS = $(addprefix host/page/,page.js)
+FLAGS_host/serve/page = -DMSCOPE_PAGE_DIR='"$(abspath $(PAGE))"'
+$(call obj,host/serve/page.c): $(addprefix $(PAGE)/,page.html page.css page.js icon.svg licences.txt)
+
+.PHONY: again
+$(NPM_DIR)/uplot.js: host/page/package.json host/page/package-lock.json $(shell grep -ls '^/. no uPlot' $(NPM_DIR)/uplot.js | sed 's/.*/again/')
+	@mkdir -p $(NPM_DIR) && cp host/page/package.json host/page/package-lock.json $(NPM_DIR)/
+	@if command -v npm >/dev/null && (cd $(NPM_DIR) && npm ci --ignore-scripts --no-audit --no-fund >npm.log 2>&1); then \
+	    { printf '/* uPlot, '; sed -n 's/.*"version": "\(.*\)".*/\1/p' $(UPLOT)/package.json | head -1; cat $(UPLOT)/LICENSE; \
+	      printf '*/\n'; cat $(UPLOT)/dist/uPlot.iife.min.js; } >$@ && cp $(UPLOT)/dist/uPlot.min.css $(NPM_DIR)/uplot.css && \
+	    { echo "uPlot (charts over time)"; echo; cat $(UPLOT)/LICENSE; } >$(NPM_DIR)/licences.txt; \
+	else echo "  without charts over time in the page: npm is missing, or could not fetch uPlot"; \
+	    echo '/* no uPlot */' >$@; : >$(NPM_DIR)/uplot.css; echo "no other program is inside" >$(NPM_DIR)/licences.txt; fi
+
+$(PAGE)/page.js: $(NPM_DIR)/uplot.js $(PAGE_JS)
+	@mkdir -p $(@D)
+	$(Q){ cat $(NPM_DIR)/uplot.js; printf '(function () {\n"use strict";\n'; cat $(PAGE_JS); echo '}());'; } >$@
+$(PAGE)/page.css: $(NPM_DIR)/uplot.js host/page/page.css
+	@mkdir -p $(@D) && cat $(NPM_DIR)/uplot.css host/page/page.css >$@
+$(PAGE)/licences.txt: $(NPM_DIR)/uplot.js
+	@mkdir -p $(@D) && cp $(NPM_DIR)/licences.txt $@
+$(PAGE)/%: host/page/%
+	@mkdir -p $(@D) && cp $< $@
 
 # -- tests -----------------------------------------------------------------------------------
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(HOST_LIB)
@@ -310,14 +343,17 @@ bench-soak: $(BUILD)/speed/soak $(BUILD)/momentscoped ## a daemon's memory over 
 
 # -- what a machine needs ------------------------------------------------------------------------
 PACKAGES = build-essential pkg-config libzmq3-dev libmsgpack-dev libsimde-dev libfftw3-dev \
-           libgsl-dev libcjson-dev libcairo2-dev libcmocka-dev \
+           libgsl-dev libcjson-dev libcairo2-dev libcmocka-dev libmicrohttpd-dev libsqlite3-dev \
            python3-numpy python3-zmq python3-msgpack python3-torch python3-venv
+
+# Commands that a machine may have from elsewhere than Debian's package of that name.
+COMMANDS = npm
 
 # Tests that need these are skipped without them; nothing else changes.
 OPTIONAL = libopenmpi-dev openmpi-bin
 
 deps-optional: ## install what some tests want, if it can be had
-	@$(MAKE) deps PACKAGES="$(OPTIONAL)" || echo "going on without: $(OPTIONAL)"
+	@$(MAKE) deps PACKAGES="$(OPTIONAL)" COMMANDS= || echo "going on without: $(OPTIONAL)"
 
 deps: ## install the Debian packages that are missing (root or sudo)
 	@missing=; for p in $(PACKAGES); do \
@@ -326,6 +362,8 @@ deps: ## install the Debian packages that are missing (root or sudo)
 	    SUDO=; [ "$$(id -u)" = 0 ] || SUDO=sudo; \
 	    $$SUDO apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 	    $$SUDO apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
+	@for c in $(COMMANDS); do command -v $$c >/dev/null || $(MAKE) deps PACKAGES=$$c COMMANDS= || \
+	    echo "going on without $$c"; done
 
 check: deps deps-optional ## install what is missing, build, run every test
 	@$(MAKE) -j2 all tests $(addprefix $(BUILD)/speed/,$(SPEED))
@@ -368,7 +406,7 @@ ARCH_PACKAGES = gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueab
            gcc-s390x-linux-gnu libc6-dev-s390x-cross qemu-user gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm
 
 check-arch: deps ## other processors, emulated: aarch64, armhf, i686, riscv64, s390x, Cortex-M7; the same bits (installs cross compilers)
-	@$(MAKE) deps PACKAGES="$(ARCH_PACKAGES)" || echo "going on without some of: $(ARCH_PACKAGES)"
+	@$(MAKE) deps PACKAGES="$(ARCH_PACKAGES)" COMMANDS= || echo "going on without some of: $(ARCH_PACKAGES)"
 	@BUILD=$(BUILD) CC="$(CC)" tests/arch/run
 
 # One build for another processor; tests/arch/run gives CC, CFLAGS and BUILD. Linked with nothing but its libc: the headers

@@ -13,6 +13,7 @@ int mscope_cmd_bench(int argc, char **argv);
 int mscope_cmd_predict(int argc, char **argv);
 int mscope_cmd_record(int argc, char **argv);
 int mscope_cmd_play(int argc, char **argv);
+int mscope_cmd_serve(int argc, char **argv);
 int mscope_cmd_watch(int argc, char **argv);
 
 #endif

@@ -16,6 +16,7 @@ static const struct command {
     int (*run)(int argc, char **argv);
 } commands[] = {
     { "watch", "show what momentum does to each activity band, live", mscope_cmd_watch },
+    { "serve", "a page in the browser, live; JSON; metrics for Prometheus", mscope_cmd_serve },
     { "check", "judge each band; the worst verdict is the exit code", mscope_cmd_check },
     { "advise", "what no setting can do, and the first stage to a faster one", mscope_cmd_advise },
     { "predict", "what the theory says about a setting", mscope_cmd_predict },
