@@ -262,6 +262,9 @@ class Bench(unittest.TestCase):
         lines = got.stdout.splitlines()
         self.assertEqual(got.returncode, 0, got.stdout)
         self.assertEqual(lines[-1], "3 pass, 0 fail, 3 corrected, of 6")
+        later = bench("reproduce", "--paper", "000b", "--strict", "--json")
+        verdicts = {r["figure"] + ": " + r["claim"]: r["verdict"] for r in map(json.loads, later.stdout.splitlines())}
+        self.assertEqual((later.returncode, len(verdicts), set(verdicts.values())), (0, 25, {"PASS"}), verdicts)
         self.assertEqual(bench("reproduce", "--figure", "Figure 999").returncode, 2)
         self.assertEqual(bench("reproduce", "--paper", "000", "--figure", "Figure 1").returncode, 2, "Figure 10 is another")
         self.assertEqual(bench("reproduce", "--paper", "000", "--figure", "able 4").returncode, 2)

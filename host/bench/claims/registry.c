@@ -5,6 +5,7 @@
 
 #define TABLES(ADD) \
     ADD(000)        \
+    ADD(000b)       \
     ADD(semantics)  \
     ADD(001)        \
     ADD(003)        \
