@@ -23,7 +23,7 @@ PKG      = pkg-config
 ZMQ_CFLAGS := $(shell $(PKG) --cflags libzmq 2>/dev/null)
 ZMQ_LIBS    = $(shell $(PKG) --libs libzmq) -lmsgpackc
 HOST_LIBS   = $(shell $(PKG) --libs gsl fftw3 libcjson)
-CLI_LIBS    = $(shell $(PKG) --libs cairo fontconfig libmicrohttpd sqlite3)
+CLI_LIBS    = $(shell $(PKG) --libs cairo fontconfig ncursesw libmicrohttpd sqlite3)
 # MPI is optional: MPI=no builds without it, so does a machine that has none. Only momentscope_mpi.so needs it.
 ifneq ($(MPI),no)
 MPI_PC     := $(firstword $(foreach p,ompi-c mpich,$(shell $(PKG) --exists $(p) 2>/dev/null && echo $(p))))
@@ -35,7 +35,7 @@ endif
 # A room is a folder, and every .c in it is built. USES_room names the rooms whose headers it may include, as "room/file.h";
 # no other room is on its include path, so a wrong include does not compile. tests/test_layers.py reads this table too.
 ROOMS = firmware/core firmware/threads firmware/daemon protocol host/common host/theory host/client host/tape \
-        host/nextword host/diagnose host/monitor host/serve host/bench host/demo host/cli tests
+        host/nextword host/diagnose host/monitor host/terminal host/serve host/bench host/demo host/cli tests
 USES_firmware/core    =
 USES_firmware/threads =
 USES_protocol         =
@@ -47,10 +47,11 @@ USES_host/tape      = protocol host/common
 USES_host/nextword    = host/common
 USES_host/diagnose    = host/theory host/common
 USES_host/monitor     = host/diagnose host/common
+USES_host/terminal    = host/monitor host/diagnose host/common
 USES_host/serve       = host/theory host/diagnose host/monitor host/common
 USES_host/bench       = firmware/core host/theory host/tape host/diagnose host/nextword host/common
 USES_host/demo        = host/nextword host/common
-USES_host/cli         = protocol host/theory host/tape host/diagnose host/monitor host/serve host/bench host/common
+USES_host/cli         = protocol host/theory host/tape host/diagnose host/monitor host/terminal host/serve host/bench host/common
 USES_tests            = $(filter-out tests,$(ROOMS))
 
 room_of  = $(firstword $(foreach r,$(ROOMS),$(if $(filter $(r)/%,$(1)),$(r))))
@@ -58,7 +59,7 @@ sources  = $(foreach r,$(1),$(wildcard $(r)/*.c $(r)/*/*.c))
 obj      = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 CORE_SRC = $(call sources,firmware/core)
 LIB_SRC  = $(CORE_SRC) $(call sources,firmware/threads protocol host/client)
-HOST_SRC = $(call sources,host/common host/tape host/nextword host/diagnose host/monitor)
+HOST_SRC = $(call sources,host/common host/tape host/nextword host/diagnose host/monitor host/terminal)
 BENCH_SRC = $(filter-out %/ranks_mpi.c,$(call sources,host/bench))
 TESTS    = $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
 SPEED    = kernels step path publish soak
@@ -77,6 +78,7 @@ FLAGS_host/cli/predict_plot = $(DRAWING)
 FLAGS_host/bench/report/plot = $(DRAWING)
 FLAGS_host/common/canvas = $(DRAWING)
 FLAGS_host/monitor/plane = $(DRAWING)
+FLAGS_host/terminal/screen = $(shell $(PKG) --cflags ncursesw)
 # The models on text and the powers of coupled maps are plain loop nests; nothing else is built for speed alone.
 FLAGS_host/nextword/model = -O3
 FLAGS_host/bench/workloads/bigram = -O3
@@ -343,14 +345,14 @@ bench-soak: $(BUILD)/speed/soak $(BUILD)/momentscoped ## a daemon's memory over 
 
 # -- what a machine needs ------------------------------------------------------------------------
 PACKAGES = build-essential pkg-config libzmq3-dev libmsgpack-dev libsimde-dev libfftw3-dev \
-           libgsl-dev libcjson-dev libcairo2-dev libcmocka-dev libmicrohttpd-dev libsqlite3-dev \
+           libgsl-dev libcjson-dev libcairo2-dev libncurses-dev libcmocka-dev libmicrohttpd-dev libsqlite3-dev \
            python3-numpy python3-zmq python3-msgpack python3-torch python3-venv
 
 # Commands that a machine may have from elsewhere than Debian's package of that name.
 COMMANDS = npm
 
 # Tests that need these are skipped without them; nothing else changes.
-OPTIONAL = libopenmpi-dev openmpi-bin
+OPTIONAL = libopenmpi-dev openmpi-bin tmux
 
 deps-optional: ## install what some tests want, if it can be had
 	@$(MAKE) deps PACKAGES="$(OPTIONAL)" COMMANDS= || echo "going on without: $(OPTIONAL)"

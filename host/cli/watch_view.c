@@ -5,65 +5,24 @@
 #include <math.h>
 #include <string.h>
 
-/* A narrow window loses whole columns, in the order of `leaves`; columns with 0 always stay. */
-static const struct column {
-    const char *name;
-    int width, leaves;
-} columns[] = {
-    { "band", 4, 0 },      { "p", 8, 6 },         { "rows", 8, 7 },  { "P", 8, 4 },     { "updates", 10, 3 },
-    { "R", 9, 1 },         { "V", 9, 1 },         { "C", 9, 1 },     { "H1", 9, 5 },    { "retention", 9, 2 },
-    { "learning", 9, 2 },  { "delta", 9, 2 },     { "H", 9, 0 },     { "zeta", 9, 0 },
-};
+#include "terminal/columns.h"
 
-enum { COLUMNS = sizeof columns / sizeof columns[0], LAST_TO_LEAVE = 7, REGIME_WIDTH = 2 + 16 };
-
-/* How many kinds of columns are left out so that a row fits; width 0: none. */
-static int leaving(int width)
+static void head(FILE *to, uint32_t columns)
 {
-    for (int gone = 0; gone < LAST_TO_LEAVE; gone++) {
-        int sum = REGIME_WIDTH - 1;
-        for (int i = 0; i < COLUMNS; i++)
-            if (columns[i].leaves == 0 || columns[i].leaves > gone)
-                sum += columns[i].width + 1;
-        if (width == 0 || sum <= width)
-            return gone;
-    }
-    return LAST_TO_LEAVE;
+    for (int c = 0; c < MSCOPE_COLUMN_REGIME; c++)
+        if (columns >> c & 1)
+            fprintf(to, "%s%*s", c > 0 ? " " : "", mscope_column_width(c), mscope_column_name(c));
+    fprintf(to, " %s\n", mscope_column_name(MSCOPE_COLUMN_REGIME));
 }
 
-static void line(FILE *to, int gone, const char *const cells[COLUMNS], const char *regime)
+static void row(FILE *to, uint32_t columns, const mscope_rec_band *b, const mscope_verdict *v)
 {
-    for (int i = 0; i < COLUMNS; i++)
-        if (columns[i].leaves == 0 || columns[i].leaves > gone)
-            fprintf(to, "%s%*s", i > 0 ? " " : "", columns[i].width, cells[i]);
-    fprintf(to, "  %s\n", regime);
-}
+    char text[MSCOPE_COLUMN_TEXT];
 
-static void head(FILE *to, int gone)
-{
-    const char *names[COLUMNS];
-
-    for (int i = 0; i < COLUMNS; i++)
-        names[i] = columns[i].name;
-    line(to, gone, names, "regime");
-}
-
-static void row(FILE *to, int gone, const mscope_rec_band *b, const mscope_verdict *v)
-{
-    const double known[COLUMNS] = { (double)b->band, b->p, (double)b->rows, b->P, (double)b->updates, b->R, b->V,
-                                    b->C, b->H1, b->retention, b->learning, b->delta, v->H, v->zeta };
-    char text[COLUMNS][32];
-    const char *cells[COLUMNS];
-
-    for (int i = 0; i < COLUMNS; i++) {
-        int whole = i == 0 || i == 2 || i == 4;
-        if (isnan(known[i]))
-            snprintf(text[i], sizeof text[i], "-");
-        else
-            snprintf(text[i], sizeof text[i], whole ? "%.0f" : "%.3g", known[i]);
-        cells[i] = text[i];
-    }
-    line(to, gone, cells, mscope_regime_name(v->regime));
+    for (int c = 0; c < MSCOPE_COLUMN_REGIME; c++)
+        if (columns >> c & 1)
+            fprintf(to, "%s%*s", c > 0 ? " " : "", mscope_column_width(c), mscope_column_text(c, b, v, text));
+    fprintf(to, " %s\n", mscope_column_text(MSCOPE_COLUMN_REGIME, b, v, text));
 }
 
 static void sentence(FILE *to, const mscope_judged *j, size_t i, int band)
@@ -141,11 +100,11 @@ static void shards(FILE *to, const mscope_coverage *c, const char *before, const
             c->shards, c->step, c->skew);
 }
 
-static void print_table(const mscope_judged *j, size_t i, const mscope_coverage *coverage, int width, FILE *to)
+static void print_table(const mscope_judged *j, size_t i, const mscope_coverage *coverage, uint32_t columns,
+                        FILE *to)
 {
     const mscope_latest_table *w = &j->latest.table[i];
     const mscope_rec_table *t = &w->table.record.u.table;
-    const int gone = leaving(width);
 
     fprintf(to,
             "table %s: step %" PRIu64 ", %" PRIu64 " rows x %" PRIu64
@@ -153,10 +112,10 @@ static void print_table(const mscope_judged *j, size_t i, const mscope_coverage 
             t->table, t->step, t->rows, t->d, t->form, t->eta, t->eps, t->batch);
     if (coverage != NULL)
         shards(to, &coverage[i], "", "");
-    head(to, gone);
+    head(to, columns);
     for (int b = 0; b < MSCOPE_BANDS; b++)
         if (w->have[b])
-            row(to, gone, &w->band[b].record.u.band, &j->verdict[i][b]);
+            row(to, columns, &w->band[b].record.u.band, &j->verdict[i][b]);
     for (int b = 0; b < MSCOPE_BANDS; b++)
         if (w->have[b])
             sentence(to, j, i, b);
@@ -188,10 +147,17 @@ void mscope_view_timing(const mscope_rec_daemon *d, FILE *to)
 }
 
 void mscope_view_print(const mscope_judged *j, const mscope_coverage *coverage, const mscope_subscriber_stats *stats,
-                       int width, FILE *to)
+                       uint32_t columns, FILE *to)
 {
     const mscope_latest *l = &j->latest;
+    char words[MSCOPE_WORST_TEXT];
+    mscope_worst w;
 
+    mscope_worst_of(j, NULL, &w);
+    if (w.bands > 0) {
+        mscope_worst_say(j, &w, words);
+        fprintf(to, "%s\n", words);
+    }
     if (l->have_daemon) {
         const mscope_rec_daemon *d = &l->daemon.record.u.daemon;
         fprintf(to, "momentscoped %s, up %.0f s, %" PRIu64 " steps applied, %" PRIu64 " lost", d->version, d->uptime,
@@ -205,7 +171,7 @@ void mscope_view_print(const mscope_judged *j, const mscope_coverage *coverage, 
         if (!l->table[i].have_table)
             continue;
         fputc('\n', to);
-        print_table(j, i, coverage, width, to);
+        print_table(j, i, coverage, columns, to);
     }
 }
 

@@ -6,12 +6,11 @@
 
 #include "monitor/monitor.h"
 
-/* mscope_view_print - the daemon's line, then the tables with one sentence a band
+/* mscope_view_print - the worst verdict, the daemon's line, then the tables with one sentence a band
  *
- * Shape    coverage: one for each table, NULL with one daemon. width: columns of the window; some columns leave until
- * the rest fits, never regime, H and zeta; 0: no limit                                                      */
+ * Shape    coverage: one for each table, NULL with one daemon. columns: a mask of terminal/columns.h, no trail      */
 void mscope_view_print(const mscope_judged *j, const mscope_coverage *coverage, const mscope_subscriber_stats *stats,
-                       int width, FILE *to);
+                       uint32_t columns, FILE *to);
 
 /* mscope_view_timing - one line: how late the daemon was */
 void mscope_view_timing(const mscope_rec_daemon *d, FILE *to);

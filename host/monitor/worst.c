@@ -1,6 +1,9 @@
 /* worst.c - the worst verdict of a judged set */
 #include "worst.h"
 
+#include <stdio.h>
+#include <string.h>
+
 static const int badness[MSCOPE_REGIMES] = {
     [MSCOPE_REGIME_RESONANT] = 1, [MSCOPE_REGIME_SGD] = 2,  [MSCOPE_REGIME_HEAVY_BALL] = 3,
     [MSCOPE_REGIME_UNKNOWN] = 4,  [MSCOPE_REGIME_NEAR] = 5, [MSCOPE_REGIME_UNSTABLE] = 6,
@@ -63,4 +66,46 @@ void mscope_worst_of(const mscope_judged *j, const int counts[MSCOPE_REGIMES], m
         judge_table(w, j, i, counts);
     for (size_t i = 0; i < j->latest.tables; i++)
         judge_margin(w, j, i, counts);
+}
+
+/* "heavy-ball in 2 bands, resonant in 6 bands" */
+static void count_regimes(const mscope_judged *j, char *words, size_t cap)
+{
+    static const enum mscope_regime order[] = { MSCOPE_REGIME_HEAVY_BALL, MSCOPE_REGIME_RESONANT, MSCOPE_REGIME_SGD,
+                                                MSCOPE_REGIME_UNKNOWN };
+    int n[MSCOPE_REGIMES] = { 0 };
+
+    for (size_t i = 0; i < j->latest.tables; i++)
+        for (int b = 0; b < MSCOPE_BANDS; b++)
+            if (j->latest.table[i].have[b])
+                n[j->verdict[i][b].regime]++;
+    for (size_t k = 0; k < sizeof order / sizeof *order; k++) {
+        const size_t at = strlen(words);
+        if (n[order[k]] > 0)
+            snprintf(words + at, cap - at, "%s%s in %d band%s", words[0] != '\0' ? ", " : "",
+                     mscope_regime_name(order[k]), n[order[k]], n[order[k]] == 1 ? "" : "s");
+    }
+}
+
+void mscope_worst_say(const mscope_judged *j, const mscope_worst *w, char words[MSCOPE_WORST_TEXT])
+{
+    const char *const table = w->found ? j->latest.table[w->table].name : "";
+    char counted[128] = "";
+
+    if (w->found && (w->regime == MSCOPE_REGIME_NEAR || w->regime == MSCOPE_REGIME_UNSTABLE)) {
+        const char *const regime = mscope_regime_name(w->regime);
+        if (w->band >= 0)
+            snprintf(words, MSCOPE_WORST_TEXT, "%s: band %d of table %s: %s", regime, w->band, table,
+                     j->verdict[w->table][w->band].why);
+        else
+            snprintf(words, MSCOPE_WORST_TEXT, "%s: all that moves together with table %s: %s", regime, table,
+                     j->margin[w->table].why);
+        return;
+    }
+    count_regimes(j, counted, sizeof counted);
+    if (w->found && w->regime == MSCOPE_REGIME_UNKNOWN)
+        snprintf(words, MSCOPE_WORST_TEXT, "no band is known to be near instability; %s. Unknown: %s", counted,
+                 j->verdict[w->table][w->band].why);
+    else
+        snprintf(words, MSCOPE_WORST_TEXT, "no band is near instability: %s", counted);
 }

@@ -23,4 +23,10 @@ typedef struct mscope_worst {
 /* mscope_worst_of - the worst of the regimes that counts[] names; NULL: of all.  Cost: one pass over the bands */
 void mscope_worst_of(const mscope_judged *j, const int counts[MSCOPE_REGIMES], mscope_worst *w);
 
+/* mscope_worst_say - is anything wrong? A sentence or two, from the worst of all regimes
+ *
+ * Shape    w: of counts NULL. Words: room for MSCOPE_WORST_TEXT bytes */
+enum { MSCOPE_WORST_TEXT = MSCOPE_TEXT_MAX + 256 };
+void mscope_worst_say(const mscope_judged *j, const mscope_worst *w, char words[MSCOPE_WORST_TEXT]);
+
 #endif
