@@ -11,8 +11,9 @@ typedef struct mscope_watching {
     uint32_t columns;            /* 0: those that fit */
 } mscope_watching;
 
-/* mscope_watch_live - follow until q, a signal, or for_s; the last set is left behind as plain text.  Returns an exit code
+/* mscope_watch_live - follow until q, a signal, or for_s; the last set is left behind as plain text
  *
+ * Returns  an exit code
  * In place where the terminal can (terminal/screen.h), else plain text whenever a full set is new                   */
 int mscope_watch_live(const mscope_watching *o, const char *command, const mscope_listen *l, mscope_judged *j);
 
