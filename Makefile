@@ -352,7 +352,7 @@ PACKAGES = build-essential pkg-config libzmq3-dev libmsgpack-dev libsimde-dev li
 COMMANDS = npm
 
 # Tests that need these are skipped without them; nothing else changes.
-OPTIONAL = libopenmpi-dev openmpi-bin tmux
+OPTIONAL = libopenmpi-dev openmpi-bin tmux prometheus
 
 deps-optional: ## install what some tests want, if it can be had
 	@$(MAKE) deps PACKAGES="$(OPTIONAL)" COMMANDS= || echo "going on without: $(OPTIONAL)"
@@ -362,8 +362,8 @@ deps: ## install the Debian packages that are missing (root or sudo)
 	    dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
 	if [ -n "$$missing" ]; then echo "installing:$$missing"; \
 	    SUDO=; [ "$$(id -u)" = 0 ] || SUDO=sudo; \
-	    $$SUDO apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
-	    $$SUDO apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
+	    $$SUDO apt-get update -qq && $$SUDO env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
+	    apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
 	@for c in $(COMMANDS); do command -v $$c >/dev/null || $(MAKE) deps PACKAGES=$$c COMMANDS= || \
 	    echo "going on without $$c"; done
 

@@ -122,7 +122,8 @@ class Picture(unittest.TestCase):
             head, _ = self.bands_of(self.open(columns, 24).wait("regime", "q quit"))
             seen[columns] = head.split()
         self.assertEqual(seen[40], ["band", "H", "zeta", "regime"])
-        self.assertEqual(seen[200], "band p rows P updates R V C H1 retention learning delta H zeta V lately regime".split())
+        everything = "band p rows P updates R V C H1 retention learning delta H zeta V lately regime"
+        self.assertEqual(seen[200], everything.split())
         self.assertLess(len(seen[80]), len(seen[120]))
         self.assertLessEqual({"p", "rows", "retention", "lately"}, set(seen[80]))
         head, bands = self.bands_of(self.open(80, 24, "--columns", "V,p").wait("regime", "q quit"))
@@ -182,10 +183,12 @@ class Picture(unittest.TestCase):
         lines = t.wait("what it means", "ended with 0")
         self.assertRegex(lines[0], "^(no band|near-instability|unstable)")
         wrapped = " ".join(" ".join(lines).split())
-        plain = subprocess.run([os.path.join(client_support.BUILD, "momentscope"), "watch", "--once", "--table", "words",
-                                "--telemetry", self.daemon.telemetry, "--replay", self.daemon.replay],
+        plain = subprocess.run([os.path.join(client_support.BUILD, "momentscope"), "watch", "--once", "--table",
+                                "words", "--telemetry", self.daemon.telemetry, "--replay", self.daemon.replay],
                                capture_output=True, text=True, timeout=30).stdout.splitlines()
-        said = [" ".join(line.split()) for line in plain if ": p " in line or line.startswith(("  ", "note")) and not line.split()[0].isdigit()]
+        prose = [line for line in plain if ": p " in line or line.startswith("note") or
+                 (line.startswith("  ") and not line.split()[0].isdigit())]
+        said = [" ".join(line.split()) for line in prose]
         self.assertGreater(len(said), 4)
         for sentence in said:                # no word is broken, and none is lost
             self.assertIn(sentence, wrapped)

@@ -19,6 +19,7 @@ static const struct command {
     { "serve", "a page in the browser, live; JSON; metrics for Prometheus", mscope_cmd_serve },
     { "check", "judge each band; the worst verdict is the exit code", mscope_cmd_check },
     { "advise", "what no setting can do, and the first stage to a faster one", mscope_cmd_advise },
+    { "export", "rules for Prometheus, a dashboard for Grafana, metrics in a file", mscope_cmd_export },
     { "predict", "what the theory says about a setting", mscope_cmd_predict },
     { "record", "record a training run into a file", mscope_cmd_record },
     { "play", "play a recorded run into a daemon, or list what it holds", mscope_cmd_play },

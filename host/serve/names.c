@@ -23,6 +23,8 @@ static const struct exception {
     { "table", "climb_band", NULL },     { "stability", "step", NULL },      { "stability", "batch", NULL },
     { "stability", "eta", NULL },        { "stability", "eps", NULL },       { "stability", "row", NULL },
     { "stability", "H", "limit_ratio" }, { "stability", "H_se", "limit_ratio_se" },
+    { "stability", "H_power", "limit_ratio_power" },     { "stability", "H_power_se", "limit_ratio_power_se" },
+    { "stability", "H_tangent", "limit_ratio_tangent" }, { "stability", "H_tangent_se", "limit_ratio_tangent_se" },
     { "daemon", "bytes_in", "ingest_bytes_total" },
 };
 
@@ -114,6 +116,39 @@ double mscope_name_value(const mscope_name *n, const void *record)
         x = b != 0;
     }
     return x;
+}
+
+static int find(const char *at, size_t len, mscope_name *out)
+{
+    const mscope_metric *m = mscope_metrics;
+
+    for (; m->name != NULL; m++) {
+        const size_t record = strlen(m->record);
+        if (record + 1 + strlen(m->name) == len && strncmp(m->record, at, record) == 0 && at[record] == '.' &&
+            strncmp(m->name, at + record + 1, len - record - 1) == 0)
+            break;
+    }
+    const struct exception *e = m->name != NULL ? exception_of(m) : NULL;
+    if (m->name == NULL || !is_series(m) || (e != NULL && e->name == NULL))
+        return -1;
+    make(m, e, out);
+    return 0;
+}
+
+int mscope_name_expand(FILE *to, const char *query)
+{
+    for (const char *stop; *query != '\0'; query = stop + 1) {
+        mscope_name n;
+        const char *const start = strchr(query, '@');
+
+        if (start == NULL)
+            return fputs(query, to) < 0 ? -1 : 0;
+        stop = strchr(start + 1, '@');
+        if (stop == NULL || find(start + 1, (size_t)(stop - start - 1), &n) != 0)
+            return -1;
+        fprintf(to, "%.*s%s", (int)(start - query), query, n.name);
+    }
+    return 0;
 }
 
 void mscope_name_help(const mscope_name *n, char *to, size_t cap)

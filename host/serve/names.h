@@ -8,6 +8,8 @@
 #ifndef MSCOPE_SERVE_NAMES_H
 #define MSCOPE_SERVE_NAMES_H
 
+#include <stdio.h>
+
 #include "mscope/wire.h"
 
 typedef struct mscope_name {
@@ -25,6 +27,9 @@ size_t mscope_names(const char *record, mscope_name out[MSCOPE_NAMES_MAX]);
 
 /* mscope_name_value - the value of a series in a record's struct; NaN where it is not known */
 double mscope_name_value(const mscope_name *n, const void *record);
+
+/* mscope_name_expand - a query in which @record.field@ stands for the series of a field.  Returns 0, -1: it has none */
+int mscope_name_expand(FILE *to, const char *query);
 
 /* mscope_name_help - the HELP text: what metrics.def says, and the unit */
 void mscope_name_help(const mscope_name *n, char *to, size_t cap);

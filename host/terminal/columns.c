@@ -16,7 +16,8 @@ static const struct column {
     { "regime", 16, 0 },
 };
 
-enum { LAST_TO_LEAVE = 10, ALL = (1 << MSCOPE_COLUMNS) - 1, ALWAYS = 1 << MSCOPE_COLUMN_BAND | 1 << MSCOPE_COLUMN_REGIME };
+enum { LAST_TO_LEAVE = 10, ALL = (1 << MSCOPE_COLUMNS) - 1,
+       ALWAYS = 1 << MSCOPE_COLUMN_BAND | 1 << MSCOPE_COLUMN_REGIME };
 
 int mscope_columns_read(void *context, const char *list, char *why, size_t cap)
 {

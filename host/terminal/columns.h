@@ -21,7 +21,8 @@ int mscope_columns_read(void *context, const char *list, char *why, size_t cap);
 uint32_t mscope_columns_fit(int width, int trail);
 
 const char *mscope_column_name(int column);
-int mscope_column_width(int column);         /* of its text, right-aligned but for regime and trail; a blank goes before */
+/* Of its text, which is right-aligned but for regime and trail; a blank goes before it. */
+int mscope_column_width(int column);
 
 /* mscope_column_number - the number of a band that a column shows; NaN: not known. Shape not trail, not regime */
 double mscope_column_number(int column, const mscope_rec_band *b, const mscope_verdict *v);

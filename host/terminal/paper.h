@@ -43,7 +43,8 @@ void mscope_paper_end(mscope_paper *p);
 /* mscope_paper_mark - the line being written is the chosen one: it is filled up and marked when it ends */
 void mscope_paper_mark(mscope_paper *p);
 
-/* mscope_paper_say - a paragraph: wrapped at blanks, later lines indented; cut with "..." after `most` lines (0: never) */
+/* mscope_paper_say - a paragraph: wrapped at blanks, later lines indented; cut with "..."
+ * after `most` lines (0: never) */
 void mscope_paper_say(mscope_paper *p, enum mscope_style style, int indent, int most, const char *text);
 
 /* mscope_paper_line - the characters of line i */

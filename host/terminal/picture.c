@@ -81,7 +81,8 @@ static void title(const mscope_rec_table *t, const mscope_look *look, size_t all
     mscope_paper_add(to, MSCOPE_STYLE_BAR, " %s", t->table);
     if (all > 1)
         mscope_paper_add(to, MSCOPE_STYLE_BAR, " (table %zu of %zu)", look->table + 1, all);
-    mscope_paper_add(to, MSCOPE_STYLE_BAR, "%s%s%s  step %" PRIu64 "  %" PRIu64 " rows x %" PRIu64 "  eta %.3g eps %.3g batch %.3g",
+    mscope_paper_add(to, MSCOPE_STYLE_BAR, "%s%s%s  step %" PRIu64 "  %" PRIu64 " rows x %" PRIu64
+                     "  eta %.3g eps %.3g batch %.3g",
                      look->paused ? "  PAUSED" : "", t->attached ? "" : "  NO TRAINER", t->exact ? "" : "  NOT EXACT",
                      t->step, t->rows, t->d, t->eta, t->eps, t->batch);
     while (to->column < to->width && !to->failed)
@@ -200,7 +201,8 @@ static void bands(const mscope_judged *j, size_t i, const list *l, const mscope_
     for (int k = first; k < first + shown && k < l->n; k++)
         row(j, i, l->band[k], columns, trails, k == look->chosen, to);
     if (shown < l->n && room > 1) {
-        mscope_paper_add(to, MSCOPE_STYLE_FAINT, "bands %d to %d of %d: more with the arrow keys", first + 1, first + shown, l->n);
+        mscope_paper_add(to, MSCOPE_STYLE_FAINT, "bands %d to %d of %d: more with the arrow keys", first + 1,
+                         first + shown, l->n);
         mscope_paper_end(to);
     }
 }
@@ -228,8 +230,8 @@ static void keys(const mscope_look *look, size_t tables, mscope_paper *to)
 static void help(mscope_paper *to)
 {
     static const char *const lines[] = {
-        "Keys: up and down choose a band, whose verdict is told below the list; s sorts by the next of band, updates, V, H,"
-        " zeta; t or tab goes to the next table; space holds the picture; q ends.",
+        "Keys: up and down choose a band, whose verdict is told below the list; s sorts by the next of band, updates,"
+        " V, H, zeta; t or tab goes to the next table; space holds the picture; q ends.",
         "p: occurrences per sample, mean over the rows. P: active steps per step. updates: of all rows of the band.",
         "R, V, C: sums of |theta - theta*|^2, |m|^2, <theta - theta*, m>. H1: curvature along the momentum.",
         "retention: how long the buffer remembers. learning: how long learning takes. Both in active updates; delta is"
@@ -277,8 +279,9 @@ void mscope_picture_draw(const mscope_judged *j, const mscope_coverage *coverage
         look->chosen = l.n > 0 ? l.n - 1 : 0;
     const int room = rows - (int)to->lines - 1 - words - 1;
     bands(j, i, &l, trails, look, room > 1 ? room : 1, to);
-    if (l.n > 0 && rows - (int)to->lines > 2)
-        chosen_band(j, i, l.band[look->chosen], rows - (int)to->lines - 1 < words ? rows - (int)to->lines - 1 : words, to);
+    const int left = rows - (int)to->lines - 1;
+    if (l.n > 0 && left > 1)
+        chosen_band(j, i, l.band[look->chosen], left < words ? left : words, to);
     fill_to(to, rows > 0 ? (size_t)rows - 1 : 0);
     keys(look, tables, to);
 }

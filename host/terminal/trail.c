@@ -72,14 +72,18 @@ static double mean_log(const mscope_trail *t, int from, int to)
 static int direction(const mscope_trail *t)
 {
     const int quarter = t->n / 4;
-    const double rise = quarter < 1 ? 0 : mean_log(t, t->n - quarter, t->n) - mean_log(t, t->n - 2 * quarter, t->n - quarter);
+
+    if (quarter < 1)
+        return 0;
+    const double rise = mean_log(t, t->n - quarter, t->n) - mean_log(t, t->n - 2 * quarter, t->n - quarter);
 
     return rise > ARROW ? 1 : rise < -ARROW ? -1 : 0;
 }
 
 void mscope_trail_draw(const mscope_trail *t, mscope_paper *to)
 {
-    static const char *const bars[] = { "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█" }, *const plain[] = { "_", ".", "-", "=", "+", "*", "%", "#" };
+    static const char *const bars[] = { "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█" };
+    static const char *const plain[] = { "_", ".", "-", "=", "+", "*", "%", "#" };
     static const char *const arrows[] = { "↓", "→", "↑" }, *const plain_arrows[] = { "v", "-", "^" };
     const int n = t == NULL ? 0 : t->n < MSCOPE_TRAIL_BARS ? t->n : MSCOPE_TRAIL_BARS;
     double low = INFINITY, high = -INFINITY;
@@ -96,5 +100,6 @@ void mscope_trail_draw(const mscope_trail *t, mscope_paper *to)
         const int level = high - low < ARROW ? 3 : (int)(7.999 * (x - low) / (high - low));
         mscope_paper_add(to, MSCOPE_STYLE_NOTE, "%s", to->utf8 ? bars[level] : plain[level]);
     }
-    mscope_paper_add(to, MSCOPE_STYLE_FAINT, " %s", n == 0 ? " " : (to->utf8 ? arrows : plain_arrows)[direction(t) + 1]);
+    mscope_paper_add(to, MSCOPE_STYLE_FAINT, " %s",
+                     n == 0 ? " " : (to->utf8 ? arrows : plain_arrows)[direction(t) + 1]);
 }
