@@ -13,6 +13,7 @@ nothing but the library.
 """
 from typing import TYPE_CHECKING, Any
 
+from . import columns
 from ._client import Client, Error, default_endpoint
 from .subscriber import Subscriber
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from .scope import Scope
 
 __version__: str                             # of the library, which is loaded when it is asked for
-__all__ = ["attach", "Client", "Error", "Subscriber", "default_endpoint"]
+__all__ = ["attach", "Client", "Error", "Subscriber", "columns", "default_endpoint"]
 
 
 def __getattr__(name: str) -> Any:
