@@ -88,8 +88,8 @@ static void test_retention_of_bursty_rows(void **state)
         bursty(P[i % 2], burst[i / 2 % 3], eps[i / 6]);
 }
 
-/* By hand: gaps of 1 and 3 steps under a moving eps; the gap before the first update and one over a seek do not
- * count. */
+/* By hand: gaps of 1 and 3 steps under a moving eps. The gap before the first update does not count. One over a seek is
+ * as long as the steps that were seen, and does not count where the maps of these are forgotten. */
 static void test_fade_of_a_schedule(void **state)
 {
     const uint32_t row = 0;
@@ -109,11 +109,15 @@ static void test_fade_of_a_schedule(void **state)
     assert_true(f.gaps == 2);
     CHECK(fabs(f.first - one - three) < 1e-15 && fabs(f.second - one * one - three * three) < 1e-15, "%g %g", f.first,
           f.second);
+    step(b.t, 0.3, NULL, 0);
     assert_int_equal(mscope_table_seek(b.t, 100), MSCOPE_OK);
     step(b.t, 0.3, &row, 1);
     assert_true(fade_of(b.t).gaps == 2);
+    assert_int_equal(mscope_table_seek(b.t, 200), MSCOPE_OK);
     step(b.t, 0.3, &row, 1);
-    assert_true(fade_of(b.t).gaps == 3);
+    f = fade_of(b.t);
+    assert_true(f.gaps == 3);
+    CHECK(fabs(f.first - one - three - 0.3) < 1e-15, "%g", f.first);
     free(b.mem);
 }
 
@@ -176,9 +180,49 @@ static void test_rates_have_no_bias(void **state)
     free(b.mem);
 }
 
+/* Two tables see the same active steps; one has silent steps between them that are declared unseen, by a run or by a
+ * seek. Its rates must be those of the other to the bit. */
+static void test_unseen_steps_are_no_silence(void **state)
+{
+    enum { ROWS = 16 };
+    bench a = table_of(ROWS), b = table_of(ROWS);
+    mscope_table_row_info x, y;
+
+    (void)state;
+    for (int k = 0; k < 4000; k++) {
+        uint32_t rows[ROWS];
+        size_t n = 0;
+
+        for (uint32_t r = 0; r < ROWS; r++)
+            if (rng_uniform() < 1.0 / (r + 1))
+                rows[n++] = r;
+        step(a.t, 0.1, rows, n);
+        step(b.t, 0.1, rows, n);
+        if (rng_uniform() < 0.3) {
+            const unsigned lost = 1 + (unsigned)(rng_u64() % 9);
+            for (unsigned i = 0; i < lost; i++)
+                step(b.t, 0.1, NULL, 0);
+            assert_int_equal(mscope_table_unseen(b.t, lost), MSCOPE_OK);
+        }
+        if (k % 1000 == 999)
+            assert_int_equal(mscope_table_seek(b.t, mscope_table_steps(b.t) + 100000), MSCOPE_OK);
+    }
+    assert_true(mscope_table_steps(b.t) > mscope_table_steps(a.t) + 400000);
+    for (uint32_t r = 0; r < ROWS; r++) {
+        assert_int_equal(mscope_table_row(a.t, r, &x), MSCOPE_OK);
+        assert_int_equal(mscope_table_row(b.t, r, &y), MSCOPE_OK);
+        CHECK(x.p == y.p && x.P == y.P && x.band == y.band, "row %u: P %g against %g", r, y.P, x.P);
+    }
+    assert_int_equal(mscope_table_unseen(b.t, 4001), MSCOPE_EINVAL);
+    assert_int_equal(mscope_table_unseen(b.t, 4000), MSCOPE_OK);
+    free(a.mem);
+    free(b.mem);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_unseen_steps_are_no_silence),
         cmocka_unit_test(test_fade_of_a_schedule),
         cmocka_unit_test(test_retention_of_bursty_rows),
         cmocka_unit_test(test_rates_follow_rows_that_appear_warm_and_cool),

@@ -191,8 +191,9 @@ static double carried(const mscope_table *t, uint64_t idle)
     return idle ? carry * mscope_schedule_recall(&t->schedule, now - idle).a22 : carry;
 }
 
-/* The share of the momentum that is gone at the end of the gap which this update ends; negative: the gap began before
- * the row was first active, or before a seek. */
+/* The share of the momentum that is gone at the end of the gap which this update ends; negative: it has
+ * none, because the row was never active or the maps from before a seek are forgotten. Unseen steps within the gap do
+ * not count: the row may have been active in them. */
 static double gap_fade(const mscope_table *t, const mscope_core_row *x)
 {
     uint64_t idle = mscope_core_row_open_gap(t, x);
@@ -217,7 +218,7 @@ static void note_fade(mscope_fade *c, double fade)
 static void note_activity(mscope_table *t, mscope_chunk *c, uint32_t row, double n)
 {
     mscope_core_row *x = &t->row[row];
-    uint32_t now = mscope_now(t) + 1;
+    uint32_t now = mscope_seen(t) + 1;
     mscope_transfer *transfer = c->transfer[row < t->passed], *from = &transfer[x->total], *to;
     mscope_rates rates = mscope_activity_counted(&x->rate, x->counted, x->active);
 

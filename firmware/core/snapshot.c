@@ -11,7 +11,7 @@
 
 #include "table.h"
 
-#define SNAPSHOT_VERSION 7
+#define SNAPSHOT_VERSION 8
 
 typedef struct snapshot {
     mscope_sink sink;                /* writing; else NULL */
@@ -160,6 +160,7 @@ static void state(snapshot *s, mscope_table *t)
     words(s, &t->schedule.now, 1, 8);
     words(s, &t->schedule.first, 1, 8);
     words(s, &t->base, 1, 8);
+    words(s, &t->unseen, 1, 8);
     flag(s, &t->made);
     flag(s, &t->decays);
     words(s, &t->step, sizeof t->step / 8, 8);

@@ -33,6 +33,19 @@ int mscope_table_settle(mscope_table *t)
     return MSCOPE_OK;
 }
 
+int mscope_table_unseen(mscope_table *t, uint64_t steps)
+{
+    const int err = mscope_refuse_open(t, "unseen inside a step");
+    const uint64_t known = t->schedule.now - t->base - t->unseen;
+
+    if (err)
+        return err;
+    if (steps > known)
+        return mscope_refuse(t, MSCOPE_EINVAL, "steps", 0, (double)steps, 0.0, (double)known);
+    t->unseen += steps;
+    return MSCOPE_OK;
+}
+
 int mscope_table_seek(mscope_table *t, uint64_t steps)
 {
     int err = mscope_refuse_open(t, "seek inside a step");
@@ -51,6 +64,7 @@ int mscope_table_seek(mscope_table *t, uint64_t steps)
     }
     mscope_catch_up(t, NULL, 0, t->cfg.rows);
     mscope_accounts_bring(t);
+    t->unseen += steps - t->schedule.now;
     mscope_schedule_seek(&t->schedule, steps);
     mscope_accounts_stamp(t);
     for (uint32_t i = 0; i < t->cfg.rows; i++)
@@ -141,7 +155,7 @@ static void sweep(mscope_table *t)
         if (mscope_core_row_age(t, x) > half - every)
             old[n++] = t->sweep;
         if (mscope_core_row_open_gap(t, x) > (uint32_t)1 << 30)
-            x->last = mscope_now(t) - ((uint32_t)1 << 30);
+            x->last = mscope_seen(t) - ((uint32_t)1 << 30);
         if (++t->sweep == t->cfg.rows)
             t->sweep = 0;
         if (n == MSCOPE_JOB_ROWS) {

@@ -32,7 +32,7 @@ typedef struct mscope_core_row {     /* bookkeeping of one row */
     double r, v, c;
     uint64_t active, occurrences;
     uint32_t clock;                  /* step of the vectors, minus base, modulo 2^32; its age is < history */
-    uint32_t last;                   /* the same for the last activation; its age is < 2^31 */
+    uint32_t last;                   /* seen steps (below) at the last activation, modulo 2^32; its age is < 2^31 */
     float counted;                   /* gap by which its account counts it, see mscope_activity_counted */
     mscope_activity rate;
     uint16_t remembered;             /* weight of the gaps behind rate, see activity.h */
@@ -128,6 +128,7 @@ struct mscope_table {
     mscope_fault fault;
     mscope_parallel parallel;
     uint64_t base;                   /* step the table began at; clocks count from here */
+    uint64_t unseen;                 /* steps since base of which nobody knows which rows were active */
     int open, applied;               /* a step is open; apply was called in it */
     uint64_t checks;                 /* checks of entries so far; the norms of the last are in scratch */
     int made;                        /* torch form: the momentum buffer exists */
@@ -175,9 +176,15 @@ static inline uint64_t mscope_core_row_age(const mscope_table *t, const mscope_c
     return (uint32_t)(mscope_now(t) - row->clock);
 }
 
+/* Steps whose activity is known. Rates are means over these alone: a step that was lost is no silence of its rows. */
+static inline uint32_t mscope_seen(const mscope_table *t)
+{
+    return (uint32_t)(t->schedule.now - t->base - t->unseen);
+}
+
 static inline uint64_t mscope_core_row_open_gap(const mscope_table *t, const mscope_core_row *row)
 {
-    return (uint32_t)(mscope_now(t) - row->last);
+    return (uint32_t)(mscope_seen(t) - row->last);
 }
 
 /* Are R, V, C summed; and is anything counted? */

@@ -231,6 +231,15 @@ MSCOPE_API void mscope_table_parallel(mscope_table *t, const mscope_parallel *p)
  * Cost     O(1) before the first step; later O(rows dim): settles every row first                  */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_seek(mscope_table *t, uint64_t steps);
 
+/* mscope_table_unseen - nothing is known of which rows were active in the last `steps` steps
+ *
+ * Those steps were run without their entries, because the entries were lost. The rates of rows (p, P, bands, fade) are
+ * means over the other steps, so a lost step is no silence. A seek after the first step says the same of the steps it
+ * leaves out.
+ * Errors   MSCOPE_ESTATE inside a step;  MSCOPE_EINVAL more steps than were done and not yet declared
+ * Cost     O(1)                                                                                    */
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_unseen(mscope_table *t, uint64_t steps);
+
 /* mscope_table_touch - bring rows to now, so that a forward pass may read them
  *
  *   z <- A_n ... A_{t+1} z,  z = (theta, m), A_k the idle map of step k, t the row's clock
@@ -383,7 +392,7 @@ MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_acf(const mscope_table *t, unsigne
 /* One row's clock and activity, for tests and in-process users. */
 typedef struct mscope_table_row_info {
     uint64_t active, occurrences; /* active steps and occurrences over the row's life                */
-    uint64_t last_active;         /* step number of the last activation; 0: never                    */
+    uint64_t last_active;         /* step number of the last activation, later by the unseen steps after it; 0: never */
     double r, v, c;               /* as of the row's clock                                           */
     uint64_t clock;               /* step the row's values belong to                                 */
     double p, P;
