@@ -108,6 +108,7 @@ typedef struct mscope_shadow {       /* the daemon's copy of one trainer's table
     mscope_stability stability;      /* of messages that named this table                        */
     int overflowed;                  /* V was not finite in the last record                      */
     int due;                         /* enum mscope_due, in the publication under way            */
+    uint64_t told_changed;           /* `published` + 1 when the last alert `changed` was given; 0: none */
     int passing;                     /* a resum in slices is under way                           */
     double fisher[MSCOPE_BANDS], fisher_updates[MSCOPE_BANDS];
     mscope_meter meter;

@@ -100,25 +100,26 @@ static int any_bad(const void *x, size_t n, int f64)
     return bad != 0;
 }
 
+/* x begins at value `first` of the part. rows: the row of each entry, or NULL: rows base, base + 1, ... */
 static int refuse_value(const mscope_shadow *s, const char *field, const void *x, size_t first, int f64,
-                        mscope_refusal *why)
+                        const uint32_t *rows, uint32_t base, mscope_refusal *why)
 {
-    size_t i = 0;
+    size_t i = 0, entry;
 
     while (f64 ? fabs(((const double *)x)[i]) <= MAGNITUDE : isfinite(((const float *)x)[i]))
         i++;
+    entry = (first + i) / s->hello.dim;
     return mscope_refusal_set(why, MSCOPE_ENONFINITE, field, f64 ? "finite, |x| <= 1e145" : "finite",
                               "a value that is not finite, or too large to be squared and summed",
-                              "%g at entry %zu, column %zu",
-                              f64 ? ((const double *)x)[i] : (double)((const float *)x)[i],
-                              (first + i) / s->hello.dim, (first + i) % s->hello.dim);
+                              "%g in row %zu, column %zu", f64 ? ((const double *)x)[i] : (double)((const float *)x)[i],
+                              rows != NULL ? rows[entry] : base + entry, (first + i) % s->hello.dim);
 }
 
 int mscope_values_in(const mscope_shadow *s, const mscope_header *h, const char *field, const uint8_t *in,
                      size_t first, size_t n, void *out, int f64, mscope_refusal *why)
 {
     mscope_values_decode(in + first * mscope_value_size(h->value_type), h->value_type, n, out, f64);
-    return any_bad(out, n, f64) ? refuse_value(s, field, out, first, f64, why) : 0;
+    return any_bad(out, n, f64) ? refuse_value(s, field, out, first, f64, NULL, h->extra, why) : 0;
 }
 
 static void copy_values(const mscope_shadow *s, const mscope_header *h, const uint8_t *in, size_t n)
@@ -201,10 +202,10 @@ int mscope_entries_in(mscope_shadow *s, const mscope_header *h, mscope_cursor *c
     else
         out->values = val;
     if (size == 8 && any_bad(out->values, n, 1))
-        return refuse_value(s, "values", out->values, 0, 1, c->why);
+        return refuse_value(s, "values", out->values, 0, 1, out->rows, 0, c->why);
     err = mscope_table_apply_check(s->core, out->rows, out->values, h->count, &out->checked);
     if (err == MSCOPE_ENONFINITE && size == 4)
-        return refuse_value(s, "values", out->values, 0, 0, c->why);
+        return refuse_value(s, "values", out->values, 0, 0, out->rows, 0, c->why);
     return err ? mscope_core_refusal(s, err, c->why) : 0;
 }
 

@@ -145,15 +145,35 @@ static void add(totals *t, const mscope_band *b)
     t->C += b->C;
 }
 
+/* A row whose |m|^2 is not finite, as the readings or the updates since the last one found it; -1: they named none. It
+ * spends the pulses, which have no more to say of such a table. */
+static int64_t overflowed_row(mscope_shadow *s)
+{
+    mscope_pulse p;
+
+    for (unsigned i = 0; i < MSCOPE_BANDS; i++) {
+        if (!isfinite(s->top[i].v))
+            return s->top[i].row;
+        if (mscope_table_pulse(s->core, i, &p) == 0 && p.updates > 0.0 && !isfinite(p.top))
+            return (int64_t)p.top_row;
+    }
+    return -1;
+}
+
 /* Finite gradients can still drive float32 rows to infinity: by a sum of duplicates, or a rate far too large. */
 static void tell_overflow(mscope_engine *e, mscope_shadow *s, double V)
 {
-    int now = !isfinite(V);
+    const int now = !isfinite(V);
 
-    if (now && !s->overflowed)
+    if (now && !s->overflowed) {
+        const int64_t row = overflowed_row(s);
+        char first[48] = "";
+        if (row >= 0)
+            (void)snprintf(first, sizeof first, "row %lld and perhaps other ", (long long)row);
         mscope_engine_alert(e, s, "overflow",
-                            "rows of table %s are not finite since step %llu: sums over them are null",
+                            "%srows of table %s are not finite since step %llu: sums over them are null", first,
                             s->hello.table, (unsigned long long)mscope_table_steps(s->core));
+    }
     s->overflowed = now;
 }
 

@@ -69,13 +69,15 @@ void mscope_publish_table(mscope_engine *e, mscope_shadow *s, int regular)
     mscope_shadow_publish(e, s, regular);
 }
 
-/* An alert about refusals since the last such alert, at most one a second for each table. */
+/* An alert about refusals since the last such alert, at most one a second for each table. A gradient or a row that is
+ * not finite is a fault of the training run, and has a code of its own. */
 static void tell_refusals(mscope_engine *e, const mscope_shadow *s, mscope_meter *m, uint64_t now_ns)
 {
     if (m->count == 0 || (m->told_ns != 0 && now_ns - m->told_ns < 1000000000u))
         return;
-    mscope_engine_alert(e, s, "refused", "%llu messages refused; the last: %s is %s, expected %s",
-                        (unsigned long long)m->count, m->last.field, m->last.value, m->last.range);
+    mscope_engine_alert(e, s, s != NULL && m->last.code == MSCOPE_ENONFINITE ? "overflow" : "refused",
+                        "%llu messages refused; the last: %s is %s, expected %s", (unsigned long long)m->count,
+                        m->last.field, m->last.value, m->last.range);
     m->count = 0;
     m->told_ns = now_ns;
 }

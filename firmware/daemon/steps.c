@@ -39,7 +39,8 @@ static int check_gap(const mscope_header *h, uint64_t done, mscope_refusal *why)
                               "%llu", (unsigned long long)h->step);
 }
 
-/* Run lost steps as silent ones. The first begin judges the schedule before anything has moved. */
+/* Run lost steps as silent ones, which say nothing of how often rows are active. The first begin judges the schedule
+ * before anything has moved. */
 static int run_silent(mscope_shadow *s, const mscope_step *step, uint64_t lost, mscope_refusal *why)
 {
     uint64_t to = mscope_table_steps(s->core) + lost, run = lost > SILENT_MAX ? 1 : lost;
@@ -51,7 +52,9 @@ static int run_silent(mscope_shadow *s, const mscope_step *step, uint64_t lost, 
         if (err)
             return mscope_core_refusal(s, err, why);
     }
-    return run < lost && mscope_table_seek(s->core, to) ? mscope_core_refusal(s, MSCOPE_ESTATE, why) : 0;
+    if (mscope_table_unseen(s->core, run) || (run < lost && mscope_table_seek(s->core, to)))
+        return mscope_core_refusal(s, MSCOPE_ESTATE, why);
+    return 0;
 }
 
 int mscope_step_apply(mscope_engine *e, mscope_shadow *s, const mscope_header *h, const mscope_part *f, size_t n,
@@ -202,6 +205,22 @@ int mscope_reference_apply(mscope_shadow *s, const mscope_header *h, const mscop
     return 0;
 }
 
+/* A trainer sends the rows of an exact table anew when it changed them otherwise than by steps. One that does so at
+ * every step (max_norm) is told of once a publication. */
+static void tell_changed(mscope_engine *e, mscope_shadow *s, const mscope_header *h)
+{
+    if (h->extra != 0 || !s->exact || !s->stepped)
+        return;
+    if (s->told_changed != s->published + 1)
+        mscope_engine_alert(e, s, "changed", "rows of table %s were changed otherwise than by steps: the trainer sends "
+                            "all of them anew from step %llu", s->hello.table, (unsigned long long)h->step);
+    s->told_changed = s->published + 1;
+    if (h->count < s->hello.rows) {
+        s->exact = 0;
+        s->changed = 1;
+    }
+}
+
 int mscope_sync_apply(mscope_engine *e, mscope_shadow *s, const mscope_header *h, const mscope_part *f, size_t n,
                       mscope_refusal *why)
 {
@@ -234,6 +253,7 @@ int mscope_sync_apply(mscope_engine *e, mscope_shadow *s, const mscope_header *h
     err = rows_in(s, h, theta, m, 1, why);
     if (err)
         return err;
+    tell_changed(e, s, h);
     s->climb.placed = 0;
     cover(&s->healed, h);
     if (s->healed < s->hello.rows)

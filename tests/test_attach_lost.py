@@ -1,0 +1,116 @@
+"""What goes wrong on the way, and in the numbers themselves: lost steps, sums that overflow, tables that are large."""
+import unittest
+import warnings
+
+try:
+    import attach_support
+    from attach_support import ROWS
+    import client_support
+    import torch
+    import momentscope
+    missing = None
+except ImportError as e:
+    missing = str(e)
+
+
+def setUpModule():
+    if missing:
+        raise unittest.SkipTest(missing)
+    torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float64)
+
+
+def tearDownModule():
+    if not missing:
+        torch.set_default_dtype(torch.float32)
+
+
+class Lost(attach_support.Case if not missing else unittest.TestCase):
+    def rates(self, sparse, lose):
+        """[occurrences per sample, active steps per step, share of the momentum lost], summed over rows, of 1500 steps."""
+        weights = 1 / torch.arange(1.0, ROWS + 1)
+        drawn, losing = torch.Generator().manual_seed(2), torch.Generator().manual_seed(3)
+        with self.run_of(sparse) as scope:
+            for _ in range(1500):
+                self.optimizer.zero_grad()
+                self.loss(torch.multinomial(weights, 16, replacement=True, generator=drawn)).backward()
+                self.optimizer.step()
+                if lose(losing):
+                    scope.tables[0].pending = None
+                    scope._client.skip(scope.tables[0].handle)
+                else:
+                    scope.step()
+            record = self.same_as_torch(scope, 1500)             # healed, and exact again
+            bands = self.bands()
+        lost = record["lost_steps"]
+        return lost, [sum(b["rows"] * x for b in bands for x in [f(b)])
+                      for f in (lambda b: b["p"], lambda b: b["P"], lambda b: b["fade"])]
+
+    def test_lost_steps_are_no_silence(self):
+        def one_in(k):
+            return lambda g: float(torch.rand((), generator=g)) < 1 / k
+
+        def runs(g, state={"left": 0}):                          # 30 in a row, now and then
+            if state["left"] == 0 and float(torch.rand((), generator=g)) < 1 / 60:
+                state["left"] = 30
+            state["left"] = max(0, state["left"] - 1)
+            return state["left"] > 0
+
+        for sparse in (False, True):
+            none, whole = self.rates(sparse, lambda g: False)
+            self.assertEqual(none, 0)
+            for lose in (one_in(10), one_in(2), runs):
+                lost, got = self.rates(sparse, lose)
+                print(f"note lost {lost} of 1500: p, P, fade against none lost:",
+                      " ".join(f"{a / b:.3f}" for a, b in zip(got, whole)))
+                self.assertGreater(lost, 100)
+                for a, b in zip(got, whole):
+                    self.assertAlmostEqual(a / b, 1, delta=0.04)
+
+
+class Overflow(attach_support.Case if not missing else unittest.TestCase):
+    def overflow(self, step, row):
+        """The alert overflow of a run whose gradient at `step` has two of `big` for row 7; it names the row."""
+        said = [a["text"] for a in self.ear.alerts if a["code"] == "overflow"]
+        self.assertTrue(said, self.ear.alerts)
+        self.assertTrue(all(f"row {row}" in text for text in said), said)
+
+    def drive(self, dtype, sparse, big, row, steps=8):
+        torch.manual_seed(1)
+        emb = torch.nn.Embedding(ROWS, 4, sparse=sparse).to(dtype)
+        optimizer = torch.optim.SGD(emb.parameters(), lr=0.1, momentum=0.9 if not sparse else 0.0)
+        attach_support.Case.names += 1
+        name = f"o{attach_support.Case.names}."
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            scope = momentscope.attach(emb, optimizer, self.daemon.ingest, prefix=name)
+        self.assertTrue(scope.flush(5) or dtype is torch.float16)
+        self.ear.pump(0.1)
+        for i in range(steps):
+            emb.weight.grad = None
+            size = big if i == 4 else 1.0
+            index = torch.tensor([row, row, 3])
+            if sparse:
+                emb.weight.grad = torch.sparse_coo_tensor(index[None], torch.full((3, 4), size, dtype=dtype), emb.weight.shape)
+            else:
+                emb(index).backward(torch.full((3, 4), size, dtype=dtype))
+            optimizer.step()
+            scope.step()
+        scope.flush(1)
+        self.ear.until(lambda r: any(a["code"] == "overflow" for a in self.ear.alerts), 5)
+        scope.close(0)
+        return emb.weight.detach()
+
+    def test_two_finite_gradients_whose_sum_is_none(self):
+        for row in (7, 41):
+            for dtype, sparse, big in ((torch.float16, False, 6e4), (torch.float32, False, 3e38), (torch.float32, True, 3e38)):
+                with self.subTest(row=row, dtype=dtype, sparse=sparse):
+                    self.ear.alerts.clear()
+                    weight = self.drive(dtype, sparse, big, row)
+                    if not sparse:                               # torch adds up as well
+                        self.assertEqual(torch.isfinite(weight).all(1).logical_not().nonzero().tolist(), [[row]])
+                    self.overflow(4, row)
+
+
+if __name__ == "__main__":
+    unittest.main()
