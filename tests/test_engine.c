@@ -103,7 +103,8 @@ static int set_up(void **state)
     memset(topics, 0, sizeof topics);
     assert_int_equal(mscope_ring_init(&ring, slots, sizeof slots[0], SLOTS), 0);
     mscope_engine_init(&engine, &cfg, shadows, &ring, &outside, 1, 0);
-    publisher = (mscope_publisher){ .ring = &ring, .outside = &outside, .topics = { topics, LEN(topics), 0, 0, 0, 0 } };
+    publisher = (mscope_publisher){ .ring = &ring, .outside = &outside,
+                                    .topics = { .at = topics, .slots = LEN(topics) } };
     mscope_replay_init(&publisher.replay, replay_mem, sizeof replay_mem, NULL);
     next_seq = 1;
     session = 9;

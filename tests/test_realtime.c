@@ -131,6 +131,7 @@ typedef struct daemon_here {
     mscope_ring ring;
     mscope_outside outside;
     mscope_topic topics[512];
+    uint32_t answers[3 * (512 + 1)];
     uint8_t replay[1 << 20];
     mscope_publisher publisher;
     mscope_saver saver;
@@ -180,6 +181,7 @@ static void start_daemon(void)
     d.publisher.outside = &d.outside;
     d.publisher.topics.at = d.topics;
     d.publisher.topics.slots = LEN(d.topics);
+    mscope_answers_init(&d.publisher.answers, &d.publisher.topics, d.answers);
     mscope_replay_init(&d.publisher.replay, d.replay, sizeof d.replay, d.sockets.replay);
     d.publisher.xpub = d.sockets.telemetry;
     d.publisher.wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

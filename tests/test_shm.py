@@ -197,7 +197,7 @@ class Shm(unittest.TestCase):
         nobody = 65534
         for mode, range_, text in ((0o777, f"a daemon of this user, uid {nobody}", "it is of uid 0;"),
                                    (0o700, "a daemon of this user", "Permission denied")):
-            with self.subTest(mode=oct(mode)), support.Daemon() as d:
+            with self.subTest(mode=oct(mode)), support.Daemon("--allow-users") as d:
                 os.chmod(d.dir, 0o755)
                 os.chmod(f"{d.dir}/ingest", 0o777)
                 os.chmod(f"{d.dir}/ingest.shm", mode)

@@ -7,6 +7,7 @@
 #include <zmq.h>
 
 #include "clock.h"
+#include "doors.h"
 
 enum {
     HOLD_MESSAGES = 16,              /* most messages that held ACKs stand for, ..                */
@@ -104,8 +105,8 @@ int mscope_inbox_one(mscope_inbox *in, uint64_t now_ns)
     mscope_answer answer;
     mscope_peer from;
     uint64_t bytes = in->engine->count.bytes_in;
-    size_t n = 0, size = sizeof(int);
-    int more = 0, len = zmq_recv(in->router, from.id, sizeof from.id, ZMQ_DONTWAIT);
+    size_t n = 0, size = sizeof(int), held = 0;
+    int more = 0, fd = -1, len = zmq_recv(in->router, from.id, sizeof from.id, ZMQ_DONTWAIT);
 
     if (len < 0)
         return 0;
@@ -114,6 +115,8 @@ int mscope_inbox_one(mscope_inbox *in, uint64_t now_ns)
         zmq_msg_t *m = n < MSCOPE_MESSAGE_PARTS ? &msg[n] : &more_than;
         (void)zmq_msg_init(m);
         (void)zmq_msg_recv(m, in->router, ZMQ_DONTWAIT);
+        held += zmq_msg_size(m);
+        fd = zmq_msg_get(m, ZMQ_SRCFD);
         if (m == &more_than)
             (void)zmq_msg_close(m);
         else
@@ -121,6 +124,7 @@ int mscope_inbox_one(mscope_inbox *in, uint64_t now_ns)
         n++;
     }
     mscope_engine_message(in->engine, parts, n, now_ns, &answer);
+    mscope_doors_taken(fd, n, held, answer.n > 0 && answer.at[0].header.kind == MSCOPE_WELCOME);
     reply(in, &from, &answer, in->engine->count.bytes_in - bytes);
     for (size_t i = 0; i < n && i < MSCOPE_MESSAGE_PARTS; i++)
         (void)zmq_msg_close(&msg[i]);

@@ -14,6 +14,7 @@
 #include <zmq.h>
 
 #include "clock.h"
+#include "doors.h"
 #include "log.h"
 #include "records.h"
 #include "slices.h"
@@ -178,9 +179,30 @@ static void finish(mscope_loop *in)
     wake(in);
 }
 
+/* An alert about connections turned away since the last such alert, at most one a second. */
+static void tell_turned(mscope_loop *in, uint64_t now)
+{
+    mscope_turned t;
+    uint64_t turned, open;
+
+    if (in->turned_told_ns != 0 && now - in->turned_told_ns < 1000000000u)
+        return;
+    mscope_doors_count(&turned, &open);
+    if (turned == in->turned_told || !mscope_doors_next(&t))
+        return;
+    while (mscope_doors_next(&t)) {
+        /* the newest that is there is told; the log has no room for thousands */
+    }
+    mscope_engine_alert(in->engine, NULL, "turned-away", "%llu connections turned away; the last was %s at %s: %s",
+                        (unsigned long long)(turned - in->turned_told), t.who, mscope_doors_name(t.door), t.why);
+    in->turned_told = turned;
+    in->turned_told_ns = now;
+}
+
 /* Begin a publication; returns the next deadline, on the same grid. */
 static uint64_t tick(mscope_loop *in, uint64_t deadline, uint64_t period, uint64_t now)
 {
+    tell_turned(in, now);
     mscope_publish_begin(in->engine, now, deadline,
                          in->options->interval > 0 ? MSCOPE_PUBLISH_MOVED : MSCOPE_PUBLISH_CHANGED);
     mscope_shm_server_sweep(in->shm);

@@ -16,6 +16,7 @@ typedef struct mscope_loop {
     mscope_shm_server *shm;
     int signal_fd;
     int wake_fd;                     /* eventfd of the publisher                    */
+    uint64_t turned_told, turned_told_ns;    /* connections turned away: how many were told of, and when */
 } mscope_loop;
 
 /* mscope_loop_run - runs until SIGTERM or SIGINT; then the messages received are applied and the last records are put

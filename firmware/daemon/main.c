@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "doors.h"
 #include "lock.h"
 #include "loop.h"
 #include "log.h"
@@ -110,6 +111,18 @@ static mscope_engine_config engine_config(const mscope_options *o)
     };
 }
 
+/* A trainer may send up to its credit, or one message: of its three large parts none is above --max-part. */
+static int open_doors(const mscope_options *o)
+{
+    const uint64_t largest = 3 * o->max_part > o->credit_bytes ? 3 * o->max_part : o->credit_bytes;
+    const mscope_doors_limits limits = { .connections = (uint32_t)o->max_connections,
+                                         .subscriptions = (uint32_t)o->max_subscriptions, .flight = o->max_flight,
+                                         .message = largest < o->max_flight ? largest : o->max_flight,
+                                         .anybody = o->allow_users };
+
+    return mscope_doors_open(&limits);
+}
+
 static int set_up(daemon_memory *d, const mscope_options *o)
 {
     mscope_engine_config cfg = engine_config(o);
@@ -119,6 +132,7 @@ static int set_up(daemon_memory *d, const mscope_options *o)
     mscope_shadow *shadows = map(tables * sizeof *shadows, o->realtime);
     mscope_topics *topics = &d->publisher.topics;
     mscope_record *slots;
+    void *answers;
     uint8_t *replay = map(replay_bytes, o->realtime);
 
     if (records > 65536)
@@ -126,7 +140,8 @@ static int set_up(daemon_memory *d, const mscope_options *o)
     slots = map(records * sizeof *slots, o->realtime);
     topics->slots = power_above(2 * (tables * (2 * MSCOPE_BANDS + 1) + 2));
     topics->at = map(topics->slots * sizeof *topics->at, o->realtime);
-    if (shadows == NULL || slots == NULL || replay == NULL || topics->at == NULL ||
+    answers = map(mscope_answers_mem(topics->slots), o->realtime);
+    if (shadows == NULL || answers == NULL || slots == NULL || replay == NULL || topics->at == NULL ||
         mscope_log_queue_init(&d->log) != 0 || mscope_ring_init(&d->ring, slots, sizeof *slots, records) != 0)
         return MSCOPE_ENOMEM;
     if (o->threads > 1) {                    /* signals are blocked by now, in them as well */
@@ -139,6 +154,7 @@ static int set_up(daemon_memory *d, const mscope_options *o)
                        (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec, mscope_clock_ns());
     d->publisher.ring = &d->ring;
     d->publisher.outside = &d->outside;
+    mscope_answers_init(&d->publisher.answers, topics, answers);
     mscope_replay_init(&d->publisher.replay, replay, replay_bytes, NULL);
     d->publisher.wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     d->saver.work_fd = d->log.wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -215,7 +231,7 @@ static void stop_thread(pthread_t thread, _Atomic int *stop, int fd)
 
 static int run(daemon_memory *d, const mscope_options *o, mscope_sockets *sockets, int signal_fd)
 {
-    mscope_loop in = { &d->engine, &d->saver, o, &d->inbox, &d->shm, signal_fd, d->publisher.wake_fd };
+    mscope_loop in = { &d->engine, &d->saver, o, &d->inbox, &d->shm, signal_fd, d->publisher.wake_fd, 0, 0 };
     pthread_t publisher, saver;
 
     mscope_inbox_init(&d->inbox, &d->engine, sockets->ingest);
@@ -262,7 +278,7 @@ int main(int argc, char **argv)
     if (o.realtime)
         mscope_realtime_heap();
     signal_fd = block_signals();
-    if (signal_fd < 0 || set_up(&d, &o) != 0) {
+    if (signal_fd < 0 || open_doors(&o) != 0 || set_up(&d, &o) != 0) {
         mscope_log(MSCOPE_LOG_ERROR, "main", "cannot start: %s", strerror(errno));
         return EXIT_FAILED;
     }

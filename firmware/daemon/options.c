@@ -51,9 +51,16 @@ static const option options[] = {
     { "credit-messages", COUNT, AT(credit_messages), 1, 65536, "N",
       "messages a trainer may have unacknowledged (64)" },
     { "credit-bytes", BYTES, AT(credit_bytes), 4096, 1e12, "BYTES", "bytes a trainer may have unacknowledged (64M)" },
+    { "max-connections", COUNT, AT(max_connections), 6, 65536, "N",
+      "most connections at a time, half of them through one socket (2048)" },
+    { "max-subscriptions", COUNT, AT(max_subscriptions), 1, 1e6, "N",
+      "most subscriptions of one connection, 64 bytes each on average (8192)" },
+    { "max-flight", BYTES, AT(max_flight), 1048576, 1e13, "BYTES",
+      "bytes of trainers that arrived and wait to be applied (1G)" },
     { "history", POWER, AT(history), 16, 16777216, "STEPS", "steps kept to catch up silent rows; 0: 16384 (0)" },
     { "replay-bytes", BYTES, AT(replay_bytes), 65536, REPLAY_MOST, "BYTES", "telemetry kept for replay (32M)" },
     { "allow-remote", FLAG, AT(allow_remote), 0, 0, NULL, "allow endpoints that other machines reach, unencrypted" },
+    { "allow-users", FLAG, AT(allow_users), 0, 0, NULL, "let other users of this machine in, as far as files allow" },
     { "realtime", FLAG, AT(realtime), 0, 0, NULL, "lock and fault in memory, SCHED_FIFO, as far as allowed" },
     { "cpu", COUNT, AT(cpu), 0, 1023, "N", "processor for the engine's thread (any)" },
     { "threads", COUNT, AT(threads), 1, 64, "N", "threads that share a large step; 1 with --realtime (1)" },
@@ -295,7 +302,9 @@ int mscope_options_parse(mscope_options *out, int argc, char **argv)
     *out = (mscope_options){ .interval = 0.2, .takeover = 10, .max_tables = 64, .max_bytes = UINT64_C(4) << 30,
                              .max_part = UINT64_C(256) << 20, .credit_messages = 64,
                              .credit_bytes = UINT64_C(64) << 20, .replay_bytes = UINT64_C(32) << 20, .log_level = 2,
-                             .map_above = UINT64_C(256) << 20, .cpu = MSCOPE_ANY_CPU, .threads = 1 };
+                             .map_above = UINT64_C(256) << 20, .max_connections = 2048,
+                             .max_subscriptions = 8192, .max_flight = UINT64_C(1) << 30,
+                             .cpu = MSCOPE_ANY_CPU, .threads = 1 };
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
             return help();

@@ -7,8 +7,9 @@
 
 #include <zmq.h>
 
-#include "log.h"
 #include "records.h"
+
+enum { SUBSCRIPTIONS = 4096, RECORDS = 256 };        /* most that is done between two looks at everything else */
 
 /* -- records ---------------------------------------------------------------------------------- */
 
@@ -32,6 +33,7 @@ static void publish(mscope_publisher *p, const mscope_record *r)
     char name[MSCOPE_TOPIC_MAX];
     uint8_t body[MSCOPE_RECORD_MAX];
     int len = mscope_record_encode(r, body, sizeof body);
+    const uint64_t made = p->topics.made;
     mscope_topic *t;
 
     (void)mscope_record_topic(r, name);
@@ -40,6 +42,8 @@ static void publish(mscope_publisher *p, const mscope_record *r)
         count_unsent(p);
         return;
     }
+    if (p->topics.made != made)
+        mscope_answers_add(&p->answers, t);
     t->gone = 0;
     memcpy(t->latest, body, (size_t)len);
     t->len = (uint16_t)len;
@@ -63,30 +67,25 @@ static void drain_ring(mscope_publisher *p)
     }
 }
 
-/* A subscription (byte 1, prefix) is answered with the latest record of every topic under the prefix. */
-static void on_subscription(mscope_publisher *p, const uint8_t *msg, size_t len)
-{
-    if (len == 0 || msg[0] != 1)
-        return;
-    mscope_log(MSCOPE_LOG_DEBUG, "publish", "a subscription to topics that begin with '%.*s'",
-               (int)(len - 1 < 80 ? len - 1 : 80), (const char *)msg + 1);
-    for (size_t i = 0; i < p->topics.slots; i++) {
-        const mscope_topic *t = &p->topics.at[i];
-        if (t->len == 0 || strlen(t->name) < len - 1 || memcmp(t->name, msg + 1, len - 1) != 0)
-            continue;
-        if (send_record(p->xpub, t->name, t->next - 1, t->latest, t->len))
-            count_unsent(p);
-    }
-}
-
+/* Subscriptions that have come (byte 1, prefix). */
 static void drain_subscriptions(mscope_publisher *p)
 {
     uint8_t msg[256];
     int len;
 
-    while ((len = zmq_recv(p->xpub, msg, sizeof msg, ZMQ_DONTWAIT)) >= 0)
-        if ((size_t)len <= sizeof msg)           /* a longer prefix matches no topic */
-            on_subscription(p, msg, (size_t)len);
+    for (unsigned i = 0; i < SUBSCRIPTIONS && (len = zmq_recv(p->xpub, msg, sizeof msg, ZMQ_DONTWAIT)) >= 0; i++)
+        if (len > 0 && (size_t)len <= sizeof msg && msg[0] == 1)         /* a longer prefix matches no topic */
+            mscope_answers_ask(&p->answers, msg + 1, (size_t)len - 1);
+}
+
+/* Part of what new subscriptions are owed: the latest record of topics. */
+static void answer_some(mscope_publisher *p)
+{
+    const mscope_topic *t;
+
+    for (unsigned i = 0; i < RECORDS && (t = mscope_answers_next(&p->answers)) != NULL; i++)
+        if (send_record(p->xpub, t->name, t->next - 1, t->latest, t->len))
+            count_unsent(p);
 }
 
 void *mscope_publisher_run(void *publisher)
@@ -99,13 +98,14 @@ void *mscope_publisher_run(void *publisher)
 
     while (!stop) {
         uint64_t woken;
-        (void)zmq_poll(items, 3, mscope_replay_busy(&p->replay) ? 2 : 1000);
+        (void)zmq_poll(items, 3, mscope_answers_owed(&p->answers) ? 0 : mscope_replay_busy(&p->replay) ? 2 : 1000);
         if (read(p->wake_fd, &woken, sizeof woken) < 0) {
             /* no wake-up: the poll ended for another reason */
         }
         stop = atomic_load_explicit(&p->stop, memory_order_acquire);     /* after the read, as in the saver */
         drain_subscriptions(p);
         drain_ring(p);
+        answer_some(p);
         mscope_replay_serve(&p->replay, &p->topics, p->outside);
     }
     return NULL;

@@ -7,6 +7,7 @@
 
 #include <stdatomic.h>
 
+#include "answers.h"
 #include "engine.h"
 #include "replay.h"
 #include "topics.h"
@@ -15,6 +16,7 @@ typedef struct mscope_publisher {
     mscope_ring *ring;
     mscope_outside *outside;
     mscope_topics topics;
+    mscope_answers answers;              /* owed to new subscriptions                              */
     mscope_replay replay;
     void *xpub;                          /* bound by main, used by this thread alone once it runs */
     int wake_fd;                         /* eventfd: records wait, or stop is set               */

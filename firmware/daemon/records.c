@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "doors.h"
 #include "fill.h"
 #include "log.h"
 
@@ -281,6 +282,7 @@ void mscope_daemon_record(mscope_engine *e, uint64_t now_ns)
                          atomic_load_explicit(&e->outside->unsent, memory_order_relaxed);
     r->replay_requests = atomic_load_explicit(&e->outside->replay_requests, memory_order_relaxed);
     r->replay_refused = atomic_load_explicit(&e->outside->replay_refused, memory_order_relaxed);
+    mscope_doors_count(&r->turned_away, &r->connections);
     r->state_saves = e->count.state_saves;
     r->interval = e->cfg.interval;
     set_timing(r, &e->timing);

@@ -11,6 +11,7 @@
 #include <zmq.h>
 
 #include "protocol/fields.h"
+#include "doors.h"
 #include "log.h"
 
 #define PAD UINT32_MAX
@@ -149,25 +150,31 @@ typedef struct request {
 static int receive(mscope_replay *r, mscope_replay_job *j, request *q)
 {
     int more = 1, len = zmq_recv(r->socket, j->peer, sizeof j->peer, ZMQ_DONTWAIT);
-    size_t size = sizeof more;
+    size_t size = sizeof more, held = 0;
+    int fd = -1;
 
     if (len < 0)
         return 0;
     j->peer_len = (size_t)len < sizeof j->peer ? (size_t)len : sizeof j->peer;
     q->n = 0;
     for (;;) {
-        uint8_t skipped[1];
+        zmq_msg_t m;
         (void)zmq_getsockopt(r->socket, ZMQ_RCVMORE, &more, &size);
         if (!more)
-            return 1;
+            break;
+        (void)zmq_msg_init(&m);
+        (void)zmq_msg_recv(&m, r->socket, ZMQ_DONTWAIT);
         if (q->n < 3) {
-            len = zmq_recv(r->socket, q->at[q->n], 256, ZMQ_DONTWAIT);
-            q->len[q->n] = len > 0 ? (size_t)len : 0;
-        } else {
-            (void)zmq_recv(r->socket, skipped, sizeof skipped, ZMQ_DONTWAIT);
+            q->len[q->n] = zmq_msg_size(&m);
+            memcpy(q->at[q->n], zmq_msg_data(&m), q->len[q->n] < 256 ? q->len[q->n] : 256);
         }
+        held += zmq_msg_size(&m);
+        fd = zmq_msg_get(&m, ZMQ_SRCFD);
+        (void)zmq_msg_close(&m);
         q->n++;
     }
+    mscope_doors_taken(fd, q->n, held, 0);
+    return 1;
 }
 
 static int parse(mscope_replay_job *j, const request *q, const mscope_topics *topics, mscope_refusal *why)

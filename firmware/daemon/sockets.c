@@ -14,18 +14,20 @@
 #include <zmq.h>
 
 #include "protocol/meet/endpoint.h"
+#include "doors.h"
 #include "log.h"
 
 static void *make(void *context, int type, int linger_ms)
 {
     void *s = zmq_socket(context, type);
-    const int one = 1, hwm = 4096;
+    const int one = 1, hwm = 4096, handshake_ms = 10000;
 
     if (s == NULL)
         return NULL;
     (void)zmq_setsockopt(s, ZMQ_LINGER, &linger_ms, sizeof linger_ms);
     (void)zmq_setsockopt(s, ZMQ_IPV6, &one, sizeof one);
     (void)zmq_setsockopt(s, ZMQ_SNDHWM, &hwm, sizeof hwm);
+    (void)zmq_setsockopt(s, ZMQ_HANDSHAKE_IVL, &handshake_ms, sizeof handshake_ms);
     return s;
 }
 
@@ -56,7 +58,7 @@ static void open_shm(mscope_sockets *s, const mscope_options *o)
     s->shm = -1;
 }
 
-/* libzmq ends the connection of a peer that exceeds a limit; protocol/README.md has the limits. */
+/* libzmq ends the connection of a peer that exceeds one of these; doors.c has the others. */
 static void set_limits(const mscope_sockets *s, const mscope_options *o)
 {
     const int one = 1;
@@ -97,10 +99,12 @@ int mscope_sockets_open(mscope_sockets *s, const mscope_options *o)
         void *const sockets[] = { s->ingest, s->telemetry, s->replay };
         set_limits(s, o);
         for (int i = 0; i < 3 && !err; i++) {
+            mscope_doors_listen((enum mscope_door)(MSCOPE_DOOR_INGEST + i));
             err = mscope_bind_socket(sockets[i], names[i], endpoints[i], &s->bound[i], why);
             mscope_log(err ? MSCOPE_LOG_ERROR : MSCOPE_LOG_INFO, "main", "%s", why);
         }
     }
+    mscope_doors_listen(MSCOPE_DOOR_NONE);
     if (err)
         mscope_sockets_close(s);
     else

@@ -11,6 +11,7 @@ static void let_go(mscope_topics *all, mscope_topic *t)
         all->floor = t->next;
     memset(t, 0, sizeof *t);
     all->count--;
+    all->let_go++;
 }
 
 /* Let go the topics of the older half of the dropped tables. This is rare, so a pass over all slots is cheap

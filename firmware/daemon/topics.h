@@ -25,7 +25,7 @@ typedef struct mscope_topics {
     size_t slots, count;
     uint64_t tables_gone;                /* tables dropped so far                                */
     uint64_t floor;                      /* above every number of a topic that was let go        */
-    uint64_t made;                       /* topics made so far                                   */
+    uint64_t made, let_go;               /* topics made and let go so far                        */
 } mscope_topics;
 
 /* mscope_topic_find - the topic of this name, or NULL */

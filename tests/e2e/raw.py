@@ -25,9 +25,10 @@ PATIENCE = 10.0          # seconds until a test gives up on an answer; never rea
 
 
 class Daemon:
-    """momentscoped in a directory of its own."""
+    """momentscoped in a directory of its own; `under`: a command that starts it."""
 
-    def __init__(self, *flags, keep=None):
+    def __init__(self, *flags, keep=None, under=()):
+        self.under = list(under)
         self.dir = keep or tempfile.mkdtemp(prefix="mscope-")
         self.flags = list(flags)
         self.process = None
@@ -38,7 +39,7 @@ class Daemon:
         return f"ipc://{self.dir}/{name}.ipc"
 
     def command(self, *more):
-        return [os.path.join(BUILD, "momentscoped"), "--ingest", self.endpoint("ingest"), "--telemetry",
+        return [*self.under, os.path.join(BUILD, "momentscoped"), "--ingest", self.endpoint("ingest"), "--telemetry",
                 self.endpoint("telemetry"), "--replay", self.endpoint("replay"), *self.flags, *more]
 
     def start(self):
