@@ -1,8 +1,8 @@
 /* answers.h - what new subscriptions are owed: the latest record of every topic under their prefix
  *
  * Any number of peers may subscribe at any time, and XPUB sends to all of them what one has asked for. So prefixes are
- * intervals of the sorted topics, and a sweep sends each topic that lies in one once. A subscription costs two searches,
- * whatever there is, and a sweep as many records as there are topics. One thread, the publisher's. */
+ * intervals of the sorted topics, and a sweep sends each topic that lies in one once. A subscription costs two
+ * searches, whatever there is, and a sweep as many records as there are topics. One thread, the publisher's. */
 #ifndef MSCOPE_DAEMON_ANSWERS_H
 #define MSCOPE_DAEMON_ANSWERS_H
 
