@@ -352,7 +352,7 @@ PACKAGES = build-essential pkg-config libzmq3-dev libmsgpack-dev libsimde-dev li
 COMMANDS = npm
 
 # Tests that need these are skipped without them; nothing else changes.
-OPTIONAL = libopenmpi-dev openmpi-bin tmux prometheus
+OPTIONAL = libopenmpi-dev openmpi-bin tmux prometheus python3-jsonschema
 
 deps-optional: ## install what some tests want, if it can be had
 	@$(MAKE) deps PACKAGES="$(OPTIONAL)" COMMANDS= || echo "going on without: $(OPTIONAL)"
