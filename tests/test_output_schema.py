@@ -1,4 +1,4 @@
-"""What check and advise print for programs keeps host/cli/output.schema.json, and host/for-programs.md says the truth."""
+"""What check and advise print for programs keeps host/cli/output.schema.json; host/for-programs.md says the truth."""
 import json
 import os
 import re
