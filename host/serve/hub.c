@@ -33,7 +33,7 @@ static void happened(void *context, const mscope_happening *what)
     mscope_heard *s = context;
     const long long id = mscope_ledger_add(s->hub->ledger, what, s->name);
 
-    if (s->hub->tell != NULL)
+    if (s->hub->tell != NULL && id > 0)
         s->hub->tell(s->hub->context, what, s->name, id);
     atomic_fetch_add(&s->hub->version, 1);
 }

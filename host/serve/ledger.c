@@ -18,7 +18,8 @@ struct mscope_ledger {
 static const char SCHEMA[] =
     "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA user_version=1;"
     "CREATE TABLE IF NOT EXISTS alert (id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, source TEXT NOT NULL,"
-    " tbl TEXT NOT NULL, step REAL NOT NULL, code TEXT NOT NULL, level INTEGER NOT NULL, text TEXT NOT NULL);";
+    " tbl TEXT NOT NULL, step REAL NOT NULL, code TEXT NOT NULL, level INTEGER NOT NULL, text TEXT NOT NULL, key TEXT);"
+    "CREATE UNIQUE INDEX IF NOT EXISTS same ON alert (source, key);";
 
 int mscope_ledger_path(char *out, size_t cap)
 {
@@ -58,8 +59,8 @@ static int prepare(mscope_ledger *l, int write)
     if (write)
         rc = sqlite3_exec(l->db, SCHEMA, NULL, NULL, NULL);
     if (rc == SQLITE_OK && write)
-        rc = sqlite3_prepare_v2(l->db, "INSERT INTO alert (at, source, tbl, step, code, level, text)"
-                                       " VALUES (?,?,?,?,?,?,?)", -1, &l->add, NULL);
+        rc = sqlite3_prepare_v2(l->db, "INSERT OR IGNORE INTO alert (at, source, tbl, step, code, level,"
+                                       " text, key) VALUES (?,?,?,?,?,?,?,?)", -1, &l->add, NULL);
     if (rc == SQLITE_OK && write)
         rc = sqlite3_prepare_v2(l->db, "DELETE FROM alert WHERE id <= ?", -1, &l->trim, NULL);
     if (rc == SQLITE_OK)
@@ -116,12 +117,18 @@ long long mscope_ledger_add(mscope_ledger *l, const mscope_happening *h, const c
     (void)sqlite3_bind_text(l->add, 5, h->code, -1, SQLITE_STATIC);
     (void)sqlite3_bind_int(l->add, 6, (int)h->level);
     (void)sqlite3_bind_text(l->add, 7, h->text, -1, SQLITE_STATIC);
+    if (h->key[0] != '\0')
+        (void)sqlite3_bind_text(l->add, 8, h->key, -1, SQLITE_STATIC);
+    else
+        (void)sqlite3_bind_null(l->add, 8);
     rc = sqlite3_step(l->add);
     (void)sqlite3_reset(l->add);
     if (rc != SQLITE_DONE) {
         l->failed++;
         return 0;
     }
+    if (sqlite3_changes(l->db) == 0)
+        return 0;
     l->last = sqlite3_last_insert_rowid(l->db);
     (void)sqlite3_bind_int64(l->trim, 1, l->last - MSCOPE_LEDGER_MOST);
     (void)sqlite3_step(l->trim);

@@ -26,7 +26,8 @@ int mscope_ledger_path(char *out, size_t cap);
 MSCOPE_MUST_CHECK int mscope_ledger_open(mscope_ledger **out, const char *path, int write, char *why, size_t cap);
 void mscope_ledger_close(mscope_ledger *l);
 
-/* mscope_ledger_add - one more entry; its number, 0 when it could not be written (counted) or l is NULL */
+/* mscope_ledger_add - one more entry; its number; 0 when it is there already, could not be written (counted), or l is
+ * NULL */
 long long mscope_ledger_add(mscope_ledger *l, const mscope_happening *h, const char *source);
 
 /* Which entries: all limits hold together; 0 and NULL: no limit. */

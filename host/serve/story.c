@@ -1,6 +1,7 @@
 /* story.c - see story.h */
 #include "story.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +41,7 @@ static int add_band(mscope_story *s, const mscope_news *news, double at)
 {
     const mscope_rec_band *b = &s->judged.latest.table[news->table].band[news->band].record.u.band;
     const mscope_verdict *v = &s->judged.verdict[news->table][news->band];
+    s->table[news->table].stale = 1;
     const double value[] = { b->p, b->eta * b->H1, b->R, b->V, v->H, v->zeta, noise_scale(b), (double)v->regime, b->P };
 
     return mscope_series_add(&s->table[news->table].band[news->band], (double)b->step, at, value,
@@ -56,6 +58,7 @@ static void weigh_word(mscope_story *s, size_t i, double at)
 
     mscope_word_of(&s->judged, i, &t->word);
     t->any = 1;
+    t->stale = 0;
     if (any && t->word.level == before)
         return;
     t->since_step = (double)r->step;
@@ -100,13 +103,16 @@ static enum mscope_level level_of_code(const char *code)
     return MSCOPE_LEVEL_FINE;
 }
 
-static void pass_on(const mscope_story *s, const mscope_rec_alert *a, double at)
+/* A daemon repeats its last alert for whoever comes late: the key tells that it is the same. */
+static void pass_on(const mscope_story *s, const mscope_telemetry *m, double at)
 {
+    const mscope_rec_alert *a = &m->record.u.alert;
     mscope_happening h = { .at = at, .step = (double)a->step, .level = level_of_code(a->code) };
 
     snprintf(h.table, sizeof h.table, "%s", a->table);
     snprintf(h.code, sizeof h.code, "%s", a->code);
     snprintf(h.text, sizeof h.text, "%s", a->text);
+    snprintf(h.key, sizeof h.key, "%" PRIu64 "/%" PRIu64, a->epoch, m->seq);
     tell(s, &h);
 }
 
@@ -125,7 +131,7 @@ static void hear(mscope_story *s, uint64_t epoch, double at)
     if (s->silent && epoch == s->epoch)
         of_daemon(s, at, "heard", "the daemon is heard again", MSCOPE_LEVEL_FINE);
     if (epoch != s->epoch) {
-        if (s->records > 0)
+        if (s->epoch != 0)
             of_daemon(s, at, "restarted", "another daemon answers: what it has counted began anew",
                       MSCOPE_LEVEL_INEXACT);
         s->epoch = epoch;
@@ -145,14 +151,14 @@ int mscope_story_take(mscope_story *s, const mscope_telemetry *m, double at)
         rc = make_room(s);
     if (rc != 0)
         return rc;
-    /* every record has its epoch; the daemon's own decides, because there is one of it */
+    /* the daemon's own record decides: shards have an epoch each, and of a table the sum of those that hold it */
     hear(s, m->record.kind == MSCOPE_REC_DAEMON ? m->record.u.daemon.epoch : s->epoch, at);
     if (news.band >= 0)
         return add_band(s, &news, at);
     if (m->record.kind == MSCOPE_REC_TABLE)
         return add_table(s, &m->record.u.table, at);
     if (m->record.kind == MSCOPE_REC_ALERT)
-        pass_on(s, &m->record.u.alert, at);
+        pass_on(s, m, at);
     return 0;
 }
 
@@ -161,6 +167,9 @@ void mscope_story_clock(mscope_story *s, double at)
     const mscope_latest *l = &s->judged.latest;
     const double interval = l->have_daemon ? l->daemon.record.u.daemon.interval : 1;
 
+    for (size_t i = 0; i < s->tables; i++)
+        if (s->table[i].stale && s->table[i].any)
+            weigh_word(s, i, at);
     if (s->records == 0 || s->silent || at - s->heard_at <= SILENT_S + SILENT_INTERVALS * interval)
         return;
     s->silent = 1;

@@ -24,13 +24,14 @@ typedef struct mscope_happening {
     char table[MSCOPE_NAME_MAX + 1];         /* "": the daemon                                                    */
     char code[MSCOPE_NAME_MAX + 1];          /* a code of the daemon; a level; silent, heard, restarted           */
     char text[520];
+    char key[48];                            /* of a record: the same one is kept once; "": no record              */
 } mscope_happening;
 
 typedef struct mscope_told {
     mscope_series whole, band[MSCOPE_BANDS];
     mscope_word word;
     double since_step, since_at;             /* the word has had its level since then                             */
-    int any;                                 /* there is a word                                                   */
+    int any, stale;                          /* there is a word; bands have spoken since                          */
 } mscope_told;
 
 typedef struct mscope_story {
@@ -50,7 +51,7 @@ typedef struct mscope_story {
  * Errors   MSCOPE_ENOMEM; the record may be half folded in, and the next one repairs that                       */
 MSCOPE_MUST_CHECK int mscope_story_take(mscope_story *s, const mscope_telemetry *m, double at);
 
-/* mscope_story_clock - notice silence; call it about once a second */
+/* mscope_story_clock - notice silence, and words that bands have overtaken; call it about once a second */
 void mscope_story_clock(mscope_story *s, double at);
 
 void mscope_story_fini(mscope_story *s);

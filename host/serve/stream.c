@@ -126,8 +126,11 @@ struct MHD_Response *mscope_streams_join(mscope_streams *s, struct MHD_Connectio
     for (int i = 0; i < MSCOPE_STREAMS_MAX && place < 0 && !s->stop; i++)
         if (s->one[i] == NULL)
             place = i;
-    if (place >= 0)
+    if (place >= 0) {
         s->one[place] = l;
+        l->seen = s->number;         /* that one may be old: the next tick renders a new one */
+        s->rendered = 0;
+    }
     (void)pthread_mutex_unlock(&s->lock);
     if (place >= 0)
         r = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, next, l, leave);
