@@ -75,7 +75,7 @@ class Answers(Case):
         d = self.daemon()
         train(self, d)
         s = self.serve(daemon=d)
-        state = s.until("/api/state", lambda x: x["sources"][0]["tables"])
+        state = s.until("/api/state", lambda x: [t["step"] for t in x["sources"][0]["tables"]] == [40])
         self.assertEqual(state["sources"][0]["state"], "live")
         self.assertEqual(state["sources"][0]["tables"][0]["name"], "words")
         table = s.json("/api/table?table=words")

@@ -23,14 +23,29 @@ function align(table, key, bands) {
         from[axis].forEach((v, i) => { const y = from[key][i]; out[place.get(v)] = known(y) && (!view.log || y > 0) ? y : null; }); return out; })];
 }
 
+/* Room around the values, and at least half a decade of it: a scale without extent has no ticks. */
+function logRange(u, low, high) {
+    if (!(low > 0) || !(high > 0)) return [.1, 10];
+    const b = Math.log10(high), a = Math.max(Math.log10(low), b - 9), pad = Math.max(.25 - (b - a) / 2, .06 * (b - a), .02);
+    return [10 ** (a - pad), 10 ** (b + pad)];
+}
+
+/* Powers of ten, thinned out over many decades, with 2 and 5 between over few. */
+function logTicks(u) {
+    const a = Math.log10(u.scales.y.min), b = Math.log10(u.scales.y.max), by = Math.max(1, Math.ceil((b - a) / 6)), out = [];
+    for (let k = Math.floor(a / by) * by; k <= b; k += by)
+        for (const m of b - a < 2.6 ? b - a < .8 ? [1, 1.5, 2, 3, 4, 5, 6, 8] : [1, 2, 5] : [1]) if (k + Math.log10(m) >= a && k + Math.log10(m) <= b) out.push(m * 10 ** k);
+    return out;
+}
+
 function chartOptions(q, bands, width, read) {
     const style = getComputedStyle(document.documentElement), soft = style.getPropertyValue("--soft").trim(), grid = style.getPropertyValue("--line").trim();
     const font = "12px system-ui, sans-serif", axis = { stroke: soft, font, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1, size: 5 } };
     return {
         width, height: 220, legend: { show: false }, cursor: { sync: { key: "momentscope" }, drag: { x: true, y: false }, focus: { prox: 24 }, points: { size: 6 } }, focus: { alpha: .25 },
-        scales: { x: { time: view.time }, y: view.log ? { distr: 3, log: 10 } : { range: (u, low, high) => [Math.min(low ?? 0, 0), high > 0 ? high * 1.05 : 1] } },
+        scales: { x: { time: view.time }, y: view.log ? { distr: 3, log: 10, range: logRange } : { range: (u, low, high) => [Math.min(low ?? 0, 0), high > 0 ? high * 1.05 : 1] } },
         axes: [{ ...axis, size: 30, values: view.time ? undefined : (u, v) => v.map(short), space: 70 },
-            { ...axis, size: 58, values: (u, v) => v.map((y) => y === null ? "" : !view.log || Math.abs(Math.log10(y) - Math.round(Math.log10(y))) < 1e-9 || u.scales.y.max / u.scales.y.min < 30 ? short(y) : "") }],
+            { ...axis, size: 58, values: (u, v) => v.map(short), ...(view.log ? { splits: logTicks, filter: (u, v) => v } : {}) }],
         series: [{}, ...bands.map((b, i) => ({ label: `band ${b}`, stroke: bandColour(i, bands.length), width: b === store.band ? 3 : 1.5, spanGaps: false, show: !view.hidden.has(b), points: { show: false } }))],
         hooks: {
             setCursor: [(u) => { const i = u.cursor.idx, shown = u.series.findIndex((x, k) => k > 0 && x._focus && u.series.length > 2), k = shown > 0 ? shown : bands.indexOf(store.band) + 1;
