@@ -30,8 +30,9 @@ void mscope_answer_state(FILE *to, mscope_hub *h)
     const double now = mscope_hub_now();
 
     (void)pthread_mutex_lock(&h->lock);
-    fprintf(to, "{\"program\":\"" MSCOPE_VERSION "\",\"now\":%.3f,\"alerts\":%lld,\"alerts_not_kept\":%llu,\"sources\":[", now,
-            mscope_ledger_last(h->ledger), mscope_ledger_failed(h->ledger));
+    fprintf(to,
+            "{\"program\":\"" MSCOPE_VERSION "\",\"now\":%.3f,\"alerts\":%lld,\"alerts_not_kept\":%llu,\"sources\":[",
+            now, mscope_ledger_last(h->ledger), mscope_ledger_failed(h->ledger));
     for (size_t i = 0; i < h->sources; i++) {
         const mscope_heard *s = &h->source[i];
         fputs(i > 0 ? "," : "", to);

@@ -112,8 +112,8 @@ static void of_verdicts(FILE *to, const mscope_hub *h)
         { "momentscope_band_regime_code",
           "verdict on the band: 3 resonant, 4 sgd-like, 5 heavy-ball, 6 unknown, 7 near-instability, 8 unstable" },
         { "momentscope_band_confidence_ratio", "probability that this verdict is right" },
-        { "momentscope_band_limit_ratio", "H = eta/eta_max, unstable above 1: of all that moves together, or of a row by "
-                                          "itself" },
+        { "momentscope_band_limit_ratio",
+          "H = eta/eta_max, unstable above 1: of all that moves together, or of a row by itself" },
         { "momentscope_band_limit_ratio_se", "standard error of the limit ratio" },
         { "momentscope_band_damping_ratio", "zeta of the mean error: below 0.5 it oscillates, above 2 momentum changes "
                                             "nothing" } };

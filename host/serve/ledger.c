@@ -73,7 +73,7 @@ static int prepare(mscope_ledger *l, int write)
 
 int mscope_ledger_open(mscope_ledger **out, const char *path, int write, char *why, size_t cap)
 {
-    const int flags = (write ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY) | SQLITE_OPEN_FULLMUTEX;
+    const int flags = write ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
     mscope_ledger *l = calloc(1, sizeof *l);
     int rc = SQLITE_NOMEM;
 

@@ -1,7 +1,7 @@
 /* story.h - a run as it is followed: the judged set, how its numbers moved, and what happened
  *
  * Data flow: records, one by one -> mscope_story_take -> the judged set, a series for each table and band, and a word
- * on each table that is said again when its level changes. Live telemetry and recorded records are told in the same way.
+ * on each table that is said again when its level changes. Live and recorded records are told in the same way.
  *
  * Threads  one at a time, for all stories of the process: FFTW plans in mscope_judged_modes                     */
 #ifndef MSCOPE_SERVE_STORY_H

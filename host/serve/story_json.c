@@ -55,7 +55,8 @@ static void brief_table(FILE *to, const mscope_story *s, size_t i, const mscope_
         bands += t->have[b];
     fputs("{\"name\":", to);
     mscope_json_string(to, t->name);
-    fprintf(to, ",\"step\":%" PRIu64 ",\"rows\":%" PRIu64 ",\"bands\":%d,\"attached\":%s,\"exact\":%s,\"lost\":%" PRIu64,
+    fprintf(to,
+            ",\"step\":%" PRIu64 ",\"rows\":%" PRIu64 ",\"bands\":%d,\"attached\":%s,\"exact\":%s,\"lost\":%" PRIu64,
             r->step, r->rows, bands, r->attached ? "true" : "false", r->exact ? "true" : "false", r->lost_steps);
     if (c != NULL && c->shards > 0) {
         fprintf(to, ",\"shards\":%zu,\"skew\":%" PRIu64, c->shards, c->skew);

@@ -8,7 +8,7 @@
 #include "common/clock.h"
 
 #define LEAST_S 0.4                  /* between two frames */
-#define STILL_S 5.0                  /* a frame is sent after this long even if nothing is new: who is gone is noticed */
+#define STILL_S 5.0                  /* a frame is sent after this long even if nothing is new */
 
 /* One event, shared by all who send it at the moment. */
 typedef struct frame {
