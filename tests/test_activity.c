@@ -35,7 +35,7 @@ static void step(mscope_table *t, double eps, const uint32_t *rows, size_t n)
 
 static mscope_fade fade_of(mscope_table *t)
 {
-    mscope_fade sum = { 0, 0, 0 };
+    mscope_fade sum = { 0 };
     mscope_band b;
 
     for (unsigned i = 0; i < MSCOPE_BANDS; i++) {

@@ -133,6 +133,7 @@ static void enter_fade(mscope_fade *to, const mscope_fade *c)
     to->gaps += c->gaps;
     to->first += c->first;
     to->second += c->second;
+    to->theta2 += c->theta2;
 }
 
 /* A gap counts for half after 4096 steps, or 32 lifetimes of the buffer if that is longer: the same for all bands and
@@ -146,9 +147,10 @@ void mscope_fade_fold(mscope_table *t)
     for (unsigned b = 0; b < MSCOPE_TOTALS; b++) {
         mscope_band_state *s = &t->band[b];
 
-        s->fade = (mscope_fade){ keep * s->fade.gaps, keep * s->fade.first, keep * s->fade.second };
+        s->fade = (mscope_fade){ keep * s->fade.gaps, keep * s->fade.first, keep * s->fade.second,
+                                 keep * s->fade.theta2 };
         enter_fade(&s->fade, &s->fresh);
-        s->fresh = (mscope_fade){ 0.0, 0.0, 0.0 };
+        s->fresh = (mscope_fade){ 0 };
     }
 }
 
@@ -180,7 +182,7 @@ void mscope_accounts_settle(mscope_table *t, size_t chunks)
             }
             if (c->fade[b].gaps > 0.0) {
                 enter_fade(&s->fresh, &c->fade[b]);
-                c->fade[b] = (mscope_fade){ 0.0, 0.0, 0.0 };
+                c->fade[b] = (mscope_fade){ 0 };
             }
         }
     }

@@ -177,41 +177,56 @@ static void note_pulse(mscope_pulse *p, uint32_t row, double g2, double gm, doub
     }
 }
 
-/* The product of A22 over `idle` steps before this one. A gap longer than the history is taken as made of pieces like
- * the last ones: what they leave of the momentum is next to nothing. */
-static double carried(const mscope_table *t, uint64_t idle)
+typedef struct carry {               /* what idle steps leave of theta alone and of m alone: products of A11, A22 */
+    double theta, m;
+} carry;
+
+static void carry_over(carry *c, mscope_map span)
+{
+    c->theta *= span.a11;
+    c->m *= span.a22;
+}
+
+/* Of `idle` steps before this one. A gap longer than the history is taken as made of pieces like the last ones: what
+ * they leave of the momentum is next to nothing. */
+static carry carried(const mscope_table *t, uint64_t idle)
 {
     uint64_t now = t->schedule.now, history = t->schedule.history;
-    double carry = 1.0;
+    carry c = { 1.0, 1.0 };
 
-    for (; idle > history && carry > 1e-12; idle -= history)
-        carry *= mscope_schedule_recall(&t->schedule, now - history).a22;
+    for (; idle > history && (c.m > 1e-12 || (MSCOPE_FORM_READS(t->cfg.form) && c.theta > 1e-12)); idle -= history)
+        carry_over(&c, mscope_schedule_recall(&t->schedule, now - history));
     if (idle > history)
-        return 0.0;
-    return idle ? carry * mscope_schedule_recall(&t->schedule, now - idle).a22 : carry;
+        return (carry){ 0.0, 0.0 };
+    if (idle)
+        carry_over(&c, mscope_schedule_recall(&t->schedule, now - idle));
+    return c;
 }
 
-/* The share of the momentum that is gone at the end of the gap which this update ends; negative: it has
- * none, because the row was never active or the maps from before a seek are forgotten. Unseen steps within the gap do
- * not count: the row may have been active in them. */
-static double gap_fade(const mscope_table *t, const mscope_core_row *x)
+/* What the gap which this update ends adds; nothing: it has no fade, because the row was never active or the maps from
+ * before a seek are forgotten. Unseen steps within the gap do not count: the row may have been active in them. */
+static mscope_fade gap_fade(const mscope_table *t, const mscope_core_row *x)
 {
     uint64_t idle = mscope_core_row_open_gap(t, x);
-    double left;
+    double fade, theta2 = 0.0;
+    carry left;
 
     if (x->active == 0 || t->schedule.now - idle < t->schedule.first)
-        return -1.0;
+        return (mscope_fade){ 0 };
     left = carried(t, idle);
-    return (1.0 - left) + left * t->step.eps;
+    fade = (1.0 - left.m) + left.m * t->step.eps;
+    left.theta *= left.theta;
+    if (MSCOPE_FORM_READS(t->cfg.form))
+        theta2 = (1.0 - left.theta) + left.theta * t->step.decoupled_decay;
+    return (mscope_fade){ 1.0, fade, fade * fade, theta2 };
 }
 
-static void note_fade(mscope_fade *c, double fade)
+static void note_fade(mscope_fade *c, const mscope_fade *gap)
 {
-    if (fade < 0.0)
-        return;
-    c->gaps += 1.0;
-    c->first += fade;
-    c->second += fade * fade;
+    c->gaps += gap->gaps;
+    c->first += gap->first;
+    c->second += gap->second;
+    c->theta2 += gap->theta2;
 }
 
 /* Move the row's bookkeeping from its old band to the one its new rates ask for. */
@@ -274,17 +289,18 @@ static void finish_row(const apply_args *a, mscope_chunk *c, uint32_t group, siz
     mscope_table *t = a->t;
     uint32_t row = t->scratch.row[group];
     const mscope_core_row *x = &t->row[row];
-    double fade;
+    mscope_fade gap;
 
     if (!mscope_counts(t)) {
         join(t, c, row, &c->sums[i], mscope_now(t) + 1);
         return;
     }
-    fade = gap_fade(t, x);
+    gap = gap_fade(t, x);
     note_activity(t, c, row, c->seen[i].n);
-    note_fade(&c->fade[x->total], fade);
+    note_fade(&c->fade[x->total], &gap);
     note_window(&c->window[x->total], &c->seen[i], c->sums[i].gm, t->ema);
-    note_pulse(&c->pulse[x->total], row, c->seen[i].g2, c->sums[i].gm * t->ema, c->sums[i].v);
+    note_pulse(&c->pulse[x->total], row, c->seen[i].g2, c->sums[i].gm * t->ema,
+               MSCOPE_FORM_READS(t->cfg.form) ? 0.0 : c->sums[i].v);
     join(t, c, row, &c->sums[i], mscope_now(t) + 1);
     if (t->cfg.acf_rows && wants_following(t, x))
         t->scratch.tail[c->first + c->followed++] = row;

@@ -21,7 +21,7 @@ static int in_range(const mscope_table_config *c)
         return 0;
     return c->rows >= 1 && c->rows <= (uint32_t)1 << 31 && c->dim >= 1 && c->dim <= 65536 && c->capacity >= 1 &&
            c->capacity <= (uint32_t)1 << 31 && among((int)c->state, MSCOPE_STATE_F64) &&
-           among((int)c->statistics, MSCOPE_STATISTICS_OFF) && among((int)c->form, MSCOPE_FORM_TORCH) &&
+           among((int)c->statistics, MSCOPE_STATISTICS_OFF) && among((int)c->form, MSCOPE_FORM_FROZEN) &&
            c->acf_rows <= 64 && among(c->nesterov, 1) && among(c->zeroed, 1) && among(c->reference, 1) &&
            (h == 0 || (h >= 16 && h <= (uint32_t)1 << 24 && (h & (h - 1)) == 0));
 }

@@ -62,7 +62,7 @@ int mscope_table_band(mscope_table *t, unsigned b, mscope_band *out)
         out->R = out->V = out->C = out->R_err = out->V_err = out->C_err = NAN;
     out->window = s->window;
     out->fade = (mscope_fade){ s->fade.gaps + s->fresh.gaps, s->fade.first + s->fresh.first,
-                                 s->fade.second + s->fresh.second };
+                                 s->fade.second + s->fresh.second, s->fade.theta2 + s->fresh.theta2 };
     out->curvature = mscope_probe_read(&s->probed, t->schedule.now);
     return MSCOPE_OK;
 }

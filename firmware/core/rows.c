@@ -96,6 +96,35 @@ int mscope_table_rows_set(mscope_table *t, uint32_t first, uint32_t n, const voi
     return MSCOPE_OK;
 }
 
+int mscope_table_rows_put(mscope_table *t, const uint32_t *rows, size_t n, const void *theta, const void *m)
+{
+    const size_t theta_bytes = t->cfg.dim * t->theta_size, m_bytes = t->cfg.dim * t->m_size;
+    int err = mscope_refuse_open(t, "rows put inside a step");
+
+    if (err == 0 && n > 0 && (theta == NULL || m == NULL))
+        err = mscope_refuse(t, MSCOPE_EINVAL, theta == NULL ? "theta" : "m", 0, 0, 1, 1);
+    if (err == 0)
+        err = mscope_check_rows(t, rows, n);
+    if (err == 0)
+        err = mscope_check_finite(t, "theta", theta, n * t->cfg.dim, t->theta_size);
+    if (err == 0)
+        err = mscope_check_finite(t, "m", m, n * t->cfg.dim, t->m_size);
+    for (size_t i = 0; err == 0 && i < n; i++) {
+        const mscope_core_row *x = &t->row[rows[i]];
+        mscope_pulse *pulse = &t->band[x->total].pulse;
+
+        take_out(t, rows[i]);
+        memcpy(mscope_at(t->theta, rows[i], t, t->theta_size), (const char *)theta + i * theta_bytes, theta_bytes);
+        memcpy(mscope_at(t->m, rows[i], t, t->m_size), (const char *)m + i * m_bytes, m_bytes);
+        put_back(t, rows[i]);
+        if (x->v > pulse->top) {
+            pulse->top = x->v;
+            pulse->top_row = rows[i];
+        }
+    }
+    return err;
+}
+
 int mscope_table_reference_set(mscope_table *t, uint32_t first, uint32_t n, const void *ref)
 {
     size_t cells = (size_t)n * t->cfg.dim;

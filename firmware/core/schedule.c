@@ -8,6 +8,7 @@
  * coupled decay, whose maps are not triangular. */
 #include "schedule.h"
 
+#include <math.h>
 #include <string.h>
 
 /* Entries that have decayed below this are zero for any float64 state, and would become denormals. */
@@ -88,6 +89,26 @@ mscope_map mscope_map_round(const mscope_map_dd *a)
     return (mscope_map){ a->a11.hi, a->a12.hi, a->a21.hi, a->a22.hi };
 }
 
+static mscope_dd dd_root(double a)
+{
+    double x = sqrt(a);
+    mscope_dd square = two_prod(x, x);
+
+    return x > 0.0 ? two_sum(x, ((a - square.hi) - square.lo) / (2.0 * x)) : dd(0.0);
+}
+
+/* Theta and m of a row that is read decay, each by itself; frozen rows do not. */
+static mscope_map_dd read_idle(const mscope_step *p, enum mscope_form form)
+{
+    mscope_map_dd a = { dd(1.0), dd(0.0), dd(0.0), dd(1.0) };
+
+    if (form == MSCOPE_FORM_FROZEN)
+        return a;
+    a.a11 = dd_root(1.0 - p->decoupled_decay);
+    a.a22 = two_sum(1.0, -p->eps);
+    return a;
+}
+
 /* The share of a gradient that enters m. */
 static double gain(const mscope_step *p, enum mscope_form form, int made)
 {
@@ -108,6 +129,8 @@ mscope_map_dd mscope_step_idle(const mscope_step *p, enum mscope_form form, int 
     mscope_dd one = dd(1.0), beta = two_sum(1.0, -p->eps), eta = dd(p->eta), keep, pull;
     mscope_map_dd a = { one, dd(0.0), dd(0.0), one };
 
+    if (MSCOPE_FORM_READS(form))
+        return read_idle(p, form);
     if (!bypass) {
         a.a12 = dd_neg(dd_mul(eta, nesterov ? dd_mul(beta, beta) : beta));
         a.a22 = beta;
@@ -130,6 +153,11 @@ mscope_kick mscope_step_kick(const mscope_step *p, enum mscope_form form, int ne
     double beta = 1.0 - p->eps, in = gain(p, form, made), keep = -p->eta * p->decoupled_decay;
     mscope_kick k;
 
+    if (MSCOPE_FORM_READS(form)) {
+        double root = sqrt(1.0 - p->decoupled_decay);
+        return (mscope_kick){ .b22 = beta > 0.5 ? 1.0 : 0.0, .x22 = beta > 0.5 ? -p->eps : beta,
+                              .x11 = -p->decoupled_decay / (1.0 + root) };
+    }
     if (bypasses_buffer(p, form))
         return (mscope_kick){ 1.0, 0.0, 0.0, 0.0, keep - p->eta * p->weight_decay, 0.0, -p->eta };
     k.b22 = beta > 0.5 ? 1.0 : 0.0;
@@ -144,7 +172,7 @@ mscope_kick mscope_step_kick(const mscope_step *p, enum mscope_form form, int ne
 
 double mscope_step_ema(const mscope_step *p, enum mscope_form form)
 {
-    if (form == MSCOPE_FORM_EMA || p->eps >= 1.0)
+    if (form != MSCOPE_FORM_TORCH || p->eps >= 1.0)
         return 1.0;
     return p->dampening < 1.0 ? p->eps / (1.0 - p->dampening) : 0.0;
 }

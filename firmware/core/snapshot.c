@@ -11,7 +11,7 @@
 
 #include "table.h"
 
-#define SNAPSHOT_VERSION 8
+#define SNAPSHOT_VERSION 9
 
 typedef struct snapshot {
     mscope_sink sink;                /* writing; else NULL */

@@ -77,6 +77,7 @@ int mscope_table_seek(mscope_table *t, uint64_t steps)
 static int check_step(mscope_table *t, const mscope_step *p)
 {
     const double most = 1e150;
+    const int reads = MSCOPE_FORM_READS(t->cfg.form);
     const struct {
         const char *field;
         double value, low, high;
@@ -84,9 +85,9 @@ static int check_step(mscope_table *t, const mscope_step *p)
         { "eta", p->eta, 0.0, most },
         { "eps", p->eps, 0.0, 1.0 },
         { "dampening", p->dampening, 0.0, t->cfg.form == MSCOPE_FORM_TORCH && !t->cfg.nesterov ? 1.0 : 0.0 },
-        { "weight_decay", p->weight_decay, 0.0, most },
-        { "decoupled_decay", p->decoupled_decay, 0.0, most },
-        { "eta * decoupled_decay", p->eta * p->decoupled_decay, 0.0, 1.0 },
+        { "weight_decay", p->weight_decay, 0.0, reads ? 0.0 : most },
+        { "decoupled_decay", p->decoupled_decay, 0.0, reads ? 1.0 : most },
+        { "eta * decoupled_decay", reads ? 0.0 : p->eta * p->decoupled_decay, 0.0, 1.0 },
         { "batch", p->batch, 1e-300, most },
     };
 
@@ -107,6 +108,13 @@ static int start_decay(mscope_table *t)
     return mscope_table_resum(t);
 }
 
+static int decays(const mscope_table *t, const mscope_step *p)
+{
+    const double eta = MSCOPE_FORM_READS(t->cfg.form) ? 1.0 : p->eta;
+
+    return p->weight_decay > 0.0 || eta * p->decoupled_decay > 0.0;
+}
+
 int mscope_table_step_begin(mscope_table *t, const mscope_step *step)
 {
     int err = mscope_refuse_open(t, "begin inside a step");
@@ -115,7 +123,7 @@ int mscope_table_step_begin(mscope_table *t, const mscope_step *step)
         err = check_step(t, step);
     if (err)
         return err;
-    if (!t->decays && (step->weight_decay > 0.0 || step->eta * step->decoupled_decay > 0.0)) {
+    if (!t->decays && decays(t, step)) {
         err = start_decay(t);
         if (err)
             return err;

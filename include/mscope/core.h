@@ -37,9 +37,15 @@ enum mscope_state {                /* element types of a row                    
 
 enum mscope_form {                 /* how m takes up a gradient: the native form of a table      */
     MSCOPE_FORM_EMA = 0,           /* m <- beta m + eps g                                        */
-    MSCOPE_FORM_TORCH = 1          /* torch.optim.SGD: m <- beta m + (1-dampening) g; the first step sets m <- g;
+    MSCOPE_FORM_TORCH = 1,         /* torch.optim.SGD: m <- beta m + (1-dampening) g; the first step sets m <- g;
                                       with beta = 0 theta <- theta - eta g and m stays as it is  */
+    /* The trainer computes, and mscope_table_rows_put overwrites each active row after its step. No gradient enters m;
+     * theta does not follow m and may hold the root of a second moment, which decays with a clock of its own. */
+    MSCOPE_FORM_READ = 2,          /* m <- beta m, theta <- sqrt(1 - decoupled_decay) theta, of every row */
+    MSCOPE_FORM_FROZEN = 3         /* the same of active rows alone: silent rows stand still     */
 };
+
+#define MSCOPE_FORM_READS(form) ((form) == MSCOPE_FORM_READ || (form) == MSCOPE_FORM_FROZEN)
 
 enum mscope_statistics {           /* how |theta-ref|^2, |m|^2, <theta-ref,m>, <g,m> of a row are summed */
     MSCOPE_STATISTICS_DOUBLE = 0,  /* in float64: totals to 1e-9                                 */
@@ -104,7 +110,8 @@ typedef struct mscope_step {
     double eps;              /* 1 - beta, 0 .. 1; given itself, because 1 - beta would lose its digits */
     double dampening;        /* torch form without Nesterov, 0 .. 1: m gets (1 - dampening) g; else 0 */
     double weight_decay;     /* coupled: g <- g + weight_decay theta, for every row at every step  */
-    double decoupled_decay;  /* theta <- (1 - eta decoupled_decay) theta first; eta decoupled_decay <= 1 */
+    double decoupled_decay;  /* theta <- (1 - eta decoupled_decay) theta first; eta decoupled_decay <= 1. In the forms
+                                READ and FROZEN: the share of theta^2 that is lost, 0 .. 1, where weight_decay is 0 */
     double batch;            /* samples in this step's batch, 1e-300 .. 1e150; p = occurrences / batch */
 } mscope_step;
 
@@ -142,6 +149,7 @@ typedef struct mscope_pulse {
 typedef struct mscope_fade {
     double gaps;
     double first, second;         /* sums over gaps of that share and of its square                 */
+    double theta2;                /* sum over gaps of the share of theta^2 that is gone; 0 but for the form READ */
 } mscope_fade;
 
 /* Curvature along the momentum; one row in one probe gives one sample h1 = <m,Hm>/|m|^2, h2 = |Hm|^2/|m|^2. Older ones
@@ -336,6 +344,15 @@ MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_rows_get(mscope_table *t, uint32_t
  * Errors   MSCOPE_EINDEX, MSCOPE_ENONFINITE, MSCOPE_ESTATE inside a step; nothing changed           */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_rows_set(mscope_table *t, uint32_t first, uint32_t n, const void *theta,
                                                        const void *m);
+
+/* mscope_table_rows_put - overwrite n listed rows with values as of now, after their apply (forms READ and FROZEN)
+ *
+ * The pulses of their bands take up |m|^2 of each as that of an update.
+ * Shape    rows[n]; theta[n][dim], m[n][dim] in the element types of cfg.state
+ * Errors   as mscope_table_rows_set, and MSCOPE_EINVAL n > capacity; nothing changed
+ * Cost     O(n dim)                                                                                 */
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_rows_put(mscope_table *t, const uint32_t *rows, size_t n,
+                                                       const void *theta, const void *m);
 
 /* mscope_table_reference_set - reference rows theta* for r and c; copied; rows never set are 0
  * Errors   as mscope_table_rows_set; MSCOPE_ESTATE also when cfg.reference is 0                           */
