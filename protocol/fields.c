@@ -71,6 +71,7 @@ static int pack_value(msgpack_packer *pk, const mscope_field *f, const char *at)
     case MSCOPE_FIELD_u64:
         return msgpack_pack_uint64(pk, *(const uint64_t *)(const void *)at);
     case MSCOPE_FIELD_u32:
+    case MSCOPE_FIELD_option_u32:
         return msgpack_pack_uint32(pk, *(const uint32_t *)(const void *)at);
     case MSCOPE_FIELD_int:
         return msgpack_pack_int(pk, *(const int *)(const void *)at);
@@ -80,6 +81,7 @@ static int pack_value(msgpack_packer *pk, const mscope_field *f, const char *at)
     case MSCOPE_FIELD_f64:
         return pack_real(pk, *(const double *)(const void *)at);
     case MSCOPE_FIELD_name:
+    case MSCOPE_FIELD_option_name:
     case MSCOPE_FIELD_text:
         return pack_text(pk, at, f->size - 1);
     case MSCOPE_FIELD_list: {
@@ -135,7 +137,7 @@ typedef struct reader {
     size_t n;
     char *into;
     mscope_refusal *why;
-    uint64_t seen, maps;
+    uint64_t seen[2], maps;       /* seen: one bit a field                               */
     mscope_list list;            /* the list being read; only one may be open           */
     int list_bad;
 } reader;
@@ -301,7 +303,7 @@ static int wrong_type(reader *r, const mscope_field *f, const item *v, const cha
 
 static int read_uint(reader *r, const mscope_field *f, const item *v, char *at)
 {
-    uint64_t high = f->high != 0 ? f->high : f->type == MSCOPE_FIELD_u32 ? UINT32_MAX : UINT64_MAX;
+    uint64_t high = f->high != 0 ? f->high : f->type == MSCOPE_FIELD_u64 ? UINT64_MAX : UINT32_MAX;
     char range[64];
 
     (void)snprintf(range, sizeof range, "%llu..%llu", (unsigned long long)f->low, (unsigned long long)high);
@@ -314,7 +316,7 @@ static int read_uint(reader *r, const mscope_field *f, const item *v, char *at)
         return mscope_refusal_set(r->why, MSCOPE_EINVAL, f->name, range,
                                   v->u < f->low ? "a number too small" : "a number too large", "%llu",
                                   (unsigned long long)v->u);
-    if (f->type == MSCOPE_FIELD_u32)
+    if (f->type != MSCOPE_FIELD_u64)
         *(uint32_t *)(void *)at = (uint32_t)v->u;
     else
         *(uint64_t *)(void *)at = v->u;
@@ -364,6 +366,7 @@ static int read_value(reader *r, const mscope_field *f, const item *v)
     switch (f->type) {
     case MSCOPE_FIELD_u64:
     case MSCOPE_FIELD_u32:
+    case MSCOPE_FIELD_option_u32:
         return read_uint(r, f, v, at);
     case MSCOPE_FIELD_int: {
         int64_t i = v->type == ITEM_NEGATIVE ? v->i : (int64_t)(v->u & INT64_MAX);
@@ -387,6 +390,7 @@ static int read_value(reader *r, const mscope_field *f, const item *v)
         *(double *)(void *)at = v->type == ITEM_REAL ? v->f : v->type == ITEM_UINT ? (double)v->u : NAN;
         return 0;
     case MSCOPE_FIELD_name:
+    case MSCOPE_FIELD_option_name:
     case MSCOPE_FIELD_text:
         return read_text(r, f, v, at);
     case MSCOPE_FIELD_list:
@@ -407,9 +411,9 @@ static int on_map_item(reader *r, const item *map, const item *key, const item *
     for (size_t i = 0; i < r->n; i++) {
         if (strlen(r->f[i].name) != key->len || memcmp(r->f[i].name, key->s, key->len) != 0)
             continue;
-        if (r->seen >> i & 1)
+        if (r->seen[i / 64] >> i % 64 & 1)
             return mscope_refusal_set(r->why, MSCOPE_EPROTO, r->f[i].name, "once", "a field given twice", "twice");
-        r->seen |= (uint64_t)1 << i;
+        r->seen[i / 64] |= (uint64_t)1 << i % 64;
         return read_value(r, &r->f[i], v);
     }
     return 0;
@@ -442,12 +446,13 @@ int mscope_fields_decode(const mscope_field *f, size_t n, const uint8_t *in, siz
         return mscope_refusal_set(why, MSCOPE_EPROTO, "body", "one MessagePack map and nothing after it",
                              "not one map", "%zu bytes, %zu used", len, off);
     for (size_t i = 0; i < n; i++) {
-        if (r.seen >> i & 1)
+        if (r.seen[i / 64] >> i % 64 & 1)
             continue;
-        if (f[i].type != MSCOPE_FIELD_flag)
+        if (f[i].type != MSCOPE_FIELD_flag && f[i].type != MSCOPE_FIELD_option_u32 &&
+            f[i].type != MSCOPE_FIELD_option_name)
             return mscope_refusal_set(why, MSCOPE_EPROTO, f[i].name, "present", "a required field is missing",
                                       "missing");
-        *(int *)(void *)(r.into + f[i].at) = 0;
+        memset(r.into + f[i].at, 0, f[i].size);
     }
     return 0;
 }

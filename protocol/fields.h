@@ -13,6 +13,8 @@ enum mscope_field_type {
     MSCOPE_FIELD_int,            /* signed, for error codes                                  */
     MSCOPE_FIELD_bool,
     MSCOPE_FIELD_flag,           /* a bool that may be missing, which means false            */
+    MSCOPE_FIELD_option_u32,     /* a u32 or a name that may be missing: 0 and ""            */
+    MSCOPE_FIELD_option_name,
     MSCOPE_FIELD_f64,            /* NaN and infinities are nil on the wire; nil reads as NaN */
     MSCOPE_FIELD_name,           /* char[], NUL-terminated, UTF-8 without control characters */
     MSCOPE_FIELD_text,
@@ -32,7 +34,7 @@ typedef struct mscope_field {
 MSCOPE_MUST_CHECK int mscope_fields_encode(const mscope_field *f, size_t n, const void *from, uint8_t *out,
                                            size_t cap);
 
-/* mscope_fields_decode - read every field of the table (n <= 64) out of a map; unknown keys are skipped
+/* mscope_fields_decode - read every field of the table (n <= 128) out of a map; unknown keys are skipped
  *
  * Errors   MSCOPE_EPROTO not one whole map, or a field is missing, given twice or of another type;  MSCOPE_EINVAL a
  *          value out of range;  *into is then half written, so hand in a scratch copy                      */

@@ -355,7 +355,7 @@ size_t mscope_indices_decode(const uint8_t *in, unsigned index_type, size_t n, u
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 static const char *const state_words[] = { "f32", "mixed", "f64", NULL };
-static const char *const form_words[] = { "ema", "torch", NULL };
+static const char *const form_words[] = { "ema", "torch", "read", "frozen", NULL };
 static const char *const along_words[] = { "power", "tangent", NULL };
 static const char *const spanned_words[] = { "tables", "all", NULL };
 
@@ -376,6 +376,8 @@ static const mscope_field hello_fields[] = {
     FIELD(mscope_hello, bool, fresh, 0, 0),
     FIELD(mscope_hello, bool, nll, 0, 0),
     FIELD(mscope_hello, u32, acf_rows, 0, 64),
+    FIELD(mscope_hello, option_name, optimizer, 0, 0),
+    FIELD(mscope_hello, option_u32, width, 0, 65536),
     FIELD(mscope_hello, flag, narrow, 0, 0),
 };
 
@@ -419,9 +421,29 @@ static int name_ok(const char *s)
 
 int mscope_hello_encode(const mscope_hello *v, uint8_t *out, size_t cap)
 {
-    if (v->state < 0 || v->state > MSCOPE_STATE_F64 || v->form < 0 || v->form > MSCOPE_FORM_TORCH)
+    if (v->state < 0 || v->state > MSCOPE_STATE_F64 || v->form < 0 || v->form > MSCOPE_FORM_FROZEN)
         return MSCOPE_EINVAL;
     return mscope_fields_encode(hello_fields, LEN(hello_fields), v, out, cap);
+}
+
+/* A table whose optimizer is only read has two numbers a row in the place of theta, and two of m. */
+static int check_read(const mscope_hello *v, mscope_refusal *why)
+{
+    const char *const text = "a table of form read or frozen";
+
+    if (v->dim != MSCOPE_READ_DIM)
+        return refuse_u64(why, "dim", v->dim, "2", text);
+    if (v->width == 0)
+        return refuse_u64(why, "width", 0, "1..65536", text);
+    if (v->state != MSCOPE_STATE_F64)
+        return mscope_refusal_set(why, MSCOPE_EINVAL, "state", "f64", text, "%s", state_words[v->state]);
+    if (v->acf_rows != 0)
+        return refuse_u64(why, "acf_rows", v->acf_rows, "0", text);
+    if (v->nesterov || v->nll)
+        return mscope_refusal_set(why, MSCOPE_EINVAL, v->nesterov ? "nesterov" : "nll", "false", text, "true");
+    if (v->reference[0] != '\0')
+        return mscope_refusal_set(why, MSCOPE_EINVAL, "reference", "\"\"", text, "%.40s", v->reference);
+    return 0;
 }
 
 int mscope_hello_decode(const uint8_t *in, size_t len, mscope_hello *v, mscope_refusal *why)
@@ -429,6 +451,8 @@ int mscope_hello_decode(const uint8_t *in, size_t len, mscope_hello *v, mscope_r
     mscope_hello got;
     int bad = mscope_fields_decode(hello_fields, LEN(hello_fields), in, len, &got, why);
 
+    if (!bad && MSCOPE_FORM_READS(got.form))
+        bad = check_read(&got, why);
     if (!bad && !name_ok(got.table))
         bad = mscope_refusal_set(why, MSCOPE_EINVAL, "table", "1..63 of letters, digits, _ . -",
                             "a table name becomes part of a topic", "%s", got.table);

@@ -79,7 +79,7 @@ const mscope_metric mscope_metrics[] = {
 };
 #undef MSCOPE_METRIC
 
-_Static_assert(LEN(band_fields) <= 64, "the reader marks seen fields in 64 bits");
+_Static_assert(LEN(band_fields) <= 128, "the reader marks seen fields in 128 bits");
 
 static const struct {
     const mscope_field *fields;

@@ -352,7 +352,7 @@ static void test_bodies_golden_and_truncated(void **state)
     }
     out[n] = 0xc0;
     assert_int_equal(mscope_hello_decode(out, (size_t)n + 1, &h, &why), MSCOPE_EPROTO);
-    out[0]--;                                /* one entry less: the last, narrow, is optional */
+    out[2]--;                                /* one entry less: the last, narrow, is optional */
     h.narrow = 1;
     assert_int_equal(mscope_hello_decode(out, (size_t)n - 8, &h, &why), 0);
     assert_int_equal(h.narrow, 0);

@@ -4,9 +4,9 @@
  * into the ring. Time is handed in. Memory for a table is mapped when a HELLO creates it; nothing else is.
  *
  * From the top: messages.c (sequence numbers, dispatch), tables.c (HELLO), steps.c over entries.c (STEP, PROBE,
- * REFERENCE, SYNC), directions.c over stability.c (DIRECTION), slices.c (publication in pieces), shadow.c (a table's
- * memory and owner), records.c (core to telemetry), sessions.c. Each has a header of its own and calls only files
- * that come after it here. */
+ * REFERENCE, SYNC), reads.c (STEP of an optimizer that is read), directions.c over stability.c (DIRECTION), slices.c
+ * (publication in pieces), shadow.c (a table's memory and owner), records.c (core to telemetry), sessions.c. Each has a
+ * header of its own and calls only files that come after it here. */
 #ifndef MSCOPE_DAEMON_ENGINE_H
 #define MSCOPE_DAEMON_ENGINE_H
 
@@ -69,6 +69,10 @@ typedef struct mscope_top {          /* row with the largest |m|^2 among the las
     double v;                        /* its |m|^2, EMA form; 0: no update was read yet           */
 } mscope_top;
 
+typedef struct mscope_moved {        /* updates of a band in this window, of an optimizer that is read */
+    double sum, updates;             /* of |theta after - theta before|^2                        */
+} mscope_moved;
+
 typedef struct mscope_shadow {       /* the daemon's copy of one trainer's table                 */
     int used;
     mscope_hello hello;
@@ -102,6 +106,7 @@ typedef struct mscope_shadow {       /* the daemon's copy of one trainer's table
     mscope_top top[MSCOPE_BANDS];
     mscope_climb climb;
     mscope_agree_sums agreement[MSCOPE_BANDS];
+    mscope_moved moved[MSCOPE_BANDS];
     /* stability */
     char covered[MSCOPE_NAME_MAX + 1];  /* table whose `stability` covers this one; "": none      */
     mscope_shares shares[MSCOPE_DIRECTIONS];

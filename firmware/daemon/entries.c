@@ -147,8 +147,8 @@ static int refuse_index(const mscope_shadow *s, uint64_t v, size_t at, mscope_re
                               (unsigned long long)v, at);
 }
 
-static int rows_numbered(const mscope_shadow *s, const mscope_header *h, const uint8_t *idx, const uint32_t **out,
-                         mscope_refusal *why)
+int mscope_rows_in(const mscope_shadow *s, const mscope_header *h, const uint8_t *idx, const uint32_t **out,
+                   mscope_refusal *why)
 {
     size_t n = h->count, at;
     uint64_t v = 0;
@@ -172,19 +172,25 @@ static int rows_numbered(const mscope_shadow *s, const mscope_header *h, const u
     return 0;
 }
 
+int mscope_count_in(const mscope_shadow *s, const mscope_header *h, mscope_refusal *why)
+{
+    char range[64];
+
+    if (h->count <= s->hello.capacity)
+        return 0;
+    (void)snprintf(range, sizeof range, "0..%u", s->hello.capacity);
+    return mscope_refusal_set(why, MSCOPE_EINVAL, "count", range, "more entries than HELLO's capacity", "%u", h->count);
+}
+
 int mscope_entries_in(mscope_shadow *s, const mscope_header *h, mscope_cursor *c, mscope_entries *out)
 {
     const uint8_t *idx, *val;
-    char range[64];
     size_t n = h->count, size = s->hello.state == MSCOPE_STATE_F64 ? 8 : 4;
-    int err;
+    int err = mscope_count_in(s, h, c->why);
 
     *out = (mscope_entries){ .rows = s->rows, .values = s->values };
-    if (n > s->hello.capacity) {
-        (void)snprintf(range, sizeof range, "0..%u", s->hello.capacity);
-        return mscope_refusal_set(c->why, MSCOPE_EINVAL, "count", range, "more entries than HELLO's capacity", "%zu",
-                                  n);
-    }
+    if (err)
+        return err;
     if (n == 0)
         return mscope_table_apply_check(s->core, NULL, NULL, 0, &out->checked);
     err = mscope_check_type(s, h, c->why);
@@ -193,7 +199,7 @@ int mscope_entries_in(mscope_shadow *s, const mscope_header *h, mscope_cursor *c
     if (!err)
         err = mscope_take(c, "values", (uint64_t)n * s->hello.dim * mscope_value_size(h->value_type), &val);
     if (!err)
-        err = rows_numbered(s, h, idx, &out->rows, c->why);
+        err = mscope_rows_in(s, h, idx, &out->rows, c->why);
     if (err)
         return err;
     n *= s->hello.dim;

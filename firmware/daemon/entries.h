@@ -24,6 +24,8 @@ typedef struct mscope_entries {
  * mscope_take_end      refuse parts that are left
  * mscope_check_type    value_type against the table's state
  * mscope_values_in     n values from position `first` of a SYNC or REFERENCE part, decoded to float64 or float32
+ * mscope_count_in      no more entries than HELLO's capacity
+ * mscope_rows_in       n row numbers of an indices part; *out: in the message, or as it comes in, the scratch
  * mscope_entries_in    indices and values of a STEP or PROBE: in range, finite and at most 1e145 in size
  * mscope_counts_in     the counts part, where the header says COUNTS
  * mscope_schedule_in   schedule of a STEP, from the header and the part that SCHEDULE announces                  */
@@ -34,6 +36,9 @@ MSCOPE_MUST_CHECK int mscope_check_type(const mscope_shadow *s, const mscope_hea
 MSCOPE_MUST_CHECK int mscope_values_in(const mscope_shadow *s, const mscope_header *h, const char *field,
                                        const uint8_t *in, size_t first, size_t n, void *out, int f64,
                                        mscope_refusal *why);
+MSCOPE_MUST_CHECK int mscope_count_in(const mscope_shadow *s, const mscope_header *h, mscope_refusal *why);
+MSCOPE_MUST_CHECK int mscope_rows_in(const mscope_shadow *s, const mscope_header *h, const uint8_t *idx,
+                                     const uint32_t **out, mscope_refusal *why);
 MSCOPE_MUST_CHECK int mscope_entries_in(mscope_shadow *s, const mscope_header *h, mscope_cursor *c,
                                         mscope_entries *out);
 MSCOPE_MUST_CHECK int mscope_counts_in(mscope_shadow *s, const mscope_header *h, mscope_cursor *c,

@@ -4,11 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "reads.h"
+
 mscope_ema mscope_ema_of(const mscope_shadow *s)
 {
     double c = 1.0 - s->last.dampening;
 
-    if (s->hello.form == MSCOPE_FORM_EMA)
+    if (s->hello.form != MSCOPE_FORM_TORCH)
         return (mscope_ema){ s->stepped ? s->last.eta : NAN, 1.0 };
     if (!s->stepped || s->last.eps == 0.0)
         return (mscope_ema){ NAN, NAN };
@@ -28,6 +30,18 @@ static double mean_se(double sum, double sum2, double n)
     return sqrt(var > 0.0 ? var : 0.0);
 }
 
+const char *mscope_form_name(const mscope_shadow *s)
+{
+    static const char *const forms[] = { "ema", "torch", "read", "frozen" };
+
+    return forms[s->hello.form];
+}
+
+uint64_t mscope_width_of(const mscope_shadow *s)
+{
+    return mscope_reads(s) ? s->hello.width : s->hello.dim;
+}
+
 int mscope_has_reference(const mscope_shadow *s)
 {
     return s->hello.reference[0] != '\0' && s->referenced == s->hello.rows;
@@ -40,7 +54,9 @@ void mscope_fill_text(char out[192], const char *text)
 
 void mscope_fill_source(const mscope_shadow *s, char out[192])
 {
-    if (s->hello.reference[0] == '\0')
+    if (mscope_reads(s))
+        mscope_fill_text(out, "none: the optimizer is read and not followed");
+    else if (s->hello.reference[0] == '\0')
         mscope_fill_text(out, "none: no reference was set");
     else if (!mscope_has_reference(s))
         mscope_fill_text(out, "none: the reference rows have not all arrived");
@@ -126,7 +142,8 @@ static void set_curvature(mscope_rec_band *r, const mscope_shadow *s, const msco
     }
     (void)snprintf(r->h_source, sizeof r->h_source, "none: %s, and %s",
                    s->probed ? "no probe has reached this band yet" : "no probe was sent",
-                   s->hello.nll ? "no gradient of a single sample was seen"
+                   mscope_reads(s) ? "an optimizer that is read has no other source"
+                   : s->hello.nll ? "no gradient of a single sample was seen"
                                 : "the loss is not declared a mean negative log likelihood");
 }
 
@@ -148,6 +165,24 @@ static void set_clocks(mscope_rec_band *r, const mscope_fade *c)
     r->burst = r->retention / independent;
     r->learning = r->eta * r->H1 > 0.0 ? 1.0 / (r->eta * r->H1) : NAN;
     r->delta = r->retention / r->learning;
+}
+
+/* The second moment of an optimizer that is read, and the size of its updates. */
+static void set_second(mscope_rec_band *r, const mscope_shadow *s, const mscope_band *b)
+{
+    const mscope_moved *moved = &s->moved[r->band];
+
+    r->v = r->v_fade = r->v_retention = r->v_age = r->u = NAN;
+    if (!mscope_reads(s))
+        return;
+    r->u = sqrt(mscope_ratio(moved->sum, moved->updates));
+    r->u_updates = moved->updates;
+    if (!(b->R > 0.0))
+        return;
+    r->v = b->R / b->rows;
+    r->v_fade = mscope_ratio(b->fade.theta2, b->fade.gaps);
+    r->v_retention = mscope_ratio(1.0, r->v_fade);
+    r->v_age = mscope_ratio(r->v_retention, r->P);
 }
 
 /* -- stability -------------------------------------------------------------------------------- */
@@ -245,7 +280,8 @@ void mscope_fill_band(const mscope_engine *e, const mscope_shadow *s, unsigned b
     r->updates = b->updates;
     r->p = b->p;
     r->P = b->P;
-    r->d = s->hello.dim;
+    r->d = mscope_width_of(s);
+    (void)snprintf(r->form, sizeof r->form, "%s", mscope_form_name(s));
     r->batch = s->stepped ? s->last.batch : NAN;
     r->eta = k.eta;
     r->eps = s->stepped ? s->last.eps : NAN;
@@ -265,6 +301,7 @@ void mscope_fill_band(const mscope_engine *e, const mscope_shadow *s, unsigned b
     r->top_row = s->top[band].row;
     r->top_growing = s->top_growth[band].growing;
     set_shares(e, s, r);
+    set_second(r, s, b);
     r->idle_share = b->idle_share;
     r->exact = s->exact && !s->hello.narrow;
     r->lost_steps = s->lost;

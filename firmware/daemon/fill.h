@@ -22,6 +22,8 @@ static inline double mscope_ratio(double a, double b)
 
 /* mscope_retention_of - memory of the momentum of a band in active updates, of rows active P of the steps */
 double mscope_retention_of(const mscope_fade *c, double P, double eps);
+const char *mscope_form_name(const mscope_shadow *s);
+uint64_t mscope_width_of(const mscope_shadow *s);      /* coordinates of a row in the trainer */
 int mscope_has_reference(const mscope_shadow *s);
 void mscope_fill_text(char out[192], const char *text);
 void mscope_fill_source(const mscope_shadow *s, char out[192]);        /* r_source */

@@ -213,6 +213,8 @@ int mscope_image_put(const mscope_shadow *s, mscope_writer *w)
         mscope_write_f64(w, s->fisher[b]);
         mscope_write_f64(w, s->fisher_updates[b]);
         put_agreement(w, &s->agreement[b]);
+        mscope_write_f64(w, s->moved[b].sum);
+        mscope_write_f64(w, s->moved[b].updates);
     }
     put_readings(w, s);
     put_stability(w, s);
@@ -259,6 +261,8 @@ void mscope_image_get(mscope_reader *src, mscope_shadow *s, uint64_t now_ns)
         s->fisher[b] = mscope_read_f64(src);
         s->fisher_updates[b] = mscope_read_f64(src);
         get_agreement(src, &s->agreement[b]);
+        s->moved[b].sum = mscope_read_f64(src);
+        s->moved[b].updates = mscope_read_f64(src);
     }
     get_readings(src, s);
     get_stability(src, s);

@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "fill.h"
+#include "reads.h"
 #include "records.h"
 
 #define SETTLE 16                    /* readings: four lifetimes                                         */
@@ -65,5 +66,6 @@ void mscope_shadow_read(mscope_engine *e, mscope_shadow *s)
     }
     if (mscope_table_band(s->core, MSCOPE_BAND_SILENT, &b) == 0)
         R += b.R;
-    read_climb(e, s, R, A);
+    if (!mscope_reads(s))                    /* of an optimizer that is read |theta| is not known */
+        read_climb(e, s, R, A);
 }

@@ -9,6 +9,7 @@
 #include "doors.h"
 #include "fill.h"
 #include "log.h"
+#include "reads.h"
 
 void mscope_shadow_dropped(mscope_engine *e, const mscope_shadow *s, mscope_shadow *fresh)
 {
@@ -99,6 +100,7 @@ typedef struct totals {
 static void table_record(mscope_engine *e, const mscope_shadow *s, const totals *t)
 {
     static const char *const states[] = { "f32", "mixed", "f64" };
+    const int reads = mscope_reads(s);
     mscope_record *rec = reserve(e, MSCOPE_REC_TABLE);
     mscope_rec_table *r;
     mscope_ema k = mscope_ema_of(s);
@@ -111,23 +113,25 @@ static void table_record(mscope_engine *e, const mscope_shadow *s, const totals 
     r->epoch = e->epoch;
     r->step = mscope_table_steps(s->core);
     r->rows = s->hello.rows;
-    r->d = s->hello.dim;
-    (void)snprintf(r->form, sizeof r->form, "%s", s->hello.form == MSCOPE_FORM_EMA ? "ema" : "torch");
+    r->d = mscope_width_of(s);
+    (void)snprintf(r->form, sizeof r->form, "%s", mscope_form_name(s));
+    (void)snprintf(r->optimizer, sizeof r->optimizer, "%s", s->hello.optimizer);
     (void)snprintf(r->state, sizeof r->state, "%s", states[s->hello.state]);
     (void)snprintf(r->kernel, sizeof r->kernel, "%s", mscope_table_kernel(s->core));
     (void)snprintf(r->transport, sizeof r->transport, "%s", s->shm == 0 ? "none yet" : s->shm == 1 ? "zmq" : "shm");
     r->batch = s->stepped ? s->last.batch : NAN;
     r->eta = k.eta;
     r->eps = s->stepped ? s->last.eps : NAN;
-    r->weight_decay = s->stepped ? s->last.weight_decay : NAN;
-    r->decoupled_decay = s->stepped ? s->last.decoupled_decay : NAN;
+    r->weight_decay = s->stepped && !reads ? s->last.weight_decay : NAN;
+    r->decoupled_decay = s->stepped && !reads ? s->last.decoupled_decay : NAN;
+    r->eps2 = s->stepped && reads ? s->last.decoupled_decay : NAN;
     r->R = ref ? t->R : NAN;
     r->V = t->V * k.scale * k.scale;
     r->C = ref ? t->C * k.scale : NAN;
     mscope_fill_source(s, r->r_source);
     r->silent = t->silent;
     (void)snprintf(r->stability, sizeof r->stability, "%s", s->covered);
-    r->climb = mscope_climb_sum(&s->climb);
+    r->climb = reads ? NAN : mscope_climb_sum(&s->climb);
     r->climbing = s->climb.climbing;
     r->climb_band = s->climb.band;
     r->bands = t->bands;
@@ -229,6 +233,7 @@ void mscope_shadow_publish(mscope_engine *e, mscope_shadow *s, int regular)
         return;
     s->published = mscope_table_steps(s->core);
     mscope_table_window_reset(s->core);
+    memset(s->moved, 0, sizeof s->moved);
 }
 
 int mscope_shadow_moved(const mscope_shadow *s)

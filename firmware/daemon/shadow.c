@@ -45,6 +45,7 @@ typedef struct layout {
 static layout layout_of(const mscope_hello *h, size_t core)
 {
     size_t list = ((size_t)h->capacity * 4 + 63) & ~(size_t)63;
+    size_t each = MSCOPE_FORM_READS(h->form) ? MSCOPE_READ_COLUMNS : h->dim;
     size_t value = h->state == MSCOPE_STATE_F64 ? 8 : 4, m = h->state == MSCOPE_STATE_F32 ? 4 : 8;
     uint32_t few = 65536 / h->dim + 1;
     layout l = { .chunk = few < h->rows ? few : h->rows };
@@ -54,7 +55,7 @@ static layout layout_of(const mscope_hello *h, size_t core)
     l.rows = (core + 63) & ~(size_t)63;
     l.counts = l.rows + list;
     l.values = l.counts + list;
-    l.momenta = l.values + (((size_t)l.chunk * h->dim * value + 63) & ~(size_t)63);
+    l.momenta = l.values + (((size_t)l.chunk * each * value + 63) & ~(size_t)63);
     l.len = l.momenta + (size_t)l.chunk * h->dim * m;
     return l;
 }
@@ -64,6 +65,8 @@ static int check_part(const mscope_engine *e, const mscope_hello *h, mscope_refu
     uint64_t entry = (uint64_t)h->dim * (h->state == MSCOPE_STATE_F64 ? 8 : 4);
     char range[64];
 
+    if (MSCOPE_FORM_READS(h->form))
+        entry = MSCOPE_READ_COLUMNS * sizeof(double);
     if (entry < 8)
         entry = 8;
     if (h->capacity <= e->cfg.max_part / entry)

@@ -11,6 +11,7 @@
 #include "protocol/fields.h"
 #include "entries.h"
 #include "readings.h"
+#include "reads.h"
 #include "records.h"
 #include "shadow.h"
 
@@ -64,7 +65,7 @@ int mscope_step_apply(mscope_engine *e, mscope_shadow *s, const mscope_header *h
     mscope_cursor c = { f, n, 0, why };
     mscope_step step;
     mscope_entries in;
-    int err = mscope_entries_in(s, h, &c, &in);
+    int err = mscope_reads(s) ? mscope_reads_in(s, h, &c, &in) : mscope_entries_in(s, h, &c, &in);
 
     if (!err)
         err = mscope_counts_in(s, h, &c, &in);
@@ -92,7 +93,7 @@ int mscope_step_apply(mscope_engine *e, mscope_shadow *s, const mscope_header *h
         err = mscope_core_refusal(s, err, why);
         mscope_shadow_inexact(e, s, 1);
     }
-    if (mscope_table_step_end(s->core))
+    if (mscope_table_step_end(s->core) || (!err && mscope_reads(s) && mscope_reads_put(s, &in, h->count)))
         mscope_shadow_inexact(e, s, 1);
     s->last = step;
     s->stepped = 1;

@@ -6,13 +6,13 @@
 
 #include "protocol/fields.h"
 #include "directions.h"
+#include "fill.h"
 #include "log.h"
 #include "records.h"
 #include "sessions.h"
 #include "shadow.h"
 
 static const char *const states[] = { "f32", "mixed", "f64" };
-static const char *const forms[] = { "ema", "torch" };
 
 static mscope_shadow *find_name(mscope_engine *e, const char *name)
 {
@@ -26,6 +26,7 @@ static int same_shape(const mscope_hello *x, const mscope_hello *y)
 {
     return x->rows == y->rows && x->dim == y->dim && x->capacity == y->capacity && x->state == y->state &&
            x->form == y->form && x->nesterov == y->nesterov && x->acf_rows == y->acf_rows &&
+           x->width == y->width && strcmp(x->optimizer, y->optimizer) == 0 &&
            (x->reference[0] != '\0') == (y->reference[0] != '\0');
 }
 
@@ -135,7 +136,7 @@ static void tell_attached(mscope_engine *e, const mscope_shadow *s, int taken)
         mscope_engine_alert(e, s, "takeover", "'%s' takes table %s over from a trainer that has been silent", h->client,
                             h->table);
     mscope_engine_alert(e, s, "attached", "'%.60s': %u rows x %u, %s state, %s form, step %llu, kernel %s%s", h->client,
-                        h->rows, h->dim, states[h->state], forms[h->form],
+                        h->rows, h->width > 0 ? h->width : h->dim, states[h->state], mscope_form_name(s),
                         (unsigned long long)mscope_table_steps(s->core), mscope_table_kernel(s->core),
                         s->exact ? "" : "; inexact until SYNC");
 }
@@ -176,8 +177,11 @@ int mscope_hello_apply(mscope_engine *e, const mscope_header *h, const mscope_he
     }
     if (narrow)
         mscope_engine_alert(e, s, "inexact",
-                            "the trainer keeps table %s in a narrower type than the daemon, whose copy drifts "
-                            "between SYNCs: it is never published as exact",
+                            MSCOPE_FORM_READS(hello->form)
+                                ? "silent rows of table %s move in other ways than by decay (weight decay, or a "
+                                  "narrower type): it is never published as exact"
+                                : "the trainer keeps table %s in a narrower type than the daemon, whose copy drifts "
+                                  "between SYNCs: it is never published as exact",
                             s->hello.table);
     *out = s;
     return 0;

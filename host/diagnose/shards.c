@@ -192,6 +192,33 @@ static void band_clocks(const mscope_rec_band *const *part, size_t n, mscope_rec
     out->burst = out->retention / independent;
 }
 
+/* The second moment of an optimizer that is read: v by rows, v_fade by gaps, u by the updates behind it. */
+static void band_second(const mscope_rec_band *const *part, size_t n, mscope_rec_band *out)
+{
+    double v = 0.0, rows = 0.0, fade = 0.0, gaps = 0.0, u = 0.0;
+
+    for (size_t i = 0; i < n; i++) {
+        const mscope_rec_band *b = part[i];
+        if (!isnan(b->v)) {
+            v += b->v * (double)b->rows;
+            rows += (double)b->rows;
+        }
+        if (!isnan(b->v_fade)) {
+            fade += b->v_fade * b->gaps;
+            gaps += b->gaps;
+        }
+        if (b->u_updates > 0.0) {
+            u += b->u * b->u * b->u_updates;
+            out->u_updates += b->u_updates;
+        }
+    }
+    out->v = weighted(v, rows);
+    out->v_fade = weighted(fade, gaps);
+    out->v_retention = out->v_fade > 0.0 ? 1.0 / out->v_fade : NAN;
+    out->v_age = weighted(out->v_retention, out->P);
+    out->u = sqrt(weighted(u, out->u_updates));
+}
+
 static void set_missing(char out[192])
 {
     (void)snprintf(out, 192, "none: a shard of the table is missing");
@@ -222,6 +249,7 @@ void mscope_shards_band(const mscope_rec_band *const *part, size_t n, int whole,
     memcpy(out->r_source, part[0]->r_source, sizeof out->r_source);
     out->band = part[0]->band;
     out->d = part[0]->d;
+    memcpy(out->form, part[0]->form, sizeof out->form);
     out->step = part[0]->step;
     out->growth = out->top = out->curvature_share = out->noise_share = NAN;
     out->exact = whole;
@@ -265,6 +293,7 @@ void mscope_shards_band(const mscope_rec_band *const *part, size_t n, int whole,
     band_curvature(part, n, out);
     band_rows(part, n, out);
     band_clocks(part, n, out);
+    band_second(part, n, out);
     out->learning = out->eta * out->H1 > 0.0 ? 1.0 / (out->eta * out->H1) : NAN;
     out->delta = out->retention / out->learning;
     if (!whole) {

@@ -25,6 +25,8 @@ extern "C" {
 #define MSCOPE_HELLO_MAX 1024        /* bytes of an encoded HELLO, WELCOME or ERROR body          */
 #define MSCOPE_RECORD_MAX 2048       /* bytes of an encoded telemetry record                      */
 #define MSCOPE_TOPIC_MAX 80          /* bytes of a topic, its 0 included                          */
+#define MSCOPE_READ_DIM 2            /* of a table whose optimizer is only read: what stands for theta and for m */
+#define MSCOPE_READ_COLUMNS 5        /* values in an entry of its STEP                            */
 #define MSCOPE_STEP_MAX 9007199254740991ull   /* 2^53 - 1, the largest step number: exact in a double */
 #define MSCOPE_GAP_MAX UINT32_MAX    /* most steps that may be missing before a STEP or a SYNC    */
 
@@ -97,6 +99,8 @@ typedef struct mscope_hello {
     int state, form, nesterov;             /* enum mscope_state, enum mscope_form                  */
     int fresh;                             /* no SYNC is needed: m is zero, and theta is zero or does not matter */
     int nll;                               /* the loss is a mean negative log likelihood: the Fisher proxy is allowed */
+    char optimizer[64];                    /* forms READ, FROZEN: its name, for the record; optional, ""   */
+    uint32_t width;                        /* .. and the coordinates of a row in the trainer; else 0; optional */
     int narrow;                            /* the trainer keeps its rows in a narrower type than the daemon, whose copy
                                               drifts between SYNCs and is never published as exact; optional, 0 */
 } mscope_hello;

@@ -27,7 +27,7 @@ def header(kind, flags=0, session=0x1122334455667788, seq=1, step=0, a=0.0, b=0.
 
 HELLO = {"table": "embed.weight", "client": "trainer 42", "rows": 4096, "dim": 32, "capacity": 512, "step": 0,
          "state": "mixed", "form": "torch", "nesterov": True, "reference": "zero", "fresh": True, "nll": False,
-         "acf_rows": 8, "narrow": True}
+         "acf_rows": 8, "optimizer": "", "width": 0, "narrow": True}
 WELCOME = {"epoch": 2**63 + 5, "next_seq": 7, "step": 300, "exact": True, "credit_messages": 64,
            "credit_bytes": 67108864, "shm": True}
 ERROR = {"code": -1, "field": "b (eps)", "value": "1.5", "range": "0..1", "text": "out of range"}

@@ -1,0 +1,101 @@
+/* reads.c - see reads.h */
+#include "reads.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "protocol/fields.h"
+
+enum { COLUMN_M, COLUMN_V, COLUMN_G, COLUMN_COS, COLUMN_U };
+
+#define LARGE 1e145                  /* its square can still be summed                                     */
+#define COS_SLACK 1e-3               /* of float32 sums over a row                                         */
+#define UNMEASURED (-1.0)            /* u of a row whose update the trainer did not look at                */
+
+static const struct column {
+    const char *field, *range, *text;
+    double low, high;
+} columns[MSCOPE_READ_COLUMNS] = {
+    { "|m|", "0..1e145", "norm of a row's momentum after the step", 0.0, LARGE },
+    { "rms v", "0..1e145", "root of a row's mean second moment after the step", 0.0, LARGE },
+    { "|g|", "0..1e145", "norm of a row's gradient", 0.0, LARGE },
+    { "cos", "-1..1", "cosine between gradient and momentum before the step", -1.0 - COS_SLACK, 1.0 + COS_SLACK },
+    { "|u|", "0..1e145, or -1", "norm of a row's update; -1: not measured", 0.0, LARGE },
+};
+
+static int check_columns(const double *x, size_t n, mscope_refusal *why)
+{
+    for (size_t i = 0; i < n; i++)
+        for (int k = 0; k < MSCOPE_READ_COLUMNS; k++, x++) {
+            const struct column *c = &columns[k];
+
+            if ((*x >= c->low && *x <= c->high) || (k == COLUMN_U && *x == UNMEASURED))
+                continue;
+            return mscope_refusal_set(why, isfinite(*x) ? MSCOPE_EINVAL : MSCOPE_ENONFINITE, c->field, c->range,
+                                      c->text, "%g at entry %zu", *x, i);
+        }
+    return 0;
+}
+
+/* The gradient as it lies to the momentum: (along it, across it). */
+static void image_of(const double *x, double g[MSCOPE_READ_DIM])
+{
+    const double cosine = fmax(-1.0, fmin(1.0, x[COLUMN_COS]));
+
+    g[0] = x[COLUMN_G] * cosine;
+    g[1] = x[COLUMN_G] * sqrt(1.0 - cosine * cosine);
+}
+
+int mscope_reads_in(mscope_shadow *s, const mscope_header *h, mscope_cursor *c, mscope_entries *out)
+{
+    const uint8_t *idx, *val;
+    double *x = s->values, *g = s->momenta;
+    size_t n = h->count;
+    int err = mscope_count_in(s, h, c->why);
+
+    *out = (mscope_entries){ .rows = s->rows, .values = s->momenta };
+    if (err)
+        return err;
+    if (n == 0)
+        return mscope_table_apply_check(s->core, NULL, NULL, 0, &out->checked);
+    err = mscope_take(c, "indices", (uint64_t)n * h->index_type, &idx);
+    if (!err)
+        err = mscope_take(c, "values", (uint64_t)n * MSCOPE_READ_COLUMNS * mscope_value_size(h->value_type), &val);
+    if (!err)
+        err = mscope_rows_in(s, h, idx, &out->rows, c->why);
+    if (err)
+        return err;
+    mscope_values_decode(val, h->value_type, n * MSCOPE_READ_COLUMNS, x, 1);
+    err = check_columns(x, n, c->why);
+    if (err)
+        return err;
+    for (size_t i = 0; i < n; i++)
+        image_of(x + i * MSCOPE_READ_COLUMNS, g + i * MSCOPE_READ_DIM);
+    err = mscope_table_apply_check(s->core, out->rows, g, n, &out->checked);
+    return err ? mscope_core_refusal(s, err, c->why) : 0;
+}
+
+static void note_update(mscope_shadow *s, uint32_t row, double u)
+{
+    mscope_table_row_info at;
+
+    if (u < 0.0 || mscope_table_row(s->core, row, &at) != 0 || at.band >= MSCOPE_BANDS)
+        return;
+    s->moved[at.band].sum += u * u;
+    s->moved[at.band].updates += 1.0;
+}
+
+int mscope_reads_put(mscope_shadow *s, const mscope_entries *in, size_t n)
+{
+    const double *x = s->values;
+    double *theta = s->values, *m = s->momenta;
+
+    /* Theta is written over columns that were read before. */
+    for (size_t i = 0; i < n; i++, x += MSCOPE_READ_COLUMNS, theta += MSCOPE_READ_DIM, m += MSCOPE_READ_DIM) {
+        note_update(s, in->rows[i], x[COLUMN_U]);
+        m[0] = x[COLUMN_M];
+        theta[0] = x[COLUMN_V];
+        m[1] = theta[1] = 0.0;
+    }
+    return mscope_table_rows_put(s->core, in->rows, n, s->values, s->momenta);
+}
