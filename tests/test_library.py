@@ -16,7 +16,7 @@ import core_support
 import probe_support
 
 SANITIZED = "MOMENTSCOPE_SANITIZED" in os.environ
-PUBLIC = ("core", "client", "probe", "rates", "wire", "workers", "err")
+PUBLIC = ("core", "client", "probe", "rates", "read", "wire", "workers", "err")
 
 
 def run(*command, **options):
@@ -153,7 +153,7 @@ class Structs(unittest.TestCase):
                        for f in fields]
         with tempfile.TemporaryDirectory() as at:
             with open(f"{at}/sizes.c", "w") as f:
-                f.write('#include <stddef.h>\n#include <stdio.h>\n#include "mscope/probe.h"\n#include "mscope/rates.h"\n'
+                f.write("#include <stddef.h>\n#include <stdio.h>\n" + "".join(f'#include "mscope/{h}.h"\n' for h in PUBLIC) +
                         "int main(void)\n{\n" + "\n".join(prints) + "\nreturn 0;\n}\n")
             run(os.environ.get("CC", "cc"), "-Iinclude", f"{at}/sizes.c", "-o", f"{at}/sizes")
             out = collections.defaultdict(dict)

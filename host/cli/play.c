@@ -188,7 +188,9 @@ static int attach(player *p, const mscope_header *h)
                                       .step = in->step,
                                       .reference = in->reference,
                                       .fresh = in->fresh,
-                                      .narrow = in->narrow };
+                                      .narrow = in->narrow,
+                                      .optimizer = in->optimizer,
+                                      .width = in->width };
     if (mscope_client_attach(r->client, &info) != r->tables) {
         mscope_refusal why;
         mscope_client_fault(&why);

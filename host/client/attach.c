@@ -16,6 +16,7 @@
 #include "heal.h"
 #include "link.h"
 #include "protocol/fields.h"
+#include "reading.h"
 #include "state.h"
 
 #define BUFFER_BYTES (64ull << 20)
@@ -90,7 +91,8 @@ int mscope_client_attach(mscope_client *c, const mscope_attach_info *in)
     t->info = *in;
     snprintf(t->name, sizeof t->name, "%s", in->table);
     snprintf(t->reference, sizeof t->reference, "%s", in->reference != NULL ? in->reference : "");
-    t->info.table = t->info.reference = NULL;        /* the strings were the caller's; the copies are above */
+    snprintf(t->optimizer, sizeof t->optimizer, "%s", in->optimizer != NULL ? in->optimizer : "");
+    t->info.table = t->info.reference = t->info.optimizer = NULL;    /* the caller's; the copies are above */
     t->step = t->queued = in->step;
     t->inexact = 1;
     t->hello_wait = 100 * MSCOPE_CLIENT_MS;
@@ -298,6 +300,7 @@ void mscope_client_close(mscope_client *c, int wait_ms)
     for (size_t i = 0; i < c->tables; i++) {
         mscope_heal_forget(&c->table[i]);
         mscope_tally_forget(&c->table[i]);
+        mscope_reading_forget(&c->table[i]);
     }
     mscope_queue_fini(&c->queue);
     mscope_shm_fini(&c->shm);

@@ -138,6 +138,28 @@ static int check_name(const char *s)
     return 0;
 }
 
+/* What HELLO of a table whose optimizer is only read must say (protocol/README.md 1.5). */
+static int check_read(const mscope_attach_info *in)
+{
+    static const char *const text = "a table of form READ or FROZEN";
+
+    if (in->dim != MSCOPE_READ_DIM)
+        return outside("dim", in->dim, "MSCOPE_READ_DIM", text);
+    if (in->state != MSCOPE_STATE_F64)
+        return outside("state", (double)in->state, "MSCOPE_STATE_F64", text);
+    if (in->width < 1 || in->width > 65536)
+        return outside("width", in->width, "1 to 65536", "coordinates of a row in the trainer");
+    if (in->acf_rows != 0)
+        return outside("acf_rows", in->acf_rows, "0", text);
+    if (in->nesterov || in->nll)
+        return outside(in->nesterov ? "nesterov" : "nll", 1, "0", text);
+    if (in->reference != NULL && in->reference[0] != '\0')
+        return mscope_refusal_set(&fault, MSCOPE_EINVAL, "reference", "NULL or \"\"", text, "%s", in->reference);
+    if (in->optimizer != NULL && strlen(in->optimizer) > 63)
+        return outside("optimizer", (double)strlen(in->optimizer), "at most 63 bytes", "the name of the optimizer");
+    return 0;
+}
+
 int mscope_check_info(const mscope_client *c, const mscope_attach_info *in)
 {
     static const char *const many = "1 to 2147483648";
@@ -159,8 +181,11 @@ int mscope_check_info(const mscope_client *c, const mscope_attach_info *in)
     if ((unsigned)in->state > MSCOPE_STATE_F64)
         return outside("state", (double)in->state, "MSCOPE_STATE_F32, _MIXED or _F64",
                        "the number formats of theta and m; MSCOPE_F32 and its like are of values");
-    if ((unsigned)in->form > MSCOPE_FORM_TORCH)
-        return outside("form", (double)in->form, "MSCOPE_FORM_EMA or _TORCH", "the convention of the momentum");
+    if ((unsigned)in->form > MSCOPE_FORM_FROZEN)
+        return outside("form", (double)in->form, "MSCOPE_FORM_EMA, _TORCH, _READ or _FROZEN",
+                       "the convention of the momentum");
+    if (MSCOPE_FORM_READS(in->form) && check_read(in) != 0)
+        return MSCOPE_EINVAL;
     if (in->step > MSCOPE_STEP_MAX)
         return mscope_refusal_set(&fault, MSCOPE_EINVAL, "step", "0 to 9007199254740991", "completed steps at attach",
                                   "%llu", (unsigned long long)in->step);

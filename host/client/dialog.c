@@ -41,7 +41,7 @@ static void send_hello(mscope_client *c, uint32_t handle, uint64_t now)
     const mscope_attach_info *in = &t->info;
     mscope_hello hello = { .rows = in->rows, .dim = in->dim, .capacity = in->capacity, .acf_rows = in->acf_rows,
                            .state = (int)in->state, .form = (int)in->form, .nesterov = in->nesterov, .nll = in->nll,
-                           .narrow = in->narrow };
+                           .width = in->width, .narrow = in->narrow };
     mscope_header h = { .kind = MSCOPE_HELLO, .session = c->queue.session, .table = handle };
     uint8_t body[MSCOPE_HELLO_MAX], head[MSCOPE_HEADER_LEN];
 
@@ -49,6 +49,7 @@ static void send_hello(mscope_client *c, uint32_t handle, uint64_t now)
     hello.fresh = in->fresh && hello.step == in->step;
     memcpy(hello.table, t->name, sizeof hello.table);
     memcpy(hello.reference, t->reference, sizeof hello.reference);
+    memcpy(hello.optimizer, t->optimizer, sizeof hello.optimizer);
     memcpy(hello.client, c->name, sizeof hello.client);
     h.seq = c->queue.next_seq - c->queue.len;
     h.step = hello.step;

@@ -76,6 +76,9 @@ static uint32_t chunk_rows(const mscope_client *c, const mscope_client_table *t)
     if (c->credit_bytes > 2 * MSCOPE_HEADER_LEN && most > c->credit_bytes - MSCOPE_HEADER_LEN)
         most = c->credit_bytes - MSCOPE_HEADER_LEN;
     uint64_t n = most / row, left = t->info.rows - t->sync_row;
+    const uint64_t reads = most / (2ull * t->info.width * sizeof(float) + 1);
+    if (MSCOPE_FORM_READS(t->info.form) && n > reads)        /* what is short on the wire is long to read */
+        n = reads;
     if (n == 0)
         n = 1;
     return (uint32_t)(n < left ? n : left);

@@ -190,6 +190,12 @@ static int find_room(mscope_client *c, size_t n, size_t row_bytes, int counts)
     return c->queue.bytes + bytes > c->queue.limit;
 }
 
+static size_t step_row_bytes(const mscope_client_table *t, unsigned value_type)
+{
+    return MSCOPE_FORM_READS(t->info.form) ? MSCOPE_READ_COLUMNS * mscope_value_size(value_type)
+                                           : mscope_row_bytes(t, value_type);
+}
+
 static int push(mscope_client *c, int table, const mscope_step *step, mscope_gradient *g)
 {
     int rc = mscope_check_table(c, table);
@@ -201,7 +207,7 @@ static int push(mscope_client *c, int table, const mscope_step *step, mscope_gra
         (rc = mscope_check_gradient(t, g->values, g->value_type, g->counts, g->n)) != 0)
         return drop_step(c, t, rc);
 
-    g->row_bytes = mscope_row_bytes(t, g->value_type);
+    g->row_bytes = step_row_bytes(t, g->value_type);
     if (find_room(c, g->n, g->row_bytes, has_counts(g)) != 0)
         return drop_step(c, t, 1);
     mscope_message *f = gradient_message(c, t, MSCOPE_STEP, g, &rc);
@@ -255,6 +261,10 @@ int mscope_client_push_lookups(mscope_client *c, int table, const mscope_step *s
     if (rc != 0)
         return rc;
     mscope_client_table *t = &c->table[table];
+    if (MSCOPE_FORM_READS(t->info.form))
+        return drop_step(c, t, mscope_refusal_set(mscope_why(), MSCOPE_ESTATE, "form", "MSCOPE_FORM_EMA or _TORCH",
+                                                  "an optimizer that is read is told by mscope_client_read_after",
+                                                  "%s", "READ or FROZEN"));
     if (lookups == NULL && n > 0)
         return drop_step(c, t, mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "lookups", "the address of n rows",
                                                   "nothing was given", "%s", "NULL"));
@@ -293,7 +303,7 @@ int mscope_client_reserve(mscope_client *c, int table, size_t n, enum mscope_val
     if (n == 0)
         return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "n", "1 or more",
                                   "use push for a step without entries", "%d", 0);
-    const size_t row_bytes = mscope_row_bytes(t, value_type);
+    const size_t row_bytes = step_row_bytes(t, value_type);
     if (find_room(c, n, row_bytes, counts) != 0)
         return 1;
     mscope_message *f = empty_message(c, MSCOPE_STEP, n, row_bytes, counts);

@@ -3,6 +3,7 @@
 
 #include "mscope/probe.h"
 #include "mscope/rates.h"
+#include "mscope/read.h"
 
 const char *mscope_version(void)
 {
@@ -23,6 +24,7 @@ size_t mscope_struct_size(const char *name)
         { "mscope_direction", sizeof(mscope_direction) },
         { "mscope_direction_row", sizeof(mscope_direction_row) },
         { "mscope_slot", sizeof(mscope_slot) },
+        { "mscope_read", sizeof(mscope_read) },
         { "mscope_probe_span", sizeof(mscope_probe_span) },
         { "mscope_probe_stats", sizeof(mscope_probe_stats) },
         { "mscope_table_config", sizeof(mscope_table_config) },

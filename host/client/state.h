@@ -18,8 +18,8 @@ typedef struct mscope_reference_chunk {  /* kept, because a daemon that restarts
 } mscope_reference_chunk;
 
 typedef struct mscope_client_table {
-    mscope_attach_info info;             /* its two strings are NULL; their copies follow              */
-    char name[MSCOPE_NAME_MAX + 1], reference[MSCOPE_TEXT_MAX + 1];
+    mscope_attach_info info;             /* its strings are NULL; their copies follow              */
+    char name[MSCOPE_NAME_MAX + 1], reference[MSCOPE_TEXT_MAX + 1], optimizer[64];
     uint64_t step;                       /* steps that the trainer has done                            */
     uint64_t queued;                     /* number of the last STEP handed to the queue                */
     /* HELLO and its answers (dialog.c) */
@@ -36,6 +36,7 @@ typedef struct mscope_client_table {
     /* look-ups of the step being pushed (gather.c); NULL: there was no such push yet */
     uint64_t *marks;                     /* one bit a row                                              */
     uint32_t *tally;                     /* how often, where the bit is set                            */
+    struct mscope_reading *reading;      /* forms READ, FROZEN: the step being read (reading.c); NULL: none yet */
 } mscope_client_table;
 
 typedef struct mscope_endpoint {

@@ -87,6 +87,10 @@ typedef struct mscope_attach_info {
     int fresh;                 /* m is zero, and theta is zero or irrelevant: no SYNC is needed        */
     int narrow;                /* the trainer keeps its rows in a narrower type than state (half, bfloat16): the daemon
                                 * never calls its copy exact; stats.exact says only that all rows were sent */
+    /* Forms READ and FROZEN: the daemon is told norms of rows and follows no rows (mscope/read.h). dim is
+     * MSCOPE_READ_DIM, state MSCOPE_STATE_F64; theta[n][2] is (root of the mean second moment, 0), m[n][2] (|m|, 0) */
+    const char *optimizer;     /* its name, at most 63 bytes; NULL: ""                                 */
+    uint32_t width;            /* coordinates of a row in the trainer                                  */
 } mscope_attach_info;
 
 typedef struct mscope_client_stats {
