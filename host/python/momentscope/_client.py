@@ -90,7 +90,7 @@ class Client:
                form: int = _lib.FORM_TORCH, nesterov: bool = False, nll: bool = False, acf_rows: int = 8,
                step: int = 0, reference: str = "", theta: Address = None, m: Address = None,
                read: Optional[Callable[[int, int, int, int], Optional[int]]] = None, fresh: bool = False,
-               narrow: bool = False) -> int:
+               narrow: bool = False, optimizer: str = "", width: int = 0) -> int:
         """Declare a table; returns its handle. The rows for healing come from read(first, n, theta_address, m_address),
         which returns 0, or a negative number for "not now"; or theta and m are the addresses of whole arrays, which
         must live until close.
@@ -110,7 +110,8 @@ class Client:
                                _check.integer("acf_rows", acf_rows, *u32),
                                _check.integer("step", step, 0, _check.STEPS),
                                _check.text("reference", reference), theta, m, _lib.SETTLE(0), None, callback, None,
-                               _check.flag("fresh", fresh), _check.flag("narrow", narrow))
+                               _check.flag("fresh", fresh), _check.flag("narrow", narrow),
+                               _check.text("optimizer", optimizer), _check.integer("width", width, *u32))
         self._keep.append(callback)
         return self._check(f"attach {table!r}", self._lib.mscope_client_attach(self._c, C.byref(info)))
 
@@ -124,6 +125,15 @@ class Client:
         """As push, of a dense gradient; active are the rows in lookups (address of int64[n], with repeats)."""
         code = self._push_lookups(self._c, table, step, lookups, n, grads, value_type)
         return code if code >= 0 else self._check("push", code)
+
+    def read_before(self, table: int, lookups: Address, n: int, gradient: Address, sparse: int, of: Any) -> None:
+        """Of an optimizer that is read, before its step; of: _lib.ReadArrays. See mscope/read.h."""
+        self._check("read_before", self._lib.mscope_client_read_before(self._c, table, lookups, n, gradient, sparse,
+                                                                       C.byref(of)))
+
+    def read_after(self, table: int, step: Any, of: Any) -> int:
+        """.. and after it; returns as push."""
+        return self._check("read_after", self._lib.mscope_client_read_after(self._c, table, step, C.byref(of)))
 
     def push_dense(self, table: int, step: Any, grads: Address, value_type: int, mask: Address = None) -> int:
         """As push, of a dense gradient; active are the rows where mask (address of uint8[rows]) is not 0, or all."""

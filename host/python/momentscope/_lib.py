@@ -9,7 +9,8 @@ from typing import Any, List, Tuple
 
 F32, F16, BF16, F64 = 17, 18, 19, 20          # enum mscope_value; the wire has 1 to 4
 STATE_F32, STATE_MIXED, STATE_F64 = 0, 1, 2
-FORM_EMA, FORM_TORCH = 0, 1
+FORM_EMA, FORM_TORCH, FORM_READ, FORM_FROZEN = 0, 1, 2, 3
+READ_DIM = 2                                  # MSCOPE_READ_DIM
 EINVAL, EINDEX, EPROTO, EAGAIN = -1, -4, -6, -11
 
 TRANSPORTS = ("auto", "zmq", "shm")          # enum mscope_transport
@@ -31,11 +32,16 @@ class AttachInfo(C.Structure):
                 ("state", C.c_int), ("form", C.c_int), ("nesterov", C.c_int), ("nll", C.c_int),
                 ("acf_rows", C.c_uint32), ("step", C.c_uint64), ("reference", C.c_char_p),
                 ("theta", C.c_void_p), ("m", C.c_void_p), ("settle", SETTLE), ("settle_ctx", C.c_void_p),
-                ("read", READ), ("read_ctx", C.c_void_p), ("fresh", C.c_int), ("narrow", C.c_int)]
+                ("read", READ), ("read_ctx", C.c_void_p), ("fresh", C.c_int), ("narrow", C.c_int),
+                ("optimizer", C.c_char_p), ("width", C.c_uint32)]
 
 
 class Step(C.Structure):
     _fields_: Fields = [(n, C.c_double) for n in ("eta", "eps", "dampening", "weight_decay", "decoupled_decay", "batch")]
+
+
+class ReadArrays(C.Structure):
+    _fields_: Fields = [("type", C.c_int), ("theta", C.c_void_p), ("momentum", C.c_void_p), ("second", C.c_void_p)]
 
 
 class Direction(C.Structure):
@@ -95,7 +101,7 @@ def program(name: str) -> str:
 
 
 # The structs above by their names in C; every one of them is compared with the library's own size on loading.
-STRUCTS = {"mscope_client_options": Options, "mscope_attach_info": AttachInfo, "mscope_step": Step,
+STRUCTS = {"mscope_client_options": Options, "mscope_attach_info": AttachInfo, "mscope_step": Step, "mscope_read": ReadArrays,
            "mscope_direction": Direction, "mscope_direction_row": DirectionRow, "mscope_refusal": Refusal,
            "mscope_client_stats": Stats, "mscope_subscriber_stats": SubscriberStats}
 
@@ -132,6 +138,9 @@ def load():
         "mscope_client_push64": (C.c_int, [p, C.c_int, step, i64, p, C.c_int, p, C.c_size_t]),
         "mscope_client_push_dense": (C.c_int, [p, C.c_int, step, p, C.c_int, p]),
         "mscope_client_push_lookups": (C.c_int, [p, C.c_int, step, i64, C.c_size_t, p, C.c_int]),
+        "mscope_client_read_before": (C.c_int, [p, C.c_int, i64, C.c_size_t, p, C.c_int, C.POINTER(ReadArrays)]),
+        "mscope_client_read_after": (C.c_int, [p, C.c_int, step, C.POINTER(ReadArrays)]),
+        "mscope_read_rows": (None, [C.POINTER(ReadArrays), C.c_uint32, C.c_uint32, C.c_uint32, p, p]),
         "mscope_client_skip": (C.c_int, [p, C.c_int]),
         "mscope_client_resync": (C.c_int, [p, C.c_int]),
         "mscope_client_probe": (C.c_int, [p, C.c_int, C.c_double, i64, p, C.c_int, C.c_size_t]),

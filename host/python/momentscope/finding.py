@@ -4,13 +4,23 @@ import inspect
 import torch
 
 from . import _check, optim
+from .adaptive import ReadTable
+from .optimizers import NAMES, rule_of
 from .tables import Table, table_name
 
 
-def check_optimizer(optimizer):
+def check_optimizer(optimizer, read=None, frozen=False):
+    """None for an optimizer that the daemon follows; the rule by which it is read for others."""
+    rule = rule_of(optimizer, read, frozen)
+    if rule is not None:
+        for group in optimizer.param_groups:
+            if group.get("maximize"):
+                raise ValueError("momentscope: maximize=True is not supported; minimise the negative loss instead")
+        return rule
     if not isinstance(optimizer, torch.optim.SGD):
-        raise TypeError("momentscope: optimizer must be a torch.optim.SGD; "
-                        f"{type(optimizer).__name__} moves rows by other rules")
+        raise TypeError(f"momentscope: optimizer must be a torch.optim.SGD, or one of {NAMES} with torch's own step; for a "
+                        f"{type(optimizer).__name__} give attach a function read(state, group) that returns a "
+                        "momentscope.Read")
     known = {inspect.unwrap(kind.step) for kind in (torch.optim.SGD, optim.SGD)}
     if inspect.unwrap(type(optimizer).step) not in known:
         raise TypeError(f"momentscope: {type(optimizer).__name__} is a torch.optim.SGD with a step of its own, which "
@@ -21,6 +31,7 @@ def check_optimizer(optimizer):
         _check.real("lr", group["lr"], 0, float("inf"))
         if _check.real("momentum", group["momentum"], 0, 1):
             _check.real("dampening", group["dampening"], 0, 1)
+    return None
 
 
 def embeddings_of(model):
@@ -32,7 +43,7 @@ def embeddings_of(model):
     return out
 
 
-def find_tables(model, optimizer, wanted, prefix, capacity):
+def find_tables(model, optimizer, wanted, prefix, capacity, rule=None):
     groups = {p: g for g in optimizer.param_groups for p in g["params"]}
     named, embeddings = dict(model.named_parameters()), embeddings_of(model)
     if wanted is None:
@@ -54,7 +65,8 @@ def find_tables(model, optimizer, wanted, prefix, capacity):
         modules = embeddings.get(p, [])
         if any(m.max_norm is not None for m in modules):
             raise ValueError(f"momentscope: parameter {name!r} has max_norm, which moves rows outside the optimizer")
-        tables.append(Table(table_name(prefix, name), p, groups[p], modules, capacity))
+        what = (table_name(prefix, name), p, groups[p], modules, capacity)
+        tables.append(Table(*what) if rule is None else ReadTable(*what, rule))
         tables[-1].source = name
     return tables
 

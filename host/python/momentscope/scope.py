@@ -74,8 +74,9 @@ class Scope:
 
     def __init__(self, model, optimizer, endpoint=None, tables=None, probe_every=0, closure=None, second=None,
                  probe=None, nll=False, reference=None, batch=None, steps=None, prefix="", capacity=0, name=None,
-                 buffer_bytes=0, sync_bytes=0, block_ms=0, acf_rows=8, row_rates=False, telemetry=None):
-        check_optimizer(optimizer)
+                 buffer_bytes=0, sync_bytes=0, block_ms=0, acf_rows=8, row_rates=False, telemetry=None, read=None,
+                 frozen=False):
+        rule = check_optimizer(optimizer, read, frozen)
         self.model, self.optimizer = model, optimizer
         self.probing = Probing(probe_every, closure, second, probe)
         self.batch = None if batch is None else _check.integer("batch", batch, 1, _check.U32, "samples in a step")
@@ -88,7 +89,7 @@ class Scope:
             raise _check.refuse(ValueError, "prefix", prefix, PREFIX)
         _check.text("telemetry", telemetry, "ipc:///PATH, tcp://HOST:PORT or None", optional=True)
         self.steps, self._warned, self._closed, self._client = 0, set(), False, None
-        self.tables = find_tables(model, optimizer, tables, prefix, capacity)
+        self.tables = find_tables(model, optimizer, tables, prefix, capacity, rule)
         try:
             for t in self.tables if _check.flag("row_rates", row_rates) else ():
                 t.seen = plan.Seen(t.rows)
@@ -130,6 +131,9 @@ class Scope:
 
     def _attach(self, t, nll, reference, steps, acf_rows):
         about, values = reference
+        if t.rule is not None:
+            t.handle = t.attach(self._client, self.optimizer, steps)
+            return
         has_buffer = t.buffer(self.optimizer) is not None
         t.handle = self._client.attach(
             t.name, t.rows, t.dim, t.capacity, _lib.STATE_F64 if t.wide else _lib.STATE_F32, _lib.FORM_TORCH,
@@ -164,6 +168,8 @@ class Scope:
             return
         for t in self.tables:
             self._look_at(t)
+            if t.rule is not None:
+                t.before(self._client, self.optimizer)
         if not self.probing.every:
             return
         try:
@@ -202,7 +208,7 @@ class Scope:
             grad = t.parameter.grad
             if grad is not None and not t.ended:
                 t.pending = (grad, grad._version, t.lookups.joined(), t.lookups.bags)
-                note_schedule(t, self._warn)
+                note_schedule(t, self._warn) if t.rule is None else t.note_schedule(self.optimizer)
         if self.probing.due(self.steps):
             self.probing.listen(True)
 
@@ -227,6 +233,9 @@ class Scope:
             if t.resync:
                 t.resync = False
                 self._client.resync(t.handle)
+            if t.rule is not None:
+                dropped += t.push(self._client, self.optimizer, batch or self.batch or bags)
+                continue
             if grad._version != version:
                 self._warn("gradients were zeroed or changed before scope.step(), so the step is lost to the daemon: "
                            "call scope.step() before the gradients are zeroed")

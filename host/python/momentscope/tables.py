@@ -42,6 +42,7 @@ class Table:
     dense, embedding  the rows looked up whose gradient is not 0 (C sorts and counts them)
     dense, other      the rows whose gradient is not 0
     """
+    rule = None                              # optimizers.Rule, where the optimizer is read and not followed
 
     def __init__(self, name, parameter, group, modules, capacity):
         if parameter.dtype not in VALUE:
