@@ -242,7 +242,7 @@ static int answer(const struct options *o, const mscope_judged *j, size_t i)
         if (o->explain)
             mscope_counsel_explain(&c, stdout);
     }
-    return c.possible ? MSCOPE_EXIT_OK : MSCOPE_EXIT_FAILED;
+    return c.possible || c.stays ? MSCOPE_EXIT_OK : MSCOPE_EXIT_FAILED;
 }
 
 int mscope_cmd_advise(int argc, char **argv)

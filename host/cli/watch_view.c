@@ -84,7 +84,11 @@ static void notes(FILE *to, const mscope_rec_table *t)
         fprintf(to, "note: %" PRIu64 " steps never arrived\n", t->lost_steps);
     if (t->refused_messages > 0)
         fprintf(to, "note: %" PRIu64 " messages were refused; the daemon's log says why\n", t->refused_messages);
-    if (strncmp(t->r_source, "none", 4) == 0)
+    if (t->optimizer[0] != '\0')
+        fprintf(to, "note: %s is read, not followed: silent rows %s; there is no R, C or U of them\n", t->optimizer,
+                strcmp(t->form, "frozen") == 0 ? "stand still, so a buffer forgets by updates and not by steps"
+                                               : "move and decay at every step");
+    else if (strncmp(t->r_source, "none", 4) == 0)
         fprintf(to, "note: R and C need a reference (%s)\n", t->r_source);
     if (t->silent > 0)
         fprintf(to, "note: %" PRIu64 " of %" PRIu64 " rows were never active\n", t->silent, t->rows);
@@ -107,9 +111,11 @@ static void print_table(const mscope_judged *j, size_t i, const mscope_coverage 
     const mscope_rec_table *t = &w->table.record.u.table;
 
     fprintf(to,
-            "table %s: step %" PRIu64 ", %" PRIu64 " rows x %" PRIu64
-            ", %s form; in EMA form eta %.4g, eps %.4g, batch %.4g\n",
-            t->table, t->step, t->rows, t->d, t->form, t->eta, t->eps, t->batch);
+            "table %s: step %" PRIu64 ", %" PRIu64 " rows x %" PRIu64 ", %s form; in EMA form eta %.4g, eps %.4g",
+            t->table, t->step, t->rows, t->d, t->form, t->eta, t->eps);
+    if (t->optimizer[0] != '\0')
+        fprintf(to, ", eps2 %.4g", t->eps2);
+    fprintf(to, ", batch %.4g\n", t->batch);
     if (coverage != NULL)
         shards(to, &coverage[i], "", "");
     head(to, columns);

@@ -1,5 +1,6 @@
 /* counsel.c - what there is to say about a table: conflict, advice and occupancy of its bands */
 #include "counsel.h"
+#include "reads.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -38,6 +39,13 @@ int mscope_counsel_of(const mscope_rec_band *const *rec, size_t n, const mscope_
 
     memset(out, 0, sizeof *out);
     out->fraction = fraction;
+    if (n > 0 && mscope_reads_band(rec[0])) {
+        out->stays = 1;
+        snprintf(m->why, sizeof m->why, "each coordinate has a step size of its own, by its second moment, and the "
+                 "maps behind an advice know one for a row");
+        lower_all_the_same(m, o->margin);
+        return 0;
+    }
     if (!mscope_measured_take(rec, n, o, m)) {
         lower_all_the_same(m, o->margin);
         return 0;

@@ -12,6 +12,7 @@
 
 typedef struct mscope_counsel {
     mscope_measured measured;
+    int stays;                           /* an optimizer that is read: measured.why says why there is no other advice */
     int possible;                        /* 0: measured.why says why there is neither price nor advice        */
     double activity[MSCOPE_REGIME_UNSTABLE + 1], rows[MSCOPE_REGIME_UNSTABLE + 1]; /* occupancy: share in each regime */
     mscope_conflict conflict;            /* at the present eta                                                */

@@ -51,7 +51,7 @@ void mscope_counsel_json(const mscope_counsel *c, const char *table, FILE *to)
     mscope_json_string(to, table);
     fprintf(to, ",\"possible\":%s", c->possible ? "true" : "false");
     if (!c->possible) {
-        fprintf(to, ",\"why\":");
+        fprintf(to, "%s,\"why\":", c->stays ? ",\"advised\":\"stay\"" : "");
         mscope_json_string(to, c->measured.why);
         fprintf(to, "}\n");
         return;

@@ -147,7 +147,7 @@ static void advice_words(const mscope_counsel *c, FILE *to)
 void mscope_counsel_say(const mscope_counsel *c, FILE *to)
 {
     if (!c->possible) {
-        fprintf(to, "  no advice: %s.\n", c->measured.why);
+        fprintf(to, c->stays ? "  advice: stay; %s.\n" : "  no advice: %s.\n", c->measured.why);
         return;
     }
     mscope_bounds_say(&c->bounds, &c->measured, to);

@@ -10,6 +10,7 @@
 
 #include "curvature.h"
 #include "mscope/theory.h"
+#include "reads.h"
 #include "steep.h"
 
 #define PI 3.14159265358979323846
@@ -271,7 +272,8 @@ static void plain_sgd(const mscope_rec_band *b, mscope_verdict *v)
 {
     v->regime = MSCOPE_REGIME_SGD;
     v->confidence = 0.995;
-    snprintf(v->why, sizeof v->why, "plain SGD at rate %.3g: momentum is 0", b->eta);
+    snprintf(v->why, sizeof v->why, mscope_reads_band(b) ? "no momentum: steps of eta g/(sqrt v + epsilon), eta %.3g"
+                                                         : "plain SGD at rate %.3g: momentum is 0", b->eta);
 }
 
 /* The label of a band by itself, from its own H and zeta. */
@@ -310,8 +312,8 @@ static void heed_steep(const mscope_rec_band *b, mscope_verdict *v)
     snprintf(v->why, sizeof v->why, "%s", s.why);
 }
 
-void mscope_verdict_after(const mscope_rec_band *b, const mscope_margin *margin, const mscope_verdict *before,
-                          mscope_verdict *out)
+static void judge_band(const mscope_rec_band *b, const mscope_margin *margin, const mscope_verdict *before,
+                       mscope_verdict *out)
 {
     mscope_feedback f;
     mscope_curved c;
@@ -343,6 +345,13 @@ void mscope_verdict_after(const mscope_rec_band *b, const mscope_margin *margin,
     if (margin == NULL)
         heed_steep(b, out);
     tell_growth(b, out);
+}
+
+void mscope_verdict_after(const mscope_rec_band *b, const mscope_margin *margin, const mscope_verdict *before,
+                          mscope_verdict *out)
+{
+    judge_band(b, margin, before, out);
+    mscope_reads_say(b, out->why, sizeof out->why);
 }
 
 void mscope_verdict_band(const mscope_rec_band *b, mscope_verdict *out)

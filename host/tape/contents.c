@@ -117,13 +117,15 @@ int mscope_contents_whole(const mscope_contents *c)
 
 void mscope_contents_print(const mscope_contents *c, FILE *to)
 {
-    static const char *const states[] = { "float32", "mixed", "float64" }, *const forms[] = { "ema", "torch" };
+    static const char *const states[] = { "float32", "mixed", "float64" };
+    static const char *const forms[] = { "ema", "torch", "read", "frozen" };
 
     for (size_t i = 0; i < c->tables; i++) {
         const mscope_recorded_table *t = &c->table[i];
         const mscope_hello *h = &t->hello;
-        fprintf(to, "table %s of '%s': %u rows x %u, %s, %s form%s%s\n", h->table, h->client, h->rows, h->dim,
-                states[h->state], forms[h->form], h->nesterov ? ", nesterov" : "", h->nll ? ", nll" : "");
+        fprintf(to, "table %s of '%s': %u rows x %u, %s, %s form%s%s\n", h->table, h->client, h->rows,
+                h->width > 0 ? h->width : h->dim, states[h->state], forms[h->form], h->nesterov ? ", nesterov" : "",
+                h->nll ? ", nll" : "");
         fprintf(
             to,
             "  %llu steps (%llu to %llu), %llu lost; %.4g rows a step; %llu probes, %llu messages of theta*, all rows "

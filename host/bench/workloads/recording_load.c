@@ -23,10 +23,16 @@ static const mscope_recorded_table *choose(const mscope_contents *c, const char 
         if (best == NULL || x->steps > best->steps)
             best = x;
     }
-    if (best != NULL && (table != NULL || !several) && best->steps > 0 && best->lost <= LOST_MOST + best->steps)
+    const int reads = best != NULL && MSCOPE_FORM_READS(best->hello.form);
+    if (best != NULL && (table != NULL || !several) && !reads && best->steps > 0 &&
+        best->lost <= LOST_MOST + best->steps)
         return best;
     size_t at = (size_t)snprintf(why, 512, "--table '%.63s': ", table != NULL ? table : "");
-    if (best != NULL && (table != NULL || !several))
+    if (best != NULL && (table != NULL || !several) && reads)
+        (void)snprintf(why + at, 512 - at,
+                       "the recording has norms of the rows of %s and not their gradients, because %s was only read: "
+                       "there is nothing to try schedules on", best->hello.table, best->hello.optimizer);
+    else if (best != NULL && (table != NULL || !several))
         (void)snprintf(why + at, 512 - at, "%llu steps recorded and %llu lost of table %s: nothing to replay",
                        (unsigned long long)best->steps, (unsigned long long)best->lost, best->hello.table);
     else
