@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import torch
 
     from . import optim as optim
+    from .optimizers import Read as Read
     from .scope import Scope
 
 __version__: str                             # of the library, which is loaded when it is asked for
@@ -31,6 +32,9 @@ def __getattr__(name: str) -> Any:
     if name == "optim":                      # imports torch, so only when it is asked for
         import importlib
         return importlib.import_module(".optim", __name__)
+    if name == "Read":                       # likewise
+        from .optimizers import Read
+        return Read
     if name == "__version__":
         from . import _lib
         return _lib.lib().mscope_version().decode()
@@ -38,6 +42,7 @@ def __getattr__(name: str) -> Any:
 
 
 def attach(model: "torch.nn.Module", optimizer: "torch.optim.Optimizer", *args: Any, **options: Any) -> "Scope":
-    """Watch the embeddings of a model trained by torch.optim.SGD or momentscope.optim.SGD; see Scope for the options."""
+    """Watch the embeddings of a model trained by torch.optim.SGD or momentscope.optim.SGD, or read Adam and its like; see
+    Scope for the options."""
     from .scope import Scope
     return Scope(model, optimizer, *args, **options)
