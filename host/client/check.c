@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "protocol/fields.h"
+#include "protocol/meet/owner.h"
 
 static _Thread_local mscope_refusal fault;
 
@@ -94,10 +95,18 @@ int mscope_endpoint_choose(mscope_endpoint *e, const char *which, const char *gi
                               given != NULL ? given : "longer");
 }
 
+int mscope_why_owner(const mscope_endpoint *e, const char *why)
+{
+    return mscope_refusal_set(&fault, MSCOPE_EIO, e->field, "a daemon of this user, root or MOMENTSCOPE_DAEMON_USER",
+                              why, "%s", e->address);
+}
+
 int mscope_endpoint_connect(const mscope_endpoint *e, void *socket)
 {
-    char text[MSCOPE_TEXT_MAX + 1];
+    char text[MSCOPE_TEXT_MAX + 1], why[MSCOPE_OWNER_WHY];
 
+    if (mscope_owner_connect(e->address, why) != 0)
+        return mscope_why_owner(e, why);
     if (zmq_connect(socket, e->address) == 0)
         return 0;
     snprintf(text, sizeof text, "ZeroMQ does not take this address: %s", zmq_strerror(errno));

@@ -16,9 +16,10 @@
 #include "clock.h"
 #include "dialog.h"
 #include "protocol/fields.h"
+#include "room.h"
 #include "send.h"
 
-enum { ALONE_MS = 10000, LOOK_MESSAGES = 4, LOOK_MS = 1000, ANSWER_MAX = 65536 };
+enum { ALONE_MS = 10000, LOOK_MESSAGES = 4, LOOK_MS = 1000, ANSWER_MAX = 65536, STRANGER_MS = 30000 };
 
 /* -- opening and closing ---------------------------------------------------------------------------- */
 
@@ -38,16 +39,16 @@ int mscope_link_open(mscope_client *c)
 {
     const int one = 1, none = 0, retry = 100, retry_max = 1000, queue = 100000;
     const int64_t answer = ANSWER_MAX;
-    char monitor[64];
+    int rc = mscope_room_check(3);
 
-    snprintf(monitor, sizeof monitor, "inproc://momentscope-monitor-%p", (void *)c);
+    if (rc != 0)
+        return rc;
     if ((c->ctx = zmq_ctx_new()) == NULL)
         goto io;
     zmq_ctx_set(c->ctx, ZMQ_BLOCKY, 0);
     be_polite(c->ctx);
     c->sock = zmq_socket(c->ctx, ZMQ_DEALER);
-    c->mon = zmq_socket(c->ctx, ZMQ_PAIR);
-    if (c->sock == NULL || c->mon == NULL)
+    if (c->sock == NULL)
         goto io;
     zmq_setsockopt(c->sock, ZMQ_IMMEDIATE, &one, sizeof one);
     zmq_setsockopt(c->sock, ZMQ_LINGER, &none, sizeof none);
@@ -56,15 +57,11 @@ int mscope_link_open(mscope_client *c)
     zmq_setsockopt(c->sock, ZMQ_MAXMSGSIZE, &answer, sizeof answer);
     zmq_setsockopt(c->sock, ZMQ_RECONNECT_IVL, &retry, sizeof retry);
     zmq_setsockopt(c->sock, ZMQ_RECONNECT_IVL_MAX, &retry_max, sizeof retry_max);
-    /* no high-water mark: an unread monitor must never hold up the I/O thread */
-    zmq_setsockopt(c->mon, ZMQ_RCVHWM, &none, sizeof none);
-    zmq_setsockopt(c->mon, ZMQ_LINGER, &none, sizeof none);
-    if (zmq_socket_monitor(c->sock, monitor, ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED) != 0 ||
-        zmq_connect(c->mon, monitor) != 0)
+    if (mscope_guard_open(&c->guard, c->ctx, c->sock, c->endpoint.address) != 0)
         goto io;
-    if (mscope_endpoint_connect(&c->endpoint, c->sock) != 0) {
+    if ((rc = mscope_endpoint_connect(&c->endpoint, c->sock)) != 0) {
         mscope_link_close(c);
-        return MSCOPE_EINVAL;
+        return rc;
     }
     return 0;
 io:
@@ -77,29 +74,41 @@ void mscope_link_close(mscope_client *c)
 {
     if (c->sock != NULL)
         zmq_close(c->sock);
-    if (c->mon != NULL)
-        zmq_close(c->mon);
+    mscope_guard_close(&c->guard);
     if (c->ctx != NULL)
         zmq_ctx_term(c->ctx);
-    c->sock = c->mon = c->ctx = NULL;
+    c->sock = c->ctx = NULL;
 }
 
 /* -- taking in and sending ------------------------------------------------------------------------- */
 
+/* Nobody is sent anything whom the guard has not let pass. A stranger's daemon may be replaced by ours. */
+static void turn_away(mscope_client *c)
+{
+    mscope_refusal *why = mscope_why();
+
+    (void)mscope_why_owner(&c->endpoint, c->guard.why);
+    mscope_refusal_note(c, "nothing is sent to this daemon:", why);
+    c->away_until = mscope_client_now_ns() + STRANGER_MS * MSCOPE_CLIENT_MS;
+}
+
 static void watch_connection(mscope_client *c)
 {
-    uint8_t event[6], address[256];
+    enum mscope_guard_event what;
 
-    while (zmq_recv(c->mon, event, sizeof event, ZMQ_DONTWAIT) == (int)sizeof event) {
-        uint16_t what;
-        memcpy(&what, event, sizeof what);   /* the monitor speaks host order */
-        (void)zmq_recv(c->mon, address, sizeof address, ZMQ_DONTWAIT);
-        c->up = what == ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
+    while ((what = mscope_guard_take(&c->guard)) != MSCOPE_GUARD_NONE) {
+        c->up = what == MSCOPE_GUARD_UP;
         c->shm.offered = c->shm.told = c->shm.tries = 0;
         mscope_shm_down(&c->shm, 0);
         mscope_dialog_doubt(c);
+        if (what == MSCOPE_GUARD_STRANGER)
+            turn_away(c);
         if (c->up && ++c->connections > 1)
             c->stats.reconnects++;
+    }
+    if (c->away_until != 0 && mscope_client_now_ns() >= c->away_until) {
+        c->away_until = 0;
+        (void)zmq_connect(c->sock, c->endpoint.address);
     }
 }
 
@@ -169,7 +178,7 @@ void mscope_link_pump(mscope_client *c)
 
 void mscope_link_wait(mscope_client *c, int wait_ms)
 {
-    zmq_pollitem_t item[3] = { { c->sock, 0, ZMQ_POLLIN, 0 }, { c->mon, 0, ZMQ_POLLIN, 0 },
+    zmq_pollitem_t item[3] = { { c->sock, 0, ZMQ_POLLIN, 0 }, { c->guard.mon, 0, ZMQ_POLLIN, 0 },
                                { NULL, c->shm.socket, ZMQ_POLLIN, 0 } };
 
     if (wait_ms > 10 && c->up && !c->established)

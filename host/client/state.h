@@ -8,6 +8,7 @@
 
 #include <sys/types.h>
 
+#include "protocol/meet/guard.h"
 #include "queue.h"
 #include "shm.h"
 
@@ -52,7 +53,9 @@ struct mscope_client {
     mscope_endpoint endpoint;
     uint64_t looked_at;                  /* ns: last look for answers                                  */
     uint64_t opened_at;                  /* ns; 0: a daemon has answered, or its absence was reported  */
-    void *ctx, *sock, *mon;
+    void *ctx, *sock;
+    mscope_guard guard;                  /* watches sock                                               */
+    uint64_t away_until;                 /* ns: a stranger's daemon is there, not connected before; 0: none */
     int up, connections;                 /* the connection's handshake is done; how many there were    */
     int established;                     /* every table is welcomed or refused                         */
     uint64_t hello_until;                /* ns: no HELLO from then on; 0: no such time                 */

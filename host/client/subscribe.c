@@ -12,6 +12,7 @@
 #include "clock.h"
 #include "protocol/bytes.h"
 #include "protocol/fields.h"
+#include "room.h"
 
 enum { REPLAY_MS = 1000, TABLE_FIRST = 256 };
 
@@ -33,6 +34,8 @@ struct topic {
 
 struct mscope_subscriber {
     void *ctx, *sub, *replay;
+    mscope_guard live, again;            /* of sub and replay                                   */
+    mscope_endpoint at[2];               /* where they are                                      */
     struct topic **slot;                 /* open addressing by name, at most half full          */
     size_t slots, topics, asking;
     struct list ready;
@@ -271,16 +274,35 @@ static struct node *decode(const char *name, uint64_t seq, zmq_msg_t *map)
     return NULL;
 }
 
-/* One message from either socket. Returns 1, 0: there is none, or MSCOPE_EPROTO. A malformed record uses up
+/* A message counts only if the process behind its socket is to be trusted, which the guard knows by the time that a
+ * message is there. */
+static int strangers(struct mscope_subscriber *s)
+{
+    enum mscope_guard_event what;
+
+    for (int i = 0; i < 2; i++) {
+        mscope_guard *g = i == 0 ? &s->live : &s->again;
+        while (g->mon != NULL && (what = mscope_guard_take(g)) != MSCOPE_GUARD_NONE)
+            if (what == MSCOPE_GUARD_STRANGER)
+                return mscope_why_owner(&s->at[i], g->why);
+    }
+    return 0;
+}
+
+/* One message from either socket. Returns 1, 0: there is none, MSCOPE_EPROTO or MSCOPE_EIO. A malformed record uses up
  * its number. */
 static int take(struct mscope_subscriber *s, int replayed)
 {
     char name[MSCOPE_TOPIC_MAX];
-    uint64_t seq;
+    uint64_t seq = 0;
     zmq_msg_t map;
 
     zmq_msg_init(&map);
     int rc = receive(replayed ? s->replay : s->sub, name, &seq, &map);
+    if (rc != 0 && strangers(s) != 0) {
+        zmq_msg_close(&map);
+        return MSCOPE_EIO;
+    }
     if (rc == 1 && replayed && seq == UINT64_MAX) {
         struct topic *t = topic_get(s, name, 0);
         if (t != NULL && t->asked_at != 0)
@@ -322,7 +344,7 @@ int mscope_subscriber_next(mscope_subscriber *s, mscope_telemetry *out, int wait
         }
         int a = s->replay != NULL ? take(s, 1) : 0, b = take(s, 0);
         if (a < 0 || b < 0)
-            return MSCOPE_EPROTO;
+            return a == MSCOPE_EIO || b == MSCOPE_EIO ? MSCOPE_EIO : MSCOPE_EPROTO;
         if (a > 0 || b > 0)
             continue;
         uint64_t now = mscope_client_now_ns();
@@ -338,7 +360,7 @@ int mscope_subscriber_next(mscope_subscriber *s, mscope_telemetry *out, int wait
 int mscope_subscribe(mscope_subscriber **out, const char *endpoint, const char *replay, const char *prefix)
 {
     const int none = 0, queue = 100000;
-    mscope_endpoint live, again;
+    mscope_endpoint live, again = { 0 };
     int rc;
 
     if (out == NULL)
@@ -346,11 +368,14 @@ int mscope_subscribe(mscope_subscriber **out, const char *endpoint, const char *
                                   "nothing was given", "%s", "NULL");
     int replays = replay != NULL ? replay[0] != '\0' : endpoint == NULL;
     if ((rc = mscope_endpoint_choose(&live, "telemetry", endpoint, "telemetry")) != 0 ||
-        (replays && (rc = mscope_endpoint_choose(&again, "replay", replay, "replay")) != 0))
+        (replays && (rc = mscope_endpoint_choose(&again, "replay", replay, "replay")) != 0) ||
+        (rc = mscope_room_check(4)) != 0)
         return rc;
     mscope_subscriber *s = calloc(1, sizeof *s);
     if (s == NULL)
         return mscope_why_memory("subscriber");
+    s->at[0] = live;
+    s->at[1] = again;
     rc = mscope_refusal_set(mscope_why(), MSCOPE_EIO, "ZeroMQ", "a context and its sockets", "ZeroMQ could make none",
                             "%s", "none");
     if ((s->ctx = zmq_ctx_new()) == NULL || (s->sub = zmq_socket(s->ctx, ZMQ_SUB)) == NULL)
@@ -364,7 +389,9 @@ int mscope_subscribe(mscope_subscriber **out, const char *endpoint, const char *
         zmq_setsockopt(s->replay, ZMQ_LINGER, &none, sizeof none);
         zmq_setsockopt(s->replay, ZMQ_RCVHWM, &queue, sizeof queue);
     }
-    if ((rc = mscope_endpoint_connect(&live, s->sub)) != 0 ||
+    if (mscope_guard_open(&s->live, s->ctx, s->sub, s->at[0].address) != 0 ||
+        (replays && mscope_guard_open(&s->again, s->ctx, s->replay, s->at[1].address) != 0) ||
+        (rc = mscope_endpoint_connect(&live, s->sub)) != 0 ||
         (replays && (rc = mscope_endpoint_connect(&again, s->replay)) != 0))
         goto out;
     *out = s;
@@ -390,6 +417,8 @@ void mscope_subscriber_close(mscope_subscriber *s)
         }
     free(s->slot);
     empty(&s->ready);
+    mscope_guard_close(&s->live);
+    mscope_guard_close(&s->again);
     if (s->sub != NULL)
         zmq_close(s->sub);
     if (s->replay != NULL)

@@ -15,6 +15,7 @@
 
 #include "common/clock.h"
 #include "protocol/meet/bind.h"
+#include "protocol/meet/guard.h"
 #include "answer.h"
 #include "relay_tape.h"
 
@@ -23,7 +24,8 @@ enum { PARTS = 32, SESSIONS = 256, BATCH = 256 };
 #define BYE_NS 1000000000u           /* a BYE that no daemon answers */
 
 typedef struct line {                /* one connection to the daemon                               */
-    void *sock, *mon;
+    void *sock;
+    mscope_guard guard;
     int up, ups;
     uint64_t session;                /* 0: the strays'                                             */
     uint8_t peer[256];               /* where its trainer was heard last                           */
@@ -127,9 +129,8 @@ static void close_line(line *l)
 {
     if (l->sock != NULL)
         (void)zmq_close(l->sock);
-    if (l->mon != NULL)
-        (void)zmq_close(l->mon);
-    l->sock = l->mon = NULL;
+    mscope_guard_close(&l->guard);
+    l->sock = NULL;
 }
 
 /* Messages sent before the connection is up go out when it is. A daemon that was restarted refuses messages meant for
@@ -137,22 +138,18 @@ static void close_line(line *l)
 static int open_line(relay *r, line *l)
 {
     const int one = 1, none = 0, linger = 200, retry = 50, retry_max = 500;
-    char monitor[64];
 
     l->sock = zmq_socket(r->ctx, ZMQ_DEALER);
-    l->mon = zmq_socket(r->ctx, ZMQ_PAIR);
-    if (l->sock == NULL || l->mon == NULL)
+    if (l->sock == NULL)
         return -1;
-    (void)snprintf(monitor, sizeof monitor, "inproc://line-%u", (unsigned)(l - r->at));
     (void)zmq_setsockopt(l->sock, ZMQ_IPV6, &one, sizeof one);
     (void)zmq_setsockopt(l->sock, ZMQ_LINGER, &linger, sizeof linger);
     (void)zmq_setsockopt(l->sock, ZMQ_SNDHWM, &none, sizeof none);     /* the daemon's credit bounds it */
     (void)zmq_setsockopt(l->sock, ZMQ_RCVHWM, &none, sizeof none);
     (void)zmq_setsockopt(l->sock, ZMQ_RECONNECT_IVL, &retry, sizeof retry);
     (void)zmq_setsockopt(l->sock, ZMQ_RECONNECT_IVL_MAX, &retry_max, sizeof retry_max);
-    (void)zmq_setsockopt(l->mon, ZMQ_LINGER, &none, sizeof none);
-    return zmq_socket_monitor(l->sock, monitor, ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED) != 0 ||
-                   zmq_connect(l->mon, monitor) != 0 || zmq_connect(l->sock, r->cfg->forward) != 0
+    return mscope_guard_open(&l->guard, r->ctx, l->sock, r->cfg->forward) != 0 ||
+                   zmq_connect(l->sock, r->cfg->forward) != 0
                ? -1 : 0;
 }
 
@@ -160,13 +157,12 @@ static int open_line(relay *r, line *l)
  * trainer cannot see that through us: it is told as the daemon would, and says HELLO again. */
 static void watch_line(relay *r, line *l)
 {
-    uint8_t event[6], address[256];
+    enum mscope_guard_event what;
 
-    while (zmq_recv(l->mon, event, sizeof event, ZMQ_DONTWAIT) == (int)sizeof event) {
-        uint16_t what;
-        memcpy(&what, event, sizeof what);
-        (void)zmq_recv(l->mon, address, sizeof address, ZMQ_DONTWAIT);
-        const int up = what == ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
+    while ((what = mscope_guard_take(&l->guard)) != MSCOPE_GUARD_NONE) {
+        const int up = what == MSCOPE_GUARD_UP;
+        if (what == MSCOPE_GUARD_STRANGER)
+            say(r, "nothing goes on to the daemon: ", l->guard.why);
         if (l->session == 0 && up != l->up)
             say(r, up ? "the daemon is up: " : "the daemon is gone; trainers wait for it at ", r->cfg->forward);
         l->up = up;
@@ -274,6 +270,8 @@ static int open_front(relay *r, mscope_refusal *why)
     char text[MSCOPE_BIND_WHY];
     int rc = mscope_bind_check("ingest", r->cfg->ingest, text);
 
+    if (rc == 0 && r->cfg->forward != NULL && (rc = mscope_owner_connect(r->cfg->forward, text)) != 0)
+        return mscope_relay_refuse(why, rc, "forward", "a daemon of this user or of root", text, r->cfg->forward);
     if (rc == 0) {
         r->ctx = zmq_ctx_new();
         r->front = r->ctx != NULL ? zmq_socket(r->ctx, ZMQ_ROUTER) : NULL;
@@ -326,7 +324,7 @@ static const char *loop(relay *r, int signal_fd)
         for (unsigned i = 0; i < lines; i++)
             if (r->at[i].sock != NULL) {
                 items[n++] = (zmq_pollitem_t){ r->at[i].sock, 0, ZMQ_POLLIN, 0 };
-                items[n++] = (zmq_pollitem_t){ r->at[i].mon, 0, ZMQ_POLLIN, 0 };
+                items[n++] = (zmq_pollitem_t){ r->at[i].guard.mon, 0, ZMQ_POLLIN, 0 };
             }
         (void)zmq_poll(items, n, listen ? 250 : 5);
         if (stop_asked(signal_fd))

@@ -114,7 +114,8 @@ MSCOPE_API void mscope_client_fault(mscope_refusal *out);
 
 /* mscope_client_open - start to connect in the background; succeeds when the daemon is absent
  * Owns     *out is the caller's; end it with mscope_client_close. opt (NULL: all zero) is copied
- * Errors   MSCOPE_EINVAL endpoint or option;  MSCOPE_EIO no ZeroMQ context;  MSCOPE_ENOMEM; *out untouched */
+ * Errors   MSCOPE_EINVAL endpoint or option;  MSCOPE_ENOMEM;  MSCOPE_EIO no ZeroMQ context, too few descriptors or
+ *          threads for one, or the daemon there is another user's; *out untouched */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_open(mscope_client **out, const mscope_client_options *opt);
 
 /* mscope_client_attach - declare a table
@@ -269,7 +270,7 @@ MSCOPE_API size_t mscope_struct_size(const char *name);
  * again, so that a topic has no hole; NULL: $MOMENTSCOPE_REPLAY or the default if endpoint is NULL too, else none; "":
  * none.
  * Owns     *out is the caller's; end it with mscope_subscriber_close
- * Errors   MSCOPE_EINVAL an address;  MSCOPE_EIO no ZeroMQ context;  MSCOPE_ENOMEM                    */
+ * Errors   MSCOPE_EINVAL an address;  MSCOPE_ENOMEM;  MSCOPE_EIO as mscope_client_open                  */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_subscribe(mscope_subscriber **out, const char *endpoint, const char *replay,
                                                   const char *prefix);
 
@@ -281,7 +282,8 @@ typedef struct mscope_telemetry {
 
 /* mscope_subscriber_next - the next record, waiting at most wait_ms; a record that the daemon repeats for late joiners
  * is given once
- * Returns  0;  MSCOPE_EAGAIN none came, or a signal;  MSCOPE_EPROTO a malformed record (counted, passed over) */
+ * Returns  0;  MSCOPE_EAGAIN none came, or a signal;  MSCOPE_EPROTO a malformed record (counted, passed over);
+ *          MSCOPE_EIO a process of another user answered there, and was disconnected: mscope_client_fault says whose */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_subscriber_next(mscope_subscriber *s, mscope_telemetry *out, int wait_ms);
 
 typedef struct mscope_subscriber_stats {

@@ -1,0 +1,74 @@
+/* guard.c - see guard.h */
+#include "guard.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <zmq.h>
+
+int mscope_guard_open(mscope_guard *g, void *context, void *socket, const char *endpoint)
+{
+    const int none = 0;
+    char name[64];
+
+    *g = (mscope_guard){ .sock = socket, .endpoint = endpoint, .mon = zmq_socket(context, ZMQ_PAIR) };
+    if (g->mon == NULL)
+        return MSCOPE_EIO;
+    /* no high-water mark: an unread monitor must never hold up the I/O thread */
+    (void)zmq_setsockopt(g->mon, ZMQ_RCVHWM, &none, sizeof none);
+    (void)zmq_setsockopt(g->mon, ZMQ_LINGER, &none, sizeof none);
+    (void)snprintf(name, sizeof name, "inproc://momentscope-guard-%p", socket);
+    return zmq_socket_monitor(socket, name, ZMQ_EVENT_CONNECTED | ZMQ_EVENT_DISCONNECTED |
+                              ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |
+                              ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL) == 0 && zmq_connect(g->mon, name) == 0 ? 0 : MSCOPE_EIO;
+}
+
+void mscope_guard_close(mscope_guard *g)
+{
+    if (g->mon != NULL)
+        (void)zmq_close(g->mon);
+    g->mon = NULL;
+}
+
+/* CONNECTED comes with the descriptor. If that is gone again, so is the connection, and a later event says so. */
+static enum mscope_guard_event connected(mscope_guard *g, int fd)
+{
+    g->known = mscope_owner_place(g->endpoint, g->why) == 0 && mscope_owner_peer(fd, g->endpoint, g->why) == 0;
+    if (g->known)
+        return MSCOPE_GUARD_NONE;
+    (void)zmq_disconnect(g->sock, g->endpoint);
+    return MSCOPE_GUARD_STRANGER;
+}
+
+static enum mscope_guard_event judge(mscope_guard *g, uint16_t what, uint32_t value)
+{
+    switch (what) {
+    case ZMQ_EVENT_CONNECTED:
+        return connected(g, (int)value);
+    case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
+        return g->known ? MSCOPE_GUARD_UP : MSCOPE_GUARD_NONE;
+    case ZMQ_EVENT_DISCONNECTED:
+        g->known = 0;
+        return MSCOPE_GUARD_DOWN;
+    default:
+        (void)snprintf(g->why, sizeof g->why, "the daemon at %s refused the handshake (%u)", g->endpoint, value);
+        return MSCOPE_GUARD_KEY;
+    }
+}
+
+enum mscope_guard_event mscope_guard_take(mscope_guard *g)
+{
+    enum mscope_guard_event e = MSCOPE_GUARD_NONE;
+    uint8_t event[6], address[256];
+
+    while (e == MSCOPE_GUARD_NONE && zmq_recv(g->mon, event, sizeof event, ZMQ_DONTWAIT) == (int)sizeof event) {
+        uint16_t what;
+        uint32_t value;
+        memcpy(&what, event, sizeof what);   /* the monitor speaks host order */
+        memcpy(&value, event + 2, sizeof value);
+        (void)zmq_recv(g->mon, address, sizeof address, ZMQ_DONTWAIT);
+        e = judge(g, what, value);
+    }
+    return e;
+}
