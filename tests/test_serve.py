@@ -90,6 +90,19 @@ class Answers(Case):
         self.assertEqual(got, want)
         self.assertEqual(s.close()[0], 0)
 
+    def test_what_came_before_it_is_there_and_not_told_as_news(self):
+        d = self.daemon("--interval-steps", "4")
+        train(self, d)
+        s = self.serve(daemon=d)
+        s.until("/api/state", lambda x: [t["step"] for t in x["sources"][0]["tables"]] == [40])
+        series = s.json("/api/table?table=words")["series"]
+        steps = series["whole"]["step"]
+        self.assertGreaterEqual(len(steps), 10)
+        self.assertEqual(steps, sorted(set(steps)))
+        self.assertEqual(set(series["whole"]["at"][:9]), {0})
+        self.assertEqual({a["code"] for a in s.json("/api/alerts")["alerts"]}, {"attached"})
+        self.assertEqual([x["lost"] for x in s.json("/api/state")["sources"]], [0])
+
     def test_without_a_daemon_it_waits_and_health_says_so(self):
         with tempfile.TemporaryDirectory() as folder:
             s = self.serve("--telemetry", f"ipc://{folder}/none.ipc", "--replay", "")

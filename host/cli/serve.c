@@ -78,6 +78,7 @@ static int read_options(int argc, char **argv, struct options *o)
     };
     int code;
 
+    o->listening.from.past = 1;
     o->http.address = "127.0.0.1";
     o->port = PORT;
     code = mscope_options_read(&serve, argc, argv, NULL);
@@ -99,7 +100,7 @@ static int add_daemon(mscope_hub *h, char *text, size_t number)
 {
     char name[MSCOPE_SOURCE_NAME], why[MSCOPE_WHY_MAX];
     const char *is = strchr(text, '='), *colon = strchr(text, ':');
-    mscope_feed_options from = { .telemetry = NULL };
+    mscope_feed_options from = { .past = 1 };
     mscope_feed *feed;
     char *at = text, *rest;
     int rc;

@@ -29,6 +29,7 @@ struct topic {
     char name[MSCOPE_TOPIC_MAX];
     uint64_t epoch, next;                /* next sequence number to give                        */
     uint64_t asked_at;                   /* ns; 0: no replay under way                          */
+    int opening;                         /* asked for its whole past: what is forgotten is no loss */
     struct list held;                    /* newer records, ascending                            */
 };
 
@@ -40,6 +41,7 @@ struct mscope_subscriber {
     size_t slots, topics, asking;
     struct list ready;
     uint64_t epoch;                      /* the last one seen                                   */
+    int past;                            /* a topic begins with all that replay still has       */
     mscope_subscriber_stats stats;
 };
 
@@ -127,6 +129,14 @@ static uint64_t epoch_of(const mscope_record *r)
 
 /* -- order ------------------------------------------------------------------------------------------ */
 
+/* Numbers from t->next to seq will not come. */
+static void miss(struct mscope_subscriber *s, struct topic *t, uint64_t seq)
+{
+    if (!t->opening)
+        s->stats.lost += seq - t->next;
+    t->opening = 0;
+}
+
 static void give(struct mscope_subscriber *s, struct topic *t, struct node *n)
 {
     t->next = n->msg.seq + 1;
@@ -146,7 +156,7 @@ static void release(struct mscope_subscriber *s, struct topic *t)
             free(n);
             continue;
         }
-        s->stats.lost += n->msg.seq - t->next;
+        miss(s, t, n->msg.seq);
         give(s, t, n);
     }
 }
@@ -176,7 +186,8 @@ static void take_live(struct mscope_subscriber *s, struct topic *t, struct node 
         if (s->epoch != epoch)
             s->stats.epochs++;
         s->epoch = t->epoch = epoch;
-        t->next = seq;
+        t->opening = s->past && s->replay != NULL;
+        t->next = t->opening ? 0 : seq;
     }
     if (seq < t->next || (t->held.last != NULL && seq <= t->held.last->msg.seq)) {
         s->stats.repeats++;
@@ -184,7 +195,7 @@ static void take_live(struct mscope_subscriber *s, struct topic *t, struct node 
     } else if (t->asked_at != 0 || (seq > t->next && ask(s, t))) {
         append(&t->held, n);
     } else {
-        s->stats.lost += seq - t->next;
+        miss(s, t, seq);
         give(s, t, n);
     }
 }
@@ -198,7 +209,7 @@ static void take_replayed(struct mscope_subscriber *s, struct topic *t, struct n
         free(n);                                     /* too late, or known already */
         return;
     }
-    s->stats.lost += seq - t->next;                  /* the daemon has forgotten older ones */
+    miss(s, t, seq);                                 /* the daemon has forgotten older ones */
     s->stats.replayed++;
     give(s, t, n);
 }
@@ -399,6 +410,11 @@ int mscope_subscribe(mscope_subscriber **out, const char *endpoint, const char *
 out:
     mscope_subscriber_close(s);
     return rc;
+}
+
+void mscope_subscriber_past(mscope_subscriber *s)
+{
+    s->past = 1;
 }
 
 void mscope_subscriber_stats_get(const mscope_subscriber *s, mscope_subscriber_stats *out)

@@ -43,6 +43,8 @@ int mscope_feed_open(mscope_feed **out, const mscope_feed_options *o, char *why,
         rc = mscope_subscribe(&f->one, o->telemetry, o->replay, "");
         if (rc != 0)
             refused(why, cap);
+        else if (f->o.past)
+            mscope_subscriber_past(f->one);
     }
     if (rc != 0) {
         free(f);

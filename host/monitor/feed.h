@@ -11,6 +11,7 @@
 typedef struct mscope_feed_options {
     const char *telemetry, *replay;  /* addresses of one daemon; NULL: the defaults, replay "": no replay           */
     mscope_texts shard;              /* telemetry addresses of shards; none: one daemon                             */
+    int past;                        /* of one daemon: begin with all that it still has for replay, topic by topic  */
 } mscope_feed_options;
 
 typedef struct mscope_feed mscope_feed;

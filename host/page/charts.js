@@ -17,10 +17,10 @@ const hasAny = (table, key) => { const steps = new Set(); return numbersOf(table
 /* All bands over one axis: undefined where a band has no point, null where its value is not known. */
 function align(table, key, bands) {
     const axis = view.time ? "at" : "step", xs = new Set();
-    for (const b of bands) for (const x of table.series.band[b][axis]) xs.add(x);
+    for (const b of bands) for (const x of table.series.band[b][axis]) if (x || !view.time) xs.add(x);  /* the past has no clock */
     const x = [...xs].sort((a, b) => a - b), place = new Map(x.map((v, i) => [v, i]));
     return [x, ...bands.map((b) => { const out = new Array(x.length), from = table.series.band[b];
-        from[axis].forEach((v, i) => { const y = from[key][i]; out[place.get(v)] = known(y) && (!view.log || y > 0) ? y : null; }); return out; })];
+        from[axis].forEach((v, i) => { if (!place.has(v)) return; const y = from[key][i]; out[place.get(v)] = known(y) && (!view.log || y > 0) ? y : null; }); return out; })];
 }
 
 /* Room around the values, and at least half a decade of it: a scale without extent has no ticks. */

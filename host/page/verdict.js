@@ -23,6 +23,8 @@ function lostSentence() {
     if (!store.state) return ["unknown", "Waiting for momentscope serve.", ""];
     if (!store.connected) return ["silent", "The server behind this page does not answer.",
         "What follows is the last that it said. The page tries again by itself."];
+    if (x.state !== "live" && x.malformed > 0) return ["silent", "What the daemon sends cannot be read here.",
+        `${plural(x.malformed, "record")} from ${x.where} did not fit: daemon and page are of different versions.`];
     if (x.state === "waiting") return ["unknown", "No daemon has been heard yet.", `Waiting for momentscoped at ${x.where}.`];
     if (x.state === "silent") return ["silent", `The daemon has not been heard for ${span(x.age)}.`,
         `It was stopped, or is stuck: ${x.where}. What follows is its last word.`];
@@ -40,7 +42,8 @@ function facts(record) {
 }
 
 function since(word) {
-    if (!known(word.since) || !word.since) return null;
+    if (!known(word.since_step)) return null;
+    if (!word.since) return ` Since step ${whole(word.since_step)}.`;
     const now = report ? report.state.now : store.state.now;
     return ` Since step ${whole(word.since_step)}` + (report ? "." : `, ${span(now - word.since)} ago.`);
 }

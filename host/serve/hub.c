@@ -7,8 +7,11 @@
 #include <time.h>
 
 #include "common/clock.h"
+#include "past.h"
 
 enum { WAIT_MS = 200, AT_ONCE = 256 };
+
+static const double PAST_S = 3;      /* at most so long is waited for what was published before */
 
 double mscope_hub_now(void)
 {
@@ -92,6 +95,8 @@ static void *follow(void *context)
     mscope_heard *s = context;
     double looked = 0;
 
+    s->unkept += mscope_past_take(s->feed, &s->story, &s->hub->lock, PAST_S, mscope_hub_now()) != 0;
+    atomic_fetch_add(&s->hub->version, 1);
     while (!atomic_load(&s->hub->stop)) {
         if (take_some(s) > 0)
             atomic_fetch_add(&s->hub->version, 1);
@@ -100,6 +105,7 @@ static void *follow(void *context)
         looked = mscope_monotonic_s();
         (void)pthread_mutex_lock(&s->hub->lock);
         mscope_story_clock(&s->story, mscope_hub_now());
+        mscope_feed_stats(s->feed, &s->stats);
         take_coverage(s);
         (void)pthread_mutex_unlock(&s->hub->lock);
     }

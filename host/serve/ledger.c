@@ -146,7 +146,7 @@ static void read_row(sqlite3_stmt *row, mscope_happening *h, char source[MSCOPE_
     (void)snprintf(h->table, sizeof h->table, "%s", (const char *)sqlite3_column_text(row, 3));
     h->step = sqlite3_column_double(row, 4);
     (void)snprintf(h->code, sizeof h->code, "%s", (const char *)sqlite3_column_text(row, 5));
-    h->level = level >= 0 && level <= MSCOPE_LEVEL_UNSTABLE ? (enum mscope_level)level : MSCOPE_LEVEL_UNKNOWN;
+    h->level = level >= 0 && level <= MSCOPE_LEVEL_UNSTABLE ? (enum mscope_concern)level : MSCOPE_LEVEL_UNKNOWN;
     (void)snprintf(h->text, sizeof h->text, "%s", (const char *)sqlite3_column_text(row, 7));
 }
 

@@ -44,7 +44,7 @@ static int add_band(mscope_story *s, const mscope_news *news, double at)
     s->table[news->table].stale = 1;
     const double value[] = { b->p, b->eta * b->H1, b->R, b->V, v->H, v->zeta, noise_scale(b), (double)v->regime, b->P };
 
-    return mscope_series_add(&s->table[news->table].band[news->band], (double)b->step, at, value,
+    return mscope_series_add(&s->table[news->table].band[news->band], (double)b->step, s->past ? 0 : at, value,
                              sizeof value / sizeof *value);
 }
 
@@ -53,7 +53,7 @@ static void weigh_word(mscope_story *s, size_t i, double at)
 {
     const mscope_rec_table *r = &s->judged.latest.table[i].table.record.u.table;
     mscope_told *t = &s->table[i];
-    const enum mscope_level before = t->word.level;
+    const enum mscope_concern before = t->word.level;
     const int any = t->any;
 
     mscope_word_of(&s->judged, i, &t->word);
@@ -62,12 +62,12 @@ static void weigh_word(mscope_story *s, size_t i, double at)
     if (any && t->word.level == before)
         return;
     t->since_step = (double)r->step;
-    t->since_at = at;
-    if (!any && t->word.level < MSCOPE_LEVEL_GROWING)
+    t->since_at = s->past ? 0 : at;
+    if (s->past || (!any && t->word.level < MSCOPE_LEVEL_GROWING))
         return;
     mscope_happening h = { .at = at, .step = (double)r->step, .level = t->word.level };
     snprintf(h.table, sizeof h.table, "%s", r->table);
-    snprintf(h.code, sizeof h.code, "%s", mscope_level_name(t->word.level));
+    snprintf(h.code, sizeof h.code, "%s", mscope_concern_name(t->word.level));
     snprintf(h.text, sizeof h.text, "%s%s%s", t->word.sentence, t->word.why[0] != '\0' ? "; " : "", t->word.why);
     tell(s, &h);
 }
@@ -84,14 +84,15 @@ static int add_table(mscope_story *s, const mscope_rec_table *r, double at)
     const mscope_margin *m = mscope_judged_margin(&s->judged, i);
     const double value[] = { r->eta, r->eps, r->R, r->V, r->climb, m != NULL ? m->H : NAN, m != NULL ? m->H_se : NAN,
                              (double)s->table[i].word.level };
-    return mscope_series_add(&s->table[i].whole, (double)r->step, at, value, sizeof value / sizeof *value);
+    return mscope_series_add(&s->table[i].whole, (double)r->step, s->past ? 0 : at, value,
+                             sizeof value / sizeof *value);
 }
 
-static enum mscope_level level_of_code(const char *code)
+static enum mscope_concern level_of_code(const char *code)
 {
     static const struct {
         const char *code;
-        enum mscope_level level;
+        enum mscope_concern level;
     } known[] = { { "growing", MSCOPE_LEVEL_GROWING }, { "climbing", MSCOPE_LEVEL_GROWING },
                   { "overflow", MSCOPE_LEVEL_UNSTABLE }, { "inexact", MSCOPE_LEVEL_INEXACT },
                   { "refused", MSCOPE_LEVEL_INEXACT }, { "save-failed", MSCOPE_LEVEL_INEXACT },
@@ -116,7 +117,7 @@ static void pass_on(const mscope_story *s, const mscope_telemetry *m, double at)
     tell(s, &h);
 }
 
-static void of_daemon(const mscope_story *s, double at, const char *code, const char *text, enum mscope_level level)
+static void of_daemon(const mscope_story *s, double at, const char *code, const char *text, enum mscope_concern level)
 {
     mscope_happening h = { .at = at, .level = level };
 

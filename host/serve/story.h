@@ -20,7 +20,7 @@
 typedef struct mscope_happening {
     double at;                               /* Unix time in s                                                    */
     double step;
-    enum mscope_level level;                 /* how bad it is now                                                 */
+    enum mscope_concern level;                 /* how bad it is now                                                 */
     char table[MSCOPE_NAME_MAX + 1];         /* "": the daemon                                                    */
     char code[MSCOPE_NAME_MAX + 1];          /* a code of the daemon; a level; silent, heard, restarted           */
     char text[520];
@@ -40,6 +40,7 @@ typedef struct mscope_story {
     size_t tables;
     double heard_at, epoch_at;               /* the last record; the first of this daemon. 0: none                */
     uint64_t epoch, records;
+    int past;                                /* what is taken happened before anybody listened: past.h            */
     int silent;                              /* nothing was heard for three of the daemon's intervals and 2 s     */
     void (*tell)(void *context, const mscope_happening *h);      /* NULL: nobody listens                          */
     void *context;

@@ -31,7 +31,7 @@ static void put_word(FILE *to, const mscope_told *t)
     const mscope_word *w = &t->word;
     int any = 0;
 
-    fprintf(to, "{\"level\":\"%s\"", t->any ? mscope_level_name(w->level) : "unknown");
+    fprintf(to, "{\"level\":\"%s\"", t->any ? mscope_concern_name(w->level) : "unknown");
     text(to, "sentence", t->any ? w->sentence : "no record of the table has come yet");
     text(to, "why", w->why);
     number(to, "since_step", t->since_step);
@@ -266,7 +266,7 @@ void mscope_happening_json(FILE *to, const mscope_happening *h, const char *sour
     text(to, "table", h->table);
     number(to, "step", h->step);
     text(to, "code", h->code);
-    text(to, "level", mscope_level_name(h->level));
+    text(to, "level", mscope_concern_name(h->level));
     text(to, "text", h->text);
     fputc('}', to);
 }

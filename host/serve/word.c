@@ -203,7 +203,7 @@ void mscope_word_of(const mscope_judged *j, size_t i, mscope_word *out)
     fine(j, i, out);
 }
 
-const char *mscope_level_name(enum mscope_level level)
+const char *mscope_concern_name(enum mscope_concern level)
 {
     static const char *const names[] = { "fine", "unknown", "inexact", "growing", "near-instability", "unstable" };
 

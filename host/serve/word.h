@@ -7,13 +7,13 @@
 #include "monitor/judged.h"
 
 /* In rising order of concern. From MSCOPE_LEVEL_GROWING on it is an alarm. */
-enum mscope_level {
+enum mscope_concern {
     MSCOPE_LEVEL_FINE, MSCOPE_LEVEL_UNKNOWN, MSCOPE_LEVEL_INEXACT, MSCOPE_LEVEL_GROWING, MSCOPE_LEVEL_NEAR,
     MSCOPE_LEVEL_UNSTABLE
 };
 
 typedef struct mscope_word {
-    enum mscope_level level;
+    enum mscope_concern level;
     uint32_t bands;                          /* bit b: it is about band b; 0: about the table as a whole        */
     double rows, share;                      /* of these bands; share of all row updates of the table            */
     char sentence[320];                      /* "unstable: bands 3-5, 1234 rows with 12 % of all updates"        */
@@ -24,6 +24,6 @@ typedef struct mscope_word {
 void mscope_word_of(const mscope_judged *j, size_t i, mscope_word *out);
 
 /* "fine", "unknown", "inexact", "growing", "near-instability", "unstable" */
-const char *mscope_level_name(enum mscope_level level);
+const char *mscope_concern_name(enum mscope_concern level);
 
 #endif

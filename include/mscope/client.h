@@ -274,6 +274,10 @@ MSCOPE_API size_t mscope_struct_size(const char *name);
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_subscribe(mscope_subscriber **out, const char *endpoint, const char *replay,
                                                   const char *prefix);
 
+/* mscope_subscriber_past - from now on a topic that is new begins with all that replay still has of it, topic by topic;
+ * without a replay address it changes nothing */
+MSCOPE_API void mscope_subscriber_past(mscope_subscriber *s);
+
 typedef struct mscope_telemetry {
     char topic[MSCOPE_TOPIC_MAX];
     uint64_t seq;
