@@ -1,6 +1,6 @@
 /* past.h - what a daemon published before anybody listened, in the order in which it happened
  *
- * Replay gives one topic after the other. A story needs what belongs to one step together, bands before their table.  */
+ * Replay gives one topic after the other. A story needs what belongs to one step together, bands before their table. */
 #ifndef MSCOPE_SERVE_PAST_H
 #define MSCOPE_SERVE_PAST_H
 
