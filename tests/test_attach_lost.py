@@ -112,5 +112,37 @@ class Overflow(attach_support.Case if not missing else unittest.TestCase):
                     self.overflow(4, row)
 
 
+class Large(attach_support.Case if not missing else unittest.TestCase):
+    def test_a_large_table_with_defaults_loses_no_step(self):
+        """2 M x 64: its rows, 1 GB with their momentum, travel beside the steps."""
+        rows, steps = 2_000_000, 300
+        emb = torch.nn.Embedding(rows, 64, sparse=True, _weight=torch.zeros(rows, 64, dtype=torch.float32))
+        emb.weight.data[0] = 1.0             # not fresh: all rows are sent
+        optimizer = torch.optim.SGD(emb.parameters(), lr=0.1)
+        with momentscope.attach(emb, optimizer, self.daemon.ingest, prefix="large.") as scope:
+            self.assertLess(scope.tables[0].capacity, rows)
+            for i in range(steps):
+                optimizer.zero_grad()
+                emb(torch.randint(rows, (512,))).square().sum().backward()
+                optimizer.step()
+                scope.step()
+            stats = scope.stats()
+            self.assertEqual((stats["steps_dropped"], stats["errors"]), (0, 0), stats)
+            self.assertTrue(scope.flush(120), scope.stats())
+            record = self.ear.table("large.weight", steps, 20)
+            self.assertEqual((record["lost_steps"], record["refused_messages"]), (0, 0))
+
+    def test_a_step_above_the_capacity_is_said(self):
+        for sparse in (False, True):
+            with self.run_of(sparse, capacity=8) as scope:
+                self.steps(scope, 5, high=6)
+                self.same_as_torch(scope, 5)
+                self.steps(scope, 1, 5)      # some 14 rows
+                self.assertEqual(scope.stats()["steps_dropped"], 1)
+                self.steps(scope, 2, 6, high=8)
+                self.assertEqual(self.same_as_torch(scope, 8)["lost_steps"], 1)
+            self.assertRegex(self.said, r"a step of emb.weight has more rows \(1\d\) than attach's capacity = 8")
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -175,7 +175,8 @@ static int queue_reference(mscope_client *c, uint32_t handle)
     return 0;
 }
 
-/* At most sync_bytes of healing wait unsent, so that the next step finds the queue short. */
+/* At most sync_bytes of healing wait unsent, so that the next step finds the queue short. Healing can wait and steps
+ * cannot: it leaves half of the buffer to them, where the daemon falls behind. */
 void mscope_heal_some(mscope_client *c, uint32_t handle, int may_seek)
 {
     mscope_client_table *t = &c->table[handle];
@@ -184,7 +185,7 @@ void mscope_heal_some(mscope_client *c, uint32_t handle, int may_seek)
     if (!c->established || !t->welcomed)
         return;
     while (queued < c->sync_bytes) {
-        if (c->queue.wire - c->queue.sent_bytes >= c->sync_bytes)
+        if (c->queue.wire - c->queue.sent_bytes >= c->sync_bytes || c->queue.bytes > c->queue.limit / 2)
             return;
         before = c->queue.bytes;
         if (t->ref_next < t->nrefs && t->queued == t->step) {

@@ -17,7 +17,7 @@ def note_schedule(t, warn):
              "again")
 
 
-def push(client, t, grad, lookups, batch):
+def push(client, t, grad, lookups, batch, warn):
     """Returns 1 when the client had no room and dropped the step. batch: samples, or 0 where the gradient tells it."""
     ready = t.ready(grad) if lookups is None else None
     if ready:
@@ -29,13 +29,21 @@ def push(client, t, grad, lookups, batch):
         n = rows.shape[0]
         t.samples(batch or occurrences)
     else:
-        return _push_dense(client, t, grad, lookups, batch)
+        return _push_dense(client, t, grad, lookups, batch, warn)
     t.told += 1
+    if n > t.capacity:
+        return _too_many(client, t, n, warn)
     return client.push(t.handle, t.by_step, rows.data_ptr(), values.data_ptr(), VALUE[values.dtype], n,
                        counts.data_ptr() if counts is not None else None)
 
 
-def _push_dense(client, t, grad, lookups, batch):
+def _too_many(client, t, n, warn):
+    warn(f"a step of {t.source} has more rows ({n}) than attach's capacity = {t.capacity}, so it is lost to the daemon: "
+         "attach with a larger capacity (and momentscoped --max-part, where it refuses that)")
+    return client.skip(t.handle)
+
+
+def _push_dense(client, t, grad, lookups, batch, warn):
     values, lookups = t.dense(grad, lookups)
     t.told += 1
     if t.resync:
@@ -44,7 +52,11 @@ def _push_dense(client, t, grad, lookups, batch):
     if lookups is None:
         active = values.reshape(t.rows, t.dim).ne(0).any(1)
         t.samples(batch or 1)
+        if t.capacity < t.rows and int(active.sum()) > t.capacity:
+            return _too_many(client, t, int(active.sum()), warn)
         return client.push_dense(t.handle, t.by_step, values.data_ptr(), VALUE[values.dtype], active.data_ptr())
     n = lookups.numel()
     t.samples(batch or n)
+    if t.capacity < min(n, t.rows) and lookups.unique().numel() > t.capacity:
+        return _too_many(client, t, lookups.unique().numel(), warn)
     return client.push_lookups(t.handle, t.by_step, lookups.data_ptr(), n, values.data_ptr(), VALUE[values.dtype])

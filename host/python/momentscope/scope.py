@@ -54,7 +54,11 @@ class Scope:
     telemetry         where the daemon publishes, for metrics() and on_alert(); None: beside the endpoint, or
                       $MOMENTSCOPE_TELEMETRY, or the user's default
     prefix            of every table name, so that two runs do not claim one name: at most 40 letters, digits, _ . -
-    name, buffer_bytes, sync_bytes, block_ms: as in Client; capacity, acf_rows (0 to 64): as in mscope/client.h
+    capacity          most rows (or look-ups, of sparse gradients) in one step; 0: all rows, or as many as make 64 MiB.
+                      A step above it is lost, with a warning
+    buffer_bytes      most bytes held until the daemon has acknowledged them; 0: 64 MiB, or half of the largest
+                      table, so that a daemon that meets a large table for the first time loses no step
+    name, sync_bytes, block_ms: as in Client; acf_rows (0 to 64): as in mscope/client.h
 
     An argument out of its range is refused with field, value and range. Times (poll, flush, close) are in seconds.
     Weights or momenta that were changed otherwise than by optimizer.step are noticed at the next step (by version,
@@ -96,7 +100,8 @@ class Scope:
             self.probing.start(model, optimizer, self.tables, self._warn)
             stars = references(self.tables, reference)
             self._take_over(endpoint)
-            self._client = Client(endpoint, name, buffer_bytes, sync_bytes, block_ms)
+            largest = max(t.rows * t.dim * (8 if t.wide else 4) for t in self.tables)
+            self._client = Client(endpoint, name, buffer_bytes or max(1 << 26, largest // 2), sync_bytes, block_ms)
             for t, star in zip(self.tables, stars):
                 self._attach(t, nll, star, steps, acf_rows)
         except BaseException:
@@ -241,7 +246,7 @@ class Scope:
                            "call scope.step() before the gradients are zeroed")
                 dropped += self._client.skip(t.handle)
                 continue
-            dropped += push(self._client, t, grad, lookups, batch or self.batch or bags)
+            dropped += push(self._client, t, grad, lookups, batch or self.batch or bags, self._warn)
             if t.seen is not None:
                 t.seen.note(t, grad, lookups)
         self.probing.send_direction(self._client)

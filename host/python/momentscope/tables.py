@@ -11,6 +11,7 @@ from .lookups import Lookups
 from .watched import Raw, table_of
 
 OUTSIDE_EVERY, SLICES, SLICE = 4, 64, 64     # every 4 steps a 64th of the rows, or 64, is searched for rows moved elsewhere
+BYTES = 1 << 26                              # of one step: what a client holds by default
 VALUE = {torch.float32: _lib.F32, torch.float16: _lib.F16, torch.bfloat16: _lib.BF16, torch.float64: _lib.F64}
 
 
@@ -53,7 +54,7 @@ class Table:
         if not 1 <= self.dim <= 65536 or self.rows < 1:
             raise ValueError(f"momentscope: {name} has shape {tuple(parameter.shape)}; "
                              "a table has at least one row, and 1 to 65536 values in a row")
-        self.capacity = max(self.rows, capacity or 65536)
+        self.capacity = capacity or self._enough()
         self.wide = parameter.dtype is torch.float64
         self.dtype, self.was = torch.float64 if self.wide else torch.float32, parameter.dtype
         self.narrow = parameter.dtype in (torch.float16, torch.bfloat16)     # torch rounds rows, the daemon does not
@@ -64,6 +65,10 @@ class Table:
         self.by_step, self.schedule, self.batch = ctypes.byref(self.step), None, 1
         self.told, self.resync, self.ended, self.marks = 0, False, None, None
         self.seen = self.rates = None        # plan.Seen, where rows are counted; plan.RowRates, where they have rates
+
+    def _enough(self):
+        """Entries of the largest step that is taken: all rows at once, as long as these are no more than BYTES."""
+        return max(1024, min(max(self.rows, 65536), BYTES // (4 * self.dim)))
 
     # -- the gradient as rows ------------------------------------------------------------------------
 
