@@ -34,6 +34,26 @@ def check_optimizer(optimizer, read=None, frozen=False):
     return None
 
 
+def _elsewhere(p):
+    """Why the daemon cannot follow this parameter by this optimizer and this rank alone, or None."""
+    if hasattr(p, "placements") and hasattr(p, "device_mesh"):
+        return "is a DTensor (FSDP2, tensor parallel): this rank holds a part of its rows and gradients"
+    if any(kind.__name__ == "FlatParameter" for kind in type(p).__mro__):
+        return "is a flat parameter of FSDP: its rows are spread over ranks"
+    if getattr(p, "_in_backward_optimizers", None):
+        return "has an optimizer of its own inside backward (apply_optimizer_in_backward), where no step is seen"
+    if getattr(p, "_post_accumulate_grad_hooks", None):
+        return ("has a hook after its gradient is accumulated, which may run an optimizer inside backward; remove the hook, or "
+                "step the optimizer after backward")
+    return None
+
+
+def check_compiled(optimizer):
+    if getattr(optimizer.step, "_torchdynamo_orig_callable", None) is not None:
+        raise ValueError("momentscope: optimizer.step is compiled (torch.compile), so nothing can be read before and after it: "
+                         "compile the model alone, and leave optimizer.step as it is")
+
+
 def embeddings_of(model):
     """{weight: the modules that look rows of it up}"""
     out = {}
@@ -44,6 +64,7 @@ def embeddings_of(model):
 
 
 def find_tables(model, optimizer, wanted, prefix, capacity, rule=None):
+    check_compiled(optimizer)
     groups = {p: g for g in optimizer.param_groups for p in g["params"]}
     named, embeddings = dict(model.named_parameters()), embeddings_of(model)
     if wanted is None:
@@ -62,6 +83,9 @@ def find_tables(model, optimizer, wanted, prefix, capacity, rule=None):
         p = named[name]
         if p not in groups:
             raise ValueError(f"momentscope: parameter {name!r} is not in the optimizer")
+        why = _elsewhere(p)
+        if why:
+            raise ValueError(f"momentscope: parameter {name!r} {why}")
         modules = embeddings.get(p, [])
         if any(m.max_norm is not None for m in modules):
             raise ValueError(f"momentscope: parameter {name!r} has max_norm, which moves rows outside the optimizer")

@@ -73,6 +73,10 @@ class Lookups:
             self._end.remove()
             self._end = None
 
+    def count_all(self):
+        """Keep look-ups where sparse gradients would tell them, too."""
+        self._adds_up = True
+
     def hooks(self):
         """Number of hooks on the parameter that are ours."""
         return int(self._end is not None) + self.others

@@ -139,6 +139,8 @@ class Reader:
             self._pid, self._reading = os.getpid(), Reading(self.tables, *self.where())
 
     def metrics(self, prefix, words, full, wait):
+        if not self.tables:
+            return {}
         self.start()
         if wait:
             self._reading.wait(wait)
@@ -157,7 +159,8 @@ class Reader:
         return kept[1]
 
     def on_alert(self, listener):
-        self.start()
+        if self.tables:
+            self.start()
         self._listeners.append(listener)
 
     def deliver(self):

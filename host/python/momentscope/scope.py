@@ -10,6 +10,7 @@ from ._client import Client, default_endpoint
 from .finding import check_optimizer, find_tables, references
 from .probing import Probing
 from .pushing import note_schedule, push
+from .ranks import Nobody, Ranks
 from .reading import Reader
 from .tables import VALUE
 from .wrapping import Wrapped
@@ -51,6 +52,8 @@ class Scope:
                       occurrences. scope.step(batch=..) sets it for one step
     row_rates         True: count the occurrences of every row, so that apply() can give rows rates of their own
     steps             steps already done; None: 0, or 1 when the optimizer already holds momentum
+    every_rank        False: with torch.distributed only rank 0 is attached. True: every rank that calls attach, because
+                      their parameters differ; then each needs a prefix of its own
     telemetry         where the daemon publishes, for metrics() and on_alert(); None: beside the endpoint, or
                       $MOMENTSCOPE_TELEMETRY, or the user's default
     prefix            of every table name, so that two runs do not claim one name: at most 40 letters, digits, _ . -
@@ -79,7 +82,7 @@ class Scope:
     def __init__(self, model, optimizer, endpoint=None, tables=None, probe_every=0, closure=None, second=None,
                  probe=None, nll=False, reference=None, batch=None, steps=None, prefix="", capacity=0, name=None,
                  buffer_bytes=0, sync_bytes=0, block_ms=0, acf_rows=8, row_rates=False, telemetry=None, read=None,
-                 frozen=False):
+                 frozen=False, every_rank=False):
         rule = check_optimizer(optimizer, read, frozen)
         self.model, self.optimizer = model, optimizer
         self.probing = Probing(probe_every, closure, second, probe)
@@ -93,10 +96,16 @@ class Scope:
             raise _check.refuse(ValueError, "prefix", prefix, PREFIX)
         _check.text("telemetry", telemetry, "ipc:///PATH, tcp://HOST:PORT or None", optional=True)
         self.steps, self._warned, self._closed, self._client = 0, set(), False, None
+        ranks, every_rank = Ranks(), _check.flag("every_rank", every_rank)
+        if ranks.rank and not every_rank:
+            self._stay_away(ranks)
+            return
         self.tables = find_tables(model, optimizer, tables, prefix, capacity, rule)
         try:
             for t in self.tables if _check.flag("row_rates", row_rates) else ():
                 t.seen = plan.Seen(t.rows)
+            if ranks.of > 1 and not every_rank:
+                nll = self._share(ranks, nll)
             self.probing.start(model, optimizer, self.tables, self._warn)
             stars = references(self.tables, reference)
             self._take_over(endpoint)
@@ -115,10 +124,26 @@ class Scope:
             _live[self._endpoint, t.name] = self
             t.disturbed(optimizer)           # from here on
         self._warn_narrow()
-        self._wrapped = Wrapped(optimizer, lambda: self._guard(self._before), lambda: self._guard(self._after))
+        self._wrapped = Wrapped(optimizer, lambda: self._guard(self._before), lambda: self._guard(self._after),
+                                lambda: self._warn("optimizer.step is traced by torch.compile: it is not followed. Leave "
+                                                   "it out of what is compiled"))
         atexit.register(self.close, 0.2)
 
     # -- setting up ----------------------------------------------------------------------------------
+
+    def _stay_away(self, ranks):
+        """A scope that does nothing."""
+        self.tables, self._client, self._closed = [], Nobody(), True
+        self._reader = Reader([], None, None)
+        self._warn(ranks.absent())
+
+    def _share(self, ranks, nll):
+        """Gradients are means over ranks. Returns nll."""
+        self._warn(ranks.limits(self.probing.every, nll))
+        self.probing.every = 0
+        for t in self.tables:
+            t.share(ranks.of)
+        return 0
 
     def _take_over(self, endpoint):
         """End scopes of this process that watch tables of these names: a notebook's cell that is run again."""
@@ -212,7 +237,7 @@ class Scope:
             t.marks = t.mark(self.optimizer)
             grad = t.parameter.grad
             if grad is not None and not t.ended:
-                t.pending = (grad, grad._version, t.lookups.joined(), t.lookups.bags)
+                t.pending = (grad, grad._version, *t.looked_up())
                 note_schedule(t, self._warn) if t.rule is None else t.note_schedule(self.optimizer)
         if self.probing.due(self.steps):
             self.probing.listen(True)

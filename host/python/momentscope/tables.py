@@ -58,13 +58,25 @@ class Table:
         self.wide = parameter.dtype is torch.float64
         self.dtype, self.was = torch.float64 if self.wide else torch.float32, parameter.dtype
         self.narrow = parameter.dtype in (torch.float16, torch.bfloat16)     # torch rounds rows, the daemon does not
-        self.handle = None
+        self.handle, self.ranks = None, 1
         self.lookups = Lookups(parameter, modules)
         self.pending = None                  # (gradient, its version, look-ups, bags) of the step not yet pushed
         self.step = _lib.Step(batch=1)       # the C struct; written only when something has changed
         self.by_step, self.schedule, self.batch = ctypes.byref(self.step), None, 1
         self.told, self.resync, self.ended, self.marks = 0, False, None, None
         self.seen = self.rates = None        # plan.Seen, where rows are counted; plan.RowRates, where they have rates
+
+    def share(self, ranks):
+        """The gradient is a mean over ranks: their look-ups are not known here, only how many samples there were."""
+        self.ranks = ranks
+        self.lookups.count_all()
+
+    def looked_up(self):
+        """(look-ups behind the gradient or None, samples where they tell them)"""
+        lookups, bags = self.lookups.joined(), self.lookups.bags
+        if self.ranks == 1:
+            return lookups, bags
+        return None, self.ranks * (bags or (lookups.numel() if lookups is not None else 0))
 
     def _enough(self):
         """Entries of the largest step that is taken: all rows at once, as long as these are no more than BYTES."""

@@ -1,14 +1,27 @@
 """optimizer.step wrapped, and given back as it was found."""
 import types
 
+import torch
+
+
+def compiling():
+    """Is torch.compile tracing this call? Versions before 2.1 cannot be asked."""
+    ask = getattr(getattr(torch, "compiler", None), "is_compiling", None)
+    return ask is not None and ask()
+
 
 class Wrapped:
-    """before() is called when the gradients are there and the weights have not moved, after() when they have."""
+    """before() is called when the gradients are there and the weights have not moved, after() when they have; compiled() in
+    place of both where torch.compile traces the call."""
 
-    def __init__(self, optimizer, before, after):
+    def __init__(self, optimizer, before, after, compiled):
         inner = optimizer.step
 
         def step(_optimizer, closure=None):
+            if compiling():
+                compiled()
+                return inner() if closure is None else inner(closure)
+
             def loss():                      # the gradients are there when it returns
                 out = closure()
                 before()
