@@ -56,7 +56,7 @@ class ReadTable(Table):
         grad, self._open = self.parameter.grad, None
         if grad is None or self.ended:
             return
-        found, lookups = self.look(optimizer), self.lookups.joined()
+        found, lookups = self.look(optimizer), self.looked_up()[0]
         arrays = self._arrays(found)
         if grad.is_sparse:
             direct = lookups is None and self.ready(grad)
