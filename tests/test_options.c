@@ -165,6 +165,17 @@ static void test_help(void **state)
         assert_in_range(strcspn(line, "\n"), 0, 80);
 }
 
+static void test_data(void **state)
+{
+    (void)state;
+    assert_int_equal(run("--help=data"), MSCOPE_EXIT_OK);
+    assert_int_equal(strncmp(said, "name\tmomentscope test\nusage\tWORKLOAD [OPTION...]\\n--list\n", 57), 0);
+    assert_non_null(strstr(said, "\noption\tquiet\t\tprint only errors\t\n"));
+    assert_non_null(strstr(said, "\noption\tout\tFILE\twhere to\tTEST_OPTIONS_OUT\n"));
+    assert_non_null(strstr(said, "\nexits\t0 success\\n2 wrong usage\n"));
+    assert_null(strstr(said, "\tsize\t"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -172,6 +183,7 @@ int main(void)
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_environment),
         cmocka_unit_test(test_help),
+        cmocka_unit_test(test_data),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

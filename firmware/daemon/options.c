@@ -96,30 +96,83 @@ static const char *variable_of(const option *o, char as[AS_MAX])
     return as;
 }
 
+static const char about[] =
+    "Follow sparse momentum training of attached trainers, and publish what momentum\n"
+    "does to rows of each frequency. An option can also be set in the environment:\n"
+    "--max-tables as MOMENTSCOPE_MAX_TABLES. Defaults are in parentheses.\n";
+static const char signals[] =
+    "Signals: SIGTERM and SIGINT stop in order; SIGHUP reopens the log and\n"
+    "publishes every record again; SIGUSR1 writes the state file.\n";
+static const char example[] = "momentscoped --state ~/momentscope.state --interval 0.25\n";
+static const char exits[] =
+    "0  stopped in order\n"
+    "1  failed while running\n"
+    "2  bad option\n"
+    "3  the state file or a file of --map-dir cannot be read or written\n"
+    "4  an endpoint cannot be bound: another momentscoped is listening, something\n"
+    "   else is in the way, or there is no permission\n";
+
+static const option ends[] = {
+    { "help", FLAG, 0, 0, 0, 0, NULL, "print this help" },
+    { "version", FLAG, 0, 0, 0, 0, NULL, "print the versions of program and wire" },
+};
+
+static void print_indented(const char *text)
+{
+    for (; *text != '\0'; text += strcspn(text, "\n") + 1)
+        printf("  %.*s\n", (int)strcspn(text, "\n"), text);
+}
+
+static void print_option(const option *o)
+{
+    char left[64];
+
+    (void)snprintf(left, sizeof left, "--%s %s", o->name, o->arg ? o->arg : "");
+    printf("  %-21s %s\n", left, o->help);
+}
+
 static int help(void)
 {
-    printf("usage: momentscoped [--OPTION VALUE]...\n\n"
-           "Follow sparse momentum training of attached trainers, and publish what momentum\n"
-           "does to rows of each frequency. An option can also be set in the environment:\n"
-           "--max-tables as MOMENTSCOPE_MAX_TABLES. Defaults are in parentheses.\n\n");
-    for (size_t i = 0; i < LEN(options); i++) {
-        char left[64];
-        (void)snprintf(left, sizeof left, "--%s %s", options[i].name, options[i].arg ? options[i].arg : "");
-        printf("  %-21s %s\n", left, options[i].help);
-    }
-    printf("  %-21s %s\n  %-21s %s\n", "--help", "print this help", "--version",
-           "print the versions of program and wire");
-    printf("\nSignals: SIGTERM and SIGINT stop in order; SIGHUP reopens the log and\n"
-           "publishes every record again; SIGUSR1 writes the state file.\n\n"
-           "Example, a daemon that survives restarts and publishes four times a second:\n"
-           "  momentscoped --state ~/momentscope.state --interval 0.25\n\n"
-           "Exit status:\n"
-           "  0  stopped in order\n"
-           "  1  failed while running\n"
-           "  2  bad option\n"
-           "  3  the state file or a file of --map-dir cannot be read or written\n"
-           "  4  an endpoint cannot be bound: another momentscoped is listening, something\n"
-           "     else is in the way, or there is no permission\n");
+    printf("usage: momentscoped [--OPTION VALUE]...\n\n%s\n", about);
+    for (size_t i = 0; i < LEN(options); i++)
+        print_option(&options[i]);
+    for (size_t i = 0; i < LEN(ends); i++)
+        print_option(&ends[i]);
+    printf("\n%s\nExample, a daemon that survives restarts and publishes four times a second:\n", signals);
+    print_indented(example);
+    printf("\nExit status:\n");
+    print_indented(exits);
+    return 0;
+}
+
+/* A text whose lines end where the terminal does; `joined` makes one line of them. */
+static void data_line(const char *key, const char *text, int joined)
+{
+    printf("%s\t", key);
+    for (; text[0] != '\0' && text[1] != '\0'; text++)      /* without the last newline */
+        if (*text == '\n')
+            fputs(joined ? " " : "\\n", stdout);
+        else
+            putchar(*text);
+    putchar('\n');
+}
+
+/* The same for programs, as host/common/manual.h has it. */
+static int help_data(void)
+{
+    char as[AS_MAX];
+
+    printf("name\tmomentscoped\nbrief\tthe daemon that follows momentum beside a training loop\n"
+           "usage\t[OPTION...]\n");
+    data_line("about", about, 1);
+    for (size_t i = 0; i < LEN(options); i++)
+        printf("option\t%s\t%s\t%s\t%s\n", options[i].name, options[i].arg ? options[i].arg : "", options[i].help,
+               variable_of(&options[i], as));
+    for (size_t i = 0; i < LEN(ends); i++)
+        printf("option\t%s\t\t%s\t\n", ends[i].name, ends[i].help);
+    data_line("notes", signals, 1);
+    data_line("example", example, 0);
+    data_line("exits", exits, 0);
     return 0;
 }
 
@@ -308,6 +361,8 @@ int mscope_options_parse(mscope_options *out, int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
             return help();
+        if (strcmp(argv[i], "--help=data") == 0)
+            return help_data();
         if (strcmp(argv[i], "--version") == 0) {
             printf("momentscoped %s, wire %d\n", MSCOPE_VERSION, MSCOPE_WIRE_VERSION);
             return 0;

@@ -8,13 +8,10 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include "choices.h"
 #include "mscope/wire.h"
 
-static const struct command {
-    const char *name;
-    const char *help;
-    int (*run)(int argc, char **argv);
-} commands[] = {
+static const mscope_choice commands[] = {
     { "watch", "show what momentum does to each activity band, live", mscope_cmd_watch },
     { "serve", "a page in the browser, live; JSON; metrics for Prometheus", mscope_cmd_serve },
     { "check", "judge each band; the worst verdict is the exit code", mscope_cmd_check },
@@ -26,18 +23,16 @@ static const struct command {
     { "bench", "compare schedules on workloads with known answers; the papers' claims", mscope_cmd_bench },
 };
 
-static const size_t n_commands = sizeof commands / sizeof commands[0];
-
-static void usage(FILE *to)
-{
-    fprintf(to, "usage: momentscope COMMAND [OPTION...]\n\ncommands:\n");
-    for (size_t i = 0; i < n_commands; i++)
-        fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].help);
-    fprintf(to, "\nmomentscope COMMAND --help lists the options of a command, an example and its\n"
-                "exit codes. momentscope --version prints the versions of program and wire.\n\n"
-                "exit codes: 0 success, 1 the command failed, 2 wrong usage; a command may define\n"
-                "more\n");
-}
+static const mscope_choices program = {
+    .name = "momentscope",
+    .what = "COMMAND",
+    .kind = "command",
+    .choice = commands,
+    .n = sizeof commands / sizeof commands[0],
+    .about = "momentscope --version prints the versions of program and wire.",
+    .example = "momentscope watch",
+    .exits = "0 success\n1 the command failed\n2 wrong usage; a command may define more",
+};
 
 /* errno of an earlier write is lost by now; the pipe itself still knows. */
 static int reader_left(void)
@@ -60,21 +55,9 @@ static int arrived(const char *command, int code)
 
 int main(int argc, char **argv)
 {
-    if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
-        usage(stdout);
-        return arrived(argv[1], MSCOPE_EXIT_OK);
-    }
     if (argc >= 2 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)) {
         printf("momentscope %s (wire %d)\n", MSCOPE_VERSION, MSCOPE_WIRE_VERSION);
         return MSCOPE_EXIT_OK;
     }
-    if (argc < 2) {
-        usage(stderr);
-        return MSCOPE_EXIT_USAGE;
-    }
-    for (size_t i = 0; i < n_commands; i++)
-        if (strcmp(argv[1], commands[i].name) == 0)
-            return arrived(argv[1], commands[i].run(argc - 1, argv + 1));
-    fprintf(stderr, "momentscope: no command '%s'; momentscope --help lists the commands\n", argv[1]);
-    return MSCOPE_EXIT_USAGE;
+    return arrived(argc < 2 ? "" : argv[1], mscope_choices_run(&program, argc, argv));
 }

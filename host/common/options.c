@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "exit.h"
+#include "manual.h"
 
 enum { WIDTH = 79, LEFT_MAX = 26 };
 
@@ -263,6 +264,9 @@ int mscope_options_read(const mscope_command *c, int argc, char **argv, int *arg
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             if (!c->silent)
                 mscope_options_help(c);
+            return MSCOPE_EXIT_OK;
+        } else if (strcmp(argv[i], MSCOPE_MANUAL_FLAG) == 0) {
+            mscope_manual_command(c);
             return MSCOPE_EXIT_OK;
         }
     code = from_environment(c);
