@@ -22,6 +22,7 @@
 #include "log.h"
 #include "mapped.h"
 #include "mscope/workers.h"
+#include "notify.h"
 #include "options.h"
 #include "publish.h"
 #include "realtime.h"
@@ -41,6 +42,7 @@ typedef struct daemon_memory {
     mscope_shm_server shm;
     mscope_ring ring;
     mscope_outside outside;
+    mscope_notify notify;
     mscope_workers *workers;         /* NULL: --threads 1 */
     int lock, map_lock;              /* of the state file and of --map-dir, or -1 */
 } daemon_memory;
@@ -231,7 +233,8 @@ static void stop_thread(pthread_t thread, _Atomic int *stop, int fd)
 
 static int run(daemon_memory *d, const mscope_options *o, mscope_sockets *sockets, int signal_fd)
 {
-    mscope_loop in = { &d->engine, &d->saver, o, &d->inbox, &d->shm, signal_fd, d->publisher.wake_fd, 0, 0 };
+    mscope_loop in = { .engine = &d->engine, .saver = &d->saver, .options = o, .inbox = &d->inbox, .shm = &d->shm,
+                       .signal_fd = signal_fd, .wake_fd = d->publisher.wake_fd, .notify = &d->notify };
     pthread_t publisher, saver;
 
     mscope_inbox_init(&d->inbox, &d->engine, sockets->ingest);
@@ -283,6 +286,7 @@ int main(int argc, char **argv)
         return EXIT_FAILED;
     }
     d.lock = d.map_lock = -1;
+    mscope_notify_open(&d.notify);
     err = mscope_sockets_open(&sockets, &o);
     if (err)
         return EXIT_ENDPOINT;
@@ -298,6 +302,7 @@ int main(int argc, char **argv)
     mscope_workers_stop(d.workers);
     mscope_lock_release(o.state, d.lock);
     mscope_mapped_unlock(o.map_dir, d.map_lock);
+    mscope_notify_close(&d.notify);
     if (!status)
         mscope_log(MSCOPE_LOG_INFO, "main", "stopped");
     return status;
