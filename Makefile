@@ -191,7 +191,9 @@ pc_part  = $(strip $(shell echo '$(PC_$(1))' | cut -d'|' -f$(2)))
 INSTALLED = $(addprefix $(BINDIR)/,momentscope momentscoped) $(addprefix $(LIBDIR)/,$(SHARED) $(ARCHIVES)) \
             $(addprefix $(INCLUDEDIR)/mscope/,$(HEADERS)) $(PCS:%=$(LIBDIR)/pkgconfig/%.pc) $(PRIVATE)/momentscope_mpi.so
 
-install: all $(BUILD)/libmscope_core.a ## programs, libraries, headers, pkg-config files (PREFIX=/usr/local, DESTDIR=)
+include host/install/install.mk
+
+install: all $(BUILD)/libmscope_core.a install-man install-completion install-units ## programs, libraries, headers, pages (PREFIX=/usr/local, DESTDIR=)
 	@$(INSTALL) -d $(addprefix $(DESTDIR),$(BINDIR) $(LIBDIR)/pkgconfig $(INCLUDEDIR)/mscope)
 	@$(INSTALL) $(addprefix $(BUILD)/,momentscope momentscoped) $(DESTDIR)$(BINDIR)
 	@$(INSTALL) -m 644 $(addprefix include/mscope/,$(HEADERS)) $(DESTDIR)$(INCLUDEDIR)/mscope
@@ -345,7 +347,7 @@ bench-soak: $(BUILD)/speed/soak $(BUILD)/momentscoped ## a daemon's memory over 
 
 # -- what a machine needs ------------------------------------------------------------------------
 PACKAGES = build-essential pkg-config libzmq3-dev libmsgpack-dev libsimde-dev libfftw3-dev \
-           libgsl-dev libcjson-dev libcairo2-dev libncurses-dev libcmocka-dev libmicrohttpd-dev libsqlite3-dev \
+           libgsl-dev libcjson-dev libcairo2-dev libncurses-dev libcmocka-dev libmicrohttpd-dev libsqlite3-dev scdoc \
            python3-numpy python3-zmq python3-msgpack python3-torch python3-venv
 
 # Commands that a machine may have from elsewhere than Debian's package of that name.
