@@ -4,6 +4,7 @@ import resource
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -463,6 +464,41 @@ class Program(Case):
         d.signal(signal.SIGCONT)
         sub.until(lambda topic, r: topic == "daemon")
 
+    def test_of_two_that_start_at_once_one_stays(self):
+        """And all of its three endpoints are its own, with one state file for both and without."""
+        for state in (False, True):
+            for trial in range(10):
+                with tempfile.TemporaryDirectory() as d:
+                    own = [os.path.join(raw.BUILD, "momentscoped"), "--interval", "0.1",
+                           *(f"--{n}=ipc://{d}/{n}.ipc" for n in ("ingest", "telemetry", "replay")),
+                           *(["--state", f"{d}/state"] if state else [])]
+                    both = [subprocess.Popen(own, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+                    lost = next((p for p in both if self.ends(p)), None)
+                    self.assertIsNotNone(lost, "both live")
+                    stays = both[1 - both.index(lost)]
+                    self.assertIn(lost.returncode, (3, 4), trial)
+                    self.assertRegex(lost.stderr.read(), "about to|another momentscoped is|no other momentscoped uses")
+                    time.sleep(0.05)
+                    self.assertIsNone(stays.poll(), trial)
+                    for n in ("ingest", "telemetry", "replay"):
+                        with socket.socket(socket.AF_UNIX) as s:
+                            s.connect(f"{d}/{n}.ipc")
+                            pid = struct.unpack("3i", s.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+                        self.assertEqual(pid, stays.pid, n)
+                    stays.terminate()
+                    self.assertEqual(stays.wait(raw.PATIENCE), 0)
+                    self.assertEqual([n for n in os.listdir(d) if n != "state"], [])
+                    for p in both:
+                        p.stderr.close()
+
+    @staticmethod
+    def ends(p, within=1.0):
+        try:
+            p.wait(within)
+            return True
+        except subprocess.TimeoutExpired:
+            return False
+
     def test_only_a_socket_is_replaced(self):
         with tempfile.TemporaryDirectory() as d:
             for taken in ("ingest", "telemetry", "replay"):
@@ -517,7 +553,7 @@ class Program(Case):
     @unittest.skipIf(os.environ.get("MOMENTSCOPE_SANITIZED"), "sanitizers answer mlockall themselves")
     def test_real_time_refused_is_said(self):
         with tempfile.TemporaryDirectory() as dir_:
-            os.chmod(dir_, 0o777)
+            os.chown(dir_, 65534, 65534)
             program = shutil.copy(os.path.join(raw.BUILD, "momentscoped"), dir_)
             p = subprocess.Popen([program, "--realtime", *(f"--{n}=ipc://{dir_}/{n}" for n in ("ingest", "telemetry", "replay"))],
                                  stderr=subprocess.PIPE, text=True, user=65534, group=65534, extra_groups=[],

@@ -166,6 +166,16 @@ static int set_up(daemon_memory *d, const mscope_options *o)
     return d->publisher.wake_fd < 0 || d->saver.work_fd < 0 || d->saver.done_fd < 0 ? MSCOPE_EIO : 0;
 }
 
+/* Before any endpoint is touched: of two daemons with one state, the second disturbs nothing of the first. */
+static int lock_state(daemon_memory *d, const mscope_options *o)
+{
+    d->lock = d->map_lock = -1;
+    if (d->saver.path == NULL)
+        return 0;
+    return mscope_lock_take("state", o->state, o->state, &d->lock) != 0 || mscope_store_check(o->state) != 0
+               ? EXIT_STATE : 0;
+}
+
 /* Load the state file; with --discard-state, move one aside that cannot be loaded. Returns 0 or the exit status. */
 static int restore(daemon_memory *d, const mscope_options *o)
 {
@@ -176,8 +186,6 @@ static int restore(daemon_memory *d, const mscope_options *o)
 
     if (d->saver.path == NULL)
         return 0;
-    if (mscope_lock_take("state", o->state, o->state, &d->lock) != 0 || mscope_store_check(o->state) != 0)
-        return EXIT_STATE;
     err = mscope_restore_state(e, o->state, mscope_clock_ns());
     if (err == 1) {
         mscope_log(MSCOPE_LOG_INFO, "store", "there is no state file %s yet; it will be written at exit", o->state);
@@ -264,8 +272,8 @@ int main(int argc, char **argv)
 {
     static daemon_memory d;
     static mscope_options o;
-    mscope_sockets sockets = { 0 };
-    int signal_fd, err, status = mscope_options_parse(&o, argc, argv);
+    mscope_sockets sockets = { .shm = -1 };
+    int signal_fd, status = mscope_options_parse(&o, argc, argv);
 
     if (status != MSCOPE_OPTIONS_RUN)
         return status;
@@ -285,12 +293,12 @@ int main(int argc, char **argv)
         mscope_log(MSCOPE_LOG_ERROR, "main", "cannot start: %s", strerror(errno));
         return EXIT_FAILED;
     }
-    d.lock = d.map_lock = -1;
     mscope_notify_open(&d.notify);
-    err = mscope_sockets_open(&sockets, &o);
-    if (err)
-        return EXIT_ENDPOINT;
-    status = restore(&d, &o);
+    status = lock_state(&d, &o);
+    if (!status && mscope_sockets_open(&sockets, &o) != 0)
+        status = EXIT_ENDPOINT;
+    if (!status)
+        status = restore(&d, &o);
     if (!status && d.engine.cfg.map_dir != NULL &&
         mscope_restore_tables(&d.engine, o.discard_state, mscope_clock_ns(), &d.map_lock))
         status = EXIT_STATE;

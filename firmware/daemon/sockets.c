@@ -49,7 +49,7 @@ static void open_shm(mscope_sockets *s, const mscope_options *o)
     s->shm = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (s->shm >= 0 && bind(s->shm, (const struct sockaddr *)&a, sizeof a) == 0 && listen(s->shm, 64) == 0 &&
         lstat(s->shm_path, &st) == 0) {
-        s->bound[3] = (mscope_bound){ s->shm_path, st.st_dev, st.st_ino };
+        s->bound[3] = (mscope_bound){ .path = s->shm_path, .dev = st.st_dev, .ino = st.st_ino };
         return;
     }
     mscope_log(MSCOPE_LOG_WARN, "main", "no shared memory with trainers: %s: %s", s->shm_path, strerror(errno));
@@ -81,9 +81,10 @@ int mscope_sockets_open(mscope_sockets *s, const mscope_options *o)
     memset(s, 0, sizeof *s);
     s->shm = -1;
     for (int i = 0; i < 3 && !err; i++)
-        err = mscope_bind_check(names[i], endpoints[i], why);
+        err = mscope_bind_check(names[i], endpoints[i], &s->bound[i], why);
     if (err) {
         mscope_log(MSCOPE_LOG_ERROR, "main", "%s", why);
+        mscope_sockets_close(s);
         return err;
     }
     s->context = zmq_ctx_new();
@@ -105,6 +106,9 @@ int mscope_sockets_open(mscope_sockets *s, const mscope_options *o)
         }
     }
     mscope_doors_listen(MSCOPE_DOOR_NONE);
+    for (int i = 0; i < 3 && !err && o->allow_users; i++)
+        if (s->bound[i].path != NULL)
+            (void)chmod(s->bound[i].path, 0666);         /* its directory says who may come so far */
     if (err)
         mscope_sockets_close(s);
     else
@@ -114,7 +118,8 @@ int mscope_sockets_open(mscope_sockets *s, const mscope_options *o)
 
 void mscope_sockets_close(mscope_sockets *s)
 {
-    for (int i = 0; i < 4; i++)
+    mscope_bind_remove(&s->bound[3]);        /* before the lock of ingest, which protects it as well */
+    for (int i = 0; i < 3; i++)
         mscope_bind_remove(&s->bound[i]);
     if (s->shm >= 0)
         (void)close(s->shm);

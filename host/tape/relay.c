@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -268,10 +269,11 @@ static int open_front(relay *r, mscope_refusal *why)
     const int one = 1, none = 0, linger = 200;
     const int64_t largest = INT64_C(1) << 32;
     char text[MSCOPE_BIND_WHY];
-    int rc = mscope_bind_check("ingest", r->cfg->ingest, text);
+    int rc = mscope_bind_check("ingest", r->cfg->ingest, &r->bound, text);
 
     if (rc == 0 && r->cfg->forward != NULL && (rc = mscope_owner_connect(r->cfg->forward, text)) != 0)
         return mscope_relay_refuse(why, rc, "forward", "a daemon of this user or of root", text, r->cfg->forward);
+    (void)umask(077);                /* a recording holds gradients and weights, and so does the socket */
     if (rc == 0) {
         r->ctx = zmq_ctx_new();
         r->front = r->ctx != NULL ? zmq_socket(r->ctx, ZMQ_ROUTER) : NULL;

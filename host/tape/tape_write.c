@@ -244,7 +244,7 @@ int mscope_tape_create(mscope_tape_writer **out, const char *path, uint64_t buff
     if (w == NULL)
         return failure(why, MSCOPE_ENOMEM, "memory", ENOMEM, path);
     (void)snprintf(w->path, sizeof w->path, "%s", path);
-    w->fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    w->fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (w->fd < 0) {
         err = errno;
         free(w);

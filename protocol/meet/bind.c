@@ -18,6 +18,8 @@
 #include <zmq.h>
 
 #include "endpoint.h"
+#include "flock.h"
+#include "owner.h"
 
 static int starts(const char *s, const char *with)
 {
@@ -59,31 +61,28 @@ const char *mscope_bind_range(const char *e, int allow_remote)
     return NULL;
 }
 
-/* The directory of an ipc path. That of the default endpoints is created, private, when missing, and no other: a slip
- * of the pen would leave directories about. Below /tmp it must be this user's and closed to others. */
-static int check_directory(const char *what, const char *path, char *why)
+/* The directory of an ipc path: nobody else could put a socket there (owner.h). That of the default endpoints is this
+ * user's alone. */
+static int check_directory(const char *what, const char *endpoint, const char *path, char *why)
 {
     char dir[512], usual[512];
     char *slash;
     struct stat st;
+    int rc = mscope_owner_place(endpoint, why);
 
+    if (rc != 0)
+        return rc;
     (void)snprintf(dir, sizeof dir, "%s", path);
     slash = strrchr(dir, '/');
     if (slash == NULL || slash == dir)
         return 0;
     *slash = '\0';
-    if (mscope_default_directory(usual, sizeof usual) != 0 || strcmp(dir, usual) != 0) {
-        if (stat(dir, &st) != 0) {
-            (void)snprintf(why, MSCOPE_BIND_WHY, "cannot use directory %s (--%s): %s", dir, what, strerror(errno));
-            return MSCOPE_EIO;
-        }
-    } else if (mkdir(dir, 0700) != 0 && errno != EEXIST) {
-        (void)snprintf(why, MSCOPE_BIND_WHY, "cannot create directory %s: %s", dir, strerror(errno));
+    if (lstat(dir, &st) != 0) {
+        (void)snprintf(why, MSCOPE_BIND_WHY, "cannot use directory %s (--%s): %s", dir, what, strerror(errno));
         return MSCOPE_EIO;
     }
-    if (strncmp(dir, "/tmp/momentscope-", 17) != 0)
-        return 0;
-    if (lstat(dir, &st) != 0 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077) != 0) {
+    if (mscope_default_directory(usual, sizeof usual) == 0 && strcmp(dir, usual) == 0 &&
+        (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077) != 0)) {
         (void)snprintf(why, MSCOPE_BIND_WHY, "%s is not a directory of this user with mode 0700; remove it, or give "
                        "endpoints elsewhere", dir);
         return MSCOPE_EIO;
@@ -123,8 +122,22 @@ static const char *path_of(const char *endpoint)
     return strncmp(endpoint, "ipc://", 6) == 0 && endpoint[6] != '@' ? endpoint + 6 : NULL;
 }
 
+/* Where no lock can be made for want of permission, no socket can be bound either, and that is said better. */
+static int lock(const char *endpoint, const char *path, mscope_bound *bound, char *why)
+{
+    const int status = mscope_flock_take(path, &bound->lock);
+
+    if (status == 0)
+        bound->locked = path;
+    if (status != EWOULDBLOCK)
+        return 0;
+    (void)snprintf(why, MSCOPE_BIND_WHY, "another momentscoped is listening on %s, or about to (it holds %s.lock)",
+                   endpoint, path);
+    return MSCOPE_EBUSY;
+}
+
 /* Only a socket that no process serves may be there: libzmq would remove any other file just as well. */
-int mscope_bind_check(const char *what, const char *endpoint, char *why)
+int mscope_bind_check(const char *what, const char *endpoint, mscope_bound *bound, char *why)
 {
     const char *path = path_of(endpoint);
     struct stat st;
@@ -132,7 +145,9 @@ int mscope_bind_check(const char *what, const char *endpoint, char *why)
 
     if (path == NULL)
         return 0;
-    err = check_directory(what, path, why);
+    err = check_directory(what, endpoint, path, why);
+    if (!err)
+        err = lock(endpoint, path, bound, why);
     if (err)
         return err;
     if (lstat(path, &st) != 0) {
@@ -181,16 +196,23 @@ int mscope_bind_socket(void *socket, const char *what, const char *endpoint, msc
 
     if (zmq_bind(socket, endpoint) != 0)
         return bind_failed(what, endpoint, zmq_errno(), why);
-    if (path_of(endpoint) != NULL && lstat(path_of(endpoint), &st) == 0)
-        *bound = (mscope_bound){ path_of(endpoint), st.st_dev, st.st_ino };
+    if (path_of(endpoint) != NULL && lstat(path_of(endpoint), &st) == 0) {
+        bound->path = path_of(endpoint);
+        bound->dev = st.st_dev;
+        bound->ino = st.st_ino;
+        (void)chmod(bound->path, 0600);
+    }
     (void)snprintf(why, MSCOPE_BIND_WHY, "%s on %s", what, endpoint);
     return 0;
 }
 
-void mscope_bind_remove(const mscope_bound *b)
+void mscope_bind_remove(mscope_bound *b)
 {
     struct stat st;
 
     if (b->path != NULL && lstat(b->path, &st) == 0 && st.st_dev == b->dev && st.st_ino == b->ino)
         (void)unlink(b->path);
+    if (b->locked != NULL)
+        mscope_flock_release(b->locked, b->lock);
+    *b = (mscope_bound){ 0 };
 }
