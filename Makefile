@@ -91,7 +91,7 @@ endif
 
 .PHONY: all core daemon host tests test check demo deps deps-optional help clean headers asan tsan valgrind cppcheck \
         install uninstall wheel mypy check-arch arch-build schema picture reproduce bench speed-page \
-        $(addprefix bench-,bigram text soak verdicts conflict advice walk ruin stability optim $(SPEED))
+        $(addprefix bench-,bigram text soak verdicts conflict conflict-literal bounds advice walk ruin stability optim $(SPEED))
 .DELETE_ON_ERROR:
 .SECONDARY:                  # objects stay, also those that only a pattern rule names
 
@@ -285,13 +285,22 @@ test: all tests ## run the tests on what is built (T=name filters)
 $(BUILD)/accuracy/%: $(BUILD)/obj/tests/accuracy/%.o $(HOST_LIB)
 	$(call link,$(HOST_LIBS) $(ZMQ_LIBS))
 $(BUILD)/accuracy/verdicts: $(call obj,tests/accuracy/verdicts_sim.c)
-$(BUILD)/accuracy/conflict $(BUILD)/accuracy/advice: $(call obj,tests/accuracy/zipf.c)
+$(BUILD)/accuracy/conflict $(BUILD)/accuracy/conflict_literal $(BUILD)/accuracy/advice: $(call obj,tests/accuracy/zipf.c)
+
+$(BUILD)/accuracy/bounds: $(call obj,tests/accuracy/bounds.c) $(BUILD)/libmscope_bench.a $(HOST_LIB)
+	$(call link,$(HOST_LIBS) $(ZMQ_LIBS))
 
 bench-verdicts: all $(BUILD)/accuracy/verdicts ## verdicts on random bands through a real daemon: confusion matrices, two minutes
 	@BUILD=$(BUILD) $(BUILD)/accuracy/verdicts; met=$$?; echo; BUILD=$(BUILD) $(BUILD)/accuracy/verdicts --balanced --bands 480; exit $$met
 
 bench-conflict: $(BUILD)/accuracy/conflict ## C* against the true gain of a beta for each band, 96 vocabularies, two minutes
 	@$(BUILD)/accuracy/conflict
+
+bench-conflict-literal: $(BUILD)/accuracy/conflict_literal ## the conflict flag from measured bands against gains found by literal simulation, minutes (CONFLICT=options)
+	@$(BUILD)/accuracy/conflict_literal $(CONFLICT)
+
+bench-bounds: $(BUILD)/accuracy/bounds ## bounds against literal simulation, ten settings each, a minute (BOUNDS=options)
+	@$(BUILD)/accuracy/bounds $(BOUNDS)
 
 bench-advice: $(BUILD)/accuracy/advice ## advised settings against a sweep, by exact propagation and by sampling, minutes
 	@$(BUILD)/accuracy/advice

@@ -212,7 +212,7 @@ static void test_equal_bands_have_no_conflict(void **state)
 
     (void)state;
     assert_int_equal(mscope_conflict_of(b, 2, w, (mscope_setting){ 30, 0.01 }, &c), MSCOPE_OK);
-    CHECK(c.cost < 1e-6 && c.misfit > 0.01 && !c.flag && near(c.misfit, c.cost_now - c.cost) < 1e-9, "%a %a", c.cost,
+    CHECK(c.cost < 1e-6 && c.misfit > 0.01 && near(c.misfit, c.cost_now - c.cost) < 1e-9, "%a %a", c.cost,
           c.misfit);
     /* retuned to the best beta nothing is left to win */
     assert_int_equal(mscope_conflict_of(b, 2, w, (mscope_setting){ 30, c.eps_best }, &c), MSCOPE_OK);
@@ -227,7 +227,7 @@ static void test_a_band_that_grows_at_every_beta_costs_all(void **state)
 
     (void)state;
     assert_int_equal(mscope_conflict_of(b, 2, w, (mscope_setting){ 30, 0.1 }, &c), MSCOPE_OK);
-    assert_true(c.cost == 1 && c.cost_now == 1 && c.flag);
+    assert_true(c.cost == 1 && c.cost_now == 1);
 }
 
 static void test_cost_is_a_share_of_what_weights_sum_to(void **state)
@@ -248,11 +248,11 @@ static void test_cost_is_a_share_of_what_weights_sum_to(void **state)
               eta, c.cost);
         last = c.cost;
     }
-    CHECK(last > MSCOPE_CONFLICT_FLAG, "%a", last);
+    CHECK(last > 0.75, "%a", last);
 }
 
-/* The flag at both ends: own betas win 4 times there, nothing here. */
-static void test_flag_tells_large_batch_from_small(void **state)
+/* C* at both ends: own betas win 4 times there, nothing here. */
+static void test_cost_tells_large_batch_from_small(void **state)
 {
     mscope_risk_band b[MSCOPE_SEARCH_BANDS];
     double w[MSCOPE_SEARCH_BANDS];
@@ -271,7 +271,7 @@ static void test_flag_tells_large_batch_from_small(void **state)
         double gain = mscope_search_single(&s, &single) / mscope_search_beta_eta(&s, own);
         mscope_conflict c;
         assert_int_equal(mscope_conflict_of(b, (size_t)n, w, own[0], &c), MSCOPE_OK);
-        CHECK(c.flag == large && (gain > 2) == large, "large %d: C* %a, gain %a", large, c.cost, gain);
+        CHECK((c.cost > 0.75) == large && (gain > 2) == large, "large %d: C* %a, gain %a", large, c.cost, gain);
     }
 }
 
@@ -313,7 +313,7 @@ int main(void)
         cmocka_unit_test(test_equal_bands_have_no_conflict),
         cmocka_unit_test(test_a_band_that_grows_at_every_beta_costs_all),
         cmocka_unit_test(test_cost_is_a_share_of_what_weights_sum_to),
-        cmocka_unit_test(test_flag_tells_large_batch_from_small),
+        cmocka_unit_test(test_cost_tells_large_batch_from_small),
         cmocka_unit_test(test_bad_inputs_are_refused),
         cmocka_unit_test(test_occupancy_sums_to_one),
     };

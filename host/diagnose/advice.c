@@ -116,8 +116,6 @@ int mscope_advise(const mscope_model *m, mscope_setting now, double fraction, ms
     for (int k = 0; k < MSCOPE_PLANS; k++)
         out->plan[k].H = largest_H(m, out->plan[k].setting);
     choose(out, NULL);
-    out->eta_own =
-        out->plan[MSCOPE_PLAN_BETA_EACH].steps < INFINITY ? out->plan[MSCOPE_PLAN_BETA_EACH].setting[0].eta : 0;
     return MSCOPE_OK;
 }
 

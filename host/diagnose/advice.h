@@ -32,7 +32,6 @@ typedef struct mscope_advice {
     mscope_plan plan[MSCOPE_PLANS];
     enum mscope_plan_kind best;       /* MSCOPE_PLAN_NOW: nothing better is known                        */
     double gain;                      /* steps now / steps then; INFINITY when now never gets there      */
-    double eta_own;                   /* eta of the fastest beta-a-band plan, for mscope_conflict_of; 0: none */
 } mscope_advice;
 
 /* mscope_plan_name - "now", "beta alone", .. */

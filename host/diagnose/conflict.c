@@ -112,7 +112,6 @@ int mscope_conflict_of(const mscope_risk_band *b, size_t bands, const double *w,
         out->eps_best = now.eps;
     }
     out->misfit = out->cost_now - out->cost;
-    out->flag = out->cost > MSCOPE_CONFLICT_FLAG;
     free(c.fastest);
     return MSCOPE_OK;
 }

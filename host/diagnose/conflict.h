@@ -4,8 +4,8 @@
  *
  *   E(beta) = sum_i w_i [1 - r_i(beta)/max_b r_i(b)],   C* = min_beta E(beta)
  *
- * A beta at which any band grows is ruled out: E = 1. With C* near 0 one beta serves all bands; above 0.75 the bands
- * need momenta so different that a beta for each pays. E(beta now) - C* is the gain of retuning beta alone.
+ * A beta at which any band grows is ruled out: E = 1. With C* near 0 one beta serves all bands. E(beta now) - C* is
+ * the gain of retuning beta alone. price.h tells what a beta for each band would win.
  *
  * C* is a price at one eta. At an eta that was already lowered for the sake of one beta it is small, because the price
  * was paid in eta. So compute it also at the eta at which bands with a beta each would run (mscope_search_beta_eta).
@@ -15,14 +15,11 @@
 
 #include "risk.h"
 
-#define MSCOPE_CONFLICT_FLAG 0.75
-
 typedef struct mscope_conflict {
     double cost;        /* C*                                                               */
     double eps_best;    /* 1 - beta where it is reached                                     */
     double cost_now;    /* E(beta now)                                                      */
     double misfit;      /* E(beta now) - C* >= 0                                            */
-    int flag;           /* C* > 0.75                                                        */
 } mscope_conflict;
 
 /* mscope_conflict_of - price one beta for bands under one eta

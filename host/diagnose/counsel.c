@@ -51,7 +51,8 @@ int mscope_counsel_of(const mscope_rec_band *const *rec, size_t n, const mscope_
         return 0;
     }
     if (mscope_conflict_of(m->band, m->bands, m->activity, m->now, &out->conflict) != MSCOPE_OK ||
-        mscope_advise(&m->model, m->now, fraction, &out->advice) != MSCOPE_OK) {
+        mscope_advise(&m->model, m->now, fraction, &out->advice) != MSCOPE_OK ||
+        mscope_price_of(m, o->margin, fraction, &out->price) != MSCOPE_OK) {
         snprintf(m->why, sizeof m->why, "the records are outside the theory's range");
         return 0;
     }
@@ -59,9 +60,6 @@ int mscope_counsel_of(const mscope_rec_band *const *rec, size_t n, const mscope_
         mscope_advise_doubt(&m->uneven, &out->advice, out->uneven);
         out->doubted = 1;
     }
-    if (out->advice.eta_own > 0)
-        out->have_own = mscope_conflict_of(m->band, m->bands, m->activity,
-                                           (mscope_setting){ out->advice.eta_own, m->now.eps }, &out->own) == MSCOPE_OK;
     occupancy(out);
     mscope_bounds_of(m, &out->bounds);
     mscope_stage_of(m, o->margin, &out->stage);

@@ -8,6 +8,7 @@
 
 #include "bounds.h"
 #include "conflict.h"
+#include "price.h"
 #include "stage.h"
 
 typedef struct mscope_counsel {
@@ -16,8 +17,7 @@ typedef struct mscope_counsel {
     int possible;                        /* 0: measured.why says why there is neither price nor advice        */
     double activity[MSCOPE_REGIME_UNSTABLE + 1], rows[MSCOPE_REGIME_UNSTABLE + 1]; /* occupancy: share in each regime */
     mscope_conflict conflict;            /* at the present eta                                                */
-    mscope_conflict own;                 /* at the eta at which bands with a beta each would run              */
-    int have_own;
+    mscope_price price;                  /* what a beta for each band would win, and the flag                  */
     mscope_bounds bounds;
     mscope_stage stage;                  /* the advice: where to go, or to stay                                */
     double fraction;                     /* target over present excess risk                                   */

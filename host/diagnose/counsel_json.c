@@ -62,9 +62,10 @@ void mscope_counsel_json(const mscope_counsel *c, const char *table, FILE *to)
     number(to, "cost", c->conflict.cost);
     number(to, "cost_now", c->conflict.cost_now);
     number(to, "eps_best", c->conflict.eps_best);
-    number(to, "eta_own", c->have_own ? a->eta_own : NAN);
-    number(to, "cost_own", c->have_own ? c->own.cost : NAN);
-    fprintf(to, ",\"conflict\":%s", c->conflict.flag || (c->have_own && c->own.flag) ? "true" : "false");
+    number(to, "eta_own", c->price.have_own ? c->price.eta_own : NAN);
+    number(to, "cost_own", c->price.have_own ? c->price.own.cost : NAN);
+    number(to, "gain_own", c->price.gain_own);
+    fprintf(to, ",\"conflict\":%s", c->price.flag ? "true" : "false");
     number(to, "covered", c->measured.covered);
     fprintf(to, ",\"error\":\"%s\"", source[c->measured.source]);
     fprintf(to, ",\"occupancy\":{");

@@ -80,15 +80,13 @@ static void conflict_words(const mscope_counsel *c, FILE *to)
         fprintf(to, ", the present beta %.3f: retuning beta alone, to eps %.3g, wins %.3f", k->cost_now, k->eps_best,
                 k->misfit);
     fprintf(to, ".\n");
-    if (c->have_own && c->own.flag)
+    if (c->price.flag)
         fprintf(to,
-                "  at eta %.3g, where bands with a beta each would run, one beta costs %.3f: a conflict, one beta "
-                "cannot serve all.\n",
-                c->advice.eta_own, c->own.cost);
-    else if (k->flag)
-        fprintf(to, "  that is above %.2f: a conflict, one beta cannot serve all bands.\n", MSCOPE_CONFLICT_FLAG);
+                "  a conflict: with a beta for each band, at eta %.3g, %.3g times fewer steps than the best single "
+                "setting.\n",
+                c->price.eta_own, c->price.gain_own);
     else
-        fprintf(to, "  below %.2f: no conflict that a beta for each band would resolve.\n", MSCOPE_CONFLICT_FLAG);
+        fprintf(to, "  no conflict: a beta for each band would win %.2f times at most.\n", c->price.gain_own);
 }
 
 static void known_words(const mscope_counsel *c, FILE *to)
@@ -267,9 +265,9 @@ void mscope_counsel_explain(const mscope_counsel *c, FILE *to)
         "\n  conflict: r_i(beta) = -ln radius of band i's map, E(beta) = sum of activity share times 1 - r_i/max r_i\n"
         "    at eta %.4g: E(now) %.3f, C* = min E = %.3f at eps %.3g, difference %.3f\n",
         c->measured.now.eta, c->conflict.cost_now, c->conflict.cost, c->conflict.eps_best, c->conflict.misfit);
-    if (c->have_own)
-        fprintf(to, "    at eta %.4g: C* = %.3f at eps %.3g (flag above %.2f)\n", c->advice.eta_own, c->own.cost,
-                c->own.eps_best, MSCOPE_CONFLICT_FLAG);
+    if (c->price.have_own)
+        fprintf(to, "    at eta %.4g: C* = %.3f at eps %.3g; a beta for each band wins %.3f times (flag above %.2f)\n",
+                c->price.eta_own, c->price.own.cost, c->price.own.eps_best, c->price.gain_own, MSCOPE_PRICE_FLAG);
     explain_plans(c, to);
     explain_batch(c, to);
     explain_rules(c, to);

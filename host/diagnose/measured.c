@@ -70,6 +70,7 @@ static void bound_errors(mscope_measured *m, const guess *g)
             m->R_low[i] = fmax(R - CLEAR * se, 0.25 * R);
             m->R_high[i] = R + CLEAR * se;
             m->label[i] = part * (all - R) > CLEAR * part * se ? part * (all - R) : 0;
+            m->label_low[i] = fmax(0, m->label[i] - CLEAR * hypot(part * se, m->part_se[i] * R));
             floor = fmax(floor, m->R_low[i]);
             if (!isnan(all))
                 label = part * fmax(all - m->R_low[i], 0) / m->h1[i];
@@ -82,7 +83,7 @@ static void bound_errors(mscope_measured *m, const guess *g)
         if (!isfinite(m->R_high[i]))
             m->R_high[i] = fmax(m->R_low[i], 1);
         m->R[i] = m->R_low[i] > 0 ? sqrt(m->R_low[i] * m->R_high[i]) : m->R_high[i];
-        m->label[i] = 0;
+        m->label[i] = m->label_low[i] = 0;
     }
 }
 
@@ -176,6 +177,16 @@ static mscope_risk_band make(const mscope_measured *m, size_t i, double spread, 
     return b;
 }
 
+mscope_risk_band mscope_measured_band(const mscope_measured *m, size_t i, double spread, double excess)
+{
+    mscope_risk_band b = m->band[i];
+
+    memset(b.share, 0, sizeof b.share);
+    memset(b.excess, 0, sizeof b.excess);
+    split(&b, spread, m->h1[i], excess, m->R[i], fmax(m->label_low[i], 0));
+    return b;
+}
+
 static void fill(mscope_measured *m, size_t i, const mscope_rec_band *b, const mscope_measured_options *o)
 {
     mscope_risk_band *to = &m->band[i];
@@ -213,6 +224,8 @@ static int take_band(mscope_measured *m, const mscope_rec_band *b, const mscope_
     m->number[k] = (unsigned)b->band;
     m->updates[k] = (double)b->updates;
     m->h1[k] = row.h1;
+    m->excess_seen[k] = row.excess;
+    m->part_se[k] = b->H2_se > 0 ? fmin(b->P, 1) * b->H2_se : 0;
     m->excess[k] = cut_back(b, &row, most_H(b, margin));
     m->noise_all[k] = g2 < HUGE_NUMBER ? b->p * b->batch * g2 : NAN;
     m->noise_scale[k] = error->known && U > 0 ? g2 / (b->p * U) : NAN;

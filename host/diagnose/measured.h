@@ -45,6 +45,8 @@ typedef struct mscope_measured {
     mscope_model model;                      /* with the octave of frequencies each band covers, for advice   */
     unsigned number[MSCOPE_SEARCH_BANDS];    /* band's number in telemetry                                 */
     double h1[MSCOPE_SEARCH_BANDS], excess[MSCOPE_SEARCH_BANDS];      /* whatever the spread; excess cut back  */
+    double excess_seen[MSCOPE_SEARCH_BANDS];  /* (s2 - h1^2)/h1 as recorded: noise, and spread of curvature   */
+    double part_se[MSCOPE_SEARCH_BANDS];     /* standard error of h1 excess_seen by that of H2; 0: not told        */
     double updates[MSCOPE_SEARCH_BANDS], activity[MSCOPE_SEARCH_BANDS];
     double retention[MSCOPE_SEARCH_BANDS];   /* steps                                                       */
     double noise_share[MSCOPE_SEARCH_BANDS], curvature_share[MSCOPE_SEARCH_BANDS];   /* of the stability record; 0 */
@@ -52,6 +54,7 @@ typedef struct mscope_measured {
     mscope_risk_band corner[MSCOPE_CORNERS][MSCOPE_SEARCH_BANDS];
     double R[MSCOPE_SEARCH_BANDS], R_low[MSCOPE_SEARCH_BANDS], R_high[MSCOPE_SEARCH_BANDS];  /* of one row */
     double label[MSCOPE_SEARCH_BANDS];       /* E|label noise|^2 a step that is seen                        */
+    double label_low[MSCOPE_SEARCH_BANDS];   /* of it, what is left after two standard errors of R and of H2      */
     double noise_scale[MSCOPE_SEARCH_BANDS]; /* g2/(p U): samples at which noise of the mean gradient equals it; NaN */
     int known[MSCOPE_SEARCH_BANDS];          /* error and curvature stand out of their standard errors      */
     int silent;                              /* no band has a U: single gradients of a row are not told  */
@@ -68,5 +71,10 @@ typedef struct mscope_measured {
  * else 0 and why */
 int mscope_measured_take(const mscope_rec_band *const *rec, size_t n, const mscope_measured_options *o,
                          mscope_measured *out);
+
+/* mscope_measured_band - band i with four curvatures in equal ratios, largest over smallest being spread, which is made
+ * smaller where H2 does not allow it; 1: even. excess: (s2 - h1^2)/h1, spread included; noise is what is left of it.
+ * Its label noise is label_low */
+mscope_risk_band mscope_measured_band(const mscope_measured *m, size_t i, double spread, double excess);
 
 #endif
