@@ -90,7 +90,7 @@ Q = @echo '  $@';
 endif
 
 .PHONY: all core daemon host tests test check demo deps deps-optional help clean headers asan tsan valgrind cppcheck \
-        install uninstall wheel mypy check-arch arch-build schema picture reproduce bench speed-page \
+        install uninstall wheel mypy fuzz fuzz-build fuzz-model check-arch arch-build schema picture reproduce bench speed-page \
         $(addprefix bench-,bigram text soak verdicts conflict conflict-literal bounds advice walk ruin stability optim $(SPEED))
 .DELETE_ON_ERROR:
 .SECONDARY:                  # objects stay, also those that only a pattern rule names
@@ -408,6 +408,32 @@ tsan: ## what has threads under ThreadSanitizer
 valgrind: all tests ## memory errors and leaks
 	@MOMENTSCOPE_SANITIZED=1 BUILD=$(BUILD) PYTHON=$(PYTHON) \
 	    WRAP="valgrind -q --error-exitcode=9 --leak-check=full" tests/run test_core test_kern test_wire test_engine test_client -.py
+
+# -- fuzzing ------------------------------------------------------------------------------------
+# One libFuzzer program for each tests/fuzz/NAME.c, everything in it instrumented; tests/fuzz/run starts from the golden messages.
+FUZZERS   = $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
+FUZZ_SAN  = address,undefined -fno-sanitize-recover=all
+fuzz: ## every parser and a whole engine under libFuzzer, T=30 seconds each, F=names to choose; needs clang
+	@$(MAKE) -j2 fuzz-build BUILD=$(BUILD)/fuzz CC=clang OPT="-O1 -g" SAN="-fsanitize=fuzzer-no-link,$(FUZZ_SAN)"
+	@BUILD=$(BUILD)/fuzz tests/fuzz/run $(or $(T),30) $(or $(F),$(FUZZERS))
+
+# Without instruments: a thousand times the sequences.
+fuzz-model: $(BUILD)/fuzz_random_model ## random message sequences beside dense heavy ball, T=60 seconds, S=seed
+	@$< $(or $(T),60) $(or $(S),1)
+
+$(BUILD)/fuzz_random_%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/random/drive.o $(BUILD)/libmscope_daemon.a \
+                        $(BUILD)/libmomentscope.a
+	$(call link,$(ZMQ_LIBS))
+
+fuzz-build: $(addprefix $(BUILD)/fuzz_,$(FUZZERS))
+
+FUZZ_LIBS = -Wl,--start-group $(addprefix $(BUILD)/libmscope_,daemon.a serve.a bench.a host.a theory.a) \
+            $(BUILD)/libmomentscope.a -Wl,--end-group
+$(BUILD)/fuzz_%: $(BUILD)/obj/tests/fuzz/%.o $(call obj,$(filter-out %/main.c,$(call sources,host/cli))) \
+                 $(addprefix $(BUILD)/libmscope_,daemon.a serve.a bench.a host.a theory.a) $(BUILD)/libmomentscope.a
+	@echo '  $@'; $(CC) -fsanitize=fuzzer,$(FUZZ_SAN) -o $@ $(BUILD)/obj/tests/fuzz/$*.o \
+	    $(if $(filter lines,$*),$(filter $(BUILD)/obj/host/cli/%.o,$^)) \
+	    $(FUZZ_LIBS) $(CLI_LIBS) $(HOST_LIBS) $(ZMQ_LIBS) -lm -ldl -pthread
 
 cppcheck: ## static analysis
 	cppcheck -q -j2 --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
