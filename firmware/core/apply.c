@@ -18,9 +18,10 @@ static int leave(mscope_table *t, mscope_chunk *c, uint32_t row, mscope_idle *id
     int late = mscope_core_row_span(t, x, &span);
 
     if (mscope_counts(t)) {
-        unsigned products = late ? mscope_span_products(mscope_core_row_age(t, x)) : 0;
         mscope_moments at = mscope_core_row_moments(t, row);
-        mscope_gross gross = mscope_moments_bring(&span, &at, products, t->summing);
+        mscope_gross gross = late ? mscope_moments_bring(&span, &at, mscope_span_products(mscope_core_row_age(t, x)),
+                                                         t->summing)
+                                  : mscope_moments_stay(&at, t->summing);
 
         mscope_tally_add(&c->transfer[row < t->passed][x->total].left, &at, &gross);
     }
@@ -229,28 +230,49 @@ static void note_fade(mscope_fade *c, const mscope_fade *gap)
     c->theta2 += gap->theta2;
 }
 
-/* Move the row's bookkeeping from its old band to the one its new rates ask for. */
-static void note_activity(mscope_table *t, mscope_chunk *c, uint32_t row, double n)
-{
-    mscope_core_row *x = &t->row[row];
-    uint32_t now = mscope_seen(t) + 1;
-    mscope_transfer *transfer = c->transfer[row < t->passed], *from = &transfer[x->total], *to;
-    mscope_rates rates = mscope_activity_counted(&x->rate, x->counted, x->active);
+/* What a row's activation changes in the accounts of its bands. */
+typedef struct activation {
+    mscope_rates was, is;
+    mscope_fade gap;
+    uint8_t from, to;                /* accounts */
+} activation;
 
-    from->p -= rates.p;
-    from->P -= rates.P;
-    from->rows--;
-    from->updates -= (int64_t)x->active;
+/* Note the activation in the row. No row waits for another here, so the divisions of several are under way at once. */
+static activation note_activity(const mscope_table *t, mscope_core_row *x, double n, double share)
+{
+    uint32_t now = mscope_seen(t) + 1;
+    activation a = { .gap = gap_fade(t, x), .from = x->total };
+
+    a.was = mscope_activity_counted(&x->rate, x->counted, x->active);
     x->active++;
     x->occurrences += (uint64_t)n;
-    mscope_activity_note(&x->rate, &x->remembered, (double)(uint32_t)(now - x->last), n / t->step.batch, x->active);
+    mscope_activity_note(&x->rate, &x->remembered, (double)(uint32_t)(now - x->last), share, x->active);
     x->last = now;
     x->counted = x->rate.gap;
-    rates = mscope_activity_counted(&x->rate, x->counted, x->active);
-    x->total = (uint8_t)(mscope_activity_band(rates.p, mscope_core_row_band(x)) + 1);
-    to = &transfer[x->total];
-    to->p += rates.p;
-    to->P += rates.P;
+    a.is = mscope_activity_counted(&x->rate, x->counted, x->active);
+    x->total = (uint8_t)(mscope_activity_band(a.is.p, mscope_core_row_band(x)) + 1);
+    a.to = x->total;
+    return a;
+}
+
+/* Move the row from its old band to the one its new rates ask for. */
+static void change_band(mscope_table *t, mscope_chunk *c, uint32_t row, const activation *a)
+{
+    const mscope_core_row *x = &t->row[row];
+    mscope_transfer *transfer = c->transfer[row < t->passed], *from = &transfer[a->from], *to = &transfer[a->to];
+
+    if (from == to) {
+        to->p += a->is.p - a->was.p;
+        to->P += a->is.P - a->was.P;
+        to->updates++;
+        return;
+    }
+    from->p -= a->was.p;
+    from->P -= a->was.P;
+    from->rows--;
+    from->updates -= (int64_t)(x->active - 1);
+    to->p += a->is.p;
+    to->P += a->is.P;
     to->rows++;
     to->updates += (int64_t)x->active;
 }
@@ -284,26 +306,35 @@ static int wants_following(const mscope_table *t, const mscope_core_row *x)
     return (x->flags & MSCOPE_ROW_FOLLOWED) || t->acf_busy[x->total - 1] < t->cfg.acf_rows;
 }
 
-static void finish_row(const apply_args *a, mscope_chunk *c, uint32_t group, size_t i)
+/* Enter what the job summed and counted, in the order of its rows. */
+static void finish_job(const apply_args *a, mscope_chunk *c, const mscope_job *job)
 {
     mscope_table *t = a->t;
-    uint32_t row = t->scratch.row[group];
-    const mscope_core_row *x = &t->row[row];
-    mscope_fade gap;
+    activation active[MSCOPE_JOB_ROWS];
+    const uint32_t *row = job->row, clock = mscope_now(t) + 1;
+    const double batch = t->step.batch, single = 1.0 / batch;
 
-    if (!mscope_counts(t)) {
-        join(t, c, row, &c->sums[i], mscope_now(t) + 1);
-        return;
+    for (size_t i = 0; i < job->n; i++)          /* the vectors may have pushed it out of the first cache */
+        __builtin_prefetch(&t->row[row[i]], 1);
+    for (size_t i = 0; i < job->n && mscope_counts(t); i++) {
+        double n = c->seen[i].n;
+
+        active[i] = note_activity(t, &t->row[row[i]], n, n == 1.0 ? single : n / batch);
     }
-    gap = gap_fade(t, x);
-    note_activity(t, c, row, c->seen[i].n);
-    note_fade(&c->fade[x->total], &gap);
-    note_window(&c->window[x->total], &c->seen[i], c->sums[i].gm, t->ema);
-    note_pulse(&c->pulse[x->total], row, c->seen[i].g2, c->sums[i].gm * t->ema,
-               MSCOPE_FORM_READS(t->cfg.form) ? 0.0 : c->sums[i].v);
-    join(t, c, row, &c->sums[i], mscope_now(t) + 1);
-    if (t->cfg.acf_rows && wants_following(t, x))
-        t->scratch.tail[c->first + c->followed++] = row;
+    for (size_t i = 0; i < job->n; i++) {
+        if (mscope_counts(t)) {
+            unsigned to = active[i].to;
+
+            change_band(t, c, row[i], &active[i]);
+            note_fade(&c->fade[to], &active[i].gap);
+            note_window(&c->window[to], &c->seen[i], c->sums[i].gm, t->ema);
+            note_pulse(&c->pulse[to], row[i], c->seen[i].g2, c->sums[i].gm * t->ema,
+                       MSCOPE_FORM_READS(t->cfg.form) ? 0.0 : c->sums[i].v);
+        }
+        join(t, c, row[i], &c->sums[i], clock);
+        if (t->cfg.acf_rows && mscope_counts(t) && wants_following(t, &t->row[row[i]]))
+            t->scratch.tail[c->first + c->followed++] = row[i];
+    }
 }
 
 static void run_chunk(void *arg, size_t piece)
@@ -318,7 +349,7 @@ static void run_chunk(void *arg, size_t piece)
     job.g = c->g;
     job.kick = &t->kick;
     run_job(t, &job);                            /* with n = 0 it fetches the first rows */
-    c->followed = 0;
+    c->followed = c->late = 0;
     for (uint32_t k = c->first; k < c->end; k += (uint32_t)job.n) {
         uint32_t summed = 0;
 
@@ -327,15 +358,14 @@ static void run_chunk(void *arg, size_t piece)
         job.late = 0;
         mscope_core_rows_reach(t, job.row, job.known);
         for (job.n = 0; job.n < MSCOPE_JOB_ROWS && k + job.n < c->end && summed < t->summed; job.n++) {
+            int late = leave(t, c, job.row[job.n], &c->idle[job.n]);
+
             c->g[job.n] = gather(a, c, t->scratch.unique[k + job.n], &summed, &c->seen[job.n]);
-            job.late |= (uint64_t)leave(t, c, job.row[job.n], &c->idle[job.n]) << job.n;
+            job.late |= (uint64_t)late << job.n;
+            c->late += (uint32_t)late;
         }
         run_job(t, &job);
-        for (uint32_t i = 0; i < job.n; i++) {
-            if (i + 4 < job.n)                   /* the vectors may have pushed it out of the first cache */
-                __builtin_prefetch(&t->row[job.row[i + 4]], 1);
-            finish_row(a, c, k + i, i);
-        }
+        finish_job(a, c, &job);
     }
 }
 
@@ -382,6 +412,7 @@ static void apply(mscope_table *t, const mscope_checked *entries, const uint32_t
 
     t->checks++;                                 /* these entries are used up */
     t->applied = 1;
+    t->were_late = 0;
     if (groups == 0)
         return;
     chunks = share_out(t, groups);
@@ -389,9 +420,11 @@ static void apply(mscope_table *t, const mscope_checked *entries, const uint32_t
         look_up_spans(t, groups);
     mscope_parallel_run(t, run_chunk, &a, chunks);
     mscope_accounts_settle(t, chunks);
-    for (size_t i = 0; i < chunks; i++)
+    for (size_t i = 0; i < chunks; i++) {
+        t->were_late += t->chunk[i].late;
         for (uint32_t k = 0; k < t->chunk[i].followed; k++)
             mscope_acf_note(t, t->scratch.tail[t->chunk[i].first + k]);
+    }
 }
 
 int mscope_table_apply_check(mscope_table *t, const uint32_t *rows, const void *grads, size_t n, mscope_checked *out)

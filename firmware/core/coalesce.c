@@ -17,36 +17,42 @@ size_t mscope_coalesce_slots(uint32_t n)
     return (size_t)slots;
 }
 
-/* The slot of the row's group, or the free slot where it goes. */
-static uint32_t find_slot(const mscope_scratch *s, uint32_t row, uint32_t groups, uint32_t mask)
+/* The slot of the row's group, or the free slot where it goes; *found: the group, or `groups`. What a stale slot holds
+ * is as good as random, so its two tests make one condition: as two branches each would be guessed wrongly. A stale
+ * group is below the capacity, so home[] may be read. */
+static inline uint32_t find_slot(const mscope_scratch *s, uint32_t row, uint32_t groups, uint32_t mask, uint32_t *found)
 {
     uint32_t h = row * 0x9e3779b1u;
 
     for (h = (h ^ h >> 15) & mask;; h = (h + 1) & mask) {
         uint32_t k = s->slot[h];
 
-        if (k >= groups || s->home[k] != h || s->row[k] == row)
+        *found = groups;
+        if (!((k < groups) & (s->home[k] == h)))
+            return h;
+        *found = k;
+        if (s->row[k] == row)
             return h;
     }
 }
 
 uint32_t mscope_coalesce(mscope_table *t, const uint32_t *rows, size_t n)
 {
-    mscope_scratch *s = &t->scratch;
+    mscope_scratch place = t->scratch, *s = &place;      /* a copy: what is stored below cannot change its pointers */
     uint32_t groups = 0, mask = (uint32_t)mscope_coalesce_slots((uint32_t)n) - 1;
 
     for (uint32_t i = 0; i < n; i++) {
-        uint32_t h = find_slot(s, rows[i], groups, mask), k = s->slot[h];
+        uint32_t row = rows[i], k, h = find_slot(s, row, groups, mask, &k);      /* rows may lie in next, see whole.c */
 
         s->next[i] = MSCOPE_LAST;
-        if (k < groups && s->home[k] == h) {
+        if (k < groups) {
             s->next[s->tail[k]] = i;
             s->tail[k] = i;
             continue;
         }
         s->slot[h] = groups;
         s->home[groups] = h;
-        s->row[groups] = rows[i];
+        s->row[groups] = row;
         s->tail[groups] = i;
         s->unique[groups++] = i;
     }

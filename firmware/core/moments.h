@@ -124,6 +124,14 @@ static inline mscope_gross mscope_moments_bring(const mscope_map *a, mscope_mome
     return gross;
 }
 
+/* The same for moments that are as of now: what the identity would make of them, bit for bit. */
+static inline mscope_gross mscope_moments_stay(const mscope_moments *x, double summing)
+{
+    const double k = mscope_moments_rounding(0, summing), n = x->ss == 0.0 ? 2.0 : 3.0;
+
+    return (mscope_gross){ n * fabs(x->r) * k, n * fabs(x->v) * k, k * x->ss };
+}
+
 static inline void mscope_tally_add(mscope_tally *y, const mscope_moments *x, const mscope_gross *gross)
 {
     y->sum.r += x->r;

@@ -95,6 +95,7 @@ typedef struct mscope_occurrence {   /* what one active row got in this step: N,
  * are zero between calls. */
 typedef struct mscope_chunk {
     uint32_t first, end;             /* groups */
+    uint32_t late;                   /* rows that stood behind now when the apply came to them */
     uint32_t followed;               /* rows listed in scratch.tail from `first` on, for the autocorrelation */
     mscope_transfer transfer[2][MSCOPE_TOTALS];      /* [1]: of rows that a running resum has passed */
     mscope_window window[MSCOPE_TOTALS];
@@ -130,6 +131,7 @@ struct mscope_table {
     uint64_t base;                   /* step the table began at; clocks count from here */
     uint64_t unseen;                 /* steps since base of which nobody knows which rows were active */
     int open, applied;               /* a step is open; apply was called in it */
+    size_t were_late;                /* rows that stood behind now when the last apply came to them */
     uint64_t checks;                 /* checks of entries so far; the norms of the last are in scratch */
     int made;                        /* torch form: the momentum buffer exists */
     int decays;                      /* weight decay was seen, so decay moments are kept */

@@ -320,6 +320,17 @@ MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_apply_checked(mscope_table *t, con
  * Cost     O(bands + rows/history)                                                                */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_step_end(mscope_table *t);
 
+/* mscope_table_touch64, mscope_table_step64 - mscope_table_touch, and check, begin, apply and end of one step, with
+ * 64-bit indices (PyTorch's int64)
+ *
+ * *late (NULL: not wanted): how many of the rows stood behind now before the step. A trainer that touches what it reads
+ * has none; others took their gradients at old values.
+ * Shape    rows[n] in [0, cfg.rows); grads as in mscope_table_apply
+ * Errors   as those; nothing changed                                                                */
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_touch64(mscope_table *t, const int64_t *rows, size_t n);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_step64(mscope_table *t, const mscope_step *step, const int64_t *rows,
+                                                     const void *grads, size_t n, size_t *late);
+
 /* mscope_table_settle - bring every row to now (evaluation)
  * Errors   MSCOPE_ESTATE inside a step.   Cost O(rows dim) at most; a row that stands at now costs O(1) */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_settle(mscope_table *t);

@@ -18,11 +18,7 @@ class Config(C.Structure):
                              ("m", C.c_void_p), ("kernel", C.c_char_p), ("statistics", C.c_int), ("zeroed", C.c_int)]
 
 
-class Checked(C.Structure):
-    _fields_: _lib.Fields = [("rows", C.c_void_p), ("grads", C.c_void_p), ("n", C.c_size_t), ("ticket", C.c_uint64)]
-
-
-STRUCTS = {"mscope_table_config": Config, "mscope_checked": Checked}       # by their names in C
+STRUCTS = {"mscope_table_config": Config}       # by their names in C
 
 _declared = None
 
@@ -42,13 +38,10 @@ def _declare(library):
         "mscope_table_mem": (size, [config]),
         "mscope_table_init": (C.c_int, [C.POINTER(p), config, p, size]),
         "mscope_table_seek": (C.c_int, [p, C.c_uint64]),
-        "mscope_table_touch": (C.c_int, [p, p, size]),
+        "mscope_table_touch64": (C.c_int, [p, p, size]),
+        "mscope_table_step64": (C.c_int, [p, step, p, p, size, C.POINTER(size)]),
         "mscope_table_late": (size, [p, p, size]),
         "mscope_table_active": (C.c_int, [p, p, p, size, C.POINTER(size)]),
-        "mscope_table_apply_check": (C.c_int, [p, p, p, size, C.POINTER(Checked)]),
-        "mscope_table_apply_checked": (C.c_int, [p, C.POINTER(Checked), p]),
-        "mscope_table_step_begin": (C.c_int, [p, step]),
-        "mscope_table_step_end": (C.c_int, [p]),
         "mscope_table_rows_get": (C.c_int, [p, C.c_uint32, C.c_uint32, p, p]),
         "mscope_table_settle": (C.c_int, [p]),
     }

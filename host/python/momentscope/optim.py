@@ -103,6 +103,8 @@ class SGD(_Torch):
 
     def _rest(self, moved):
         """torch's own step of all parameters but these."""
+        if all(id(p) in moved or p.grad is None for group in self.param_groups for p in group["params"]):
+            return
         groups, held = self.param_groups, []
         for group in groups:
             for p in group["params"]:

@@ -67,9 +67,8 @@ class RowTable:
         self.places = self.theta.data_ptr(), self.m.data_ptr()
         self.buffer = self.m.detach()        # the one that the optimizer's state shows
         self.made = buffer is not None       # torch has a buffer from its first step with momentum on
-        self.capacity, self.checked, self.n = 0, _core.Checked(), ctypes.c_size_t()
-        self.moves, self.by_moves = _lib.Step(batch=1), None
-        self.by_moves, self.by_checked, self.by_n = (ctypes.byref(x) for x in (self.moves, self.checked, self.n))
+        self.capacity, self.n, self.were_late, self.moves = 0, ctypes.c_size_t(), ctypes.c_size_t(), _lib.Step(batch=1)
+        self.by_moves, self.by_late, self.by_n = (ctypes.byref(x) for x in (self.moves, self.were_late, self.n))
         self.version = self.theta[:0]        # shares the parameter's version counter
         self.most = max(1, self.rows // 2)
         self.found = None
@@ -118,11 +117,11 @@ class RowTable:
             self.settle()
             return
         self._stay()
-        index = index.detach().reshape(-1).to(torch.int32).contiguous()
+        index = index.detach().reshape(-1).to(torch.int64).contiguous()
         for first in range(0, index.numel(), self.capacity):
             part = index[first:first + self.capacity]
             # an index out of range is refused here with nothing done, and torch says it to the caller
-            self.lib.mscope_table_touch(self.t, part.data_ptr(), part.numel())
+            self.lib.mscope_table_touch64(self.t, part.data_ptr(), part.numel())
 
     def rows_get(self, first, n, to_theta, to_m):
         """Copy rows as of now to these addresses. No row is settled, so that reading does not change how later steps
@@ -163,6 +162,8 @@ class RowTable:
         if rows is None or not self._moved(rows, values, group):
             self.settle()
             return False
+        if self.were_late.value and self.late:
+            self._note_unseen()              # before the first step nothing can have been old
         self.version.zero_()                 # of nothing: counts as a change made in place
         self.late = True
         self.made = self.made or float(group["momentum"]) != 0
@@ -170,44 +171,37 @@ class RowTable:
         return True
 
     def _moved(self, rows, values, group):
-        n, lib, moves = rows.numel(), self.lib, self.moves
+        n, moves = rows.numel(), self.moves
         if n > self.capacity:
             self._grow(n)
-        if self.late:
-            self._look_for_unseen(rows, n)
-        if lib.mscope_table_apply_check(self.t, rows.data_ptr(), values.data_ptr(), n, self.by_checked) != _core.OK:
-            return False
         moves.eta, moves.eps = float(group["lr"]), 1.0 - float(group["momentum"])
         moves.dampening, moves.weight_decay = float(group["dampening"]), float(group["weight_decay"])
-        if lib.mscope_table_step_begin(self.t, self.by_moves) != _core.OK:
-            return False
-        self._must(lib.mscope_table_apply_checked(self.t, self.by_checked, None))
-        self._must(lib.mscope_table_step_end(self.t))
-        return True
+        return self.lib.mscope_table_step64(self.t, self.by_moves, rows.data_ptr(), values.data_ptr(), n,
+                                            self.by_late) == _core.OK
 
     def _entries(self, grad, negative):
-        """(rows int32[n], values [n, dim]) of the rows that the gradient moves; (None, None): too many."""
+        """(int64 rows, [n] or [1, n], and values [n, dim]) of the rows that the gradient moves; (None, None): too many."""
         if grad.is_sparse:
             if grad.sparse_dim() != 1:
                 return None, None
-            rows, values = grad._indices()[0].to(torch.int32), grad._values()
+            rows, values = grad._indices().contiguous(), grad._values()
             if not rows.numel():
-                values = self.theta          # an address that may be read
+                rows = values = self.theta[:0]       # addresses that may be read
         else:
             grad = grad.detach().contiguous()
             if self.found is None:
                 self.found = torch.empty(self.most, dtype=torch.int32)
             if self.lib.mscope_table_active(self.t, grad.data_ptr(), self.found.data_ptr(), self.most, self.by_n):
                 return None, None
-            rows = self.found[:self.n.value]
+            rows = self.found[:self.n.value].to(torch.int64)
             values = grad.view(self.rows, self.dim).index_select(0, rows)
         return rows, (values.neg() if negative else values.contiguous())
 
     # -- what was not seen, and what is read too often -----------------------------------------------------
 
-    def _look_for_unseen(self, rows, n):
-        """Rows that have a gradient and are late were read late, or the gradient comes from elsewhere."""
-        if self.unseen or not self.lib.mscope_table_late(self.t, rows.data_ptr(), n):
+    def _note_unseen(self):
+        """Rows that had a gradient and were late were read late, or the gradient comes from elsewhere."""
+        if self.unseen:
             return
         if self.seen and torch.distributed.is_available() and torch.distributed.is_initialized():
             return                           # the look-ups of other ranks
