@@ -309,6 +309,10 @@ bench-walk: all $(BUILD)/accuracy/literal ## the first stage of the advice again
 	@BUILD=$(BUILD) OMP_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=1073741824 \
 	 $(PYTHON) tests/accuracy/walk/walk.py $(WALK)
 
+.PHONY: bench-retrain
+bench-retrain: all ## advice and follow() on six small models that are trained again, against a sweep (RETRAIN=options)
+	@BUILD=$(BUILD) OMP_NUM_THREADS=1 $(PYTHON) -W ignore tests/accuracy/retrain/retrain.py $(RETRAIN)
+
 bench-optim: all ## momentscope.optim.SGD against torch.optim.SGD over 10,000 steps in 15 configurations, minutes
 	@BUILD=$(BUILD) OMP_NUM_THREADS=1 $(PYTHON) tests/accuracy/optim.py
 

@@ -146,6 +146,11 @@ static void test_near_the_limit_it_goes_down(void **state)
         const mscope_stage s = ask(&v, k ? 1.6 : 0.85);
         CHECK(s.rescue && s.kind == MSCOPE_PLAN_ETA && s.H_then <= (k ? 0.81 : 0.5), "H %g", s.H_then);
         CHECK(s.steps <= 8 * v.m.retention[BANDS - 1] + 1, "case %d: look again after %g", k, s.steps);
+        v.margin.H_se = 0.3;
+        v.margin.close = 0.6;
+        CHECK(!ask(&v, k ? 1.1 : 0.85).rescue, "case %d: H is coarse", k);
+        v.margin.close = 0.95;
+        CHECK(ask(&v, k ? 1.1 : 0.85).rescue, "case %d: H is coarse, but very likely", k);
         v.margin.doubted = 1;
         CHECK(!ask(&v, k ? 1.6 : 0.85).rescue, "case %d: momentum does not grow", k);
     }

@@ -8,6 +8,7 @@
 enum { FACTORS = 9, HALF = FACTORS / 2, MOMENTA = 5, TIMES = 2 };    /* 1/2 .. 2; of eta, of eps */
 
 static const double H_AIM = 0.5, H_ODDS = 0.05, H_FREE = 0.25, H_CLOSE = 0.9;
+static const double COARSE = 0.2, COARSE_ODDS = 0.9;     /* standard error of H; odds of H > .8 that it must have then */
 static const double WORTH = 0.97, TIE = 1.03, FAR_WORSE = 2;
 static const double SMOOTH = 2, RETENTIONS = 8, HEAVY = 0.1, LONGEST = 1e7;
 
@@ -314,7 +315,8 @@ static int rescue(const mscope_measured *m, const mscope_margin *margin, mscope_
     candidate x = { .kind = MSCOPE_PLAN_ETA, .eps = m->now.eps };
     const int told = have(margin), alone = !told && nearest_row(m) > H_CLOSE;
 
-    if (!alone && (!told || margin->standing == MSCOPE_STANDING_STABLE || margin->doubted))
+    if (!alone && (!told || margin->standing == MSCOPE_STANDING_STABLE || margin->doubted ||
+                   (margin->H_se > COARSE * margin->H && margin->close < COARSE_ODDS && !m->growing)))
         return 0;
     for (size_t i = 0; i < m->bands; i++)
         x.pick[i] = alone ? 0 : HALF;

@@ -61,6 +61,7 @@ class Passes:
 
     def __init__(self, closure, second=None):
         self.closure, self.second = closure, second
+        self.loss = None                     # of the first pass of a probe, where the closure returns it
         self.kind = "halves" if takes_half(closure) else "second" if second is not None else "whole"
 
     def one(self, frozen, work, parameters):
@@ -70,6 +71,8 @@ class Passes:
             loss = work()
             if isinstance(loss, torch.Tensor) and loss.requires_grad and all(p.grad is None for p in frozen.parameters):
                 loss.backward()
+        if self.loss is None and loss is not None:
+            self.loss = float(loss)
         return [p.grad for p in parameters]
 
     def __call__(self, frozen, parameters, between=lambda: None):

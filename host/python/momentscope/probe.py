@@ -121,6 +121,7 @@ class Probe:
         self.tables = [t for t in tables if t.parameter.dtype in STEP and t.parameter.is_contiguous()]
         self.directions, self.random = directions, random.Random(1)
         spanned = [b.parameter for b in directions.blocks] if directions else []
+        self.momentum = None                 # mean |m|^2 of the rows of the last probe that have any
         self.parameters = [t.parameter for t in self.tables]
         self.parameters += [p for p in spanned if all(p is not q for q in self.parameters)]
         self.place = [next(i for i, q in enumerate(self.parameters) if q is p) for p in spanned]
@@ -132,6 +133,7 @@ class Probe:
         Returns the judge's word and reason, the tables that have a gradient in this step and got none from the closure,
         and what Directions.probe returned. A refused probe sends nothing.
         """
+        self.momentum = self.passes.loss = None
         stepping = [t.parameter.grad is not None for t in self.tables]
         frozen = Frozen(self.model)
         lookups = [t.lookups.joined() for t in self.tables]
@@ -151,7 +153,7 @@ class Probe:
             frozen.restore()
 
     def _momenta(self, frozen, base, lookups, send):
-        moves, reached = [], []
+        moves, reached, squares = [], [], (0.0, 0)
         with torch.no_grad():
             for i, (t, grad) in enumerate(zip(self.tables, base.whole)):
                 if grad is None:
@@ -159,9 +161,11 @@ class Probe:
                 rows = rows_of(t, grad, lookups[i])
                 rows, m, delta = reach(t, rows, t.momentum_of(self.optimizer, rows))
                 if rows.numel():             # else no row has momentum: there is no direction to probe
+                    squares = squares[0] + float(m.double().square().sum()), squares[1] + len(rows)
                     delta = delta * self.random.choice((-1.0, 1.0)) if len(self.tables) > 1 else delta
                     moves.append((t.parameter.data.view(t.rows, t.dim), rows, delta.unsqueeze(1) * m))
                     reached.append((i, t, rows, delta))
+        self.momentum = squares[0] / squares[1] if moves else None
         if not moves:
             return
         parameters = [t.parameter for t in self.tables]

@@ -29,6 +29,7 @@ class Probing:
         self.probes = self.refused = self.uncompared = self._fruitless = 0
         self.why, self.judge, self._backward, self._told = None, judge.Judge(), {}, set()
         self._found = None                   # products with a direction, for the daemon after this step
+        self.last = (None, None, None)       # of the probe of this step: fields of the direction, mean |m|^2, loss
 
     def start(self, model, optimizer, tables, warn):
         self.tables, self._warn = tables, warn
@@ -60,6 +61,7 @@ class Probing:
         try:
             eps = 1 - float(self.tables[0].group["momentum"])
             word, why, without, self._found = self._probe(send, self._backward, self.judge, eps)
+            self.last = (self._found and self._found[0], self._probe.momentum, self._probe.passes.loss)
         except Exception as e:
             raise RuntimeError(f"the probe failed, so curvature was not measured: {type(e).__name__}: {e}") from e
         if without:
@@ -103,6 +105,11 @@ class Probing:
             entries.append(part)
         rows = torch.cat(entries).contiguous()
         client.direction(tables[0][0].handle, values, rows.data_ptr() if rows.numel() else None, rows.shape[0])
+
+    def take(self):
+        """Of the probe of this step: (fields of mscope_direction, mean |m|^2, loss), each None where there is none."""
+        last, self.last = self.last, (None, None, None)
+        return last
 
     def stats(self):
         return {"probes": self.probes, "probes_refused": self.refused, "probes_uncompared": self.uncompared,

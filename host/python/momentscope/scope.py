@@ -7,6 +7,7 @@ import weakref
 
 from . import _check, _lib, plan
 from ._client import Client, default_endpoint
+from .follow import Follower
 from .finding import check_optimizer, find_tables, references
 from .probing import Probing
 from .pushing import note_schedule, push
@@ -95,7 +96,7 @@ class Scope:
         if not re.fullmatch(r"[A-Za-z0-9_.-]{0,40}", _check.text("prefix", prefix, PREFIX).decode()):
             raise _check.refuse(ValueError, "prefix", prefix, PREFIX)
         _check.text("telemetry", telemetry, "ipc:///PATH, tcp://HOST:PORT or None", optional=True)
-        self.steps, self._warned, self._closed, self._client = 0, set(), False, None
+        self.steps, self._warned, self._closed, self._client, self.follower = 0, set(), False, None, None
         ranks, every_rank = Ranks(), _check.flag("every_rank", every_rank)
         if ranks.rank and not every_rank:
             self._stay_away(ranks)
@@ -242,14 +243,21 @@ class Scope:
         if self.probing.due(self.steps):
             self.probing.listen(True)
 
-    def step(self, batch=None):
+    def step(self, batch=None, loss=None):
         """Push the optimizer step just done. Returns how many tables dropped it (0: none).
 
-        batch: samples in this step, where that differs from step to step.
+        batch: samples in this step, where that differs from step to step. loss: of this step, for follow().
         """
         if batch is not None:                # a bad one gives a warning, and this step has the default
             batch = self._guard(_check.integer, "batch", batch, 1, _check.U32, "samples in a step")
-        return self._guard(self._tell, batch) or 0
+        dropped = self._guard(self._tell, batch) or 0
+        if self.follower is not None and not self._closed:
+            self._guard(self._follow, loss)
+        return dropped
+
+    def _follow(self, loss):
+        product, momentum, own = self.probing.take()
+        self.follower.after(own if loss is None else float(loss), product, momentum)
 
     def _tell(self, batch):
         dropped = 0
@@ -297,6 +305,16 @@ class Scope:
         that prints what was done and has undo(). A plan made at another setting, of an unknown table or with values out
         of range is refused with a ValueError, and nothing is changed."""
         return plan.apply(self, advice, others)
+
+    def follow(self, steps=None, on_move=None):
+        """Let lr walk by itself from here on, a stage at a time; see follow.py for the rules. Off unless called.
+
+        steps: of the optimizer from now to the end, where known: the rate then halves towards it. on_move: called with
+        each move, a dict of step, factor, lr and why. Give step(loss=..) the loss of every step; without it the
+        closure's loss at each probe stands in. Returns the follower, whose moves are all moves so far; stop() ends it.
+        """
+        self.follower = Follower(self, steps, on_move)
+        return self.follower
 
     # -- the rest ------------------------------------------------------------------------------------
 
