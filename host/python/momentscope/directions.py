@@ -197,15 +197,17 @@ class Directions:
         self.blocks, self.spans = blocks, spans
         self.both = [Direction("power"), Direction("tangent")]
         self.count, self.random = 0, random.Random(0)
+        self.shrunk = [1.0] * len(blocks)    # the step's gradient over that of the batch, of each block
         self.let_go = 0.0                    # share of |v|^2 that LIMIT cost at the last turn
 
     def _draw(self):
         return 1.0 if self.random.random() < 0.5 else -1.0
 
     def scales(self):
-        """sqrt(eta/eta of the first) of each block."""
+        """sqrt(eta/eta of the first) of each block. A gradient that the trainer shrinks counts as a rate that is so much
+        smaller."""
         first = self.blocks[0].rate()
-        return [math.sqrt(b.rate() / first) if first > 0 else 1.0 for b in self.blocks]
+        return [math.sqrt(f * b.rate() / first) if first > 0 else 1.0 for f, b in zip(self.shrunk, self.blocks)]
 
     def weights(self):
         """w of each block's part of the product."""
@@ -273,7 +275,7 @@ class Directions:
         before, after = self.halves(*here, rows), self.halves(*there, rows)
         h = [scaled(plus(b, -1.0, a), 1 / delta) for a, b in zip(before, after)]
         for k, (block, scale) in enumerate(zip(self.blocks, self.scales())):
-            decay = float(block.group["weight_decay"]) * scale * scale
+            decay = float(block.group["weight_decay"]) * scale * scale / self.shrunk[k]
             if decay:                        # the curvature of decay/2 |theta|^2, in both halves
                 for half in h:
                     half[k] = half[k].plus(decay, v[k])

@@ -10,6 +10,9 @@ another batch    repeatable, y is no multiple of x, and no table has this step's
 wrong scale      a sum for a mean, one of several micro-batches, a loss scale left in the closure, or clipping in it
 not repeatable   two passes at one theta and random state differ: a new batch, or private noise, at each call
 
+The step moves by f x, f = c a, and not by x: `shrunk` keeps f of each table, below 1 where the trainer clips. Curvature
+is multiplied by it, because that is the curvature of the step really made.
+
 Where z = x there is nothing more to ask (also where gradients are averaged over processes after backward). Else
 z = c (y + w theta) is allowed: clipping (c < 1) and decay (w) by the trainer. c is a loss scale left in the closure
 where it is an exact power of two or below 1e-3, and a mean taken after backward where two probes in a row have one c.
@@ -30,6 +33,7 @@ SCALE = 0.05                 # |a - 1| of one batch
 DRAWN = 6.0                  # most |y|/|x| of two draws, or of a draw and eval mode: sqrt(1/q) for each layer keeping q
 CHANCE = 1e-4                # rows stand in the step's places by more than chance
 FITS = 1e-4                  # |z - p a - q b|^2/|z|^2 of two halves of this batch
+SHRUNK = 1e-3                # a smaller reduction than by this is rounding
 LOSS_SCALE = 1024            # a power of two from here on is GradScaler's
 RECHECK = 16
 
@@ -177,6 +181,15 @@ class Compared:
         det = yy * tt - ty * ty
         return (yz * tt - tz * ty) / det if det > 1e-9 * yy * tt else c
 
+    def shrunk(self):
+        """f: the step's gradient over the closure's, 1 where it is not clear, or not below 1. A loss scale was taken out."""
+        f = self.edit()
+        if self.match:
+            f *= self.a
+        elif f < 1 / LOSS_SCALE:             # another draw of the same batch, with a loss scale: no way to tell clipping
+            return 1.0
+        return f if 0 < f < 1 - SHRUNK else 1.0
+
     def in_place(self):
         """How well the closure's rows stand in the places of this step's: (k, p). The step has k times as many places;
         k = 0: no whole number. p is the probability of so many hits by another batch of the same frequencies, and 0
@@ -202,6 +215,17 @@ def tail(hits, n, chance):
     return math.exp(-n * (f * math.log(f / chance) + (1 - f) * math.log((1 - f) / (1 - chance))))
 
 
+def parallel(z, x, otherwise):
+    """f <= 1 of z = f x, or `otherwise` where z is no multiple of x."""
+    if z is None or x is None or z.is_sparse or x.is_sparse:
+        return 1.0
+    xx, xz, zz = float((x * x).sum()), float((x * z).sum()), float((z * z).sum())
+    if not (xx > 0 and zz > 0 and math.isfinite(xx + zz)) or xz * xz < (1 - 1e-3) * xx * zz:
+        return otherwise
+    f = xz / xx
+    return f if 0 < f < 1 - SHRUNK else 1.0
+
+
 def power_of_two(a, error):
     return a > 0 and abs(math.log2(a) - round(math.log2(a))) < error
 
@@ -221,6 +245,7 @@ class Judge:
 
     def __init__(self):
         self.trusted, self.factors = 0, {}
+        self.shrunk = {}                     # table -> f of the last probe
         self.draws, self.log_size = 0, [0.0, 0.0]
         self.seen = []                       # (table, cosine of y and x, a) of the last probe
 
@@ -228,6 +253,7 @@ class Judge:
         """(one of the words above, the reason). drawn: the closure moved a global generator. repeat(): x once more, as
         Compared.sum of each table gives it."""
         compared = [c for c in compared if not c.empty]
+        self.shrunk = {c.table: c.shrunk() for c in compared}
         self.seen = [(c.name, c.cosine, c.a) for c in compared]
         if not all(c.match for c in compared):
             if self.trusted <= 0:
@@ -248,7 +274,7 @@ class Judge:
 
     def agree(self, tables):
         """The word and reason where x = z in all tables."""
-        self.seen, self.factors = [(t.source, 1.0, 1.0) for t in tables], {}
+        self.seen, self.factors, self.shrunk = [(t.source, 1.0, 1.0) for t in tables], {}, {}
         return SAME, ""
 
     def _repeatable(self, compared, repeat):

@@ -145,14 +145,25 @@ class Probe:
             word, why = verdict(frozen, self.passes, self.tables, backward, base, judging)
             if word not in (judge.SAME, judge.UNCOMPARED):
                 return word, why, without, None
-            self._momenta(frozen, base, lookups, send)
-            return word, why, without, self._direction(frozen, base, eps) if not without else None
+            shrunk = self._shrunk(frozen, base, judging.shrunk)
+            self._momenta(frozen, base, lookups, send, shrunk)
+            return word, why, without, self._direction(frozen, base, eps, shrunk) if not without else None
         finally:
             for t in self.tables:
                 t.lookups.recording = True
             frozen.restore()
 
-    def _momenta(self, frozen, base, lookups, send):
+    def _shrunk(self, frozen, base, of_tables):
+        """The step's gradient over the closure's, of each parameter. Tables were judged. Of the others no copy of what
+        backward left is kept, so they count as shrunk where the two are parallel, and else as much as a dense table."""
+        out = [of_tables.get(t, 1.0) for t in self.tables]
+        dense = [f for f, grad in zip(out, base.whole) if grad is not None and not grad.is_sparse]
+        with torch.no_grad():
+            for p, x in zip(self.parameters[len(out):], base.whole[len(out):]):
+                out.append(judge.parallel(frozen.grad_of(p), x, max(dense, default=1.0)))
+        return out
+
+    def _momenta(self, frozen, base, lookups, send, shrunk):
         moves, reached, squares = [], [], (0.0, 0)
         with torch.no_grad():
             for i, (t, grad) in enumerate(zip(self.tables, base.whole)):
@@ -172,13 +183,14 @@ class Probe:
         there = moved(moves, lambda: self.passes.whole(frozen, parameters, base.share))
         for i, t, rows, delta in reached:
             with torch.no_grad():
-                hm = (at_rows(t, there[i], rows) - at_rows(t, base.whole[i], rows)) / delta.unsqueeze(1)
+                hm = (at_rows(t, there[i], rows) - at_rows(t, base.whole[i], rows)) * (shrunk[i] / delta.unsqueeze(1))
             send(t, float(delta.abs().max()), rows, hm)
 
-    def _direction(self, frozen, base, eps):
+    def _direction(self, frozen, base, eps, shrunk):
         if self.directions is None:
             return None
         spanned = [self.parameters[k] for k in self.place]
         here = [[grads[k] for k in self.place] for grads in (base.a, base.b)]
+        self.directions.shrunk = [shrunk[k] for k in self.place]
         with torch.no_grad():
             return self.directions.probe(here, lambda: self.passes(frozen, spanned), eps, base.share, base.noise)

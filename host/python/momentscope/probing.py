@@ -111,6 +111,10 @@ class Probing:
         last, self.last = self.last, (None, None, None)
         return last
 
+    def clip(self):
+        """The smallest factor by which the last probe found a gradient multiplied before the step, 1: none was."""
+        return min(self.judge.shrunk.values(), default=1.0)
+
     def stats(self):
-        return {"probes": self.probes, "probes_refused": self.refused, "probes_uncompared": self.uncompared,
-                "probe_refused": self.why}
+        return {"clip": self.clip(), "probes": self.probes, "probes_refused": self.refused,
+                "probes_uncompared": self.uncompared, "probe_refused": self.why}

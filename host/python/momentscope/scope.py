@@ -343,14 +343,15 @@ class Scope:
 
         Keys are prefix + TABLE/FIELD, TABLE/bandNN/FIELD and TABLE/stability/FIELD; include/mscope/metrics.def and
         host/README.md say what the fields mean. What is not known is left out. Values are numbers, bools and words
-        (regime, standing).
+        (regime, standing). With a probe prefix + clip is the factor that clipping left of the last probed gradient.
         words     False: no words
         full      True: every number of every record; else the main ones
         wait      0: as it is; else wait at most so many seconds for the next set
 
         The first call starts `momentscope watch --json` as a child and a thread that reads it; each later one copies.
         """
-        return self._guard(self._reader.metrics, prefix, words, full, wait) or {}
+        out = self._guard(self._reader.metrics, prefix, words, full, wait) or {}
+        return {**out, prefix + "clip": self.probing.clip()} if out and self.probing.probes else out
 
     def on_alert(self, listener):
         """Call listener(alert) within step() for each alert of the daemon about this run's tables, and when a band
