@@ -102,7 +102,16 @@ class Attach(attach_support.Case if not missing else unittest.TestCase):
         def moved():
             self.model.emb.weight.data = self.model.emb.weight.data.clone() + 1
 
-        for edit in (scaled, rows_again, cleared, moved):
+        def scaled_by_data():                    # counts no version of the tensor
+            self.model.emb.weight.data.mul_(0.5)
+
+        def clipped_by_data():
+            self.model.emb.weight.data.clamp_(-0.05, 0.05)
+
+        def set_by_numpy():
+            self.model.emb.weight.detach().numpy()[...] = 0.25
+
+        for edit in (scaled, rows_again, cleared, moved, scaled_by_data, clipped_by_data, set_by_numpy):
             for sparse in (False, True):
                 with self.subTest(edit.__name__, sparse=sparse), self.run_of(sparse) as scope:
                     self.steps(scope, 10)

@@ -49,6 +49,9 @@ class ReadTable(Table):
         marks, self.marks = self.marks, self.mark(optimizer)
         return "momentum" if marks is not None and marks != self.marks else None
 
+    def keep(self):
+        """Nothing: the daemon has no row that an edit of theta could make wrong."""
+
     # -- a step ----------------------------------------------------------------------------------------
 
     def before(self, client, optimizer):

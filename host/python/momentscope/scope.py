@@ -66,9 +66,11 @@ class Scope:
 
     An argument out of its range is refused with field, value and range. Times (poll, flush, close) are in seconds.
     Weights or momenta that were changed otherwise than by optimizer.step are noticed at the next step (by version,
-    identity and address of the tensors): exact falls, a warning says what was seen, and all rows are sent again. Not
-    seen is what is written through .data in place: call resync() after it. torch rounds half and bfloat16 parameters
-    and the daemon's copy does not: their numbers are approximate, and exact stays False.
+    identity and address of the tensors): exact falls, a warning says what was seen, and all rows are sent again. What
+    is written through .data in place is seen where it changes one of 64 values spread over the table, others at each
+    step. So edits of whole tables are seen; those of single rows, on a GPU or of momentscope.optim are not: call
+    resync() after them. torch rounds half and bfloat16 parameters and the daemon's copy does not: their numbers are
+    approximate, and exact stays False.
 
     A parameter without a gradient in a step does not move in torch, and its table's clock does not move either.
     Active rows are those whose gradient in an applied step is not 0; occurrences are the look-ups that backward passes
@@ -236,6 +238,7 @@ class Scope:
                 self._client.skip(t.handle)
                 t.pending = None
             t.marks = t.mark(self.optimizer)
+            t.keep()
             grad = t.parameter.grad
             if grad is not None and not t.ended:
                 t.pending = (grad, grad._version, *t.looked_up())

@@ -10,6 +10,7 @@ from . import _lib
 from .lookups import Lookups
 from .watched import Raw, table_of
 
+SPOTS, TURNS = 64, 16                        # values that are kept from step to step; places in turn
 OUTSIDE_EVERY, SLICES, SLICE = 4, 64, 64     # every 4 steps a 64th of the rows, or 64, is searched for rows moved elsewhere
 BYTES = 1 << 26                              # of one step: what a client holds by default
 VALUE = {torch.float32: _lib.F32, torch.float16: _lib.F16, torch.bfloat16: _lib.BF16, torch.float64: _lib.F64}
@@ -33,6 +34,12 @@ def writable(address, n, dtype):
     """A tensor over n numbers of memory of C."""
     kind = ctypes.c_double if dtype is torch.float64 else ctypes.c_float
     return torch.frombuffer((kind * n).from_address(address), dtype=dtype)
+
+
+def spots(n):
+    """Index tensors of values spread over n."""
+    apart = max(1, n // SPOTS)
+    return [(torch.arange(min(SPOTS, n)) * apart + k * apart // TURNS).clamp(max=n - 1) for k in range(TURNS)]
 
 
 class Table:
@@ -64,6 +71,8 @@ class Table:
         self.step = _lib.Step(batch=1)       # the C struct; written only when something has changed
         self.by_step, self.schedule, self.batch = ctypes.byref(self.step), None, 1
         self.told, self.resync, self.ended, self.marks = 0, False, None, None
+        self.kept, self.turn = None, 0       # values after the last step, at spots[turn]
+        self.spots = spots(parameter.numel())
         self.seen = self.rates = None        # plan.Seen, where rows are counted; plan.RowRates, where they have rates
 
     def share(self, ranks):
@@ -177,9 +186,24 @@ class Table:
     def disturbed(self, optimizer):
         """What was changed since the last mark: "weights", "momentum", or None."""
         marks, self.marks = self.marks, self.mark(optimizer)
-        if marks is None or marks == self.marks:
+        if marks is None or (marks == self.marks and not self._edited()):
             return None
-        return "weights" if marks[:2] != self.marks[:2] else "momentum"
+        return "momentum" if marks[:2] == self.marks[:2] and marks != self.marks else "weights"
+
+    def keep(self):
+        """After a step: a few values, because what is written through .data counts no version. Others at each step. Not
+        of momentscope.optim, whose rows are moved by reading."""
+        self.kept, theta = None, self.parameter
+        if self.ended or table_of(theta) is not None or not theta.is_cpu or not theta.is_contiguous():
+            return
+        self.turn = (self.turn + 1) % len(self.spots)
+        self.kept = theta.detach().view(-1).index_select(0, self.spots[self.turn])
+
+    def _edited(self):
+        if self.kept is None:
+            return False
+        now = self.parameter.detach().view(-1).index_select(0, self.spots[self.turn])
+        return not torch.equal(now, self.kept) and not torch.equal(now.view(torch.uint8), self.kept.view(torch.uint8))
 
     # -- theta and momentum --------------------------------------------------------------------------
 
