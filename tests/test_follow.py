@@ -26,7 +26,7 @@ def setUpModule():
 
 
 class Loop:
-    """Rows of a Zipf law learn targets of their own, with some label noise; times: a factor of the loss from a step on."""
+    """Rows of a Zipf law learn targets of their own, with some label noise; times: a factor of the loss."""
 
     number = 0
 
@@ -153,6 +153,10 @@ class Live(unittest.TestCase):
                                  ("on_move = 7", {"on_move": 7})):
             with self.assertRaisesRegex((ValueError, TypeError), words):
                 loop.scope.follow(**arguments)
+        adam = torch.optim.Adam(loop.table.parameters())
+        with momentscope.attach(loop.table, adam, "ipc:///tmp/momentscope-nobody", prefix="adam-") as scope:
+            with self.assertRaisesRegex(ValueError, "trained by Adam, which is read and not followed"):
+                scope.follow()
         with self.assertRaisesRegex(ValueError, "probe_every = 0 .1 or more.: follow needs the probe"):
             self.loop(0.05, probe_every=0, closure=None).scope.follow()
 
@@ -165,7 +169,7 @@ class Rules(unittest.TestCase):
         self.group = group
         scope = types.SimpleNamespace(steps=0, probing=types.SimpleNamespace(every=1),
                                       optimizer=types.SimpleNamespace(param_groups=[group]),
-                                      tables=[types.SimpleNamespace(group=group)])
+                                      tables=[types.SimpleNamespace(group=group, rule=None)])
         return follow.Follower(scope, **options)
 
     def feed(self, f, losses, H=None, momentum=1.0):

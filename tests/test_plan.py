@@ -131,7 +131,8 @@ class Apply(unittest.TestCase):
     def test_bad_plans_are_refused_in_words(self):
         loop = self.loop()
         bad = [
-            ("what advise\\(\\) returned", 7), ("what advise\\(\\) returned", []), ("not what `momentscope advise", "{"),
+            ("what advise\\(\\) returned", 7), ("what advise\\(\\) returned", []),
+            ("not what `momentscope advise", "{"),
             ("no table 'other' is watched", advice({3: 1.0}, table="other")),
             ("twice", [advice({3: 1.0}), advice({3: 1.0})]),
             ("made at another setting", advice({3: 1.0}, eta=1.0)),

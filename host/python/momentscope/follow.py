@@ -2,29 +2,30 @@
 
 A stage lasts two lifetimes of the momentum. At its end the rate doubles, stays, or steps back:
 
-    H         of all that moves together, from the products that the probe has just sent (firmware/README.md derives it),
-              means of the last few. Up where H would be at most half of its limit. Back above .8 where momentum or loss
+    H         of all that moves together, from means of the last few products that the probe has sent
+              (firmware/README.md derives it). Up where H would be at most .5. Back above .8 where momentum or loss
               rise as well; where they do not for two stages, H is not believed
     loss      back where a stage is worse than the one before by three standard errors; a quarter at once where the last
               ten steps have lost a good part of all that was gained, or are not finite
     momentum  back where that of the probed rows has grown fourfold within a stage and the loss has not fallen
 
-Where H is not known or not believed, as near a saddle, the loss alone decides. A rate that was too high is a ceiling for
-five stages, and twice as long each time. Where the number of steps is known, the rate halves when 30, 15, 7.5 and 3.75 %
-of them are left. Where it is not, the rate halves when the loss has not fallen for ten stages, and never goes up again.
+Where H is not known or not believed, as near a saddle, the loss alone decides. A rate that was too high is a ceiling
+for five stages, and twice as long each time. Where the number of steps is known, the rate halves when 30, 15, 7.5 and
+3.75 % of them are left. Where it is not, the rate halves when the loss has not fallen for ten stages, and never goes up
+again.
 
 Nothing here waits for the daemon, and nothing depends on when its records come: two runs are the same in every bit.
 Every move is in follower.moves, in the log "momentscope", and goes to on_move.
 
-Chosen on one text and one seed, judged on another text and other seeds (tests/accuracy/README.md). *Rejected:* to move up
-before the first products have come, which ruined runs that began too high; to believe H alone, which held a matrix
+Chosen on one text and one seed, judged on another text and other seeds (tests/accuracy/README.md). *Rejected:* to move
+up before the first products have come, which ruined runs that began too high; to believe H alone, which held a matrix
 factorisation and an attention layer at a tenth of their best rates.
 """
 import logging
 import math
 
 from . import _check
-from .plan import eta_of
+from .plan import check_followed, eta_of
 
 AIM, CLOSE = 0.5, 0.8            # H after a step up; H at which the rate steps back
 TURNING, MEMORY, FEWEST = 2, 8, 3    # products of a direction: the first that say little, in memory, before H is told
@@ -100,6 +101,7 @@ class Follower:
     """Made by Scope.follow."""
 
     def __init__(self, scope, steps=None, on_move=None):
+        check_followed(scope)
         if not scope.probing.every:
             raise _check.refuse(ValueError, "probe_every", 0, "1 or more", "follow needs the probe: attach(.., "
                                 "probe_every=, closure=)")
@@ -183,7 +185,8 @@ class Follower:
             limit = best + max(SPIKE * self.best.spread() / math.sqrt(RECENT), LOST * (self.first - best))
         if mean <= limit:
             return False
-        self._back(0.25, f"the loss of the last {len(self.recent)} steps is {mean:.4g}, {limit:.4g} is the most allowed")
+        self._back(0.25, f"the loss of the last {len(self.recent)} steps is {mean:.4g}, and {limit:.4g} is the most "
+                         "allowed")
         return True
 
     # -- the end of a stage ----------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """A stage of `momentscope advise --json` on a torch optimizer: lr and momentum of groups, and rates for single rows.
 
 A plan names a table, where it is now (eta, eps in EMA form) and the rate of each band. One rate for all rows of a
-group's tables becomes the group's lr. Otherwise rows get a rate of their own: a hook multiplies the gradient of a row by
-its rate over the group's. The daemon, the probe and the next plan see these gradients, so that they see what the
+group's tables becomes the group's lr. Otherwise rows get a rate of their own: a hook multiplies the gradient of a row
+by its rate over the group's. The daemon, the probe and the next plan see these gradients, so that they see what the
 optimizer does, and plans build upon one another.
 """
 import ctypes as C
@@ -99,7 +99,8 @@ def plans(given):
             raise ValueError(f"momentscope: plan is not what `momentscope advise --json` prints: {e}") from None
     given = [given] if isinstance(given, dict) else given
     if not isinstance(given, (list, tuple)) or not given or not all(isinstance(x, dict) for x in given):
-        raise _check.refuse(TypeError, "plan", given, "what advise() returned, or the text of `momentscope advise --json`")
+        raise _check.refuse(TypeError, "plan", given, "what advise() returned, or the text of `momentscope advise "
+                            "--json`")
     out = [Plan(x) for x in given]
     for name in {p.table for p in out}:
         if sum(p.table == name for p in out) > 1:
@@ -179,12 +180,24 @@ def set_group(group, eta, eps):
     group["lr"] = eta * eps / (1 - float(group["dampening"])) if 0 < beta < 1 else eta
 
 
+def check_followed(scope):
+    """Rates are set where the daemon follows the optimizer, and in the process that is attached."""
+    if not scope.tables:
+        raise ValueError("momentscope: nothing is attached in this process (another rank is), so no rate is set here")
+    for t in scope.tables:
+        if t.rule is not None:
+            raise ValueError(f"momentscope: {t.source} is trained by {t.rule.name}, which is read and not followed: "
+                             "advice and follow are for SGD")
+
+
 def apply(scope, given, others=False):
     """See Scope.apply."""
+    check_followed(scope)
     by_name = {t.name: t for t in scope.tables}
     for plan in (all_plans := plans(given)):
         if plan.table not in by_name:
-            raise ValueError(f"momentscope: plan: no table {plan.table!r} is watched; watched are " + ", ".join(by_name))
+            raise ValueError(f"momentscope: plan: no table {plan.table!r} is watched; watched are "
+                             + ", ".join(by_name))
         _check_present(plan, by_name[plan.table])
     out, moving = Applied(scope), [p for p in all_plans if not p.stay]
     out.said = [f"{p.table}: stay: {p.why}" for p in all_plans if p.stay]
@@ -208,15 +221,15 @@ def _check_present(plan, table):
     eta, eps = eta_of(table.group), 1 - float(table.group["momentum"])
     for what, there, here in (("eta", plan.eta, eta), ("eps", plan.eps, eps)):
         if not abs(there - here) <= NEAR * abs(here):
-            raise ValueError(f"momentscope: plan: {what} = {there:.6g} (that of {plan.table} now, {here:.6g}): it was made "
-                             "at another setting, so ask for advice again")
+            raise ValueError(f"momentscope: plan: {what} = {there:.6g} (that of {plan.table} now, {here:.6g}): it was "
+                             "made at another setting, so ask for advice again")
 
 
 def _group(scope, group, mine, by_name, others):
     """(eta of the group, [(table, factor of its rows)])"""
     if len({p.eps_then for p in mine}) > 1:
-        raise ValueError("momentscope: plan: the tables " + ", ".join(p.table for p in mine) + " share one momentum, and "
-                         "their plans ask for different ones: apply one of them")
+        raise ValueError("momentscope: plan: the tables " + ", ".join(p.table for p in mine) + " share one momentum, "
+                         "and their plans ask for different ones: apply one of them")
     even, eta = {p.even() for p in mine}, eta_of(group)
     watched = {t.name for t in scope.tables if t.group is group}
     alone = len(group["params"]) == len(watched) or others
@@ -232,8 +245,8 @@ def _of_rows(plan, table):
     if plan.even() is not None:
         return torch.full((table.rows,), plan.even(), dtype=torch.float64)
     if table.seen is None or table.seen.samples == 0:
-        raise ValueError(f"momentscope: plan: {plan.table} gets a rate for each band, and nobody counted which row is in "
-                         "which band: attach(.., row_rates=True), and train some hundred steps")
+        raise ValueError(f"momentscope: plan: {plan.table} gets a rate for each band, and nobody counted which row is "
+                         "in which band: attach(.., row_rates=True), and train some hundred steps")
     return plan.of_rows(table.seen.count, table.seen.samples)
 
 

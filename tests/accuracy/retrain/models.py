@@ -31,8 +31,8 @@ BAG, CLASSES, NEGATIVES, CONTEXT, VALIDATION = 16, 16, 5, 16, 4096
 
 @functools.lru_cache(None)
 def files(corpus):
-    """The words of each file; the largest file first. Kept in KEPT, because a package that is installed between two runs
-    changes the system's files."""
+    """The words of each file; the largest file first. Kept in KEPT, because a package that is installed between two
+    runs changes the system's files."""
     kept = pathlib.Path(KEPT, f"retrain-{corpus}.txt")
     if not kept.exists():
         found = {os.path.realpath(f) for f in glob.glob(FILES[corpus], recursive=True)}
@@ -179,5 +179,6 @@ class Task(nn.Module):
     @torch.no_grad()
     def validate(self):
         random = torch.Generator().manual_seed(0)
-        at = self.held_at[torch.randperm(len(self.held_at), generator=random)[:VALIDATION // (4 if self.kind == "tied" else 1)]]
+        n = VALIDATION // (4 if self.kind == "tied" else 1)
+        at = self.held_at[torch.randperm(len(self.held_at), generator=random)[:n]]
         return float(self.loss(*self.make(at, random)))

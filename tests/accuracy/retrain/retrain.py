@@ -9,10 +9,10 @@ Each model starts with momentum .9 from a rate a thirtieth, a quarter and three 
     follow   by scope.follow(steps=STEPS), that is with its end known
     open     by scope.follow(), which does not know the end
 
-against the best of a sweep of 20 settings, 5 rates and 4 momenta, each constant over the whole run: the one of the lowest
-validation loss in the mean over the seeds. Tuning: Perl's documentation, seed 1. Held out: sources of Python's library,
-seeds 201 to 203, never used for a choice. Results are kept in build/accuracy/retrain.json; a run that is there is not
-made again.
+against the best of a sweep of 20 settings, 5 rates and 4 momenta, each constant over the whole run: the one of the
+lowest validation loss in the mean over the seeds. Tuning: Perl's documentation, seed 1. Held out: sources of Python's
+library, seeds 201 to 203, never used for a choice. Results are kept in build/accuracy/retrain.json; a run that is there
+is not made again.
 """
 import argparse
 import json
@@ -135,8 +135,8 @@ def make(cache, what, o):
                             run = Run(kind, corpus, seed, CENTRE[kind] * factor, beta)
                             run.train(STEPS)
                             return run.end()
-                        out[kind, seed, "sweep", (factor, beta)] = cache(f"{corpus} {kind} {seed} sweep {factor} {beta}",
-                                                                         swept)
+                        key = f"{corpus} {kind} {seed} sweep {factor} {beta}"
+                        out[kind, seed, "sweep", (factor, beta)] = cache(key, swept)
                 print(f"{what}: {kind} seed {seed} done", file=sys.stderr, flush=True)
         for seed, kind, start in [(s, k, t) for s in seeds for k in o.kinds for t in STARTS if "open" in o.ways]:
             out[kind, seed, "open", start] = cache(f"{corpus} {kind} {seed} open {start}", lambda: one(
@@ -175,8 +175,8 @@ def report(out, what, o):
                     for s in [(f, b) for f in RATES for b in MOMENTA]}
             single = min(mean, key=mean.get)
             best_of[kind] = single
-            print(f"{kind}: best single setting of {len(mean)}: eta {CENTRE[kind] * single[0]:g}, momentum {single[1]}, "
-                  f"loss {mean[single]:.4f}")
+            print(f"{kind}: best single setting of {len(mean)}: eta {CENTRE[kind] * single[0]:g}, "
+                  f"momentum {single[1]}, loss {mean[single]:.4f}")
         for start in STARTS:
             line = []
             for way in o.ways:
