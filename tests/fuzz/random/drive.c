@@ -1,4 +1,4 @@
-/* drive.c SECONDS [SEED] - a fuzzer on random bytes, uninstrumented: many more sequences than libFuzzer's searches
+/* drive.c SECONDS [SEED [INPUT]] - a fuzzer on random bytes, uninstrumented: many more sequences than libFuzzer's searches
  *
  * Input i of a seed is the same on every machine. What fails is said by number.       */
 #include <signal.h>
@@ -38,7 +38,7 @@ int main(int argc, char **argv)
     seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
     (void)signal(SIGABRT, failed);
     (void)signal(SIGSEGV, failed);
-    for (input = 0; difftime(time(NULL), start) < seconds; input++) {
+    for (input = argc > 3 ? strtoull(argv[3], NULL, 10) : 0; difftime(time(NULL), start) < seconds; input++) {
         state = seed << 32 ^ input;
         const size_t len = (size_t)(rnd() % (sizeof bytes / 8)) * 8;
         for (size_t i = 0; i < len; i += 8) {
