@@ -257,7 +257,8 @@ MSCOPE_API const char *mscope_version(void);
  *
  * A binding compares the sizes once, on loading. Names: "mscope_client_options", "mscope_attach_info",
  * "mscope_client_stats", "mscope_step", "mscope_refusal", "mscope_slot", "mscope_table_config", "mscope_direction",
- * "mscope_direction_row", "mscope_checked", "mscope_subscriber_stats", "mscope_telemetry", and of
+ * "mscope_direction_row", "mscope_checked", "mscope_band", "mscope_window",
+ * "mscope_fade", "mscope_curvature", "mscope_subscriber_stats", "mscope_telemetry", and of
  * probe.h "mscope_probe_span", "mscope_probe_stats".
  * Returns  bytes, or 0: not one of these.  Threads  any                                               */
 MSCOPE_API size_t mscope_struct_size(const char *name);

@@ -74,8 +74,8 @@ SONAME = "libmomentscope.so.0"
 
 
 def find() -> str:
-    """$MOMENTSCOPE_LIB, else the one in this package (a wheel), else $BUILD or build/ of the tree around this file, else
-    the system's."""
+    """$MOMENTSCOPE_LIB, else the one in this package (a wheel), else $BUILD or build/ of the tree around this file,
+    else the system's."""
     said = os.environ.get("MOMENTSCOPE_LIB")
     if said:
         return said

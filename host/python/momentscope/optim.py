@@ -1,8 +1,12 @@
 """momentscope.optim.SGD: torch.optim.SGD with exact sparse momentum."""
 import weakref
+from typing import Any, Optional
 
 import torch
 
+from . import _check
+from .counting import Counting
+from .pool import MOST, Pool
 from .rowtable import RowTable, can_hold
 from .watched import Raw, can_watch, plain, table_of
 
@@ -34,20 +38,30 @@ class SGD(_Torch):
     float64 parameter on the CPU runs on the core when its gradients are sparse, or dense with at most a quarter of the
     rows active in the first step. Every other parameter runs torch's own update.
 
+    decoupled_weight_decay   of a group or of all: True: theta <- (1 - lr weight_decay) theta before the step, as in
+                             AdamW, of every row at every step, and the gradient stays as it is
+    threads                  1 to 64, lent to the core; no bit depends on them
+
     Silent rows are late until they are read. torch's calls with the parameter bring what they read to now: a look-up
     (F.embedding, F.embedding_bag, index_select) its rows, every other call all rows. settle() does it for readers that
     torch does not see: memory that was aliased before (.data, .detach(), numpy) and scripted modules.
     The parameter's class is a subclass of its own from its first step on; copies and pickles are of the plain class.
     """
 
-    def __init__(self, *args, **options):
+    def __init__(self, *args: Any, decoupled_weight_decay: bool = False, threads: int = 1, **options: Any) -> None:
+        self._apart = bool(_check.flag("decoupled_weight_decay", decoupled_weight_decay))
         if options.get("differentiable"):
             raise ValueError("momentscope: differentiable=True is not supported; use torch.optim.SGD")
-        self._begin()
+        self._begin(_check.integer("threads", threads, 1, MOST, "of this process, the caller's included"))
         super().__init__(*args, **options)
 
-    def _begin(self):
+    def add_param_group(self, param_group):
+        param_group.setdefault("decoupled_weight_decay", self._apart)
+        super().add_param_group(param_group)
+
+    def _begin(self, threads):
         self._tables, self._dense = {}, set()    # id of a parameter -> its table; ids of parameters left to torch
+        self._pool, self._counting = Pool(threads), None
         self._end = weakref.finalize(self, _release, self._tables)
         self._end.atexit = False
 
@@ -86,7 +100,8 @@ class SGD(_Torch):
             return None
         if table_of(p) is not None:          # another optimizer's
             table_of(p).release()
-        table = self._tables[id(p)] = RowTable(p, self.state[p].get("momentum_buffer"), group["nesterov"])
+        table = self._tables[id(p)] = RowTable(p, self.state[p].get("momentum_buffer"), group["nesterov"], self._pool,
+                                                 self._counting)
         return table
 
     def _wants(self, p, group, grad):
@@ -112,13 +127,53 @@ class SGD(_Torch):
                     held.append((p, p.grad))             # weight decay is not defined for sparse gradients in torch
                     p.grad = p.grad.to_dense()
         try:
-            self.param_groups = [dict(g, params=[p for p in g["params"] if id(p) not in moved]) for g in groups]
+            self.param_groups = [self._left(g, moved) for g in groups]
             if any(g["params"] for g in self.param_groups):
                 _torch_step()(self)
         finally:
             self.param_groups = groups
             for p, grad in held:
                 p.grad = grad
+
+    @staticmethod
+    def _left(group, moved):
+        """The group without the parameters that were moved, and without a decay that torch does not know."""
+        left = dict(group, params=[p for p in group["params"] if id(p) not in moved])
+        if group["decoupled_weight_decay"]:
+            keep, left["weight_decay"] = 1.0 - float(group["lr"]) * float(group["weight_decay"]), 0
+            for p in left["params"]:
+                if p.grad is not None:
+                    p.mul_(keep)
+        return left
+
+    # -- what momentum does -----------------------------------------------------------------------------
+
+    def telemetry(self, model: Optional[torch.nn.Module] = None, publish: Optional[bool] = None, **options: Any) -> Any:
+        """Tell what momentum does to each band of rows, at every step from here on.
+
+        model     names the parameters
+        publish   True (with a model): to the daemon, which publishes. Returns a Scope (momentscope.attach, with its
+                  options), and optimizer.step() does what scope.step() does elsewhere. False (without a model): in this
+                  process, without any daemon. Returns a Counting; its one option is batch, samples in a step
+        """
+        if publish is None:
+            publish = model is not None
+        if publish:
+            if model is None:
+                raise TypeError("momentscope: telemetry(publish=True) needs the model, which names the tables")
+            from .published import Published
+            return Published(model, self, **options)
+        named = {id(p): name for name, p in model.named_parameters()} if model is not None else {
+            id(p): str(i) for i, p in enumerate(p for group in self.param_groups for p in group["params"])}
+        counting = Counting(self, named, **dict({"batch": None}, **options))
+        self._count(counting)
+        return counting
+
+    def _count(self, counting):
+        self._counting = counting
+        with Raw(), torch.no_grad():
+            for table in self._tables.values():
+                table.count(counting)
 
     # -- what others read -------------------------------------------------------------------------------
 
@@ -149,12 +204,14 @@ class SGD(_Torch):
 
     def __getstate__(self):
         self.settle()
-        return super().__getstate__()
+        return dict(super().__getstate__(), _apart=self._apart, _threads=self._pool.threads)
 
     def __setstate__(self, state):
         if "_tables" in self.__dict__:       # load_state_dict
             self.close()
             self._dense.clear()
         else:                                # a copy, or from a pickle
-            self._begin()
+            self._begin(state.get("_threads", 1))
         super().__setstate__(state)
+        for group in self.param_groups:      # torch.optim.SGD has no such key
+            group.setdefault("decoupled_weight_decay", self.__dict__.setdefault("_apart", False))

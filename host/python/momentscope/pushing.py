@@ -5,13 +5,14 @@ from .tables import VALUE
 def note_schedule(t, warn):
     """Read the schedule of the step just done, before a scheduler or the trainer changes it."""
     group = t.group
-    schedule = (group["lr"], group["momentum"], group["dampening"], group["weight_decay"])
+    schedule = (group["lr"], group["momentum"], group["dampening"], group["weight_decay"],
+                group.get("decoupled_weight_decay", False))
     if schedule == t.schedule and group["nesterov"] == t.nesterov and not group.get("maximize"):
         return
     t.schedule, s = tuple(map(float, schedule)), t.step
     s.eta, s.eps = t.schedule[0], 1.0 - t.schedule[1]
     s.dampening = t.schedule[2] if t.schedule[1] else 0.0
-    s.weight_decay = t.schedule[3]
+    s.weight_decay, s.decoupled_decay = (0.0, t.schedule[3]) if t.schedule[4] else (t.schedule[3], 0.0)
     if group["nesterov"] != t.nesterov or group.get("maximize"):
         warn(f"nesterov or maximize of {t.name} was changed after attach, so its numbers are wrong from now on: attach "
              "again")

@@ -9,6 +9,7 @@ from . import _core, _lib
 from .watched import table_of, unwatch, watch
 
 HISTORY = 256, 16384                         # fewest and most steps kept to catch up from
+COUNTED = 65536                              # the same for a table that counts: growth would begin its counts anew
 CAPACITY = 1024                              # fewest occurrences in one call
 READS = 8                                    # steps in turn that read the weight whole before it is said
 HUGE, COLLAPSE = 1 << 21, 25                 # bytes; MADV_COLLAPSE of Linux 6.1, which Python does not name
@@ -48,11 +49,14 @@ class RowTable:
     """parameter    float32 or float64 on the CPU, contiguous; its rows are those of dimension 0
     buffer       torch's momentum buffer, dense or sparse, or None before the first step with momentum
     nesterov     0 or 1
+    pool         lends threads
+    counting     a Counting, or None: nothing is counted
 
     Not safe in several threads at once. Every method but look_up, read_whole and settle is called under Raw and no_grad.
     """
 
-    def __init__(self, parameter, buffer, nesterov):
+    def __init__(self, parameter, buffer, nesterov, pool, counting=None):
+        self.pool, self.counting, self.began = pool, counting, 0
         self.lib = _core.lib()
         self.parameter, self.nesterov = parameter, bool(nesterov)
         self.theta = parameter.detach()      # keeps the memory alive whatever becomes of the parameter
@@ -73,9 +77,10 @@ class RowTable:
         self.most = max(1, self.rows // 2)
         self.found = None
         self.late = False                    # some row may be late
+        self.foreign = False                 # the rows were moved by torch's own step
         self.seen = self.whole = False       # since the last step: a look-up, a read of all rows
         self.reads, self.unseen, self.said = 0, False, False
-        self._open(CAPACITY)
+        self._open(COUNTED if counting else CAPACITY)
         watch(parameter, self)
         watch(self.buffer, self)
 
@@ -87,7 +92,7 @@ class RowTable:
         wide = self.theta.dtype is torch.float64
         config = _core.Config(self.rows, self.dim, _lib.STATE_F64 if wide else _lib.STATE_F32, _lib.FORM_TORCH,
                               int(self.nesterov), 0, capacity, history, 0, self.theta.data_ptr(), self.m.data_ptr(), None,
-                              _core.STATISTICS_OFF, 1)
+                              self._statistics(wide), 1)
         size = self.lib.mscope_table_mem(ctypes.byref(config))
         self.block = zeros(size + 64, torch.uint8)
         at = self.block.data_ptr() + 63 & ~63
@@ -95,7 +100,20 @@ class RowTable:
         self._must(self.lib.mscope_table_init(ctypes.byref(self.t), ctypes.byref(config), at, size))
         if self.made:
             self._must(self.lib.mscope_table_seek(self.t, 1))        # the undamped first step is over
+        self.began = self.lib.mscope_table_steps(self.t)
         self.capacity = capacity
+        self.pool.lend(self)
+
+    def _statistics(self, wide):
+        if self.counting is None:
+            return _core.STATISTICS_OFF
+        return _core.STATISTICS_DOUBLE if wide else _core.STATISTICS_FLOAT
+
+    def count(self, counting):
+        """Count from here on, or no longer. Called under Raw and no_grad."""
+        self.settle()
+        self.counting = counting
+        self._open(max(self.capacity, COUNTED) if counting else self.capacity)
 
     def _must(self, code):
         if code != _core.OK:
@@ -161,6 +179,7 @@ class RowTable:
         rows, values = self._entries(grad, group["maximize"])
         if rows is None or not self._moved(rows, values, group):
             self.settle()
+            self.foreign = True              # whoever makes this step makes it in the core's memory
             return False
         if self.were_late.value and self.late:
             self._note_unseen()              # before the first step nothing can have been old
@@ -174,13 +193,25 @@ class RowTable:
         n, moves = rows.numel(), self.moves
         if n > self.capacity:
             self._grow(n)
+        if self.counting is not None:
+            self._look_again()
+            moves.batch = self.counting.batch or n or 1
+        decay, apart = float(group["weight_decay"]), group["decoupled_weight_decay"]
         moves.eta, moves.eps = float(group["lr"]), 1.0 - float(group["momentum"])
-        moves.dampening, moves.weight_decay = float(group["dampening"]), float(group["weight_decay"])
+        moves.dampening = float(group["dampening"])
+        moves.weight_decay, moves.decoupled_decay = (0.0, decay) if apart else (decay, 0.0)
         return self.lib.mscope_table_step64(self.t, self.by_moves, rows.data_ptr(), values.data_ptr(), n,
                                             self.by_late) == _core.OK
 
+    def _look_again(self):
+        """The sums of rows that torch moved are those of other values."""
+        if self.foreign:
+            self._must(self.lib.mscope_table_rows_set(self.t, 0, self.rows, *self.places))
+        self.foreign = False
+
     def _entries(self, grad, negative):
-        """(int64 rows, [n] or [1, n], and values [n, dim]) of the rows that the gradient moves; (None, None): too many."""
+        """(int64 rows, [n] or [1, n], and values [n, dim]) of the rows that the gradient moves; (None, None): too
+        many."""
         if grad.is_sparse:
             if grad.sparse_dim() != 1:
                 return None, None
