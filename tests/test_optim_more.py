@@ -153,19 +153,20 @@ class Telemetry(unittest.TestCase):
     def test_in_process_it_says_what_the_daemon_says(self):
         with client_support.Daemon() as daemon:
             counting, table, there = self.both(daemon, weight_decay=0.001)
-        own = {r["band"]: r for r in counting.bands("words.weight")}
+        own = {r["band"]: r for r in counting.bands("words.weight", fresh=True)}
         mine = next(t for t in counting.tables() if t["table"] == "words.weight")
         self.assertGreater(len(own), 3)
         self.assertEqual((mine["step"], mine["silent"], mine["rows"]), (table["step"], table["silent"], ROWS))
         # The daemon visits all rows now and then: a row that fell silent may be in a rarer band there, at lower rates.
         same = [b for b in own if b in there and all(own[b][f] == there[b][f] for f in ("rows", "updates"))]
-        self.assertGreaterEqual(len(same), len(own) // 2)
+        self.assertGreaterEqual(len(same), len(own) // 2, [(sorted(own), sorted(there))])
         for band, field, off in ((b, f, off) for b in same for f, off in (
-                ("p", 0.02), ("P", 0.02), ("burst", 0.02), ("V", 0.02), ("gaps", 0.02), ("fade", 0.02), ("fade2", 0.02),
+                ("p", 0.1), ("P", 0.1), ("burst", 0.1), ("V", 0.02), ("gaps", 0.05), ("fade", 0.02), ("fade2", 0.02),
                 ("retention", 0.02), ("eta", 1e-9), ("eps", 1e-9), ("batch", 0))):
             mine, its = own[band][field], there[band][field]
             self.assertLessEqual(abs(mine - its), off * abs(its), f"band {band}: {field}: {mine} {its}")
-        self.assertEqual(sum(r["rows"] for r in counting.bands(fresh=True)), sum(r["rows"] for r in own.values()))
+        for field in ("rows", "updates"):
+            self.assertEqual(sum(r[field] for r in own.values()), sum(r[field] for r in there.values()), field)
 
     def test_counting_begins_and_ends_in_the_middle_of_a_run(self):
         model = Model("sparse", torch.float64)
