@@ -132,7 +132,7 @@ static const char *flag_names(unsigned kind)
 
 static int kind_known(unsigned k)
 {
-    return (k >= MSCOPE_HELLO && k <= MSCOPE_DIRECTION) || (k >= MSCOPE_WELCOME && k <= MSCOPE_ERROR);
+    return (k >= MSCOPE_HELLO && k <= MSCOPE_NOTE) || (k >= MSCOPE_WELCOME && k <= MSCOPE_ERROR);
 }
 
 static int check_types(const mscope_header *h, mscope_refusal *why)
@@ -202,7 +202,7 @@ int mscope_header_check(const mscope_header *h, mscope_refusal *why)
     int bad;
 
     if (!kind_known(h->kind))
-        return refuse_u64(why, "kind", h->kind, "1..8 to the daemon, 64..66 from it", "unknown kind of message");
+        return refuse_u64(why, "kind", h->kind, "1..9 to the daemon, 64..66 from it", "unknown kind of message");
     if (h->flags & ~flags_of(h->kind))
         return mscope_refusal_set(why, MSCOPE_EINVAL, "flags", flag_names(h->kind),
                                   "a flag that this kind of message does not have", "0x%x", h->flags);
@@ -210,7 +210,7 @@ int mscope_header_check(const mscope_header *h, mscope_refusal *why)
         return refuse_u64(why, "session", 0, "1..2^64-1", "a session number is drawn at random and never 0");
     if (h->seq == 0 && h->kind < MSCOPE_WELCOME)
         return refuse_u64(why, "seq", 0, "1..2^64-1", "sequence numbers start at 1");
-    if (h->step > MSCOPE_STEP_MAX && h->kind >= MSCOPE_STEP && h->kind <= MSCOPE_DIRECTION)
+    if (h->step > MSCOPE_STEP_MAX && h->kind >= MSCOPE_STEP && h->kind <= MSCOPE_NOTE)
         return refuse_u64(why, "step", h->step, "0..9007199254740991", "a step number that no double can hold exactly");
     bad = check_scalars(h, why);
     return bad ? bad : check_types(h, why);
@@ -402,6 +402,8 @@ static const mscope_field direction_fields[] = {
     FIELD(mscope_direction, f64, top_share, 0, 0),
 };
 
+static const mscope_field note_fields[] = { FIELD(mscope_note, text, text, 0, 0) };
+
 static const mscope_field refusal_fields[] = {
     FIELD(mscope_refusal, int, code, 0, 0),   FIELD(mscope_refusal, text, field, 0, 0),
     FIELD(mscope_refusal, text, value, 0, 0), FIELD(mscope_refusal, text, range, 0, 0),
@@ -514,6 +516,23 @@ int mscope_direction_decode(const uint8_t *in, size_t len, mscope_direction *v, 
 
     if (!bad)
         bad = check_direction(&got, why);
+    if (!bad)
+        *v = got;
+    return bad;
+}
+
+int mscope_note_encode(const mscope_note *v, uint8_t *out, size_t cap)
+{
+    return mscope_fields_encode(note_fields, LEN(note_fields), v, out, cap);
+}
+
+int mscope_note_decode(const uint8_t *in, size_t len, mscope_note *v, mscope_refusal *why)
+{
+    mscope_note got;
+    int bad = mscope_fields_decode(note_fields, LEN(note_fields), in, len, &got, why);
+
+    if (!bad && got.text[0] == '\0')
+        bad = mscope_refusal_set(why, MSCOPE_EINVAL, "text", "1 to 191 bytes", "a note says something", "\"\"");
     if (!bad)
         *v = got;
     return bad;

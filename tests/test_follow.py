@@ -167,7 +167,7 @@ class Rules(unittest.TestCase):
     def follower(self, lr=1.0, **options):
         group = {"lr": lr, "momentum": 0.5, "dampening": 0.0}    # stages of 20 steps
         self.group = group
-        scope = types.SimpleNamespace(steps=0, probing=types.SimpleNamespace(every=1),
+        scope = types.SimpleNamespace(steps=0, note=lambda text: None, probing=types.SimpleNamespace(every=1),
                                       optimizer=types.SimpleNamespace(param_groups=[group]),
                                       tables=[types.SimpleNamespace(group=group, rule=None)])
         return follow.Follower(scope, **options)

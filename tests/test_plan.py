@@ -185,6 +185,8 @@ class Asked(unittest.TestCase):
 
     def test_the_daemon_s_own_advice_is_applied(self):
         with client_support.Daemon() as daemon:
+            listener = client_support.Listener(daemon, "alert")
+            self.addCleanup(listener.close)
             torch.manual_seed(1)
             table, goal = torch.nn.Embedding(400, 4, sparse=True), torch.randn(400, 4)
             optimizer = torch.optim.SGD(table.parameters(), lr=0.05, momentum=0.9)
@@ -209,6 +211,9 @@ class Asked(unittest.TestCase):
                 self.assertTrue(said[0]["possible"], said)
                 self.assertNotEqual(said[0]["advised"], "stay", said[0]["why"])
                 done = scope.apply(said)
+                scope.poll(0.1)
+                self.assertTrue(listener.until(lambda _: any(a["code"] == "note" and a["text"] == str(done)
+                                                             for a in listener.alerts)), listener.alerts)
                 bands = {b["band"]: b["eta"] for b in said[0]["stage"]["bands"]}
                 t, group = scope.tables[0], optimizer.param_groups[0]
                 eta = group["lr"] / (1 - group["momentum"])

@@ -116,6 +116,7 @@ typedef struct mscope_shadow {       /* the daemon's copy of one trainer's table
     uint64_t told_changed;           /* `published` + 1 when the last alert `changed` was given; 0: none */
     int passing;                     /* a resum in slices is under way                           */
     double fisher[MSCOPE_BANDS], fisher_updates[MSCOPE_BANDS];
+    uint32_t notes;                  /* since the last publication                               */
     mscope_meter meter;
 } mscope_shadow;
 

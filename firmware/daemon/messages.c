@@ -133,6 +133,27 @@ static int on_save(mscope_engine *e, mscope_refusal *why)
     return 0;
 }
 
+/* An alert in the trainer's words. Alerts and their lines in the log are not for free, so a table has so many between
+ * two publications. */
+static int on_note(mscope_engine *e, mscope_shadow *s, const mscope_part *f, size_t n, mscope_refusal *why)
+{
+    enum { NOTES = 64 };
+    mscope_note note;
+    int err;
+
+    if (n != 1)
+        return mscope_refusal_set(why, MSCOPE_EPROTO, "parts", "1 after the header", "NOTE is a header and a map", "%zu",
+                                  n);
+    if ((err = mscope_note_decode(f[0].at, f[0].len, &note, why)) != 0)
+        return err;
+    if (s->notes >= NOTES)
+        return mscope_refusal_set(why, MSCOPE_EAGAIN, "notes", "64 of a table between two publications",
+                                  "too many notes: this one is not passed on", "%u", s->notes + 1);
+    s->notes++;
+    mscope_engine_alert(e, s, "note", "%s", note.text);
+    return 0;
+}
+
 /* The contents of a message whose turn it is. */
 static int dispatch(mscope_engine *e, mscope_session *ses, mscope_shadow *s, const mscope_header *h,
                     const mscope_part *f, size_t n, mscope_refusal *why)
@@ -153,10 +174,11 @@ static int dispatch(mscope_engine *e, mscope_session *ses, mscope_shadow *s, con
     case MSCOPE_REFERENCE:
     case MSCOPE_SYNC:
     case MSCOPE_DIRECTION:
+    case MSCOPE_NOTE:
         break;
     default:
-        return mscope_refusal_set(why, MSCOPE_EINVAL, "kind", "1..8",
-                                  "this kind is an answer of the daemon: a client sends kinds 1 to 8", "%u", h->kind);
+        return mscope_refusal_set(why, MSCOPE_EINVAL, "kind", "1..9",
+                                  "this kind is an answer of the daemon: a client sends kinds 1 to 9", "%u", h->kind);
     }
     if (s == NULL)
         return mscope_refusal_set(why, MSCOPE_ESTATE, "table (handle)", "a handle announced by HELLO",
@@ -170,6 +192,8 @@ static int dispatch(mscope_engine *e, mscope_session *ses, mscope_shadow *s, con
         return mscope_reference_apply(s, h, f, n, why);
     if (h->kind == MSCOPE_DIRECTION)
         return mscope_direction_apply(e, s, h, f, n, why);
+    if (h->kind == MSCOPE_NOTE)
+        return on_note(e, s, f, n, why);
     return mscope_sync_apply(e, s, h, f, n, why);
 }
 

@@ -232,6 +232,7 @@ void mscope_shadow_publish(mscope_engine *e, mscope_shadow *s, int regular)
     if (!regular)
         return;
     s->published = mscope_table_steps(s->core);
+    s->notes = 0;
     mscope_table_window_reset(s->core);
     memset(s->moved, 0, sizeof s->moved);
 }

@@ -235,6 +235,13 @@ MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_resync(mscope_client *c, int tabl
 /* mscope_client_save - ask the daemon to write its state file now.  Returns  0, or 1 no memory for the request */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_save(mscope_client *c);
 
+/* mscope_client_note - say something about a table in words, such as a change of its rate
+ * The daemon publishes it as the alert `note` and writes it to its log; 64 of a table between two publications.
+ * Shape    text: 1 to 191 bytes of UTF-8 without control characters; copied
+ * Returns  0 sent or buffered; 1 left out, because there is no room
+ * Errors   MSCOPE_EINVAL a handle, the text                                                            */
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_note(mscope_client *c, int table, const char *text);
+
 /* mscope_client_poll - take in answers, resend, reconnect; wait at most wait_ms for something to do
  * Every push does the same without waiting, so call it when steps are far apart.  Returns  0 or MSCOPE_EINVAL */
 MSCOPE_API int mscope_client_poll(mscope_client *c, int wait_ms);

@@ -32,7 +32,7 @@ extern "C" {
 
 enum mscope_kind {
     MSCOPE_HELLO = 1, MSCOPE_STEP = 2, MSCOPE_PROBE = 3, MSCOPE_REFERENCE = 4, MSCOPE_SYNC = 5,
-    MSCOPE_BYE = 6, MSCOPE_SAVE = 7, MSCOPE_DIRECTION = 8,
+    MSCOPE_BYE = 6, MSCOPE_SAVE = 7, MSCOPE_DIRECTION = 8, MSCOPE_NOTE = 9,
     MSCOPE_WELCOME = 64, MSCOPE_ACK = 65, MSCOPE_ERROR = 66
 };
 
@@ -88,8 +88,8 @@ MSCOPE_API void mscope_values_decode(const uint8_t *in, unsigned value_type, siz
  * Returns  n, or the position of the first index >= rows                                                   */
 MSCOPE_API size_t mscope_indices_decode(const uint8_t *in, unsigned index_type, size_t n, uint32_t rows, uint32_t *out);
 
-/* The bodies of HELLO, WELCOME and ERROR are MessagePack maps, and so is the first of DIRECTION; protocol/README.md
- * 1.5. */
+/* The bodies of HELLO, WELCOME and ERROR are MessagePack maps, and so are that of NOTE and the first of DIRECTION;
+ * protocol/README.md 1.5. */
 typedef struct mscope_hello {
     char table[MSCOPE_NAME_MAX + 1];
     char client[MSCOPE_TEXT_MAX + 1];      /* name of the trainer, for logs                        */
@@ -133,6 +133,11 @@ typedef struct mscope_direction {
     double top_share;                      /* .. and that share, 0..1; 0: none is named            */
 } mscope_direction;
 
+/* What a trainer says about a table in words, such as a change of its rate: the daemon makes an alert of it. */
+typedef struct mscope_note {
+    char text[MSCOPE_TEXT_MAX + 1];        /* 1 byte or more, UTF-8 without control characters     */
+} mscope_note;
+
 /* Each _encode returns the bytes written, or MSCOPE_ENOMEM. */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_hello_encode(const mscope_hello *v, uint8_t *out, size_t cap);
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_hello_decode(const uint8_t *in, size_t len, mscope_hello *v,
@@ -143,6 +148,9 @@ MSCOPE_API MSCOPE_MUST_CHECK int mscope_welcome_decode(const uint8_t *in, size_t
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_direction_encode(const mscope_direction *v, uint8_t *out, size_t cap);
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_direction_decode(const uint8_t *in, size_t len, mscope_direction *v,
                                                          mscope_refusal *why);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_note_encode(const mscope_note *v, uint8_t *out, size_t cap);
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_note_decode(const uint8_t *in, size_t len, mscope_note *v,
+                                                    mscope_refusal *why);
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_refusal_encode(const mscope_refusal *v, uint8_t *out, size_t cap);
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_refusal_decode(const uint8_t *in, size_t len, mscope_refusal *v);
 

@@ -59,6 +59,7 @@ def examples():
     yield "header_direction", "DIRECTION: 3 u32 rows, float32", header(
         8, seq=12, step=42, count=3, index_type=4, value_type=1)
     yield "direction", "DIRECTION map", msgpack.packb(DIRECTION)
+    yield "note", "NOTE body", msgpack.packb({"text": "lr 0.5, times 2: caf\u00e9"})
     yield "hello", "HELLO body", msgpack.packb(HELLO)
     yield "welcome", "WELCOME body", msgpack.packb(WELCOME)
     yield "error", "ERROR body", msgpack.packb(ERROR)

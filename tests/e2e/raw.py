@@ -15,7 +15,8 @@ import schema
 from golden import header
 
 BUILD = os.environ.get("BUILD", os.path.join(schema.ROOT, "build"))
-HELLO, STEP, PROBE, REFERENCE, SYNC, BYE, SAVE, DIRECTION, WELCOME, ACK, ERROR = 1, 2, 3, 4, 5, 6, 7, 8, 64, 65, 66
+HELLO, STEP, PROBE, REFERENCE, SYNC, BYE, SAVE, DIRECTION, NOTE = range(1, 10)
+WELCOME, ACK, ERROR = 64, 65, 66
 COUNTS, SCHEDULE, LAST, INEXACT = 1, 2, 4, 8
 END = 2**64 - 1
 ENVIRONMENT = dict(os.environ)

@@ -59,13 +59,13 @@ static void message(fuzz_engine *f, fuzz_input *in)
     for (size_t i = 0; i < FUZZ_TABLES; i++)
         if (f->shadows[i].used && f->shadows[i].handle == handle)
             step = mscope_table_steps(f->shadows[i].core);
-    if (op % 8 == 0) {
+    if (op % 9 == 0) {
         hello(f, in, seq, handle);
         return;
     }
-    mscope_header h = { .kind = (uint8_t)(op % 8 + 1), .session = own & 1 ? fuzz_take(in, 8) : 9,
+    mscope_header h = { .kind = (uint8_t)(op % 9 + 1), .session = own & 1 ? fuzz_take(in, 8) : 9,
                         .seq = own & 2 ? fuzz_take(in, 2) : seq,
-                        .step = own & 4 ? fuzz_take(in, 8) : step + (op % 8 < 3),
+                        .step = own & 4 ? fuzz_take(in, 8) : step + (op % 9 < 3),
                         .table = own & 8 ? (uint32_t)fuzz_take(in, 4) : handle };
     h.flags = (uint16_t)(own & 16 ? fuzz_take(in, 1) : 0);
     h.count = (uint32_t)fuzz_take(in, 1);

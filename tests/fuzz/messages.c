@@ -19,6 +19,7 @@
 BODY(hello, mscope_hello)
 BODY(welcome, mscope_welcome)
 BODY(direction, mscope_direction)
+BODY(note, mscope_note)
 
 static void values(const uint8_t *at, size_t len)
 {
@@ -48,7 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 
     if (len == 0)
         return 0;
-    switch (bytes[0] % 6) {
+    switch (bytes[0] % 7) {
     case 0:
         if (mscope_header_decode(bytes + 1, len - 1, &h, &why) == 0) {
             mscope_header_encode(&h, again);
@@ -58,6 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     case 1: body_hello(bytes + 1, len - 1); break;
     case 2: body_welcome(bytes + 1, len - 1); break;
     case 3: body_direction(bytes + 1, len - 1); break;
+    case 5: body_note(bytes + 1, len - 1); break;
     case 4: (void)mscope_refusal_decode(bytes + 1, len - 1, &why); break;
     default: values(bytes + 1, len - 1); break;
     }

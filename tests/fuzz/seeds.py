@@ -23,7 +23,7 @@ def golden():
 
 def seeds(name):
     if name == "messages":
-        kinds = {"hello": 1, "welcome": 2, "direction": 3, "error": 4}
+        kinds = {"hello": 1, "welcome": 2, "direction": 3, "error": 4, "note": 5}
         return [bytes([kinds.get(k, 0)]) + b for k, b in golden() if not k.startswith("record")]
     if name == "records":
         kinds = ["band", "table", "acf", "stability", "daemon", "alert"]

@@ -163,6 +163,10 @@ class Client:
         """theta* of rows first .. first+n-1. Shape: values[n][dim]. attach must have announced it in words."""
         self._check("reference", self._lib.mscope_client_reference(self._c, table, first, n, values, value_type))
 
+    def note(self, table: int, text: str) -> int:
+        """Say something about a table in words (1 to 191 bytes): the daemon's alert `note`. Returns 1: left out."""
+        return self._check("note", self._lib.mscope_client_note(self._c, table, _check.text("text", text)))
+
     def save(self) -> int:
         """Ask the daemon to write its state file."""
         return self._check("save", self._lib.mscope_client_save(self._c))

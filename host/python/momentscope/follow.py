@@ -15,7 +15,7 @@ for five stages, and twice as long each time. Where the number of steps is known
 again.
 
 Nothing here waits for the daemon, and nothing depends on when its records come: two runs are the same in every bit.
-Every move is in follower.moves, in the log "momentscope", and goes to on_move.
+Every move is in follower.moves, in the log "momentscope" and an alert `note` of the daemon, and goes to on_move.
 
 Chosen on one text and one seed, judged on another text and other seeds (tests/accuracy/README.md). *Rejected:* to move
 up before the first products have come, which ruined runs that began too high; to believe H alone, which held a matrix
@@ -266,5 +266,6 @@ class Follower:
         move = {"step": self.scope.steps, "factor": factor, "lr": self.lr, "why": why}
         self.moves.append(move)
         log.log(level, "step %d: lr %.4g, times %g: %s", move["step"], move["lr"], factor, why)
+        self.scope.note(f"lr {self.lr:.4g}, times {factor:g}: {why}")
         if self.on_move is not None:
             self.on_move(move)

@@ -307,7 +307,9 @@ class Scope:
         attach(row_rates=True). lr and momentum are set once: a scheduler that sets them anew wins. Returns an object
         that prints what was done and has undo(). A plan made at another setting, of an unknown table or with values out
         of range is refused with a ValueError, and nothing is changed."""
-        return plan.apply(self, advice, others)
+        done = plan.apply(self, advice, others)
+        self.note(str(done))
+        return done
 
     def follow(self, steps=None, on_move=None):
         """Let lr walk by itself from here on, a stage at a time; see follow.py for the rules. Off unless called.
@@ -318,6 +320,11 @@ class Scope:
         """
         self.follower = Follower(self, steps, on_move)
         return self.follower
+
+    def note(self, text):
+        """Say something about this run in words, 191 bytes of them: `momentscope watch` shows it as an alert."""
+        if self.tables and not self._closed:
+            self._client.note(self.tables[0].handle, text.encode()[:191].decode(errors="ignore"))
 
     # -- the rest ------------------------------------------------------------------------------------
 
