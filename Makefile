@@ -148,10 +148,18 @@ $(BUILD)/libmscope_daemon.a: $(call obj,$(filter-out %/main.c,$(call sources,fir
 $(BUILD)/lib%.a:
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-NAMES = -Wl,--version-script,host/client/libmomentscope.map
+# What programs bind to is what MSCOPE_API marks, with a version: a later library that changes a call can keep the old one
+# beside it. A name that is marked and not defined fails the link.
+MAP   = $(BUILD)/libmomentscope.map
+NAMES = -Wl,--version-script,$(MAP) -Wl,--no-undefined-version
+$(MAP): $(wildcard include/mscope/*.h) Makefile
+	@mkdir -p $(@D) && { echo 'MOMENTSCOPE_0 {'; echo '    global:'; \
+	    sed -n '/^MSCOPE_API/s/^[^([]*\b\(mscope_[a-z0-9_]*\)[ ([].*/        \1;/p' include/mscope/*.h; \
+	    echo '    local: *;'; echo '};'; } >$@
+
 # The library's interface has number 0 until the first release that promises one.
 VERSION := $(shell sed -n 's/^.define MSCOPE_VERSION "\([^"]*\)".*/\1/p' include/mscope/wire.h)
-$(BUILD)/libmomentscope.so.$(VERSION): $(call obj,$(LIB_SRC)) host/client/libmomentscope.map
+$(BUILD)/libmomentscope.so.$(VERSION): $(call obj,$(LIB_SRC)) $(MAP)
 	$(Q)$(CC) $(SAN) -shared -Wl,-soname,libmomentscope.so.0 $(NAMES) -o $@ $(filter %.o,$^) $(LDFLAGS) $(ZMQ_LIBS) -lm -pthread
 $(BUILD)/libmomentscope.so.0 $(BUILD)/libmomentscope.so: $(BUILD)/libmomentscope.so.$(VERSION)
 	@ln -sf $(<F) $@
