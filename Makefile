@@ -201,7 +201,7 @@ INSTALLED = $(addprefix $(BINDIR)/,momentscope momentscoped) $(addprefix $(LIBDI
 
 include host/install/install.mk
 
-install: all $(BUILD)/libmscope_core.a install-man install-completion install-units ## programs, libraries, headers, pages (PREFIX=/usr/local, DESTDIR=)
+install: all $(BUILD)/libmscope_core.a install-man install-completion install-units install-demo install-doc ## programs, libraries, headers, pages (PREFIX=/usr/local, DESTDIR=)
 	@$(INSTALL) -d $(addprefix $(DESTDIR),$(BINDIR) $(LIBDIR)/pkgconfig $(INCLUDEDIR)/mscope)
 	@$(INSTALL) $(addprefix $(BUILD)/,momentscope momentscoped) $(DESTDIR)$(BINDIR)
 	@$(INSTALL) -m 644 $(addprefix include/mscope/,$(HEADERS)) $(DESTDIR)$(INCLUDEDIR)/mscope
@@ -221,6 +221,7 @@ endif
 uninstall: ## remove what install put there, with the same PREFIX and DESTDIR
 	@rm -f $(addprefix $(DESTDIR),$(INSTALLED))
 	@rmdir $(addprefix $(DESTDIR),$(INCLUDEDIR)/mscope $(PRIVATE)) 2>/dev/null || true
+	@find $(DESTDIR)$(DOCDIR) -depth -type d -empty -delete 2>/dev/null || true
 
 # -- the Python package ----------------------------------------------------------------------
 wheel: $(BUILD)/libmomentscope.so $(BUILD)/momentscoped ## a wheel in build/: the package with library and daemon; needs no network

@@ -4,8 +4,10 @@
 #   TEXT="file ..."    train on these files instead of the prose found on the machine
 #   PLOT=FILE          draw the bands at the end, SVG or PNG
 #   DEMO_ARGS="..."    options for the trainer; demo_trainer --help lists them
+#   BUILD=DIR          where the three programs are; those that are not there are looked for on PATH
 set -eu
 BUILD=${BUILD:-build}
+PATH=$BUILD:$PATH
 dir=$(mktemp -d "${TMPDIR:-/tmp}/momentscope-demo.XXXXXX")
 daemon='' trainer='' watch=''
 
@@ -21,7 +23,7 @@ export MOMENTSCOPE_INGEST="ipc://$dir/ingest.ipc"
 export MOMENTSCOPE_TELEMETRY="ipc://$dir/telemetry.ipc"
 export MOMENTSCOPE_REPLAY="ipc://$dir/replay.ipc"
 
-"$BUILD/momentscoped" >"$dir/daemon.log" 2>&1 &
+momentscoped >"$dir/daemon.log" 2>&1 &
 daemon=$!
 tries=0
 until [ -S "$dir/telemetry.ipc" ]; do
@@ -36,11 +38,11 @@ done
 echo "momentscoped is up; now the trainer starts: a next-word model on real text"
 
 # shellcheck disable=SC2086 # lists of words on purpose
-"$BUILD/demo_trainer" ${DEMO_ARGS:-} ${TEXT:-} >"$dir/trainer.log" 2>&1 &
+demo_trainer ${DEMO_ARGS:-} ${TEXT:-} >"$dir/trainer.log" 2>&1 &
 trainer=$!
 every=6
 [ -t 1 ] && every=0.25
-"$BUILD/momentscope" watch --every "$every" &
+momentscope watch --every "$every" &
 watch=$!
 status=0
 wait "$trainer" || status=$?
@@ -56,7 +58,7 @@ cat "$dir/trainer.log"
 [ "$status" -eq 0 ] || exit "$status"
 echo
 echo "== the verdict =="
-"$BUILD/momentscope" watch --once ${PLOT:+--plot "$PLOT"}
+momentscope watch --once ${PLOT:+--plot "$PLOT"}
 kill -TERM "$daemon"
 wait "$daemon" 2>/dev/null || true
 daemon=''

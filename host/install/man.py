@@ -100,7 +100,7 @@ def main() -> int:
     build, folder = sys.argv[1:]
     commands = [(c, 1) for c in helpdata.below([f"{build}/momentscope"], "see what momentum does while a model trains")]
     commands += [(c, 8) for c in helpdata.below([f"{build}/momentscoped"])]
-    every = [f"{c.file}({number})" for c, number in commands]
+    every = [f"{c.file}({number})" for c, number in commands] + [f"momentscope-{n}(7)" for n in ("wire", "records")]
     os.makedirs(folder, exist_ok=True)
     for c, number in commands:
         with open(f"{folder}/{c.file}.{number}.scd", "w", encoding="utf-8") as f:

@@ -128,5 +128,18 @@ def build_sdist(sdist_directory: str, config_settings: Settings = None) -> str:
     raise SystemExit("momentscope: the package is compiled from the whole tree; git archive makes a source archive of it")
 
 
-if __name__ == "__main__":                       # make wheel
-    print(os.path.join(sys.argv[1], build_wheel(sys.argv[1])))
+def unpacked(folder: str) -> None:
+    """The package without library and daemon, which are installed elsewhere: for distributions (make install-python)."""
+    for path, contents, mode in package() + info()[:1]:
+        to = os.path.join(folder, path)
+        os.makedirs(os.path.dirname(to), exist_ok=True)
+        with open(to, "wb") as f:
+            f.write(contents)
+        os.chmod(to, mode)
+
+
+if __name__ == "__main__":                       # make wheel, make install-python
+    if sys.argv[1] == "--unpacked":
+        unpacked(sys.argv[2])
+    else:
+        print(os.path.join(sys.argv[1], build_wheel(sys.argv[1])))
