@@ -78,6 +78,8 @@ FLAGS_host/cli/predict_plot = $(DRAWING)
 FLAGS_host/bench/report/plot = $(DRAWING)
 FLAGS_host/common/canvas = $(DRAWING)
 FLAGS_host/monitor/plane = $(DRAWING)
+FLAGS_host/serve/paper = $(DRAWING)
+FLAGS_host/serve/paper_charts = $(DRAWING)
 FLAGS_host/terminal/screen = $(shell $(PKG) --cflags ncursesw)
 # The models on text and the powers of coupled maps are plain loop nests; nothing else is built for speed alone.
 FLAGS_host/nextword/model = -O3

@@ -14,6 +14,7 @@ int mscope_cmd_export(int argc, char **argv);
 int mscope_cmd_predict(int argc, char **argv);
 int mscope_cmd_record(int argc, char **argv);
 int mscope_cmd_play(int argc, char **argv);
+int mscope_cmd_report(int argc, char **argv);
 int mscope_cmd_serve(int argc, char **argv);
 int mscope_cmd_watch(int argc, char **argv);
 

@@ -11,8 +11,10 @@
 
 #include "whole.h"
 
-enum { WIDTH = 860, HEIGHT = 560, LEFT = MSCOPE_CANVAS_LEFT, TOP = MSCOPE_CANVAS_TOP, PLOT_W = MSCOPE_CANVAS_W,
-       PLOT_H = MSCOPE_CANVAS_H };
+enum { WIDTH = 860, HEIGHT = 560, LEFT = MSCOPE_CANVAS_LEFT, TOP = MSCOPE_CANVAS_TOP };
+
+#define PLOT_W (c->w > 0 ? c->w : MSCOPE_CANVAS_W)
+#define PLOT_H (c->h > 0 ? c->h : MSCOPE_CANVAS_H)
 
 double mscope_canvas_x(const mscope_canvas *c, double x)
 {

@@ -18,6 +18,7 @@ typedef struct mscope_canvas {
     size_t len;
     const char *path, *why;          /* why: set by a call that failed, static                        */
     double x0, x1, y0, y1;
+    double w, h;                     /* size of the frame; 0: MSCOPE_CANVAS_W and _H                           */
     int log_x, log_y, svg;
     const double *own_x, *own_y;     /* values to mark instead of round numbers, ascending; NULL: none */
     size_t n_own_x, n_own_y;

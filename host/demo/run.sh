@@ -3,6 +3,7 @@
 #
 #   TEXT="file ..."    train on these files instead of the prose found on the machine
 #   PLOT=FILE          draw the bands at the end, SVG or PNG
+#   REPORT=FILE        where the page of the run is written; else demo.html in BUILD, or here
 #   DEMO_ARGS="..."    options for the trainer; demo_trainer --help lists them
 #   BUILD=DIR          where the three programs are; those that are not there are looked for on PATH
 set -eu
@@ -59,6 +60,12 @@ cat "$dir/trainer.log"
 echo
 echo "== the verdict =="
 momentscope watch --once ${PLOT:+--plot "$PLOT"}
+[ -d "$BUILD" ] && report=$BUILD/demo.html || report=momentscope-demo.html
+report=${REPORT:-$report}
+if momentscope report --out "$report" >/dev/null; then
+    echo
+    echo "the run as a page, to look at and to send: $report"
+fi
 kill -TERM "$daemon"
 wait "$daemon" 2>/dev/null || true
 daemon=''

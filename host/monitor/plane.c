@@ -27,6 +27,7 @@ void mscope_plane_of(mscope_plane *plane, const mscope_judged *j, size_t i)
         if (t->have[b] && band->p > 0 && x > 0)
             plane->dot[plane->dots++] =
                 (mscope_plane_dot){ .p = band->p, .x = x, .updates = (double)band->updates, .band = band->band,
+                                    .memory = band->retention, .H = j->verdict[i][b].H,
                                     .alarm = regime == MSCOPE_REGIME_NEAR || regime == MSCOPE_REGIME_UNSTABLE };
     }
 }
@@ -105,8 +106,54 @@ static void dots(const mscope_canvas *c, const mscope_plane *plane)
     }
 }
 
+/* A line through a value of each dot, from rare to frequent rows. */
+static void line_through(const mscope_canvas *c, const mscope_plane *plane, double value(const mscope_plane_dot *d))
+{
+    for (size_t i = plane->dots; i-- > 0;) {
+        const double x = value(&plane->dot[i]);
+        if (x > 0 && x < 1e300)
+            cairo_line_to(c->cr, mscope_canvas_x(c, plane->dot[i].p), mscope_canvas_y(c, x));
+    }
+    cairo_stroke(c->cr);
+}
+
+static double memory_is_learning(const mscope_plane_dot *d)
+{
+    return 1 / d->memory;
+}
+
+static double at_the_limit(const mscope_plane_dot *d)
+{
+    return d->x / d->H;
+}
+
+static void lines(const mscope_canvas *c, const mscope_plane *plane)
+{
+    const double dash[] = { 7, 4 }, dots[] = { 2, 4 };
+
+    mscope_canvas_clip(c);
+    cairo_set_line_width(c->cr, 1.5);
+    cairo_set_source_rgb(c->cr, 0, .41, .30);
+    cairo_set_dash(c->cr, dash, 2, 0);
+    line_through(c, plane, memory_is_learning);
+    cairo_set_source_rgb(c->cr, .64, .07, .24);
+    cairo_set_dash(c->cr, dots, 2, 0);
+    line_through(c, plane, at_the_limit);
+    cairo_restore(c->cr);
+}
+
+static void legend_line(const mscope_canvas *c, double left, double y, const char *words)
+{
+    cairo_set_line_width(c->cr, 1.5);
+    cairo_move_to(c->cr, left, y - 4);
+    cairo_line_to(c->cr, left + 22, y - 4);
+    cairo_stroke(c->cr);
+    mscope_canvas_text(c, left + 30, y, 0, 12, words);
+}
+
 static void legend(const mscope_canvas *c)
 {
+    const double dash[] = { 7, 4 }, dots[] = { 2, 4 };
     static const struct {
         const double *ink;
         const char *words[3];
@@ -129,11 +176,19 @@ static void legend(const mscope_canvas *c)
     mscope_canvas_text(c, left, y, 0, 12, "a dot: a band of rows, with");
     mscope_canvas_text(c, left, y + 17, 0, 12, "its number; the larger, the");
     mscope_canvas_text(c, left, y + 34, 0, 12, "more updates it received");
+    cairo_save(c->cr);
+    cairo_set_source_rgb(c->cr, 0, .41, .30);
+    cairo_set_dash(c->cr, dash, 2, 0);
+    legend_line(c, left, y + 64, "memory = learning");
+    cairo_set_source_rgb(c->cr, .64, .07, .24);
+    cairo_set_dash(c->cr, dots, 2, 0);
+    legend_line(c, left, y + 84, "limit, H = 1");
+    cairo_restore(c->cr);
 }
 
 static void fit(mscope_canvas *c, const mscope_plane *plane)
 {
-    double x[2] = { INFINITY, 0 }, y[2] = { INFINITY, 0 };
+    double x[2] = { INFINITY, 0 }, y[2] = { INFINITY, 0 }, limit = 0;
 
     for (size_t i = 0; i < plane->dots; i++) {
         x[0] = fmin(x[0], plane->dot[i].p);
@@ -141,11 +196,26 @@ static void fit(mscope_canvas *c, const mscope_plane *plane)
         y[0] = fmin(y[0], plane->dot[i].x);
         y[1] = fmax(y[1], plane->dot[i].x);
     }
+    /* limits that are not far away belong into the picture */
+    for (size_t i = 0; i < plane->dots; i++)
+        if (plane->dot[i].H > 0 && at_the_limit(&plane->dot[i]) < 40 * y[1])
+            limit = fmax(limit, at_the_limit(&plane->dot[i]));
     c->log_x = c->log_y = 1;
     c->x0 = log10(x[0]) - 0.3;
     c->x1 = log10(x[1]) + 0.3;
     c->y0 = fmin(log10(y[0]) - 0.6, -2.5);
-    c->y1 = fmax(log10(y[1]) + 0.6, -0.5);
+    c->y1 = fmax(fmax(log10(y[1]) + 0.6, -0.5), limit > 0 ? log10(limit) + 0.25 : -0.5);
+}
+
+void mscope_plane_paint(const mscope_plane *plane, mscope_canvas *c)
+{
+    fit(c, plane);
+    regions(c, plane);
+    mscope_canvas_frame(c, plane->title, "p, occurrences per sample: rare rows left, frequent rows right",
+                        "eta H1, share of its error a row loses in one update");
+    lines(c, plane);
+    dots(c, plane);
+    legend(c);
 }
 
 int mscope_plane_draw(const mscope_plane *plane, const char *path, const char **why)
@@ -156,16 +226,11 @@ int mscope_plane_draw(const mscope_plane *plane, const char *path, const char **
     *why = "no band has both a rate and a curvature";
     if (plane->dots == 0 || !(plane->eps > 0) || !(plane->batch > 0))
         return MSCOPE_EINVAL;
-    fit(&c, plane);
     if (mscope_canvas_open(&c, path) != 0) {
         *why = c.why;
         return MSCOPE_EIO;
     }
-    regions(&c, plane);
-    mscope_canvas_frame(&c, plane->title, "p, occurrences per sample: rare rows left, frequent rows right",
-                        "eta H1, share of its error a row loses in one update");
-    dots(&c, plane);
-    legend(&c);
+    mscope_plane_paint(plane, &c);
     if (mscope_canvas_close(&c) != 0) {
         *why = c.why;
         code = MSCOPE_EIO;

@@ -6,11 +6,15 @@
 
 #include "judged.h"
 
+struct mscope_canvas;                /* common/canvas.h */
+
 typedef struct mscope_plane_dot {
     double p;                        /* occurrences per sample                                     */
     double x;                        /* eta H1: share of its error that a row loses in one update  */
     double updates;                  /* row updates of the band                                    */
     uint64_t band;
+    double memory;                   /* retention, updates; NaN: not known                         */
+    double H;                        /* eta over its limit, so x may rise to x/H; NaN: not known    */
     int alarm;                       /* near instability or unstable: a ring                       */
 } mscope_plane_dot;
 
@@ -28,6 +32,9 @@ void mscope_plane_of(mscope_plane *plane, const mscope_judged *j, size_t i);
  *
  * The border of the regimes at zeta 2 and 1/2; damping falls as x rises. Threads any.  Cost about 20 maps      */
 double mscope_plane_border(const mscope_plane *plane, double p, double zeta, double low, double high);
+
+/* mscope_plane_paint - the picture in a canvas that is open, with axes and legend; at least one dot, eps and batch > 0 */
+void mscope_plane_paint(const mscope_plane *plane, struct mscope_canvas *c);
 
 /* mscope_plane_draw - write the picture; SVG or PNG by the ending of path
  *

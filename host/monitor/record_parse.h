@@ -8,8 +8,8 @@
 
 /* mscope_record_parse - one line into a record
  *
- * Fields that the record does not have (verdicts are judged anew) are passed over; one that it has and the line has
- * not, or of another type, is refused. null is a number that is not known.
+ * Fields that the record does not have (verdicts are judged anew) are passed over. One that the line has not is not
+ * known, as null is, so older files can be read; table, band and step must be there. Another type is refused.
  * Returns  0; MSCOPE_EAGAIN: a line of another kind, such as shards/TABLE; MSCOPE_EPROTO with a sentence in why
  * Cost     some 10 us                                                                                          */
 MSCOPE_MUST_CHECK int mscope_record_parse(const char *line, size_t len, mscope_telemetry *out, char *why, size_t cap);

@@ -51,7 +51,7 @@ function planeRegions(g, plane, X, Y, W, H) {
 }
 
 /* Each region is named where the name lies inside it and no dot or other name is near; else not at all. */
-function planeNames(g, plane, dots, X, Y, W, H, r) {
+function planeNames(g, plane, dots, X, Y, W, H, r, taken) {
     const says = { heavy: ["heavy ball", "swings past the target"], resonant: ["resonant", "memory and learning keep pace"], sgd: ["like SGD", "momentum has faded"] };
     const border = (v, lp) => { let i = 0; while (i < plane.p.length - 2 && Math.log10(plane.p[i + 1]) < lp) i++;
         const a = Math.log10(plane.p[i]), b = Math.log10(plane.p[i + 1]), f = (lp - a) / (b - a);
@@ -59,7 +59,7 @@ function planeNames(g, plane, dots, X, Y, W, H, r) {
     const top = (name, lp) => Math.max(PLANE.top, name === "heavy" ? -1e9 : Y(border(name === "resonant" ? plane.zeta_half : plane.zeta2, lp)));
     const low = (name, lp) => Math.min(H - PLANE.bottom, name === "sgd" ? 1e9 : Y(border(name === "heavy" ? plane.zeta_half : plane.zeta2, lp)));
     const back = (x) => r.x0 + (x - PLANE.left) / (W - PLANE.left - PLANE.right) * (r.x1 - r.x0);
-    const marks = dots.flatMap((d) => [[X(Math.log10(d.p)), Y(Math.log10(d.x))], [X(Math.log10(d.p)), Y(Math.log10(d.x)) - 24]]);
+    const marks = taken.concat(dots.flatMap((d) => [[X(Math.log10(d.p)), Y(Math.log10(d.x))], [X(Math.log10(d.p)), Y(Math.log10(d.x)) - 24]]));
     for (const name of ["heavy", "resonant", "sgd"]) {
         for (const lines of W < 560 ? [1] : [2, 1]) {
             const half = 4 + 3.3 * Math.max(...says[name].slice(0, lines).map((t) => t.length)), tall = 9 * lines;
@@ -84,19 +84,23 @@ function planeNames(g, plane, dots, X, Y, W, H, r) {
 /* Where memory and learning take equally long, eta H1 = fade; and how far eta H1 may rise, (eta H1)/H, band by band. */
 function planeLines(g, dots, X, Y, W) {
     const clip = s("g", { "clip-path": "url(#plane-clip)" });
-    const sorted = dots.slice().sort((a, b) => a.p - b.p);
+    const sorted = dots.slice().sort((a, b) => a.p - b.p), taken = [];
+    const mark = (points) => { for (const [p, v] of points) taken.push([X(Math.log10(p)), Y(Math.log10(v))]); };
     const line = (points, css, name) => {
         if (points.length < 2) return;
+        mark(points);
         clip.append(s("path", { class: css, d: points.map(([p, v], i) => `${i ? "L" : "M"}${X(Math.log10(p))} ${Y(Math.log10(v))}`).join("") }));
         /* the name stands at the end that is farther from the dots */
         const ends = [points[0], points.at(-1)].map(([p, v], i) => ({ x: X(Math.log10(p)) + (i ? 4 : 6), y: Y(Math.log10(v)) - 7, i, reach: (i ? -1 : 1) * name.length * 3 }));
         for (const e of ends) e.room = Math.min(...dots.map((d) => Math.hypot((X(Math.log10(d.p)) - e.x - e.reach) / 2, Y(Math.log10(d.x)) - e.y)));
         const e = ends[0].room + 1 >= ends[1].room || ends[0].room > 60 ? ends[0] : ends[1];
+        taken.push([e.x, e.y], [e.x + e.reach, e.y], [e.x + 2 * e.reach, e.y]);
         clip.append(s("text", { class: "line-name", x: e.x, y: e.y, "text-anchor": e.i ? "end" : "start" }, name));
     };
     line(sorted.filter((d) => d.r.retention > 0).map((d) => [d.p, 1 / d.r.retention]), "resonance", W < 560 ? "delta = 1" : "resonance: memory = learning");
     line(sorted.filter((d) => d.r.H > 0).map((d) => [d.p, d.x / d.r.H]), "limit-line", W < 560 ? "limit, H = 1" : "stability limit, H = 1: dots rise with eta");
     g.append(clip);
+    return taken;
 }
 
 function planeTrails(g, table, dots, X, Y) {
@@ -166,8 +170,7 @@ function drawPlane() {
         planeRegions(g, table.plane, X, Y, W, H);
         planeAxes(g, X, Y, W, H, r);
         g.append(s("rect", { class: "frame", x: PLANE.left, y: PLANE.top, width: W - PLANE.left - PLANE.right, height: H - PLANE.top - PLANE.bottom }));
-        planeNames(g, table.plane, dots, X, Y, W, H, r);
-        planeLines(g, dots, X, Y, W);
+        planeNames(g, table.plane, dots, X, Y, W, H, r, planeLines(g, dots, X, Y, W));
         planeTrails(g, table, dots, X, Y);
         planeDotMarks(g, dots, X, Y, W);
         return g;

@@ -68,5 +68,5 @@ function drawAlerts() {
     redraw("alerts", list.length ? `${list[0].id}:${list.length}` : "none", () => list.length === 0
         ? h("li", {}, h("span"), h("p", {}, "Nothing yet. Alerts of the daemon and changes of the verdict stand here, and are kept."))
         : list.map((a) => h("li", { class: `alert-${a.level}`, "data-id": a.id }, h("span", { class: LEVELS.indexOf(a.level) > 2 ? "ink-near-instability" : "ink-unknown" }, svgMark(a.level)),
-            h("div", {}, h("p", {}, h("b", {}, a.table || a.source), " ", a.text), h("span", { class: "when" }, `${clock(a.at)}${a.step ? ` · step ${whole(a.step)}` : ""} · ${a.code}`)))));
+            h("div", {}, h("p", {}, h("b", {}, a.table || a.source), " ", a.text), h("span", { class: "when" }, [a.at ? clock(a.at) : null, a.step ? `step ${whole(a.step)}` : null, a.code].filter(Boolean).join(" · "))))));
 }

@@ -95,7 +95,9 @@ static void *follow(void *context)
     mscope_heard *s = context;
     double looked = 0;
 
+    s->story.untold = 1;
     s->unkept += mscope_past_take(s->feed, &s->story, &s->hub->lock, PAST_S, mscope_hub_now()) != 0;
+    s->story.untold = 0;
     atomic_fetch_add(&s->hub->version, 1);
     while (!atomic_load(&s->hub->stop)) {
         if (take_some(s) > 0)

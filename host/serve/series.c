@@ -33,12 +33,18 @@ static void keep(mscope_series *s, size_t to, size_t from)
     memmove(&s->value[to * s->columns], &s->value[from * s->columns], s->columns * sizeof *s->value);
 }
 
-static void thin(mscope_series *s)
+void mscope_series_thin(mscope_series *s)
 {
     size_t n = 0;
 
+    if (s->points < 2)
+        return;
     for (size_t i = 0; i < s->points; i += 2)
         keep(s, n++, i);
+    if (s->points % 2 == 0) {
+        keep(s, n++, s->points - 1);
+        s->loose = 1;
+    }
     s->points = n;
     s->stride *= 2;
 }
@@ -55,8 +61,10 @@ int mscope_series_add(mscope_series *s, double step, double at, const double *va
     }
     if (s->loose && s->points > 0)
         s->points--;
-    if (s->points == MSCOPE_SERIES_MOST)
-        thin(s);
+    if (s->points == MSCOPE_SERIES_MOST) {
+        mscope_series_thin(s);
+        s->points -= (size_t)s->loose;
+    }
     if (s->points == s->room && grow(s) != 0)
         return MSCOPE_ENOMEM;
     s->step[s->points] = step;

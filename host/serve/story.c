@@ -63,9 +63,9 @@ static void weigh_word(mscope_story *s, size_t i, double at)
         return;
     t->since_step = (double)r->step;
     t->since_at = s->past ? 0 : at;
-    if (s->past || (!any && t->word.level < MSCOPE_LEVEL_GROWING))
+    if (s->untold || (!any && t->word.level < MSCOPE_LEVEL_GROWING))
         return;
-    mscope_happening h = { .at = at, .step = (double)r->step, .level = t->word.level };
+    mscope_happening h = { .at = s->past ? 0 : at, .step = (double)r->step, .level = t->word.level };
     snprintf(h.table, sizeof h.table, "%s", r->table);
     snprintf(h.code, sizeof h.code, "%s", mscope_concern_name(t->word.level));
     snprintf(h.text, sizeof h.text, "%s%s%s", t->word.sentence, t->word.why[0] != '\0' ? "; " : "", t->word.why);
@@ -175,6 +175,15 @@ void mscope_story_clock(mscope_story *s, double at)
         return;
     s->silent = 1;
     of_daemon(s, at, "silent", "the daemon is not heard any more: it was stopped, or is stuck", MSCOPE_LEVEL_GROWING);
+}
+
+void mscope_story_thin(mscope_story *s)
+{
+    for (size_t i = 0; i < s->tables; i++) {
+        mscope_series_thin(&s->table[i].whole);
+        for (int b = 0; b < MSCOPE_BANDS; b++)
+            mscope_series_thin(&s->table[i].band[b]);
+    }
 }
 
 void mscope_story_fini(mscope_story *s)

@@ -40,7 +40,8 @@ typedef struct mscope_story {
     size_t tables;
     double heard_at, epoch_at;               /* the last record; the first of this daemon. 0: none                */
     uint64_t epoch, records;
-    int past;                                /* what is taken happened before anybody listened: past.h            */
+    int past;                                /* what is taken has no time: its points have at = 0                  */
+    int untold;                              /* changes of words are old, and not told                             */
     int silent;                              /* nothing was heard for three of the daemon's intervals and 2 s     */
     void (*tell)(void *context, const mscope_happening *h);      /* NULL: nobody listens                          */
     void *context;
@@ -54,6 +55,9 @@ MSCOPE_MUST_CHECK int mscope_story_take(mscope_story *s, const mscope_telemetry 
 
 /* mscope_story_clock - notice silence, and words that bands have overtaken; call it about once a second */
 void mscope_story_clock(mscope_story *s, double at);
+
+/* mscope_story_thin - half of the points of every series */
+void mscope_story_thin(mscope_story *s);
 
 void mscope_story_fini(mscope_story *s);
 

@@ -1,0 +1,114 @@
+"""momentscope report: the numbers of watch --once, in one file that loads nothing; recordings, JSON lines, a daemon."""
+import json, os, re, subprocess, sys, tempfile, unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "e2e"))
+import raw
+from test_serve import PROGRAM, Case, train
+
+
+def report(*arguments, stdin=None):
+    return subprocess.run([PROGRAM, "report", *arguments], input=stdin, capture_output=True, text=True, timeout=120,
+                          check=False)
+
+
+def data(path):
+    with open(path, encoding="utf-8") as f:
+        page = f.read()
+    return page, json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S).group(1))
+
+
+class Report(Case):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+        self.out = f"{self.folder}/run.html"
+
+    def records(self, d):
+        watch = subprocess.run([PROGRAM, "watch", "--json", "--for", "1.5", "--telemetry", d.endpoint("telemetry"),
+                                "--replay", d.endpoint("replay")], capture_output=True, text=True, check=True)
+        return watch.stdout
+
+    def once(self, d):
+        got = subprocess.run([PROGRAM, "watch", "--once", "--json", "--telemetry", d.endpoint("telemetry")],
+                             capture_output=True, text=True, check=True)
+        return {r["band"]: r for r in map(json.loads, got.stdout.splitlines()) if r["topic"].startswith("band/")}
+
+    def same(self, page_data, want):
+        bands = {b["record"]["band"]: b["record"] for b in page_data["tables"][0]["table"]["bands"]}
+        self.assertEqual({b: (r["V"], r["p"], r["regime"], r["why"]) for b, r in bands.items()},
+                         {b: (r["V"], r["p"], r["regime"], r["why"]) for b, r in want.items()})
+
+    def test_json_lines_and_a_daemon_give_the_numbers_of_watch(self):
+        d = self.daemon("--interval-steps", "4")
+        train(self, d)
+        lines = self.records(d)
+        want = self.once(d)
+        r = report("-", "-o", self.out, stdin=lines)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        page, got = data(self.out)
+        self.same(got, want)
+        self.assertLess(len(page), 2_000_000)
+        r = report("--out", self.out, "--telemetry", d.endpoint("telemetry"), "--replay", d.endpoint("replay"))
+        self.assertEqual(r.returncode, 0, r.stderr)
+        page, got = data(self.out)
+        self.same(got, want)
+        self.assertGreaterEqual(len(got["tables"][0]["table"]["series"]["whole"]["step"]), 10)
+
+    def test_the_file_loads_nothing(self):
+        d = self.daemon()
+        train(self, d)
+        self.assertEqual(report("-", "-o", self.out, stdin=self.records(d)).returncode, 0)
+        page, _ = data(self.out)
+        self.assertEqual(re.findall(r'(?:src|href)="(?!#)[^"]*"', page.split('<script type="application/json"')[0]), [])
+        self.assertIn("default-src 'none'; script-src 'nonce-", page)
+        self.assertNotIn("unsafe-inline", page)
+
+    def test_pictures(self):
+        d = self.daemon()
+        train(self, d)
+        lines = self.records(d)
+        for ending, magic in (("pdf", b"%PDF"), ("svg", b"<?xml"), ("png", b"\x89PNG")):
+            r = report("-", "-o", f"{self.folder}/run.{ending}", stdin=lines)
+            self.assertEqual(r.returncode, 0, r.stderr)
+            with open(f"{self.folder}/run.{ending}", "rb") as f:
+                self.assertEqual(f.read(len(magic)), magic)
+
+    def test_a_recording_is_played_to_its_last_step(self):
+        endpoint, tape = f"ipc://{self.folder}/ingest", f"{self.folder}/run.tape"
+        recorder = subprocess.Popen([PROGRAM, "record", tape, "--ingest", endpoint, "--quiet"])
+        demo = subprocess.run([os.path.join(raw.BUILD, "demo_trainer"), "--steps", "150", "--endpoint", endpoint, "--quiet"],
+                              capture_output=True, text=True, timeout=120, check=False)
+        recorder.wait(30)
+        if demo.returncode != 0:
+            self.skipTest(f"the demo does not run here: {demo.stderr}")
+        r = report(tape, "-o", self.out, "--every", "10")
+        self.assertEqual(r.returncode, 0, r.stderr)
+        _, got = data(self.out)
+        table = got["tables"][0]["table"]
+        self.assertEqual(table["record"]["step"], 150)
+        self.assertEqual(table["series"]["whole"]["step"][:3], [10, 20, 30])
+
+    def test_a_name_cannot_end_the_script(self):
+        d = self.daemon()
+        train(self, d)
+        evil = "</script><img src=x onerror=alert(1)>"
+        r = report("-", "-o", self.out, stdin=self.records(d).replace('"words"', json.dumps(evil)))
+        self.assertEqual(r.returncode, 0, r.stderr)
+        page, got = data(self.out)
+        self.assertEqual(got["tables"][0]["table"]["record"]["table"], evil)
+        self.assertNotIn("<img", page)
+
+    def test_what_cannot_be_read_is_said(self):
+        for text, word in (("{}\n", "line 1"), ('{"topic":"band/a/1"}\n', "line 1: field table"), ("", "no record"),
+                           ('{"topic":"table/a","seq":0,"table":"a","step":"x"}\n', "field step"), ("\x00\xff\n", "line 1")):
+            r = report("-", "-o", self.out, stdin=text)
+            self.assertEqual(r.returncode, 1, text)
+            self.assertIn(word, r.stderr)
+            self.assertFalse(os.path.exists(self.out))
+        self.assertEqual(report("-").returncode, 2)
+        self.assertEqual(report("-", "-o", "run.txt").returncode, 2)
+
+
+if __name__ == "__main__":
+    unittest.main()
