@@ -7,6 +7,7 @@
 
 #include "common/exit.h"
 
+int mscope_cmd_alerts(int argc, char **argv);
 int mscope_cmd_advise(int argc, char **argv);
 int mscope_cmd_check(int argc, char **argv);
 int mscope_cmd_bench(int argc, char **argv);

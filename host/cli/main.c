@@ -14,6 +14,7 @@
 static const mscope_choice commands[] = {
     { "watch", "show what momentum does to each activity band, live", mscope_cmd_watch },
     { "serve", "a page in the browser, live; JSON; metrics for Prometheus", mscope_cmd_serve },
+    { "alerts", "what happened while serve ran", mscope_cmd_alerts },
     { "report", "one file of a run to look at and to send: HTML, PDF, SVG, PNG", mscope_cmd_report },
     { "check", "judge each band; the worst verdict is the exit code", mscope_cmd_check },
     { "advise", "what no setting can do, and the first stage to a faster one", mscope_cmd_advise },

@@ -11,6 +11,7 @@
 #include "listening.h"
 #include "serve/guard.h"
 #include "serve/http.h"
+#include "serve/notify.h"
 
 #define COMMAND "momentscope serve"
 
@@ -21,7 +22,7 @@ struct options {
     mscope_texts daemons;                    /* --daemon                                                        */
     mscope_http_options http;
     uint64_t port;
-    const char *alerts;
+    const char *alerts, *exec, *webhook;
     int remote;
     double for_s;
 };
@@ -58,6 +59,9 @@ static int read_options(int argc, char **argv, struct options *o)
           " of one table", .texts = &o->daemons },
         { "alerts", "FILE", "where alerts are kept (default: $MOMENTSCOPE_ALERTS, else momentscope/alerts.db in the"
           " user's state folder); '' to keep them in memory", .text = &o->alerts },
+        { "exec", "COMMAND", "run COMMAND with /bin/sh for each alarm, its end, and a daemon that falls silent; it finds"
+          " the alert as JSON on its standard input", .text = &o->exec },
+        { "webhook", "FILE", "post the same to the address in the first line of FILE, with curl", .text = &o->webhook },
         { "for", "SECONDS", "stop after this long (default: until interrupted)", .real = &o->for_s, .low = 0.01,
           .high = 1e9 },
         MSCOPE_LISTENING_OPTIONS(&o->listening),
@@ -152,6 +156,29 @@ static mscope_ledger *open_ledger(const struct options *o)
     return l;
 }
 
+static void tell(void *context, const mscope_happening *h, const char *source, long long id)
+{
+    mscope_notify_tell(context, h, source, id);
+}
+
+/* Returns MSCOPE_EXIT_OK, or an exit code after a line on stderr. */
+static int open_notify(const struct options *o, mscope_hub *h, mscope_notify **out)
+{
+    char why[MSCOPE_WHY_MAX];
+    int rc;
+
+    *out = NULL;
+    if (o->exec == NULL && o->webhook == NULL)
+        return MSCOPE_EXIT_OK;
+    rc = mscope_notify_open(out, o->exec, o->webhook, why, sizeof why);
+    h->tell = tell;
+    h->context = *out;
+    if (rc == 0)
+        return MSCOPE_EXIT_OK;
+    fprintf(stderr, COMMAND ": %s\n", why);
+    return rc == MSCOPE_EINVAL ? MSCOPE_EXIT_USAGE : MSCOPE_EXIT_FAILED;
+}
+
 static int run(const struct options *o, const mscope_listen *from, mscope_hub *h)
 {
     const struct timespec quarter = { .tv_nsec = 250000000 };
@@ -185,6 +212,7 @@ int mscope_cmd_serve(int argc, char **argv)
     static struct options o;
     static mscope_hub hub;
     char *text[MSCOPE_TEXTS_MAX] = { NULL };
+    mscope_notify *notify = NULL;
     mscope_ledger *ledger;
     mscope_listen from;
     int code = read_options(argc, argv, &o);
@@ -198,8 +226,11 @@ int mscope_cmd_serve(int argc, char **argv)
     if (mscope_hub_init(&hub, ledger) == 0) {
         code = add_all(&o, &hub, from.feed, text);
         if (code == MSCOPE_EXIT_OK)
+            code = open_notify(&o, &hub, &notify);
+        if (code == MSCOPE_EXIT_OK)
             code = run(&o, &from, &hub);
         mscope_hub_end(&hub);
+        mscope_notify_close(notify);
     }
     mscope_ledger_close(ledger);
     for (size_t i = 0; i < MSCOPE_TEXTS_MAX; i++)
