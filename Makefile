@@ -91,7 +91,7 @@ MAKEFLAGS += --no-print-directory
 Q = @echo '  $@';
 endif
 
-.PHONY: all core daemon host tests test check demo deps deps-optional help clean headers asan tsan valgrind cppcheck \
+.PHONY: all core daemon host tests test check check-web demo deps deps-optional help clean headers asan tsan valgrind cppcheck \
         install uninstall wheel mypy fuzz fuzz-build fuzz-model check-arch arch-build schema picture reproduce bench speed-page \
         $(addprefix bench-,bigram text soak verdicts conflict conflict-literal bounds advice walk ruin stability optim $(SPEED))
 .DELETE_ON_ERROR:
@@ -291,6 +291,18 @@ $(BUILD)/tests/test_reproduce: $(call obj,host/cli/bench_reproduce.c)
 
 test: all tests ## run the tests on what is built (T=name filters)
 	@BUILD=$(BUILD) PYTHON=$(PYTHON) tests/run $(T)
+
+# -- the page in a real browser ------------------------------------------------------------------
+WEB_PACKAGES = chromium fonts-dejavu-core python3-zmq python3-msgpack
+
+build/web/node_modules/made: tests/web/package.json tests/web/package-lock.json
+	@mkdir -p build/web && cp tests/web/package.json tests/web/package-lock.json build/web/
+	@cd build/web && npm ci --ignore-scripts --no-audit --no-fund >npm.log 2>&1 && touch node_modules/made
+
+check-web: all ## the page in headless Chromium: first paint, live, keyboard, axe, 360 px to 4k, daemon killed (PICTURES=DIR)
+	@$(MAKE) deps PACKAGES="$(WEB_PACKAGES)" COMMANDS="npm node"
+	@$(MAKE) build/web/node_modules/made
+	@BUILD=$(BUILD) PYTHON=$(PYTHON) PICTURES="$(PICTURES)" node tests/web/check.cjs $(W)
 
 # -- accuracy: what the monitor says, against the truth -----------------------------------------
 $(BUILD)/accuracy/%: $(BUILD)/obj/tests/accuracy/%.o $(HOST_LIB)

@@ -181,7 +181,7 @@ static int open_notify(const struct options *o, mscope_hub *h, mscope_notify **o
 
 static int run(const struct options *o, const mscope_listen *from, mscope_hub *h)
 {
-    const struct timespec quarter = { .tv_nsec = 250000000 };
+    const struct timespec pause = { .tv_nsec = 100000000 };
     const double start = mscope_hub_now();
     mscope_counselor *c = NULL;
     mscope_http *s = NULL;
@@ -199,7 +199,7 @@ static int run(const struct options *o, const mscope_listen *from, mscope_hub *h
         fflush(stdout);
     }
     while (rc == 0 && !*from->stop && (o->for_s == 0 || mscope_hub_now() - start < o->for_s)) {
-        (void)nanosleep(&quarter, NULL);
+        (void)nanosleep(&pause, NULL);
         mscope_http_tick(s);
     }
     mscope_http_close(s);

@@ -164,7 +164,7 @@ function drawChips(table) {
 function drawTimeline() {
     const table = store.table;
     if (!table || !numbersOf(table).length) { redraw("timeline", "none", () => []); return; }
-    const bands = numbersOf(table), W = Math.max(280, at("timeline").clientWidth - 40), row = 16, left = 34, steps = table.series.whole.step;
+    const bands = numbersOf(table), W = Math.max(280, at("charts").clientWidth - 40), row = 16, left = 34, steps = table.series.whole.step;
     redraw("timeline", JSON.stringify([table.name, table.record.step, W]), () => {
         const first = Math.min(...bands.map((b) => table.series.band[b].step[0])), last = Math.max(...bands.map((b) => table.series.band[b].step.at(-1)), first + 1);
         const x = (v) => left + (v - first) / (last - first) * (W - left - 2), H = bands.length * row + 24, used = new Set(), now = new Set(table.bands.map((b) => b.record.band));

@@ -5,7 +5,7 @@ function drawTables() {
     const several = store.state && store.state.sources.length > 1;
     redraw("tables", JSON.stringify([store.source, store.name, list.map(({ x, t }) => [x.name, t.name, t.word.level])]), () => list.length < 2 ? [] : list.map(({ x, t }) =>
         h("button", { type: "button", "aria-pressed": String(x.name === store.source && t.name === store.name), "aria-label": `Table ${t.name}${several ? ` of ${x.name}` : ""}: ${LEVEL_SAYS[t.word.level]}`,
-            onclick: () => { select(x.name, t.name); fetching.at = 0; if (!report) { fetchTable(); fetchCounsel(); } draw(); } },
+            onclick: () => { select(x.name, t.name); fetching.at = -FETCH_MS; if (!report) { fetchTable(); fetchCounsel(); } draw(); } },
         h("span", { class: LEVELS.indexOf(t.word.level) > 2 ? "ink-near-instability" : "" }, svgMark(t.word.level)), several ? `${x.name} / ${t.name}` : t.name)));
 }
 
@@ -27,14 +27,26 @@ function drawFoot() {
         report ? h("span", {}, report.how) : ["api/state", "api/verdicts", "api/alerts", "metrics", "healthz", "licences.txt"].map((x) => h("a", { href: x }, x))]);
 }
 
-let scheduled = false;
+/* What is not in sight waits until it is: a page left open costs little. The first picture comes before the charts. */
+const PARTS = [[drawPulse], [drawTables], [drawVerdict], [drawAlerts], [drawArithmetic, "arithmetic"], [drawPlane, "plane"], [drawBands, "bands"],
+    [drawCharts, "moved"], [drawTimeline, "timeline"], [drawCounsel, "change"], [drawDaemon, "daemon"], [drawFoot]];
+const SIGHT = 300;
+let scheduled = false, first = true, everything = false;
+function inSight(id) {
+    if (!id || report || everything) return true;
+    const box = at(id).getBoundingClientRect();
+    return box.bottom > -SIGHT && box.top < innerHeight + SIGHT;
+}
+function drawNow() {
+    scheduled = false;
+    const now = first && store.table ? PARTS.slice(0, 6) : PARTS;
+    for (const [part, id] of now) if (inSight(id)) part();
+    if (now !== PARTS) { first = false; setTimeout(draw, 30); }
+}
 function draw() {
     if (scheduled || document.hidden) return;
     scheduled = true;
-    requestAnimationFrame(() => {
-        scheduled = false;
-        for (const part of [drawPulse, drawTables, drawVerdict, drawAlerts, drawArithmetic, drawPlane, drawBands, drawCharts, drawTimeline, drawCounsel, drawDaemon, drawFoot]) part();
-    });
+    requestAnimationFrame(drawNow);
 }
 
 function setTheme(theme, keep) {
@@ -55,8 +67,10 @@ function begin() {
     at("pause").addEventListener("click", () => { store.paused = !store.paused; at("pause").setAttribute("aria-pressed", String(store.paused)); at("pause").textContent = store.paused ? "Go on" : "Pause"; draw(); });
     document.addEventListener("visibilitychange", draw);
     let before = "light";
-    addEventListener("beforeprint", () => { before = document.documentElement.dataset.theme; setTheme("light"); });
-    addEventListener("afterprint", () => setTheme(before));
+    addEventListener("beforeprint", () => { before = document.documentElement.dataset.theme; everything = true; setTheme("light"); drawNow(); });
+    addEventListener("afterprint", () => { everything = false; setTheme(before); });
+    addEventListener("scroll", draw, { passive: true });
+    addEventListener("resize", draw);
     let width = 0;
     new ResizeObserver(() => { if (at("charts").clientWidth !== width) { width = at("charts").clientWidth; view.built = ""; draw(); } }).observe(at("charts"));
     if (report) {

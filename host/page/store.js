@@ -52,7 +52,7 @@ function merge(table) {
     if (steps(table).length > POINTS_MOST) fetching.anew = true;
 }
 
-const fetching = { table: false, at: 0, counsel: false, counselAt: 0, anew: false };
+const fetching = { table: false, at: -FETCH_MS, counsel: false, counselAt: 0, anew: false };
 
 async function ask(path) {
     const answer = await fetch(path, { cache: "no-store" });

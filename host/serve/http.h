@@ -33,7 +33,7 @@ MSCOPE_MUST_CHECK int mscope_http_open(mscope_http **out, const mscope_http_opti
 /* mscope_http_url - where it is reached, "http://127.0.0.1:7411/" */
 const char *mscope_http_url(const mscope_http *s);
 
-/* mscope_http_tick - send what is new, let go who takes too long; call it about four times a second */
+/* mscope_http_tick - send what is new, let go who takes too long; call it some times a second */
 void mscope_http_tick(mscope_http *s);
 
 void mscope_http_close(mscope_http *s);

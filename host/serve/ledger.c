@@ -1,7 +1,7 @@
 /* ledger.c - see ledger.h */
 #include "ledger.h"
 
-#include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +12,7 @@ struct mscope_ledger {
     sqlite3 *db;
     sqlite3_stmt *add, *trim;
     unsigned long long failed;
-    long long last;
+    atomic_llong last;
 };
 
 static const char SCHEMA[] =
@@ -66,7 +66,7 @@ static int prepare(mscope_ledger *l, int write)
     if (rc == SQLITE_OK)
         rc = sqlite3_prepare_v2(l->db, "SELECT coalesce(max(id), 0) FROM alert", -1, &last, NULL);
     if (rc == SQLITE_OK && sqlite3_step(last) == SQLITE_ROW)
-        l->last = sqlite3_column_int64(last, 0);
+        atomic_store(&l->last, sqlite3_column_int64(last, 0));
     (void)sqlite3_finalize(last);
     return rc;
 }
@@ -106,6 +106,7 @@ void mscope_ledger_close(mscope_ledger *l)
 
 long long mscope_ledger_add(mscope_ledger *l, const mscope_happening *h, const char *source)
 {
+    long long id;
     int rc;
 
     if (l == NULL || l->add == NULL)
@@ -129,11 +130,12 @@ long long mscope_ledger_add(mscope_ledger *l, const mscope_happening *h, const c
     }
     if (sqlite3_changes(l->db) == 0)
         return 0;
-    l->last = sqlite3_last_insert_rowid(l->db);
-    (void)sqlite3_bind_int64(l->trim, 1, l->last - MSCOPE_LEDGER_MOST);
+    id = sqlite3_last_insert_rowid(l->db);
+    atomic_store(&l->last, id);
+    (void)sqlite3_bind_int64(l->trim, 1, id - MSCOPE_LEDGER_MOST);
     (void)sqlite3_step(l->trim);
     (void)sqlite3_reset(l->trim);
-    return l->last;
+    return id;
 }
 
 static void read_row(sqlite3_stmt *row, mscope_happening *h, char source[MSCOPE_NAME_MAX + 1])
@@ -182,7 +184,7 @@ int mscope_ledger_each(mscope_ledger *l, const mscope_ledger_query *q,
 
 long long mscope_ledger_last(mscope_ledger *l)
 {
-    return l != NULL ? l->last : 0;
+    return l != NULL ? atomic_load(&l->last) : 0;
 }
 
 unsigned long long mscope_ledger_failed(const mscope_ledger *l)

@@ -46,7 +46,7 @@ int mscope_ledger_each(mscope_ledger *l, const mscope_ledger_query *q,
                        int (*take)(void *context, const mscope_happening *h, const char *source, long long id),
                        void *context);
 
-/* mscope_ledger_last - the highest number so far, 0: none */
+/* mscope_ledger_last - the highest number so far, 0: none.  Threads any */
 long long mscope_ledger_last(mscope_ledger *l);
 
 /* mscope_ledger_failed - how many entries could not be written */

@@ -32,6 +32,7 @@ struct mscope_streams {
     listener *one[MSCOPE_STREAMS_MAX];
     frame *latest;
     unsigned long long number, version;
+    long long alerts;                /* number of the last alert that a frame told of          */
     double rendered;
     int stop;
 };
@@ -198,7 +199,10 @@ void mscope_streams_tick(mscope_streams *s)
     const double now = mscope_monotonic_s();
     frame *f;
 
-    if (mscope_streams_count(s) == 0 || now - s->rendered < (version == s->version ? STILL_S : LEAST_S))
+    const long long alerts = mscope_ledger_last(s->hub->ledger);
+
+    if (mscope_streams_count(s) == 0 ||
+        (alerts == s->alerts && now - s->rendered < (version == s->version ? STILL_S : LEAST_S)))
         return;
     if ((f = render(s->hub)) == NULL)
         return;
@@ -207,6 +211,7 @@ void mscope_streams_tick(mscope_streams *s)
     s->latest = f;
     s->number++;
     s->version = version;
+    s->alerts = alerts;
     s->rendered = now;
     wake(s);
     (void)pthread_mutex_unlock(&s->lock);

@@ -21,7 +21,7 @@ void mscope_streams_close(mscope_streams *s);
 /* mscope_streams_join - the response that keeps a connection supplied; NULL: there are too many, or no memory */
 struct MHD_Response *mscope_streams_join(mscope_streams *s, struct MHD_Connection *connection);
 
-/* mscope_streams_tick - render what is new and wake its listeners; call it about four times a second */
+/* mscope_streams_tick - render what is new and wake its listeners; call it some times a second */
 void mscope_streams_tick(mscope_streams *s);
 
 /* mscope_streams_stop - end all streams, before the server is stopped */
