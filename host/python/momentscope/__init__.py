@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import columns
 from ._client import Client, Error, default_endpoint
+from ._lib import BF16, F16, F32, F64, Step
 from .subscriber import Subscriber
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from .scope import Scope
 
 __version__: str                             # of the library, which is loaded when it is asked for
-__all__ = ["attach", "Client", "Error", "Subscriber", "columns", "default_endpoint"]
+__all__ = ["attach", "BF16", "Client", "Error", "F16", "F32", "F64", "Step", "Subscriber", "columns",
+           "default_endpoint"]
 
 
 def __getattr__(name: str) -> Any:
