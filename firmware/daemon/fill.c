@@ -177,9 +177,9 @@ static void set_second(mscope_rec_band *r, const mscope_shadow *s, const mscope_
         return;
     r->u = sqrt(mscope_ratio(moved->sum, moved->updates));
     r->u_updates = moved->updates;
-    if (!(b->R > 0.0))
+    if (!(b->R > 0.0) && !(b->fade.theta2 > 0.0))
         return;
-    r->v = b->R / b->rows;
+    r->v = mscope_ratio(b->R, b->rows);
     r->v_fade = mscope_ratio(b->fade.theta2, b->fade.gaps);
     r->v_retention = mscope_ratio(1.0, r->v_fade);
     r->v_age = mscope_ratio(r->v_retention, r->P);

@@ -19,6 +19,7 @@ static inline int mscope_reads(const mscope_shadow *s)
 MSCOPE_MUST_CHECK int mscope_reads_in(mscope_shadow *s, const mscope_header *h, mscope_cursor *c, mscope_entries *out);
 /* mscope_reads_put - after the step: the rows as their columns say. The entries must be those of mscope_reads_in
  * Errors   those of the core, which cannot happen after mscope_reads_in                                      */
-MSCOPE_MUST_CHECK int mscope_reads_put(mscope_shadow *s, const mscope_entries *in, size_t n);
+MSCOPE_MUST_CHECK int mscope_reads_put(mscope_shadow *s, const mscope_step *step, const mscope_entries *in,
+                                       size_t n);
 
 #endif

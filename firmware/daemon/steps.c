@@ -93,7 +93,7 @@ int mscope_step_apply(mscope_engine *e, mscope_shadow *s, const mscope_header *h
         err = mscope_core_refusal(s, err, why);
         mscope_shadow_inexact(e, s, 1);
     }
-    if (mscope_table_step_end(s->core) || (!err && mscope_reads(s) && mscope_reads_put(s, &in, h->count)))
+    if (mscope_table_step_end(s->core) || (!err && mscope_reads(s) && mscope_reads_put(s, &step, &in, h->count)))
         mscope_shadow_inexact(e, s, 1);
     s->last = step;
     s->stepped = 1;

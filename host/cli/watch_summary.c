@@ -55,7 +55,9 @@ static void gather(const mscope_latest_table *w, const mscope_verdict *verdict, 
     fprintf(to, "  %-16s band%s %s: %.0f rows, %.0f %% of all updates\n  %-16s %s", mscope_regime_name(m->regime),
             strpbrk(bands, ",-") ? "s" : "", bands, rows, all_updates > 0 ? 100 * updates / all_updates : 0.0, "",
             m->words);
-    if (m->regime == MSCOPE_REGIME_SGD)          /* in torch terms: the steps add up to lr/(1-momentum) */
+    if (m->regime == MSCOPE_REGIME_SGD && t->optimizer[0] != '\0')
+        fprintf(to, ", preconditioned = %.4g.", t->eta);
+    else if (m->regime == MSCOPE_REGIME_SGD)     /* in torch terms: the steps add up to lr/(1-momentum) */
         fprintf(to, " = %.4g%s.", t->eta,
                 strcmp(t->form, "torch") == 0 ? " (torch: lr (1-dampening)/(1-momentum))" : "");
     fputc('\n', to);

@@ -22,7 +22,7 @@
 enum { COLUMN_M, COLUMN_V, COLUMN_G, COLUMN_COS, COLUMN_U };
 
 struct mscope_reading {
-    int ready, counted;                  /* _before was called; rows have counts                       */
+    int ready, counted, all;             /* _before was called; rows have counts; all updates are measured */
     size_t n, room;                      /* active rows, and room for them                             */
     size_t lookups;
     uint32_t *rows, *counts;
@@ -90,14 +90,12 @@ typedef struct source {              /* arguments of a call, as far as they say 
     int sparse;
 } source;
 
-static int list_looked_up(mscope_client_table *t, const int64_t *lookups, size_t n, const source *from)
+static int list_looked_up(mscope_client_table *t, const int64_t *lookups, size_t n)
 {
     struct mscope_reading *r = t->reading;
     mscope_gradient g = { .tallied = 1 };
     int err = mscope_tally(t, lookups, n, &g.n);
 
-    if (!err && !from->sparse)
-        g.n -= mscope_tally_leave_zeros(t, from->gradient, from->bytes);
     if (!err)
         err = make_room(r, g.n);
     if (!err)
@@ -110,15 +108,14 @@ static int list_looked_up(mscope_client_table *t, const int64_t *lookups, size_t
     return 0;
 }
 
-static int list_not_zero(mscope_client_table *t, const source *from)
+static int list_all(mscope_client_table *t)
 {
     struct mscope_reading *r = t->reading;
     int err = make_room(r, t->info.rows);
 
     r->counted = 0;
     for (uint32_t row = 0; !err && row < t->info.rows; row++)
-        if (mscope_norm2(from->gradient + row * from->bytes, from->width, from->size) > 0.0)
-            r->rows[r->n++] = row;
+        r->rows[r->n++] = row;
     return err;
 }
 
@@ -177,7 +174,7 @@ static const char *gradient_of(const struct mscope_reading *r, const source *fro
 /* Is the update of active row k measured? With every step other rows are. */
 static int measured(const mscope_client_table *t, size_t k)
 {
-    return t->reading->n <= ALL_BELOW || (k + t->step) % SAMPLED == 0;
+    return t->reading->all || (k + t->step) % SAMPLED == 0;
 }
 
 static void fetch(const void *base, const struct mscope_reading *r, size_t k, size_t bytes)
@@ -187,30 +184,50 @@ static void fetch(const void *base, const struct mscope_reading *r, size_t k, si
             __builtin_prefetch((const char *)base + r->rows[k + AHEAD] * bytes + i);
 }
 
+/* Active row k of those listed: its gradient, and its momentum where it is given. */
+static mscope_norms norms_before(const struct mscope_reading *r, const source *from, size_t k)
+{
+    const char *g = gradient_of(r, from, k), *m = from->of->momentum;
+    mscope_norms s = { 0 };
+
+    if (!from->sparse)
+        fetch(from->gradient, r, k, from->bytes);
+    fetch(m, r, k, from->bytes);
+    if (m != NULL)
+        s = mscope_norms_of(g, m + r->rows[k] * from->bytes, from->width, from->size);
+    else
+        s.aa = mscope_norm2(g, from->width, from->size);
+    return s;
+}
+
+/* A row of a dense gradient that is 0 was not active: it leaves the list in the one pass that reads it. */
 static void measure_before(mscope_client_table *t, const source *from)
 {
     struct mscope_reading *r = t->reading;
-    const char *m = from->of->momentum, *theta = from->of->theta;
+    const char *theta = from->of->theta;
     char *to = r->theta;
+    size_t n = 0;
 
     for (size_t k = 0; k < r->n; k++) {
-        float *x = r->columns + k * MSCOPE_READ_COLUMNS;
-        const char *g = gradient_of(r, from, k);
-        mscope_norms s = { 0 };
+        const mscope_norms s = norms_before(r, from, k);
+        float *x = r->columns + n * MSCOPE_READ_COLUMNS;
 
-        fetch(m, r, k, from->bytes);
-        if (m != NULL)
-            s = mscope_norms_of(g, m + r->rows[k] * from->bytes, from->width, from->size);
-        else
-            s.aa = mscope_norm2(g, from->width, from->size);
+        if (!from->sparse && s.aa == 0.0)
+            continue;
+        r->rows[n] = r->rows[k];
+        r->counts[n] = r->counts[k];
         x[COLUMN_G] = (float)sqrt(s.aa);
         x[COLUMN_COS] = s.aa > 0.0 && s.bb > 0.0 ? (float)(s.ab / sqrt(s.aa) / sqrt(s.bb)) : 0.0f;
-        x[COLUMN_U] = -1.0f;
-        if (theta == NULL || !measured(t, k))
-            continue;
-        memcpy(to, theta + r->rows[k] * from->bytes, from->bytes);
-        to += from->bytes;
+        if (from->of->momentum == NULL)
+            x[COLUMN_COS] = MSCOPE_READ_COS;
+        x[COLUMN_U] = MSCOPE_READ_NOT;
+        if (theta != NULL && measured(t, n)) {
+            memcpy(to, theta + r->rows[n] * from->bytes, from->bytes);
+            to += from->bytes;
+        }
+        n++;
     }
+    r->n = n;
 }
 
 static int check_source(const mscope_client *c, int table, const mscope_read *of)
@@ -249,11 +266,12 @@ int mscope_client_read_before(mscope_client *c, int table, const int64_t *lookup
     if ((gradient == NULL && (n > 0 || lookups == NULL)) || n > UINT32_MAX - 1 || (sparse && lookups == NULL))
         return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "lookups, gradient", "fewer than 4294967295 look-ups",
                                   "the rows of a step and their gradients", "%zu", n);
-    rc = lookups != NULL ? list_looked_up(t, lookups, n, &from) : list_not_zero(t, &from);
+    rc = lookups != NULL ? list_looked_up(t, lookups, n) : list_all(t);
     if (rc == 0 && sparse)
         rc = chain(t, lookups, n, &from);
     if (rc == 0 && of->theta != NULL)
         rc = grow(&r->theta, &r->theta_bytes, (r->n <= ALL_BELOW ? r->n : r->n / SAMPLED + 1) * from.bytes, 1);
+    r->all = r->n <= ALL_BELOW;
     if (rc != 0)
         return rc == MSCOPE_ENOMEM ? mscope_why_memory("reading") : rc;
     measure_before(t, &from);
@@ -280,11 +298,14 @@ static void measure_after(mscope_client_table *t, const source *from)
         float *x = r->columns + k * MSCOPE_READ_COLUMNS;
         const size_t at = r->rows[k] * from->bytes;
 
+        const int look = measured(t, k);
+
         fetch(m, r, k, from->bytes);
-        fetch(v, r, k, from->bytes);
+        fetch(from->of->follows ? NULL : v, r, k, from->bytes);
         x[COLUMN_M] = m != NULL ? (float)sqrt(mscope_norm2(m + at, from->width, from->size)) : x[COLUMN_G];
-        x[COLUMN_V] = v != NULL ? (float)root_mean(v + at, from->width, from->size) : 0.0f;
-        if (theta == NULL || !measured(t, k))
+        x[COLUMN_V] = v == NULL ? 0.0f : look || !from->of->follows
+                      ? (float)root_mean(v + at, from->width, from->size) : MSCOPE_READ_NOT;
+        if (theta == NULL || !look)
             continue;
         x[COLUMN_U] = (float)sqrt(mscope_norm2_between(theta + at, was, from->width, from->size));
         was += from->bytes;

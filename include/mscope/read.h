@@ -1,17 +1,17 @@
 /* read.h - an optimizer that the trainer runs and the daemon only reads: Adam and its like
  *
  * The daemon has no rows of such a table. After each step it is told five numbers of every active row: the norm of its
- * momentum, the root of its mean second moment, the norm of its gradient, the cosine between gradient and momentum,
- * and the norm of the update really made. Attach the table with form MSCOPE_FORM_READ where the momentum and the second
- * moment of silent rows decay (dense gradients), with MSCOPE_FORM_FROZEN where they stand still (SparseAdam). Then in
- * each step
+ * momentum, the root of its mean second moment, the norm of its gradient, the cosine between gradient and momentum
+ * before the step, and the norm of the update really made. Attach the table with form MSCOPE_FORM_READ where the
+ * momentum and the second moment of silent rows decay (dense gradients), with MSCOPE_FORM_FROZEN where they stand still
+ * (SparseAdam). Then in each step
  *
  *     mscope_client_read_before    the gradients are there and the weights have not moved
  *     ... the optimizer's step ...
  *     mscope_client_read_after
  *
  * A trainer that computes the numbers itself calls mscope_client_push with grads[n][MSCOPE_READ_COLUMNS] = (|m|, rms v,
- * |g|, cos, |u|) instead, every row once, |u| = -1 where it was not looked at.
+ * |g|, cos, |u|) instead, every row once, with MSCOPE_READ_COS and MSCOPE_READ_NOT where the daemon can do without.
  *
  * Threads  as mscope/client.h                                                                               */
 #ifndef MSCOPE_READ_H
@@ -27,8 +27,11 @@ extern "C" {
 typedef struct mscope_read {
     enum mscope_value type;
     const void *theta;         /* NULL: updates are not measured                                       */
-    const void *momentum;      /* NULL: there is none (yet); after the step |m| is then |g|            */
+    const void *momentum;      /* _before: NULL: the norms tell cos (also where there is none yet). _after: NULL: there
+                                * is none, and |g| stands for |m|                                      */
     const void *second;        /* NULL: there is none                                                  */
+    int follows;               /* 1: v <- beta2 v + (1 - beta2) g^2, or v + g^2 where beta2 = 1: |g| tells its mean, and
+                                * where a step has more than 512 rows it is read of one in eight       */
 } mscope_read;
 
 /* mscope_client_read_before - the active rows of a step, their gradients, and where its updates begin

@@ -27,6 +27,9 @@ extern "C" {
 #define MSCOPE_TOPIC_MAX 80          /* bytes of a topic, its 0 included                          */
 #define MSCOPE_READ_DIM 2            /* of a table whose optimizer is only read: what stands for theta and for m */
 #define MSCOPE_READ_COLUMNS 5        /* values in an entry of its STEP                            */
+#define MSCOPE_READ_COS 2            /* cos of an entry: m <- beta m + eps g, so the norms tell it */
+#define MSCOPE_READ_NOT (-1)         /* |u|: not measured. rms v: v <- (1 - eps2) v + w g^2, so |g| tells it; w is eps2,
+                                        or 1 where that is 0 */
 #define MSCOPE_STEP_MAX 9007199254740991ull   /* 2^53 - 1, the largest step number: exact in a double */
 #define MSCOPE_GAP_MAX UINT32_MAX    /* most steps that may be missing before a STEP or a SYNC    */
 

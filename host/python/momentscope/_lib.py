@@ -41,7 +41,8 @@ class Step(C.Structure):
 
 
 class ReadArrays(C.Structure):
-    _fields_: Fields = [("type", C.c_int), ("theta", C.c_void_p), ("momentum", C.c_void_p), ("second", C.c_void_p)]
+    _fields_: Fields = [("type", C.c_int), ("theta", C.c_void_p), ("momentum", C.c_void_p), ("second", C.c_void_p),
+                        ("follows", C.c_int)]
 
 
 class Direction(C.Structure):

@@ -8,7 +8,7 @@ import ctypes
 import torch
 
 from . import _lib
-from .optimizers import decays_silent_rows
+from .optimizers import decay_of, eps_of, metric_of
 from .tables import Table, writable
 
 KIND = {torch.float32: _lib.F32, torch.float64: _lib.F64}
@@ -19,7 +19,7 @@ class ReadTable(Table):
 
     def __init__(self, name, parameter, group, modules, capacity, rule):
         super().__init__(name, parameter, group, modules, capacity)
-        self.rule, self._read = rule, _lib.ReadArrays()
+        self.rule, self._read = rule, _lib.ReadArrays()      # drifts: silent rows move by more than decay
         self._open = None                    # what _before found: "c", (rows, counts, columns ..), or None
 
     # -- attaching -----------------------------------------------------------------------------------
@@ -28,7 +28,7 @@ class ReadTable(Table):
         state = optimizer.state.get(self.parameter, {})
         found = self.rule.look(state, self.group)
         used = found.momentum is not None or found.second is not None
-        self.drifts = decays_silent_rows(optimizer, self.group) and not self.rule.frozen
+        self.drifts = decay_of(optimizer, self.group) > 0 and not self.rule.frozen
         return client.attach(
             self.name, self.rows, _lib.READ_DIM, self.capacity, _lib.STATE_F64,
             _lib.FORM_FROZEN if self.rule.frozen else _lib.FORM_READ, acf_rows=0,
@@ -43,7 +43,7 @@ class ReadTable(Table):
 
     def mark(self, optimizer):
         found = self.look(optimizer)
-        return tuple((id(x), x._version, x.data_ptr()) for x in (found.momentum, found.second) if x is not None)
+        return tuple((id(x), x._version) for x in (found.momentum, found.second) if x is not None)
 
     def disturbed(self, optimizer):
         marks, self.marks = self.marks, self.mark(optimizer)
@@ -51,6 +51,29 @@ class ReadTable(Table):
 
     def keep(self):
         """Nothing: the daemon has no row that an edit of theta could make wrong."""
+
+    # -- for the probe ---------------------------------------------------------------------------------
+
+    def eps(self, optimizer):
+        return eps_of(self.look(optimizer))
+
+    def momentum_of(self, optimizer, rows):
+        m = self.look(optimizer).momentum
+        if m is None:
+            return torch.zeros((rows.numel(), self.dim), dtype=self.parameter.dtype, device=self.parameter.device)
+        return m.detach().reshape(self.rows, self.dim).index_select(0, rows)
+
+    def metric(self, optimizer, rows):
+        return metric_of(self.look(optimizer), (self.rows, self.dim), rows)
+
+    def image(self, u, hu, m, metric):
+        """H u of rows as the daemon keeps rows: (along the momentum, across it), in the metric in which the
+        preconditioned step is a plain one. There the momentum is P^1/2 m and its curvature P^1/2 H P^1/2."""
+        square = (u * m).sum(1).double()
+        h1 = (u * hu).sum(1).double() / square
+        h2 = ((hu * hu if metric is None else hu * hu * metric).sum(1)).double() / square
+        size = m.double().norm(dim=1)
+        return torch.stack([h1 * size, (h2 - h1 * h1).clamp(min=0).sqrt() * size], 1)
 
     # -- a step ----------------------------------------------------------------------------------------
 
@@ -76,6 +99,8 @@ class ReadTable(Table):
 
     def _begin(self, client, rows, grad, sparse, arrays):
         n = rows.numel() if rows is not None else 0
+        if self.rule.averages:
+            arrays.momentum = None
         client.read_before(self.handle, rows.data_ptr() if rows is not None else None, n, grad.data_ptr(), sparse,
                            arrays)
         self._open = "c"
@@ -91,12 +116,13 @@ class ReadTable(Table):
         r.type, r.theta = kind, theta.data_ptr()
         r.momentum = found.momentum.data_ptr() if found.momentum is not None else None
         r.second = found.second.data_ptr() if found.second is not None else None
+        r.follows = self.rule.follows and not self.drifts and (found.beta2 < 1 or self.rule.name == "Adagrad")
         return r
 
     def note_schedule(self, optimizer):
         """After the step, before a scheduler changes it."""
         found, s = self.look(optimizer), self.step
-        s.eta, s.eps = float(found.eta), 1.0 - float(found.beta1) if found.momentum is not None else 1.0
+        s.eta, s.eps = float(found.eta), eps_of(found)
         s.decoupled_decay = 1.0 - float(found.beta2) if found.second is not None else 0.0
 
     def push(self, client, optimizer, batch):
@@ -165,9 +191,9 @@ def _measure_before(table, grad, lookups, found):
             rows, counts, values = rows[keep], counts[keep], values[keep]
     values, m = values.double(), _at(table, found.momentum, rows)
     size = _norm(values)
-    cosine = (values * m).sum(1) / (size * _norm(m))
+    cosine = (values * m).sum(1) / (size * _norm(m)).clamp(min=torch.finfo(torch.float64).tiny)
     occurrences = table.rows if lookups is None and not grad.is_sparse else int(counts.sum())
-    return rows, counts, size, cosine.nan_to_num(0.0, 0.0, 0.0), _at(table, table.parameter, rows), occurrences
+    return rows, counts, size, cosine.clamp(-1, 1), _at(table, table.parameter, rows), occurrences
 
 
 def _measure_after(table, client, opened, found):

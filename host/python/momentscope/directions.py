@@ -11,6 +11,9 @@ it. The largest stable eta under momentum belongs to the covariance of such a ta
 Both get a little of the present difference of the halves' gradients, so that no row is lost for good. They start there
 as well. *Rejected:* starting at the momentum, which is 0 where an error begins to grow.
 
+Where the optimizer has a preconditioner P (Adam), theta is scaled by the root of P, coordinate by coordinate: H becomes
+P^1/2 H P^1/2, and the limit is that of the preconditioned step with P held as it is now.
+
 Parameters with a rate of their own are scaled by sqrt(eta/eta of the first), eta = lr/(1 - momentum), which makes the
 problem symmetric again. Where momenta differ, a parameter's part of the product counts w = e (2 - eps)/(eps (2 - e)) with
 e = 1 - its momentum, and `power` turns by w h: without noise the limit is 2/(largest eigenvalue of diag(e/(2 - e)) H).
@@ -21,6 +24,8 @@ import math
 import random
 
 import torch
+
+from .optimizers import decay_of, eps_of, metric_of
 
 REACH = {torch.float32: 3e-3, torch.float64: 1e-5}       # longest row of delta v over the root mean square row of theta
 LIMIT = 4_000_000                # values of a direction
@@ -33,21 +38,42 @@ SPANS = {"tables": 0, "all": 1}
 
 
 class Block:
-    """One parameter as a matrix of rows. table: the watched table that it is, or None."""
+    """One parameter as a matrix of rows. table: the watched table that it is, or None.
 
-    def __init__(self, parameter, group, table):
+    rule: optimizers.Rule of an optimizer that is read, which comes with it; else None."""
+
+    def __init__(self, parameter, group, table, rule=None, optimizer=None):
         self.parameter, self.group, self.table = parameter, group, table
+        self.rule, self.optimizer = rule, optimizer
         rows = parameter.shape[0] if parameter.dim() > 1 or table is not None else 1
         self.shape = (rows, parameter.numel() // max(1, rows))
 
     def theta(self):
         return self.parameter.data.view(self.shape)
 
+    def look(self):
+        return self.rule.look(self.optimizer.state.get(self.parameter, {}), self.group)
+
     def eps(self):
+        if self.rule is not None:
+            return eps_of(self.look())
         return 1.0 - float(self.group.get("momentum", 0.0))
+
+    def stretch(self, rows):
+        """Root of the preconditioner 1/(root + epsilon) at rows, by coordinates; 1.0 where there is none."""
+        if self.rule is None:
+            return 1.0
+        metric = metric_of(self.look(), self.shape, rows)
+        return 1.0 if metric is None else metric.sqrt()
+
+    def decay(self):
+        """Weight decay that enters the gradient."""
+        return decay_of(self.optimizer, self.group)
 
     def rate(self):
         """eta of the EMA form."""
+        if self.rule is not None:
+            return float(self.look().eta)
         eps, damped = self.eps(), 1.0 - float(self.group.get("dampening", 0.0))
         return float(self.group["lr"]) * (damped / eps if 0 < eps < 1 else 1.0)
 
@@ -220,7 +246,7 @@ class Directions:
         for k, (block, scale) in enumerate(zip(self.blocks, self.scales())):
             at = rows[k] if rows is not None else block.rows_in((grads_a[k], grads_b[k]))
             for part, grads in zip(out, (grads_a, grads_b)):
-                part.append(Part(at, scale * block.at(grads[k], at)))
+                part.append(Part(at, scale * block.stretch(at) * block.at(grads[k], at)))
         return out
 
     def delta(self, v):
@@ -231,7 +257,7 @@ class Directions:
             if part.rows.numel():
                 length += float((block.theta().index_select(0, part.rows).double() ** 2).sum())
                 rows += part.rows.numel()
-                longest = max(longest, scale * float(part.values.norm(dim=1).max()))
+                longest = max(longest, scale * float((block.stretch(part.rows) * part.values).norm(dim=1).max()))
                 dtype = part.values.dtype
         mean = math.sqrt(length / max(1, rows)) or 1.0
         return REACH[dtype] * mean / longest if longest > 0 else 0.0
@@ -257,7 +283,7 @@ class Directions:
         direction.sign = -direction.sign
         if delta == 0:
             return None
-        there = moved([(block.theta(), part.rows, delta * scale * part.values)
+        there = moved([(block.theta(), part.rows, delta * scale * block.stretch(part.rows) * part.values)
                        for block, part, scale in zip(self.blocks, v, self.scales()) if part.rows.numel()], work)
         product = self._product(v, here, there, delta, share, whole)
         if product is None:
@@ -270,15 +296,16 @@ class Directions:
     def _product(self, v, here, there, delta, share, whole):
         rows = [block.rows_in(grads) for block, grads in zip(self.blocks, zip(*here, *there))]
         for k, (block, part) in enumerate(zip(self.blocks, v)):
-            if float(block.group["weight_decay"]):
+            if block.decay():
                 rows[k] = torch.unique(torch.cat([rows[k], part.rows]))
         before, after = self.halves(*here, rows), self.halves(*there, rows)
         h = [scaled(plus(b, -1.0, a), 1 / delta) for a, b in zip(before, after)]
         for k, (block, scale) in enumerate(zip(self.blocks, self.scales())):
-            decay = float(block.group["weight_decay"]) * scale * scale / self.shrunk[k]
+            decay = block.decay() / self.shrunk[k]
             if decay:                        # the curvature of decay/2 |theta|^2, in both halves
+                bent = decay * (scale * block.stretch(v[k].rows)) ** 2 * v[k].values
                 for half in h:
-                    half[k] = half[k].plus(decay, v[k])
+                    half[k] = half[k].plus(1.0, Part(v[k].rows, bent))
         product = Product(v, h[0], h[1], share, whole, self.weights())
         return product if product.finite() else None
 
@@ -322,8 +349,9 @@ def spanned(optimizer, tables, spans):
     """
     usable = lambda p: p.dtype in REACH and p.is_contiguous() and p.requires_grad and p.numel()
     watched = {t.parameter: t for t in tables}
-    blocks = [Block(t.parameter, t.group, t) for t in tables if usable(t.parameter)]
-    others = [Block(p, group, None) for group in optimizer.param_groups for p in group["params"]
+    rule = tables[0].rule
+    blocks = [Block(t.parameter, t.group, t, rule, optimizer) for t in tables if usable(t.parameter)]
+    others = [Block(p, group, None, rule, optimizer) for group in optimizer.param_groups for p in group["params"]
               if p not in watched and usable(p)]
     if spans is None:
         spans = "all" if sum(b.parameter.numel() for b in others) < LIMIT else "tables"

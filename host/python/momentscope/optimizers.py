@@ -33,10 +33,14 @@ class Read(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """How one kind of optimizer is read. frozen: a row without a gradient keeps its momentum and second moment."""
+    """How one kind of optimizer is read. frozen: a row without a gradient keeps its momentum and second moment.
+    averages: the momentum is beta1 m + (1 - beta1) g, so three norms tell how gradient and momentum lie.
+    follows: the second moment is beta2 v + (1 - beta2) g^2, or v + g^2, so |g| tells its mean."""
     name: str
     frozen: bool
     look: Callable[[dict, dict], Read]
+    averages: bool = False
+    follows: bool = False
 
 
 def _steps(state):
@@ -137,11 +141,29 @@ def rule_of(optimizer, read=None, frozen=False) -> Optional[Rule]:
         kind = getattr(torch.optim, known, None)
         if kind is not None and isinstance(optimizer, kind) and (
                 inspect.unwrap(type(optimizer).step) is inspect.unwrap(kind.step)):
-            return Rule(known, known == "SparseAdam", look)
+            return Rule(known, known == "SparseAdam", look, known != "RMSprop", True)
     return None
 
 
-def decays_silent_rows(optimizer, group) -> bool:
-    """Does weight decay move the momentum or the second moment of rows without a gradient?"""
-    decoupled = isinstance(optimizer, torch.optim.AdamW) or group.get("decoupled_weight_decay", False)
-    return bool(float(group.get("weight_decay", 0) or 0)) and not decoupled
+def decay_of(optimizer, group) -> float:
+    """Weight decay that enters the gradient, and with it momentum and second moment; 0 where it is decoupled."""
+    if isinstance(optimizer, torch.optim.AdamW) or group.get("decoupled_weight_decay", False):
+        return 0.0
+    return float(group.get("weight_decay", 0.0) or 0.0)
+
+
+def eps_of(found: Read) -> float:
+    """1 - beta1; 1 without momentum"""
+    return 1.0 - float(found.beta1) if found.momentum is not None else 1.0
+
+
+def metric_of(found: Read, shape, rows) -> Optional[torch.Tensor]:
+    """The preconditioner 1/(root + epsilon) at rows of a parameter seen as a matrix of this shape; None: there is none."""
+    if found.root is not None:
+        root = found.root(rows).reshape(rows.numel(), shape[1])
+    elif found.second is not None:
+        root = (found.second.detach().reshape(shape).index_select(0, rows) * found.scale).clamp(min=0).sqrt()
+    else:
+        return None
+    # a coordinate that never had a gradient has no step either
+    return 1.0 / (root + found.epsilon).clamp(min=torch.finfo(root.dtype).tiny)

@@ -7,6 +7,8 @@ else is refused (judge.py). Afterwards weights, buffers, gradients and random st
 bits as before. That takes three passes however many tables there are: at theta, along the momenta, along a direction;
 two where the closure cannot be halved.
 
+Where the optimizer has a preconditioner P, rows move along P m, as its steps do.
+
 Each row moves along its own momentum by the same length, r times the root mean square |theta| of the active rows, with
 r = 1e-2 in float32 and 1e-5 in float64. That is far above the rounding of the gradients (1e-7, 1e-16), and small enough
 for the third derivative not to matter. *Rejected:* one delta for all rows; rare rows, whose momentum has decayed, would
@@ -47,14 +49,16 @@ def at_rows(table, grad, rows):
     return out.index_add_(0, at[keep], grad._values().detach().reshape(-1, table.dim)[keep])
 
 
-def reach(table, rows, m):
-    """The rows that have momentum, their momentum, and a delta for each of them."""
-    size = m.norm(dim=1)
-    keep = (size > FADED[table.parameter.dtype]).nonzero().reshape(-1)
-    rows, m, size = rows[keep], m[keep], size[keep]
+def reach(table, rows, m, metric=None):
+    """The rows that have momentum, their momentum, the direction in which a step moves them, the preconditioner, and a
+    delta for each of them."""
+    keep = (m.norm(dim=1) > FADED[table.parameter.dtype]).nonzero().reshape(-1)
+    rows, m, metric = rows[keep], m[keep], None if metric is None else metric[keep]
+    u = m if metric is None else metric * m
+    size = u.norm(dim=1)
     theta = table.parameter.detach().reshape(table.rows, table.dim).index_select(0, rows)
     length = STEP[table.parameter.dtype] * float(theta.norm()) / max(1, rows.numel()) ** 0.5
-    return rows, m, (length or float(table.group["lr"]) * float(size.max()) if rows.numel() else 0.0) / size
+    return rows, m, u, metric, (length or float(table.group["lr"]) * float(size.max()) if rows.numel() else 0.0) / size
 
 
 class Base:
@@ -170,20 +174,22 @@ class Probe:
                 if grad is None:
                     continue
                 rows = rows_of(t, grad, lookups[i])
-                rows, m, delta = reach(t, rows, t.momentum_of(self.optimizer, rows))
+                metric = None if t.rule is None else t.metric(self.optimizer, rows)
+                rows, m, u, metric, delta = reach(t, rows, t.momentum_of(self.optimizer, rows), metric)
                 if rows.numel():             # else no row has momentum: there is no direction to probe
                     squares = squares[0] + float(m.double().square().sum()), squares[1] + len(rows)
                     delta = delta * self.random.choice((-1.0, 1.0)) if len(self.tables) > 1 else delta
-                    moves.append((t.parameter.data.view(t.rows, t.dim), rows, delta.unsqueeze(1) * m))
-                    reached.append((i, t, rows, delta))
+                    moves.append((t.parameter.data.view(t.rows, t.dim), rows, delta.unsqueeze(1) * u))
+                    reached.append((i, t, rows, delta, (u, m, metric)))
         self.momentum = squares[0] / squares[1] if moves else None
         if not moves:
             return
         parameters = [t.parameter for t in self.tables]
         there = moved(moves, lambda: self.passes.whole(frozen, parameters, base.share))
-        for i, t, rows, delta in reached:
+        for i, t, rows, delta, (u, m, metric) in reached:
             with torch.no_grad():
                 hm = (at_rows(t, there[i], rows) - at_rows(t, base.whole[i], rows)) * (shrunk[i] / delta.unsqueeze(1))
+                hm = hm if t.rule is None else t.image(u, hm, m, metric)
             send(t, float(delta.abs().max()), rows, hm)
 
     def _direction(self, frozen, base, eps, shrunk):

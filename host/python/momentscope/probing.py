@@ -59,7 +59,7 @@ class Probing:
             client.probe(t.handle, delta, rows.data_ptr(), hm.data_ptr(), VALUE[t.dtype], rows.numel())
 
         try:
-            eps = 1 - float(self.tables[0].group["momentum"])
+            eps = self.tables[0].eps(self._probe.optimizer)
             word, why, without, self._found = self._probe(send, self._backward, self.judge, eps)
             self.last = (self._found and self._found[0], self._probe.momentum, self._probe.passes.loss)
         except Exception as e:

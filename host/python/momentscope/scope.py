@@ -165,7 +165,7 @@ class Scope:
     def _attach(self, t, nll, reference, steps, acf_rows):
         about, values = reference
         if t.rule is not None:
-            t.handle = t.attach(self._client, self.optimizer, steps)
+            self._attach_read(t, nll, about, steps)
             return
         has_buffer = t.buffer(self.optimizer) is not None
         t.handle = self._client.attach(
@@ -178,6 +178,18 @@ class Scope:
         if values is not None:
             values = values.detach().to("cpu", t.dtype).contiguous()
             self._client.reference(t.handle, 0, t.rows, values.data_ptr(), VALUE[t.dtype])
+
+    def _attach_read(self, t, nll, about, steps):
+        if about:
+            raise _check.refuse(ValueError, "reference", about, "None", f"{t.rule.name} is read and not followed, so there "
+                                "is no theta in the daemon to compare with")
+        if nll:
+            self._warn(f"nll says nothing of the preconditioned steps of {t.rule.name}: give attach a probe")
+        t.handle = t.attach(self._client, self.optimizer, steps)
+        if t.drifts:
+            self._warn(f"weight decay of {t.rule.name} enters the momentum of every row at every step, also of silent ones "
+                       f"that nobody reads: V and v of {t.source} are approximate and exact stays False. Decoupled decay "
+                       "(AdamW) does not")
 
     def _guard(self, work, *args):
         """Run work; an error of momentscope must not become the trainer's."""
@@ -378,7 +390,7 @@ class Scope:
     def stats(self):
         """The stats of the client; steps, the probes and their refusals, and the names of the tables."""
         out = dict(self._client.stats(), steps=self.steps, tables=[t.name for t in self.tables], **self.probing.stats())
-        out["exact"] = out["exact"] and not any(t.narrow for t in self.tables)
+        out["exact"] = out["exact"] and not any(t.narrow or t.drifts for t in self.tables)
         return out
 
     def close(self, seconds=1.0):

@@ -50,7 +50,7 @@ class Table:
     dense, embedding  the rows looked up whose gradient is not 0 (C sorts and counts them)
     dense, other      the rows whose gradient is not 0
     """
-    rule = None                              # optimizers.Rule, where the optimizer is read and not followed
+    rule, drifts = None, False               # adaptive.ReadTable has others
 
     def __init__(self, name, parameter, group, modules, capacity):
         if parameter.dtype not in VALUE:
@@ -209,6 +209,9 @@ class Table:
 
     def buffer(self, optimizer):
         return optimizer.state.get(self.parameter, {}).get("momentum_buffer")
+
+    def eps(self, optimizer):
+        return 1.0 - float(self.group["momentum"])
 
     def momentum_of(self, optimizer, rows):
         """torch's buffer at rows (unique, int64, on the parameter's device), zeros where it has none.
