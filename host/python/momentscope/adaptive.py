@@ -20,7 +20,7 @@ class ReadTable(Table):
     def __init__(self, name, parameter, group, modules, capacity, rule):
         super().__init__(name, parameter, group, modules, capacity)
         self.rule, self._read = rule, _lib.ReadArrays()      # drifts: silent rows move by more than decay
-        self._open = None                    # what _before found: "c", (rows, counts, columns ..), or None
+        self._open, self._bags = None, 0     # what _before found: "c", (rows, counts, columns ..), or None
 
     # -- attaching -----------------------------------------------------------------------------------
 
@@ -82,7 +82,7 @@ class ReadTable(Table):
         grad, self._open = self.parameter.grad, None
         if grad is None or self.ended:
             return
-        found, lookups = self.look(optimizer), self.looked_up()[0]
+        found, (lookups, self._bags) = self.look(optimizer), super().looked_up()
         arrays = self._arrays(found)
         if grad.is_sparse:
             direct = lookups is None and self.ready(grad)
@@ -96,6 +96,10 @@ class ReadTable(Table):
             self._begin(client, rows, values, 1, arrays)
         else:
             self._begin(client, lookups, grad, 0, arrays)
+
+    def looked_up(self):
+        """Nothing is pushed of the look-ups after the step; samples as they were before it."""
+        return None, self._bags
 
     def _begin(self, client, rows, grad, sparse, arrays):
         n = rows.numel() if rows is not None else 0
