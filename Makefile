@@ -92,7 +92,7 @@ Q = @echo '  $@';
 endif
 
 .PHONY: all core daemon host tests test check check-web demo deps deps-optional help clean headers asan tsan valgrind cppcheck \
-        install uninstall wheel mypy fuzz fuzz-build fuzz-model check-arch arch-build schema picture reproduce bench speed-page \
+        install uninstall wheel mypy faults fuzz fuzz-build fuzz-model check-arch arch-build schema picture reproduce bench speed-page \
         $(addprefix bench-,bigram text soak verdicts conflict conflict-literal bounds advice walk ruin stability optim $(SPEED))
 .DELETE_ON_ERROR:
 .SECONDARY:                  # objects stay, also those that only a pattern rule names
@@ -435,6 +435,13 @@ tsan: ## what has threads under ThreadSanitizer
 valgrind: all tests ## memory errors and leaks
 	@MOMENTSCOPE_SANITIZED=1 BUILD=$(BUILD) PYTHON=$(PYTHON) \
 	    WRAP="valgrind -q --error-exitcode=9 --leak-check=full" tests/run test_core test_kern test_wire test_engine test_client -.py
+
+# -- faults -------------------------------------------------------------------------------------
+faults: all $(BUILD)/faults/trainer ## random faults around a trainer and a daemon, replayable (FAULTS=options, --schedules 20)
+	@BUILD=$(BUILD) $(PYTHON) tests/faults/rig.py $(FAULTS)
+
+$(BUILD)/faults/%: $(BUILD)/obj/tests/faults/%.o $(BUILD)/libmomentscope.a
+	$(call link,$(ZMQ_LIBS))
 
 # -- fuzzing ------------------------------------------------------------------------------------
 # One libFuzzer program for each tests/fuzz/NAME.c, everything in it instrumented; tests/fuzz/run starts from the golden messages.

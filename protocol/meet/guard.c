@@ -34,8 +34,11 @@ void mscope_guard_close(mscope_guard *g)
 /* CONNECTED comes with the descriptor. If that is gone again, so is the connection, and a later event says so. */
 static enum mscope_guard_event connected(mscope_guard *g, int fd)
 {
-    g->known = mscope_owner_place(g->endpoint, g->why) == 0 && mscope_owner_peer(fd, g->endpoint, g->why) == 0;
-    if (g->known)
+    const int peer = mscope_owner_place(g->endpoint, g->why) == 0 ? mscope_owner_peer(fd, g->endpoint, g->why)
+                                                                 : MSCOPE_EIO;
+
+    g->known = peer == 0;
+    if (peer >= 0)
         return MSCOPE_GUARD_NONE;
     (void)zmq_disconnect(g->sock, g->endpoint);
     return MSCOPE_GUARD_STRANGER;

@@ -105,15 +105,15 @@ int mscope_owner_place(const char *endpoint, char *why)
 
 int mscope_owner_peer(int fd, const char *endpoint, char *why)
 {
+    struct sockaddr_un self;
     struct ucred cred;
-    socklen_t len = sizeof cred;
+    socklen_t len = sizeof cred, self_len = sizeof self;
 
     if (strncmp(endpoint, "ipc://", 6) != 0)
         return 0;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0) {
-        (void)snprintf(why, MSCOPE_OWNER_WHY, "cannot see whose process listens on %s: %s", endpoint, strerror(errno));
-        return MSCOPE_EIO;
-    }
+    if (getsockname(fd, (struct sockaddr *)&self, &self_len) != 0 || self.sun_family != AF_UNIX ||
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0 || cred.uid == (uid_t)-1)
+        return 1;                            /* closed, and perhaps the number of something else by now */
     return mscope_owner_trusted(cred.uid) ? 0 : refuse(why, "the process at", endpoint, cred.uid);
 }
 
@@ -131,7 +131,7 @@ int mscope_owner_connect(const char *endpoint, char *why)
     if (fd < 0)
         return 0;
     if (connect(fd, (const struct sockaddr *)&a, sizeof a) == 0)
-        rc = mscope_owner_peer(fd, endpoint, why);
+        rc = mscope_owner_peer(fd, endpoint, why) < 0 ? MSCOPE_EIO : 0;
     else if ((errno == EACCES || errno == EPERM) && stat(path, &st) == 0)
         rc = refuse(why, "no permission: the socket", path, st.st_uid);
     (void)close(fd);

@@ -22,7 +22,8 @@ int mscope_owner_trusted(uid_t uid);
 MSCOPE_MUST_CHECK int mscope_owner_place(const char *endpoint, char *why);
 
 /* mscope_owner_connect - the same, and whoever listens there now is of a trusted user. Nobody: 0
- * mscope_owner_peer - a connected socket: is its peer of a trusted user? A socket that is not local is
+ * mscope_owner_peer - a connected socket: is its peer of a trusted user? A socket that is not local is. 1: the
+ * connection is gone
  * Errors   MSCOPE_EIO, with why in words                                                                      */
 MSCOPE_MUST_CHECK int mscope_owner_connect(const char *endpoint, char *why);
 MSCOPE_MUST_CHECK int mscope_owner_peer(int fd, const char *endpoint, char *why);
