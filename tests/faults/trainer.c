@@ -119,9 +119,11 @@ static void print(const mscope_client *c, const double *took, uint64_t steps, ui
     for (int r = 0; r < ROWS; r++)
         for (int k = 0; k < DIM; k++)
             V += (double)m[r][k] * m[r][k];
-    printf("{\"digest\":\"%016" PRIx64 "\",\"V\":%.17g,\"steps\":%" PRIu64 ",\"sent\":%" PRIu64 ",\"dropped\":%" PRIu64
-           ",\"refused\":%" PRIu64 ",\"exact\":%d,\"flushed\":%d,\"push_most\":%.9g,\"push_mean\":%.9g,\"push_above_1ms\":%" PRIu64 "}\n",
-           digest(), V, steps, s.steps_sent, s.steps_dropped, refused, s.exact, flushed, most, sum / (double)steps, above);
+    printf("{\"digest\":\"%016" PRIx64 "\",\"V\":%.17g,\"steps\":%" PRIu64 ",\"sent\":%" PRIu64, digest(), V, steps,
+           s.steps_sent);
+    printf(",\"dropped\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"exact\":%d,\"flushed\":%d", s.steps_dropped, refused,
+           s.exact, flushed);
+    printf(",\"push_most\":%.9g,\"push_mean\":%.9g,\"push_above_1ms\":%" PRIu64 "}\n", most, sum / (double)steps, above);
     fflush(stdout);
 }
 
