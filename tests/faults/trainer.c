@@ -123,7 +123,8 @@ static void print(const mscope_client *c, const double *took, uint64_t steps, ui
            s.steps_sent);
     printf(",\"dropped\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"exact\":%d,\"flushed\":%d", s.steps_dropped, refused,
            s.exact, flushed);
-    printf(",\"push_most\":%.9g,\"push_mean\":%.9g,\"push_above_1ms\":%" PRIu64 "}\n", most, sum / (double)steps, above);
+    printf(",\"push_most\":%.9g,\"push_mean\":%.9g,\"push_above_1ms\":%" PRIu64 "}\n", most,
+           sum / (double)steps, above);
     fflush(stdout);
 }
 
