@@ -84,6 +84,15 @@ class Listener(threading.Thread):
                 seq = struct.unpack_from("<Q", self.subscriber._room.raw, 80)[0]     # mscope_telemetry.seq
                 self.numbers.setdefault((got[0], got[1]["epoch"]), []).append(seq)
 
+    def wait_for(self, right, seconds=8):
+        """The table's record once it is right, or the last one: a subscriber needs a second to come back too."""
+        end = time.monotonic() + seconds
+        while True:
+            record = self.latest.get("table/faults") or {}
+            if (record and right(record)) or time.monotonic() > end:
+                return record
+            time.sleep(0.02)
+
     def wrong(self):
         """Received and lost must be what was published, and no record comes twice. A sentence, or None."""
         stats, got = self.subscriber.stats(), sum(map(len, self.numbers.values()))
@@ -148,8 +157,7 @@ def play(seed, alone):
             time.sleep(draw.uniform(0.02, 0.5))
             faults.append(fault(draw, daemon, others))
         said = json.loads(run.stdout.readline())
-        time.sleep(0.3)
-        record = listener.latest.get("table/faults") or {}
+        record = listener.wait_for(lambda r: r["step"] == STEPS and r["exact"])
         if said["digest"] != alone["digest"]:
             wrong.append("weights differ")
         if not said["flushed"] or not record.get("exact"):
