@@ -84,6 +84,7 @@ FLAGS_host/terminal/screen = $(shell $(PKG) --cflags ncursesw)
 # The models on text and the powers of coupled maps are plain loop nests; nothing else is built for speed alone.
 FLAGS_host/nextword/model = -O3
 FLAGS_host/bench/workloads/bigram = -O3
+FLAGS_host/bench/workloads/bigram_pairs = -O3
 FLAGS_host/diagnose/risk = -O3
 
 ifneq ($(V),1)
@@ -284,7 +285,7 @@ LINK_test_agreement = $(DAEMON_LIB)
 $(addprefix $(BUILD)/tests/,test_engine test_realtime test_growth test_climb test_agreement): $(BUILD)/libmscope_daemon.a
 
 # Linking the registry pulls in every workload and claim.
-WITH_BENCH = test_bench_models test_bench_squares test_bench_theory test_recording test_reproduce
+WITH_BENCH = test_bench_models test_bench_pairs test_bench_squares test_bench_theory test_recording test_reproduce
 $(foreach t,$(WITH_BENCH),$(eval LINK_$(t) = $(BUILD)/libmscope_bench.a $(HOST_LIB)))
 $(addprefix $(BUILD)/tests/,$(WITH_BENCH)): $(BUILD)/libmscope_bench.a
 $(BUILD)/tests/test_reproduce: $(call obj,host/cli/bench_reproduce.c)
@@ -335,6 +336,11 @@ bench-walk: all $(BUILD)/accuracy/literal ## the first stage of the advice again
 .PHONY: bench-retrain
 bench-retrain: all ## advice and follow() on six small models that are trained again, against a sweep (RETRAIN=options)
 	@BUILD=$(BUILD) OMP_NUM_THREADS=1 $(PYTHON) -W ignore tests/accuracy/retrain/retrain.py $(RETRAIN)
+
+.PHONY: bench-stages
+bench-stages: all $(BUILD)/accuracy/literal ## several stages of the advice on end against leaving things alone (STAGES=options)
+	@BUILD=$(BUILD) OMP_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=1073741824 \
+	 $(PYTHON) tests/accuracy/walk/stages.py $(STAGES)
 
 bench-optim: all ## momentscope.optim.SGD against torch.optim.SGD over 10,000 steps in 15 configurations, minutes
 	@BUILD=$(BUILD) OMP_NUM_THREADS=1 $(PYTHON) tests/accuracy/optim.py

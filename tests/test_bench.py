@@ -50,6 +50,26 @@ class Bench(unittest.TestCase):
             rare = len(risk["dense"]) - 1
             self.assertGreater(abs(risk["frozen"][rare] / risk["dense"][rare] - 1), 1e-3, schedule)
 
+    def test_the_authors_bigram_experiment(self):
+        env = dict(os.environ, MOMENTSCOPE_TEXT=self.text(), OUT=self.dir.name, SCALE="machine", WORDS="32", D="4",
+                   BATCHES="16 512", TOKENS="4000", SHORTEST="100", BETAS="0 0.9", ETAS="0.25,1,64", SEEDS="2",
+                   REFERENCE_STEPS="300", PYTHON=sys.executable)
+        first, again = (subprocess.run(["host/bench/bigram.sh", "--protocol", "authors"], capture_output=True, text=True,
+                                       env=env, timeout=60) for _ in range(2))
+        self.assertEqual((first.returncode, again.returncode), (0, 0), first.stderr + again.stderr)
+        self.assertEqual(first.stdout, again.stdout)
+        self.assertNotIn("6 runs, 6 to do", again.stderr)
+        found = runs(read(self.out))
+        self.assertEqual({r["rates"]["eta"] for r in found.values() if r["rates"]["eps"] == 0.1}, {4.75, 19, 1216})
+        self.assertEqual({(r["params"]["batch"], r["steps"]) for r in found.values()}, {(16, 250), (512, 100)})
+        reference = min(r["total"]["end"] for r in runs(read(os.path.join(self.dir.name, "reference.jsonl"))).values())
+        self.assertIn(f"reference {reference:.4f} nats by Adam", first.stdout)
+        line = re.search(rf"92 % of the gap closed: {math.log(32) - 0.92 * (math.log(32) - reference):.4f} nats\n.*\n"
+                         r" +16 +(\S+ \S+) ", first.stdout)
+        self.assertIsNotNone(line, first.stdout)
+        wrong = subprocess.run(["host/bench/bigram.sh", "--protocol", "ours"], capture_output=True, text=True)
+        self.assertEqual((wrong.returncode, "'ours', expected authors" in wrong.stderr), (2, True), wrong.stderr)
+
     def test_rules_that_divide_run_where_the_means_are_kept(self):
         names = "adam,adam-cosine,adana,dana-star"
         got = runs(bench("run", *SMALL, "--schedules", names, "--grid", "eta=0.02", "--semantics", "catchup,dense,frozen",

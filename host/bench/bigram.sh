@@ -6,7 +6,12 @@
 # 3. The table and the plots of bench compare.
 # Both files are resumed: the same command goes on after an interruption, and a wider grid adds to what is there. Another
 # text (MOMENTSCOPE_TEXT) wants another OUT.
+# --protocol authors: the experiment of the authors of 2605.28961 instead, bigram_authors.sh.
 set -eu
+if [ "${1:-}" = --protocol ]; then
+    [ "${2:-}" = authors ] || { echo "bigram.sh: --protocol is '${2:-}', expected authors" >&2; exit 2; }
+    exec "$(dirname "$0")/bigram_authors.sh"
+fi
 build=${BUILD:-build}
 out=${OUT:-$build/bigram}
 run=${RUN:-}                       # in front of every sweep: "mpirun -n 9", "nice -n 15"

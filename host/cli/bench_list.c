@@ -81,7 +81,7 @@ int mscope_cmd_bench_list(int argc, char **argv)
     printf("\nschedules, with the parameters they read:\n\n");
     for (const mscope_bench_rule *r = mscope_bench_rules; r->name != NULL; r++)
         schedule(r);
-    printf("\n  adam to dana-star: sparse-ls, vocab-ls and bigram only, the workloads that keep a\n"
+    printf("\n  adam to dana-star: sparse-ls, vocab-ls and the bigram models only, which keep a\n"
            "  running mean of g^2; they have no closed form, so catchup is the full sweep there\n");
     printf("\nparameters of schedules:\n");
     params(mscope_bench_rule_params);

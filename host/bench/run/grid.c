@@ -48,7 +48,7 @@ int mscope_grid_open(mscope_grid *g, const char *const *text, char why[512])
     for (size_t i = 0; i < g->rules; i++)
         if (g->rule[i]->squares && !g->workload->keeps_squares) {
             snprintf(why, 512,
-                     "no schedule '%s' here: %s keeps no running mean of g^2; sparse-ls, vocab-ls and bigram do",
+                     "no schedule '%s' here: %s keeps no running mean of g^2; sparse-ls, vocab-ls and bigrams do",
                      g->rule[i]->name, g->workload->name);
             return -1;
         }

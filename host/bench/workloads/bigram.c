@@ -52,7 +52,7 @@ typedef struct bigram {
 
 /* ---- opening ---------------------------------------------------------------------------------------------- */
 
-static int read_text(text *t, uint32_t words)
+int mscope_bigram_text(text *t, uint32_t words)
 {
     char *list = getenv("MOMENTSCOPE_TEXT"), *copy = NULL, *files[64] = { NULL };
     if (list != NULL && *list != '\0') {
@@ -173,7 +173,7 @@ static int init(void **self, const double *a, uint64_t seed, const char **why)
     g->readout = a[READOUT] > 0;
     g->gap = a[GAP];
     g->rng = mscope_bench_rng(seed, 3);
-    if (read_text(&g->text, g->words) < 0) {
+    if (mscope_bigram_text(&g->text, g->words) < 0) {
         *why = "no text, or too little of it: name files in MOMENTSCOPE_TEXT";
         return -1;
     }

@@ -11,6 +11,7 @@
     ADD(rare_lr)       \
     ADD(vocab_ls)      \
     ADD(bigram)        \
+    ADD(bigram_pairs)  \
     ADD(uv)            \
     ADD(pca)           \
     ADD(gmm)           \
