@@ -22,9 +22,11 @@ PROBES = 60
 
 
 class Case:
-    """Drawn by (set's seed, number): everything that is true of one vocabulary and of the run so far."""
+    """Drawn by (set's seed, number): everything that is true of one vocabulary and of the run so far.
 
-    def __init__(self, seed, number):
+    bursty: rows come in bursts of 2 or 10 steps on average, and half of the vocabularies have rows 64 : 1."""
+
+    def __init__(self, seed, number, bursty=False):
         rng = np.random.default_rng([seed, number])
         self.seed, self.number = seed, number
         self.power = rng.uniform(0.7, 1.3)
@@ -33,7 +35,7 @@ class Case:
         self.noise = float(rng.choice([0, 0.05]))
         uneven = rng.integers(2) == 1
         k = np.arange(1, WIDTH + 1.0)
-        h = 1 / k if uneven else np.ones(WIDTH)
+        h = (k ** -1.5 if bursty else 1 / k) if uneven else np.ones(WIDTH)
         self.h, self.uneven = h / h.mean(), uneven
         p = np.arange(1, self.rows + 1.0) ** -self.power
         self.p = p / p.sum()
@@ -41,6 +43,7 @@ class Case:
         self.H = float(10 ** rng.uniform(-1.7, -0.2))
         self.eta = self.H * min(self.limit(self.p[0]), self.limit(self.p[-1]))
         self.steps = int(rng.choice([400, 800, 1600]))
+        self.burst = float(rng.choice([0.5, 0.9])) if bursty else 0.0
 
     def limit(self, p):
         """Largest stable eta of one row: sum_j (eta h_j/2B)/(1 - eta/top_j) = 1."""
@@ -53,8 +56,9 @@ class Case:
         return low
 
     def __str__(self):
+        bursts = f" burst {1 / (1 - self.burst):2.0f}" if self.burst else ""
         return (f"{self.number:3d} power {self.power:.2f} rows {self.rows:5d} batch {self.batch:4d} "
-                f"noise {self.noise:.2f} {'uneven' if self.uneven else 'even  '} eps {self.eps:.2f} H {self.H:.2f}")
+                f"noise {self.noise:.2f} {'uneven' if self.uneven else 'even  '} eps {self.eps:.2f} H {self.H:.2f}{bursts}")
 
 
 class Model(torch.nn.Module):
@@ -69,45 +73,79 @@ class Model(torch.nn.Module):
         return 0.5 * (((self.words(rows) * x).sum(1) - xi) ** 2).mean()
 
 
-def draw(case, cumulative, rng):
+def draw(case, cumulative, rng, before):
+    """before: rows of the step before, or None. See literal.c for the bursts."""
     rows = np.minimum(np.searchsorted(cumulative, rng.uniform(size=case.batch)), case.rows - 1)
+    if case.burst and before is not None:
+        again = rng.uniform(size=case.batch) < case.burst
+        rows[again] = before[rng.integers(case.batch, size=int(again.sum()))]
     x = rng.standard_normal((case.batch, WIDTH)) * np.sqrt(case.h)
     xi = rng.standard_normal(case.batch) * math.sqrt(case.noise)
     return torch.tensor(rows), torch.tensor(x), torch.tensor(xi)
 
 
-def monitored(case, explain=False):
-    """Train with a monitor. Returns (advice as a dict, e, m); explain: with the words that advise says."""
-    rng = np.random.default_rng([case.seed, case.number, 1])
-    model, now, cumulative = Model(case, rng), {}, np.cumsum(case.p)
-    optimizer = torch.optim.SGD(model.parameters(), lr=case.eta, momentum=1 - case.eps, dampening=1 - case.eps)
-    # a dense buffer, because torch would keep a sparse one sorted at every step
-    optimizer.state[model.words.weight]["momentum_buffer"] = torch.zeros_like(model.words.weight)
+class Run:
+    """A vocabulary in training with PyTorch and a monitor that watches: a context."""
 
-    def closure(half=None):
-        b = now["batch"]
-        return model.loss(b if half is None else tuple(part[half::2] for part in b))
+    def __init__(self, case):
+        self.case, self.rng, self.now, self.rows = case, np.random.default_rng([case.seed, case.number, 1]), {}, None
+        self.cumulative = np.cumsum(case.p)
+        self.model = model = Model(case, self.rng)
+        self.optimizer = torch.optim.SGD(model.parameters(), lr=case.eta, momentum=1 - case.eps, dampening=1 - case.eps)
+        # a dense buffer, because torch would keep a sparse one sorted at every step
+        self.optimizer.state[model.words.weight]["momentum_buffer"] = torch.zeros_like(model.words.weight)
 
-    with Daemon("--interval", "0", "--interval-steps", "50") as daemon, warnings.catch_warnings():
-        warnings.simplefilter("error", RuntimeWarning)
-        scope = momentscope.attach(model, optimizer, endpoint=daemon.ingest, batch=case.batch, closure=closure,
-                                   probe_every=max(1, case.steps // PROBES), block_ms=10000)
-        for _ in range(case.steps):
-            now["batch"] = draw(case, cumulative, rng)
-            optimizer.zero_grad()
-            model.loss(now["batch"]).backward()
-            optimizer.step()
-            scope.step()
-        ask = [os.path.join(BUILD, "momentscope"), "advise", "--telemetry", daemon.telemetry, "--replay", ""]
-        if not scope._client.flush(20):
-            raise RuntimeError(f"the daemon does not keep up: {scope.stats()}")
+    def __enter__(self):
+        self.daemon = Daemon("--interval", "0", "--interval-steps", "50").__enter__()
+        self.scope = momentscope.attach(self.model, self.optimizer, endpoint=self.daemon.ingest, batch=self.case.batch,
+                                        closure=self.closure, probe_every=max(1, self.case.steps // PROBES),
+                                        block_ms=10000, row_rates=True)
+        return self
+
+    def __exit__(self, *why):
+        self.scope.close(5)
+        return self.daemon.__exit__(*why)
+
+    def closure(self, half=None):
+        b = self.now["batch"]
+        return self.model.loss(b if half is None else tuple(part[half::2] for part in b))
+
+    def train(self, steps):
+        for _ in range(steps):
+            self.now["batch"] = batch = draw(self.case, self.cumulative, self.rng, self.rows)
+            self.rows = batch[0].numpy()
+            self.optimizer.zero_grad()
+            self.model.loss(batch).backward()
+            self.optimizer.step()
+            self.scope.step()
+
+    def advice(self, explain=False):
+        """What advise says as a dict; explain: with its words."""
+        ask = [os.path.join(BUILD, "momentscope"), "advise", "--telemetry", self.daemon.telemetry, "--replay", ""]
+        if not self.scope._client.flush(20):
+            raise RuntimeError(f"the daemon does not keep up: {self.scope.stats()}")
         told = subprocess.run([*ask, "--json"], capture_output=True, text=True, timeout=300)
-        said = explain and subprocess.run([*ask, "--explain"], capture_output=True, text=True, timeout=300).stdout
-        scope.close(5)
-    advice = json.loads(told.stdout.splitlines()[0]) if told.stdout else {"possible": False, "why": told.stderr}
-    advice["said"] = said
-    e = model.words.weight.detach().numpy().copy()
-    return advice, e, optimizer.state[model.words.weight]["momentum_buffer"].numpy().copy()
+        advice = json.loads(told.stdout.splitlines()[0]) if told.stdout else {"possible": False, "why": told.stderr}
+        advice["said"] = explain and subprocess.run([*ask, "--explain"], capture_output=True, text=True,
+                                                    timeout=300).stdout
+        return advice
+
+    def state(self):
+        weight = self.model.words.weight
+        return weight.detach().numpy().copy(), self.optimizer.state[weight]["momentum_buffer"].numpy().copy()
+
+    def excess(self):
+        e = self.model.words.weight.detach().numpy()
+        return float(0.5 * (self.case.p * (self.case.h * e ** 2).sum(1)).sum())
+
+
+def monitored(case, explain=False):
+    """Train with a monitor. Returns (advice, e, m)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        with Run(case) as run:
+            run.train(case.steps)
+            return run.advice(explain), *run.state()
 
 
 def band_of(p):
@@ -130,7 +168,7 @@ def literal(case, e, m, eta, eps, steps, seed, marks=400):
     """(steps, excess) of a run from that state, sample by sample."""
     state = b"".join(np.ascontiguousarray(x, dtype=np.float64).tobytes() for x in (case.p, case.h, e, m, eta, eps))
     r = subprocess.run([os.path.join(BUILD, "accuracy", "literal"), str(case.rows), str(WIDTH), str(case.batch),
-                        str(case.noise), str(seed), str(steps), str(min(marks, steps))], input=state,
+                        str(case.noise), str(seed), str(steps), str(min(marks, steps)), str(case.burst)], input=state,
                        capture_output=True, check=True)
     out = np.array([line.split() for line in r.stdout.decode().splitlines()], float)
     return out[:, 0], out[:, 1]

@@ -80,13 +80,14 @@ def main():
     a.add_argument("--cases", type=int, default=30)
     a.add_argument("--first", type=int, default=0)
     a.add_argument("--seeds", type=int, default=2, help="literal runs of each setting")
+    a.add_argument("--bursty", action="store_true", help="rows that come in bursts, and rows that are 64 : 1 uneven")
     a.add_argument("--explain", action="store_true", help="print what advise said")
     a.add_argument("--all-the-way", action="store_true",
                    help="follow the plan that --explain calls the fastest instead: what the stage protects from")
     o = a.parse_args()
     results = []
     for number in range(o.first, o.first + o.cases):
-        case = vocabularies.Case(HELD_OUT if o.held_out else TUNING, number)
+        case = vocabularies.Case(HELD_OUT if o.held_out else TUNING, number, o.bursty)
         line, result = judge(case, o.seeds, o.explain, o.all_the_way)
         print(f"{case}: {line}", flush=True)
         results.append(result)
