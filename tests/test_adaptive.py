@@ -170,6 +170,10 @@ class Adaptive(unittest.TestCase):
                             self.close(b["v_retention"], 20)
 
     def test_alignment_and_size_of_updates(self):
+        own = client_support.Daemon("--interval", "0", "--interval-steps", "40").start()     # one window, then the last step
+        self.addCleanup(own.stop)
+        self.daemon, self.ear = own, client_support.Listener(own)
+        self.addCleanup(self.ear.close)
         for kind, sparse, options in KINDS:
             if kind == "Adagrad":
                 continue
