@@ -275,7 +275,7 @@ static inline int on_map_item_cb(reader **r, item *map, item key, item v)
 #include <msgpack/unpack_template.h>
 #undef on_map_item
 
-static int utf8_ok(const unsigned char *s, size_t n)
+int mscope_utf8_ok(const unsigned char *s, size_t n)
 {
     for (size_t i = 0; i < n;) {
         unsigned c = s[i++], more = c < 0x80 ? 0 : c >= 0xc2 && c < 0xe0 ? 1 : (c & 0xf0) == 0xe0 ? 2 : 3;
@@ -333,7 +333,7 @@ static int read_text(reader *r, const mscope_field *f, const item *v, char *at)
         (void)snprintf(range, sizeof range, "at most %zu bytes", f->size - 1);
         return mscope_refusal_set(r->why, MSCOPE_EINVAL, f->name, range, "a string too long", "%u bytes", v->len);
     }
-    if (!utf8_ok((const unsigned char *)v->s, v->len))
+    if (!mscope_utf8_ok((const unsigned char *)v->s, v->len))
         return mscope_refusal_set(r->why, MSCOPE_EINVAL, f->name, "UTF-8 without control characters",
                              "a string that cannot be published", "%.*s", (int)v->len, v->s);
     memset(at, 0, f->size);

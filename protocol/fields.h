@@ -41,6 +41,9 @@ MSCOPE_MUST_CHECK int mscope_fields_encode(const mscope_field *f, size_t n, cons
 MSCOPE_MUST_CHECK int mscope_fields_decode(const mscope_field *f, size_t n, const uint8_t *in, size_t len,
                                            void *into, mscope_refusal *why);
 
+/* mscope_utf8_ok - are these n bytes UTF-8 without control characters of ASCII? */
+int mscope_utf8_ok(const unsigned char *s, size_t n);
+
 /* mscope_refusal_set - fill *why (may be NULL) and return code
  * value is a printf format; bytes of the result outside printable ASCII become '?', so that a refusal can quote
  * hostile input.                                                                                            */

@@ -132,7 +132,7 @@ static const char *flag_names(unsigned kind)
 
 static int kind_known(unsigned k)
 {
-    return (k >= MSCOPE_HELLO && k <= MSCOPE_NOTE) || (k >= MSCOPE_WELCOME && k <= MSCOPE_ERROR);
+    return (k >= MSCOPE_HELLO && k <= MSCOPE_LABELS) || (k >= MSCOPE_WELCOME && k <= MSCOPE_ERROR);
 }
 
 static int check_types(const mscope_header *h, mscope_refusal *why)
@@ -181,6 +181,7 @@ static int check_scalars(const mscope_header *h, mscope_refusal *why)
         break;
     case MSCOPE_SYNC:
     case MSCOPE_REFERENCE:
+    case MSCOPE_LABELS:
         if (h->count == 0)
             return refuse_u64(why, "count", 0, "1..4294967295", "a chunk has at least one row");
         bad = check_real(why, "a", h->a, h->a == 0, "0", "unused in this message");
@@ -192,7 +193,8 @@ static int check_scalars(const mscope_header *h, mscope_refusal *why)
     }
     if (!bad)
         bad = check_real(why, "b", h->b, h->b == 0, "0", "unused in this message");
-    if (!bad && h->extra != 0 && h->kind != MSCOPE_SYNC && h->kind != MSCOPE_REFERENCE)
+    if (!bad && h->extra != 0 && h->kind != MSCOPE_SYNC && h->kind != MSCOPE_REFERENCE &&
+        h->kind != MSCOPE_LABELS)
         bad = refuse_u64(why, "extra", h->extra, "0", "unused in this message");
     return bad;
 }
@@ -202,7 +204,7 @@ int mscope_header_check(const mscope_header *h, mscope_refusal *why)
     int bad;
 
     if (!kind_known(h->kind))
-        return refuse_u64(why, "kind", h->kind, "1..9 to the daemon, 64..66 from it", "unknown kind of message");
+        return refuse_u64(why, "kind", h->kind, "1..10 to the daemon, 64..66 from it", "unknown kind of message");
     if (h->flags & ~flags_of(h->kind))
         return mscope_refusal_set(why, MSCOPE_EINVAL, "flags", flag_names(h->kind),
                                   "a flag that this kind of message does not have", "0x%x", h->flags);
@@ -210,7 +212,7 @@ int mscope_header_check(const mscope_header *h, mscope_refusal *why)
         return refuse_u64(why, "session", 0, "1..2^64-1", "a session number is drawn at random and never 0");
     if (h->seq == 0 && h->kind < MSCOPE_WELCOME)
         return refuse_u64(why, "seq", 0, "1..2^64-1", "sequence numbers start at 1");
-    if (h->step > MSCOPE_STEP_MAX && h->kind >= MSCOPE_STEP && h->kind <= MSCOPE_NOTE)
+    if (h->step > MSCOPE_STEP_MAX && h->kind >= MSCOPE_STEP && h->kind <= MSCOPE_LABELS)
         return refuse_u64(why, "step", h->step, "0..9007199254740991", "a step number that no double can hold exactly");
     bad = check_scalars(h, why);
     return bad ? bad : check_types(h, why);

@@ -73,7 +73,7 @@ class Refusals(Case):
         for field, code, over in cases:
             t.send(STEP, idx, val, **dict(base, **over))
             self.refused(t, code, field)
-        t.send(10, idx, val, **base)
+        t.send(11, idx, val, **base)
         self.refused(t, EINVAL, "kind")
         t.send(WELCOME)
         self.refused(t, EINVAL, "kind")
@@ -229,8 +229,8 @@ class Refusals(Case):
         t, n = self.t, self.model.k + 1
         one = dict(step=n, extra=1)
         for kind, fields, part in (
-                (65, {}, ("kind", "65", "1..9", "a client sends kinds 1 to 9")),
-                (10, {}, ("kind", "10", "1..9 to the daemon, 64..66 from it", "unknown")),
+                (65, {}, ("kind", "65", "1..10", "a client sends kinds 1 to 10")),
+                (11, {}, ("kind", "11", "1..10 to the daemon, 64..66 from it", "unknown")),
                 (STEP, dict(one, flags=32), ("flags", "0x20", "0, 1 COUNTS, 2 SCHEDULE, 16 SHM, and sums of these", "flag")),
                 (STEP, dict(one, table=77), ("table (handle)", "77", "a handle announced by HELLO", "say HELLO for it")),
                 (STEP, dict(one, a=1e151), ("eta", repr(1e151), "0..1e+150", "send it again")),
@@ -260,10 +260,10 @@ class Refusals(Case):
             self.assertIn("torch form without nesterov", said["text"])
 
     def test_refusals_are_told_and_counted(self):
-        self.t.send(10)
+        self.t.send(11)
         self.t.error()
         alert = self.sub.alert("refused")
-        self.assertIn("kind is 10", alert["text"])
+        self.assertIn("kind is 11", alert["text"])
         self.assertGreaterEqual(self.sub.until(lambda topic, r: topic == "daemon")["refused_messages"], 1)
 
 

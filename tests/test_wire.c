@@ -143,7 +143,7 @@ static void test_header_names_each_wrong_field(void **state)
     } cases[] = {
 #define BAD(field, code, from, ...) { field, code, &from, { __VA_ARGS__ } }
         BAD("kind", MSCOPE_EINVAL, step, .kind = 0),
-        BAD("kind", MSCOPE_EINVAL, step, .kind = 10),
+        BAD("kind", MSCOPE_EINVAL, step, .kind = 11),
         BAD("kind", MSCOPE_EINVAL, step, .kind = 63),
         BAD("kind", MSCOPE_EINVAL, step, .kind = 67),
         BAD("kind", MSCOPE_EINVAL, step, .kind = 255),

@@ -58,6 +58,8 @@ typedef struct mscope_map_file {     /* the file behind a table's memory, see ma
     void *base;
 } mscope_map_file;
 
+typedef struct mscope_labels mscope_labels;      /* labels.c */
+
 enum mscope_due { MSCOPE_DUE_NOT, MSCOPE_DUE_REPEAT, MSCOPE_DUE_REGULAR };
 
 typedef struct mscope_shares {       /* of the bands of one table, in the sums of mscope_stability.whole */
@@ -114,6 +116,8 @@ typedef struct mscope_shadow {       /* the daemon's copy of one trainer's table
     int overflowed;                  /* V was not finite in the last record                      */
     int due;                         /* enum mscope_due, in the publication under way            */
     uint64_t told_changed;           /* `published` + 1 when the last alert `changed` was given; 0: none */
+    mscope_labels *labels;           /* newest chunk first; NULL: rows have none                 */
+    uint64_t label_bytes;
     int passing;                     /* a resum in slices is under way                           */
     double fisher[MSCOPE_BANDS], fisher_updates[MSCOPE_BANDS];
     uint32_t notes;                  /* since the last publication                               */

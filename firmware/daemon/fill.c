@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "labels.h"
 #include "reads.h"
 
 mscope_ema mscope_ema_of(const mscope_shadow *s)
@@ -227,6 +228,15 @@ static void set_shares(const mscope_engine *e, const mscope_shadow *s, mscope_re
     r->noise_share = mscope_ratio(s->shares[k].noise[r->band], keeper->stability.whole[k][1]);
 }
 
+/* The label of a row of a table of this trainer. */
+static const char *label_in(const mscope_engine *e, const mscope_shadow *s, const char *table, uint32_t row)
+{
+    for (uint32_t i = 0; table[0] != '\0' && i < e->cfg.max_tables; i++)
+        if (e->shadows[i].used && e->shadows[i].session == s->session && strcmp(e->shadows[i].hello.table, table) == 0)
+            return mscope_label_of(&e->shadows[i], row);
+    return "";
+}
+
 void mscope_fill_stability(const mscope_engine *e, const mscope_shadow *s, mscope_rec_stability *r)
 {
     const mscope_stability *j = &s->stability;
@@ -264,6 +274,7 @@ void mscope_fill_stability(const mscope_engine *e, const mscope_shadow *s, mscop
     (void)snprintf(r->row_table, sizeof r->row_table, "%s", j->top_table[k]);
     r->row = j->top[k].top_row;
     r->row_share = j->top_table[k][0] != '\0' ? j->top[k].top_share : NAN;
+    (void)snprintf(r->row_label, sizeof r->row_label, "%s", label_in(e, s, j->top_table[k], j->top[k].top_row));
 }
 
 void mscope_fill_band(const mscope_engine *e, const mscope_shadow *s, unsigned band, const mscope_band *b,
@@ -300,6 +311,9 @@ void mscope_fill_band(const mscope_engine *e, const mscope_shadow *s, unsigned b
     r->top = s->top[band].v > 0.0 ? s->top[band].v : NAN;
     r->top_row = s->top[band].row;
     r->top_growing = s->top_growth[band].growing;
+    (void)snprintf(r->top_label, sizeof r->top_label, "%s", isnan(r->top) ? "" : mscope_label_of(s, s->top[band].row));
+    (void)snprintf(r->steep_label, sizeof r->steep_label, "%s",
+                   isnan(r->steep_row) ? "" : mscope_label_of(s, (uint32_t)r->steep_row));
     set_shares(e, s, r);
     set_second(r, s, b);
     r->idle_share = b->idle_share;

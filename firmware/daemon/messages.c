@@ -11,6 +11,7 @@
 #include "protocol/header.h"
 #include "protocol/shm.h"
 #include "directions.h"
+#include "labels.h"
 #include "log.h"
 #include "records.h"
 #include "sessions.h"
@@ -175,10 +176,11 @@ static int dispatch(mscope_engine *e, mscope_session *ses, mscope_shadow *s, con
     case MSCOPE_SYNC:
     case MSCOPE_DIRECTION:
     case MSCOPE_NOTE:
+    case MSCOPE_LABELS:
         break;
     default:
-        return mscope_refusal_set(why, MSCOPE_EINVAL, "kind", "1..9",
-                                  "this kind is an answer of the daemon: a client sends kinds 1 to 9", "%u", h->kind);
+        return mscope_refusal_set(why, MSCOPE_EINVAL, "kind", "1..10",
+                                  "this kind is an answer of the daemon: a client sends kinds 1 to 10", "%u", h->kind);
     }
     if (s == NULL)
         return mscope_refusal_set(why, MSCOPE_ESTATE, "table (handle)", "a handle announced by HELLO",
@@ -190,6 +192,8 @@ static int dispatch(mscope_engine *e, mscope_session *ses, mscope_shadow *s, con
         return mscope_probe_apply(s, h, f, n, why);
     if (h->kind == MSCOPE_REFERENCE)
         return mscope_reference_apply(s, h, f, n, why);
+    if (h->kind == MSCOPE_LABELS)
+        return mscope_labels_apply(s, h, f, n, why);
     if (h->kind == MSCOPE_DIRECTION)
         return mscope_direction_apply(e, s, h, f, n, why);
     if (h->kind == MSCOPE_NOTE)

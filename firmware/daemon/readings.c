@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "fill.h"
+#include "labels.h"
 #include "reads.h"
 #include "records.h"
 
@@ -18,18 +19,21 @@ static void read_band(mscope_engine *e, mscope_shadow *s, unsigned band, const m
 {
     const double scale = mscope_ema_of(s).scale, V = b->V / b->rows * scale * scale, top = p->top * scale * scale;
     const double retention = mscope_retention_of(&b->fade, b->P, s->last.eps) / b->P;
+    const uint32_t largest = p->updates > 0.0 ? (uint32_t)p->top_row : s->top[band].row;
+    char label[MSCOPE_LABEL_MAX + 4];
     const int uphill = mscope_climb_uphill(&s->climb, band, s->last.eps) > UPHILL;
 
     if (mscope_growth_read(&s->growth[band], b->step, V, retention, uphill))
         mscope_engine_alert(e, s, "growing", "band %u of table %s: |m|^2 a row has grown to %.3g, beyond what it "
-                            "was; its rows may be unstable", band, s->hello.table, V);
+                            "was; its rows may be unstable, row %u%s most", band, s->hello.table, V, largest,
+                            mscope_label_quoted(s, largest, label));
     if (p->updates == 0.0)
         return;
     s->top[band] = (mscope_top){ (uint32_t)p->top_row, top };
     if (mscope_growth_read(&s->top_growth[band], b->step, top, retention, uphill) && !s->growth[band].growing)
-        mscope_engine_alert(e, s, "growing", "row %u of table %s, band %u: its |m|^2 has grown to %.3g, beyond what "
-                            "the largest of the band was; it may be unstable", s->top[band].row, s->hello.table, band,
-                            top);
+        mscope_engine_alert(e, s, "growing", "row %u%s of table %s, band %u: its |m|^2 has grown to %.3g, beyond what "
+                            "the largest of the band was; it may be unstable", s->top[band].row,
+                            mscope_label_quoted(s, s->top[band].row, label), s->hello.table, band, top);
 }
 
 static void read_climb(mscope_engine *e, mscope_shadow *s, double R, double A)

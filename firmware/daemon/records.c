@@ -8,6 +8,7 @@
 
 #include "doors.h"
 #include "fill.h"
+#include "labels.h"
 #include "log.h"
 #include "reads.h"
 
@@ -172,12 +173,14 @@ static void tell_overflow(mscope_engine *e, mscope_shadow *s, double V)
 
     if (now && !s->overflowed) {
         const int64_t row = overflowed_row(s);
-        char first[48] = "";
+        char first[48] = "", label[MSCOPE_LABEL_MAX + 4] = "";
         if (row >= 0)
-            (void)snprintf(first, sizeof first, "row %lld and perhaps other ", (long long)row);
+            (void)snprintf(first, sizeof first, "row %lld", (long long)row);
         mscope_engine_alert(e, s, "overflow",
-                            "%srows of table %s are not finite since step %llu: sums over them are null", first,
-                            s->hello.table, (unsigned long long)mscope_table_steps(s->core));
+                            "%s%s%srows of table %s are not finite since step %llu: sums over them are null", first,
+                            row >= 0 ? mscope_label_quoted(s, (uint32_t)row, label) : "",
+                            row >= 0 ? " and perhaps other " : "", s->hello.table,
+                            (unsigned long long)mscope_table_steps(s->core));
     }
     s->overflowed = now;
 }

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "protocol/fields.h"
+#include "labels.h"
 #include "mapped.h"
 #include "records.h"
 
@@ -195,6 +196,7 @@ void mscope_shadow_close(mscope_engine *e, mscope_shadow *s)
     if (!s->used)
         return;
     e->bytes -= s->mem_len;
+    mscope_labels_forget(s);
     if (s->map.fd > 0)
         mscope_mapped_drop(e, s);
     else

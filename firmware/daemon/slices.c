@@ -8,6 +8,9 @@
  * continues in slices after each publication. So the cost of a publication does not depend on the number of rows. */
 #include "slices.h"
 
+#include <stdio.h>
+
+#include "labels.h"
 #include "records.h"
 
 /* -- resums in slices ------------------------------------------------------------------------- */
@@ -73,11 +76,17 @@ void mscope_publish_table(mscope_engine *e, mscope_shadow *s, int regular)
  * not finite is a fault of the training run, and has a code of its own. */
 static void tell_refusals(mscope_engine *e, const mscope_shadow *s, mscope_meter *m, uint64_t now_ns)
 {
+    char label[MSCOPE_LABEL_MAX + 4] = "";
+    uint32_t row;
+
     if (m->count == 0 || (m->told_ns != 0 && now_ns - m->told_ns < 1000000000u))
         return;
+    /* a refusal is words by now (entries.c): "inf in row 7, column 0" */
+    if (s != NULL && m->last.code == MSCOPE_ENONFINITE && sscanf(m->last.value, "%*s in row %u", &row) == 1)
+        (void)mscope_label_quoted(s, row, label);
     mscope_engine_alert(e, s, s != NULL && m->last.code == MSCOPE_ENONFINITE ? "overflow" : "refused",
-                        "%llu messages refused; the last: %s is %s, expected %s", (unsigned long long)m->count,
-                        m->last.field, m->last.value, m->last.range);
+                        "%llu messages refused; the last: %s is %s%s, expected %s", (unsigned long long)m->count,
+                        m->last.field, m->last.value, label, m->last.range);
     m->count = 0;
     m->told_ns = now_ns;
 }

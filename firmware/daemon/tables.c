@@ -7,6 +7,7 @@
 #include "protocol/fields.h"
 #include "directions.h"
 #include "fill.h"
+#include "labels.h"
 #include "log.h"
 #include "records.h"
 #include "sessions.h"
@@ -124,6 +125,7 @@ static int change_owner(mscope_engine *e, mscope_shadow *s, const mscope_hello *
     if (strcmp(s->hello.reference, hello->reference) != 0)
         s->referenced = 0;
     mscope_direction_forget(s);
+    mscope_labels_forget(s);
     mscope_shadow_inexact(e, s, gap);
     return 0;
 }

@@ -203,7 +203,7 @@ static int attach(player *p, const mscope_header *h)
 
 static int is_forwarded(unsigned kind)
 {
-    return (kind >= MSCOPE_STEP && kind <= MSCOPE_SYNC) || kind == MSCOPE_DIRECTION || kind == MSCOPE_NOTE;
+    return (kind >= MSCOPE_STEP && kind <= MSCOPE_SYNC) || (kind >= MSCOPE_DIRECTION && kind <= MSCOPE_LABELS);
 }
 
 /* The handle that a recorded table has here, or -1. */

@@ -69,7 +69,9 @@ static void stability(FILE *to, const mscope_judged *j, size_t i)
         fprintf(to, "; parameters outside the watched tables have %.0f %% of the curvature and %.0f %% of the noise",
                 100 * r->outside_curvature, 100 * r->outside_noise);
     if (r->row_share > 0.25)
-        fprintf(to, "; row %" PRIu64 " of %s has %.0f %% of the direction", r->row, r->row_table, 100 * r->row_share);
+        fprintf(to, "; row %" PRIu64 "%s%s%s of %s has %.0f %% of the direction", r->row,
+                r->row_label[0] != '\0' ? " \"" : "", r->row_label, r->row_label[0] != '\0' ? "\"" : "", r->row_table,
+                100 * r->row_share);
     fputc('\n', to);
 }
 

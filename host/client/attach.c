@@ -169,9 +169,30 @@ int mscope_client_reference(mscope_client *c, int table, uint32_t first, uint32_
     for (uint32_t done = 0, k; done < n; done += k) {
         k = n - done < chunk ? n - done : chunk > 0 ? chunk : 1;
         const char *p = (const char *)ref + (size_t)done * row_bytes;
-        if (mscope_heal_keep(t, first + done, k, p, (uint8_t)value_type) != 0)
+        if (mscope_heal_keep(t, MSCOPE_REFERENCE, first + done, k, p, k * row_bytes, (uint8_t)value_type) != 0)
             return mscope_why_memory("reference");
     }
+    mscope_link_pump(c);
+    mscope_heal_some(c, (uint32_t)table, 0);
+    return 0;
+}
+
+int mscope_client_labels(mscope_client *c, int table, uint32_t first, uint32_t n, const char *text, size_t len)
+{
+    int rc = mscope_check_table(c, table);
+
+    if (rc != 0)
+        return rc;
+    mscope_client_table *t = &c->table[table];
+    if (text == NULL || n == 0)
+        return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, text == NULL ? "text" : "n", "1 label or more",
+                                  "labels of rows", "%s", text == NULL ? "NULL" : "0");
+    if (first >= t->info.rows || n > t->info.rows - first)
+        return mscope_why_row(t, (int64_t)first + n - 1);
+    if ((rc = mscope_labels_check(text, len, n, mscope_why())) != 0)
+        return rc == MSCOPE_EPROTO ? MSCOPE_EINVAL : rc;
+    if (mscope_heal_keep(t, MSCOPE_LABELS, first, n, text, len, 0) != 0)
+        return mscope_why_memory("labels");
     mscope_link_pump(c);
     mscope_heal_some(c, (uint32_t)table, 0);
     return 0;

@@ -12,9 +12,9 @@
 
 static int check(const mscope_header *h, size_t n)
 {
-    if ((h->kind < MSCOPE_STEP || h->kind > MSCOPE_SYNC) && h->kind != MSCOPE_NOTE)
-        return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "kind", "2 to 5, 9",
-                                  "only STEP, PROBE, REFERENCE, SYNC and NOTE are forwarded", "%u", h->kind);
+    if ((h->kind < MSCOPE_STEP || h->kind > MSCOPE_SYNC) && h->kind != MSCOPE_NOTE && h->kind != MSCOPE_LABELS)
+        return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "kind", "2 to 5, 9, 10",
+                                  "only STEP, PROBE, REFERENCE, SYNC, NOTE and LABELS are forwarded", "%u", h->kind);
     if (n > MSCOPE_BODIES)
         return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "n", "0 to 4", "parts behind a header", "%zu", n);
     return 0;

@@ -115,15 +115,16 @@ static int queue_chunk(mscope_client *c, uint32_t handle)
 
 /* -- references ------------------------------------------------------------------------------------- */
 
-int mscope_heal_keep(mscope_client_table *t, uint32_t first, uint32_t n, const void *ref, uint8_t value_type)
+int mscope_heal_keep(mscope_client_table *t, enum mscope_kind kind, uint32_t first, uint32_t n, const void *from,
+                     size_t len, uint8_t value_type)
 {
-    size_t len = (size_t)n * t->info.dim * mscope_value_size(value_type), i = 0;
+    size_t i = 0;
     zmq_msg_t values;
 
     if (zmq_msg_init_size(&values, len) != 0)
         return MSCOPE_ENOMEM;
-    memcpy(zmq_msg_data(&values), ref, len);
-    while (i < t->nrefs && !(t->refs[i].first == first && t->refs[i].n == n))
+    memcpy(zmq_msg_data(&values), from, len);
+    while (i < t->nrefs && !(t->refs[i].kind == kind && t->refs[i].first == first && t->refs[i].n == n))
         i++;
     if (i < t->nrefs) {
         zmq_msg_close(&t->refs[i].values);
@@ -136,6 +137,7 @@ int mscope_heal_keep(mscope_client_table *t, uint32_t first, uint32_t n, const v
         t->refs = grown;
         t->nrefs++;
     }
+    t->refs[i].kind = (uint8_t)kind;
     t->refs[i].first = first;
     t->refs[i].n = n;
     t->refs[i].value_type = value_type;
@@ -160,9 +162,9 @@ static int queue_reference(mscope_client *c, uint32_t handle)
 {
     mscope_client_table *t = &c->table[handle];
     mscope_reference_chunk *r = &t->refs[t->ref_next];
-    mscope_message *f = mscope_message_new(MSCOPE_REFERENCE);
+    mscope_message *f = mscope_message_new(r->kind);
     mscope_header h = { .table = handle, .step = t->step, .count = r->n, .extra = r->first,
-                        .flags = r->first + r->n == t->info.rows ? MSCOPE_FLAG_LAST : 0,
+                        .flags = r->kind == MSCOPE_REFERENCE && r->first + r->n == t->info.rows ? MSCOPE_FLAG_LAST : 0,
                         .value_type = r->value_type };
 
     if (f == NULL || mscope_message_share(f, &r->values) != 0) {

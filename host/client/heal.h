@@ -16,10 +16,11 @@ void mscope_heal_some(mscope_client *c, uint32_t handle, int may_seek);
 /* mscope_heal_exact - the daemon's copy is exact, as far as this side knows */
 int mscope_heal_exact(const mscope_client *c, const mscope_client_table *t);
 
-/* mscope_heal_keep - copy a chunk of the reference, in place of an older one of the same rows.  Errors
- * MSCOPE_ENOMEM */
-MSCOPE_MUST_CHECK int mscope_heal_keep(mscope_client_table *t, uint32_t first, uint32_t n, const void *ref,
-                                       uint8_t value_type);
+/* mscope_heal_keep - copy a chunk of the reference or of labels (kind: MSCOPE_REFERENCE, MSCOPE_LABELS), in place of an
+ * older one of the same rows
+ * Shape    from: len bytes.  Errors  MSCOPE_ENOMEM */
+MSCOPE_MUST_CHECK int mscope_heal_keep(mscope_client_table *t, enum mscope_kind kind, uint32_t first, uint32_t n,
+                                       const void *from, size_t len, uint8_t value_type);
 void mscope_heal_forget(mscope_client_table *t);
 
 #endif

@@ -14,7 +14,7 @@
 
 typedef struct mscope_reference_chunk {  /* kept, because a daemon that restarts has lost it           */
     uint32_t first, n;
-    uint8_t value_type;
+    uint8_t kind, value_type;            /* MSCOPE_REFERENCE, or MSCOPE_LABELS without a type      */
     zmq_msg_t values;
 } mscope_reference_chunk;
 

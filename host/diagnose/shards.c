@@ -167,6 +167,7 @@ static void band_rows(const mscope_rec_band *const *part, size_t n, mscope_rec_b
             continue;
         most = b->steep_H2 / b->steep_H1;
         out->steep_row = b->steep_row;
+        memcpy(out->steep_label, b->steep_label, sizeof out->steep_label);
         out->steep_H1 = b->steep_H1;
         out->steep_H2 = b->steep_H2;
         out->steep_se = b->steep_se;
@@ -267,6 +268,7 @@ void mscope_shards_band(const mscope_rec_band *const *part, size_t n, int whole,
         if (!isnan(b->top) && !(b->top < out->top)) {
             out->top = b->top;
             out->top_row = b->top_row;       /* its number in that part */
+            memcpy(out->top_label, b->top_label, sizeof out->top_label);
         }
         if (!isnan(b->growth) && !(b->growth < out->growth))
             out->growth = b->growth;         /* of the part that grows most */

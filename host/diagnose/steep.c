@@ -33,7 +33,7 @@ static double rest(const mscope_rec_band *b)
     return h1 > 0 && h2 > 0 ? h2 / h1 : b->H2 / b->H1;
 }
 
-static void judge(mscope_steep *s, double margin)
+static void judge(mscope_steep *s, const char *label, double margin)
 {
     double border = s->H - margin * s->H_se > 1 ? 1 : NEAR;
 
@@ -41,8 +41,8 @@ static void judge(mscope_steep *s, double margin)
         return;
     s->regime = border < 1 ? MSCOPE_REGIME_NEAR : MSCOPE_REGIME_UNSTABLE;
     s->confidence = s->H_se > 0 ? fmin(1 - 0.5 * erfc((s->H - border) / (s->H_se * sqrt(2))), 0.995) : 0.995;
-    snprintf(s->why, sizeof s->why, "row %.0f is %.2g times steeper than its band: its own H is %.2g", s->row,
-             s->times, s->H);
+    snprintf(s->why, sizeof s->why, "row %.0f%s%s%s is %.2g times steeper than its band: its own H is %.2g", s->row,
+             label[0] != '\0' ? " \"" : "", label, label[0] != '\0' ? "\"" : "", s->times, s->H);
 }
 
 void mscope_steep_of(const mscope_rec_band *b, mscope_steep *out)
@@ -62,5 +62,5 @@ void mscope_steep_of(const mscope_rec_band *b, mscope_steep *out)
     out->H = f.H;
     out->H_se = 0.5 * b->eta * ratio * se;
     if (out->times * (1 - margin * se) > 1)
-        judge(out, margin);
+        judge(out, b->steep_label, margin);
 }

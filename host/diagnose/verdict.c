@@ -273,6 +273,22 @@ static void tell_growth(const mscope_rec_band *b, mscope_verdict *v)
     append(v, "; but |m|^2 grows, at %.2g a step", b->growth);
 }
 
+/* Where a band is bad, its row with the largest |m|^2, if the trainer has named its rows. */
+static void tell_row(const mscope_rec_band *b, mscope_verdict *v)
+{
+    const int bad = v->regime == MSCOPE_REGIME_UNSTABLE || v->regime == MSCOPE_REGIME_NEAR || b->growing ||
+                    b->top_growing;
+
+    const size_t at = strlen(v->why), room = sizeof v->why - at;
+    int n;
+
+    if (!bad || b->top_label[0] == '\0')
+        return;
+    n = snprintf(v->why + at, room, "; its largest row is %.0f \"%s\"", (double)b->top_row, b->top_label);
+    if (n < 0 || (size_t)n >= room)
+        v->why[at] = '\0';                  /* half a character would be no UTF-8 */
+}
+
 /* Momentum 0: there is no buffer, and nothing to measure of it. */
 static void plain_sgd(const mscope_rec_band *b, mscope_verdict *v)
 {
@@ -333,6 +349,7 @@ static void judge_band(const mscope_rec_band *b, const mscope_margin *margin, co
     if (without || !judgeable(b, out)) {
         if ((margin == NULL || !held_back(b, margin, out)) && b->growing)
             append(out, "; |m|^2 grows, at %.2g a step", b->growth);
+        tell_row(b, out);
         return;
     }
     mscope_curved_of(b, &c);
@@ -351,6 +368,7 @@ static void judge_band(const mscope_rec_band *b, const mscope_margin *margin, co
     if (margin == NULL)
         heed_steep(b, out);
     tell_growth(b, out);
+    tell_row(b, out);
 }
 
 void mscope_verdict_after(const mscope_rec_band *b, const mscope_margin *margin, const mscope_verdict *before,

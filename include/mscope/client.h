@@ -218,7 +218,16 @@ MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_direction(mscope_client *c, int t
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_reference(mscope_client *c, int table, uint32_t first, uint32_t n,
                                                          const void *ref, enum mscope_value value_type);
 
-/* mscope_client_forward - a message as another trainer sent it (STEP, PROBE, REFERENCE, SYNC), for replaying recordings
+/* mscope_client_labels - what rows first .. first+n-1 are called, so that records and alerts name them by it
+ *
+ * A copy is kept, for a daemon that restarts. Labels of the same rows given again replace the older ones.
+ * Shape    text: n labels of at most 63 bytes, each ended by a NUL, len bytes in all, at most 1 MiB; "": no label
+ * Errors   MSCOPE_EINVAL handle, n, text (mscope_labels_check in wire.h);  MSCOPE_EINDEX a row;  MSCOPE_ENOMEM
+ * Cost     one copy; sent with the steps to come, as healing is                                       */
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_labels(mscope_client *c, int table, uint32_t first, uint32_t n,
+                                                      const char *text, size_t len);
+
+/* mscope_client_forward - a message as another trainer sent it, for replaying recordings: STEP, PROBE, REFERENCE, SYNC, LABELS
  *
  * The header's session, seq and table become this client's. Everything else, and the n parts behind it, go out as they
  * are; the daemon judges the contents. Attach such a table without theta, m and read, and do not push to it.

@@ -31,11 +31,13 @@ extern "C" {
 #define MSCOPE_READ_NOT (-1)         /* |u|: not measured. rms v: v <- (1 - eps2) v + w g^2, so |g| tells it; w is eps2,
                                         or 1 where that is 0 */
 #define MSCOPE_STEP_MAX 9007199254740991ull   /* 2^53 - 1, the largest step number: exact in a double */
+#define MSCOPE_LABEL_MAX 63          /* bytes in the label of a row                                */
+#define MSCOPE_LABELS_PART 1048576   /* bytes in the part of LABELS                               */
 #define MSCOPE_GAP_MAX UINT32_MAX    /* most steps that may be missing before a STEP or a SYNC    */
 
 enum mscope_kind {
     MSCOPE_HELLO = 1, MSCOPE_STEP = 2, MSCOPE_PROBE = 3, MSCOPE_REFERENCE = 4, MSCOPE_SYNC = 5,
-    MSCOPE_BYE = 6, MSCOPE_SAVE = 7, MSCOPE_DIRECTION = 8, MSCOPE_NOTE = 9,
+    MSCOPE_BYE = 6, MSCOPE_SAVE = 7, MSCOPE_DIRECTION = 8, MSCOPE_NOTE = 9, MSCOPE_LABELS = 10,
     MSCOPE_WELCOME = 64, MSCOPE_ACK = 65, MSCOPE_ERROR = 66
 };
 
@@ -90,6 +92,12 @@ MSCOPE_API void mscope_values_decode(const uint8_t *in, unsigned value_type, siz
 /* mscope_indices_decode - n indices off the wire to u32
  * Returns  n, or the position of the first index >= rows                                                   */
 MSCOPE_API size_t mscope_indices_decode(const uint8_t *in, unsigned index_type, size_t n, uint32_t rows, uint32_t *out);
+
+/* mscope_labels_check - is this the part of LABELS for n rows: n labels, each ended by a NUL, UTF-8 without control
+ * characters and without marks that turn the direction of writing, so that any program may print them
+ *
+ * Errors   MSCOPE_EPROTO not n labels, or a part too long;  MSCOPE_EINVAL a label                           */
+MSCOPE_API MSCOPE_MUST_CHECK int mscope_labels_check(const char *text, size_t len, size_t n, mscope_refusal *why);
 
 /* The bodies of HELLO, WELCOME and ERROR are MessagePack maps, and so are that of NOTE and the first of DIRECTION;
  * protocol/README.md 1.5. */

@@ -34,6 +34,9 @@ def __getattr__(name: str) -> Any:
     if name == "optim":                      # imports torch, so only when it is asked for
         import importlib
         return importlib.import_module(".optim", __name__)
+    if name == "callbacks":
+        import importlib
+        return importlib.import_module(".callbacks", __name__)
     if name == "Read":                       # likewise
         from .optimizers import Read
         return Read

@@ -167,6 +167,10 @@ class Client:
         """Say something about a table in words (1 to 191 bytes): the daemon's alert `note`. Returns 1: left out."""
         return self._check("note", self._lib.mscope_client_note(self._c, table, _check.text("text", text)))
 
+    def labels(self, table: int, first: int, n: int, text: bytes) -> None:
+        """What rows first .. first+n-1 are called: n labels of at most 63 bytes of UTF-8, each ended by a NUL."""
+        self._check("labels", self._lib.mscope_client_labels(self._c, table, first, n, text, len(text)))
+
     def save(self) -> int:
         """Ask the daemon to write its state file."""
         return self._check("save", self._lib.mscope_client_save(self._c))

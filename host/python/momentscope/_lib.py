@@ -148,6 +148,7 @@ def load():
         "mscope_client_direction": (C.c_int, [p, C.c_int, C.POINTER(Direction), p, C.c_size_t]),
         "mscope_client_reference": (C.c_int, [p, C.c_int, C.c_uint32, C.c_uint32, p, C.c_int]),
         "mscope_client_note": (C.c_int, [p, C.c_int, C.c_char_p]),
+        "mscope_client_labels": (C.c_int, [p, C.c_int, C.c_uint32, C.c_uint32, C.c_char_p, C.c_size_t]),
         "mscope_client_save": (C.c_int, [p]),
         "mscope_client_poll": (C.c_int, [p, C.c_int]),
         "mscope_client_flush": (C.c_int, [p, C.c_int]),

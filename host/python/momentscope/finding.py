@@ -6,6 +6,7 @@ import torch
 from . import _check, optim
 from .adaptive import ReadTable
 from .optimizers import NAMES, rule_of
+from .labels import Labels
 from .tables import Table, table_name
 
 
@@ -93,6 +94,17 @@ def find_tables(model, optimizer, wanted, prefix, capacity, rule=None):
         tables.append(Table(*what) if rule is None else ReadTable(*what, rule))
         tables[-1].source = name
     return tables
+
+
+def labels_of(tables, labels):
+    """For each table its Labels, or None."""
+    named = isinstance(labels, dict) and labels and all(isinstance(key, str) for key in labels)
+    for name in labels if named else ():
+        if name not in [t.source for t in tables]:
+            raise ValueError(f"momentscope: labels[{name!r}]: no such table; watched are "
+                             + ", ".join(t.source for t in tables))
+    sources = [labels.get(t.source) if named else labels for t in tables]
+    return [None if source is None else Labels(source, t.rows) for t, source in zip(tables, sources)]
 
 
 def references(tables, reference):

@@ -8,12 +8,13 @@ import weakref
 from . import _check, _lib, plan
 from ._client import Client, default_endpoint
 from .follow import Follower
-from .finding import check_optimizer, find_tables, references
+from .finding import check_optimizer, find_tables, labels_of, references
 from .probing import Probing
 from .pushing import note_schedule, push
 from .ranks import Nobody, Ranks
 from .reading import Reader
 from .tables import VALUE
+from .worst import BY, worst
 from .wrapping import Wrapped
 
 PREFIX = "at most 40 letters, digits, _ . -"
@@ -53,6 +54,9 @@ class Scope:
                       occurrences. scope.step(batch=..) sets it for one step
     row_rates         True: count the occurrences of every row, so that apply() can give rows rates of their own
     steps             steps already done; None: 0, or 1 when the optimizer already holds momentum
+    labels            what rows are called, so that rows(), watch, check and alerts name them: a tokenizer, a list, a
+                      dict of row numbers, or a function of a row's number, for every table; or {parameter name: one of
+                      these}. They travel once: at most 2 M rows, 63 bytes each
     every_rank        False: with torch.distributed only rank 0 is attached. True: every rank that calls attach, because
                       their parameters differ; then each needs a prefix of its own
     telemetry         where the daemon publishes, for metrics() and on_alert(); None: beside the endpoint, or
@@ -85,7 +89,7 @@ class Scope:
     def __init__(self, model, optimizer, endpoint=None, tables=None, probe_every=0, closure=None, second=None,
                  probe=None, nll=False, reference=None, batch=None, steps=None, prefix="", capacity=0, name=None,
                  buffer_bytes=0, sync_bytes=0, block_ms=0, acf_rows=8, row_rates=False, telemetry=None, read=None,
-                 frozen=False, every_rank=False):
+                 frozen=False, every_rank=False, labels=None):
         rule = check_optimizer(optimizer, read, frozen)
         self.model, self.optimizer = model, optimizer
         self.probing = Probing(probe_every, closure, second, probe)
@@ -105,7 +109,9 @@ class Scope:
             return
         self.tables = find_tables(model, optimizer, tables, prefix, capacity, rule)
         try:
-            for t in self.tables if _check.flag("row_rates", row_rates) else ():
+            for t, words in zip(self.tables, labels_of(self.tables, labels)):
+                t.labels = words
+            for t in self.tables if _check.flag("row_rates", row_rates) or labels is not None else ():
                 t.seen = plan.Seen(t.rows)
             if ranks.of > 1 and not every_rank:
                 nll = self._share(ranks, nll)
@@ -124,6 +130,8 @@ class Scope:
             raise
         self._reader = Reader([t.name for t in self.tables], endpoint, telemetry)
         for t in self.tables:
+            for first, n, text in t.labels.chunks() if t.labels is not None else ():
+                self._client.labels(t.handle, first, n, text)
             _live[self._endpoint, t.name] = self
             t.disturbed(optimizer)           # from here on
         self._warn_narrow()
@@ -382,6 +390,26 @@ class Scope:
         if not callable(listener):
             raise _check.refuse(TypeError, "listener", listener, "a function of one alert")
         self._guard(self._reader.on_alert, listener)
+
+    def rows(self, band=None, by="m", k=10, table=None):
+        """The k rows with the largest momentum ("m"), gradient ("g") or update ("u", without weight decay) now, largest
+        first: a list of dicts with table, row, label, value (a norm, in torch's form) and p.
+
+        band      only rows of this band. Rows are sorted into bands by what was counted since attach with labels= or
+                  row_rates=True, else since the first such call
+        table     the parameter's name; None: the first table
+        Cost      O(rows dim) of the tables asked for: call it now and then
+        """
+        if by not in BY:
+            raise _check.refuse(ValueError, "by", by, "'m', 'g' or 'u'")
+        k = _check.integer("k", k, 1, _check.INT, "rows")
+        band = None if band is None else _check.integer("band", band, 0, 31, "number of a band")
+        found = [t for t in self.tables if table in (None, t.source, t.name)][:1]
+        if not found and self.tables:
+            raise _check.refuse(ValueError, "table", table, ", ".join(t.source for t in self.tables))
+        for t in found if band is not None else ():
+            t.seen = t.seen or plan.Seen(t.rows)
+        return self._guard(worst, found[0], self.optimizer, band, by, k) or [] if found else []
 
     def save(self):
         """Ask the daemon to write its state file."""

@@ -71,6 +71,7 @@ class Table:
         self.step = _lib.Step(batch=1)       # the C struct; written only when something has changed
         self.by_step, self.schedule, self.batch = ctypes.byref(self.step), None, 1
         self.told, self.resync, self.ended, self.marks = 0, False, None, None
+        self.labels = None                   # labels.Labels of the rows
         self.kept, self.turn = None, 0       # values after the last step, at spots[turn]
         self.spots = spots(parameter.numel())
         self.seen = self.rates = None        # plan.Seen, where rows are counted; plan.RowRates, where they have rates
