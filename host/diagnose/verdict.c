@@ -238,8 +238,8 @@ static int held_back(const mscope_rec_band *b, const mscope_margin *m, mscope_ve
     if (v->regime == MSCOPE_REGIME_UNSTABLE && mscope_reads_band(b) && !b->growing && !b->top_growing) {
         v->regime = MSCOPE_REGIME_NEAR;      /* the preconditioner follows the error and holds H near 1 */
         v->rate = NAN;
-        snprintf(v->why, sizeof v->why, "H %.3g under the preconditioner as it is now, which may hold it there: |m|^2 does "
-                 "not grow", m->H);
+        snprintf(v->why, sizeof v->why, "H %.3g under the preconditioner as it is now, which may hold it there: |m|^2 "
+                 "does not grow", m->H);
     }
     return 1;
 }
