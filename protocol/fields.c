@@ -140,6 +140,7 @@ typedef struct reader {
     uint64_t seen[2], maps;       /* seen: one bit a field                               */
     mscope_list list;            /* the list being read; only one may be open           */
     int list_bad;
+    size_t next;                 /* the field after the last one: keys mostly come in order */
 } reader;
 
 static int on_map_item(reader *r, const item *map, const item *key, const item *v);
@@ -301,21 +302,29 @@ static int wrong_type(reader *r, const mscope_field *f, const item *v, const cha
                          item_names[v->type]);
 }
 
-static int read_uint(reader *r, const mscope_field *f, const item *v, char *at)
+static int out_of_range(reader *r, const mscope_field *f, const item *v, uint64_t high)
 {
-    uint64_t high = f->high != 0 ? f->high : f->type == MSCOPE_FIELD_u64 ? UINT64_MAX : UINT32_MAX;
     char range[64];
 
     (void)snprintf(range, sizeof range, "%llu..%llu", (unsigned long long)f->low, (unsigned long long)high);
     if (v->type == ITEM_NEGATIVE)
         return mscope_refusal_set(r->why, MSCOPE_EINVAL, f->name, range, "a number too small", "%lld",
                                   (long long)v->i);
+    return mscope_refusal_set(r->why, MSCOPE_EINVAL, f->name, range,
+                              v->u < f->low ? "a number too small" : "a number too large", "%llu",
+                              (unsigned long long)v->u);
+}
+
+static int read_uint(reader *r, const mscope_field *f, const item *v, char *at)
+{
+    const uint64_t high = f->high != 0 ? f->high : f->type == MSCOPE_FIELD_u64 ? UINT64_MAX : UINT32_MAX;
+
+    if (v->type == ITEM_NEGATIVE)
+        return out_of_range(r, f, v, high);
     if (v->type != ITEM_UINT)
         return wrong_type(r, f, v, "an unsigned integer");
     if (v->u < f->low || v->u > high)
-        return mscope_refusal_set(r->why, MSCOPE_EINVAL, f->name, range,
-                                  v->u < f->low ? "a number too small" : "a number too large", "%llu",
-                                  (unsigned long long)v->u);
+        return out_of_range(r, f, v, high);
     if (f->type != MSCOPE_FIELD_u64)
         *(uint32_t *)(void *)at = (uint32_t)v->u;
     else
@@ -408,12 +417,14 @@ static int on_map_item(reader *r, const item *map, const item *key, const item *
 {
     if (map->u != 0 || key->type != ITEM_STR)
         return 0;
-    for (size_t i = 0; i < r->n; i++) {
+    for (size_t k = 0; k < r->n; k++) {
+        const size_t i = r->next + k < r->n ? r->next + k : r->next + k - r->n;
         if (strlen(r->f[i].name) != key->len || memcmp(r->f[i].name, key->s, key->len) != 0)
             continue;
         if (r->seen[i / 64] >> i % 64 & 1)
             return mscope_refusal_set(r->why, MSCOPE_EPROTO, r->f[i].name, "once", "a field given twice", "twice");
         r->seen[i / 64] |= (uint64_t)1 << i % 64;
+        r->next = i + 1 < r->n ? i + 1 : 0;
         return read_value(r, &r->f[i], v);
     }
     return 0;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <malloc.h>
 #include <time.h>
 
 #include "listening.h"
@@ -217,6 +218,7 @@ int mscope_cmd_serve(int argc, char **argv)
     mscope_listen from;
     int code = read_options(argc, argv, &o);
 
+    (void)mallopt(M_ARENA_MAX, 2);           /* records are made in one thread and freed in another */
     if (code == MSCOPE_OPTIONS_GO_ON)
         code = mscope_listening_open(&o.listening, COMMAND, &from);
     if (code != MSCOPE_OPTIONS_GO_ON)

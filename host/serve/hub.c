@@ -11,6 +11,7 @@
 
 enum { WAIT_MS = 200, AT_ONCE = 256 };
 
+static const double BAND_S = 0.0009; /* 1000 bands are judged once a second, 16 every 14 ms             */
 static const double PAST_S = 3;      /* at most so long is waited for what was published before */
 
 double mscope_hub_now(void)
@@ -98,6 +99,7 @@ static void *follow(void *context)
     s->story.untold = 1;
     s->unkept += mscope_past_take(s->feed, &s->story, &s->hub->lock, PAST_S, mscope_hub_now()) != 0;
     s->story.untold = 0;
+    s->story.band_s = BAND_S;
     atomic_fetch_add(&s->hub->version, 1);
     while (!atomic_load(&s->hub->stop)) {
         if (take_some(s) > 0)

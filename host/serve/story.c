@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double SILENT_S = 2, SILENT_INTERVALS = 3;
+static const double SILENT_S = 2, SILENT_INTERVALS = 3, REST_MOST_S = 5;
 
 static void tell(const mscope_story *s, const mscope_happening *h)
 {
@@ -143,7 +143,7 @@ static void hear(mscope_story *s, uint64_t epoch, double at)
     s->records++;
 }
 
-int mscope_story_take(mscope_story *s, const mscope_telemetry *m, double at)
+static int take_now(mscope_story *s, const mscope_telemetry *m, double at)
 {
     mscope_news news;
     int rc = mscope_judged_take(&s->judged, m, &news, NULL);
@@ -152,8 +152,6 @@ int mscope_story_take(mscope_story *s, const mscope_telemetry *m, double at)
         rc = make_room(s);
     if (rc != 0)
         return rc;
-    /* the daemon's own record decides: shards have an epoch each, and of a table the sum of those that hold it */
-    hear(s, m->record.kind == MSCOPE_REC_DAEMON ? m->record.u.daemon.epoch : s->epoch, at);
     if (news.band >= 0)
         return add_band(s, &news, at);
     if (m->record.kind == MSCOPE_REC_TABLE)
@@ -163,14 +161,119 @@ int mscope_story_take(mscope_story *s, const mscope_telemetry *m, double at)
     return 0;
 }
 
+/* -- records that wait ------------------------------------------------------------------------------------- */
+
+/* Where a record of a known table waits; NULL: it does not. */
+static mscope_telemetry **place_of(mscope_story *s, const mscope_telemetry *m, mscope_held **held, uint64_t *epoch)
+{
+    const mscope_record *r = &m->record;
+    const char *name = r->kind == MSCOPE_REC_BAND        ? r->u.band.table
+                       : r->kind == MSCOPE_REC_TABLE     ? r->u.table.table
+                       : r->kind == MSCOPE_REC_STABILITY ? r->u.stability.table : "";
+    size_t i = 0;
+
+    while (i < s->tables && strcmp(s->judged.latest.table[i].name, name) != 0)
+        i++;
+    if (i == s->tables || !s->table[i].any)
+        return NULL;
+    *held = &s->table[i].held;
+    *epoch = r->kind == MSCOPE_REC_BAND    ? r->u.band.epoch
+             : r->kind == MSCOPE_REC_TABLE ? r->u.table.epoch : r->u.stability.epoch;
+    if (r->kind == MSCOPE_REC_BAND)
+        return r->u.band.band < MSCOPE_BANDS ? &(*held)->band[r->u.band.band] : NULL;
+    return r->kind == MSCOPE_REC_TABLE ? &(*held)->table : &(*held)->stability;
+}
+
+static void forget(mscope_held *h)
+{
+    for (int b = 0; b < MSCOPE_BANDS; b++) {
+        free(h->band[b]);
+        h->band[b] = NULL;
+    }
+    free(h->stability);
+    free(h->table);
+    h->stability = h->table = NULL;
+    h->any = 0;
+}
+
+/* What waits is taken in the order in which a daemon says it. */
+static int release(mscope_story *s, size_t i, double at)
+{
+    mscope_held h = s->table[i].held;
+    int rc = 0;
+
+    s->table[i].held = (mscope_held){ .given_at = at, .epoch = h.epoch };
+    for (int b = 0; b < MSCOPE_BANDS && rc == 0; b++)
+        if (h.band[b] != NULL)
+            rc = take_now(s, h.band[b], at);
+    if (rc == 0 && h.stability != NULL)
+        rc = take_now(s, h.stability, at);
+    if (rc == 0 && h.table != NULL)
+        rc = take_now(s, h.table, at);
+    forget(&h);
+    return rc;
+}
+
+/* Judging a band takes tens of microseconds, and nobody looks ten times a second. The newest record of each topic waits
+ * for its table's record, and with it for its turn. Returns 1 when it waits. */
+static int hold(mscope_story *s, const mscope_telemetry *m, double at, int *rc)
+{
+    mscope_held *h = NULL;
+    uint64_t epoch = 0;
+    mscope_telemetry **at_place = s->rest > 0 ? place_of(s, m, &h, &epoch) : NULL;
+
+    *rc = 0;
+    if (at_place == NULL)
+        return 0;
+    if (h->epoch != epoch) {
+        forget(h);
+        h->epoch = epoch;
+        h->given_at = 0;
+    }
+    if (*at_place == NULL && (*at_place = malloc(sizeof **at_place)) == NULL)
+        return 0;
+    **at_place = *m;
+    h->any = 1;
+    if (m->record.kind == MSCOPE_REC_TABLE && at - h->given_at >= s->rest)
+        for (size_t i = 0; i < s->tables; i++)
+            if (&s->table[i].held == h) {
+                *rc = release(s, i, at);
+                break;
+            }
+    return 1;
+}
+
+int mscope_story_take(mscope_story *s, const mscope_telemetry *m, double at)
+{
+    int rc;
+
+    /* the daemon's own record decides: shards have an epoch each, and of a table the sum of those that hold it */
+    hear(s, m->record.kind == MSCOPE_REC_DAEMON ? m->record.u.daemon.epoch : s->epoch, at);
+    return hold(s, m, at, &rc) ? rc : take_now(s, m, at);
+}
+
+static int bands_of(const mscope_story *s)
+{
+    int n = 0;
+
+    for (size_t i = 0; i < s->tables; i++)
+        for (int b = 0; b < MSCOPE_BANDS; b++)
+            n += s->judged.latest.table[i].have[b];
+    return n;
+}
+
 void mscope_story_clock(mscope_story *s, double at)
 {
     const mscope_latest *l = &s->judged.latest;
     const double interval = l->have_daemon ? l->daemon.record.u.daemon.interval : 1;
 
-    for (size_t i = 0; i < s->tables; i++)
+    s->rest = s->band_s > 0 ? fmin(s->band_s * bands_of(s), REST_MOST_S) : 0;
+    for (size_t i = 0; i < s->tables; i++) {
+        if (s->table[i].held.any && at - s->table[i].held.given_at >= s->rest)
+            (void)!release(s, i, at);
         if (s->table[i].stale && s->table[i].any)
             weigh_word(s, i, at);
+    }
     if (s->records == 0 || s->silent || at - s->heard_at <= SILENT_S + SILENT_INTERVALS * interval)
         return;
     s->silent = 1;
@@ -189,6 +292,7 @@ void mscope_story_thin(mscope_story *s)
 void mscope_story_fini(mscope_story *s)
 {
     for (size_t i = 0; i < s->tables; i++) {
+        forget(&s->table[i].held);
         mscope_series_fini(&s->table[i].whole);
         for (int b = 0; b < MSCOPE_BANDS; b++)
             mscope_series_fini(&s->table[i].band[b]);

@@ -27,7 +27,16 @@ typedef struct mscope_happening {
     char key[48];                            /* of a record: the same one is kept once; "": no record              */
 } mscope_happening;
 
+/* Records of a table that wait until it is their turn: story.rest. */
+typedef struct mscope_held {
+    mscope_telemetry *band[MSCOPE_BANDS], *stability, *table;    /* NULL: none; the newest of each             */
+    uint64_t epoch;
+    double given_at;                         /* when such records were last taken                                */
+    int any;
+} mscope_held;
+
 typedef struct mscope_told {
+    mscope_held held;
     mscope_series whole, band[MSCOPE_BANDS];
     mscope_word word;
     double since_step, since_at;             /* the word has had its level since then                             */
@@ -40,6 +49,8 @@ typedef struct mscope_story {
     size_t tables;
     double heard_at, epoch_at;               /* the last record; the first of this daemon. 0: none                */
     uint64_t epoch, records;
+    double band_s;                           /* time for each band of the set between two judgements; 0: judge all */
+    double rest;                             /* so a table's records are judged at most every so many s           */
     int past;                                /* what is taken has no time: its points have at = 0                  */
     int untold;                              /* changes of words are old, and not told                             */
     int silent;                              /* nothing was heard for three of the daemon's intervals and 2 s     */
@@ -53,7 +64,8 @@ typedef struct mscope_story {
  * Errors   MSCOPE_ENOMEM; the record may be half folded in, and the next one repairs that                       */
 MSCOPE_MUST_CHECK int mscope_story_take(mscope_story *s, const mscope_telemetry *m, double at);
 
-/* mscope_story_clock - notice silence, and words that bands have overtaken; call it about once a second */
+/* mscope_story_clock - notice silence, words that bands have overtaken, records that waited long enough; call it about
+ * twice a second */
 void mscope_story_clock(mscope_story *s, double at);
 
 /* mscope_story_thin - half of the points of every series */
