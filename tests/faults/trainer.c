@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <poll.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -171,8 +172,8 @@ int main(int argc, char **argv)
         flushed = arrived && s.exact;
     }
     print(c, took, steps, refused, flushed);
-    if (c != NULL)
-        (void)getchar();                     /* the rig reads the daemon while the table is attached */
+    for (struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN }; c != NULL && poll(&in, 1, 0) == 0;)
+        (void)mscope_client_poll(c, 20);     /* until the rig has read the daemon; a new one is healed meanwhile */
     mscope_client_close(c, 1000);
     free(took);
     return 0;
