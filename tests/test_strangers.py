@@ -23,7 +23,7 @@ try:
     c = Client({endpoint!r}, quiet=False)
     t = c.attach("t", 8, 2, 64, form=_lib.FORM_EMA, fresh=True)
     end = time.monotonic() + {seconds}
-    while time.monotonic() < end:
+    while time.monotonic() < end and not c.stats()["connected"]:
         c.poll(.05)
     s = c.stats()
     print("connected" if s["connected"] else "alone", s["last_error"])
@@ -65,7 +65,7 @@ class Strangers(unittest.TestCase):
             os.chmod(f"{path}/{n}.ipc", 0o777)
         return d
 
-    def trainer(self, path, seconds=1.0, uid=0, **environment):
+    def trainer(self, path, seconds=2.0, uid=0, **environment):
         code = TRAINER.format(python=os.path.join(raw.schema.ROOT, "host/python"), endpoint=f"ipc://{path}/ingest.ipc",
                               seconds=seconds)
         env = dict(os.environ, BUILD=os.path.abspath(raw.BUILD), PYTHONDONTWRITEBYTECODE="1", **environment)

@@ -55,8 +55,8 @@ static struct {
     uint32_t in[MSCOPE_DOORS];           /* connections; [0]: all                                                */
     uint64_t prefixes;                   /* bytes of all subscriptions                                           */
     _Atomic uint64_t flight, turned, connections;
-    mscope_ring events;
-    mscope_turned event[EVENTS];
+    mscope_ring events, refusals;        /* of libzmq's thread, and of the doorman                               */
+    mscope_turned event[EVENTS], refusal[EVENTS];
     uint32_t tally[TALLY];               /* all zero but during a count                                          */
 } all;
 
@@ -75,9 +75,9 @@ static place *place_of(int fd)
 
 /* -- turning away ------------------------------------------------------------------------------ */
 
-static void note(enum mscope_door door, const char *who, const char *why)
+static void tell(mscope_ring *events, enum mscope_door door, const char *who, const char *why)
 {
-    mscope_turned *t = mscope_ring_reserve(&all.events);
+    mscope_turned *t = mscope_ring_reserve(events);
 
     atomic_fetch_add_explicit(&all.turned, 1, memory_order_relaxed);
     if (t == NULL)
@@ -85,7 +85,17 @@ static void note(enum mscope_door door, const char *who, const char *why)
     t->door = door;
     t->why = why;
     (void)snprintf(t->who, sizeof t->who, "%s", who);
-    mscope_ring_commit(&all.events);
+    mscope_ring_commit(events);
+}
+
+static void note(enum mscope_door door, const char *who, const char *why)
+{
+    tell(&all.events, door, who, why);
+}
+
+void mscope_doors_refused(enum mscope_door door, const char *who, const char *why)
+{
+    tell(&all.refusals, door, who, why);
 }
 
 static uint64_t less(_Atomic uint64_t *of, uint64_t by)
@@ -403,6 +413,8 @@ int mscope_doors_close_fd(int fd)
     place *p = place_of(fd);
 
     if (p != NULL && atomic_load_explicit(&p->door, memory_order_relaxed) != MSCOPE_DOOR_NONE) {
+        if (all.limit.keyed && !p->out && mscope_zmtp_greeting(&p->wire))
+            note((enum mscope_door)p->door, p->who, "it has no keys (MOMENTSCOPE_KEYS)");
         forget(p);
         atomic_store_explicit(&p->door, MSCOPE_DOOR_NONE, memory_order_relaxed);
     }
@@ -427,7 +439,8 @@ int mscope_doors_open(const mscope_doors_limits *limits)
     n = n > 3 * RESERVE ? n - RESERVE : n * 2 / 3;
     void *at = mmap(NULL, n * sizeof(place), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
                     0);
-    if (at == MAP_FAILED || mscope_ring_init(&all.events, all.event, sizeof all.event[0], EVENTS) != 0)
+    if (at == MAP_FAILED || mscope_ring_init(&all.events, all.event, sizeof all.event[0], EVENTS) != 0 ||
+        mscope_ring_init(&all.refusals, all.refusal, sizeof all.refusal[0], EVENTS) != 0)
         return MSCOPE_ENOMEM;
     all.limit = *limits;
     if (limits->connections > n - n / 16)            /* the others are the daemon's own */
@@ -457,13 +470,17 @@ void mscope_doors_listen(enum mscope_door door)
 
 int mscope_doors_next(mscope_turned *out)
 {
-    const mscope_turned *t = all.events.slots != NULL ? mscope_ring_peek(&all.events) : NULL;
+    mscope_ring *const from[] = { &all.events, &all.refusals };
 
-    if (t == NULL)
-        return 0;
-    *out = *t;
-    mscope_ring_release(&all.events);
-    return 1;
+    for (int i = 0; i < 2; i++) {
+        const mscope_turned *t = from[i]->slots != NULL ? mscope_ring_peek(from[i]) : NULL;
+        if (t == NULL)
+            continue;
+        *out = *t;
+        mscope_ring_release(from[i]);
+        return 1;
+    }
+    return 0;
 }
 
 void mscope_doors_count(uint64_t *turned, uint64_t *now)
@@ -474,7 +491,7 @@ void mscope_doors_count(uint64_t *turned, uint64_t *now)
 
 const char *mscope_doors_name(enum mscope_door door)
 {
-    static const char *const names[MSCOPE_DOORS] = { "none", "ingest", "telemetry", "replay" };
+    static const char *const names[MSCOPE_DOORS] = { "a socket", "ingest", "telemetry", "replay" };
 
     return names[door];
 }

@@ -22,6 +22,7 @@ typedef struct mscope_doors_limits {
     uint32_t subscriptions;              /* of one connection, and 64 bytes of prefixes for each                 */
     uint64_t flight;                     /* bytes of all peers that came in and were not taken                   */
     uint64_t message;                    /* of one peer that was welcomed                                        */
+    int keyed;                           /* every peer needs keys                                                */
     int anybody;                         /* processes of other users may connect                                 */
 } mscope_doors_limits;
 
@@ -42,6 +43,9 @@ void mscope_doors_listen(enum mscope_door door);
 /* mscope_doors_taken - a message of this connection (ZMQ_SRCFD) was taken out of libzmq
  * welcomed: its peer may from now on have as much under way as a trainer needs; before, 1 MiB                  */
 void mscope_doors_taken(int fd, size_t parts, size_t bytes, int welcomed);
+
+/* mscope_doors_refused - a connection that another thread, the doorman, has refused: to be told like all others */
+void mscope_doors_refused(enum mscope_door door, const char *who, const char *why);
 
 /* mscope_doors_next - the oldest connection turned away that was not told of yet; 0: there is none. One thread.
  * mscope_doors_count - how many there were since mscope_doors_open, and connections there are now */

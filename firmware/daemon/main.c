@@ -120,7 +120,7 @@ static int open_doors(const mscope_options *o)
     const mscope_doors_limits limits = { .connections = (uint32_t)o->max_connections,
                                          .subscriptions = (uint32_t)o->max_subscriptions, .flight = o->max_flight,
                                          .message = largest < o->max_flight ? largest : o->max_flight,
-                                         .anybody = o->allow_users };
+                                         .keyed = o->keys[0] != '\0', .anybody = o->allow_users || o->keys[0] != '\0' };
 
     return mscope_doors_open(&limits);
 }

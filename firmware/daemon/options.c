@@ -59,7 +59,8 @@ static const option options[] = {
       "bytes of trainers that arrived and wait to be applied (1G)" },
     { "history", POWER, AT(history), 16, 16777216, "STEPS", "steps kept to catch up silent rows; 0: 16384 (0)" },
     { "replay-bytes", BYTES, AT(replay_bytes), 65536, REPLAY_MOST, "BYTES", "telemetry kept for replay (32M)" },
-    { "allow-remote", FLAG, AT(allow_remote), 0, 0, NULL, "allow endpoints that other machines reach, unencrypted" },
+    { "keys", TEXT, AT(keys), 0, 0, "DIR", "let in only peers with keys listed there, encrypted: momentscope keys" },
+    { "allow-remote", FLAG, AT(allow_remote), 0, 0, NULL, "allow endpoints that other machines reach; needs --keys" },
     { "allow-users", FLAG, AT(allow_users), 0, 0, NULL, "let other users of this machine in, as far as files allow" },
     { "realtime", FLAG, AT(realtime), 0, 0, NULL, "lock and fault in memory, SCHED_FIFO, as far as allowed" },
     { "cpu", COUNT, AT(cpu), 0, 1023, "N", "processor for the engine's thread (any)" },
@@ -278,6 +279,16 @@ static int check_endpoints(const mscope_options *o, uint64_t by_variable)
     return 0;
 }
 
+/* Whoever reaches the machine could feed tables, and read what the network carries. */
+static int check_remote(const mscope_options *o)
+{
+    if (!o->allow_remote || o->keys[0] != '\0')
+        return 0;
+    fprintf(stderr, "momentscoped: --allow-remote is '1', expected --keys DIR with it: without keys anybody in the "
+                    "network could connect, and read along. `momentscope keys new DIR` makes them\n");
+    return 2;
+}
+
 /* -- options that depend on each other ---------------------------------------------------------------------- */
 
 static int check_mapping(const mscope_options *o)
@@ -380,6 +391,8 @@ int mscope_options_parse(mscope_options *out, int argc, char **argv)
         return 2;
     }
     status = check_endpoints(out, by_variable);
+    if (!status)
+        status = check_remote(out);
     if (!status)
         status = check_mapping(out);
     if (!status)

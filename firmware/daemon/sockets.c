@@ -93,12 +93,18 @@ int mscope_sockets_open(mscope_sockets *s, const mscope_options *o)
         s->telemetry = make(s->context, ZMQ_XPUB, 500);
         s->replay = make(s->context, ZMQ_ROUTER, 200);
     }
+    if (s->context != NULL && o->keys[0] != '\0')
+        err = mscope_doorman_open(&s->doorman, s->context, o->keys);
     if (s->ingest == NULL || s->telemetry == NULL || s->replay == NULL) {
         mscope_log(MSCOPE_LOG_ERROR, "main", "cannot make ZeroMQ sockets: %s", zmq_strerror(zmq_errno()));
         err = MSCOPE_EIO;
     } else {
         void *const sockets[] = { s->ingest, s->telemetry, s->replay };
         set_limits(s, o);
+        for (int i = 0; i < 3 && !err && s->doorman.dir != NULL; i++)
+            err = mscope_doorman_watch(&s->doorman, sockets[i], MSCOPE_DOOR_INGEST + i);
+        if (!err && s->doorman.dir != NULL)
+            err = mscope_doorman_run(&s->doorman);
         for (int i = 0; i < 3 && !err; i++) {
             mscope_doors_listen((enum mscope_door)(MSCOPE_DOOR_INGEST + i));
             err = mscope_bind_socket(sockets[i], names[i], endpoints[i], &s->bound[i], why);
@@ -129,6 +135,7 @@ void mscope_sockets_close(mscope_sockets *s)
         (void)zmq_close(s->telemetry);
     if (s->replay != NULL)
         (void)zmq_close(s->replay);
+    mscope_doorman_close(&s->doorman);
     if (s->context != NULL)
         (void)zmq_ctx_term(s->context);
     memset(s, 0, sizeof *s);

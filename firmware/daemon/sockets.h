@@ -4,6 +4,7 @@
 
 #include "protocol/meet/bind.h"
 #include "mscope/err.h"
+#include "doorman.h"
 #include "options.h"
 
 typedef struct mscope_sockets {
@@ -11,6 +12,7 @@ typedef struct mscope_sockets {
     int shm;                           /* listening socket for shared memory, beside an ipc ingest path; or -1 */
     char shm_path[112];
     mscope_bound bound[4];
+    mscope_doorman doorman;            /* with --keys                                                          */
 } mscope_sockets;
 
 /* mscope_sockets_open - bind ingest (ROUTER), telemetry (XPUB), replay (ROUTER) and the socket for shared memory

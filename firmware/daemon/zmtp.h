@@ -23,6 +23,9 @@ typedef struct mscope_zmtp_frame {
     const uint8_t *begin;                /* the first bytes of the body, MSCOPE_ZMTP_BEGIN if it has them  */
 } mscope_zmtp_frame;
 
+/* mscope_zmtp_greeting - has the peer begun its greeting, and not finished it? Peers of other mechanisms leave then */
+static inline int mscope_zmtp_greeting(const mscope_zmtp *z) { return z->stage == 0 && z->got > 0; }
+
 /* mscope_zmtp_feed - the next bytes of a connection; `frame` is called for each frame, before most of its body came
  * Returns  0, what `frame` returned unless 0, or -1: this is not ZMTP 3                                   */
 int mscope_zmtp_feed(mscope_zmtp *z, const uint8_t *at, size_t len,

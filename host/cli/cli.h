@@ -12,6 +12,7 @@ int mscope_cmd_advise(int argc, char **argv);
 int mscope_cmd_check(int argc, char **argv);
 int mscope_cmd_bench(int argc, char **argv);
 int mscope_cmd_export(int argc, char **argv);
+int mscope_cmd_keys(int argc, char **argv);
 int mscope_cmd_predict(int argc, char **argv);
 int mscope_cmd_record(int argc, char **argv);
 int mscope_cmd_play(int argc, char **argv);

@@ -22,6 +22,7 @@ static const mscope_choice commands[] = {
     { "predict", "what the theory says about a setting", mscope_cmd_predict },
     { "record", "record a training run into a file", mscope_cmd_record },
     { "play", "play a recorded run into a daemon, or list what it holds", mscope_cmd_play },
+    { "keys", "keys for a daemon that other machines reach", mscope_cmd_keys },
     { "bench", "compare schedules on workloads with known answers; the papers' claims", mscope_cmd_bench },
 };
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "protocol/fields.h"
+#include "protocol/meet/bind.h"
 #include "protocol/meet/owner.h"
 
 static _Thread_local mscope_refusal fault;
@@ -101,11 +102,24 @@ int mscope_why_owner(const mscope_endpoint *e, const char *why)
                               why, "%s", e->address);
 }
 
+int mscope_why_keys(const mscope_endpoint *e, int code, const char *why)
+{
+    return mscope_refusal_set(&fault, code, e->field, "a daemon with the keys of MOMENTSCOPE_KEYS", why, "%s",
+                              e->address);
+}
+
 int mscope_endpoint_connect(const mscope_endpoint *e, void *socket)
 {
     char text[MSCOPE_TEXT_MAX + 1], why[MSCOPE_OWNER_WHY];
 
-    if (mscope_owner_connect(e->address, why) != 0)
+    const char *keys = getenv("MOMENTSCOPE_KEYS");
+    const int keyed = keys != NULL && keys[0] != '\0';
+
+    if (!keyed && strncmp(e->address, "tcp://", 6) == 0 && !mscope_bind_local(e->address))
+        return mscope_refusal_set(&fault, MSCOPE_EINVAL, e->field, "an address of this machine, or MOMENTSCOPE_KEYS",
+                                  "without keys anybody on the way could read the weights, or take the daemon's place: "
+                                  "set MOMENTSCOPE_KEYS (momentscope keys new), or use a tunnel", "%s", e->address);
+    if (!keyed && mscope_owner_connect(e->address, why) != 0)
         return mscope_why_owner(e, why);
     if (zmq_connect(socket, e->address) == 0)
         return 0;

@@ -29,8 +29,9 @@ MSCOPE_MUST_CHECK int mscope_check_gradient(const mscope_client_table *t, const 
 MSCOPE_MUST_CHECK int mscope_endpoint_choose(mscope_endpoint *e, const char *which, const char *given,
                                              const char *field);
 /* mscope_endpoint_connect - whose daemon is there is looked at before
- * mscope_why_owner - fill the fault: it is not to be trusted; returns its code */
+ * mscope_why_owner, _keys - fill the fault: it is not to be trusted, or the keys do not fit; returns its code */
 MSCOPE_MUST_CHECK int mscope_endpoint_connect(const mscope_endpoint *e, void *socket);
 int mscope_why_owner(const mscope_endpoint *e, const char *why);
+int mscope_why_keys(const mscope_endpoint *e, int code, const char *why);
 
 #endif

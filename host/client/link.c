@@ -19,7 +19,7 @@
 #include "room.h"
 #include "send.h"
 
-enum { ALONE_MS = 10000, LOOK_MESSAGES = 4, LOOK_MS = 1000, ANSWER_MAX = 65536, STRANGER_MS = 30000 };
+enum { ALONE_MS = 10000, LOOK_MESSAGES = 4, LOOK_MS = 1000, ANSWER_MAX = 65536, AWAY_MS = 30000 };
 
 /* -- opening and closing ---------------------------------------------------------------------------- */
 
@@ -57,8 +57,11 @@ int mscope_link_open(mscope_client *c)
     zmq_setsockopt(c->sock, ZMQ_MAXMSGSIZE, &answer, sizeof answer);
     zmq_setsockopt(c->sock, ZMQ_RECONNECT_IVL, &retry, sizeof retry);
     zmq_setsockopt(c->sock, ZMQ_RECONNECT_IVL_MAX, &retry_max, sizeof retry_max);
-    if (mscope_guard_open(&c->guard, c->ctx, c->sock, c->endpoint.address) != 0)
-        goto io;
+    if ((rc = mscope_guard_open(&c->guard, c->ctx, c->sock, c->endpoint.address)) != 0) {
+        rc = mscope_why_keys(&c->endpoint, rc, c->guard.why);
+        mscope_link_close(c);
+        return rc;
+    }
     if ((rc = mscope_endpoint_connect(&c->endpoint, c->sock)) != 0) {
         mscope_link_close(c);
         return rc;
@@ -82,14 +85,19 @@ void mscope_link_close(mscope_client *c)
 
 /* -- taking in and sending ------------------------------------------------------------------------- */
 
-/* Nobody is sent anything whom the guard has not let pass. A stranger's daemon may be replaced by ours. */
-static void turn_away(mscope_client *c)
+/* Nobody is sent anything whom the guard has not let pass. Another daemon may come, or the key be allowed: it is tried
+ * again, and not often, because neither happens by itself. */
+static void turn_away(mscope_client *c, enum mscope_guard_event what)
 {
     mscope_refusal *why = mscope_why();
 
-    (void)mscope_why_owner(&c->endpoint, c->guard.why);
+    if (what == MSCOPE_GUARD_STRANGER)
+        (void)mscope_why_owner(&c->endpoint, c->guard.why);
+    else
+        (void)mscope_why_keys(&c->endpoint, MSCOPE_EIO, c->guard.why);
     mscope_refusal_note(c, "nothing is sent to this daemon:", why);
-    c->away_until = mscope_client_now_ns() + STRANGER_MS * MSCOPE_CLIENT_MS;
+    if (what != MSCOPE_GUARD_SILENT)
+        c->away_until = mscope_client_now_ns() + AWAY_MS * MSCOPE_CLIENT_MS;
 }
 
 static void watch_connection(mscope_client *c)
@@ -101,8 +109,8 @@ static void watch_connection(mscope_client *c)
         c->shm.offered = c->shm.told = c->shm.tries = 0;
         mscope_shm_down(&c->shm, 0);
         mscope_dialog_doubt(c);
-        if (what == MSCOPE_GUARD_STRANGER)
-            turn_away(c);
+        if (what >= MSCOPE_GUARD_STRANGER)
+            turn_away(c, what);
         if (c->up && ++c->connections > 1)
             c->stats.reconnects++;
     }

@@ -12,7 +12,7 @@
 #include "protocol/fields.h"
 
 enum {
-    CONTEXT = 8,                         /* descriptors of a context: mailboxes and epolls of two threads, and spare ones */
+    CONTEXT = 8,                         /* descriptors of a context: mailboxes and epolls of two threads, and spares */
     SOCKET = 3,                          /* of a socket: its mailbox, and connection and mailbox while it connects */
     THREADS = 2,                         /* of a context                                                       */
     MOST = 64
@@ -67,7 +67,8 @@ int mscope_room_check(unsigned sockets)
                                   "ZeroMQ would abort this process without them: raise ulimit -n, or close files",
                                   "fewer than %u: %s", n, strerror(status));
     if ((status = try_threads()) != 0)
-        return mscope_refusal_set(mscope_why(), MSCOPE_EIO, "threads", "2 more (ulimit -u, or pids.max of the container)",
+        return mscope_refusal_set(mscope_why(), MSCOPE_EIO, "threads",
+                                  "2 more (ulimit -u, or pids.max of the container)",
                                   "ZeroMQ would abort this process without them", "%s", strerror(status));
     return 0;
 }

@@ -55,7 +55,7 @@ struct mscope_client {
     uint64_t opened_at;                  /* ns; 0: a daemon has answered, or its absence was reported  */
     void *ctx, *sock;
     mscope_guard guard;                  /* watches sock                                               */
-    uint64_t away_until;                 /* ns: a stranger's daemon is there, not connected before; 0: none */
+    uint64_t away_until;                 /* ns: the guard let nobody pass, no connection before; 0: none */
     int up, connections;                 /* the connection's handshake is done; how many there were    */
     int established;                     /* every table is welcomed or refused                         */
     uint64_t hello_until;                /* ns: no HELLO from then on; 0: no such time                 */

@@ -286,7 +286,7 @@ static struct node *decode(const char *name, uint64_t seq, zmq_msg_t *map)
 }
 
 /* A message counts only if the process behind its socket is to be trusted, which the guard knows by the time that a
- * message is there. */
+ * message is there. Without the right keys none will come, and that is said at once. */
 static int strangers(struct mscope_subscriber *s)
 {
     enum mscope_guard_event what;
@@ -296,6 +296,8 @@ static int strangers(struct mscope_subscriber *s)
         while (g->mon != NULL && (what = mscope_guard_take(g)) != MSCOPE_GUARD_NONE)
             if (what == MSCOPE_GUARD_STRANGER)
                 return mscope_why_owner(&s->at[i], g->why);
+            else if (what > MSCOPE_GUARD_STRANGER)
+                return mscope_why_keys(&s->at[i], MSCOPE_EIO, g->why);
     }
     return 0;
 }
@@ -310,7 +312,7 @@ static int take(struct mscope_subscriber *s, int replayed)
 
     zmq_msg_init(&map);
     int rc = receive(replayed ? s->replay : s->sub, name, &seq, &map);
-    if (rc != 0 && strangers(s) != 0) {
+    if (strangers(s) != 0) {
         zmq_msg_close(&map);
         return MSCOPE_EIO;
     }
@@ -400,9 +402,15 @@ int mscope_subscribe(mscope_subscriber **out, const char *endpoint, const char *
         zmq_setsockopt(s->replay, ZMQ_LINGER, &none, sizeof none);
         zmq_setsockopt(s->replay, ZMQ_RCVHWM, &queue, sizeof queue);
     }
-    if (mscope_guard_open(&s->live, s->ctx, s->sub, s->at[0].address) != 0 ||
-        (replays && mscope_guard_open(&s->again, s->ctx, s->replay, s->at[1].address) != 0) ||
-        (rc = mscope_endpoint_connect(&live, s->sub)) != 0 ||
+    if ((rc = mscope_guard_open(&s->live, s->ctx, s->sub, s->at[0].address)) != 0) {
+        rc = mscope_why_keys(&s->at[0], rc, s->live.why);
+        goto out;
+    }
+    if (replays && (rc = mscope_guard_open(&s->again, s->ctx, s->replay, s->at[1].address)) != 0) {
+        rc = mscope_why_keys(&s->at[1], rc, s->again.why);
+        goto out;
+    }
+    if ((rc = mscope_endpoint_connect(&live, s->sub)) != 0 ||
         (replays && (rc = mscope_endpoint_connect(&again, s->replay)) != 0))
         goto out;
     *out = s;

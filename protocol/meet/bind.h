@@ -17,6 +17,9 @@ typedef struct mscope_bound {           /* the socket file of one ipc endpoint; 
     int lock;
 } mscope_bound;
 
+/* mscope_bind_local - does this endpoint stay on this machine? */
+int mscope_bind_local(const char *endpoint);
+
 /* mscope_bind_range - NULL when the endpoint is acceptable, else what it should have been (static text) */
 const char *mscope_bind_range(const char *endpoint, int allow_remote);
 

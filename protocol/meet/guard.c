@@ -1,27 +1,44 @@
 /* guard.c - see guard.h */
 #include "guard.h"
 
+#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <zmq.h>
 
+#include "keys.h"
+
+enum {
+    EVENTS = ZMQ_EVENT_CONNECTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED |
+             ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
+             ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL,
+    SILENT = 5                           /* handshakes in a row that end without a word before it counts as a refusal:
+                                            a daemon that stops ends them as well */
+};
+
 int mscope_guard_open(mscope_guard *g, void *context, void *socket, const char *endpoint)
 {
     const int none = 0;
     char name[64];
 
-    *g = (mscope_guard){ .sock = socket, .endpoint = endpoint, .mon = zmq_socket(context, ZMQ_PAIR) };
+    *g = (mscope_guard){ .sock = socket, .endpoint = endpoint };
+    g->keyed = mscope_keys_use(socket, g->why);
+    if (g->keyed < 0)
+        return g->keyed;
+    g->mon = zmq_socket(context, ZMQ_PAIR);
+    (void)snprintf(g->why, sizeof g->why, "ZeroMQ: %s", zmq_strerror(errno));
     if (g->mon == NULL)
         return MSCOPE_EIO;
     /* no high-water mark: an unread monitor must never hold up the I/O thread */
     (void)zmq_setsockopt(g->mon, ZMQ_RCVHWM, &none, sizeof none);
     (void)zmq_setsockopt(g->mon, ZMQ_LINGER, &none, sizeof none);
     (void)snprintf(name, sizeof name, "inproc://momentscope-guard-%p", socket);
-    return zmq_socket_monitor(socket, name, ZMQ_EVENT_CONNECTED | ZMQ_EVENT_DISCONNECTED |
-                              ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |
-                              ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL) == 0 && zmq_connect(g->mon, name) == 0 ? 0 : MSCOPE_EIO;
+    if (zmq_socket_monitor(socket, name, EVENTS) == 0 && zmq_connect(g->mon, name) == 0)
+        return 0;
+    (void)snprintf(g->why, sizeof g->why, "ZeroMQ: %s", zmq_strerror(errno));
+    return MSCOPE_EIO;
 }
 
 void mscope_guard_close(mscope_guard *g)
@@ -34,8 +51,8 @@ void mscope_guard_close(mscope_guard *g)
 /* CONNECTED comes with the descriptor. If that is gone again, so is the connection, and a later event says so. */
 static enum mscope_guard_event connected(mscope_guard *g, int fd)
 {
-    const int peer = mscope_owner_place(g->endpoint, g->why) == 0 ? mscope_owner_peer(fd, g->endpoint, g->why)
-                                                                 : MSCOPE_EIO;
+    const int peer = g->keyed ? 0 : mscope_owner_place(g->endpoint, g->why) != 0 ? MSCOPE_EIO
+                                  : mscope_owner_peer(fd, g->endpoint, g->why);
 
     g->known = peer == 0;
     if (peer >= 0)
@@ -44,19 +61,38 @@ static enum mscope_guard_event connected(mscope_guard *g, int fd)
     return MSCOPE_GUARD_STRANGER;
 }
 
+static enum mscope_guard_event refused(mscope_guard *g, const char *why)
+{
+    (void)snprintf(g->why, sizeof g->why, "%s", why);
+    (void)zmq_disconnect(g->sock, g->endpoint);
+    g->failed = 0;
+    return MSCOPE_GUARD_KEY;
+}
+
 static enum mscope_guard_event judge(mscope_guard *g, uint16_t what, uint32_t value)
 {
     switch (what) {
     case ZMQ_EVENT_CONNECTED:
         return connected(g, (int)value);
     case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
+        g->failed = 0;
         return g->known ? MSCOPE_GUARD_UP : MSCOPE_GUARD_NONE;
     case ZMQ_EVENT_DISCONNECTED:
         g->known = 0;
         return MSCOPE_GUARD_DOWN;
+    case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
+        return refused(g, "the daemon does not know this public key: momentscope keys allow, on its side");
+    case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
+        return refused(g, g->keyed ? "the daemon has no keys, or it is none: start it with --keys"
+                                   : "the daemon wants keys: set MOMENTSCOPE_KEYS (momentscope keys new)");
     default:
-        (void)snprintf(g->why, sizeof g->why, "the daemon at %s refused the handshake (%u)", g->endpoint, value);
-        return MSCOPE_GUARD_KEY;
+        if (++g->failed != SILENT)
+            return MSCOPE_GUARD_NONE;
+        if (g->keyed)
+            return refused(g, "the daemon has no keys, or another public key than MOMENTSCOPE_KEYS has of it");
+        (void)snprintf(g->why, sizeof g->why, "it ends every handshake: the daemon wants keys (MOMENTSCOPE_KEYS), or has "
+                       "no place for one more, or does not let this user in; its log says which");
+        return MSCOPE_GUARD_SILENT;
     }
 }
 
