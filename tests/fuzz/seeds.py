@@ -32,6 +32,9 @@ def seeds(name):
         return [bytes([i]) + "\n".join(lines).encode() + b"\n" for i, lines in enumerate(LINES.values())]
     if name == "options":
         return [b"--flag\0--count=7\0--size\x0012K\0--real\x000.5\0--text=a\0--texts\0b\0c\0", b"--help\0", b"--\0--x\0"]
+    if name == "plan":
+        return [b'{"table":"words","possible":true,"eta":2,"eps":0.1,"why":"a \\"b\\"","advised":"eta alone","stage":{'
+                b'"look_again":9,"bands":[{"band":3,"eta":1,"eps":0.1},{"band":4,"eta":2,"eps":0.1}]}}']
     if name == "replay":
         return [b"\x01" + b"\x0cband/words/3" + b"\x08" + bytes(8)]
     if name == "tape":
