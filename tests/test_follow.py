@@ -30,7 +30,7 @@ class Loop:
 
     number = 0
 
-    def __init__(self, lr, sparse=True, seed=1, optimizer=None, **options):
+    def __init__(self, lr, sparse=True, seed=1, optimizer=None, endpoint="ipc:///tmp/momentscope-nobody", **options):
         torch.manual_seed(seed)
         Loop.number += 1
         self.table = torch.nn.Embedding(ROWS, DIM, sparse=sparse)
@@ -40,7 +40,7 @@ class Loop:
         self.optimizer = (optimizer or momentscope.optim.SGD)(self.table.parameters(), lr=lr, momentum=BETA)
         self.times, self.losses = 1.0, []
         options = {"probe_every": 4, "closure": self.closure, **options}
-        self.scope = momentscope.attach(self.table, self.optimizer, "ipc:///tmp/momentscope-nobody", name="follow",
+        self.scope = momentscope.attach(self.table, self.optimizer, endpoint, name="follow",
                                         prefix=f"l{Loop.number}-", **options)
 
     def closure(self, half=None):
@@ -119,6 +119,32 @@ class Live(unittest.TestCase):
         self.assertLess(loop.end() / 30, 2 * before)
         self.assertEqual(told, loop.scope.follower.moves)
 
+    def test_weights_of_before_a_step_up_come_back(self):
+        """The loss becomes steep right after a step up. Weights and momenta are those of before it, bit for bit, and the
+        daemon's copy is exact again."""
+        for optimizer, sparse in ((momentscope.optim.SGD, True), (torch.optim.SGD, False)):
+            with client_support.Daemon() as daemon:
+                loop = self.loop(0.05, sparse, optimizer=optimizer, endpoint=daemon.ingest)
+                loop.scope.follow()
+                kept, steps = [], 0
+                while len(kept) < 4:
+                    loop.run(1)
+                    steps += 1
+                    if len(loop.scope.follower.moves) > len(kept):
+                        buffer = loop.optimizer.state[loop.table.weight]["momentum_buffer"]
+                        kept.append((loop.table.weight.detach().clone(), buffer.detach().clone()))
+                    self.assertLess(steps, 400)
+                loop.times = 1e4
+                while loop.scope.follower.moves[-1]["factor"] > 1:
+                    loop.run(1)
+                move = loop.scope.follower.moves[-1]
+                self.assertIn("weights as before the last step up", move["why"])
+                self.assertTrue(torch.equal(loop.table.weight, kept[-1][0]))
+                self.assertTrue(torch.equal(loop.optimizer.state[loop.table.weight]["momentum_buffer"], kept[-1][1]))
+                loop.times = 1.0
+                loop.run(5)
+                self.assertTrue(loop.scope.flush(10))
+
     def test_the_rate_halves_towards_a_known_end(self):
         loop = self.loop(0.3)
         loop.scope.follow(steps=400)
@@ -165,10 +191,10 @@ class Rules(unittest.TestCase):
     """The rules one by one, on a stand-in for the scope."""
 
     def follower(self, lr=1.0, **options):
-        group = {"lr": lr, "momentum": 0.5, "dampening": 0.0}    # stages of 20 steps
+        group = {"lr": lr, "momentum": 0.5, "dampening": 0.0, "params": []}      # stages of 20 steps
         self.group = group
         scope = types.SimpleNamespace(steps=0, note=lambda text: None, probing=types.SimpleNamespace(every=1),
-                                      optimizer=types.SimpleNamespace(param_groups=[group]),
+                                      optimizer=types.SimpleNamespace(param_groups=[group], state={}),
                                       tables=[types.SimpleNamespace(group=group, rule=None)])
         return follow.Follower(scope, **options)
 
@@ -227,6 +253,15 @@ class Rules(unittest.TestCase):
         f = self.follower()
         self.feed(f, [1.0, math.nan])
         self.assertEqual((f.moves[0]["factor"], f.moves[0]["why"]), (0.25, "the loss is nan"))
+
+    def test_where_H_is_not_believed_only_a_falling_loss_takes_up(self):
+        f = self.follower()
+        self.feed(f, [3 - 0.1 * k for k in range(20)] + self.flat(40), H=0.3)
+        self.feed(f, self.flat(120), H=3)
+        self.assertEqual(f.moves, [])
+        f = self.follower()
+        self.feed(f, [3 - 0.01 * k for k in range(100)], H=3)
+        self.assertEqual([m["factor"] for m in f.moves][:1], [2.0])
 
     def test_a_rate_that_failed_is_a_ceiling_for_a_while(self):
         f = self.follower()

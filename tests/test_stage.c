@@ -156,6 +156,19 @@ static void test_near_the_limit_it_goes_down(void **state)
     }
 }
 
+/* A record that does not know H: near a saddle what one row needs may not be what all need. */
+static void test_without_H_it_stays(void **state)
+{
+    vocabulary v;
+
+    (void)state;
+    draw(&v, 1024, (mscope_setting){ 10, 0.1 }, 0.5, 0);
+    CHECK(ask(&v, 0.1).kind != MSCOPE_PLAN_NOW, "with H %g it moves", 0.1);
+    v.margin.standing = MSCOPE_STANDING_UNKNOWN;
+    const mscope_stage s = ask(&v, 0.1);
+    CHECK(s.kind == MSCOPE_PLAN_NOW && strstr(s.why, "saddle") != NULL, "%s", s.why);
+}
+
 /* The bounds against the maps of theory.h, and against what is known of them. */
 static void test_bounds(void **state)
 {
@@ -206,6 +219,7 @@ int main(void)
         cmocka_unit_test(test_tables_that_move_together_share_the_reach),
         cmocka_unit_test(test_it_stays_where_it_may_lose),
         cmocka_unit_test(test_near_the_limit_it_goes_down),
+        cmocka_unit_test(test_without_H_it_stays),
         cmocka_unit_test(test_bounds),
     };
 

@@ -436,6 +436,9 @@ void mscope_stage_of(const mscope_measured *m, const mscope_margin *margin, msco
             stay_here(m, out, why_not_known(m));
         else if (m->growing)
             stay_here(m, out, why_stay(m, margin));
+        else if (margin != NULL && !have(margin))
+            stay_here(m, out, "the probe does not know the curvature of what moves together, as near a saddle or in the "
+                              "first probes: what one row needs may not be what all need");
         else
             choose(m, margin, out);
     }

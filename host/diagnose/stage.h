@@ -9,6 +9,7 @@
  *              as moved by the largest factor of the stage: tables that multiply each other may all follow theirs.
  *              Without a stability record neither eta nor 1 - beta goes up, unless no row by itself is above H = .25
  *              now and none above .5 then
+ *              With a record whose H is not known there is no stage: near a saddle curvature changes as rows move
  *   no bet     lose nothing by the middle of the stage, whatever corner of what the records allow (measured.h) each
  *              band is in. Where bands get an eta each, each takes the best of its own worst corner
  *   smooth     neighbouring bands stay within a factor of two

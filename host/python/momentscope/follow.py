@@ -4,9 +4,11 @@ A stage lasts two lifetimes of the momentum. At its end the rate doubles, stays,
 
     H         of all that moves together, from means of the last few products that the probe has sent
               (firmware/README.md derives it). Up where H would be at most .5. Back above .8 where momentum or loss
-              rise as well; where they do not for two stages, H is not believed
+              rise as well. Where they do not for two stages, H is not believed, and the rate goes up where the loss
+              clearly falls, or has not begun to
     loss      back where a stage is worse than the one before by three standard errors; a quarter at once where the last
-              ten steps have lost a good part of all that was gained, or are not finite
+              ten steps have lost a good part of all that was gained, or are not finite. Weights and momenta then go back to
+              before the last step up, if that was within five stages
     momentum  back where that of the probed rows has grown fourfold within a stage and the loss has not fallen
 
 Where H is not known or not believed, as near a saddle, the loss alone decides. A rate that was too high is a ceiling
@@ -24,6 +26,8 @@ factorisation and an attention layer at a tenth of their best rates.
 import logging
 import math
 
+import torch
+
 from . import _check
 from .plan import check_followed, eta_of
 
@@ -36,6 +40,7 @@ RECENT, SOONEST, SPIKE = 10, 3, 6.0  # steps that are compared with the best sta
 GROWN, RISEN = 4.0, 1.3          # of |m|^2 within a stage, alone and where H says that it must
 DOUBTED = 2                      # stages in which H is too high and nothing grows, after which it is not believed
 PLATEAU = 10                     # stages without a lower loss
+COPIED, FRESH = 1 << 26, 5       # most values that are copied before a step up; stages for which the copy is fresh
 HOLD = 5                         # stages for which a ceiling holds at first
 ENDING = (0.3, 0.15, 0.075, 0.0375)  # shares of the steps left, at which the rate halves
 
@@ -97,6 +102,35 @@ class Stage:
         return sum(self.momenta) / len(self.momenta) if self.momenta else math.nan
 
 
+class Copy:
+    """Weights and momenta of an optimizer, and what the follower knew, as they were before the rate went up."""
+
+    def __init__(self, follower):
+        self.stages, self.kept, scope = 0, [], follower.scope
+        self.before, self.best, self.last = follower.before, follower.best, [list(p.last) for p in follower.by]
+        for group in scope.optimizer.param_groups:
+            for p in group["params"]:
+                buffer = scope.optimizer.state.get(p, {}).get("momentum_buffer")
+                self.kept.append((p, p.detach().clone(), None if buffer is None else buffer.detach().clone()))
+
+    def put_back(self, follower):
+        scope, self.stages = follower.scope, 0
+        follower.before, follower.best, follower.alarm = self.before, self.best, math.inf
+        for products, last in zip(follower.by, self.last):
+            products.last = list(last)
+        with torch.no_grad():
+            for p, theta, buffer in self.kept:
+                p.copy_(theta)
+                if "momentum_buffer" in scope.optimizer.state.get(p, {}):
+                    scope.optimizer.state[p]["momentum_buffer"] = None if buffer is None else buffer.clone()
+        for t in scope.tables:               # the daemon gets all rows again, and nobody else has changed them
+            t.resync, t.marks = True, t.mark(scope.optimizer)
+
+
+def few_values(optimizer):
+    return sum(p.numel() for group in optimizer.param_groups for p in group["params"]) <= COPIED
+
+
 class Follower:
     """Made by Scope.follow."""
 
@@ -114,7 +148,7 @@ class Follower:
         self.by = [Products(), Products()]
         self.before, self.best, self.first, self.recent = None, None, None, []
         self.lowest, self.alarm, self.stale, self.doubted = math.inf, math.inf, 0, 0
-        self.ceiling, self.held, self.hold = math.inf, 0, HOLD
+        self.ceiling, self.held, self.hold, self.copy = math.inf, 0, HOLD, None
         self.lr, self.stage = self._lr(), self._new_stage()
 
     def stop(self):
@@ -174,7 +208,7 @@ class Follower:
     def _lost(self):
         """The last steps have lost much of what was gained."""
         if self.recent and not math.isfinite(self.recent[-1]):
-            self._back(0.25, f"the loss is {self.recent[-1]}")
+            self._fall(f"the loss is {self.recent[-1]}")
             return True
         if len(self.recent) < SOONEST:
             return False
@@ -185,9 +219,14 @@ class Follower:
             limit = best + max(SPIKE * self.best.spread() / math.sqrt(RECENT), LOST * (self.first - best))
         if mean <= limit:
             return False
-        self._back(0.25, f"the loss of the last {len(self.recent)} steps is {mean:.4g}, and {limit:.4g} is the most "
-                         "allowed")
+        self._fall(f"the loss of the last {len(self.recent)} steps is {mean:.4g}, and {limit:.4g} is the most allowed")
         return True
+
+    def _fall(self, why):
+        """A quarter of the rate, and the weights of before the last step up, where that is not long ago."""
+        self._back(0.25, why + ("; weights as before the last step up" if self.copy is not None else ""))
+        if self.copy is not None:
+            self.copy.put_back(self)
 
     # -- the end of a stage ----------------------------------------------------------------------------------
 
@@ -196,7 +235,9 @@ class Follower:
         worse = stage.worse_than(before)
         self._note(stage)
         why = self._why_back(stage, before, worse)
-        H = self.H() if self.doubted < DOUBTED else None
+        H, falls = self.H() if self.doubted < DOUBTED else None, worse <= 0
+        if self.doubted >= DOUBTED:
+            falls = worse < -1 or not self._gained()
         if why:
             self._back(0.5, why)
         elif self._stale():
@@ -204,7 +245,7 @@ class Follower:
             self._move(0.5, f"the loss has not fallen for {PLATEAU} stages")
         elif self.settled or 2 * self.lr > 0.9 * self.ceiling or all(p.few() for p in self.by):
             self.stage = self._new_stage()
-        elif H is None and worse > 0:
+        elif H is None and not falls:
             self.stage = self._new_stage()
         elif H is None:
             self._move(2.0, "H is not " + ("known" if self.doubted < DOUBTED else "believed") +
@@ -223,13 +264,18 @@ class Follower:
         fell = mean < self.lowest - stage.error()
         self.lowest, self.stale = (mean, 0) if fell else (self.lowest, self.stale + 1)
         self.before, self.held, self.alarm = stage, self.held - 1, math.inf
+        if self.copy is not None:
+            self.copy.stages += 1
+            self.copy = None if self.copy.stages > FRESH else self.copy
         if self.held <= 0:
             self.ceiling = math.inf
 
     def _stale(self):
         """At its noise floor, as far as the loss tells. Where nothing was gained yet, it is a saddle."""
-        gained = self.first - self.lowest > 4 * self.stage.error()
-        return self.end is None and self.stale >= PLATEAU and gained
+        return self.end is None and self.stale >= PLATEAU and self._gained()
+
+    def _gained(self):
+        return self.first - self.lowest > 4 * self.stage.error()
 
     def _why_back(self, stage, before, worse):
         """The reason to step back, or None."""
@@ -257,6 +303,8 @@ class Follower:
         self._move(factor, why, logging.WARNING)
 
     def _move(self, factor, why, level=logging.INFO):
+        if factor > 1 and few_values(self.scope.optimizer):
+            self.copy = Copy(self)
         for group in self.scope.optimizer.param_groups:
             group["lr"] = factor * group["lr"]
         self.lr, self.recent, self.stage = self._lr(), [], self._new_stage()

@@ -1,6 +1,6 @@
 """Six small models on real text, each with a training set and a validation set that it never sees.
 
-bag         which of 16 files a window of words is from: an EmbeddingBag and a linear layer
+bag         which of 16 groups of files a window of words is from: an EmbeddingBag and a linear layer
 skipgram    a word and one near it against 5 negative samples: two tables
 cbow        a word from the four around it: a table and a readout
 bigram      the next word: a table and a readout
@@ -21,7 +21,8 @@ from torch.nn import functional as F
 
 KINDS = ("bag", "skipgram", "cbow", "bigram", "factors", "tied")
 KEPT = os.path.join(os.environ.get("BUILD", "build"), "accuracy")
-FILES = {"perl": "/usr/share/perl/*/**/*.pod", "python": "/usr/lib/python3*/*.py"}
+FILES = {"perl": "/usr/share/perl/*/**/*.pod", "python": "/usr/lib/python3*/*.py",
+         "modules": "/usr/share/perl/*/**/*.pm"}
 WORDS = {"bag": 2000, "skipgram": 1000, "cbow": 400, "bigram": 400, "factors": 1000, "tied": 250}
 WIDTH = {"bag": 32, "skipgram": 24, "cbow": 24, "bigram": 24, "factors": 16, "tied": 24}
 BATCH = {"bag": 64, "skipgram": 128, "cbow": 64, "bigram": 64, "factors": 256, "tied": 8}
@@ -112,11 +113,11 @@ class Task(nn.Module):
         self.often = often / often.sum()
 
     def data_bag(self, corpus):
-        texts, first, label = ranked(corpus, self.words)[:CLASSES], [], []
+        texts, first, label = [t for t in ranked(corpus, self.words) if len(t) > BAG], [], []
         self.text, begin = torch.cat(texts), 0
         for k, text in enumerate(texts):
             at = torch.arange(begin, begin + len(text) - BAG, BAG)
-            first, label, begin = first + [at], label + [torch.full_like(at, k)], begin + len(text)
+            first, label, begin = first + [at], label + [torch.full_like(at, k % CLASSES)], begin + len(text)
         self.first, self.label = torch.cat(first), torch.cat(label)
         order = torch.randperm(len(self.first), generator=torch.Generator().manual_seed(0))
         self.held_at, self.train_at = order[:len(order) // HELD], order[len(order) // HELD:]
