@@ -113,6 +113,17 @@ class Answers(Case):
             self.assertEqual(json.loads(r.body)["sources"][0]["state"], "waiting")
             self.assertEqual(s.ask("/api/table").status, 404)
 
+    def test_a_connection_serves_many_requests(self):
+        s = self.serve(daemon=self.daemon())
+        c = http.client.HTTPConnection("127.0.0.1", s.port, timeout=PATIENCE)
+        for _ in range(20):
+            c.request("GET", "/api/state")
+            r = c.getresponse()
+            self.assertEqual((r.status, r.getheader("Connection")), (200, None))
+            r.read()
+        c.request("GET", "/api/state", body=b"x" * 10)
+        self.assertEqual(c.getresponse().status, 400)
+
     def test_unknown_paths_methods_and_numbers_are_refused(self):
         s = self.serve(daemon=self.daemon())
         for path in ("/etc/passwd", "/../../etc/passwd", "/page.html", "/api", "/api/state/", "/%2e%2e/"):

@@ -183,22 +183,44 @@ static struct mscope_connection *place_of(struct MHD_Connection *c)
     return info != NULL ? info->socket_context : NULL;
 }
 
-static enum MHD_Result handle(void *context, struct MHD_Connection *c, const char *url, const char *method,
-                              const char *version, const char *upload, size_t *upload_size, void **state)
+/* Requests with a body are none of ours, whatever the method. */
+static int has_body(struct MHD_Connection *c)
 {
-    mscope_http *s = context;
+    const char *len = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Content-Length");
+
+    return MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Transfer-Encoding") != NULL ||
+           (len != NULL && strcmp(len, "0") != 0);
+}
+
+/* What can be refused by the head of a request alone; MHD_YES: nothing. An answer at this point ends the connection. */
+static enum MHD_Result look(mscope_http *s, struct MHD_Connection *c, const char *method)
+{
     const char *host = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Host");
 
-    (void)version;
-    (void)upload;
-    (void)upload_size;
-    *state = s;
-    mscope_connections_allow(&s->connections, place_of(c), ANSWER_S);
     if (!mscope_guard_host(host, &s->o.hosts))
         return say(c, MHD_HTTP_MISDIRECTED_REQUEST,
                    "the Host header is none of this server's names; momentscope serve --host NAME allows one\n");
     if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
         return say(c, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+    if (has_body(c))
+        return say(c, MHD_HTTP_BAD_REQUEST, "a request has no body here\n");
+    return MHD_YES;
+}
+
+/* libmicrohttpd calls twice: with the head of a request, and when all of it is there. */
+static enum MHD_Result handle(void *context, struct MHD_Connection *c, const char *url, const char *method,
+                              const char *version, const char *upload, size_t *upload_size, void **state)
+{
+    mscope_http *s = context;
+
+    (void)version;
+    (void)upload;
+    (void)upload_size;
+    mscope_connections_allow(&s->connections, place_of(c), ANSWER_S);
+    if (*state == NULL) {
+        *state = s;
+        return look(s, c, method);
+    }
     if (strcmp(url, "/events") == 0 && strcmp(method, "GET") == 0)
         return stream(s, c, place_of(c));
     return answer(s, c, url);
@@ -208,8 +230,8 @@ static void completed(void *context, struct MHD_Connection *c, void **state, enu
 {
     mscope_http *s = context;
 
-    (void)state;
     (void)code;
+    *state = NULL;
     mscope_connections_allow(&s->connections, place_of(c), IDLE_S);
 }
 
