@@ -150,6 +150,77 @@ class Restarts(Case):
         self.assertEqual(d.stop(), 0)
         self.assertEqual(sorted(n for n in os.listdir(d.dir) if n.startswith("state")), ["state"])
 
+    def test_saved_by_itself_and_the_one_before_is_kept(self):
+        d = self.daemon(*self.FLAGS)
+        d.stop()
+        path = os.path.join(d.dir, "state")
+        d.flags += ["--state", path, "--state-every", "0.2"]
+        d.start()
+        sub, t = self.start(d)
+        steps = self.feed(np.random.default_rng(6), 60)
+        for first in (0, 20, 40):
+            self.run_steps(t, steps[first:first + 20], first + 1)
+            sub.alert("saved")
+        saves = [r for topic, _, r, _ in sub.records if topic == "alert" and r["code"] == "saved"]
+        self.assertGreaterEqual(len(saves), 3)
+        d.kill()
+        with open(path, "r+b") as f:         # a disk that lies
+            f.seek(-40, os.SEEK_END)
+            f.write(b"damage!")
+        d.start()
+        said = sub.alert("restored")["text"]
+        self.assertIn("state.previous: the newer file was damaged", said)
+        self.assertTrue(os.path.exists(path + ".bad"))
+        kind, welcome = t.hello("t", 30, 4, state="f32", reference="ones", acf_rows=2, nll=True, fresh=False, step=60)
+        self.assertEqual(kind, WELCOME)
+        self.assertIn(welcome["step"], range(20, 61))
+
+    def test_what_others_have_put_there_is_neither_written_nor_read(self):
+        d = self.daemon()
+        d.stop()
+        path, victim = os.path.join(d.dir, "state"), os.path.join(d.dir, "victim")
+        with open(victim, "w", encoding="ascii") as f:
+            f.write("precious")
+        os.symlink(victim, path + ".new")
+        d.flags += ["--state", path]
+        d.start()
+        self.trainer(d).hello("t", 30, 4)
+        self.assertEqual(d.stop(), 0)
+        with open(victim, encoding="ascii") as f:
+            self.assertEqual(f.read(), "precious")
+        self.assertEqual(os.lstat(path).st_mode & 0o777777, 0o100600)
+        os.chmod(path, 0o666)
+        r = subprocess.run(d.command(), capture_output=True, text=True, timeout=20)
+        self.assertEqual(r.returncode, 3)
+        self.assertIn("expected a regular file of this user that others cannot change", r.stderr)
+
+    def test_a_save_does_not_hold_up_the_engine(self):
+        d = self.daemon("--interval", "0.1")
+        d.stop()
+        d.flags += ["--state", os.path.join(d.dir, "state")]
+        d.start()
+        sub, t = self.subscriber(d), self.trainer(d)
+        t.hello("t", 500000, 32, state="f32")
+        sub.until(lambda topic, r: topic == "daemon" and r["tables"] == 1)
+        for k in range(1, 4):
+            t.step(k, [k], [32 * [1.0]], kind="f4")
+        t.acked()
+        sub.until(lambda topic, r: topic == "daemon" and r["pause_max"] < 0.1, "a calm window")
+        t.send(SAVE)
+        t.ack()
+        worst = 0.0
+        while (got := sub.take(raw.PATIENCE)) and not (got[0] == "alert" and got[1] and got[1]["code"] == "saved"):
+            if got[0] == "daemon" and got[1]:
+                worst = max(worst, got[1]["pause_max"], got[1]["message_max"])
+        self.assertIsNotNone(got)
+        size = os.path.getsize(os.path.join(d.dir, "state"))
+        self.assertGreater(size, 100 << 20)
+        self.assertLess(worst, 1.5)          # 2.2 s of processor time when it was copied and summed in one piece
+        before = time.monotonic()
+        self.assertEqual(d.stop(), 0)
+        print(f"note a save of {size >> 20} MB: the engine stood still for {1e3 * worst:.1f} ms; "
+              f"stopped within {time.monotonic() - before:.2f} s")
+
     def test_a_full_disk_leaves_nothing_behind(self):
         d = self.daemon()
         d.stop()

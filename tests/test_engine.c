@@ -427,7 +427,7 @@ static int same_image(const uint8_t *a, size_t n, const uint8_t *b, size_t m)
 
 static void test_state_image_round_trips(void **state)
 {
-    char path[] = "/tmp/mscope-image-XXXXXX";
+    char path[64] = "/tmp/mscope-image-XXXXXX";
     uint8_t *one, *two;
     size_t n, m;
     int fd = mkstemp(path);
@@ -439,7 +439,7 @@ static void test_state_image_round_trips(void **state)
         for (uint32_t t = 0; t < 3; t++)
             assert_int_equal(step(t, k, 8), MSCOPE_ACK);
     assert_int_equal(mscope_store_image(&engine, &one, &n), 0);
-    assert_int_equal(mscope_store_write(path, one, n), 0);
+    assert_int_equal(mscope_store_save(&engine, path, &(mscope_saved){ 0 }), 0);
     tear_down(state);
     set_up(state);
     assert_int_equal(mscope_restore_state(&engine, path, 0), 0);
@@ -458,6 +458,7 @@ static void test_state_image_round_trips(void **state)
     (void)munmap(one, n);
     (void)munmap(two, m);
     (void)remove(path);
+    (void)remove(strcat(path, ".previous"));
     assert_int_equal(mscope_restore_state(&engine, path, 0), 1);
 }
 

@@ -96,20 +96,27 @@ static int drain(mscope_loop *in, uint64_t *now, uint64_t deadline)
 static void start_save(mscope_loop *in)
 {
     mscope_saver *s = in->saver;
-    const uint64_t one = 1;
-    int err;
 
     if (!in->engine->save_wanted || atomic_load_explicit(&s->state, memory_order_acquire) != MSCOPE_SAVER_IDLE)
         return;
     in->engine->save_wanted = 0;
-    err = mscope_store_image(in->engine, &s->image, &s->len);
-    if (err) {
-        mscope_engine_alert(in->engine, NULL, "save-failed", "cannot copy the state: %s", mscope_strerror(err));
+    if (mscope_saver_fork(s, in->engine) != 0)
+        mscope_engine_alert(in->engine, NULL, "save-failed", "cannot start a process that saves the state: %s",
+                            strerror(errno));
+}
+
+/* Every --state-every seconds, if something came in. */
+static void want_save(mscope_loop *in, uint64_t now)
+{
+    const uint64_t every = (uint64_t)(in->options->state_every * 1e9);
+
+    if (every == 0 || now - in->saved_ns < every)
         return;
-    }
-    atomic_store_explicit(&s->state, MSCOPE_SAVER_WORK, memory_order_release);
-    if (write(s->work_fd, &one, sizeof one) < 0)
-        mscope_log(MSCOPE_LOG_WARN, "store", "cannot wake the saver: %s", strerror(errno));
+    in->saved_ns = now;
+    if (in->engine->count.messages_in == in->saved_in)
+        return;
+    in->saved_in = in->engine->count.messages_in;
+    in->engine->save_wanted = 1;
 }
 
 static void end_save(mscope_loop *in)
@@ -125,7 +132,8 @@ static void end_save(mscope_loop *in)
     }
     in->engine->count.state_saves += state == MSCOPE_SAVER_DONE;
     if (state == MSCOPE_SAVER_DONE)
-        mscope_engine_alert(in->engine, NULL, "saved", "state saved to %.120s, %zu bytes", s->path, s->len);
+        mscope_engine_alert(in->engine, NULL, "saved", "state saved to %.120s, %llu bytes", s->path,
+                            (unsigned long long)s->saved->len);
     else
         mscope_engine_alert(in->engine, NULL, "save-failed", "state not saved to %.120s; the log has the reason",
                             s->path);
@@ -227,6 +235,8 @@ void mscope_loop_run(mscope_loop *in)
 {
     uint64_t period = in->options->interval > 0 ? (uint64_t)(in->options->interval * 1e9) : 1000000000u;
     uint64_t now = mscope_clock_ns(), deadline = now, due_times;
+
+    in->saved_ns = now;
     int timer = alarm_every(deadline, period);
     zmq_pollitem_t items[5] = { { .socket = in->inbox->router, .events = ZMQ_POLLIN },
                                 { .fd = in->signal_fd, .events = ZMQ_POLLIN },
@@ -259,6 +269,7 @@ void mscope_loop_run(mscope_loop *in)
         looked = mscope_clock_ns();
         if (in->saver->path != NULL) {
             end_save(in);
+            want_save(in, looked);
             start_save(in);
         }
         due = now;

@@ -162,7 +162,8 @@ static int set_up(daemon_memory *d, const mscope_options *o)
     d->saver.work_fd = d->log.wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     d->saver.done_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     d->saver.log = &d->log;
-    d->saver.path = o->state[0] != '\0' ? o->state : NULL;
+    if (mscope_saver_init(&d->saver, o->state[0] != '\0' ? o->state : NULL) != 0)
+        return MSCOPE_ENOMEM;
     return d->publisher.wake_fd < 0 || d->saver.work_fd < 0 || d->saver.done_fd < 0 ? MSCOPE_EIO : 0;
 }
 
@@ -179,7 +180,7 @@ static int lock_state(daemon_memory *d, const mscope_options *o)
 /* Load the state file; with --discard-state, move one aside that cannot be loaded. Returns 0 or the exit status. */
 static int restore(daemon_memory *d, const mscope_options *o)
 {
-    char aside[1100];
+    char aside[1100], previous[1100];
     mscope_engine *e = &d->engine;
     uint32_t tables = 0;
     int err;
@@ -200,6 +201,16 @@ static int restore(daemon_memory *d, const mscope_options *o)
     (void)mscope_engine_fini(e);
     memset(e->sessions, 0, sizeof e->sessions);
     (void)snprintf(aside, sizeof aside, "%s.bad", o->state);
+    (void)snprintf(previous, sizeof previous, "%s.previous", o->state);
+    if (err == MSCOPE_EPROTO && access(previous, F_OK) == 0) {
+        if (mscope_restore_state(e, previous, mscope_clock_ns()) == 0 && rename(o->state, aside) == 0) {
+            mscope_engine_alert(e, NULL, "restored", "from %.100s: the newer file was damaged, and is kept as %.60s",
+                                previous, aside);
+            return 0;
+        }
+        (void)mscope_engine_fini(e);
+        memset(e->sessions, 0, sizeof e->sessions);
+    }
     if (!o->discard_state || rename(o->state, aside) != 0) {
         mscope_log(MSCOPE_LOG_ERROR, "store",
                    "cannot start: repair or remove %s, or start with --discard-state to move it to %s", o->state,
@@ -212,19 +223,13 @@ static int restore(daemon_memory *d, const mscope_options *o)
 
 static int save_last(daemon_memory *d)
 {
-    uint8_t *image;
-    size_t len;
+    mscope_saved saved;
     int err;
 
     if (d->saver.path == NULL)
         return 0;
-    err = mscope_store_image(&d->engine, &image, &len);
-    if (err) {
-        mscope_log(MSCOPE_LOG_ERROR, "store", "state not saved: %s", mscope_strerror(err));
-        return EXIT_FAILED;
-    }
-    err = mscope_store_write(d->saver.path, image, len);
-    (void)munmap(image, len);
+    err = mscope_store_save(&d->engine, d->saver.path, &saved);
+    mscope_store_tell(d->saver.path, &saved);
     return err ? EXIT_STATE : 0;
 }
 
@@ -263,6 +268,7 @@ static int run(daemon_memory *d, const mscope_options *o, mscope_sockets *socket
     mscope_loop_run(&in);
     mscope_log_hand_over(NULL);
     mscope_shm_server_fini(&d->shm);
+    mscope_saver_end(&d->saver);
     stop_thread(saver, &d->saver.stop, d->saver.work_fd);
     stop_thread(publisher, &d->publisher.stop, d->publisher.wake_fd);
     return save_last(d);

@@ -67,7 +67,7 @@ int mscope_mapped_map(mscope_map_file *f)
 static int write_head(const mscope_engine *e, const mscope_shadow *s, const mscope_map_file *f, int clean)
 {
     uint8_t head[HEAD] = { 0 };
-    mscope_writer w = { head, 0 }, image = { NULL, 0 };
+    mscope_writer w = { .at = head }, image = { .at = NULL };
     int err = clean ? mscope_image_put(s, &image) : 0;       /* only counts */
 
     if (err || image.len > HEAD - 64)

@@ -37,6 +37,8 @@ static const option options[] = {
     { "interval", REAL, AT(interval), 0, 3600, "SECONDS", "time between publications; 0: by steps alone (0.2)" },
     { "interval-steps", COUNT, AT(interval_steps), 0, 1e9, "N", "also publish a table every N steps; 0: no (0)" },
     { "state", TEXT, AT(state), 0, 0, "FILE", "load at start; write at exit, on SAVE and on SIGUSR1" },
+    { "state-every", REAL, AT(state_every), 0, 86400, "SECONDS",
+      "with --state: also write it that often, while something comes in; 0: no (300)" },
     { "discard-state", FLAG, AT(discard_state), 0, 0, NULL,
       "move aside a state file that cannot be read, and start" },
     { "map-dir", TEXT, AT(map_dir), 0, 0, "DIR", "keep large tables in files there, across restarts" },
@@ -363,7 +365,7 @@ int mscope_options_parse(mscope_options *out, int argc, char **argv)
     uint64_t by_variable = 0;
     int status;
 
-    *out = (mscope_options){ .interval = 0.2, .takeover = 10, .max_tables = 64, .max_bytes = UINT64_C(4) << 30,
+    *out = (mscope_options){ .interval = 0.2, .state_every = 300, .takeover = 10, .max_tables = 64, .max_bytes = UINT64_C(4) << 30,
                              .max_part = UINT64_C(256) << 20, .credit_messages = 64,
                              .credit_bytes = UINT64_C(64) << 20, .replay_bytes = UINT64_C(32) << 20, .log_level = 2,
                              .map_above = UINT64_C(256) << 20, .max_connections = 2048,

@@ -8,7 +8,7 @@
 
 typedef struct mscope_options {
     char ingest[256], telemetry[256], replay[256];
-    double interval, takeover;               /* seconds                                         */
+    double interval, takeover, state_every;  /* seconds                                         */
     uint64_t interval_steps, max_tables, max_bytes, max_part, credit_messages, credit_bytes, history, replay_bytes;
     uint64_t max_connections, max_subscriptions, max_flight, map_above;
     const char *map_above_given;             /* as it was given; NULL: it was not               */

@@ -90,9 +90,10 @@ int mscope_restore_state(mscope_engine *e, const char *path, uint64_t now_ns)
 
     if (fd < 0 && errno == ENOENT)
         return 1;
-    if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-        mscope_log(MSCOPE_LOG_ERROR, "store", "cannot read state file %s: %s", path,
-                   fd < 0 ? strerror(errno) : "not a regular file");
+    if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (st.st_uid != geteuid() && st.st_uid != 0) ||
+        (st.st_mode & 022) != 0) {
+        mscope_log(MSCOPE_LOG_ERROR, "store", "cannot use state file %s: %s", path,
+                   fd < 0 ? strerror(errno) : "expected a regular file of this user that others cannot change");
         if (fd >= 0)
             (void)close(fd);
         return MSCOPE_EIO;

@@ -1,7 +1,6 @@
 /* store.c - see store.h
  *
- * The same code makes an image twice, first counting and then writing, so that its length is known before memory is
- * mapped.                                                                                                      */
+ * The same code writes an image into memory, twice, first counting and then writing, or straight into a file.                                                                                                      */
 #include "store.h"
 
 #include <errno.h>
@@ -50,7 +49,7 @@ static int put_state(mscope_engine *e, mscope_writer *w)
 
 int mscope_store_image(mscope_engine *e, uint8_t **image, size_t *len)
 {
-    mscope_writer count = { NULL, 0 }, w = { NULL, 0 };
+    mscope_writer count = { .at = NULL }, w = { .at = NULL };
     int err = put_state(e, &count);
 
     if (err)
@@ -103,31 +102,109 @@ static void sync_directory(const char *path)
     }
 }
 
-int mscope_store_write(const char *path, const uint8_t *image, size_t len)
-{
-    char temp[4096];
-    const char *did = "open";
-    int fd, bad;
+/* -- a file ---------------------------------------------------------------------------------- */
 
-    if ((size_t)snprintf(temp, sizeof temp, "%s.new", path) >= sizeof temp)
-        return MSCOPE_EINVAL;
-    fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    bad = fd < 0;
-    if (!bad)
-        bad = (did = "write", write_all(fd, image, len)) || (did = "sync", fsync(fd));
-    if (fd >= 0)
-        bad |= close(fd);
-    if (!bad)
-        bad = (did = "rename", rename(temp, path));
-    if (bad) {
-        mscope_log(MSCOPE_LOG_ERROR, "store", "state not saved: cannot %s %s: %s", did, temp, strerror(errno));
-        if (fd >= 0)
-            (void)unlink(temp);              /* half a file is useless, and may be what fills the disk */
+typedef struct out {                     /* bytes on their way to a file, gathered            */
+    int fd, err;
+    uint32_t crc;
+    uint64_t len;
+    size_t held;
+} out;
+
+static uint8_t gathered[1 << 18];        /* one save at a time in a process                   */
+
+static int flush(out *o)
+{
+    if (o->err == 0 && write_all(o->fd, gathered, o->held) != 0)
+        o->err = errno;
+    o->held = 0;
+    return o->err == 0 ? 0 : MSCOPE_EIO;
+}
+
+static int put(void *to, const void *bytes, size_t len)
+{
+    out *o = to;
+
+    o->crc = mscope_crc32(o->crc, bytes, len);
+    o->len += len;
+    if (len > sizeof gathered - o->held && flush(o) != 0)
         return MSCOPE_EIO;
+    if (len > sizeof gathered) {
+        if (write_all(o->fd, bytes, len) != 0)
+            o->err = errno;
+        return o->err == 0 ? 0 : MSCOPE_EIO;
     }
-    sync_directory(path);
-    mscope_log(MSCOPE_LOG_INFO, "store", "state saved: %s, %zu bytes", path, len);
+    memcpy(gathered + o->held, bytes, len);
+    o->held += len;
     return 0;
+}
+
+/* A temporary file that was not there: whatever somebody has put in its place is removed, and never written to. */
+static int open_new(const char *temp)
+{
+    int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+    if (fd < 0 && errno == EEXIST && unlink(temp) == 0)
+        fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    return fd;
+}
+
+static int write_state(mscope_engine *e, out *o)
+{
+    mscope_writer w = { .put = put, .to = o };
+    uint8_t crc[4];
+    int err = put_state(e, &w);
+
+    mscope_put_le(crc, o->crc, 4);
+    if (!err)
+        err = put(o, crc, sizeof crc);
+    return err ? err : flush(o);
+}
+
+int mscope_store_save(mscope_engine *e, const char *path, mscope_saved *r)
+{
+    char temp[4096], previous[4096];
+    out o = { .fd = -1 };
+    int bad;
+
+    *r = (mscope_saved){ .did = MSCOPE_SAVE_OPEN };
+    if ((size_t)snprintf(temp, sizeof temp, "%s.new", path) >= sizeof temp ||
+        (size_t)snprintf(previous, sizeof previous, "%s.previous", path) >= sizeof previous)
+        return r->err = ENAMETOOLONG;
+    o.fd = open_new(temp);
+    bad = o.fd < 0;
+    if (!bad)
+        bad = (r->did = MSCOPE_SAVE_WRITE, write_state(e, &o) != 0) || (r->did = MSCOPE_SAVE_SYNC, fsync(o.fd) != 0);
+    r->err = bad ? o.err != 0 ? o.err : errno : 0;
+    if (o.fd >= 0 && close(o.fd) != 0 && !bad) {
+        bad = 1;
+        r->err = errno;
+    }
+    if (!bad) {
+        (void)unlink(previous);
+        (void)link(path, previous);          /* there is none at the first save, and no links on some file systems */
+        r->did = MSCOPE_SAVE_RENAME;
+        bad = rename(temp, path) != 0;
+        r->err = bad ? errno : 0;
+    }
+    if (bad && o.fd >= 0)
+        (void)unlink(temp);                  /* half a file is useless, and may be what fills the disk */
+    if (!bad)
+        sync_directory(path);
+    r->len = o.len;
+    r->done = !bad;
+    return bad ? r->err != 0 ? r->err : EIO : 0;
+}
+
+void mscope_store_tell(const char *path, const mscope_saved *r)
+{
+    static const char *const did[] = { "open", "write", "sync", "rename" };
+
+    if (r->done)
+        mscope_log(MSCOPE_LOG_INFO, "store", "state saved: %s, %llu bytes", path, (unsigned long long)r->len);
+    else
+        mscope_log(MSCOPE_LOG_ERROR, "store", "state not saved: cannot %s %s.new: %s", did[r->did], path,
+                   r->err != 0 ? strerror(r->err) : "the process that wrote it ended early");
 }
 
 int mscope_store_check(const char *path)
@@ -137,7 +214,7 @@ int mscope_store_check(const char *path)
 
     if ((size_t)snprintf(temp, sizeof temp, "%s.new", path) >= sizeof temp)
         return MSCOPE_EINVAL;
-    fd = open(temp, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    fd = open_new(temp);
     if (fd < 0) {
         mscope_log(MSCOPE_LOG_ERROR, "store", "--state %s: cannot write %s: %s", path, temp, strerror(errno));
         return MSCOPE_EIO;

@@ -8,8 +8,10 @@
 #include "protocol/bytes.h"
 
 typedef struct mscope_writer {
-    uint8_t *at;                         /* NULL: only count                                     */
+    uint8_t *at;                         /* NULL: only count, or hand over                       */
     size_t len;
+    int (*put)(void *to, const void *bytes, size_t len);     /* NULL: at[len] has room for everything */
+    void *to;
 } mscope_writer;
 
 typedef struct mscope_reader {
@@ -26,7 +28,7 @@ static inline int mscope_write_bytes(void *writer, const void *bytes, size_t len
     if (w->at != NULL)
         memcpy(w->at + w->len, bytes, len);
     w->len += len;
-    return 0;
+    return w->put != NULL ? w->put(w->to, bytes, len) : 0;
 }
 
 static inline int mscope_read_bytes(void *reader, void *bytes, size_t len)
