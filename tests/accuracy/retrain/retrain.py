@@ -120,7 +120,7 @@ def one(way, kind, corpus, seed, eta, daemon, others):
 
 
 def make(cache, what, o):
-    corpus, seeds = SETS[what]
+    corpus, seeds = SETS[what][0], SETS[what][1][:o.seeds]
     out = {}
     with client_support.Daemon("--log-level", "error") as daemon:
         for seed in seeds:
@@ -164,7 +164,7 @@ def share(name, ratios, limit):
 
 
 def report(out, what, o):
-    seeds, loss = SETS[what][1], {k: v["loss"] for k, v in out.items()}
+    seeds, loss = SETS[what][1][:o.seeds], {k: v["loss"] for k, v in out.items()}
     ratio = {way: [] for way in WAYS}
     lost, best_of = [], {}
     print(f"validation loss after {STEPS} steps, means over {len(seeds)} seeds; in brackets: over that of the best "
@@ -217,6 +217,7 @@ def backs(out, o):
 def main():
     a = argparse.ArgumentParser(description="advice and follow() on models that are trained again")
     a.add_argument("--set", default="tuning", choices=list(SETS), help="tuning; faults; held-out, for figures alone")
+    a.add_argument("--seeds", type=int, default=3, help="only so many of the set's seeds")
     a.add_argument("--kinds", type=lambda s: s.split(","), default=list(KINDS))
     a.add_argument("--ways", type=lambda s: s.split(","), default=list(WAYS))
     a.add_argument("--others", action="store_true", help="apply(.., others=True): parameters outside tables move too")
