@@ -7,6 +7,7 @@ changes from turn to turn.
 
     step                optimizer.step() alone: our rows were brought to now when they were looked up
     look-up and step    F.embedding of the rows as well, for both: what silent rows cost is in it
+    counting            optimizer.telemetry(): statistics of every row in float32 lanes
     gather and scatter  index_select and index_copy_ of the rows of theta and of the buffer, as much memory as both move
 """
 import os
@@ -27,9 +28,11 @@ from momentscope import optim
 class Ours:
     name = "momentscope.optim.SGD"
 
-    def __init__(self, theta):
+    def __init__(self, theta, counting=False):
         self.p, self.truth = torch.nn.Parameter(torch.tensor(theta)), Truth(theta)
         self.optimizer = optim.SGD([self.p], lr=LR, momentum=MOMENTUM)
+        if counting:
+            self.counting = self.optimizer.telemetry(batch=ACTIVE)
 
     def step(self, rows, grads):
         sparse_gradient(self.p, rows, grads)
@@ -87,9 +90,9 @@ def compare(ours, peer, steps, repeats, row, target):
         measure.versus("optim", f"{row}: {what}", "ms", ms[:, 0], ms[:, 1], peer.name, ms[:, 1] / ms[:, 0], goal, "higher", right)
 
 
-def warm(n):
+def warm(n, counting=False):
     theta = np.random.default_rng(2).normal(size=(n, DIM)).astype(np.float32)
-    steps, ours = Steps(n), Ours(theta)
+    steps, ours = Steps(n), Ours(theta, counting)
     for _ in range(2 * n // ACTIVE):         # rows that have a past
         ours.step(*one_look(ours, steps))
     return theta, steps, ours
@@ -99,6 +102,14 @@ def one_look(ours, steps):
     rows, grads = steps.next()
     look_up(ours, torch.from_numpy(rows.astype(np.int64)))
     return rows, grads
+
+
+def compare_counting():
+    theta, steps, ours = warm(1_000_000, counting=True)
+    compare(ours, Dense(theta), steps, 15, "1 M rows, counting, against dense SGD", 60.0)
+    compare(ours, Sparse(theta, steps), steps, 9, f"1 M rows, counting, against sparse SGD after {optimizer.BEFORE} steps",
+            100.0)
+    compare(ours, Adam(theta), steps, 25, "1 M rows, counting, against SparseAdam", 6.0)
 
 
 def main():
@@ -111,6 +122,7 @@ def main():
     whole = x[:, 0].sum(1)
     measure.versus("optim", "1 M rows, against memory alone: look-up and step", "ms", whole, x[:, 1, 1], Move.name,
                    whole / x[:, 1, 1], 1.5, "lower", ours.right())
+    compare_counting()
     _, few_steps, few = warm(200_000)
     pairs = []
     for _ in range(25):
