@@ -383,16 +383,51 @@ static void look_up_spans(mscope_table *t, uint32_t groups)
     }
 }
 
-static size_t share_out(mscope_table *t, uint32_t groups)
+/* Piece i of n. */
+static void give_piece(mscope_chunk *c, uint32_t groups, size_t i, size_t n)
 {
-    size_t n = groups / MSCOPE_CHUNK_ROWS;
+    c->first = (uint32_t)((uint64_t)groups * i / n);
+    c->end = (uint32_t)((uint64_t)groups * (i + 1) / n);
+}
 
-    n = n < 1 ? 1 : n > t->chunks ? t->chunks : n;
+static void note_followed(mscope_table *t, uint32_t first, uint32_t followed)
+{
+    for (uint32_t k = 0; k < followed; k++)
+        mscope_acf_note(t, t->scratch.tail[first + k]);
+}
+
+static void run_together(const apply_args *a, uint32_t groups, size_t n)
+{
+    mscope_table *t = a->t;
+
+    for (size_t i = 0; i < n; i++)
+        give_piece(&t->chunk[i], groups, i, n);
+    look_up_spans(t, groups);
+    mscope_parallel_run(t, run_chunk, (void *)a, n);
+    mscope_accounts_settle(t, n);
+    for (size_t i = 0; i < n; i++)
+        t->were_late += t->chunk[i].late;
+    for (size_t i = 0; i < n; i++)
+        note_followed(t, t->chunk[i].first, t->chunk[i].followed);
+}
+
+/* One thread does all pieces in the memory of the first chunk, which stays in the cache, and enters each at once: the
+ * same sums in the same order. */
+static void run_alone(const apply_args *a, uint32_t groups, size_t n)
+{
+    mscope_table *t = a->t;
+    uint32_t first[MSCOPE_CHUNKS], followed[MSCOPE_CHUNKS];
+
     for (size_t i = 0; i < n; i++) {
-        t->chunk[i].first = (uint32_t)((uint64_t)groups * i / n);
-        t->chunk[i].end = (uint32_t)((uint64_t)groups * (i + 1) / n);
+        give_piece(t->chunk, groups, i, n);
+        run_chunk((void *)a, 0);
+        first[i] = t->chunk->first;
+        followed[i] = t->chunk->followed;
+        t->were_late += t->chunk->late;
+        mscope_accounts_settle(t, 1);
     }
-    return n;
+    for (size_t i = 0; i < n; i++)               /* after the last piece, as with threads */
+        note_followed(t, first[i], followed[i]);
 }
 
 /* -- the calls ---------------------------------------------------------------------------- */
@@ -408,23 +443,18 @@ static void apply(mscope_table *t, const mscope_checked *entries, const uint32_t
 {
     apply_args a = { t, entries->grads, counts };
     uint32_t groups = mscope_coalesce(t, entries->rows, entries->n);
-    size_t chunks;
+    size_t n = groups / MSCOPE_CHUNK_ROWS;
 
     t->checks++;                                 /* these entries are used up */
     t->applied = 1;
     t->were_late = 0;
     if (groups == 0)
         return;
-    chunks = share_out(t, groups);
-    if (t->parallel.run && chunks > 1)
-        look_up_spans(t, groups);
-    mscope_parallel_run(t, run_chunk, &a, chunks);
-    mscope_accounts_settle(t, chunks);
-    for (size_t i = 0; i < chunks; i++) {
-        t->were_late += t->chunk[i].late;
-        for (uint32_t k = 0; k < t->chunk[i].followed; k++)
-            mscope_acf_note(t, t->scratch.tail[t->chunk[i].first + k]);
-    }
+    n = n < 1 ? 1 : n > t->chunks ? t->chunks : n;
+    if (t->parallel.run && n > 1)
+        run_together(&a, groups, n);
+    else
+        run_alone(&a, groups, n);
 }
 
 int mscope_table_apply_check(mscope_table *t, const uint32_t *rows, const void *grads, size_t n, mscope_checked *out)
