@@ -1,12 +1,16 @@
 """Optimizers that are read: the numbers of the daemon against the optimizer's own state, and the trainer left alone."""
 import itertools
+import os
+import sys
 import unittest
 import warnings
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "accuracy"))
 try:
     import client_support
     import torch
     import momentscope
+    import adaptive as accuracy
     missing = None
 except ImportError as e:
     missing = str(e)
@@ -348,6 +352,71 @@ class Adaptive(unittest.TestCase):
 
         with self.assertRaisesRegex(TypeError, "Own"):
             self.attach(net, Own(net.parameters()))
+
+    # -- the probe -------------------------------------------------------------------------------------
+
+    def test_curvature_is_that_of_the_preconditioned_step(self):
+        """P_j h_j = c for every coordinate: under P the curvature is c, whatever the directions are."""
+        c = 0.375
+        h = torch.tensor([0.1, 0.5, 1.0, 2.0, 7.0, 30.0])
+        root = h / c                         # P = c/h
+
+        class Scaled(torch.optim.Optimizer):
+            def __init__(self, parameters):
+                super().__init__(parameters, {"lr": 0.01})
+
+            @torch.no_grad()
+            def step(self, closure=None):
+                for p in self.param_groups[0]["params"]:
+                    s = self.state[p]
+                    s.setdefault("second", (root ** 2).repeat(ROWS, 1))
+                    m = s.setdefault("m", torch.zeros_like(p))
+                    m.mul_(0.9).add_(p.grad, alpha=0.1)
+                    p.sub_(self.param_groups[0]["lr"] * m / root)
+
+        def read(state, group):
+            return momentscope.Read(state.get("m"), state.get("second"), group["lr"], beta1=0.9)
+
+        torch.manual_seed(0)
+        net = Net(False)
+        optimizer = Scaled(net.parameters())
+        index = torch.randint(0, ROWS, (BATCH,))
+
+        def loss(half=None):
+            rows = net.emb(index if half is None else index[half::2])
+            return (rows ** 2 * h).sum(1).mean() / 2
+
+        scope = self.attach(net, optimizer, read=read, probe_every=2, closure=loss)
+        for _ in range(60):
+            optimizer.zero_grad()
+            loss().backward()
+            optimizer.step()
+            scope.step()
+        table, bands = self.records(scope, 60)
+        probed = [b for b in bands if b["h_samples"] > 0]
+        self.assertGreater(len(probed), 0)
+        counts = index.bincount(minlength=ROWS).double()
+        rows = counts[counts > 0] / BATCH * c                    # H of each row, under P
+        for b in probed:
+            self.assertGreater(b["H1"], float(rows.min()) * (1 - 1e-6))
+            self.assertLess(b["H1"], float(rows.max()) * (1 + 1e-6))
+            mine = rows[(rows / c > 2.0 ** -(b["band"] + 1)) & (rows / c <= 2.0 ** -b["band"])]
+            if len(mine) == b["rows"]:
+                self.close(b["H1"], float(mine.mean()), 1e-4)
+                self.close(b["H2"], float((mine ** 2).mean()), 1e-4)
+        self.assertEqual(scope.stats()["probes_refused"], 0)
+        stability = self.ear.latest[f"stability/{scope.tables[0].name}"]
+        self.assertLess(stability["curvature"], float(rows.max()) * (1 + 1e-6))
+        self.assertGreater(stability["curvature"], float(rows.min()) * (1 - 1e-6))
+
+    def test_h_is_near_the_direct_map_of_second_moments(self):
+        """Two of the cases of tests/accuracy/adaptive.py, with fewer probes."""
+        for frozen in (False, True):
+            with self.subTest(frozen=frozen):
+                ratio, _ = accuracy.fixed(self.daemon, 7, 0.2, 64, frozen, probes=80)
+                self.assertGreater(ratio, 0.75)
+                self.assertLess(ratio, 1.75)
+        self.assertLess(abs(accuracy.moving(self.daemon, 7) - 1), 0.4)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@
 #include "norms.h"
 #include "protocol/fields.h"
 
-#define ALL_BELOW 512                /* rows of a step whose updates are all measured              */
+#define ALL_BELOW 64                 /* rows of a step whose updates are all measured              */
 #define SAMPLED 8
 #define NOBODY UINT32_MAX
 #define AHEAD 4                      /* rows from the one being read to the one being fetched      */

@@ -31,7 +31,7 @@ typedef struct mscope_read {
                                 * is none, and |g| stands for |m|                                      */
     const void *second;        /* NULL: there is none                                                  */
     int follows;               /* 1: v <- beta2 v + (1 - beta2) g^2, or v + g^2 where beta2 = 1: |g| tells its mean, and
-                                * where a step has more than 512 rows it is read of one in eight       */
+                                * where a step has more than 64 rows it is read of one in eight        */
 } mscope_read;
 
 /* mscope_client_read_before - the active rows of a step, their gradients, and where its updates begin
@@ -51,7 +51,7 @@ MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_read_before(mscope_client *c, int
  * step     eta: of the preconditioned step theta <- theta - eta m/(sqrt v + epsilon), bias corrections included;
  *          eps = 1 - beta1, 1 without momentum; decoupled_decay = 1 - beta2, 0 where nothing is forgotten; batch
  * batch 0  samples: the look-ups
- * The update of one row in eight is measured where a step has more than 512.
+ * The update of one row in eight is measured where a step has more than 64.
  * Returns  as mscope_client_push;  Errors  as it, and MSCOPE_ESTATE without mscope_client_read_before
  * Cost     O(active rows x width)                                                                          */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_read_after(mscope_client *c, int table, const mscope_step *step,

@@ -157,7 +157,7 @@ def main():
         print("H of Adam without gradient noise:", *(f"{moving(daemon, seed):.2f}" for seed in seeds))
 
 
-torch.set_default_dtype(torch.float64)
-torch.set_num_threads(1)
 if __name__ == "__main__":
+    torch.set_default_dtype(torch.float64)
+    torch.set_num_threads(1)
     main()

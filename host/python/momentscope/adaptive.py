@@ -20,6 +20,7 @@ class ReadTable(Table):
     def __init__(self, name, parameter, group, modules, capacity, rule):
         super().__init__(name, parameter, group, modules, capacity)
         self.rule, self._read = rule, _lib.ReadArrays()      # drifts: silent rows move by more than decay
+        self._found = None
         self._open, self._bags = None, 0     # what _before found: "c", (rows, counts, columns ..), or None
 
     # -- attaching -----------------------------------------------------------------------------------
@@ -42,7 +43,7 @@ class ReadTable(Table):
         return self.rule.look(optimizer.state.get(self.parameter, {}), self.group)
 
     def mark(self, optimizer):
-        found = self.look(optimizer)
+        found = self._found = self.look(optimizer)           # of this phase of the step
         return tuple((id(x), x._version) for x in (found.momentum, found.second) if x is not None)
 
     def disturbed(self, optimizer):
@@ -82,7 +83,7 @@ class ReadTable(Table):
         grad, self._open = self.parameter.grad, None
         if grad is None or self.ended:
             return
-        found, (lookups, self._bags) = self.look(optimizer), super().looked_up()
+        found, (lookups, self._bags) = self._found, super().looked_up()
         arrays = self._arrays(found)
         if grad.is_sparse:
             direct = lookups is None and self.ready(grad)
@@ -125,13 +126,13 @@ class ReadTable(Table):
 
     def note_schedule(self, optimizer):
         """After the step, before a scheduler changes it."""
-        found, s = self.look(optimizer), self.step
+        found, s = self._found, self.step
         s.eta, s.eps = float(found.eta), eps_of(found)
         s.decoupled_decay = 1.0 - float(found.beta2) if found.second is not None else 0.0
 
     def push(self, client, optimizer, batch):
         opened, self._open = self._open, None
-        found = self.look(optimizer)
+        found = self._found
         self.step.batch = batch or 0
         self.told += 1
         if opened is None:
