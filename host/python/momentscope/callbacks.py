@@ -23,6 +23,8 @@ class _Loop:
         optimizer = getattr(optimizer, "optimizer", optimizer)           # of Lightning or accelerate, around torch's
         self.scope = attach(model, optimizer, **{"steps": steps or None, **self.options})
         self._told = self.scope.steps
+        if self.log_every:
+            self.scope.metrics()             # begins to listen
 
     def _step(self):
         """True: an optimizer step was done since the last call."""
