@@ -1,6 +1,41 @@
 """Attach never hurts and never lies: what training scripts do to models, optimizers and batches, each as a kind.
 
 Every case runs with sparse and with dense gradients where it applies, and compares the daemon's V and R with torch's.
+Where each kind of report is tested (here, where no file is named):
+
+ 1 silent rows go on moving            test_attach_kinds.py: a_silent_row_goes_on_moving
+ 2 copies, pickles, SWA, jit           a_model_copies_pickles_and_scripts_as_before, close_leaves_everything_as_it_was
+ 3 optimizer.load_state_dict           a_loaded_checkpoint_and_the_schedule_after_it
+ 4 a parameter replaced, resized       a_parameter_that_left_the_optimizer_ends_its_table
+ 5 skipped steps                       a_batch_whose_step_was_skipped_counts_for_nothing
+ 6 metric passes with autograd on      a_forward_without_this_step_counts_for_nothing
+ 7 rows masked by a hook               rows_masked_by_a_hook_are_inactive
+ 8 weights edited, .data, numpy        weights_and_momenta_changed_by_hand
+ 9 a tie made later                    a_tie_made_later_is_noticed_within_steps
+10 padding alone, on one of two ranks  test_attach_kinds.py: batches_of_padding_alone; test_attach_ranks.py
+11 micro-batches, duplicates           micro_batches_are_one_batch
+12 max_norm later, functional          max_norm_set_later_..; test_attach_kinds.py: max_norm_in_the_functional_form
+13 frequency scaling, bags, weights    test_attach_kinds.py: bags_and_their_weights, gradients_scaled_by_frequency_..
+14 float16 sums that overflow          test_attach_lost.py: two_finite_gradients_whose_sum_is_none
+15 decay of a row silent for long      test_attach_kinds.py: decay_of_a_row_that_is_silent_for_100000_steps
+16 rows drawn anew by hand             weights_and_momenta_changed_by_hand (rows_again)
+17 resume                              a_loaded_checkpoint_..; test_python.py: attach_to_a_run_under_way
+18 momentum grows before the loss      test_growth.c, test_climb.c; tests/accuracy has how often, with what lead
+19 DTensor, FSDP, compiled, backward   test_attach_ranks.py: Marks
+20 fork, workers, DDP                  test_attach_kinds.py: forked_children_..; test_attach_ranks.py: Ranks
+21 clipping                            test_attach_clip.py
+22 momentum 0 with a probe             test_attach_kinds.py: momentum_zero_has_a_verdict
+23 nll with dense tables and bags      nll_with_dense_gradients_and_with_bags
+24 two look-ups of other shapes        one_table_looked_up_twice_in_other_shapes
+25 DDP, attach on one or both ranks    test_attach_ranks.py: two_ranks_with_gloo
+26 a closure on another batch          test_probe.py: cases
+27 passes of another optimizer         a_forward_without_this_step_..; test_attach_kinds.py: two_optimizers_on_one_model
+28 attach again in one process         attached_again_in_one_process
+29 a 2 M x 64 table                    test_attach_lost.py: a_large_table_with_defaults_loses_no_step
+30 steps lost on the way               test_attach_lost.py: lost_steps_are_no_silence; test_activity.c
+31 a subclass with another update      an_optimizer_with_a_step_of_its_own_is_refused
+32 experts in a stacked parameter      experts_are_active_where_they_had_a_gradient; test_scripts.py
+33 step(closure), spawned workers      step_with_a_closure_is_probed; test_attach_kinds.py: pickled_to_spawned_workers
 """
 import copy
 import io

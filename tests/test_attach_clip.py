@@ -49,7 +49,8 @@ class Clip(attach_support.Case if not missing else unittest.TestCase):
         name = f"clip{Clip.names}."
         with warnings.catch_warnings():
             warnings.simplefilter("error")   # nothing is wrong here, and no warning says so
-            with momentscope.attach(model, optimizer, self.daemon.ingest, prefix=name, probe_every=5, closure=loss) as scope:
+            with momentscope.attach(model, optimizer, self.daemon.ingest, prefix=name, probe_every=5,
+                                    closure=loss) as scope:
                 for i in range(STEPS):
                     batch = (torch.randint(ROWS, (SIZE,), generator=generator),
                              torch.randint(64, (SIZE,), generator=generator))

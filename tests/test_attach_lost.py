@@ -27,7 +27,7 @@ def tearDownModule():
 
 class Lost(attach_support.Case if not missing else unittest.TestCase):
     def rates(self, sparse, lose):
-        """[occurrences per sample, active steps per step, share of the momentum lost], summed over rows, of 1500 steps."""
+        """Steps lost, and [p, P, fade] summed over rows, of 1500 steps."""
         weights = 1 / torch.arange(1.0, ROWS + 1)
         drawn, losing = torch.Generator().manual_seed(2), torch.Generator().manual_seed(3)
         with self.run_of(sparse) as scope:
@@ -91,7 +91,8 @@ class Overflow(attach_support.Case if not missing else unittest.TestCase):
             size = big if i == 4 else 1.0
             index = torch.tensor([row, row, 3])
             if sparse:
-                emb.weight.grad = torch.sparse_coo_tensor(index[None], torch.full((3, 4), size, dtype=dtype), emb.weight.shape)
+                values = torch.full((3, 4), size, dtype=dtype)
+                emb.weight.grad = torch.sparse_coo_tensor(index[None], values, emb.weight.shape)
             else:
                 emb(index).backward(torch.full((3, 4), size, dtype=dtype))
             optimizer.step()
@@ -103,7 +104,8 @@ class Overflow(attach_support.Case if not missing else unittest.TestCase):
 
     def test_two_finite_gradients_whose_sum_is_none(self):
         for row in (7, 41):
-            for dtype, sparse, big in ((torch.float16, False, 6e4), (torch.float32, False, 3e38), (torch.float32, True, 3e38)):
+            for dtype, sparse, big in ((torch.float16, False, 6e4), (torch.float32, False, 3e38),
+                                       (torch.float32, True, 3e38)):
                 with self.subTest(row=row, dtype=dtype, sparse=sparse):
                     self.ear.alerts.clear()
                     weight = self.drive(dtype, sparse, big, row)

@@ -1,6 +1,6 @@
 """The callbacks of Lightning and transformers.Trainer, against small loops with the order of calls that they document.
 
-Neither package is needed: the loops below call what Trainer.fit and Trainer.train call, in their order, and nothing else.
+Neither package is needed: the loops below call what Trainer.fit and Trainer.train call, in their order.
 """
 import sys
 import time
@@ -53,7 +53,7 @@ class Loops(attach_support.Case if not missing else unittest.TestCase):
         self.initial = self.model.emb.weight.detach().clone()
 
     def fit(self, callback, accumulate=1, fail_at=None):
-        """The automatic optimization of Lightning 2: the closure zeroes, computes and goes back; the step ends the batch."""
+        """The automatic optimization of Lightning 2: a closure zeroes, computes and goes back; the step ends the batch."""
         logger = types.SimpleNamespace(seen=[], log_metrics=lambda numbers, step: logger.seen.append((step, numbers)))
         trainer = types.SimpleNamespace(optimizers=[Wrapped(self.optimizer)], logger=logger, global_step=0)
         callback.on_train_start(trainer, self.model)
@@ -150,8 +150,8 @@ class Loops(attach_support.Case if not missing else unittest.TestCase):
         lightning.Callback = Callback
         transformers = types.ModuleType("transformers")
         transformers.TrainerCallback = Callback
-        stand_ins = {"lightning": types.ModuleType("lightning"), "lightning.pytorch": types.ModuleType("lightning.pytorch"),
-                     "lightning.pytorch.callbacks": lightning, "transformers": transformers}
+        stand_ins = {name: types.ModuleType(name) for name in ("lightning", "lightning.pytorch")}
+        stand_ins.update({"lightning.pytorch.callbacks": lightning, "transformers": transformers})
         with unittest.mock.patch.dict(sys.modules, stand_ins):
             self.assertIsInstance(callbacks.lightning(), Callback)
             self.assertIsInstance(callbacks.trainer(), Callback)

@@ -1,9 +1,9 @@
-"""Six training loops in the shapes that public scripts have: attached in two lines, nothing changes and nothing is untrue.
+"""Six training loops in the shapes of public scripts: attached in two lines, nothing changes and nothing is untrue.
 
 Each runs without and with attach: weights bit-identical, no warning, V of every table equal to torch's, and rows in the
-bands in which a count of the script's own batches puts them. They are our own writing; only their shapes are public: a
-recommender with bags (DLRM), a recurrent word model, word2vec with negative samples, matrix factorisation, a transformer
-with tied weights, a mixture of experts.
+bands in which a count of the script's own batches puts them. They are our own writing; only their shapes are public:
+a recommender with bags (DLRM), a recurrent word model, word2vec with negative samples, matrix factorisation, a
+transformer with tied weights, a mixture of experts.
 """
 import unittest
 import warnings
@@ -97,7 +97,7 @@ class Recommender(Script):
 
 
 class WordModel(Script):
-    """An LSTM over a text in columns, its state detached from batch to batch, gradients clipped, lr divided on plateaus."""
+    """An LSTM over a text in columns, its state detached from batch to batch, gradients clipped, lr divided once."""
     tables, clip, lr = ("encoder.weight",), 0.25, 1.0
     words, columns, length = 60, 8, 10
 
@@ -175,7 +175,7 @@ class Factors(Script):
 
 
 class Tied(Script):
-    """Embedding and output layer are one matrix, so every row has a gradient at every step; groups with and without decay."""
+    """Embedding and output layer are one matrix: every row has a gradient at every step. Groups with and without decay."""
     tables, lr = ("wte.weight", "wpe.weight"), 0.1
     words, length = 50, 12
 
@@ -251,7 +251,8 @@ class Scripts(attach_support.Case if not missing else unittest.TestCase):
         for (name, a), b in zip(alone.model.named_parameters(), script.model.parameters()):
             self.assertTrue(torch.equal(a, b), name)
         stats = scope.stats()
-        self.assertEqual((stats["steps_dropped"], stats["errors"], stats["syncs"] <= len(kind.tables)), (0, 0, True), stats)
+        self.assertEqual((stats["steps_dropped"], stats["errors"]), (0, 0), stats)
+        self.assertLessEqual(stats["syncs"], len(kind.tables))   # rows were sent once, and steps did the rest
         self.assertEqual(set(stats["tables"]), {prefix + name for name in kind.tables})
         for name in kind.tables:
             with self.subTest(name):

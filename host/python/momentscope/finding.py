@@ -44,15 +44,15 @@ def _elsewhere(p):
     if getattr(p, "_in_backward_optimizers", None):
         return "has an optimizer of its own inside backward (apply_optimizer_in_backward), where no step is seen"
     if getattr(p, "_post_accumulate_grad_hooks", None):
-        return ("has a hook after its gradient is accumulated, which may run an optimizer inside backward; remove the hook, or "
-                "step the optimizer after backward")
+        return ("has a hook after its gradient is accumulated, which may run an optimizer inside backward; remove the "
+                "hook, or step the optimizer after backward")
     return None
 
 
 def check_compiled(optimizer):
     if getattr(optimizer.step, "_torchdynamo_orig_callable", None) is not None:
-        raise ValueError("momentscope: optimizer.step is compiled (torch.compile), so nothing can be read before and after it: "
-                         "compile the model alone, and leave optimizer.step as it is")
+        raise ValueError("momentscope: optimizer.step is compiled (torch.compile), so nothing can be read before and "
+                         "after it: compile the model alone, and leave optimizer.step as it is")
 
 
 def embeddings_of(model):

@@ -39,8 +39,8 @@ def push(client, t, grad, lookups, batch, warn):
 
 
 def _too_many(client, t, n, warn):
-    warn(f"a step of {t.source} has more rows ({n}) than attach's capacity = {t.capacity}, so it is lost to the daemon: "
-         "attach with a larger capacity (and momentscoped --max-part, where it refuses that)")
+    warn(f"a step of {t.source} has more rows ({n}) than attach's capacity = {t.capacity}, so it is lost to the "
+         "daemon: attach with a larger capacity (and momentscoped --max-part, where it refuses that)")
     return client.skip(t.handle)
 
 

@@ -12,15 +12,15 @@ class Ranks:
 
     def absent(self):
         return (f"this is rank {self.rank} of {self.of}: nothing is attached here, because rank 0 tells the same step. "
-                "Where ranks hold different parameters, give attach(.., every_rank=True) and a prefix of its own on each")
+                "Where ranks hold different parameters, give attach(.., every_rank=True) and each a prefix of its own")
 
     def limits(self, probed, nll):
         """What is not known where gradients are averaged over the ranks."""
         lost = " and ".join(word for word, asked in (("the probe", probed), ("nll", nll)) if asked)
-        return (f"gradients are averaged over {self.of} ranks: a row counts once a step, however often they looked it up, so "
-                "p of frequent rows is too low and U is unknown" + (lost and (
-                    f"; {lost} would need the batches of all ranks, and passes on one rank alone would break the others, "
-                    "so curvature stays unknown")))
+        return (f"gradients are averaged over {self.of} ranks: a row counts once a step, however often they looked it up, "
+                "so p of frequent rows is too low and U is unknown" + (lost and (
+                    f"; {lost} would need the batches of all ranks, and passes on one rank alone would break the "
+                    "others, so curvature stays unknown")))
 
 
 class Nobody:

@@ -13,8 +13,8 @@ import threading
 from . import _lib
 from ._client import default_endpoint
 
-BAND = ("rows", "p", "P", "R", "V", "U", "gm", "H1", "retention", "learning", "delta", "H", "zeta", "confidence", "growth",
-        "regime")
+BAND = ("rows", "p", "P", "R", "V", "U", "gm", "H1", "retention", "learning", "delta", "H", "zeta", "confidence",
+        "growth", "regime")
 TABLE = ("step", "eta", "eps", "batch", "R", "V", "silent", "climb", "exact", "lost_steps")
 STABILITY = ("H", "H_se", "eta_max", "noise_part", "probes", "confidence", "standing")
 LABELS = ("table", "topic", "epoch", "seq", "band", "kernel", "state", "form", "version")
@@ -130,8 +130,8 @@ class Reader:
         """(telemetry, replay), as options of the program take them."""
         where = (self.telemetry, "") if self.telemetry else telemetry_of(self.endpoint)
         if where is None:
-            raise ValueError(f"momentscope: endpoint = {self.endpoint!r} does not tell where its daemon publishes: give "
-                             "attach(telemetry=...), the address of momentscoped --telemetry")
+            raise ValueError(f"momentscope: endpoint = {self.endpoint!r} does not tell where its daemon publishes: "
+                             "give attach(telemetry=...), the address of momentscoped --telemetry")
         return where
 
     def start(self):
@@ -174,5 +174,5 @@ class Reader:
                 listener(dict(alert))
 
     def close(self):
-        if self._reading is not None and self._pid == os.getpid():   # a forked child has no thread, and the child is not its
+        if self._reading is not None and self._pid == os.getpid():   # a forked process has no such thread and child
             self._reading.close()

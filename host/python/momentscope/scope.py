@@ -136,8 +136,8 @@ class Scope:
             t.disturbed(optimizer)           # from here on
         self._warn_narrow()
         self._wrapped = Wrapped(optimizer, lambda: self._guard(self._before), lambda: self._guard(self._after),
-                                lambda: self._warn("optimizer.step is traced by torch.compile: it is not followed. Leave "
-                                                   "it out of what is compiled"))
+                                lambda: self._warn("optimizer.step is traced by torch.compile: it is not followed. "
+                                                   "Leave it out of what is compiled"))
         atexit.register(self.close, 0.2)
 
     # -- setting up ----------------------------------------------------------------------------------
@@ -175,6 +175,10 @@ class Scope:
         if t.rule is not None:
             self._attach_read(t, nll, about, steps)
             return
+        if any(getattr(m, "scale_grad_by_freq", False) for m in t.lookups.modules):
+            nll = 0
+            self._warn(f"{t.source} has scale_grad_by_freq, which divides the gradient of a row by its occurrences: gm "
+                       "of its records is divided once more, and nll tells no curvature of it")
         has_buffer = t.buffer(self.optimizer) is not None
         t.handle = self._client.attach(
             t.name, t.rows, t.dim, t.capacity, _lib.STATE_F64 if t.wide else _lib.STATE_F32, _lib.FORM_TORCH,

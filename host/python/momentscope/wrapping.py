@@ -11,8 +11,8 @@ def compiling():
 
 
 class Wrapped:
-    """before() is called when the gradients are there and the weights have not moved, after() when they have; compiled() in
-    place of both where torch.compile traces the call."""
+    """before() is called when the gradients are there and the weights have not moved, after() when they have; compiled()
+    in place of both where torch.compile traces the call."""
 
     def __init__(self, optimizer, before, after, compiled):
         inner = optimizer.step
