@@ -431,7 +431,7 @@ headers: ## every public header compiles alone, as C and as C++
 
 asan: $(BUILD)/libmomentscope.so ## compiled tests and the daemon's under AddressSanitizer and UBSan
 	@$(MAKE) -j2 all tests BUILD=$(BUILD)/asan OPT="-O1 -g" SAN="-fsanitize=address,undefined -fno-sanitize-recover=all"
-	@MOMENTSCOPE_SANITIZED=1 MOMENTSCOPE_LIB=$(abspath $(BUILD)/libmomentscope.so) BUILD=$(BUILD)/asan PYTHON=$(PYTHON) tests/run test_options test_monitor test_advice test_stage test_agreement test_verdict test_spectrum test_bench_models test_bench_theory test_c test_k test_t test_wire test_engine test_parallel test_daemon test_shm test_shards -check -torch -exact -_mc
+	@MOMENTSCOPE_SANITIZED=1 MOMENTSCOPE_LIB=$(abspath $(BUILD)/libmomentscope.so) BUILD=$(BUILD)/asan PYTHON=$(PYTHON) tests/run test_whole test_options test_monitor test_advice test_stage test_agreement test_verdict test_spectrum test_bench_models test_bench_theory test_c test_k test_t test_wire test_engine test_parallel test_daemon test_shm test_shards -check -torch -exact -_mc
 
 tsan: ## what has threads under ThreadSanitizer
 	@$(MAKE) -j2 all tests BUILD=$(BUILD)/tsan OPT="-O1 -g" SAN="-fsanitize=thread"
