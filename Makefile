@@ -239,7 +239,7 @@ mypy: ## types of the Python package
 PAGE    = $(BUILD)/page
 NPM_DIR = build/npm
 UPLOT   = $(NPM_DIR)/node_modules/uplot
-PAGE_JS = $(addprefix host/page/,dom.js words.js store.js verdict.js plane.js bands.js charts.js counsel.js daemon.js page.js)
+PAGE_JS = $(addprefix host/page/,dom.js words.js store.js verdict.js plane.js bands.js charts.js timeline.js counsel.js daemon.js page.js)
 FLAGS_host/serve/page = -DMSCOPE_PAGE_DIR='"$(abspath $(PAGE))"'
 $(call obj,host/serve/page.c): $(addprefix $(PAGE)/,page.html page.css page.js icon.svg licences.txt)
 

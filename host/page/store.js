@@ -5,13 +5,29 @@
 
 const report = at("data") ? JSON.parse(at("data").textContent) : null;
 const store = {
-    state: null, table: null, counsel: null, alerts: [], alertsLast: 0, connected: false, paused: false,
-    source: null, name: null, band: null, heardAt: 0
+    state: null,
+    table: null,
+    counsel: null,
+    alerts: [],
+    alertsLast: 0,
+    connected: false,
+    paused: false,
+    source: null,
+    name: null,
+    band: null,
+    heardAt: 0,
 };
-const POINTS_MOST = 1600, FETCH_MS = 1000, COUNSEL_MS = 10000, ALERTS_KEPT = 200;
+const POINTS_MOST = 1600,
+    FETCH_MS = 1000,
+    COUNSEL_MS = 10000,
+    ALERTS_KEPT = 200;
 
-const sourceNow = () => store.state && (store.state.sources.find((x) => x.name === store.source) || store.state.sources[0]);
-const briefNow = () => { const x = sourceNow(); return x && x.tables.find((t) => t.name === store.name); };
+const sourceNow = () =>
+    store.state && (store.state.sources.find((x) => x.name === store.source) || store.state.sources[0]);
+const briefNow = () => {
+    const x = sourceNow();
+    return x && x.tables.find((t) => t.name === store.name);
+};
 const query = () => `source=${encodeURIComponent(store.source)}&table=${encodeURIComponent(store.name)}`;
 
 /* The table to look at first is the one that is worst. */
@@ -39,9 +55,15 @@ function select(source, name) {
 
 /* Points that are new go behind those there are. A run that went back, or grew too long, is fetched anew. */
 function merge(table) {
-    const old = store.table, steps = (x) => x.series.whole.step;
-    if (!old || old.record.epoch !== table.record.epoch) { store.table = table; return; }
-    const extend = (to, from) => { for (const k of Object.keys(from)) to[k] = to[k] ? to[k].concat(from[k]) : from[k]; };
+    const old = store.table,
+        steps = (x) => x.series.whole.step;
+    if (!old || old.record.epoch !== table.record.epoch) {
+        store.table = table;
+        return;
+    }
+    const extend = (to, from) => {
+        for (const k of Object.keys(from)) to[k] = to[k] ? to[k].concat(from[k]) : from[k];
+    };
     extend(old.series.whole, table.series.whole);
     for (const [b, series] of Object.entries(table.series.band)) {
         if (!old.series.band[b]) old.series.band[b] = series;
@@ -61,20 +83,32 @@ async function ask(path) {
 }
 
 async function fetchTable() {
-    const brief = briefNow(), have = store.table, now = performance.now();
+    const brief = briefNow(),
+        have = store.table,
+        now = performance.now();
     if (!brief || fetching.table || now - fetching.at < FETCH_MS) return;
-    const last = have ? have.series.whole.step.at(-1) ?? -1 : -1;
-    if (have && have.record.step === brief.step && have.word.level === brief.word.level && have.record.attached === brief.attached
-        && have.record.exact === brief.exact && !fetching.anew) return;
+    const last = have ? (have.series.whole.step.at(-1) ?? -1) : -1;
+    if (
+        have &&
+        have.record.step === brief.step &&
+        have.word.level === brief.word.level &&
+        have.record.attached === brief.attached &&
+        have.record.exact === brief.exact &&
+        !fetching.anew
+    )
+        return;
     fetching.table = true;
     fetching.at = now;
-    const key = query(), back = have && brief.step < last;
+    const key = query(),
+        back = have && brief.step < last;
     try {
         if (fetching.anew || back) store.table = null;
         fetching.anew = false;
         const table = await ask(`api/table?${key}&after=${store.table ? last : -1}`);
         if (key === query() && table.record) merge(table);
-    } catch (error) { fetching.at = now + FETCH_MS; }
+    } catch (error) {
+        fetching.at = now + FETCH_MS;
+    }
     fetching.table = false;
     draw();
 }
@@ -86,8 +120,13 @@ async function fetchCounsel() {
     const key = query();
     try {
         const counsel = await ask(`api/counsel?${key}`);
-        if (key === query()) { store.counsel = counsel; fetching.counselAt = now + (counsel.pending ? 700 : COUNSEL_MS); }
-    } catch (error) { fetching.counselAt = now + COUNSEL_MS; }
+        if (key === query()) {
+            store.counsel = counsel;
+            fetching.counselAt = now + (counsel.pending ? 700 : COUNSEL_MS);
+        }
+    } catch (error) {
+        fetching.counselAt = now + COUNSEL_MS;
+    }
     fetching.counsel = false;
     draw();
 }
@@ -100,21 +139,31 @@ async function fetchAlerts() {
         store.alerts = store.alerts.concat(got.alerts.filter((x) => x.id > store.alertsLast)).slice(-ALERTS_KEPT);
         store.alertsLast = Math.max(got.last, store.alertsLast);
         draw();
-    } catch (error) { /* the next state asks again */ }
+    } catch (error) {
+        /* the next state asks again */
+    }
 }
 
 function take(state) {
     store.state = state;
     store.heardAt = performance.now();
     store.connected = true;
-    if (!store.paused) { choose(); fetchTable(); fetchCounsel(); }
+    if (!store.paused) {
+        choose();
+        fetchTable();
+        fetchCounsel();
+    }
     fetchAlerts();
     draw();
 }
 
 /* The first state is asked for: the stream says one within a quarter of a second, and a first picture should not wait. */
 function start() {
-    ask("api/state").then((state) => { if (!store.state) take(state); }).catch(() => draw());
+    ask("api/state")
+        .then((state) => {
+            if (!store.state) take(state);
+        })
+        .catch(() => draw());
     listen();
 }
 
