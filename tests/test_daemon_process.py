@@ -175,6 +175,34 @@ class Restarts(Case):
         self.assertEqual(kind, WELCOME)
         self.assertIn(welcome["step"], range(20, 61))
 
+    def test_verify_and_check_config(self):
+        d = self.daemon(*self.FLAGS)
+        d.stop()
+        path = os.path.join(d.dir, "state")
+        d.flags += ["--state", path]
+        d.start()
+        _, t = self.start(d)
+        self.run_steps(t, self.feed(np.random.default_rng(6), 20), 1)
+        ask = lambda *a: subprocess.run(d.command(*a), capture_output=True, text=True, timeout=20)
+        good = ask("--check-config")
+        self.assertEqual((good.returncode, good.stdout), (0, "the options are good\n"))    # beside the living daemon
+        self.assertEqual(d.stop(), 0)
+        r = ask("--verify", path)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        self.assertEqual(r.stdout, f"t: 30 rows x 4, step 20, exact, 0 lost steps\n{path} is whole: 1 tables\n")
+        with open(path, "r+b") as f:
+            f.seek(100)
+            f.write(b"damage!")
+        r = ask("--verify", path)
+        self.assertEqual(r.returncode, 3)
+        self.assertIn("is damaged: checksum", r.stderr)
+        for flags, says in ((("--verify", path + ".none"), "No such file"), (("--check-config", "--keys", d.dir), "there is no"),
+                            (("--check-config", "--state", "/nowhere/state"), "No such file"),
+                            (("--check-config", "--interval", "x"), "--interval is 'x'")):
+            r = ask(*flags)
+            self.assertIn(r.returncode, (2, 3))
+            self.assertIn(says, r.stderr)
+
     def test_what_others_have_put_there_is_neither_written_nor_read(self):
         d = self.daemon()
         d.stop()

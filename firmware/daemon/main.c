@@ -30,6 +30,7 @@
 #include "restore.h"
 #include "sockets.h"
 #include "store.h"
+#include "verify.h"
 
 enum { EXIT_FAILED = 1, EXIT_OPTION = 2, EXIT_STATE = 3, EXIT_ENDPOINT = 4 };
 
@@ -233,6 +234,21 @@ static int save_last(daemon_memory *d)
     return err ? EXIT_STATE : 0;
 }
 
+static int verify(daemon_memory *d, mscope_options *o)
+{
+    int err;
+
+    o->max_tables = 1024;                    /* whatever it was made with */
+    o->max_bytes = UINT64_C(1) << 50;
+    o->state[0] = '\0';
+    if (set_up(d, o) != 0)
+        return EXIT_FAILED;
+    err = mscope_verify_state(&d->engine, o->verify);
+    (void)mscope_engine_fini(&d->engine);
+    mscope_workers_stop(d->workers);
+    return err ? EXIT_STATE : 0;
+}
+
 static void stop_thread(pthread_t thread, _Atomic int *stop, int fd)
 {
     const uint64_t one = 1;
@@ -288,6 +304,10 @@ int main(int argc, char **argv)
     (void)umask(077);
     if (mscope_log_open(o.log[0] != '\0' ? o.log : NULL, (enum mscope_level)o.log_level))
         return EXIT_OPTION;
+    if (o.check_config)
+        return mscope_verify_options(&o) != 0 ? EXIT_OPTION : 0;
+    if (o.verify[0] != '\0')
+        return verify(&d, &o);
     if (!(o.interval > 0) && o.interval_steps == 0)
         mscope_log(MSCOPE_LOG_WARN, "main",
                    "--interval and --interval-steps are 0: no regular records; a table is published "

@@ -67,6 +67,8 @@ static const option options[] = {
     { "realtime", FLAG, AT(realtime), 0, 0, NULL, "lock and fault in memory, SCHED_FIFO, as far as allowed" },
     { "cpu", COUNT, AT(cpu), 0, 1023, "N", "processor for the engine's thread (any)" },
     { "threads", COUNT, AT(threads), 1, 64, "N", "threads that share a large step; 1 with --realtime (1)" },
+    { "check-config", FLAG, AT(check_config), 0, 0, NULL, "check options, keys and places of files, and start nothing" },
+    { "verify", TEXT, AT(verify), 0, 0, "FILE", "read a state file, print what it holds, and start nothing" },
     { "log", TEXT, AT(log), 0, 0, "FILE", "log file, reopened on SIGHUP (stderr)" },
     { "log-level", LEVEL, AT(log_level), 0, 3, "LEVEL", "error, warn, info or debug (info)" },
 };
@@ -365,7 +367,8 @@ int mscope_options_parse(mscope_options *out, int argc, char **argv)
     uint64_t by_variable = 0;
     int status;
 
-    *out = (mscope_options){ .interval = 0.2, .state_every = 300, .takeover = 10, .max_tables = 64, .max_bytes = UINT64_C(4) << 30,
+    *out = (mscope_options){ .interval = 0.2, .state_every = 300, .takeover = 10, .max_tables = 64,
+                             .max_bytes = UINT64_C(4) << 30,
                              .max_part = UINT64_C(256) << 20, .credit_messages = 64,
                              .credit_bytes = UINT64_C(64) << 20, .replay_bytes = UINT64_C(32) << 20, .log_level = 2,
                              .map_above = UINT64_C(256) << 20, .max_connections = 2048,

@@ -12,11 +12,11 @@ typedef struct mscope_options {
     uint64_t interval_steps, max_tables, max_bytes, max_part, credit_messages, credit_bytes, history, replay_bytes;
     uint64_t max_connections, max_subscriptions, max_flight, map_above;
     const char *map_above_given;             /* as it was given; NULL: it was not               */
-    char map_dir[1024], keys[1024];
+    char map_dir[1024], keys[1024], verify[1024];
     char state[1024], kernel[32], log[1024];
     uint64_t cpu;                            /* for the engine's thread; MSCOPE_ANY_CPU: any    */
     uint64_t threads;                        /* that share a step, the engine's included        */
-    int discard_state, allow_remote, allow_users, log_level, realtime;
+    int discard_state, check_config, allow_remote, allow_users, log_level, realtime;
 } mscope_options;
 
 enum { MSCOPE_OPTIONS_RUN = 1 };
