@@ -276,13 +276,20 @@ static inline int on_map_item_cb(reader **r, item *map, item key, item v)
 #include <msgpack/unpack_template.h>
 #undef on_map_item
 
+/* What a terminal or a page would obey instead of show: controls of C0 and C1, and those that turn lines around. */
+static int obeyed(uint32_t c)
+{
+    return c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
+           (c >= 0x2060 && c <= 0x206f) || c == 0xfeff;
+}
+
 int mscope_utf8_ok(const unsigned char *s, size_t n)
 {
     for (size_t i = 0; i < n;) {
         unsigned c = s[i++], more = c < 0x80 ? 0 : c >= 0xc2 && c < 0xe0 ? 1 : (c & 0xf0) == 0xe0 ? 2 : 3;
         uint32_t code = more == 0 ? c : c & (0x3fu >> more);
 
-        if (c < 0x20 || c == 0x7f || (c >= 0x80 && c < 0xc2) || c > 0xf4 || more > n - i)
+        if ((c >= 0x80 && c < 0xc2) || c > 0xf4 || more > n - i)
             return 0;
         for (unsigned k = 0; k < more; k++, i++) {
             if ((s[i] & 0xc0) != 0x80)
@@ -290,7 +297,7 @@ int mscope_utf8_ok(const unsigned char *s, size_t n)
             code = code << 6 | (s[i] & 0x3fu);
         }
         if ((more == 2 && code < 0x800) || (more == 3 && (code < 0x10000 || code > 0x10ffff)) ||
-            (code >= 0xd800 && code < 0xe000))
+            (code >= 0xd800 && code < 0xe000) || obeyed(code))
             return 0;
     }
     return 1;

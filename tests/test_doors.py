@@ -109,6 +109,14 @@ class Doors(Case):
         self.assertLess(took, 64 * MEGABYTE)
         self.serves(d, 78)
 
+    def test_names_that_would_move_a_cursor(self):
+        d = self.daemon("--interval", "0.1")
+        t = self.trainer(d)
+        for bad in ("esc \x1b[2J", "c1 \u009b2J", "turned \u202eround", "\u2066hidden", "bom \ufeff", "line\u2028end"):
+            kind, body = t.hello("t", 8, 2, client=bad)
+            self.assertEqual((kind, body["field"]), (raw.ERROR, "client"), bad)
+        self.assertEqual(t.hello("t", 8, 2, client="Größe 模型")[0], raw.WELCOME)
+
     def test_bytes_that_are_not_zmtp(self):
         d = self.daemon("--interval", "0.1")
         for door in ("ingest", "telemetry", "replay"):

@@ -50,6 +50,9 @@ static void write_line(enum mscope_level level, const char *area, struct timespe
     used += n > 0 ? (size_t)n : 0;
     if (used > sizeof line - 2)
         used = sizeof line - 2;
+    for (size_t i = 0; i < used; i++)        /* whatever a text quotes, it stays one line and moves no cursor */
+        if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
+            line[i] = '?';
     line[used++] = '\n';
     if (write(atomic_load(&log_fd), line, used) < 0) {
         /* there is no other place to report it */

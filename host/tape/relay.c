@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -192,8 +193,10 @@ static line *line_of(relay *r, uint64_t session)
     close_line(spare);
     memset(spare, 0, sizeof *spare);
     spare->session = session;
-    if (r->cfg->forward != NULL && open_line(r, spare) != 0)
+    if (r->cfg->forward != NULL && open_line(r, spare) != 0) {
+        say(r, "no connection for one more trainer: ", zmq_strerror(errno));
         close_line(spare);
+    }
     return spare;
 }
 
@@ -262,6 +265,17 @@ static int everybody_left(const relay *r)
     return some;
 }
 
+/* A trainer costs some five descriptors, of which many systems give 1024 unless asked. */
+static void raise_limit(void)
+{
+    struct rlimit l;
+
+    if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
+        l.rlim_cur = l.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &l);
+    }
+}
+
 /* -- the loop ------------------------------------------------------------------------------------------------ */
 
 static int open_front(relay *r, mscope_refusal *why)
@@ -275,6 +289,7 @@ static int open_front(relay *r, mscope_refusal *why)
     if (rc == 0 && r->cfg->forward != NULL && (keys == NULL || keys[0] == '\0') &&
         (rc = mscope_owner_connect(r->cfg->forward, text)) != 0)
         return mscope_relay_refuse(why, rc, "forward", "a daemon of this user or of root", text, r->cfg->forward);
+    raise_limit();
     (void)umask(077);                /* a recording holds gradients and weights, and so does the socket */
     if (rc == 0) {
         r->ctx = zmq_ctx_new();
