@@ -9,6 +9,7 @@ import numpy as np
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "e2e"))
 import raw
+import test_record
 from daemon_support import Case, EINVAL, EINDEX, ENONFINITE, EPROTO, ESTATE
 from raw import ERROR, REFERENCE, SAVE, SYNC, WELCOME
 
@@ -233,6 +234,28 @@ class Reads(Case):
                 if w[field] is None or w["rows"] == 0:
                     continue
                 self.assertLess(abs(p[field] - w[field]), 1e-9 * abs(w[field]), (number, field))
+
+    def test_a_recording_plays_and_is_no_workload(self):
+        recorder = test_record.Recorder(dir=self.daemon().dir)
+        self.addCleanup(recorder.close)
+        t, adam = self.trainer(recorder), Adam()
+        t.hello("t", ROWS, **HELLO)
+        for _ in range(60):
+            tell(t, adam)
+        t.acked()
+        t.send(raw.BYE)
+        t.ack()
+        code, said = recorder.ended()
+        self.assertEqual(code, 0, said)
+        self.assertIn(f"{ROWS} rows x {WIDTH}, float64, read form", said)
+        d = self.daemon("--interval-steps", "1")
+        sub = self.subscriber(d)
+        sub.until(lambda topic, r: topic == "daemon")
+        self.assertEqual(self.program("play", recorder.file, "--ingest", d.endpoint("ingest")).returncode, 0)
+        self.same(sub, adam)
+        refused = self.program("bench", "run", "recording", "--file", recorder.file)
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("norms of the rows of t and not their gradients, because Adam was only read", refused.stderr)
 
     def test_the_commands_speak_of_it(self):
         d, _, t, adam = self.start()

@@ -55,29 +55,36 @@ void mscope_reading_forget(mscope_client_table *t)
 
 /* -- memory ------------------------------------------------------------------------------------------- */
 
-static int grow(void *at, size_t *room, size_t n, size_t size)
+/* `old` with room for n elements; NULL: there is no memory, and `old` stays as it is. */
+static void *with_room(void *old, size_t *room, size_t n, size_t size)
 {
-    void *old, *grown;
+    void *p = old;
 
-    if (n <= *room)
-        return 0;
-    memcpy(&old, at, sizeof old);
-    grown = realloc(old, n * size);
-    if (grown == NULL)
-        return MSCOPE_ENOMEM;
-    memcpy(at, &grown, sizeof grown);
-    *room = n;
-    return 0;
+    if (n > *room || old == NULL) {
+        p = realloc(old, (n > 0 ? n : 1) * size);
+        *room = p != NULL ? n : *room;
+    }
+    return p;
 }
 
 static int make_room(struct mscope_reading *r, size_t n)
 {
-    size_t rows = r->room, counts = r->room, columns = r->room;
+    const size_t row = MSCOPE_READ_COLUMNS * sizeof *r->columns;
+    uint32_t *rows, *counts;
+    float *columns;
 
-    if (grow(&r->rows, &rows, n, sizeof *r->rows) || grow(&r->counts, &counts, n, sizeof *r->counts) ||
-        grow(&r->columns, &columns, n, MSCOPE_READ_COLUMNS * sizeof *r->columns))
+    if (n <= r->room && r->rows != NULL)
+        return 0;
+    if ((rows = realloc(r->rows, (n + 1) * sizeof *rows)) == NULL)
         return MSCOPE_ENOMEM;
-    r->room = rows;
+    r->rows = rows;
+    if ((counts = realloc(r->counts, (n + 1) * sizeof *counts)) == NULL)
+        return MSCOPE_ENOMEM;
+    r->counts = counts;
+    if ((columns = realloc(r->columns, (n + 1) * row)) == NULL)
+        return MSCOPE_ENOMEM;
+    r->columns = columns;
+    r->room = n;
     return 0;
 }
 
@@ -128,17 +135,20 @@ static int chain(mscope_client_table *t, const int64_t *lookups, size_t n, const
         r->place = malloc(t->info.rows * sizeof *r->place);
     if (r->sum == NULL)
         r->sum = malloc(from->width * sizeof(double));
-    if (r->place == NULL || r->sum == NULL || grow(&r->head, &r->head_room, r->n, sizeof *r->head) ||
-        grow(&r->next, &r->next_room, n, sizeof *r->next))
+    uint32_t *head = with_room(r->head, &r->head_room, r->n, sizeof *head);
+    r->head = head != NULL ? head : r->head;
+    uint32_t *next = with_room(r->next, &r->next_room, n, sizeof *next);
+    r->next = next != NULL ? next : r->next;
+    if (r->place == NULL || r->sum == NULL || head == NULL || next == NULL)
         return MSCOPE_ENOMEM;
     for (uint32_t k = 0; k < r->n; k++) {
         r->place[r->rows[k]] = k;
-        r->head[k] = NOBODY;
+        head[k] = NOBODY;
     }
     for (size_t i = 0; i < n; i++) {
-        uint32_t *head = &r->head[r->place[lookups[i]]];
-        r->next[i] = *head;
-        *head = (uint32_t)i;
+        uint32_t *first = &head[r->place[lookups[i]]];
+        next[i] = *first;
+        *first = (uint32_t)i;
     }
     return 0;
 }
@@ -247,6 +257,17 @@ static int check_source(const mscope_client *c, int table, const mscope_read *of
     return 0;
 }
 
+static int room_for_theta(struct mscope_reading *r, const source *from)
+{
+    const size_t n = r->all ? r->n : r->n / SAMPLED + 1;
+    char *theta = with_room(r->theta, &r->theta_bytes, n * from->bytes, 1);
+
+    if (theta == NULL)
+        return MSCOPE_ENOMEM;
+    r->theta = theta;
+    return 0;
+}
+
 int mscope_client_read_before(mscope_client *c, int table, const int64_t *lookups, size_t n, const void *gradient,
                               int sparse, const mscope_read *of)
 {
@@ -269,9 +290,9 @@ int mscope_client_read_before(mscope_client *c, int table, const int64_t *lookup
     rc = lookups != NULL ? list_looked_up(t, lookups, n) : list_all(t);
     if (rc == 0 && sparse)
         rc = chain(t, lookups, n, &from);
-    if (rc == 0 && of->theta != NULL)
-        rc = grow(&r->theta, &r->theta_bytes, (r->n <= ALL_BELOW ? r->n : r->n / SAMPLED + 1) * from.bytes, 1);
     r->all = r->n <= ALL_BELOW;
+    if (rc == 0 && of->theta != NULL)
+        rc = room_for_theta(r, &from);
     if (rc != 0)
         return rc == MSCOPE_ENOMEM ? mscope_why_memory("reading") : rc;
     measure_before(t, &from);
