@@ -87,7 +87,8 @@ class Adaptive(unittest.TestCase):
         return net, getattr(torch.optim, kind)(net.parameters(), lr=0.02, **options)
 
     def attach(self, net, optimizer, **options):
-        return momentscope.attach(net, optimizer, endpoint=self.daemon.ingest, prefix=f"a{next(self.names)}.", **options)
+        options.update(endpoint=self.daemon.ingest, prefix=f"a{next(self.names)}.")
+        return momentscope.attach(net, optimizer, **options)
 
     def records(self, scope, step=STEPS):
         self.assertTrue(scope.flush(10), scope.stats())
@@ -174,7 +175,7 @@ class Adaptive(unittest.TestCase):
                             self.close(b["v_retention"], 20)
 
     def test_alignment_and_size_of_updates(self):
-        own = client_support.Daemon("--interval", "0", "--interval-steps", "40").start()     # one window, then the last step
+        own = client_support.Daemon("--interval", "0", "--interval-steps", "40").start()     # a window, then a step
         self.addCleanup(own.stop)
         self.daemon, self.ear = own, client_support.Listener(own)
         self.addCleanup(self.ear.close)

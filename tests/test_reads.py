@@ -1,4 +1,4 @@
-"""Tables whose optimizer is read, byte by byte: the daemon against numpy, every bad field, state files, shards, recordings."""
+"""Tables whose optimizer is read, byte by byte: the daemon against numpy, every bad field, state files, shards, tapes."""
 import json
 import os
 import subprocess
@@ -191,7 +191,8 @@ class Reads(Case):
                 self.assertEqual(self.last(sub, 100), want)
 
     def program(self, *command):
-        r = subprocess.run([os.path.join(raw.BUILD, "momentscope"), *command], capture_output=True, text=True, timeout=60)
+        program = os.path.join(raw.BUILD, "momentscope")
+        r = subprocess.run([program, *command], capture_output=True, text=True, timeout=60)
         self.assertIn(r.returncode, range(9), r.stderr)
         return r
 
@@ -262,7 +263,8 @@ class Reads(Case):
         for _ in range(100):
             tell(t, adam)
             t.ack()
-        watched = self.program("watch", "--once", "--telemetry", d.endpoint("telemetry"), "--replay", d.endpoint("replay"))
+        where = "--telemetry", d.endpoint("telemetry"), "--replay", d.endpoint("replay")
+        watched = self.program("watch", "--once", *where)
         self.assertRegex(watched.stdout, "read form; .* eps2 0.02, batch 16")
         self.assertRegex(watched.stdout, "silent rows decay, v averages [0-9.]+ updates over [0-9.]+ steps, steps of")
         self.assertIn("Adam is read, not followed: silent rows move and decay at every step", watched.stdout)

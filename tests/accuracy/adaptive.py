@@ -2,9 +2,9 @@
 
     python3 tests/accuracy/adaptive.py [--seeds 5] [--first 100]
 
-fixed    momentum under a preconditioner P that stands still. A row is active in a sample with probability p; features are
-         N(0, diag h). The truth is the eta at which the exact map of E e_j^2, E e_j m_j, E m_j^2 over all coordinates has
-         spectral radius 1. frozen: the same where silent rows stand still, by the map from active step to active step
+fixed    momentum under a preconditioner P that stands still. A row is active in a sample with probability p; features
+         are N(0, diag h). The truth is the eta at which the exact map of E e_j^2, E e_j m_j, E m_j^2 over all coordinates
+         has spectral radius 1. frozen: the same where silent rows stand still, by the map between active steps
 moving   Adam with almost no gradient noise: v follows the error down, so P grows until H is about 1, and stays there
 """
 import argparse
@@ -153,7 +153,8 @@ def main():
         for frozen in (False, True):
             for p, batch in CASES:
                 found = [fixed(daemon, seed, p, batch, frozen)[0] for seed in seeds]
-                print(f"  {'frozen' if frozen else 'dense '} p {p:<5} B {batch:<4}", *(f"{x:5.2f}" for x in found), flush=True)
+                print(f"  {'frozen' if frozen else 'dense '} p {p:<5} B {batch:<4}", *(f"{x:5.2f}" for x in found),
+                      flush=True)
         print("H of Adam without gradient noise:", *(f"{moving(daemon, seed):.2f}" for seed in seeds))
 
 

@@ -1,9 +1,8 @@
-"""What reading Adam costs the trainer's thread: processor time of its own thread inside momentscope's calls, for each step.
+"""What reading Adam costs the trainer's thread: its processor time inside momentscope's calls, for each step.
 
     python3 tests/speed/adaptive.py [--kind Adam] [--rows 3200] [--dim 128] [--vocabulary 8192] [--steps 60]
 
-The bar is 1 % of the step of a small language model that touches 3,200 rows of 128 in 66 ms. The model here takes about as
-long on a quiet core. Both times are processor time of one thread: it leaves out what others do on a busy machine, and
+The bar is 1 % of the step of a small language model that touches 3,200 rows of 128 in 66 ms. Both times are processor time of one thread: it leaves out what others do on a busy machine, and
 what they do to caches and memory hits both.
 """
 import argparse
@@ -67,8 +66,8 @@ def main():
         spent, whole, stats = spent[o.steps // 4:], whole[o.steps // 4:], scope.stats()
         share = statistics.median(a / (b - a) for a, b in zip(spent, whole))
         print(f"{o.kind}: {o.rows} of {o.vocabulary} rows x {o.dim}: {1e6 * statistics.median(spent):.0f} us (least "
-              f"{1e6 * min(spent):.0f}) of a step of {1e3 * statistics.median(whole):.1f} ms (least {1e3 * min(whole):.1f}): "
-              f"{100 * share:.2f} %; dropped {stats['steps_dropped']}, {stats['transport']}")
+              f"{1e6 * min(spent):.0f}) of a step of {1e3 * statistics.median(whole):.1f} ms (least "
+              f"{1e3 * min(whole):.1f}): {100 * share:.2f} %; dropped {stats['steps_dropped']}, {stats['transport']}")
         scope.close()
 
 

@@ -47,7 +47,7 @@ def __getattr__(name: str) -> Any:
 
 
 def attach(model: "torch.nn.Module", optimizer: "torch.optim.Optimizer", *args: Any, **options: Any) -> "Scope":
-    """Watch the embeddings of a model trained by torch.optim.SGD or momentscope.optim.SGD, or read Adam and its like; see
-    Scope for the options."""
+    """Watch the embeddings of a model trained by torch.optim.SGD or momentscope.optim.SGD, or read Adam and its like;
+    see Scope for the options."""
     from .scope import Scope
     return Scope(model, optimizer, *args, **options)

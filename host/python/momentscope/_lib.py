@@ -102,7 +102,8 @@ def program(name: str) -> str:
 
 
 # The structs above by their names in C; every one of them is compared with the library's own size on loading.
-STRUCTS = {"mscope_client_options": Options, "mscope_attach_info": AttachInfo, "mscope_step": Step, "mscope_read": ReadArrays,
+STRUCTS = {"mscope_client_options": Options, "mscope_attach_info": AttachInfo, "mscope_step": Step,
+           "mscope_read": ReadArrays,
            "mscope_direction": Direction, "mscope_direction_row": DirectionRow, "mscope_refusal": Refusal,
            "mscope_client_stats": Stats, "mscope_subscriber_stats": SubscriberStats}
 

@@ -90,7 +90,8 @@ class ReadTable(Table):
         else:
             grad, lookups = self.dense(grad, lookups)
             direct = True
-        if arrays is None or not direct or grad.dtype is not self.parameter.dtype or self.is_masked() and grad.is_sparse:
+        masked = grad.is_sparse and self.is_masked()
+        if arrays is None or not direct or masked or grad.dtype is not self.parameter.dtype:
             self._open = _measure_before(self, grad, lookups, found)
         elif grad.is_sparse:
             rows, values = direct

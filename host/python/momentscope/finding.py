@@ -19,8 +19,8 @@ def check_optimizer(optimizer, read=None, frozen=False):
                 raise ValueError("momentscope: maximize=True is not supported; minimise the negative loss instead")
         return rule
     if not isinstance(optimizer, torch.optim.SGD):
-        raise TypeError(f"momentscope: optimizer must be a torch.optim.SGD, or one of {NAMES} with torch's own step; for a "
-                        f"{type(optimizer).__name__} give attach a function read(state, group) that returns a "
+        raise TypeError(f"momentscope: optimizer must be a torch.optim.SGD, or one of {NAMES} with torch's own step; for "
+                        f"a {type(optimizer).__name__} give attach a function read(state, group) that returns a "
                         "momentscope.Read")
     known = {inspect.unwrap(kind.step) for kind in (torch.optim.SGD, optim.SGD)}
     if inspect.unwrap(type(optimizer).step) not in known:

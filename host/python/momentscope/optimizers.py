@@ -158,7 +158,7 @@ def eps_of(found: Read) -> float:
 
 
 def metric_of(found: Read, shape, rows) -> Optional[torch.Tensor]:
-    """The preconditioner 1/(root + epsilon) at rows of a parameter seen as a matrix of this shape; None: there is none."""
+    """The preconditioner 1/(root + epsilon) at rows of a parameter seen as a matrix of this shape, or None."""
     if found.root is not None:
         root = found.root(rows).reshape(rows.numel(), shape[1])
     elif found.second is not None:

@@ -193,15 +193,15 @@ class Scope:
 
     def _attach_read(self, t, nll, about, steps):
         if about:
-            raise _check.refuse(ValueError, "reference", about, "None", f"{t.rule.name} is read and not followed, so there "
-                                "is no theta in the daemon to compare with")
+            raise _check.refuse(ValueError, "reference", about, "None", f"{t.rule.name} is read and not followed, so "
+                                "there is no theta in the daemon to compare with")
         if nll:
             self._warn(f"nll says nothing of the preconditioned steps of {t.rule.name}: give attach a probe")
         t.handle = t.attach(self._client, self.optimizer, steps)
         if t.drifts:
-            self._warn(f"weight decay of {t.rule.name} enters the momentum of every row at every step, also of silent ones "
-                       f"that nobody reads: V and v of {t.source} are approximate and exact stays False. Decoupled decay "
-                       "(AdamW) does not")
+            self._warn(f"weight decay of {t.rule.name} enters the momentum of every row at every step, also of silent "
+                       f"ones that nobody reads: V and v of {t.source} are approximate and exact stays False. Decoupled "
+                       "decay (AdamW) does not")
 
     def _guard(self, work, *args):
         """Run work; an error of momentscope must not become the trainer's."""
