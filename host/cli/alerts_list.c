@@ -58,8 +58,9 @@ static int read_since(void *context, const char *value, char *why, size_t cap)
 static int read_options(int argc, char **argv, struct options *o)
 {
     const mscope_option table[] = {
-        { "since", "N|TIME", "only what came after the alert of number N, in the last TIME (90s, 10m, 2h, 3d), or since a "
-          "moment (2030-01-31T18:00:00)", .check = read_since, .context = &o->q },
+        { "since", "N|TIME",
+          "only what came after the alert of number N, in the last TIME (90s, 10m, 2h, 3d), or since a moment"
+          " (2030-01-31T18:00:00)", .check = read_since, .context = &o->q },
         { "table", "NAME", "only this table", .text = &o->q.table },
         { "alarms", NULL, "only alarms: growing, near-instability, unstable, and alerts of the daemon as bad as these",
           .flag = &o->q.alarms },

@@ -24,8 +24,9 @@ struct options {
 static int read_options(int argc, char **argv, struct options *o)
 {
     const mscope_option table[] = {
-        { "out", "FILE", "the report: .html is the page of `serve` with the data inside; .pdf, .svg and .png are pictures"
-          " for a paper; -o is the same", .text = &o->out },
+        { "out", "FILE",
+          "the report: .html is the page of `serve` with the data inside; .pdf, .svg and .png are pictures for a paper;"
+          " -o is the same", .text = &o->out },
         { "every", "N", "of a recording: a record of each band every N steps (default: about 600 in all)",
           .count = &o->from.every, .low = 1, .high = 1e9 },
         { "wait", "SECONDS", "of a running daemon: give up after this long (default: 10)",

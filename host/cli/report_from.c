@@ -180,8 +180,8 @@ static int wait_for(const char *path, double seconds)
 static const char *set_stage(stage *g, const char *file, uint64_t every)
 {
     static char log[80];
-    char *daemon[] = { g->daemon, "--ingest", g->ingest, "--telemetry", g->telemetry, "--replay", g->replay, "--interval",
-                       "0", "--interval-steps", g->every, "--max-bytes", "16G", NULL };
+    char *daemon[] = { g->daemon, "--ingest", g->ingest, "--telemetry", g->telemetry, "--replay", g->replay,
+                       "--interval", "0", "--interval-steps", g->every, "--max-bytes", "16G", NULL };
     char *player[] = { g->player, "play", (char *)(uintptr_t)file, "--ingest", g->ingest, "--quiet", NULL };
 
     (void)snprintf(g->folder, sizeof g->folder, "%.40s/momentscope-XXXXXX",
@@ -290,8 +290,9 @@ static int read_tape(mscope_report_from *f, const char *command, mscope_story *s
         why = "the recording could not be played to its end; momentscope play says why";
     mscope_feed_close(feed);
     clear_stage(&g);
-    (void)snprintf(f->how, sizeof f->how, "from the recording %.60s, played through momentscoped, a record every %llu steps",
-                   f->name, (unsigned long long)every);
+    (void)snprintf(f->how, sizeof f->how,
+                   "from the recording %.60s, played through momentscoped, a record every %llu steps", f->name,
+                   (unsigned long long)every);
     return why != NULL ? complain(command, f->file, why) : any(command, f, s);
 }
 

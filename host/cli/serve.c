@@ -60,7 +60,8 @@ static int read_options(int argc, char **argv, struct options *o)
           " of one table", .texts = &o->daemons },
         { "alerts", "FILE", "where alerts are kept (default: $MOMENTSCOPE_ALERTS, else momentscope/alerts.db in the"
           " user's state folder); '' to keep them in memory", .text = &o->alerts },
-        { "exec", "COMMAND", "run COMMAND with /bin/sh for each alarm, its end, and a daemon that falls silent; it finds"
+        { "exec", "COMMAND",
+          "run COMMAND with /bin/sh for each alarm, its end, and a daemon that falls silent; it finds"
           " the alert as JSON on its standard input", .text = &o->exec },
         { "webhook", "FILE", "post the same to the address in the first line of FILE, with curl", .text = &o->webhook },
         { "for", "SECONDS", "stop after this long (default: until interrupted)", .real = &o->for_s, .low = 0.01,

@@ -33,7 +33,9 @@ void mscope_plane_of(mscope_plane *plane, const mscope_judged *j, size_t i);
  * The border of the regimes at zeta 2 and 1/2; damping falls as x rises. Threads any.  Cost about 20 maps      */
 double mscope_plane_border(const mscope_plane *plane, double p, double zeta, double low, double high);
 
-/* mscope_plane_paint - the picture in a canvas that is open, with axes and legend; at least one dot, eps and batch > 0 */
+/* mscope_plane_paint - the picture in a canvas that is open, with axes and legend
+ *
+ * Shape    at least one dot; eps and batch > 0                                                        */
 void mscope_plane_paint(const mscope_plane *plane, struct mscope_canvas *c);
 
 /* mscope_plane_draw - write the picture; SVG or PNG by the ending of path

@@ -117,7 +117,8 @@ static void page_one(sheet *s)
         paragraph(s, "No band has both a rate and a curvature: nobody measured it.", 14, 0, 2);
     }
     const double top = s->y;
-    const int left = mscope_paper_chart(&s->canvas, t, COLUMN_V, "V, sum over the band's rows of |m|^2", -30, top, 360, 170);
+    const int left =
+        mscope_paper_chart(&s->canvas, t, COLUMN_V, "V, sum over the band's rows of |m|^2", -30, top, 360, 170);
     const int right = mscope_paper_chart(&s->canvas, t, COLUMN_H, "H, eta over its limit", 440, top, 360, 170);
     s->y = top + (left || right ? 290 : 0);
     mscope_paper_key(&s->canvas, t, MARGIN, s->y);
@@ -144,7 +145,8 @@ static void page_two(sheet *s)
 {
     const mscope_told *t = &s->report->story->table[s->table];
     const mscope_ledger_query q = { .most = ALERTS };
-    const int left = mscope_paper_chart(&s->canvas, t, COLUMN_ZETA, "zeta, damping: below .5 it swings", -30, 20, 360, 270);
+    const int left =
+        mscope_paper_chart(&s->canvas, t, COLUMN_ZETA, "zeta, damping: below .5 it swings", -30, 20, 360, 270);
     const int right = mscope_paper_chart(&s->canvas, t, COLUMN_NOISE, "noise scale, in samples", 440, 20, 360, 270);
 
     s->y = left || right ? 410 : 60;
@@ -200,8 +202,10 @@ static void page_three(sheet *s)
     free(said);
     free(c);
     s->y += 16;
-    paragraph(s, "Verdicts and advice were made anew from the records. host/README.md of momentscope says what each number "
-                 "means.", 11, 0, 2);
+    paragraph(s,
+              "Verdicts and advice were made anew from the records. host/README.md of momentscope says what each "
+              "number means.",
+              11, 0, 2);
 }
 
 /* -- the file -------------------------------------------------------------------------------------------------- */

@@ -19,7 +19,7 @@ static void band_ink(cairo_t *cr, const mscope_told *t, int band)
     int n = 0, rank = 0;
 
     for (int b = 0; b < MSCOPE_BANDS; b++) {
-        rank += t->band[b].points > 0 && b < band;
+        rank += b < band && t->band[b].points > 0;
         n += t->band[b].points > 0;
     }
     mscope_canvas_ink(cr, n > 1 ? 0.92 * rank / (n - 1) : 0);
@@ -133,7 +133,8 @@ static void bars(const mscope_canvas *c, const mscope_series *s, double x, doubl
             e++;
         const double until = s->step[e < s->points ? e : s->points - 1];
         cairo_set_source_rgb(c->cr, regimes[r].ink[0], regimes[r].ink[1], regimes[r].ink[2]);
-        cairo_rectangle(c->cr, x + (s->step[i] - first) * per_step, y, fmax((until - s->step[i]) * per_step, 1), ROW - 3);
+        cairo_rectangle(c->cr, x + (s->step[i] - first) * per_step, y, fmax((until - s->step[i]) * per_step, 1),
+                        ROW - 3);
         cairo_fill(c->cr);
     }
 }

@@ -131,7 +131,8 @@ static void make_nonce(char nonce[33])
 
 int mscope_report_html(const mscope_report *r, FILE *to)
 {
-    static const char STYLE[] = "<link rel=\"stylesheet\" href=\"page.css\">", SCRIPT[] = "<script src=\"page.js\"></script>",
+    static const char STYLE[] = "<link rel=\"stylesheet\" href=\"page.css\">",
+                      SCRIPT[] = "<script src=\"page.js\"></script>",
                       ICON[] = "<link rel=\"icon\" href=\"icon.svg\" type=\"image/svg+xml\">";
     const mscope_page_file *page = mscope_page_file_at("/");
     const char *style = page != NULL ? strstr(page->bytes, STYLE) : NULL;
