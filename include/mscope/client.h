@@ -227,8 +227,9 @@ MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_reference(mscope_client *c, int t
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_labels(mscope_client *c, int table, uint32_t first, uint32_t n,
                                                       const char *text, size_t len);
 
-/* mscope_client_forward - a message as another trainer sent it, for replaying recordings: STEP, PROBE, REFERENCE, SYNC, LABELS
+/* mscope_client_forward - a message as another trainer sent it, for replaying recordings
  *
+ * STEP, PROBE, REFERENCE, SYNC, NOTE and LABELS are taken; DIRECTION has a call of its own.
  * The header's session, seq and table become this client's. Everything else, and the n parts behind it, go out as they
  * are; the daemon judges the contents. Attach such a table without theta, m and read, and do not push to it.
  * Shape    part[n], len[n], n <= 4; copied before return
