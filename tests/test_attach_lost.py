@@ -69,9 +69,12 @@ class Lost(attach_support.Case if not missing else unittest.TestCase):
 
 
 class Overflow(attach_support.Case if not missing else unittest.TestCase):
-    def overflow(self, step, row):
-        """The alert overflow of a run whose gradient at `step` has two of `big` for row 7; it names the row."""
-        said = [a["text"] for a in self.ear.alerts if a["code"] == "overflow"]
+    def overflows(self):
+        """Texts of the alerts overflow of the present table."""
+        return [a["text"] for a in self.ear.alerts if a["code"] == "overflow" and a["table"] == self.name + "weight"]
+
+    def overflow(self, row):
+        said = self.overflows()
         self.assertTrue(said, self.ear.alerts)
         self.assertTrue(all(f"row {row}" in text for text in said), said)
 
@@ -80,10 +83,10 @@ class Overflow(attach_support.Case if not missing else unittest.TestCase):
         emb = torch.nn.Embedding(ROWS, 4, sparse=sparse).to(dtype)
         optimizer = torch.optim.SGD(emb.parameters(), lr=0.1, momentum=0.9 if not sparse else 0.0)
         attach_support.Case.names += 1
-        name = f"o{attach_support.Case.names}."
+        self.name = f"o{attach_support.Case.names}."
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            scope = momentscope.attach(emb, optimizer, self.daemon.ingest, prefix=name)
+            scope = momentscope.attach(emb, optimizer, self.daemon.ingest, prefix=self.name)
         self.assertTrue(scope.flush(5) or dtype is torch.float16)
         self.ear.pump(0.1)
         for i in range(steps):
@@ -98,7 +101,7 @@ class Overflow(attach_support.Case if not missing else unittest.TestCase):
             optimizer.step()
             scope.step()
         scope.flush(1)
-        self.ear.until(lambda r: any(a["code"] == "overflow" for a in self.ear.alerts), 5)
+        self.ear.until(lambda r: self.overflows(), 10)
         scope.close(0)
         return emb.weight.detach()
 
@@ -107,11 +110,10 @@ class Overflow(attach_support.Case if not missing else unittest.TestCase):
             for dtype, sparse, big in ((torch.float16, False, 6e4), (torch.float32, False, 3e38),
                                        (torch.float32, True, 3e38)):
                 with self.subTest(row=row, dtype=dtype, sparse=sparse):
-                    self.ear.alerts.clear()
                     weight = self.drive(dtype, sparse, big, row)
                     if not sparse:                               # torch adds up as well
                         self.assertEqual(torch.isfinite(weight).all(1).logical_not().nonzero().tolist(), [[row]])
-                    self.overflow(4, row)
+                    self.overflow(row)
 
 
 class Large(attach_support.Case if not missing else unittest.TestCase):
