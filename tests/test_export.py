@@ -192,8 +192,11 @@ class Scraped(Run):
                 self.assertFalse(x < x2 + w2 and x2 < x + w and y < y2 + h2 and y2 < y + h, "panels overlap")
         self.until("momentscope_source_up")
         time.sleep(3)                        # a rate wants two scrapes
-        empty = []
+        empty, seconds = [], ("momentscope_band_v", "momentscope_band_v_fade", "momentscope_band_v_retention",
+                              "momentscope_band_v_age", "momentscope_band_u", "momentscope_table_eps2")
         for p in panels:
+            if p["title"] in seconds:        # only tables of optimizers that are read have a second moment
+                continue
             query = p["targets"][0]["expr"].replace("$source", ".*").replace("$table", ".*")
             if not self.ask("query", query=query)["result"]:
                 empty.append(query)

@@ -12,7 +12,7 @@
 #include "listening.h"
 #include "serve/guard.h"
 #include "serve/http.h"
-#include "serve/notify.h"
+#include "serve/hook.h"
 
 #define COMMAND "momentscope serve"
 
@@ -160,11 +160,11 @@ static mscope_ledger *open_ledger(const struct options *o)
 
 static void tell(void *context, const mscope_happening *h, const char *source, long long id)
 {
-    mscope_notify_tell(context, h, source, id);
+    mscope_hook_tell(context, h, source, id);
 }
 
 /* Returns MSCOPE_EXIT_OK, or an exit code after a line on stderr. */
-static int open_notify(const struct options *o, mscope_hub *h, mscope_notify **out)
+static int open_hook(const struct options *o, mscope_hub *h, mscope_hook **out)
 {
     char why[MSCOPE_WHY_MAX];
     int rc;
@@ -172,7 +172,7 @@ static int open_notify(const struct options *o, mscope_hub *h, mscope_notify **o
     *out = NULL;
     if (o->exec == NULL && o->webhook == NULL)
         return MSCOPE_EXIT_OK;
-    rc = mscope_notify_open(out, o->exec, o->webhook, why, sizeof why);
+    rc = mscope_hook_open(out, o->exec, o->webhook, why, sizeof why);
     h->tell = tell;
     h->context = *out;
     if (rc == 0)
@@ -214,7 +214,7 @@ int mscope_cmd_serve(int argc, char **argv)
     static struct options o;
     static mscope_hub hub;
     char *text[MSCOPE_TEXTS_MAX] = { NULL };
-    mscope_notify *notify = NULL;
+    mscope_hook *hook = NULL;
     mscope_ledger *ledger;
     mscope_listen from;
     int code = read_options(argc, argv, &o);
@@ -229,11 +229,11 @@ int mscope_cmd_serve(int argc, char **argv)
     if (mscope_hub_init(&hub, ledger) == 0) {
         code = add_all(&o, &hub, from.feed, text);
         if (code == MSCOPE_EXIT_OK)
-            code = open_notify(&o, &hub, &notify);
+            code = open_hook(&o, &hub, &hook);
         if (code == MSCOPE_EXIT_OK)
             code = run(&o, &from, &hub);
         mscope_hub_end(&hub);
-        mscope_notify_close(notify);
+        mscope_hook_close(hook);
     }
     mscope_ledger_close(ledger);
     for (size_t i = 0; i < MSCOPE_TEXTS_MAX; i++)

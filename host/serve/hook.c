@@ -1,5 +1,5 @@
-/* notify.c - see notify.h */
-#include "notify.h"
+/* hook.c - see hook.h */
+#include "hook.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,7 +24,7 @@ static const double COMMAND_S = 30, CLOSE_S = 5;
 
 extern char **environ;
 
-struct mscope_notify {
+struct mscope_hook {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
@@ -63,7 +63,7 @@ static pid_t begin(char *const *argv, int *in)
 }
 
 /* Wait for it, and no longer than it may take. */
-static int end(const mscope_notify *n, pid_t pid)
+static int end(const mscope_hook *n, pid_t pid)
 {
     const struct timespec pause = { .tv_nsec = 20000000 };
     const double until = mscope_monotonic_s() + COMMAND_S;
@@ -81,7 +81,7 @@ static int end(const mscope_notify *n, pid_t pid)
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-static void run(const mscope_notify *n, char *const *argv, const char *what, const char *json)
+static void run(const mscope_hook *n, char *const *argv, const char *what, const char *json)
 {
     const size_t len = strlen(json);     /* less than a pipe holds: writing never waits */
     int in, code = -1;
@@ -97,12 +97,13 @@ static void run(const mscope_notify *n, char *const *argv, const char *what, con
         fprintf(stderr, "momentscope serve: %s failed (%d) for %s", what, code, json);
 }
 
-static void tell_all(const mscope_notify *n, const char *json)
+static void tell_all(const mscope_hook *n, const char *json)
 {
     char settings[32];
     char *const shell[] = { "/bin/sh", "-c", (char *)(uintptr_t)n->command, NULL };
     char *const curl[] = { "curl", "-sS", "-f", "-o", "/dev/null", "--proto", "=http,https", "--max-time", "10",
-                           "--retry", "2", "-H", "Content-Type: application/json", "--data-binary", "@-", "-K", settings, NULL };
+                           "--retry", "2", "-H", "Content-Type: application/json", "--data-binary", "@-", "-K", settings,
+                           NULL };
 
     if (n->command != NULL)
         run(n, shell, "--exec", json);
@@ -115,7 +116,7 @@ static void tell_all(const mscope_notify *n, const char *json)
 
 static void *work(void *context)
 {
-    mscope_notify *n = context;
+    mscope_hook *n = context;
 
     (void)pthread_mutex_lock(&n->lock);
     for (;;) {
@@ -179,9 +180,9 @@ static int have_curl(void)
            status == 0;
 }
 
-int mscope_notify_open(mscope_notify **out, const char *command, const char *url_file, char *why, size_t cap)
+int mscope_hook_open(mscope_hook **out, const char *command, const char *url_file, char *why, size_t cap)
 {
-    mscope_notify *n = calloc(1, sizeof *n);
+    mscope_hook *n = calloc(1, sizeof *n);
     char url[URL_MOST];
     int rc = MSCOPE_ENOMEM;
 
@@ -189,7 +190,7 @@ int mscope_notify_open(mscope_notify **out, const char *command, const char *url
     (void)snprintf(why, cap, "out of memory");
     if (n == NULL)
         return rc;
-    *n = (mscope_notify){ .command = command, .curl = -1 };
+    *n = (mscope_hook){ .command = command, .curl = -1 };
     rc = url_file != NULL && read_url(url_file, url, why, cap) != 0 ? MSCOPE_EINVAL : 0;
     if (rc == 0 && url_file != NULL && !have_curl()) {
         (void)snprintf(why, cap, "--webhook needs the program curl, and there is none");
@@ -211,7 +212,7 @@ int mscope_notify_open(mscope_notify **out, const char *command, const char *url
     return rc;
 }
 
-void mscope_notify_close(mscope_notify *n)
+void mscope_hook_close(mscope_hook *n)
 {
     if (n == NULL)
         return;
@@ -246,7 +247,7 @@ static int wanted(const mscope_happening *h)
     return 0;
 }
 
-void mscope_notify_tell(mscope_notify *n, const mscope_happening *h, const char *source, long long id)
+void mscope_hook_tell(mscope_hook *n, const mscope_happening *h, const char *source, long long id)
 {
     char *json = NULL;
     size_t len = 0;
