@@ -1,6 +1,6 @@
 """momentscope.optim.SGD: torch.optim.SGD with exact sparse momentum."""
 import weakref
-from typing import Any, Optional
+from typing import Any, Callable, Dict, Optional
 
 import torch
 
@@ -59,7 +59,7 @@ class SGD(_Torch):
         param_group.setdefault("decoupled_weight_decay", self._apart)
         super().add_param_group(param_group)
 
-    def _begin(self, threads):
+    def _begin(self, threads: int) -> None:
         self._tables, self._dense = {}, set()    # id of a parameter -> its table; ids of parameters left to torch
         self._pool, self._counting = Pool(threads), None
         self._end = weakref.finalize(self, _release, self._tables)
@@ -68,7 +68,7 @@ class SGD(_Torch):
     # -- the step --------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def step(self, closure=None):
+    def step(self, closure: Optional[Callable[[], Any]] = None) -> Any:
         """One step; closure as in torch.optim.SGD. Returns the loss of the closure, or None."""
         loss = None
         if closure is not None:
@@ -177,12 +177,12 @@ class SGD(_Torch):
 
     # -- what others read -------------------------------------------------------------------------------
 
-    def settle(self):
+    def settle(self) -> None:
         """Bring all rows of all parameters to now. Cost: that of a step of torch.optim.SGD at most."""
         for table in self._tables.values():
             table.settle()
 
-    def close(self):
+    def close(self) -> None:
         """Give parameters and state back as torch.optim.SGD would have left them."""
         with Raw(), torch.no_grad():
             for table in list(self._tables.values()):
@@ -195,7 +195,7 @@ class SGD(_Torch):
             state["momentum_buffer"] = table.m
         del self._tables[id(table.parameter)]
 
-    def state_dict(self):
+    def state_dict(self) -> Dict[str, Any]:
         """As that of torch.optim.SGD, and interchangeable with it."""
         out = super().state_dict()
         out["state"] = {key: {name: plain(value) for name, value in values.items()} if isinstance(values, dict) else values

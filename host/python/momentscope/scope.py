@@ -4,6 +4,7 @@ import os
 import re
 import warnings
 import weakref
+from typing import Any, Callable, Dict, Optional
 
 from . import _check, _lib, plan
 from ._client import Client, default_endpoint
@@ -270,7 +271,7 @@ class Scope:
         if self.probing.due(self.steps):
             self.probing.listen(True)
 
-    def step(self, batch=None, loss=None):
+    def step(self, batch: Optional[int] = None, loss: Any = None) -> int:
         """Push the optimizer step just done. Returns how many tables dropped it (0: none).
 
         batch: samples in this step, where that differs from step to step. loss: of this step, for follow().
@@ -345,29 +346,30 @@ class Scope:
         self.follower = Follower(self, steps, on_move)
         return self.follower
 
-    def note(self, text):
+    def note(self, text: str) -> None:
         """Say something about this run in words, 191 bytes of them: `momentscope watch` shows it as an alert."""
         if self.tables and not self._closed:
             self._client.note(self.tables[0].handle, text.encode()[:191].decode(errors="ignore"))
 
     # -- the rest ------------------------------------------------------------------------------------
 
-    def poll(self, seconds=0.0):
+    def poll(self, seconds: float = 0.0) -> None:
         """Take in the daemon's answers; wait at most this many seconds for one. step() does the same without waiting,
         so call poll when steps are far apart."""
         self._client.poll(seconds)
 
-    def flush(self, seconds=5.0):
+    def flush(self, seconds: float = 5.0) -> bool:
         """Wait at most this many seconds until the daemon has exactly these weights and momenta; True if it has."""
         return self._client.flush(seconds)
 
-    def resync(self):
+    def resync(self) -> None:
         """Send all rows again: call it after weights or momenta were changed otherwise than by optimizer.step (rows
         edited by hand, a checkpoint loaded, optimizer.state cleared)."""
         for t in self.tables:
             self._client.resync(t.handle)
 
-    def metrics(self, prefix="momentscope/", words=True, full=False, wait=0.0):
+    def metrics(self, prefix: str = "momentscope/", words: bool = True, full: bool = False,
+                wait: float = 0.0) -> Dict[str, Any]:
         """The last judged records of this run's tables, as one flat dict for a logger; it is empty until some came.
 
             wandb.log({"loss": loss, **scope.metrics()})                 # trackio.log takes the same
@@ -387,7 +389,7 @@ class Scope:
         out = self._guard(self._reader.metrics, prefix, words, full, wait) or {}
         return {**out, prefix + "clip": self.probing.clip()} if out and self.probing.probes else out
 
-    def on_alert(self, listener):
+    def on_alert(self, listener: Callable[[Dict[str, Any]], Any]) -> None:
         """Call listener(alert) within step() for each alert of the daemon about this run's tables, and when a band
         becomes near-instability or unstable. alert is a dict: table, step, code, text. Alerts from before are not
         repeated, save the last."""
@@ -415,17 +417,17 @@ class Scope:
             t.seen = t.seen or plan.Seen(t.rows)
         return self._guard(worst, found[0], self.optimizer, band, by, k) or [] if found else []
 
-    def save(self):
+    def save(self) -> int:
         """Ask the daemon to write its state file."""
         return self._client.save()
 
-    def stats(self):
+    def stats(self) -> Dict[str, Any]:
         """The stats of the client; steps, the probes and their refusals, and the names of the tables."""
         out = dict(self._client.stats(), steps=self.steps, tables=[t.name for t in self.tables], **self.probing.stats())
         out["exact"] = out["exact"] and not any(t.narrow or t.drifts for t in self.tables)
         return out
 
-    def close(self, seconds=1.0):
+    def close(self, seconds: float = 1.0) -> None:
         """Leave the daemon and restore optimizer.step; wait at most this many seconds until all is acknowledged."""
         if self._closed:
             return
@@ -438,8 +440,8 @@ class Scope:
         self._reader.close()
         self._client.close(seconds)
 
-    def __enter__(self):
+    def __enter__(self) -> "Scope":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: Any) -> None:
         self.close()
