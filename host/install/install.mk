@@ -15,7 +15,7 @@ TMPFILES   ?= $(PREFIX)/lib/tmpfiles.d
 SYSCONFDIR ?= /etc
 INSTALL_PY  = $(wildcard host/install/*.py)
 
-.PHONY: man completion install-man install-completion install-units install-demo install-doc install-python deb
+.PHONY: man completion install-man install-completion install-units install-demo install-doc install-python deb check-deb
 
 man: $(BUILD)/man/made
 completion: $(BUILD)/completion/made
@@ -90,5 +90,10 @@ deb: $(BUILD)/page/page.js
 	        "$$(date -R -d @$$(git -C $(CURDIR) log -1 --format=%ct 2>/dev/null || date +%s))" >debian/changelog
 	@mkdir -p $(DEB)/momentscope-$(VERSION)/build && cp -r $(NPM_DIR) $(DEB)/momentscope-$(VERSION)/build/ && \
 	    touch $(DEB)/momentscope-$(VERSION)/$(NPM_DIR)/uplot.js
-	@cd $(DEB)/momentscope-$(VERSION) && env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS dpkg-buildpackage -us -uc -b -j2
+	@cd $(DEB)/momentscope-$(VERSION) && env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS -u BUILD dpkg-buildpackage -us -uc -b -j2
 	@ls $(DEB)/*.deb
+
+DEB_PACKAGES = debhelper dh-python lintian mmdebstrap scdoc
+check-deb: all
+	@$(MAKE) deps PACKAGES="$(DEB_PACKAGES)" COMMANDS= || echo "going on without some of: $(DEB_PACKAGES)"
+	@MOMENTSCOPE_CHECK_DEB=1 BUILD=$(BUILD) PYTHON=$(PYTHON) tests/run test_install_debian
