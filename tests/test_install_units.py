@@ -163,16 +163,50 @@ class Sandboxed(unittest.TestCase):
                 daemon.kill()
                 daemon.wait()
 
+    @unittest.skipUnless(os.geteuid() == 0 and shutil.which("setpriv"), "needs root, to be several users")
+    def test_members_of_the_group_are_let_in(self):
+        """As the system unit arranges it: a directory of mode 0750, --allow-users, and the endpoints named."""
+        daemon, member, stranger = 64001, 64002, 64003           # users that no account has
+        mode = sandbox.directives(UNITS["system"])["RuntimeDirectoryMode"][-1]
+        with tempfile.TemporaryDirectory(prefix="momentscope-test-") as at:
+            os.chmod(at, 0o755)
+            os.mkdir(f"{at}/run")
+            os.chown(f"{at}/run", daemon, daemon)
+            os.chmod(f"{at}/run", int(mode, 8))
+            env = {f"MOMENTSCOPE_{n.upper()}": f"ipc://{at}/run/{n}.ipc" for n in ("ingest", "telemetry", "replay")}
+            env.update(PATH=os.environ["PATH"], MOMENTSCOPE_DAEMON_USER=str(daemon), MOMENTSCOPE_ALLOW_USERS="1")
+            for name in ("momentscoped", "momentscope"):
+                shutil.copy(f"{BUILD}/{name}", at)
+
+            def as_user(user, *command):
+                groups = ["--groups", str(daemon)] if user == member else ["--clear-groups"]
+                return ["setpriv", "--reuid", str(user), "--regid", str(user), *groups, f"{at}/{command[0]}", *command[1:]]
+
+            with open(f"{at}/log", "w") as log:
+                process = subprocess.Popen(as_user(daemon, "momentscoped"), env=env, stdout=log, stderr=log)
+            try:
+                self.up(process, at, f"{at}/run/replay.ipc")
+                for user, heard in ((member, True), (stranger, False)):
+                    r = subprocess.run(as_user(user, "momentscope", "watch", "--json", "--for", "3"), env=env, text=True,
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+                    self.assertEqual('"daemon"' in r.stdout, heard, r.stdout + r.stderr)
+            finally:
+                process.kill()
+                process.wait()
+
+    def up(self, daemon, at, path):
+        end = time.monotonic() + 20
+        while not os.path.exists(path):
+            self.assertIsNone(daemon.poll(), self.log(at))
+            self.assertLess(time.monotonic(), end, self.log(at))
+            time.sleep(0.01)
+
     def log(self, at):
         with open(f"{at}/log") as f:
             return f.read()
 
     def live(self, daemon, at, env):
-        end = time.monotonic() + 20
-        while not os.path.exists(f"{at}/momentscope/replay.ipc"):
-            self.assertIsNone(daemon.poll(), self.log(at))
-            self.assertLess(time.monotonic(), end, self.log(at))
-            time.sleep(0.01)
+        self.up(daemon, at, f"{at}/momentscope/replay.ipc")
 
         def run(*command):
             return subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
