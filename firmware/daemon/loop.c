@@ -244,7 +244,7 @@ void mscope_loop_run(mscope_loop *in)
                                 { .fd = in->shm->epoll, .events = ZMQ_POLLIN },
                                 { .fd = timer, .events = ZMQ_POLLIN } };
 
-    mscope_notify_say(in->notify, "READY=1\nSTATUS=trainers and subscribers may come");
+    mscope_systemd_say(in->systemd, "READY=1\nSTATUS=trainers and subscribers may come");
     for (;;) {
         long wait = deadline > now && !work_waits(in) ? (long)((deadline - now + 999999) / 1000000) : 0;
         size_t head = atomic_load_explicit(&in->engine->ring->head, memory_order_relaxed);
@@ -254,7 +254,7 @@ void mscope_loop_run(mscope_loop *in)
         due = now + (uint64_t)wait * 1000000u;
         (void)zmq_poll(items, timer < 0 ? 4 : 5, wait);    /* an fd of -1 is ignored */
         now = mscope_clock_ns();
-        mscope_notify_alive(in->notify, now);
+        mscope_systemd_alive(in->systemd, now);
         if (timer >= 0 && (items[4].revents & ZMQ_POLLIN) && read(timer, &due_times, sizeof due_times) < 0) {
             /* the clock is read anyway */
         }
@@ -283,7 +283,7 @@ void mscope_loop_run(mscope_loop *in)
         if (atomic_load_explicit(&in->engine->ring->head, memory_order_relaxed) != head)
             wake(in);
     }
-    mscope_notify_say(in->notify, "STOPPING=1\nSTATUS=applying what has arrived");
+    mscope_systemd_say(in->systemd, "STOPPING=1\nSTATUS=applying what has arrived");
     finish(in);
     if (timer >= 0)
         (void)close(timer);

@@ -4,7 +4,7 @@
 
 #include "engine.h"
 #include "inbox.h"
-#include "notify.h"
+#include "systemd.h"
 #include "shm.h"
 #include "options.h"
 #include "saver.h"
@@ -17,7 +17,7 @@ typedef struct mscope_loop {
     mscope_shm_server *shm;
     int signal_fd;
     int wake_fd;                     /* eventfd of the publisher                    */
-    mscope_notify *notify;           /* told that the loop is ready, runs, and ends; NULL: nobody */
+    mscope_systemd *systemd;           /* told that the loop is ready, runs, and ends; NULL: nobody */
     uint64_t saved_ns, saved_in;     /* last periodic save: when, and messages received by then */
     uint64_t turned_told, turned_told_ns;    /* connections turned away: how many were told of, and when */
 } mscope_loop;

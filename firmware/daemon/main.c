@@ -22,7 +22,7 @@
 #include "log.h"
 #include "mapped.h"
 #include "mscope/workers.h"
-#include "notify.h"
+#include "systemd.h"
 #include "options.h"
 #include "publish.h"
 #include "realtime.h"
@@ -43,7 +43,7 @@ typedef struct daemon_memory {
     mscope_shm_server shm;
     mscope_ring ring;
     mscope_outside outside;
-    mscope_notify notify;
+    mscope_systemd systemd;
     mscope_workers *workers;         /* NULL: --threads 1 */
     int lock, map_lock;              /* of the state file and of --map-dir, or -1 */
 } daemon_memory;
@@ -263,7 +263,7 @@ static void stop_thread(pthread_t thread, _Atomic int *stop, int fd)
 static int run(daemon_memory *d, const mscope_options *o, mscope_sockets *sockets, int signal_fd)
 {
     mscope_loop in = { .engine = &d->engine, .saver = &d->saver, .options = o, .inbox = &d->inbox, .shm = &d->shm,
-                       .signal_fd = signal_fd, .wake_fd = d->publisher.wake_fd, .notify = &d->notify };
+                       .signal_fd = signal_fd, .wake_fd = d->publisher.wake_fd, .systemd = &d->systemd };
     pthread_t publisher, saver;
 
     mscope_inbox_init(&d->inbox, &d->engine, sockets->ingest);
@@ -319,7 +319,7 @@ int main(int argc, char **argv)
         mscope_log(MSCOPE_LOG_ERROR, "main", "cannot start: %s", strerror(errno));
         return EXIT_FAILED;
     }
-    mscope_notify_open(&d.notify);
+    mscope_systemd_open(&d.systemd);
     status = lock_state(&d, &o);
     if (!status && mscope_sockets_open(&sockets, &o) != 0)
         status = EXIT_ENDPOINT;
@@ -336,7 +336,7 @@ int main(int argc, char **argv)
     mscope_workers_stop(d.workers);
     mscope_lock_release(o.state, d.lock);
     mscope_mapped_unlock(o.map_dir, d.map_lock);
-    mscope_notify_close(&d.notify);
+    mscope_systemd_close(&d.systemd);
     if (!status)
         mscope_log(MSCOPE_LOG_INFO, "main", "stopped");
     return status;

@@ -1,7 +1,7 @@
-/* notify.c - see notify.h
+/* systemd.c - see systemd.h
  *
  * Rejected: libsystemd. Its share here would be one send, and the daemon would bring liblz4, liblzma and libgcrypt. */
-#include "notify.h"
+#include "systemd.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -48,7 +48,7 @@ static int connected(const char *where)
     return -1;
 }
 
-void mscope_notify_open(mscope_notify *n)
+void mscope_systemd_open(mscope_systemd *n)
 {
     n->fd = connected(getenv("NOTIFY_SOCKET"));
     n->every_ns = n->fd >= 0 ? half_of_watchdog() : 0;
@@ -58,22 +58,22 @@ void mscope_notify_open(mscope_notify *n)
     (void)unsetenv("WATCHDOG_PID");
 }
 
-void mscope_notify_say(const mscope_notify *n, const char *message)
+void mscope_systemd_say(const mscope_systemd *n, const char *message)
 {
     if (n != NULL && n->fd >= 0 && send(n->fd, message, strlen(message), MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
         /* systemd is slow or gone: neither is a reason to stop */
     }
 }
 
-void mscope_notify_alive(mscope_notify *n, uint64_t now_ns)
+void mscope_systemd_alive(mscope_systemd *n, uint64_t now_ns)
 {
     if (n == NULL || n->every_ns == 0 || now_ns < n->next_ns)
         return;
     n->next_ns = now_ns + n->every_ns;
-    mscope_notify_say(n, "WATCHDOG=1");
+    mscope_systemd_say(n, "WATCHDOG=1");
 }
 
-void mscope_notify_close(mscope_notify *n)
+void mscope_systemd_close(mscope_systemd *n)
 {
     if (n->fd >= 0)
         (void)close(n->fd);
