@@ -200,7 +200,8 @@ class Scraped(Run):
             query = p["targets"][0]["expr"].replace("$source", ".*").replace("$table", ".*")
             if not self.ask("query", query=query)["result"]:
                 empty.append(query)
-        self.assertEqual(empty, [])
+        read = r"momentscope_(band_(v|v_fade|v_retention|v_age|u)|table_eps2)\{"       # of Adam and its like alone
+        self.assertEqual([query for query in empty if not re.match(read, query)], [])
 
 
 if __name__ == "__main__":

@@ -14,10 +14,10 @@ from . import _lib
 from ._client import default_endpoint
 
 BAND = ("rows", "p", "P", "R", "V", "U", "gm", "H1", "retention", "learning", "delta", "H", "zeta", "confidence",
-        "growth", "regime")
+        "growth", "v", "v_age", "u", "regime")
 TABLE = ("step", "eta", "eps", "batch", "R", "V", "silent", "climb", "exact", "lost_steps")
 STABILITY = ("H", "H_se", "eta_max", "noise_part", "probes", "confidence", "standing")
-LABELS = ("table", "topic", "epoch", "seq", "band", "kernel", "state", "form", "version")
+LABELS = ("table", "topic", "epoch", "seq", "band", "kernel", "state", "form", "optimizer", "version")
 ALERTS_KEPT = 1000                           # that nobody has asked for yet
 BAD = ("near-instability", "unstable")
 

@@ -31,7 +31,12 @@ class Scope:
             scope.step()                     # after optimizer.step(), before the gradients are zeroed
 
     optimizer         torch.optim.SGD or momentscope.optim.SGD, without maximize; lr, momentum, dampening, nesterov
-                      and weight_decay are read from the parameter's group at every step
+                      and weight_decay are read from the parameter's group at every step. torch's Adam, AdamW, NAdam,
+                      RAdam, SparseAdam, Adagrad and RMSprop are read and not followed (host/README.md, "Adam and its
+                      like"): V and the second moment of bands, their memory and age, updates, curvature and H of the
+                      preconditioned step, but no R, C, U, reference or nll
+    read, frozen      for another optimizer: read(state, group) returns a momentscope.Read of the state of one parameter;
+                      frozen=True: rows without a gradient keep their momentum and second moment, as in SparseAdam
     endpoint          of the daemon, which may be absent; None: $MOMENTSCOPE_INGEST, or the user's default
     tables            None: the weight of every nn.Embedding and nn.EmbeddingBag. Or names of parameters: exactly those,
                       of any kind (a parameter that is no embedding has all its rows active at every step)
