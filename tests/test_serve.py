@@ -134,6 +134,29 @@ class Answers(Case):
         self.assertEqual(s.ask("/", "HEAD").status, 200)
 
 
+class Several(Case):
+    def test_two_daemons_are_two_sources_and_one_that_dies_is_named(self):
+        a, b = self.daemon(), self.daemon()
+        train(self, a, name="left")
+        train(self, b, name="right", session=2)
+        s = self.serve("--daemon", f"a={a.endpoint('telemetry')}", "--daemon", f"b={b.endpoint('telemetry')}")
+        both = s.until("/api/state", lambda x: [len(y["tables"]) for y in x["sources"]] == [1, 1])
+        self.assertEqual([(x["name"], x["tables"][0]["name"]) for x in both["sources"]], [("a", "left"), ("b", "right")])
+        self.assertEqual(s.json("/api/table?source=b&table=right")["record"]["table"], "right")
+        self.assertEqual(s.ask("/api/table?source=a&table=right").status, 404)
+        self.assertEqual({r["source"] for r in map(json.loads, s.ask("/api/verdicts").body.splitlines())}, {"a", "b"})
+        b.kill()
+        end = s.until("/api/state", lambda x: [y["state"] for y in x["sources"]] == ["live", "silent"])
+        self.assertEqual([x["state"] for x in end["sources"]], ["live", "silent"])
+        self.assertEqual([(x["source"], x["code"]) for x in s.json("/api/alerts")["alerts"]][-1], ("b", "silent"))
+
+    def test_a_name_given_twice_is_refused(self):
+        r = subprocess.run([PROGRAM, "serve", "--port", "0", "--daemon", "a=ipc:///tmp/x", "--daemon", "a=ipc:///tmp/y"],
+                           stderr=subprocess.PIPE, text=True, timeout=PATIENCE, check=False)
+        self.assertEqual(r.returncode, 2)
+        self.assertIn("'a' is given twice", r.stderr)
+
+
 class Guard(Case):
     def test_other_hosts_are_refused(self):
         s = self.serve("--host", "box.example", daemon=self.daemon())
