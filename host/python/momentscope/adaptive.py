@@ -20,7 +20,7 @@ class ReadTable(Table):
     def __init__(self, name, parameter, group, modules, capacity, rule):
         super().__init__(name, parameter, group, modules, capacity)
         self.rule, self._read = rule, _lib.ReadArrays()      # drifts: silent rows move by more than decay
-        self._found = None
+        self._found = self._at = None
         self._open, self._bags = None, 0     # what _before found: "c", (rows, counts, columns ..), or None
 
     # -- attaching -----------------------------------------------------------------------------------
@@ -112,18 +112,22 @@ class ReadTable(Table):
         self._open = "c"
 
     def _arrays(self, found):
-        """The struct for C, or None where it cannot read these tensors."""
-        theta, kind = self.parameter, KIND.get(self.parameter.dtype)
-        parts = [x for x in (theta, found.momentum, found.second) if x is not None]
-        if kind is None or any(x.dtype is not theta.dtype or not x.is_cpu or not x.is_contiguous() or x.is_sparse
-                               or x.numel() != self.rows * self.dim for x in parts):
-            return None
+        """The struct for C, or None where it cannot read these tensors; the same ones at the same place were looked at."""
+        theta, m, v = self.parameter, found.momentum, found.second
+        at = (theta.data_ptr(), m is None or m.data_ptr(), v is None or v.data_ptr(), id(m), id(v))
         r = self._read
-        r.type, r.theta = kind, theta.data_ptr()
-        r.momentum = found.momentum.data_ptr() if found.momentum is not None else None
-        r.second = found.second.data_ptr() if found.second is not None else None
+        if at != self._at:
+            self._at, r.type = None, KIND.get(theta.dtype, 0)
+            if not r.type or not all(self._readable(x) for x in (theta, m, v) if x is not None):
+                return None
+            self._at = at
+        r.theta, r.momentum, r.second = at[0], m is not None and at[1] or None, v is not None and at[2] or None
         r.follows = self.rule.follows and not self.drifts and (found.beta2 < 1 or self.rule.name == "Adagrad")
         return r
+
+    def _readable(self, x):
+        return (not x.is_sparse and x.is_cpu and x.is_contiguous() and x.dtype is self.parameter.dtype
+                and x.numel() == self.rows * self.dim)
 
     def note_schedule(self, optimizer):
         """After the step, before a scheduler changes it."""

@@ -131,4 +131,6 @@ class Lookups:
 
     def joined(self):
         """The look-ups, flat; None: there were none."""
+        if len(self.credited) == 1:          # a clone of the trainer's already
+            return self.credited[0].reshape(-1)
         return torch.cat([index.reshape(-1) for index in self.credited]) if self.credited else None
