@@ -16,7 +16,8 @@ from client_support import BUILD, ROOT
 PACKAGES = ("momentscoped", "momentscope", "libmomentscope0", "libmomentscope-dev", "python3-momentscope")
 TOOLS = ("mmdebstrap", "lintian", "dpkg-buildpackage", "dh", "dh_python3", "unshare", "scdoc")
 # What apt and dpkg themselves keep, and what is made anew by whoever looks.
-KEPT = re.compile(r"^(var/(lib/(apt|dpkg)|cache|log)|proc|dev|sys|tmp|run|root)(/|$)|^etc/ld.so.cache$|-$|/__pycache__(/|$)")
+KEPT = re.compile(r"^(var/(lib/(apt|dpkg)|cache|log)|proc|dev|sys|tmp|run|root)(/|$)|^etc/ld.so.cache$|-$"
+                  r"|/__pycache__(/|$)")
 ACCOUNTS = ("passwd", "group", "shadow", "gshadow")
 PYTHON = """
 import momentscope, sys
@@ -37,7 +38,8 @@ def reason():
 
 
 def run(*command, **options):
-    r = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", **options)
+    r = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+                       **options)
     if r.returncode != 0:
         raise AssertionError(f"{' '.join(command)}: exit {r.returncode}\n{r.stdout[-6000:]}")
     return r.stdout
@@ -51,7 +53,8 @@ class System:
         out = subprocess.run(["mmdebstrap", "-q", "--variant=apt", release, root], stdout=subprocess.PIPE,
                              stderr=subprocess.STDOUT, text=True)
         if out.returncode != 0:
-            raise unittest.SkipTest("no fresh system: " + (out.stdout.strip().splitlines() or ["mmdebstrap failed"])[-1])
+            said = out.stdout.strip().splitlines() or ["mmdebstrap failed"]
+            raise unittest.SkipTest("no fresh system: " + said[-1])
         shutil.copy("/etc/resolv.conf", f"{root}/etc/resolv.conf")
 
     def run(self, script, user="root"):

@@ -14,7 +14,8 @@ PLAIN = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVE
 
 
 def run(*command, **env):
-    r = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env={**PLAIN, **env})
+    r = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+                       env={**PLAIN, **env})
     if r.returncode != 0:
         raise AssertionError(f"{' '.join(command)}: exit {r.returncode}\n{r.stdout}{r.stderr}")
     return r

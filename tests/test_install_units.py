@@ -180,14 +180,16 @@ class Sandboxed(unittest.TestCase):
 
             def as_user(user, *command):
                 groups = ["--groups", str(daemon)] if user == member else ["--clear-groups"]
-                return ["setpriv", "--reuid", str(user), "--regid", str(user), *groups, f"{at}/{command[0]}", *command[1:]]
+                return ["setpriv", "--reuid", str(user), "--regid", str(user), *groups, f"{at}/{command[0]}",
+                        *command[1:]]
 
             with open(f"{at}/log", "w") as log:
                 process = subprocess.Popen(as_user(daemon, "momentscoped"), env=env, stdout=log, stderr=log)
             try:
                 self.up(process, at, f"{at}/run/replay.ipc")
                 for user, heard in ((member, True), (stranger, False)):
-                    r = subprocess.run(as_user(user, "momentscope", "watch", "--json", "--for", "3"), env=env, text=True,
+                    watch = as_user(user, "momentscope", "watch", "--json", "--for", "3")
+                    r = subprocess.run(watch, env=env, text=True,
                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
                     self.assertEqual('"daemon"' in r.stdout, heard, r.stdout + r.stderr)
             finally:
@@ -209,7 +211,8 @@ class Sandboxed(unittest.TestCase):
         self.up(daemon, at, f"{at}/momentscope/replay.ipc")
 
         def run(*command):
-            return subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+            return subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                  timeout=60)
 
         with open(f"{at}/text", "w") as text:
             words = ["".join(letters) for letters in itertools.product("abcdefghijklmnopqr", repeat=3)]

@@ -8,7 +8,7 @@ import os
 import re
 import shlex
 import sys
-from typing import Dict, List
+from typing import Dict, Iterator, List
 
 import helpdata
 from helpdata import Command, Option
@@ -52,53 +52,61 @@ def alternatives(patterns: List[str]) -> str:
     return " | ".join(f'"{p}"' for p in patterns)
 
 
-def bash(commands: List[Command]) -> str:
-    name, function = commands[0].name, "_" + commands[0].name
+PATHS = {"file": "f", "folder": "d"}             # compgen's letter
+
+
+def bash_paths(what: str) -> str:
+    return f'compopt -o filenames; mapfile -t COMPREPLY < <(compgen -{PATHS[what]} -- "$cur"); return ;;'
+
+
+def bash_values(commands: List[Command]) -> Iterator[str]:
+    """Cases of what follows an option that has a value."""
     by: Dict[str, List[str]] = {"file": [], "folder": [], "other": []}
-    cases, lists = [], []
     for c in commands:
         for o in c.options:
             if kind(o) == "words":
-                cases.append(f'        "{c.name} --{o.name}") COMPREPLY=($(compgen -W "{" ".join(words(o))}" -- "$cur"));'
-                             " return ;;")
+                yield f'        "{c.name} --{o.name}")'
+                yield f'            COMPREPLY=($(compgen -W "{" ".join(words(o))}" -- "$cur")); return ;;'
             elif kind(o) != "none":
                 by[kind(o)].append(f"{c.name} --{o.name}")
-        some = [n for n, _ in c.commands] + [f"--{o.name}" for o in options(c)]
-        lists.append(f'        "{c.name}") known="{" ".join(some)}" ;;')
-    for what, action in (("file", 'compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur")'),
-                         ("folder", 'compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "$cur")'), ("other", ":")):
+    for what in by:
         if by[what]:
-            cases.append(f"        {alternatives(by[what])})\n            {action}; return ;;")
-    deeper = [c.name for c in commands[1:]]
-    steps = f"""    for ((i = 1; i < COMP_CWORD; i++)); do
-        case "$at ${{COMP_WORDS[i]}}" in
-            {alternatives(deeper)}) at="$at ${{COMP_WORDS[i]}}" ;;
-        esac
-    done
-""" if deeper else ""
+            yield f"        {alternatives(by[what])})"
+            yield "            " + (bash_paths(what) if what in PATHS else "return ;;")
+
+
+def bash_arguments(commands: List[Command]) -> Iterator[str]:
+    """Commands whose arguments are files."""
     files = [c.name for c in commands if takes_files(c)]
-    plain = f"""    case "$at $cur" in
-        {" | ".join(f'"{f} -"*' for f in files)}) ;;
-        {" | ".join(f'"{f} "*' for f in files)}) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-    esac
-""" if files else ""
-    nl = "\n"
-    return f"""# Completion of {name} for bash; made by host/install/completion.py from --help.
-# shellcheck shell=bash disable=SC2207
-{function}()
-{{
-    local cur=${{COMP_WORDS[COMP_CWORD]}} prev=${{COMP_WORDS[COMP_CWORD-1]}} at="{name}" known="" i
-    COMPREPLY=()
-{steps}    case "$at $prev" in
-{nl.join(cases)}
-    esac
-{plain}    case "$at" in
-{nl.join(lists)}
-    esac
-    COMPREPLY=($(compgen -W "$known" -- "$cur"))
-}}
-complete -F {function} {name}
-"""
+    if files:
+        yield '    case "$at $cur" in'
+        yield f"        {' | '.join(f'{chr(34)}{f} -{chr(34)}*' for f in files)}) ;;"
+        yield f"        {' | '.join(f'{chr(34)}{f} {chr(34)}*' for f in files)}) {bash_paths('file')}"
+        yield "    esac"
+
+
+def bash_walk(commands: List[Command]) -> Iterator[str]:
+    """The words before the cursor that choose a command."""
+    if len(commands) > 1:
+        yield "    for ((i = 1; i < COMP_CWORD; i++)); do"
+        yield '        case "$at ${COMP_WORDS[i]}" in'
+        yield f"            {alternatives([c.name for c in commands[1:]])})"
+        yield '                at="$at ${COMP_WORDS[i]}" ;;'
+        yield "        esac"
+        yield "    done"
+
+
+def bash(commands: List[Command]) -> str:
+    name, function = commands[0].name, "_" + commands[0].name
+    lists = [f'        "{c.name}") known="' + " ".join([n for n, _ in c.commands] + [f"--{o.name}" for o in options(c)]) +
+             '" ;;' for c in commands]
+    return "\n".join([
+        f"# Completion of {name} for bash; made by host/install/completion.py from --help.",
+        "# shellcheck shell=bash disable=SC2207", f"{function}()", "{",
+        '    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} at="' + name + '" known="" i',
+        "    COMPREPLY=()", *bash_walk(commands), '    case "$at $prev" in', *bash_values(commands), "    esac",
+        *bash_arguments(commands), '    case "$at" in', *lists, "    esac",
+        '    COMPREPLY=($(compgen -W "$known" -- "$cur"))', "}", f"complete -F {function} {name}", ""])
 
 
 # -- zsh --------------------------------------------------------------------------------------------------
@@ -161,7 +169,8 @@ end"""]
         here = f"{at} {c.name}"
         if not takes_files(c):
             out.append(f"complete -c {name} -n {fish_quote(here)} -f")
-        out += [f"complete -c {name} -n {fish_quote(here)} -a {sub} -d {fish_quote(brief)}" for sub, brief in c.commands]
+        out += [f"complete -c {name} -n {fish_quote(here)} -a {sub} -d {fish_quote(brief)}"
+                for sub, brief in c.commands]
         out += [fish_option(name, here, o) for o in options(c)]
     return "\n".join(out) + "\n"
 

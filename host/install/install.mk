@@ -15,7 +15,7 @@ TMPFILES   ?= $(PREFIX)/lib/tmpfiles.d
 SYSCONFDIR ?= /etc
 INSTALL_PY  = $(wildcard host/install/*.py)
 
-.PHONY: man completion install-man install-completion install-units install-demo install-doc install-python deb check-deb
+.PHONY: man completion deb check-deb $(addprefix install-,man completion units demo doc python)
 
 man: $(BUILD)/man/made
 completion: $(BUILD)/completion/made
@@ -26,7 +26,8 @@ $(BUILD)/man/made: $(BUILD)/momentscope $(BUILD)/momentscoped $(INSTALL_PY) $(wi
                     protocol/README.md include/mscope/metrics.def
 	@rm -rf $(@D) && echo '  $@' && $(PYTHON) host/install/man.py $(BUILD) $(@D) && $(PYTHON) host/install/wire.py $(@D)
 	@if command -v scdoc >/dev/null; then \
-	    for s in $(@D)/*.scd; do scdoc <$$s >$${s%.scd} && sed -i "/^\([.]\|.h'\)/!s/-/\\\\-/g; s/^'/\\\\\&&/" $${s%.scd} || exit 1; done; touch $@; \
+	    for s in $(@D)/*.scd; do scdoc <$$s >$${s%.scd} && \
+	        sed -i "/^\([.]\|.h'\)/!s/-/\\\\-/g; s/^'/\\\\\&&/" $${s%.scd} || exit 1; done; touch $@; \
 	else echo "  without manual pages: scdoc is missing (make deps)"; fi
 
 $(BUILD)/completion/made: $(BUILD)/momentscope $(BUILD)/momentscoped $(INSTALL_PY)
@@ -34,7 +35,8 @@ $(BUILD)/completion/made: $(BUILD)/momentscope $(BUILD)/momentscoped $(INSTALL_P
 
 install-man: man
 	@for n in 1 7 8; do for p in $(BUILD)/man/*.$$n; do [ ! -f $$p ] || { \
-	    $(INSTALL) -d $(DESTDIR)$(MANDIR)/man$$n && $(INSTALL) -m 644 $$p $(DESTDIR)$(MANDIR)/man$$n; } || exit 1; done; done
+	    $(INSTALL) -d $(DESTDIR)$(MANDIR)/man$$n && \
+	    $(INSTALL) -m 644 $$p $(DESTDIR)$(MANDIR)/man$$n; } || exit 1; done; done
 
 install-completion: completion
 	@$(INSTALL) -d $(addprefix $(DESTDIR),$(BASHDIR) $(ZSHDIR) $(FISHDIR))
@@ -66,7 +68,8 @@ DOCS = README.md $(wildcard firmware/README.md protocol/README.md protocol/telem
 
 # For packagers; a person takes pip, which also knows the Python it installs for.
 install-python:
-	@$(INSTALL) -d $(DESTDIR)$(PYTHONDIR) && $(PYTHON) host/python/packaging/wheelbuild.py --unpacked $(DESTDIR)$(PYTHONDIR)
+	@$(INSTALL) -d $(DESTDIR)$(PYTHONDIR)
+	@$(PYTHON) host/python/packaging/wheelbuild.py --unpacked $(DESTDIR)$(PYTHONDIR)
 
 # The names of pages follow the commands, so a page of a command that is gone is removed as well.
 INSTALLED += $(MANDIR)/man1/momentscope.1 $(MANDIR)/man1/momentscope-*.1 $(MANDIR)/man7/momentscope-*.7 \
@@ -82,7 +85,8 @@ INSTALLED += $(MANDIR)/man1/momentscope.1 $(MANDIR)/man1/momentscope-*.1 $(MANDI
 DEB = $(BUILD)/deb
 deb: $(BUILD)/page/page.js
 	@rm -rf $(DEB) && mkdir -p $(DEB)/momentscope-$(VERSION)
-	@{ git ls-files -z --cached --others --exclude-standard 2>/dev/null || find . -path ./build -prune -o -type f -print0; } | \
+	@{ git ls-files -z --cached --others --exclude-standard 2>/dev/null || \
+	   find . -path ./build -prune -o -type f -print0; } | \
 	    xargs -0 ls -d 2>/dev/null | tar -cf - -T - | tar -xf - -C $(DEB)/momentscope-$(VERSION)
 	@cd $(DEB)/momentscope-$(VERSION) && cp -r host/install/debian debian && \
 	    printf 'momentscope (%s) unstable; urgency=medium\n\n  * As built from this tree.\n\n -- %s  %s\n' $(VERSION) \

@@ -3,8 +3,8 @@ include/mscope/metrics.def.
 
 usage: wire.py FOLDER
 
-Of Markdown it knows what that README is written in: headings, paragraphs, lists, tables, indented blocks, bold, code and
-links. Tables are laid out here, the last column wrapped: tbl guesses widths, and is wrong for columns of sentences.
+Of Markdown it knows what that README is written in: headings, paragraphs, lists, tables, indented blocks, bold, code
+and links. Tables are laid out here, the last column wrapped: tbl guesses widths, and is wrong for columns of sentences.
 """
 import os
 import re
@@ -16,7 +16,8 @@ import scd
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 WIDTH = 68                                       # of a table, so that it fits a terminal of 80 with man's margin
-RECORDS = {"band": "one activity band of a table", "table": "one table", "acf": "autocorrelation of the momentum of a band",
+RECORDS = {"band": "one activity band of a table", "table": "one table",
+           "acf": "autocorrelation of the momentum of a band",
            "stability": "largest stable learning rate of all that moves together", "daemon": "the daemon itself",
            "alert": "something that happened"}
 
@@ -63,7 +64,8 @@ def table(lines: List[str]) -> str:
     for row in rows:
         cells = [textwrap.wrap(c, w) or [""] for c, w in zip(row, widths + [last])]
         for k in range(max(map(len, cells))):
-            out.append("  ".join((c[k] if k < len(c) else "").ljust(w) for c, w in zip(cells, widths + [last])).rstrip())
+            line = ((c[k] if k < len(c) else "").ljust(w) for c, w in zip(cells, widths + [last]))
+            out.append("  ".join(line).rstrip())
     return scd.literal("\n".join(out))
 
 
@@ -136,8 +138,8 @@ def records() -> str:
     types = {"u64": "whole number", "f64": "number", "name": "text", "text": "text", "bool": "true or false",
              "list": "numbers"}
     parts = [head("momentscope-records", "every field of every telemetry record of momentscope"), "# DESCRIPTION",
-             "The daemon publishes these records; *momentscope watch --json* prints them. A number that cannot be known is"
-             " null. A gauge is the value now, a counter a sum since the daemon started; a window is the time since the"
+             "The daemon publishes these records; *momentscope watch --json* prints them. A number that cannot be known"
+             " is null. A gauge is the value now, a counter a sum since the daemon started; a window is the time since the"
              " regular record before. Momentum quantities are in EMA form: m <- beta m + eps g, eps = 1 - beta."]
     for kind in schema.KINDS:
         parts.append(f"# {kind.upper()}: {RECORDS[kind].upper()}")
