@@ -80,8 +80,8 @@ def bash_arguments(commands: List[Command]) -> Iterator[str]:
     files = [c.name for c in commands if takes_files(c)]
     if files:
         yield '    case "$at $cur" in'
-        yield f"        {' | '.join(f'{chr(34)}{f} -{chr(34)}*' for f in files)}) ;;"
-        yield f"        {' | '.join(f'{chr(34)}{f} {chr(34)}*' for f in files)}) {bash_paths('file')}"
+        yield "        " + " | ".join(f'"{f} -"*' for f in files) + ") ;;"
+        yield "        " + " | ".join(f'"{f} "*' for f in files) + ") " + bash_paths("file")
         yield "    esac"
 
 
@@ -98,8 +98,10 @@ def bash_walk(commands: List[Command]) -> Iterator[str]:
 
 def bash(commands: List[Command]) -> str:
     name, function = commands[0].name, "_" + commands[0].name
-    lists = [f'        "{c.name}") known="' + " ".join([n for n, _ in c.commands] + [f"--{o.name}" for o in options(c)]) +
-             '" ;;' for c in commands]
+    lists = []
+    for c in commands:
+        known = [n for n, _ in c.commands] + [f"--{o.name}" for o in options(c)]
+        lists.append(f'        "{c.name}") known="{" ".join(known)}" ;;')
     return "\n".join([
         f"# Completion of {name} for bash; made by host/install/completion.py from --help.",
         "# shellcheck shell=bash disable=SC2207", f"{function}()", "{",

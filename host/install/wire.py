@@ -139,8 +139,8 @@ def records() -> str:
              "list": "numbers"}
     parts = [head("momentscope-records", "every field of every telemetry record of momentscope"), "# DESCRIPTION",
              "The daemon publishes these records; *momentscope watch --json* prints them. A number that cannot be known"
-             " is null. A gauge is the value now, a counter a sum since the daemon started; a window is the time since the"
-             " regular record before. Momentum quantities are in EMA form: m <- beta m + eps g, eps = 1 - beta."]
+             " is null. A gauge is the value now, a counter a sum since the daemon started; a window is the time since"
+             " the regular record before. Momentum quantities are in EMA form: m <- beta m + eps g, eps = 1 - beta."]
     for kind in schema.KINDS:
         parts.append(f"# {kind.upper()}: {RECORDS[kind].upper()}")
         for _, name, typ, unit, what, text in (r for r in schema.metrics() if r[0] == kind):
