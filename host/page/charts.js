@@ -286,6 +286,10 @@ function drawCharts() {
         view.built = "";
         return;
     }
+    const theme = document.documentElement.dataset.theme,
+        chosen = JSON.stringify([view.time, view.log, view.byBand, view.quantity, theme, [...view.hidden], store.band]);
+    if (view.built && view.table === table && view.chosen === chosen) return; /* nothing is new */
+    Object.assign(view, { table, chosen });
     drawn.delete("charts");
     drawChips(table);
     const bands = numbersOf(table),

@@ -99,10 +99,20 @@ function inSight(id) {
     const box = at(id).getBoundingClientRect();
     return box.bottom > -SIGHT && box.top < innerHeight + SIGHT;
 }
+let lastDrawn = null; /* the table of the last picture: one that is new takes the longest to draw */
 function drawNow() {
+    const began = performance.now(),
+        before = store.table;
     scheduled = false;
     const now = first && store.table ? PARTS.slice(0, 6) : PARTS;
     for (const [part, id] of now) if (inSight(id)) part();
+    /* the browser lays out and paints before the next task begins */
+    if (before !== lastDrawn)
+        setTimeout(() => {
+            const took = performance.now() - began;
+            fetching.pace = Math.min(FETCH_MOST_MS, Math.max(FETCH_MS, 0.7 * fetching.pace, DRAW_SHARE * took));
+        });
+    lastDrawn = before;
     if (now !== PARTS) {
         first = false;
         setTimeout(draw, 30);

@@ -136,22 +136,22 @@ function planeNames(g, plane, dots, X, Y, W, H, r, taken) {
             const half = 4 + 3.3 * Math.max(...says[name].slice(0, lines).map((t) => t.length)),
                 tall = 9 * lines;
             let best = null;
-            for (let x = PLANE.left + half + 4; x < W - PLANE.right - half; x += 18)
+            for (let x = PLANE.left + half + 4; x < W - PLANE.right - half; x += 18) {
+                const across = [-1, 0, 1].map((k) => back(x + k * half)),
+                    ceiling = Math.max(...across.map((lp) => top(name, lp))),
+                    floor = Math.min(...across.map((lp) => low(name, lp)));
                 for (let y = PLANE.top + tall + 6; y < H - PLANE.bottom - tall - 4; y += 12) {
-                    const inside = Math.min(
-                        ...[-1, 0, 1].map((k) => {
-                            const lp = back(x + k * half);
-                            return Math.min(y - tall - top(name, lp), low(name, lp) - y - tall);
-                        }),
-                    );
+                    const inside = Math.min(y - tall - ceiling, floor - y - tall);
+                    if (inside <= 2 || (best && inside <= best.score)) continue;
                     const room = Math.min(
                         ...marks.map(([mx, my]) =>
                             Math.hypot(Math.max(0, Math.abs(mx - x) - half), Math.max(0, Math.abs(my - y) - tall)),
                         ),
                     );
                     const score = Math.min(inside, room - 12, 40);
-                    if (inside > 2 && score > 0 && (!best || score > best.score)) best = { score, x, y };
+                    if (score > 0 && (!best || score > best.score)) best = { score, x, y };
                 }
+            }
             if (!best) continue;
             for (let i = 0; i < lines; i++) {
                 g.append(

@@ -19,6 +19,8 @@ const store = {
 };
 const POINTS_MOST = 1600,
     FETCH_MS = 1000,
+    FETCH_MOST_MS = 5000,
+    DRAW_SHARE = 14,
     COUNSEL_MS = 10000,
     ALERTS_KEPT = 200;
 
@@ -74,7 +76,8 @@ function merge(table) {
     if (steps(table).length > POINTS_MOST) fetching.anew = true;
 }
 
-const fetching = { table: false, at: -FETCH_MS, counsel: false, counselAt: 0, anew: false };
+/* pace: between two tables; longer where drawing one takes long, so that a page left open stays below a tenth */
+const fetching = { table: false, at: -FETCH_MS, pace: FETCH_MS, counsel: false, counselAt: 0, anew: false };
 
 async function ask(path) {
     const answer = await fetch(path, { cache: "no-store" });
@@ -86,7 +89,7 @@ async function fetchTable() {
     const brief = briefNow(),
         have = store.table,
         now = performance.now();
-    if (!brief || fetching.table || now - fetching.at < FETCH_MS) return;
+    if (!brief || fetching.table || now - fetching.at < fetching.pace) return;
     const last = have ? (have.series.whole.step.at(-1) ?? -1) : -1;
     if (
         have &&
