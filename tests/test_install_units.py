@@ -147,7 +147,7 @@ class Notify(unittest.TestCase):
 class Sandboxed(unittest.TestCase):
     """Which calls are left is the unit's; here the daemon meets all that a life brings within them."""
 
-    def life(self, which, *options):
+    def life(self, which, *options, **of_peers):
         filtered = sandbox.Filter(UNITS[which])
         self.assertGreater(filtered.rules, 150)
         with tempfile.TemporaryDirectory(prefix="momentscope-test-") as at:
@@ -158,7 +158,7 @@ class Sandboxed(unittest.TestCase):
             with open(f"{at}/log", "w") as log:
                 daemon = subprocess.Popen(command, env=env, stdout=log, stderr=log, preexec_fn=filtered.load)
             try:
-                self.live(daemon, at, env)
+                self.live(daemon, at, {**env, **of_peers})
             finally:
                 daemon.kill()
                 daemon.wait()
@@ -236,9 +236,25 @@ class Sandboxed(unittest.TestCase):
     def test_a_life_within_the_user_unit(self):
         self.life("user", "--threads", "2")
 
+    def test_a_life_with_keys_over_loopback(self):
+        with tempfile.TemporaryDirectory(prefix="momentscope-test-") as at:
+            def keys(*command):
+                return subprocess.run([f"{BUILD}/momentscope", "keys", *command], check=True, text=True,
+                                      stdout=subprocess.PIPE).stdout
+
+            for name in ("daemon", "trainer"):
+                keys("new", f"{at}/{name}")
+            for mine, other in (("daemon", "trainer"), ("trainer", "daemon")):
+                keys("allow", f"{at}/{mine}", keys("show", f"{at}/{other}").split()[0], other)
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                ingest = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+            self.life("system", "--keys", f"{at}/daemon", "--ingest", ingest, MOMENTSCOPE_KEYS=f"{at}/trainer",
+                      MOMENTSCOPE_INGEST=ingest)
+
     def test_what_the_daemon_does_not_need_is_refused(self):
         filtered = sandbox.Filter(UNITS["system"])
-        for what in ("os.sched_setaffinity(0, {0})", "os.chroot('/')", "socket.socket(16, 3)",
+        for what in ("os.sched_setaffinity(0, {0})", "os.chroot('/')", "socket.socket(17, 3)",
                      "mmap.mmap(-1, 4096, prot=7)", "os.nice(1)"):
             r = subprocess.run([sys.executable, "-c", f"import mmap, os, socket; {what}"], preexec_fn=filtered.load,
                                stderr=subprocess.DEVNULL)
