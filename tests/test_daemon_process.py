@@ -635,6 +635,25 @@ class Program(Case):
             self.assertEqual(d.stop(), 0)
         self.assertEqual(files(), ["ingest.ipc", "moved.ipc"])      # another's now, and not where it was bound
 
+    def test_sockets_that_are_removed_are_made_again(self):
+        d = self.daemon("--interval", "0.1")
+        sub = self.subscriber(d)
+        sub.until(lambda topic, r: topic == "daemon")
+        for n in ("ingest", "telemetry", "replay"):
+            os.unlink(d.endpoint(n)[6:])
+            os.unlink(d.endpoint(n)[6:] + ".lock")
+        sub.alert("unreachable")
+        for n in ("ingest", "telemetry", "replay"):
+            d.said(f"the socket file {d.endpoint(n)[6:]} is gone; it was made again")
+        t = self.trainer(d)
+        self.assertEqual(t.hello("t", 4, 2)[0], WELCOME)
+        self.subscriber(d).until(lambda topic, r: topic == "daemon")
+        r = subprocess.run(d.command(), capture_output=True, text=True, timeout=20)
+        self.assertEqual(r.returncode, 4)
+        self.assertIn("another momentscoped is listening", r.stderr)
+        self.assertEqual(d.stop(), 0)
+        self.assertEqual([n for n in os.listdir(d.dir) if n.endswith((".ipc", ".lock"))], [])
+
     def test_real_time_never_fails_the_start(self):
         d = self.daemon("--realtime", "--cpu", "0")
         said = self.subscriber(d, "daemon").until(lambda topic, r: True)["realtime"]

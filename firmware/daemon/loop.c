@@ -207,10 +207,23 @@ static void tell_turned(mscope_loop *in, uint64_t now)
     in->turned_told_ns = now;
 }
 
+/* The publisher's thread looks, and binds its own two sockets; ingest is this thread's. At most once a second. */
+static void find_door(mscope_loop *in, uint64_t now)
+{
+    if (in->sockets == NULL || now - in->found_ns < 1000000000u || !mscope_sockets_again(in->sockets, MSCOPE_DOOR_INGEST))
+        return;
+    in->found_ns = now;
+    if (in->sockets->told[0])
+        return;                              /* told, and tried again */
+    mscope_engine_alert(in->engine, NULL, "unreachable", "the socket files were removed: %.100s; the log says whether "
+                        "they are there again", in->options->ingest);
+}
+
 /* Begin a publication; returns the next deadline, on the same grid. */
 static uint64_t tick(mscope_loop *in, uint64_t deadline, uint64_t period, uint64_t now)
 {
     tell_turned(in, now);
+    find_door(in, now);
     mscope_publish_begin(in->engine, now, deadline,
                          in->options->interval > 0 ? MSCOPE_PUBLISH_MOVED : MSCOPE_PUBLISH_CHANGED);
     mscope_shm_server_sweep(in->shm);

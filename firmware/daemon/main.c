@@ -263,12 +263,14 @@ static void stop_thread(pthread_t thread, _Atomic int *stop, int fd)
 static int run(daemon_memory *d, const mscope_options *o, mscope_sockets *sockets, int signal_fd)
 {
     mscope_loop in = { .engine = &d->engine, .saver = &d->saver, .options = o, .inbox = &d->inbox, .shm = &d->shm,
+                       .sockets = sockets,
                        .signal_fd = signal_fd, .wake_fd = d->publisher.wake_fd, .systemd = &d->systemd };
     pthread_t publisher, saver;
 
     mscope_inbox_init(&d->inbox, &d->engine, sockets->ingest);
     if (mscope_shm_server_init(&d->shm, &d->engine, sockets->shm) != 0)
         mscope_log(MSCOPE_LOG_WARN, "main", "no shared memory with trainers: %s", strerror(errno));
+    d->publisher.sockets = sockets;
     d->publisher.xpub = sockets->telemetry;
     d->publisher.replay.socket = sockets->replay;
     if (pthread_create(&publisher, NULL, mscope_publisher_run, &d->publisher) != 0)

@@ -7,6 +7,7 @@
 
 #include <zmq.h>
 
+#include "clock.h"
 #include "records.h"
 
 enum { SUBSCRIPTIONS = 4096, RECORDS = 256 };        /* most that is done between two looks at everything else */
@@ -88,6 +89,18 @@ static void answer_some(mscope_publisher *p)
             count_unsent(p);
 }
 
+/* A lost one is tried again with each look, until its directory is there. */
+static void look_after(mscope_sockets *s)
+{
+    const uint64_t before = s->looked_ns;
+
+    mscope_sockets_look(s, mscope_clock_ns());
+    if (s->looked_ns == before)
+        return;
+    (void)mscope_sockets_again(s, MSCOPE_DOOR_TELEMETRY);
+    (void)mscope_sockets_again(s, MSCOPE_DOOR_REPLAY);
+}
+
 void *mscope_publisher_run(void *publisher)
 {
     mscope_publisher *p = publisher;
@@ -107,6 +120,8 @@ void *mscope_publisher_run(void *publisher)
         drain_ring(p);
         answer_some(p);
         mscope_replay_serve(&p->replay, &p->topics, p->outside);
+        if (p->sockets != NULL)
+            look_after(p->sockets);
     }
     return NULL;
 }

@@ -10,6 +10,7 @@
 #include "answers.h"
 #include "engine.h"
 #include "replay.h"
+#include "sockets.h"
 #include "topics.h"
 
 typedef struct mscope_publisher {
@@ -18,6 +19,7 @@ typedef struct mscope_publisher {
     mscope_topics topics;
     mscope_answers answers;              /* owed to new subscriptions                              */
     mscope_replay replay;
+    mscope_sockets *sockets;             /* whose files are looked after; NULL: nobody's           */
     void *xpub;                          /* bound by main, used by this thread alone once it runs */
     int wake_fd;                         /* eventfd: records wait, or stop is set               */
     _Atomic int stop;

@@ -4,6 +4,7 @@
 #include "sockets.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <sys/socket.h>
@@ -71,6 +72,65 @@ static void set_limits(const mscope_sockets *s, const mscope_options *o)
     (void)zmq_setsockopt(s->replay, ZMQ_ROUTER_MANDATORY, &one, sizeof one);
 }
 
+static int bind_one(void *socket, const mscope_options *o, enum mscope_door door, const char *endpoint,
+                    mscope_bound *bound, char *why)
+{
+    int err;
+
+    mscope_doors_listen(door);
+    err = mscope_bind_socket(socket, mscope_doors_name(door), endpoint, bound, why);
+    mscope_doors_listen(MSCOPE_DOOR_NONE);
+    if (!err && bound->path != NULL && o->allow_users)
+        (void)chmod(bound->path, 0666);      /* its directory says who may come so far */
+    return err;
+}
+
+void mscope_sockets_look(mscope_sockets *s, uint64_t now_ns)
+{
+    struct stat st;
+
+    if (now_ns - s->looked_ns < 1000000000u)
+        return;
+    s->looked_ns = now_ns;
+    for (int i = 0; i < 3; i++)
+        if (s->bound[i].path != NULL && lstat(s->bound[i].path, &st) != 0 && errno == ENOENT)
+            atomic_store_explicit(&s->lost[i], 1, memory_order_release);
+}
+
+/* The old listening socket stays, without a name: libzmq would remove the new one's file when it closes it. */
+int mscope_sockets_again(mscope_sockets *s, enum mscope_door door)
+{
+    const int i = (int)door - MSCOPE_DOOR_INGEST;
+    mscope_bound fresh = { 0 }, *old = &s->bound[i];
+    char why[MSCOPE_BIND_WHY], endpoint[256];
+    int err;
+
+    if (!atomic_load_explicit(&s->lost[i], memory_order_acquire))
+        return 0;
+    (void)snprintf(endpoint, sizeof endpoint, "ipc://%s", old->path);
+    err = mscope_bind_check(mscope_doors_name(door), endpoint, &fresh, why);
+    if (!err) {
+        void *const sockets[] = { s->ingest, s->telemetry, s->replay };
+        err = bind_one(sockets[i], s->options, door, endpoint, &fresh, why);
+    }
+    if (!err || !s->told[i])                 /* not every second */
+        mscope_log(err ? MSCOPE_LOG_ERROR : MSCOPE_LOG_WARN, "main", "the socket file %s is gone%s%s", old->path,
+                   err ? ", and nobody can connect: " : "; it was made again", err ? why : "");
+    s->told[i] = err != 0;
+    if (err) {
+        mscope_bind_remove(&fresh);
+        return 1;
+    }
+    if (old->locked != NULL)
+        (void)close(old->lock);              /* its name is the new lock's */
+    old->dev = fresh.dev;                    /* `path` stays: the other thread may be looking at it */
+    old->ino = fresh.ino;
+    old->lock = fresh.lock;
+    old->locked = fresh.locked != NULL ? old->path : NULL;
+    atomic_store_explicit(&s->lost[i], 0, memory_order_release);
+    return 1;
+}
+
 int mscope_sockets_open(mscope_sockets *s, const mscope_options *o)
 {
     static const char *const names[] = { "ingest", "telemetry", "replay" };
@@ -80,6 +140,7 @@ int mscope_sockets_open(mscope_sockets *s, const mscope_options *o)
 
     memset(s, 0, sizeof *s);
     s->shm = -1;
+    s->options = o;
     for (int i = 0; i < 3 && !err; i++)
         err = mscope_bind_check(names[i], endpoints[i], &s->bound[i], why);
     if (err) {
@@ -106,15 +167,10 @@ int mscope_sockets_open(mscope_sockets *s, const mscope_options *o)
         if (!err && s->doorman.dir != NULL)
             err = mscope_doorman_run(&s->doorman);
         for (int i = 0; i < 3 && !err; i++) {
-            mscope_doors_listen((enum mscope_door)(MSCOPE_DOOR_INGEST + i));
-            err = mscope_bind_socket(sockets[i], names[i], endpoints[i], &s->bound[i], why);
+            err = bind_one(sockets[i], o, (enum mscope_door)(MSCOPE_DOOR_INGEST + i), endpoints[i], &s->bound[i], why);
             mscope_log(err ? MSCOPE_LOG_ERROR : MSCOPE_LOG_INFO, "main", "%s", why);
         }
     }
-    mscope_doors_listen(MSCOPE_DOOR_NONE);
-    for (int i = 0; i < 3 && !err && o->allow_users; i++)
-        if (s->bound[i].path != NULL)
-            (void)chmod(s->bound[i].path, 0666);         /* its directory says who may come so far */
     if (err)
         mscope_sockets_close(s);
     else
