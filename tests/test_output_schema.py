@@ -86,7 +86,7 @@ class Output(unittest.TestCase):
         for option in set(re.findall(r"(?<!-)--[a-z][a-z-]*", page)):
             self.assertTrue(any(option in subprocess.run(
                 [os.path.join(client_support.BUILD, "momentscope"), name, "--help"], capture_output=True, text=True,
-                timeout=20).stdout for name in ("check", "advise", "watch", "export")), option)
+                timeout=20).stdout for name in ("check", "advise", "watch", "export", "alerts")), option)
 
 
 if __name__ == "__main__":
