@@ -176,6 +176,29 @@ class FromPython(attach_support.Case if not missing else unittest.TestCase):
             self.assertTrue(top)
             self.assertEqual(top, [(row, f"w{row}") for row, _ in top])
 
+    def test_a_recording_holds_them(self):
+        program, words = os.path.join(client_support.BUILD, "momentscope"), [f"w{i}" for i in range(ROWS)]
+        tape, ingest = os.path.join(self.daemon.dir, "labels.tape"), f"ipc://{self.daemon.dir}/recorded"
+        recorder = subprocess.Popen([program, "record", tape, "--ingest", ingest, "--forward", self.daemon.ingest],
+                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        model = attach_support.Net()
+        self.model, self.optimizer = model, torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        with momentscope.attach(model, self.optimizer, ingest, prefix="recorded.", labels=words) as scope:
+            self.steps(scope, 40)
+            self.assertTrue(scope.flush(10), scope.stats())
+        self.assertEqual(recorder.wait(20), 0)
+        with client_support.Daemon("--interval", "0", "--interval-steps", "20") as other:
+            ear = client_support.Listener(other)
+            ear.pump(0.2)
+            r = subprocess.run([program, "play", tape, "--ingest", other.ingest], stdout=subprocess.PIPE, timeout=30)
+            self.assertIn(b"0 messages refused", r.stdout)
+            ear.until(lambda latest: latest.get("table/recorded.emb.weight", {}).get("step") == 40)
+            top = [(r["top_row"], r["top_label"]) for t, r in ear.latest.items()
+                   if t.startswith("band/") and r["top"] and r["step"] == 40]
+            ear.close()
+        self.assertTrue(top)
+        self.assertEqual(top, [(row, words[row]) for row, _ in top])
+
     def test_rows_by_momentum_gradient_and_update(self):
         for sparse in (False, True):
             for nesterov in (False, True):

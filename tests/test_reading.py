@@ -91,6 +91,9 @@ class Metrics(Case):
         self.assertEqual({k[2:] for k in numbers}, {k[12:] for k, v in got.items() if not isinstance(v, str)})
         self.assertTrue(all(isinstance(v, (bool, int, float)) for v in numbers.values()))
         self.assertGreater(len(scope.metrics(full=True)), 2 * len(got))
+        for key, value in scope.metrics(full=True).items():      # what MLflow and TensorBoard take as a name
+            self.assertRegex(key, r"^[\w./ -]{1,250}$")
+            self.assertFalse(isinstance(value, float) and value != value, key)
         begin = time.perf_counter()
         for _ in range(100):
             scope.metrics()

@@ -77,7 +77,9 @@ const char *mscope_label_quoted(const mscope_shadow *s, uint32_t row, char out[M
 {
     const char *label = mscope_label_of(s, row);
 
-    (void)snprintf(out, MSCOPE_LABEL_MAX + 4, label[0] != '\0' ? " \"%s\"" : "", label);
+    out[0] = '\0';
+    if (label[0] != '\0')
+        (void)snprintf(out, MSCOPE_LABEL_MAX + 4, " \"%s\"", label);
     return out;
 }
 
