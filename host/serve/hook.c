@@ -102,8 +102,8 @@ static void tell_all(const mscope_hook *n, const char *json)
     char settings[32];
     char *const shell[] = { "/bin/sh", "-c", (char *)(uintptr_t)n->command, NULL };
     char *const curl[] = { "curl", "-sS", "-f", "-o", "/dev/null", "--proto", "=http,https", "--max-time", "10",
-                           "--retry", "2", "-H", "Content-Type: application/json", "--data-binary", "@-", "-K", settings,
-                           NULL };
+                           "--retry", "2", "-H", "Content-Type: application/json", "--data-binary", "@-",
+                           "-K", settings, NULL };
 
     if (n->command != NULL)
         run(n, shell, "--exec", json);
