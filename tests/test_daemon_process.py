@@ -645,6 +645,11 @@ class Program(Case):
         sub.alert("unreachable")
         for n in ("ingest", "telemetry", "replay"):
             d.said(f"the socket file {d.endpoint(n)[6:]} is gone; it was made again")
+        os.rename(d.dir, d.dir + "-away")    # nowhere to bind: told once, and healed when there is
+        told = sub.alert("unreachable")["text"]
+        self.assertIn("cannot be made again", told)
+        time.sleep(1.5)
+        os.rename(d.dir + "-away", d.dir)
         t = self.trainer(d)
         self.assertEqual(t.hello("t", 4, 2)[0], WELCOME)
         self.subscriber(d).until(lambda topic, r: topic == "daemon")

@@ -210,13 +210,16 @@ static void tell_turned(mscope_loop *in, uint64_t now)
 /* The publisher's thread looks, and binds its own two sockets; ingest is this thread's. At most once a second. */
 static void find_door(mscope_loop *in, uint64_t now)
 {
-    if (in->sockets == NULL || now - in->found_ns < 1000000000u || !mscope_sockets_again(in->sockets, MSCOPE_DOOR_INGEST))
+    const int told = in->sockets != NULL && in->sockets->told[0];
+
+    if (in->sockets == NULL || now - in->found_ns < 1000000000u ||
+        !mscope_sockets_again(in->sockets, MSCOPE_DOOR_INGEST))
         return;
     in->found_ns = now;
-    if (in->sockets->told[0])
-        return;                              /* told, and tried again */
-    mscope_engine_alert(in->engine, NULL, "unreachable", "the socket files were removed: %.100s; the log says whether "
-                        "they are there again", in->options->ingest);
+    if (!told || !in->sockets->told[0])      /* lost, or found again */
+        mscope_engine_alert(in->engine, NULL, "unreachable", "the socket file of %.100s was removed; it %s",
+                            in->options->ingest, in->sockets->told[0] ? "cannot be made again: the log says why"
+                                                                      : "was made again");
 }
 
 /* Begin a publication; returns the next deadline, on the same grid. */
