@@ -67,7 +67,7 @@ static const option options[] = {
     { "realtime", FLAG, AT(realtime), 0, 0, NULL, "lock and fault in memory, SCHED_FIFO, as far as allowed" },
     { "cpu", COUNT, AT(cpu), 0, 1023, "N", "processor for the engine's thread (any)" },
     { "threads", COUNT, AT(threads), 1, 64, "N", "threads that share a large step; 1 with --realtime (1)" },
-    { "check-config", FLAG, AT(check_config), 0, 0, NULL, "check options, keys and places of files, and start nothing" },
+    { "check-config", FLAG, AT(check_config), 0, 0, NULL, "check options, keys and places of files; start nothing" },
     { "verify", TEXT, AT(verify), 0, 0, "FILE", "read a state file, print what it holds, and start nothing" },
     { "log", TEXT, AT(log), 0, 0, "FILE", "log file, reopened on SIGHUP (stderr)" },
     { "log-level", LEVEL, AT(log_level), 0, 3, "LEVEL", "error, warn, info or debug (info)" },

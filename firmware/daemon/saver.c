@@ -22,8 +22,8 @@ int mscope_saver_init(mscope_saver *s, const char *path)
     return s->saved == MAP_FAILED ? MSCOPE_ENOMEM : 0;
 }
 
-/* The child holds copies of all descriptors: of locks and sockets, which must not outlive the daemon, and of connections,
- * which would not end while it has them. It is not real-time, and ends with the daemon. */
+/* The child holds copies of all descriptors: of locks and sockets, which must not outlive the daemon, and of
+ * connections, which would not end while it has them. It is not real-time, and ends with the daemon. */
 static void leave_daemon(pid_t daemon)
 {
     const struct sched_param none = { 0 };

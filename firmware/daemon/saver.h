@@ -1,5 +1,5 @@
-/* saver.h - saves the state beside the engine, and the thread that waits for that and writes the engine's log lines: the
- * engine never waits for a disk or a terminal
+/* saver.h - saves the state beside the engine, and the thread that waits for that and writes the engine's log lines:
+ * the engine never waits for a disk or a terminal
  *
  * A save is a child process, forked by the engine's thread. It sees the state of that moment, whatever the engine does
  * next: the system copies a page when one of them writes to it. So the engine stands still for the fork alone. */
@@ -28,7 +28,8 @@ typedef struct mscope_saver {
 } mscope_saver;
 
 /* mscope_saver_init - Errors MSCOPE_ENOMEM
- * mscope_saver_fork - begin a save of the state as it is now; the thread tells when it is done.  Errors MSCOPE_EIO, errno
+ * mscope_saver_fork - begin a save of the state as it is now; the thread tells when it is done
+ * Errors of it     MSCOPE_EIO, with errno
  * mscope_saver_end - end a save under way: the state is about to be saved again                                 */
 MSCOPE_MUST_CHECK int mscope_saver_init(mscope_saver *s, const char *path);
 MSCOPE_MUST_CHECK int mscope_saver_fork(mscope_saver *s, mscope_engine *e);

@@ -30,7 +30,7 @@ typedef struct mscope_sockets {
  * Errors   MSCOPE_EBUSY another process listens there;  MSCOPE_EINVAL something other than a socket is there;
  *          MSCOPE_EIO anything else;  logged with the endpoint                                         */
 MSCOPE_MUST_CHECK int mscope_sockets_open(mscope_sockets *s, const mscope_options *o);
-/* mscope_sockets_look - once a second: are the socket files there? What cleans a directory, or a logout, takes them away
+/* mscope_sockets_look - once a second: are the socket files there? A cleaner or a logout takes them away
  * mscope_sockets_again - bind a lost one again; on the thread of its socket
  * Returns of it    1: it was lost, and is there again, or why not is logged;  0: it was not lost              */
 void mscope_sockets_look(mscope_sockets *s, uint64_t now_ns);

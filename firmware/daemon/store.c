@@ -1,6 +1,6 @@
 /* store.c - see store.h
  *
- * The same code writes an image into memory, twice, first counting and then writing, or straight into a file.                                                                                                      */
+ * The same code writes an image into memory, twice, first counting and then writing, or straight into a file. */
 #include "store.h"
 
 #include <errno.h>

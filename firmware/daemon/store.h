@@ -2,7 +2,7 @@
  *
  * File: "MSCPSTAT", u32 version, u32 sessions, u32 tables; sessions {u64 id, u64 next, u32 left}; each table as image.h
  * has it, followed by its core snapshot; a CRC-32 of all of it. Little-endian. It is written to FILE.new, synced, and
- * renamed over FILE, which is FILE.previous from then on. restore.c reads it.                                                                       */
+ * renamed over FILE, which is FILE.previous from then on. restore.c reads it. */
 #ifndef MSCOPE_DAEMON_STORE_H
 #define MSCOPE_DAEMON_STORE_H
 

@@ -90,8 +90,8 @@ static enum mscope_guard_event judge(mscope_guard *g, uint16_t what, uint32_t va
             return MSCOPE_GUARD_NONE;
         if (g->keyed)
             return refused(g, "the daemon has no keys, or another public key than MOMENTSCOPE_KEYS has of it");
-        (void)snprintf(g->why, sizeof g->why, "it ends every handshake: the daemon wants keys (MOMENTSCOPE_KEYS), or has "
-                       "no place for one more, or does not let this user in; its log says which");
+        (void)snprintf(g->why, sizeof g->why, "it ends every handshake: the daemon wants keys (MOMENTSCOPE_KEYS), or "
+                       "has no place for one more, or does not let this user in; its log says which");
         return MSCOPE_GUARD_SILENT;
     }
 }
