@@ -143,8 +143,8 @@ static int on_note(mscope_engine *e, mscope_shadow *s, const mscope_part *f, siz
     int err;
 
     if (n != 1)
-        return mscope_refusal_set(why, MSCOPE_EPROTO, "parts", "1 after the header", "NOTE is a header and a map", "%zu",
-                                  n);
+        return mscope_refusal_set(why, MSCOPE_EPROTO, "parts", "1 after the header", "NOTE is a header and a map",
+                                  "%zu", n);
     if ((err = mscope_note_decode(f[0].at, f[0].len, &note, why)) != 0)
         return err;
     if (s->notes >= NOTES)

@@ -8,7 +8,7 @@
 enum { FACTORS = 9, HALF = FACTORS / 2, MOMENTA = 5, TIMES = 2 };    /* 1/2 .. 2; of eta, of eps */
 
 static const double H_AIM = 0.5, H_ODDS = 0.05, H_FREE = 0.25, H_CLOSE = 0.9;
-static const double COARSE = 0.2, COARSE_ODDS = 0.9;     /* standard error of H; odds of H > .8 that it must have then */
+static const double COARSE = 0.2, COARSE_ODDS = 0.9;     /* standard error of H; odds of H > .8 that it needs then */
 static const double WORTH = 0.97, TIE = 1.03, FAR_WORSE = 2;
 static const double SMOOTH = 2, RETENTIONS = 8, HEAVY = 0.1, LONGEST = 1e7;
 
@@ -437,8 +437,8 @@ void mscope_stage_of(const mscope_measured *m, const mscope_margin *margin, msco
         else if (m->growing)
             stay_here(m, out, why_stay(m, margin));
         else if (margin != NULL && !have(margin))
-            stay_here(m, out, "the probe does not know the curvature of what moves together, as near a saddle or in the "
-                              "first probes: what one row needs may not be what all need");
+            stay_here(m, out, "the probe does not know the curvature of what moves together, as near a saddle or in "
+                              "the first probes: what one row needs may not be what all need");
         else
             choose(m, margin, out);
     }

@@ -16,8 +16,8 @@
  *   worth it   leave 3 % less excess loss at its end, whatever corner each band is in
  *
  * Where none is, the answer is to stay, with the reason. Where H of all that moves together is near its limit the stage
- * lowers eta, and no gain is stated. Where H is coarse, as near a saddle, that takes odds of .9, or momentum that grows: a
- * rate that is lowered for nothing may cost more than one that is too high.
+ * lowers eta, and no gain is stated. Where H is coarse, as near a saddle, that takes odds of .9, or momentum that
+ * grows: a rate that is lowered for nothing may cost more than one that is too high.
  *
  * A stage lasts eight retention times, in steps, of the bands that hold a tenth of the excess loss, or until the band
  * with the largest part of it has learnt once, 1/(eta h1), whichever is longer. Near the limit it does not wait for
