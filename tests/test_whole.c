@@ -1,5 +1,5 @@
-/* test_whole.c - a step in one call is check, begin, apply and end; its 64-bit indices are checked; nothing of a refused
- * step happens */
+/* test_whole.c - a step in one call is check, begin, apply and end; its 64-bit indices are checked; a refused
+ * step leaves nothing behind */
 #include "harness.h"
 
 #define ROWS 300
@@ -8,7 +8,8 @@
 
 static mscope_table_config config(void)
 {
-    return (mscope_table_config){ .rows = ROWS, .dim = DIM, .form = MSCOPE_FORM_TORCH, .capacity = MOST, .history = 16 };
+    return (mscope_table_config){ .rows = ROWS, .dim = DIM, .form = MSCOPE_FORM_TORCH, .capacity = MOST,
+                                  .history = 16 };
 }
 
 /* The same stream through both ways: duplicates, silent rows, a moving schedule with both kinds of decay. */
@@ -73,7 +74,8 @@ static void test_a_refused_step_changes_nothing(void **state)
 {
     mscope_table_config cfg = config();
     const mscope_step good = { .eta = 0.1, .eps = 0.1, .batch = 1 }, bad = { .eta = -1.0, .eps = 0.1, .batch = 1 };
-    const int64_t rows[2] = { 3, ROWS - 1 }, wrong[4][2] = { { 3, ROWS }, { -1, 3 }, { 3, INT64_MIN }, { 1LL << 32, 3 } };
+    const int64_t rows[2] = { 3, ROWS - 1 };
+    const int64_t wrong[4][2] = { { 3, ROWS }, { -1, 3 }, { 3, INT64_MIN }, { 1LL << 32, 3 } };
     float g[2 * DIM] = { 1 }, nan[2 * DIM] = { 0 };
     void *mem;
     mscope_table *t = new_table(&cfg, &mem);

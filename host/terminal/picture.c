@@ -139,7 +139,7 @@ static void troubles(const mscope_judged *j, size_t i, const mscope_coverage *co
 static void collect(const mscope_judged *j, size_t i, int sort, list *l)
 {
     const mscope_latest_table *w = &j->latest.table[i];
-    double key[MSCOPE_BANDS];
+    double key[MSCOPE_BANDS] = { 0 };
 
     l->n = 0;
     for (int b = 0; b < MSCOPE_BANDS; b++) {

@@ -1,4 +1,4 @@
-/* drive.c SECONDS [SEED [INPUT]] - a fuzzer on random bytes, uninstrumented: many more sequences than libFuzzer's searches
+/* drive.c SECONDS [SEED [INPUT]] - a fuzzer on random bytes, uninstrumented: many more sequences than libFuzzer sees
  *
  * Input i of a seed is the same on every machine. What fails is said by number.       */
 #include <signal.h>
