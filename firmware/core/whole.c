@@ -6,16 +6,16 @@
 static int narrow(mscope_table *t, const int64_t *rows, size_t n)
 {
     uint32_t *to = t->scratch.next;
-    int64_t bad = 0;
+    int bad = 0;
 
     if (n > t->cfg.capacity || (n && rows == NULL))
         return mscope_check_rows(t, (const uint32_t *)rows, n);
     for (size_t i = 0; i < n; i++) {
         to[i] = (uint32_t)rows[i];
-        bad |= rows[i] | ((int64_t)t->cfg.rows - 1 - rows[i]);         /* negative when one is out of range */
+        bad |= (uint64_t)rows[i] >= t->cfg.rows;     /* negative ones are huge */
     }
-    for (size_t i = 0; bad < 0 && i < n; i++)
-        if (rows[i] < 0 || rows[i] >= (int64_t)t->cfg.rows)
+    for (size_t i = 0; bad && i < n; i++)
+        if ((uint64_t)rows[i] >= t->cfg.rows)
             return mscope_refuse(t, MSCOPE_EINDEX, "row", i, (double)rows[i], 0, (double)t->cfg.rows - 1);
     return MSCOPE_OK;
 }
