@@ -54,6 +54,38 @@ class Kinds(attach_support.Case if not missing else unittest.TestCase):
         for theta, R in self.one_row([1.0, None, 1.0], lr=1.0, momentum=0.5):
             self.assertEqual((theta, R), (-2.75, 2.75 ** 2))     # -2.5 with momentum that stands still
 
+    def test_a_probe_changes_no_count(self):
+        """Occurrences per sample, over all rows, are those of the run without a probe: its passes are no look-ups."""
+        for sparse in (False, True):
+            seen = {}
+            for kind in ("none", "whole", "halves"):
+                at = []
+
+                def whole():
+                    return self.loss(at[0])
+
+                def halves(half=None):
+                    return self.loss(at[0] if half is None else at[0][half::2])
+
+                options = {} if kind == "none" else {"probe_every": 5, "closure": whole if kind == "whole" else halves}
+                with self.run_of(sparse, lr=0.01, **options) as scope:
+                    for i in range(100):
+                        at[:] = [self.batch(i, 0, 2 + i % (ROWS - 1))]
+                        self.optimizer.zero_grad()
+                        self.loss(at[0]).backward()
+                        self.optimizer.step()
+                        scope.step()
+                    self.assertTrue(scope.flush(10), scope.stats())
+                    name = f"{self.prefix}emb.weight"
+                    self.assertEqual(self.ear.table(name, 100)["batch"], SIZE)
+                    self.assertEqual(scope.stats()["probes"], 0 if kind == "none" else 19)
+                    bands = [r for t, r in self.ear.latest.items() if t.startswith(f"band/{name}/") and r["step"] == 100]
+                    seen[kind] = [sum(r["rows"] * r[k] for r in bands) for k in ("p", "P")]
+            self.assertGreater(seen["none"][0], 0.9)     # one in a sample, but for rows that were not there at first
+            for kind in ("whole", "halves"):             # a band is left when a row is visited, so not to the last bit
+                for a, b in zip(seen[kind], seen["none"]):
+                    self.assertLess(abs(a / b - 1), 0.05, (sparse, kind, seen))
+
     # -- padding, bags, scaled gradients -----------------------------------------------------------------
 
     def test_batches_of_padding_alone(self):

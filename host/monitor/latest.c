@@ -136,6 +136,8 @@ int mscope_latest_complete(const mscope_latest *l)
 
     for (size_t i = 0; i < l->tables; i++) {
         const mscope_latest_table *t = &l->table[i];
+        if (!t->have_table && t->have_stability)
+            continue;                        /* another table's, which may cover those that are wanted */
         if (!t->have_table)
             return 0;
         const mscope_list *named = &t->table.record.u.table.bands;

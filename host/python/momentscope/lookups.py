@@ -57,6 +57,8 @@ class Lookups:
         self._end = None
         if self.modules:
             def end(_grad):
+                if not self.recording:       # a pass of the probe: the step's look-ups stay
+                    return
                 if not self._pass_open:      # a pass that reached the weight by no look-up
                     self._begin_pass()
                 self._pass_open = False
