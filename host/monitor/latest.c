@@ -38,7 +38,8 @@ static void forget_left_bands(mscope_latest_table *t)
         int named = 0;
         for (uint32_t i = 0; i < r->bands.n; i++)
             named |= r->bands.at[i] == b;
-        if (!named && t->have_table && t->have[b] && t->band[b].record.u.band.step <= r->step)
+        if (!named && t->have_table && t->have[b] &&
+            (t->band[b].record.u.band.step <= r->step || t->band[b].record.u.band.rows == 0))
             t->have[b] = 0;
     }
 }
@@ -67,6 +68,11 @@ static int take_table(mscope_latest *l, const mscope_telemetry *m)
 
     if (t == NULL)
         return MSCOPE_ENOMEM;
+    if (t->have_table && m->record.u.table.step < t->table.record.u.table.step) {    /* another run of that name */
+        memset(t->have, 0, sizeof t->have);
+        memset(t->have_acf, 0, sizeof t->have_acf);
+        t->have_stability = 0;
+    }
     t->table = *m;
     t->have_table = 1;
     forget_left_bands(t);
