@@ -202,6 +202,44 @@ static void test_bands_leave_and_daemons_begin_anew(void **state)
     mscope_judged_fini(&j);
 }
 
+static mscope_telemetry at_step(mscope_telemetry m, uint64_t step, uint64_t rows)
+{
+    m.record.u.band.step = step;
+    m.record.u.band.rows = rows;
+    return m;
+}
+
+/* A second run under one name, in the same daemon: its records have fewer steps. */
+static void test_a_second_run_takes_nothing_over(void **state)
+{
+    mscope_telemetry stability = { .record = { .kind = MSCOPE_REC_STABILITY } },
+                     acf = { .record = { .kind = MSCOPE_REC_ACF } };
+    mscope_judged j = { .rooms = 0 };
+    const mscope_latest_table *t;
+    (void)state;
+
+    strcpy(stability.record.u.stability.table, "a");
+    strcpy(acf.record.u.acf.table, "a");
+    stability.record.u.stability.epoch = acf.record.u.acf.epoch = 1;
+    stability.record.u.stability.step = acf.record.u.acf.step = 500;
+    acf.record.u.acf.band = 5;
+    take(&j, at_step(band("a", 1, 3, 1), 490, 7), NULL, NULL);
+    take(&j, at_step(band("a", 1, 5, 1), 500, 7), NULL, NULL);
+    take(&j, acf, NULL, NULL);
+    take(&j, table("a", 1, 500, 5), NULL, NULL);
+    take(&j, stability, NULL, NULL);
+    t = &j.latest.table[0];
+    assert_true(!t->have[3] && t->have[5] && t->have_acf[5] && t->have_stability);
+    take(&j, at_step(band("a", 1, 7, 1), 501, 7), NULL, NULL);            /* the last of the run before */
+    take(&j, at_step(band("a", 1, 5, 2), 10, 7), NULL, NULL);
+    take(&j, table("a", 1, 10, 5), NULL, NULL);
+    assert_false(t->have[7] || t->have_acf[5] || t->have_stability);
+    assert_true(t->have[5] && mscope_latest_complete(&j.latest));         /* it came ahead of its table's record */
+    take(&j, at_step(band("a", 1, 6, 1), 600, 0), NULL, NULL);           /* it emptied; a late joiner is given it */
+    assert_false(t->have[6]);
+    mscope_judged_fini(&j);
+}
+
 /* Stability covers two tables; its record, those of the tables and of bands come in any order. */
 static void test_bands_know_their_limit_in_any_order(void **state)
 {
@@ -236,6 +274,7 @@ int main(void)
         cmocka_unit_test(test_silence_and_bad_addresses_are_told),
         cmocka_unit_test(test_a_set_is_complete_when_its_tables_are),
         cmocka_unit_test(test_bands_leave_and_daemons_begin_anew),
+        cmocka_unit_test(test_a_second_run_takes_nothing_over),
         cmocka_unit_test(test_bands_know_their_limit_in_any_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,6 +44,17 @@ static void forget_left_bands(mscope_latest_table *t)
     }
 }
 
+/* Another run of that name began: what is of a later step than its table belongs to the run before. The new
+ * run's bands come ahead of its table's record, and stay. */
+static void forget_later(mscope_latest_table *t, uint64_t step)
+{
+    for (int b = 0; b < MSCOPE_BANDS; b++) {
+        t->have[b] &= t->band[b].record.u.band.step <= step;
+        t->have_acf[b] &= t->acf[b].record.u.acf.step <= step;
+    }
+    t->have_stability &= t->stability.record.u.stability.step <= step;
+}
+
 static int take_band(mscope_latest *l, const mscope_telemetry *m, mscope_news *news)
 {
     const mscope_rec_band *b = &m->record.u.band;
@@ -68,11 +79,8 @@ static int take_table(mscope_latest *l, const mscope_telemetry *m)
 
     if (t == NULL)
         return MSCOPE_ENOMEM;
-    if (t->have_table && m->record.u.table.step < t->table.record.u.table.step) {    /* another run of that name */
-        memset(t->have, 0, sizeof t->have);
-        memset(t->have_acf, 0, sizeof t->have_acf);
-        t->have_stability = 0;
-    }
+    if (t->have_table && m->record.u.table.step < t->table.record.u.table.step)
+        forget_later(t, m->record.u.table.step);
     t->table = *m;
     t->have_table = 1;
     forget_left_bands(t);
