@@ -543,6 +543,40 @@ class Trainers(Case):
         self.assertEqual(t.hello("t", 5, 2)[0], WELCOME)
         self.assertEqual(sub.table("t", 1)["rows"], 4)
 
+    def test_a_late_joiner_is_told_of_the_run_that_is(self):
+        """A second run of one name in other bands, at fewer steps: nothing of the first answers subscriptions or replay."""
+        d = self.daemon("--interval-steps", "10")
+        sub = self.subscriber(d)
+        sub.until(lambda topic, r: topic == "daemon")
+
+        def run(session, steps, row):
+            t, begin = self.trainer(d, session), len(sub.records)
+            self.assertEqual(t.hello("t", 8, 2, fresh=True)[0], WELCOME)
+            for k in range(1, steps + 1):
+                t.step(k, [row] if k % (8 * session) == 0 else [], [[1.0, 1.0]] if k % (8 * session) == 0 else [])
+                t.ack()
+            t.send(BYE)
+            t.ack()
+            t.close()
+            sub.until(lambda topic, r: topic == "table/t" and r["step"] == steps and not r["attached"])
+            return {topic for topic, *_ in sub.records[begin:] if topic.startswith("band/t/")}
+
+        old = run(1, 400, 1)
+        last = max(n for topic, n, *_ in sub.records if topic == "table/t")
+        new = run(8, 200, 2)
+        self.assertTrue(old - new, (old, new))
+        late = self.subscriber(d)
+        late.until(lambda topic, r: topic == "table/t")
+        late.until(lambda topic, r: topic == "daemon")
+        late.until(lambda topic, r: topic == "daemon")
+        told = {(topic, r["step"]) for topic, _, r, _ in late.records if topic.split("/")[0] in ("band", "acf", "table")}
+        self.assertFalse({one for one in told if one[1] > 200}, told)
+        self.assertFalse({topic for topic, _ in told} & (old - new), told)
+        held = [seq for seq, _ in raw.replay(d, "table/t", 0)[0]]
+        self.assertGreater(held[0], last)
+        self.assertEqual(raw.replay(d, sorted(old - new)[0], 0)[0], [])
+        self.assertEqual(sub.lost, 0)
+
     def test_places_of_silent_sessions_are_handed_on(self):
         takeover = 12.0 if os.environ.get("MOMENTSCOPE_SANITIZED") else 3.0     # longer than filling every place takes
         d = self.daemon("--max-tables", "300", "--takeover", str(takeover), "--history", "64")

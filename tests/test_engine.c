@@ -227,7 +227,7 @@ static unsigned take_records(void)
         int len = mscope_record_encode(r, body, sizeof body);
         mscope_topic *t;
         if ((int)r->kind == MSCOPE_REC_DROPPED) {
-            mscope_topics_drop(&publisher.topics, r->u.table.table);
+            mscope_topics_drop(&publisher.topics, r->u.table.table, r->u.table.attached);
             mscope_ring_release(&ring);
             continue;
         }

@@ -61,7 +61,7 @@ static void drain_ring(mscope_publisher *p)
 
     while ((r = mscope_ring_peek(p->ring)) != NULL) {
         if ((int)r->kind == MSCOPE_REC_DROPPED)
-            mscope_topics_drop(&p->topics, r->u.table.table);
+            mscope_topics_drop(&p->topics, r->u.table.table, r->u.table.attached);
         else
             publish(p, r);
         mscope_ring_release(p->ring);

@@ -30,6 +30,7 @@ static int tell_dropped(mscope_engine *e)
             return 0;
         r->kind = (enum mscope_record_kind)MSCOPE_REC_DROPPED;
         memcpy(r->u.table.table, s->before, sizeof s->before);
+        r->u.table.attached = strcmp(s->before, s->hello.table) == 0;
         mscope_ring_commit(e->ring);
         s->before[0] = '\0';
         e->untold--;

@@ -4,7 +4,8 @@
 
 #include "engine.h"
 
-/* A control record, between engine and publisher alone: table u.table.table was dropped. It is never published. */
+/* A control record, between engine and publisher alone: table u.table.table was dropped; `attached` true: and starts
+ * over. It is never published. */
 enum { MSCOPE_REC_DROPPED = MSCOPE_REC_ALERT + 1 };
 
 /* mscope_shadow_dropped - *fresh takes the place of *s: the publisher will learn that the table s is gone

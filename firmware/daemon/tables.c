@@ -101,7 +101,7 @@ static int make(mscope_engine *e, mscope_shadow *at, const mscope_hello *hello, 
         fresh.lost = at->lost;               /* the counters of a name last as long as the daemon */
         fresh.refused = at->refused;
         fresh.syncs = at->syncs;
-        memcpy(fresh.before, at->before, sizeof fresh.before);
+        mscope_shadow_dropped(e, at, &fresh);
         mscope_log(MSCOPE_LOG_WARN, "engine", "table %s starts over: its shape changed, or its trainer began again",
                    hello->table);
     } else if (at->used) {

@@ -90,17 +90,22 @@ mscope_topic *mscope_topic_make(mscope_topics *all, const char *name)
     return all->count > most || spare == NULL ? NULL : take(all, spare, name);
 }
 
-static void mark(mscope_topics *all, const mscope_record *r)
+static void mark(mscope_topics *all, const mscope_record *r, int anew)
 {
     char name[MSCOPE_TOPIC_MAX];
     mscope_topic *t;
 
     (void)mscope_record_topic(r, name);
-    if ((t = mscope_topic_find(all, name)) != NULL)
-        t->gone = all->tables_gone;
+    if ((t = mscope_topic_find(all, name)) == NULL)
+        return;
+    t->gone = all->tables_gone;
+    if (anew) {
+        t->first = t->next;
+        t->len = 0;
+    }
 }
 
-void mscope_topics_drop(mscope_topics *t, const char table[MSCOPE_NAME_MAX + 1])
+void mscope_topics_drop(mscope_topics *t, const char table[MSCOPE_NAME_MAX + 1], int anew)
 {
     mscope_record all = { .kind = MSCOPE_REC_TABLE }, band = { .kind = MSCOPE_REC_BAND },
                   acf = { .kind = MSCOPE_REC_ACF }, stability = { .kind = MSCOPE_REC_STABILITY };
@@ -110,11 +115,11 @@ void mscope_topics_drop(mscope_topics *t, const char table[MSCOPE_NAME_MAX + 1])
     memcpy(band.u.band.table, table, sizeof band.u.band.table);
     memcpy(acf.u.acf.table, table, sizeof acf.u.acf.table);
     memcpy(stability.u.stability.table, table, sizeof stability.u.stability.table);
-    mark(t, &all);
-    mark(t, &stability);
+    mark(t, &all, anew);
+    mark(t, &stability, anew);
     for (unsigned b = 0; b < MSCOPE_BANDS; b++) {
         band.u.band.band = acf.u.acf.band = b;
-        mark(t, &band);
-        mark(t, &acf);
+        mark(t, &band, anew);
+        mark(t, &acf, anew);
     }
 }

@@ -12,11 +12,11 @@
 
 typedef struct mscope_topic {
     char name[MSCOPE_TOPIC_MAX];         /* "": free                                             */
-    uint64_t first, next;                /* sequence numbers of its first and of its next record */
+    uint64_t first, next;                /* sequence numbers of its first (of this run) and next record */
     uint64_t generation;                 /* different for every topic that ever had this slot    */
     uint64_t gone;                       /* ordinal of the drop of its table; 0: not dropped     */
     int left;                            /* free, but a search for another topic must go past it */
-    uint16_t len;                        /* bytes of the latest record                           */
+    uint16_t len;                        /* bytes of the latest record; 0: none of this run      */
     uint8_t latest[MSCOPE_RECORD_MAX];
 } mscope_topic;
 
@@ -39,7 +39,10 @@ mscope_topic *mscope_topic_find(const mscope_topics *t, const char *name);
 mscope_topic *mscope_topic_make(mscope_topics *t, const char *name);
 
 /* mscope_topics_drop - a table was dropped: its topics may be let go when room is needed, unless a new record
- * of theirs comes first (the publisher then clears `gone`)                                                     */
-void mscope_topics_drop(mscope_topics *t, const char table[MSCOPE_NAME_MAX + 1]);
+ * of theirs comes first (the publisher then clears `gone`)
+ *
+ * Shape    anew: another table has its name. Then what was said of the old one answers nobody any more: a late joiner
+ *          would mix two runs. Numbers go on.                                                                  */
+void mscope_topics_drop(mscope_topics *t, const char table[MSCOPE_NAME_MAX + 1], int anew);
 
 #endif
