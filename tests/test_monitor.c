@@ -267,6 +267,58 @@ static void test_bands_know_their_limit_in_any_order(void **state)
     }
 }
 
+/* -- is anything wrong? ------------------------------------------------------------------------------------ */
+
+static void says(const mscope_judged *j, const char *first)
+{
+    char words[MSCOPE_WORST_TEXT];
+    mscope_worst w;
+
+    mscope_worst_of(j, NULL, &w);
+    mscope_worst_say(j, &w, words);
+    CHECK(strncmp(words, first, strlen(first)) == 0, "%s", words);
+}
+
+static void test_what_is_not_known_is_not_called_fine(void **state)
+{
+    mscope_telemetry unknown = band("a", 1, 3, 1), calm = band("a", 1, 4, 1), sgd = band("a", 1, 5, 1),
+                     stability = { .record = { .kind = MSCOPE_REC_STABILITY } };
+    mscope_judged j = { .rooms = 0 };
+    mscope_worst w;
+    (void)state;
+
+    unknown.record.u.band.H1 = NAN;
+    strcpy(unknown.record.u.band.h_source, "none: nobody measured");
+    sgd.record.u.band.H1 = NAN;
+    sgd.record.u.band.eps = 1;
+    says(&j, "nothing is known yet: no record of a band has come");
+    take(&j, unknown, NULL, NULL);
+    says(&j, "nothing is known yet of 1 band: stability unknown: nobody measured");
+    mscope_worst_of_table(&j, 0, &w);
+    assert_true(w.found && w.regime == MSCOPE_REGIME_UNKNOWN);           /* no update yet is not few updates */
+    take(&j, sgd, NULL, NULL);
+    says(&j, "no band is known to be near instability; sgd-like in 1 band, unknown in 1 band. Unknown: stability");
+    sgd.record.u.band.updates = 1000;
+    unknown.record.u.band.updates = 10;
+    take(&j, unknown, NULL, NULL);
+    take(&j, sgd, NULL, NULL);
+    mscope_worst_of_table(&j, 0, &w);
+    assert_true(w.regime == MSCOPE_REGIME_SGD && w.passed_over == 1 && w.bands == 2);
+    says(&j, "how near instability is, is not known yet, for no curvature was measured; sgd-like in 1 band");
+    take(&j, calm, NULL, NULL);
+    says(&j, "no band is near instability: heavy-ball in 1 band, sgd-like in 1 band, unknown in 1 band");
+    strcpy(stability.record.u.stability.table, "a");
+    strcpy(stability.record.u.stability.h_source, "none: not measured yet");
+    stability.record.u.stability.epoch = 1;
+    stability.record.u.stability.H = NAN;
+    take(&j, stability, NULL, NULL);
+    says(&j, "no band is near instability by itself: heavy-ball in 1 band, sgd-like in 1 band, unknown in 1 band. All "
+             "that moves together: stability unknown: not measured yet");
+    take(&j, band("a", 1, 4, 39), NULL, NULL);
+    says(&j, "unstable: band 4 of table a: ");
+    mscope_judged_fini(&j);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -275,6 +327,7 @@ int main(void)
         cmocka_unit_test(test_a_set_is_complete_when_its_tables_are),
         cmocka_unit_test(test_bands_leave_and_daemons_begin_anew),
         cmocka_unit_test(test_a_second_run_takes_nothing_over),
+        cmocka_unit_test(test_what_is_not_known_is_not_called_fine),
         cmocka_unit_test(test_bands_know_their_limit_in_any_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,12 +22,6 @@
 
 static const double WAIT_S = 10;
 
-/* The exit code of a regime. */
-static const int code_of[MSCOPE_REGIMES] = {
-    [MSCOPE_REGIME_RESONANT] = 3, [MSCOPE_REGIME_SGD] = 4,  [MSCOPE_REGIME_HEAVY_BALL] = 5,
-    [MSCOPE_REGIME_UNKNOWN] = 6,  [MSCOPE_REGIME_NEAR] = 7, [MSCOPE_REGIME_UNSTABLE] = 8,
-};
-
 struct options {
     mscope_listening listening;
     const char *publish;
@@ -239,7 +233,7 @@ static int conclude(const mscope_listen *l, const mscope_judged *j, const struct
     mscope_worst_of(j, o->fails, &failing);
     if (w.bands == 0)
         return MSCOPE_EXIT_FAILED;
-    const int code = failing.found ? code_of[failing.regime] : MSCOPE_EXIT_OK;
+    const int code = failing.found ? mscope_regime_code(failing.regime) : MSCOPE_EXIT_OK;
     const char *name = j->latest.table[w.table].name, *regime = mscope_regime_name(w.regime);
     const mscope_rec_daemon *d = j->latest.have_daemon ? &j->latest.daemon.record.u.daemon : NULL;
     mscope_coverage *coverage = mscope_feed_coverages(l->feed, &j->latest);

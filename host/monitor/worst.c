@@ -1,17 +1,23 @@
 /* worst.c - the worst verdict of a judged set */
 #include "worst.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-static const int badness[MSCOPE_REGIMES] = {
-    [MSCOPE_REGIME_RESONANT] = 1, [MSCOPE_REGIME_SGD] = 2,  [MSCOPE_REGIME_HEAVY_BALL] = 3,
-    [MSCOPE_REGIME_UNKNOWN] = 4,  [MSCOPE_REGIME_NEAR] = 5, [MSCOPE_REGIME_UNSTABLE] = 6,
-};
+int mscope_regime_code(enum mscope_regime r)
+{
+    static const int code[MSCOPE_REGIMES] = {
+        [MSCOPE_REGIME_RESONANT] = 3, [MSCOPE_REGIME_SGD] = 4,  [MSCOPE_REGIME_HEAVY_BALL] = 5,
+        [MSCOPE_REGIME_UNKNOWN] = 6,  [MSCOPE_REGIME_NEAR] = 7, [MSCOPE_REGIME_UNSTABLE] = 8,
+    };
+
+    return code[r];
+}
 
 static void take(mscope_worst *w, const int *counts, size_t table, int band, enum mscope_regime r)
 {
-    if ((counts != NULL && !counts[r]) || (w->found && badness[r] <= badness[w->regime]))
+    if ((counts != NULL && !counts[r]) || (w->found && mscope_regime_code(r) <= mscope_regime_code(w->regime)))
         return;
     w->table = table;
     w->band = band;
@@ -50,10 +56,16 @@ static void judge_table(mscope_worst *w, const mscope_judged *j, size_t i, const
     }
 }
 
-/* Where no band holds the limit, parameters outside the tables do, and the run is as near to it. */
-static void judge_margin(mscope_worst *w, const mscope_judged *j, size_t i, const int *counts)
+/* Of the stability record that is said in the name of table i. */
+static const mscope_margin *own_margin(const mscope_judged *j, size_t i)
 {
-    const enum mscope_standing s = j->latest.table[i].have_stability ? j->margin[i].standing : MSCOPE_STANDING_UNKNOWN;
+    return j->latest.table[i].have_stability ? &j->margin[i] : NULL;
+}
+
+/* Where no band holds the limit, parameters outside the tables do, and the run is as near to it. */
+static void judge_margin(mscope_worst *w, const mscope_margin *m, size_t i, const int *counts)
+{
+    const enum mscope_standing s = m != NULL ? m->standing : MSCOPE_STANDING_UNKNOWN;
 
     if (s == MSCOPE_STANDING_NEAR || s == MSCOPE_STANDING_UNSTABLE)
         take(w, counts, i, -1, s == MSCOPE_STANDING_UNSTABLE ? MSCOPE_REGIME_UNSTABLE : MSCOPE_REGIME_NEAR);
@@ -65,7 +77,14 @@ void mscope_worst_of(const mscope_judged *j, const int counts[MSCOPE_REGIMES], m
     for (size_t i = 0; i < j->latest.tables; i++)
         judge_table(w, j, i, counts);
     for (size_t i = 0; i < j->latest.tables; i++)
-        judge_margin(w, j, i, counts);
+        judge_margin(w, own_margin(j, i), i, counts);
+}
+
+void mscope_worst_of_table(const mscope_judged *j, size_t i, mscope_worst *w)
+{
+    *w = (mscope_worst){ .regime = MSCOPE_REGIME_UNKNOWN };
+    judge_table(w, j, i, NULL);
+    judge_margin(w, mscope_judged_margin(j, i), i, NULL);
 }
 
 /* "heavy-ball in 2 bands, resonant in 6 bands" */
@@ -87,9 +106,47 @@ static void count_regimes(const mscope_judged *j, char *words, size_t cap)
     }
 }
 
+static void say_unknown(const mscope_judged *j, const mscope_worst *w, const char *counted, char *words)
+{
+    const char *const why = j->verdict[w->table][w->band].why;
+    int known = 0;
+
+    for (size_t i = 0; i < j->latest.tables; i++)
+        for (int b = 0; b < MSCOPE_BANDS; b++)
+            known += j->latest.table[i].have[b] && j->verdict[i][b].regime != MSCOPE_REGIME_UNKNOWN;
+    if (known == 0)
+        snprintf(words, MSCOPE_WORST_TEXT, "nothing is known yet of %d band%s: %s", w->bands, w->bands == 1 ? "" : "s",
+                 why);
+    else
+        snprintf(words, MSCOPE_WORST_TEXT, "no band is known to be near instability; %s. Unknown: %s", counted, why);
+}
+
+/* Is H known of a band, or of all that moves together? */
+static int any_limit(const mscope_judged *j)
+{
+    for (size_t i = 0; i < j->latest.tables; i++) {
+        if (own_margin(j, i) != NULL && !isnan(j->margin[i].H))
+            return 1;
+        for (int b = 0; b < MSCOPE_BANDS; b++)
+            if (j->latest.table[i].have[b] && !isnan(j->verdict[i][b].H))
+                return 1;
+    }
+    return 0;
+}
+
+/* A stability record that does not say yet how near all that moves together is. */
+static const mscope_margin *doubtful(const mscope_judged *j)
+{
+    for (size_t i = 0; i < j->latest.tables; i++)
+        if (own_margin(j, i) != NULL && j->margin[i].standing == MSCOPE_STANDING_UNKNOWN)
+            return &j->margin[i];
+    return NULL;
+}
+
 void mscope_worst_say(const mscope_judged *j, const mscope_worst *w, char words[MSCOPE_WORST_TEXT])
 {
     const char *const table = w->found ? j->latest.table[w->table].name : "";
+    const mscope_margin *m;
     char counted[128] = "";
 
     if (w->found && (w->regime == MSCOPE_REGIME_NEAR || w->regime == MSCOPE_REGIME_UNSTABLE)) {
@@ -102,10 +159,19 @@ void mscope_worst_say(const mscope_judged *j, const mscope_worst *w, char words[
                      j->margin[w->table].why);
         return;
     }
+    if (w->bands == 0) {
+        snprintf(words, MSCOPE_WORST_TEXT, "nothing is known yet: no record of a band has come");
+        return;
+    }
     count_regimes(j, counted, sizeof counted);
     if (w->found && w->regime == MSCOPE_REGIME_UNKNOWN)
-        snprintf(words, MSCOPE_WORST_TEXT, "no band is known to be near instability; %s. Unknown: %s", counted,
-                 j->verdict[w->table][w->band].why);
+        say_unknown(j, w, counted, words);
+    else if (!any_limit(j))
+        snprintf(words, MSCOPE_WORST_TEXT, "how near instability is, is not known yet, for no curvature was measured; "
+                 "%s", counted);
+    else if ((m = doubtful(j)) != NULL)
+        snprintf(words, MSCOPE_WORST_TEXT, "no band is near instability by itself: %s. All that moves together: %s",
+                 counted, m->why);
     else
         snprintf(words, MSCOPE_WORST_TEXT, "no band is near instability: %s", counted);
 }

@@ -12,6 +12,10 @@ enum { MSCOPE_REGIMES = MSCOPE_REGIME_UNKNOWN + 1 };
 
 #define MSCOPE_UNKNOWN_SHARE 0.05
 
+/* mscope_regime_code - 3 resonant, 4 sgd-like, 5 heavy-ball, 6 unknown, 7 near-instability, 8 unstable: the exit codes
+ * of `check`, and a metric of `serve`; a larger one is worse */
+int mscope_regime_code(enum mscope_regime r);
+
 typedef struct mscope_worst {
     size_t table;
     enum mscope_regime regime;
@@ -22,6 +26,9 @@ typedef struct mscope_worst {
 
 /* mscope_worst_of - the worst of the regimes that counts[] names; NULL: of all.  Cost: one pass over the bands */
 void mscope_worst_of(const mscope_judged *j, const int counts[MSCOPE_REGIMES], mscope_worst *w);
+
+/* mscope_worst_of_table - the same of table i by itself, with the stability record that covers it, whoever sends it */
+void mscope_worst_of_table(const mscope_judged *j, size_t i, mscope_worst *w);
 
 /* mscope_worst_say - is anything wrong? A sentence or two, from the worst of all regimes
  *

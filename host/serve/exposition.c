@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "monitor/worst.h"
 #include "names.h"
 
 /* A label's value: backslash, quote and line break are escaped. */
@@ -89,19 +90,9 @@ static void of_records(FILE *to, const mscope_hub *h)
 
 /* -- verdicts ------------------------------------------------------------------------------------------ */
 
-/* As the exit codes of `momentscope check`: a larger one is worse. */
-static double code_of(enum mscope_regime r)
-{
-    static const double code[] = { [MSCOPE_REGIME_RESONANT] = 3, [MSCOPE_REGIME_SGD] = 4,
-                                   [MSCOPE_REGIME_HEAVY_BALL] = 5, [MSCOPE_REGIME_UNKNOWN] = 6,
-                                   [MSCOPE_REGIME_NEAR] = 7, [MSCOPE_REGIME_UNSTABLE] = 8 };
-
-    return code[r];
-}
-
 static double of_verdict(const mscope_verdict *v, int which)
 {
-    const double x[] = { code_of(v->regime), v->confidence, v->H, v->H_se, v->zeta };
+    const double x[] = { mscope_regime_code(v->regime), v->confidence, v->H, v->H_se, v->zeta };
 
     return x[which];
 }

@@ -5,8 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Unknown bands with at most this share of the row updates do not make a table unknown, as in `check`. */
-static const double UNKNOWN_SHARE = 0.05;
+#include "monitor/worst.h"
 
 static const mscope_rec_band *band_of(const mscope_latest_table *t, int b)
 {
@@ -97,27 +96,23 @@ static void say_bands(const mscope_judged *j, size_t i, const char *what, mscope
 }
 
 /* Instability, of bands or of parameters outside the tables. */
-static int heard_limit(const mscope_judged *j, size_t i, mscope_word *w)
+static int heard_limit(const mscope_judged *j, size_t i, const mscope_worst *worst, mscope_word *w)
 {
-    static const char *const words[] = { "near instability", "unstable" };
-    const mscope_margin *m = mscope_judged_margin(j, i);
+    const int bad = worst->regime == MSCOPE_REGIME_UNSTABLE;
+    const char *const what = bad ? "unstable" : "near instability";
 
-    for (int bad = 1; bad >= 0; bad--) {
-        const enum mscope_standing standing = bad ? MSCOPE_STANDING_UNSTABLE : MSCOPE_STANDING_NEAR;
-        w->level = bad ? MSCOPE_LEVEL_UNSTABLE : MSCOPE_LEVEL_NEAR;
-        w->bands = in_regime(j, i, bad ? MSCOPE_REGIME_UNSTABLE : MSCOPE_REGIME_NEAR);
-        if (w->bands != 0) {
-            say_bands(j, i, words[bad], w);
-            return 1;
-        }
-        if (m != NULL && m->standing == standing) {
-            snprintf(w->sentence, sizeof w->sentence, "%s: all that moves together, and no band of this table holds it",
-                     words[bad]);
-            snprintf(w->why, sizeof w->why, "%s", m->why);
-            return 1;
-        }
+    if (!worst->found || (!bad && worst->regime != MSCOPE_REGIME_NEAR))
+        return 0;
+    w->level = bad ? MSCOPE_LEVEL_UNSTABLE : MSCOPE_LEVEL_NEAR;
+    if (worst->band >= 0) {
+        w->bands = in_regime(j, i, worst->regime);
+        say_bands(j, i, what, w);
+    } else {
+        snprintf(w->sentence, sizeof w->sentence, "%s: all that moves together, and no band of this table holds it",
+                 what);
+        snprintf(w->why, sizeof w->why, "%s", mscope_judged_margin(j, i)->why);
     }
-    return 0;
+    return 1;
 }
 
 static int heard_growth(const mscope_judged *j, size_t i, mscope_word *w)
@@ -157,7 +152,7 @@ static int not_exact(const mscope_latest_table *t, mscope_word *w)
     return 1;
 }
 
-static int not_known(const mscope_judged *j, size_t i, mscope_word *w)
+static int not_known(const mscope_judged *j, size_t i, const mscope_worst *worst, mscope_word *w)
 {
     const mscope_margin *m = mscope_judged_margin(j, i);
 
@@ -167,10 +162,9 @@ static int not_known(const mscope_judged *j, size_t i, mscope_word *w)
         snprintf(w->why, sizeof w->why, "%s", m->why);
         return 1;
     }
-    w->bands = in_regime(j, i, MSCOPE_REGIME_UNKNOWN);
-    weigh(&j->latest.table[i], w);
-    if (w->bands == 0 || w->share <= UNKNOWN_SHARE)
+    if (!worst->found || worst->regime != MSCOPE_REGIME_UNKNOWN)
         return 0;
+    w->bands = in_regime(j, i, MSCOPE_REGIME_UNKNOWN);
     w->level = MSCOPE_LEVEL_UNKNOWN;
     say_bands(j, i, "not known", w);
     return 1;
@@ -194,11 +188,14 @@ static void fine(const mscope_judged *j, size_t i, mscope_word *w)
 
 void mscope_word_of(const mscope_judged *j, size_t i, mscope_word *out)
 {
+    mscope_worst worst;
+
+    mscope_worst_of_table(j, i, &worst);
     memset(out, 0, sizeof *out);
     out->level = MSCOPE_LEVEL_UNKNOWN;
     snprintf(out->sentence, sizeof out->sentence, "no record of the table has come yet");
-    if (!j->latest.table[i].have_table || heard_limit(j, i, out) || heard_growth(j, i, out) ||
-        not_exact(&j->latest.table[i], out) || not_known(j, i, out))
+    if (!j->latest.table[i].have_table || heard_limit(j, i, &worst, out) || heard_growth(j, i, out) ||
+        not_exact(&j->latest.table[i], out) || not_known(j, i, &worst, out))
         return;
     fine(j, i, out);
 }
