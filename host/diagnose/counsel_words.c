@@ -79,14 +79,16 @@ static void conflict_words(const mscope_counsel *c, FILE *to)
     if (k->misfit >= 0.05)
         fprintf(to, ", the present beta %.3f: retuning beta alone, to eps %.3g, wins %.3f", k->cost_now, k->eps_best,
                 k->misfit);
-    fprintf(to, ".\n");
     if (c->price.flag)
         fprintf(to,
-                "  a conflict: with a beta for each band, at eta %.3g, %.3g times fewer steps than the best single "
-                "setting.\n",
+                ".\n  This is a conflict: with a beta for each band, at eta %.3g, the run would take %.3g times fewer "
+                "steps than with the best single setting.\n",
                 c->price.eta_own, c->price.gain_own);
     else
-        fprintf(to, "  no conflict: a beta for each band would win %.2f times at most.\n", c->price.gain_own);
+        fprintf(to,
+                ".\n  This is no conflict: even with a beta for each band the run would need at best %.2f times fewer "
+                "steps than with the best single setting.\n",
+                c->price.gain_own);
 }
 
 static void known_words(const mscope_counsel *c, FILE *to)
