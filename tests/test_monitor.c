@@ -213,7 +213,9 @@ static mscope_telemetry at_step(mscope_telemetry m, uint64_t step, uint64_t rows
 static void test_a_second_run_takes_nothing_over(void **state)
 {
     mscope_telemetry stability = { .record = { .kind = MSCOPE_REC_STABILITY } },
-                     acf = { .record = { .kind = MSCOPE_REC_ACF } };
+                     acf = { .record = { .kind = MSCOPE_REC_ACF } },
+                     alert = { .record = { .kind = MSCOPE_REC_ALERT } };
+    char words[MSCOPE_ALERT_TEXT];
     mscope_judged j = { .rooms = 0 };
     const mscope_latest_table *t;
     (void)state;
@@ -235,6 +237,17 @@ static void test_a_second_run_takes_nothing_over(void **state)
     take(&j, table("a", 1, 10, 5), NULL, NULL);
     assert_false(t->have[7] || t->have_acf[5] || t->have_stability);
     assert_true(t->have[5] && mscope_latest_complete(&j.latest));         /* it came ahead of its table's record */
+    mscope_latest_alert(&j.latest, words);
+    assert_string_equal(words, "");
+    strcpy(alert.record.u.alert.table, "a");
+    strcpy(alert.record.u.alert.text, "came");
+    take(&j, alert, NULL, NULL);
+    mscope_latest_alert(&j.latest, words);
+    assert_string_equal(words, "latest, 10 steps ago: came");
+    alert.record.u.alert.step = 500;                                     /* of the run before */
+    take(&j, alert, NULL, NULL);
+    mscope_latest_alert(&j.latest, words);
+    assert_string_equal(words, "latest: came");
     take(&j, at_step(band("a", 1, 6, 1), 600, 0), NULL, NULL);           /* it emptied; a late joiner is given it */
     assert_false(t->have[6]);
     mscope_judged_fini(&j);

@@ -158,7 +158,7 @@ void mscope_view_print(const mscope_judged *j, const mscope_coverage *coverage, 
                        uint32_t columns, FILE *to)
 {
     const mscope_latest *l = &j->latest;
-    char words[MSCOPE_WORST_TEXT];
+    char words[MSCOPE_WORST_TEXT], alert[MSCOPE_ALERT_TEXT];
     mscope_worst w;
 
     mscope_worst_of(j, NULL, &w);
@@ -173,8 +173,9 @@ void mscope_view_print(const mscope_judged *j, const mscope_coverage *coverage, 
         fprintf(to, "; here %" PRIu64 " records, %" PRIu64 " lost\n", stats->received, stats->lost);
         mscope_view_timing(d, to);
     }
-    if (l->alert[0] != '\0')
-        fprintf(to, "latest: %s\n", l->alert);
+    mscope_latest_alert(l, alert);
+    if (alert[0] != '\0')
+        fprintf(to, "%s\n", alert);
     for (size_t i = 0; i < l->tables; i++) {
         if (!l->table[i].have_table)
             continue;

@@ -1,6 +1,8 @@
 /* latest.c - see latest.h */
 #include "latest.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -129,8 +131,8 @@ int mscope_latest_take(mscope_latest *l, const mscope_telemetry *m, mscope_news 
         l->have_daemon = 1;
         break;
     case MSCOPE_REC_ALERT:
-        memcpy(l->alert, m->record.u.alert.text, sizeof l->alert);
-        l->alert[sizeof l->alert - 1] = '\0';
+        l->alert = m->record.u.alert;
+        l->alert.text[sizeof l->alert.text - 1] = '\0';
         break;
     }
     return 0;
@@ -142,6 +144,21 @@ const mscope_latest_table *mscope_latest_find(const mscope_latest *l, const char
         if (l->table[i].have_table && strcmp(l->table[i].name, name) == 0)
             return &l->table[i];
     return NULL;
+}
+
+void mscope_latest_alert(const mscope_latest *l, char words[MSCOPE_ALERT_TEXT])
+{
+    const mscope_latest_table *t = mscope_latest_find(l, l->alert.table);
+    const uint64_t step = t != NULL ? t->table.record.u.table.step : 0;
+
+    words[0] = '\0';
+    if (l->alert.text[0] == '\0')
+        return;
+    if (step > l->alert.step)
+        snprintf(words, MSCOPE_ALERT_TEXT, "latest, %" PRIu64 " step%s ago: %s", step - l->alert.step,
+                 step - l->alert.step == 1 ? "" : "s", l->alert.text);
+    else
+        snprintf(words, MSCOPE_ALERT_TEXT, "latest: %s", l->alert.text);
 }
 
 int mscope_latest_complete(const mscope_latest *l)

@@ -21,7 +21,7 @@ typedef struct mscope_latest {
     size_t tables;
     mscope_telemetry daemon;
     int have_daemon;
-    char alert[MSCOPE_TEXT_MAX + 1];     /* text of the latest alert, "" none                      */
+    mscope_rec_alert alert;              /* the latest; its text is "" where there was none        */
 } mscope_latest;
 
 /* What a band's record changed. */
@@ -42,6 +42,12 @@ const mscope_latest_table *mscope_latest_find(const mscope_latest *l, const char
 
 /* mscope_latest_complete - is every band that every table names there, and at least one? */
 int mscope_latest_complete(const mscope_latest *l);
+
+/* mscope_latest_alert - "latest, 5960 steps ago: TEXT", or "" where there was no alert
+ *
+ * The age is that of the alert's table; an alert about the daemon, or about a table that is not here, has none. */
+enum { MSCOPE_ALERT_TEXT = MSCOPE_TEXT_MAX + 64 };
+void mscope_latest_alert(const mscope_latest *l, char words[MSCOPE_ALERT_TEXT]);
 
 /* mscope_latest_fini - give the memory back; the set is empty then */
 void mscope_latest_fini(mscope_latest *l);

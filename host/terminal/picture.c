@@ -117,7 +117,7 @@ static void troubles(const mscope_judged *j, size_t i, const mscope_coverage *co
                      const mscope_subscriber_stats *stats, mscope_paper *to)
 {
     const mscope_rec_table *t = &j->latest.table[i].table.record.u.table;
-    char words[MSCOPE_TEXT_MAX + sizeof coverage->missing];
+    char words[MSCOPE_TEXT_MAX + sizeof coverage->missing], alert[MSCOPE_ALERT_TEXT];
 
     if (coverage != NULL && coverage[i].missing[0] != '\0') {
         snprintf(words, sizeof words, "INCOMPLETE: %s; sums are unknown", coverage[i].missing);
@@ -128,10 +128,9 @@ static void troubles(const mscope_judged *j, size_t i, const mscope_coverage *co
                  t->lost_steps, stats->lost, t->refused_messages);
         mscope_paper_say(to, MSCOPE_STYLE_WARN, 0, 1, words);
     }
-    if (j->latest.alert[0] != '\0') {
-        snprintf(words, sizeof words, "latest: %s", j->latest.alert);
-        mscope_paper_say(to, MSCOPE_STYLE_FAINT, 0, 1, words);
-    }
+    mscope_latest_alert(&j->latest, alert);
+    if (alert[0] != '\0')
+        mscope_paper_say(to, MSCOPE_STYLE_FAINT, 0, 1, alert);
 }
 
 /* -- the bands ------------------------------------------------------------------------------------------- */
