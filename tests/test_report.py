@@ -64,6 +64,18 @@ class Report(Case):
         self.assertIn("default-src 'none'; script-src 'nonce-", page)
         self.assertNotIn("unsafe-inline", page)
 
+    def test_more_tables_than_fit_are_a_large_report_and_not_an_empty_one(self):
+        d = self.daemon()
+        train(self, d)
+        one = subprocess.run([PROGRAM, "watch", "--once", "--json", "--telemetry", d.endpoint("telemetry")],
+                             capture_output=True, text=True, check=True).stdout
+        lines = "".join(one.replace('"words"', f'"words{k}"').replace("/words", f"/words{k}") for k in range(700))
+        r = report("-", "-o", self.out, stdin=lines)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        page, got = data(self.out)
+        self.assertEqual(len(got["tables"]), 700)
+        self.assertGreater(len(page), 2_000_000)
+
     def test_pictures(self):
         d = self.daemon()
         train(self, d)

@@ -1,5 +1,5 @@
 """momentscope serve against bad clients: slow, idle, many, wrong; and alerts that are told and kept."""
-import json, os, re, socket, subprocess, sys, tempfile, threading, time, unittest
+import contextlib, json, os, re, socket, sqlite3, subprocess, sys, tempfile, threading, time, unittest
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import random
@@ -124,6 +124,21 @@ class Alerts(Case):
             self.assertEqual(self.alerts(again, "--since", "1h", "--last", "1").stdout.count("\n"), 1)
             self.assertEqual(again.close()[0], 0)
         self.assertEqual(self.alerts(s).returncode, 1)
+
+    def test_whoever_goes_on_from_a_number_misses_none(self):
+        with tempfile.TemporaryDirectory() as folder:
+            s = Serve(daemon=self.daemon(), folder=folder)
+            self.assertEqual(s.close()[0], 0)
+            with contextlib.closing(sqlite3.connect(f"{folder}/alerts.db")) as db, db:
+                db.executemany("INSERT INTO alert (at, source, tbl, step, code, level, text) "
+                               "VALUES (1, 'a', 't', ?, 'note', 0, 'x')", [(k,) for k in range(700)])
+                first = db.execute("SELECT min(id) FROM alert").fetchone()[0]
+            s = Serve(daemon=self.daemon(), folder=folder)
+            ids = lambda query: [a["id"] for a in s.json("/api/alerts" + query)["alerts"] if a["table"] == "t"]
+            self.assertEqual(ids(f"?since={first + 2}"), list(range(first + 3, first + 700)))
+            self.assertEqual(len(ids("?limit=500")), 500)
+            self.assertEqual(len(ids("")), 200)
+            self.assertEqual(s.close()[0], 0)
 
     def test_a_command_and_an_address_are_told_when_the_daemon_falls_silent(self):
         got = []

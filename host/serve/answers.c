@@ -21,7 +21,7 @@ typedef struct asked {
     int status;
 } asked;
 
-enum { ALERTS_MOST = 1000, ALERTS_USUAL = 200 };
+enum { ALERTS_USUAL = 200 };
 
 /* -- everything in brief ----------------------------------------------------------------------------------- */
 
@@ -80,31 +80,17 @@ static void give_metrics(FILE *to, asked *a)
 
 /* -- what happened ------------------------------------------------------------------------------------------ */
 
-typedef struct listing {
-    FILE *to;
-    int any;
-} listing;
-
-static int list_one(void *context, const mscope_happening *h, const char *source, long long id)
-{
-    listing *l = context;
-
-    fputs(l->any++ ? ",\n" : "", l->to);
-    mscope_happening_json(l->to, h, source, id);
-    return 0;
-}
-
 static void give_alerts(FILE *to, asked *a)
 {
+    /* whoever goes on from a number misses none between */
     const mscope_ledger_query q = { .since = a->q->since, .from = a->q->from, .table = a->q->table,
                                     .alarms = a->q->alarms,
-                                    .most = a->q->limit > 0 && a->q->limit < ALERTS_MOST ? a->q->limit : ALERTS_USUAL };
-    listing l = { .to = to };
+                                    .most = a->q->limit > 0 ? a->q->limit : a->q->since > 0 ? 0 : ALERTS_USUAL };
 
-    fputs("{\"alerts\":[", to);
+    fputs("{\"alerts\":", to);
     (void)pthread_mutex_lock(&a->hub->lock);
-    (void)mscope_ledger_each(a->hub->ledger, &q, list_one, &l);
-    fprintf(to, "],\"last\":%lld}\n", mscope_ledger_last(a->hub->ledger));
+    mscope_happenings_json(to, a->hub->ledger, &q);
+    fprintf(to, ",\"last\":%lld}\n", mscope_ledger_last(a->hub->ledger));
     (void)pthread_mutex_unlock(&a->hub->lock);
 }
 

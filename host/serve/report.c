@@ -15,30 +15,6 @@
 
 /* -- the data ---------------------------------------------------------------------------------------------- */
 
-typedef struct listing {
-    FILE *to;
-    int any;
-} listing;
-
-static int list_one(void *context, const mscope_happening *h, const char *source, long long id)
-{
-    listing *l = context;
-
-    fputs(l->any++ ? "," : "", l->to);
-    mscope_happening_json(l->to, h, source, id);
-    return 0;
-}
-
-static void put_alerts(const mscope_report *r, FILE *to)
-{
-    const mscope_ledger_query q = { .most = 200 };
-    listing l = { .to = to };
-
-    fputs("\"alerts\":[", to);
-    (void)mscope_ledger_each(r->ledger, &q, list_one, &l);
-    fputs("]", to);
-}
-
 static void put_tables(const mscope_report *r, FILE *to)
 {
     const mscope_judged *j = &r->story->judged;
@@ -61,6 +37,7 @@ static void put_tables(const mscope_report *r, FILE *to)
 
 static void put_data(const mscope_report *r, FILE *to)
 {
+    const mscope_ledger_query newest = { .most = 200 };
     const mscope_subscriber_stats none = { 0 };
     const double now = r->story->heard_at;
 
@@ -71,8 +48,8 @@ static void put_data(const mscope_report *r, FILE *to)
     fprintf(to, ",\"state\":{\"program\":\"" MSCOPE_VERSION "\",\"now\":%.3f,\"alerts\":%lld,\"sources\":[", now,
             mscope_ledger_last(r->ledger));
     mscope_story_json_brief(to, r->story, r->name, r->name, now, &none, NULL);
-    fputs("]},", to);
-    put_alerts(r, to);
+    fputs("]},\"alerts\":", to);
+    mscope_happenings_json(to, r->ledger, &newest);
     fputc(',', to);
     put_tables(r, to);
     fputs("}", to);
@@ -83,7 +60,7 @@ int mscope_report_json(const mscope_report *r, FILE *to)
     char *data = NULL;
     size_t len = 0;
 
-    for (int tries = 0; tries < 8; tries++) {
+    for (int tries = 8; ; tries--) {
         FILE *memory = open_memstream(&data, &len);
         if (memory == NULL)
             return MSCOPE_ENOMEM;
@@ -92,8 +69,8 @@ int mscope_report_json(const mscope_report *r, FILE *to)
             free(data);
             return MSCOPE_ENOMEM;
         }
-        if (len < MSCOPE_REPORT_BYTES)
-            break;
+        if (len < MSCOPE_REPORT_BYTES || tries == 0)
+            break;                           /* records alone may be more: then it is a large report */
         mscope_story_thin(r->story);
         free(data);
         data = NULL;
@@ -118,15 +95,16 @@ static void put_file(const char *path, FILE *to)
         (void)fwrite(f->bytes, 1, f->len, to);
 }
 
-/* A number that nobody could know before: only the script that carries it runs. */
-static void make_nonce(char nonce[33])
+/* A number that nobody could know before: only the script that carries it runs. Returns 0, or -1: there is none. */
+static int make_nonce(char nonce[33])
 {
-    unsigned char raw[16] = { 0 };
+    unsigned char raw[16];
 
     if (getrandom(raw, sizeof raw, 0) != (ssize_t)sizeof raw)
-        memset(raw, 0x5a, sizeof raw);
+        return -1;
     for (size_t i = 0; i < sizeof raw; i++)
         snprintf(nonce + 2 * i, 3, "%02x", raw[i]);
+    return 0;
 }
 
 int mscope_report_html(const mscope_report *r, FILE *to)
@@ -136,13 +114,13 @@ int mscope_report_html(const mscope_report *r, FILE *to)
                       ICON[] = "<link rel=\"icon\" href=\"icon.svg\" type=\"image/svg+xml\">";
     const mscope_page_file *page = mscope_page_file_at("/");
     const char *style = page != NULL ? strstr(page->bytes, STYLE) : NULL;
-    const char *script = style != NULL ? strstr(style, SCRIPT) : NULL, *icon = strstr(page->bytes, ICON);
+    const char *script = style != NULL ? strstr(style, SCRIPT) : NULL;
+    const char *icon = script != NULL ? strstr(page->bytes, ICON) : NULL;
     char nonce[33];
     int rc;
 
-    if (script == NULL || icon == NULL || icon > style)
+    if (icon == NULL || icon > style || make_nonce(nonce) != 0)
         return MSCOPE_EIO;
-    make_nonce(nonce);
     (void)fwrite(page->bytes, 1, (size_t)(icon - page->bytes), to);
     fprintf(to, "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; script-src 'nonce-%s'; "
                 "style-src 'nonce-%s'; img-src data:; base-uri 'none'; form-action 'none'\">\n<style nonce=\"%s\">\n",

@@ -270,3 +270,26 @@ void mscope_happening_json(FILE *to, const mscope_happening *h, const char *sour
     text(to, "text", h->text);
     fputc('}', to);
 }
+
+typedef struct listing {
+    FILE *to;
+    int any;
+} listing;
+
+static int list_one(void *context, const mscope_happening *h, const char *source, long long id)
+{
+    listing *l = context;
+
+    fputs(l->any++ ? ",\n" : "", l->to);
+    mscope_happening_json(l->to, h, source, id);
+    return 0;
+}
+
+void mscope_happenings_json(FILE *to, mscope_ledger *l, const mscope_ledger_query *q)
+{
+    listing all = { .to = to };
+
+    fputc('[', to);
+    (void)mscope_ledger_each(l, q, list_one, &all);
+    fputc(']', to);
+}

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 
+#include "ledger.h"
 #include "monitor/feed.h"
 #include "story.h"
 
@@ -24,5 +25,8 @@ void mscope_story_json_rows(FILE *to, const mscope_story *s, size_t i);
 
 /* mscope_happening_json - one object, with its number; id 0: it has none */
 void mscope_happening_json(FILE *to, const mscope_happening *h, const char *source, long long id);
+
+/* mscope_happenings_json - the entries that q asks for, oldest first: [..] */
+void mscope_happenings_json(FILE *to, mscope_ledger *l, const mscope_ledger_query *q);
 
 #endif
