@@ -76,6 +76,23 @@ class Report(Case):
         self.assertEqual(len(got["tables"]), 700)
         self.assertGreater(len(page), 2_000_000)
 
+    def test_rows_that_never_can_be_exact_are_no_fault(self):
+        d = self.daemon()
+        train(self, d)
+        lines = [json.loads(line) for line in self.records(d).splitlines()]
+        tables = [r for r in lines if r["topic"] == "table/words"]
+        for r in lines:
+            r.update({name: False for name in ("climbing", "growing", "top_growing") if name in r})
+        for over, inexact in (({}, False), ({"exact": False}, True), ({"exact": False, "state": "mixed"}, False),
+                              ({"exact": False, "optimizer": "AdamW"}, False)):
+            for r in tables:
+                r.update(exact=True, state="f64", optimizer="")
+                r.update(over)
+            r = report("-", "-o", self.out, stdin="".join(json.dumps(r) + "\n" for r in lines))
+            self.assertEqual(r.returncode, 0, r.stderr)
+            word = data(self.out)[1]["state"]["sources"][0]["tables"][0]
+            self.assertEqual("the daemon's rows are not the trainer's" in json.dumps(word), inexact, (over, word))
+
     def test_pictures(self):
         d = self.daemon()
         train(self, d)

@@ -79,9 +79,9 @@ static void notes(FILE *to, const mscope_rec_table *t)
 {
     if (!t->attached)
         fprintf(to, "note: no trainer holds this table now\n");
-    if (!t->exact)
-        fprintf(to, "note: not exact: steps were lost or rows not yet seen; V, R and C are right again "
-                    "after the trainer's SYNC\n");
+    if (!t->exact && t->optimizer[0] == '\0')
+        fprintf(to, "note: not exact: steps were lost, rows not yet seen, or rounded to fewer digits by the trainer; "
+                    "after its SYNC V, R and C are right again, but where it rounds never\n");
     if (t->lost_steps > 0)
         fprintf(to, "note: %" PRIu64 " steps never arrived\n", t->lost_steps);
     if (t->refused_messages > 0)

@@ -29,9 +29,10 @@ static const struct alert {
     { "MomentscopeGrowing", "momentscope_table_level == 3", "1m", "warning",
       "{{ $labels.table }}: momentum or rows grow beyond what they have been",
       "Look at the loss. If it rises too, lower the learning rate or go back to a checkpoint." },
-    { "MomentscopeTableNotExact", "@table.exact@ == 0", "10m", "warning",
+    { "MomentscopeTableNotExact", "momentscope_table_level == 2", "10m", "warning",
       "{{ $labels.table }}: the daemon's rows are not the trainer's",
-      "Steps were lost or rows not yet seen; R, V and C are wrong until a SYNC. The daemon's log says why." },
+      "Steps were lost or rows not yet seen; R, V and C are wrong until a SYNC. The daemon's log says why. Rows that"
+      " the trainer rounds to half or bfloat16 never are: silence this for them." },
     { "MomentscopeStepsLost", "increase(@table.lost_steps@[10m]) > 0", "0s", "warning",
       "{{ $labels.table }}: {{ $value | humanize }} steps never arrived in ten minutes",
       "The trainer sends faster than the daemon takes, or the daemon was stopped." },

@@ -137,18 +137,22 @@ static int heard_growth(const mscope_judged *j, size_t i, mscope_word *w)
     return 1;
 }
 
+/* Mixed state never is, nor rows of AdamW, which decay: that is no fault. */
 static int not_exact(const mscope_latest_table *t, mscope_word *w)
 {
     const mscope_rec_table *r = &t->table.record.u.table;
 
-    if (r->exact || strncmp(r->state, "mixed", 5) == 0)
+    if (r->exact || strncmp(r->state, "mixed", 5) == 0 || r->optimizer[0] != '\0')
         return 0;
     w->level = MSCOPE_LEVEL_INEXACT;
     w->bands = 0;
-    snprintf(w->sentence, sizeof w->sentence,
-             "the daemon's rows are not the trainer's: %" PRIu64 " steps never arrived, or rows were not yet seen",
-             r->lost_steps);
-    snprintf(w->why, sizeof w->why, "V, R and C are right again after the trainer's SYNC");
+    if (r->lost_steps > 0)
+        snprintf(w->sentence, sizeof w->sentence, "the daemon's rows are not the trainer's: %" PRIu64
+                 " steps never arrived", r->lost_steps);
+    else
+        snprintf(w->sentence, sizeof w->sentence, "the daemon's rows are not the trainer's: they were not yet seen, or "
+                 "the trainer rounds them to half or bfloat16");
+    snprintf(w->why, sizeof w->why, "V, R and C are right again after the trainer's SYNC, but where it rounds never");
     return 1;
 }
 
