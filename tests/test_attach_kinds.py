@@ -86,6 +86,39 @@ class Kinds(attach_support.Case if not missing else unittest.TestCase):
                 for a, b in zip(seen[kind], seen["none"]):
                     self.assertLess(abs(a / b - 1), 0.05, (sparse, kind, seen))
 
+    def test_a_pass_that_ends_before_the_parameter_counts_nothing(self):
+        """torch.autograd.grad of the weights of a bag reaches the look-up, and not the parameter."""
+        class Bags(torch.nn.Module):
+            def __init__(self, sparse):
+                super().__init__()
+                self.emb = torch.nn.EmbeddingBag(ROWS, DIM, mode="sum", sparse=sparse)
+
+            def forward(self, index, shares=None):
+                return self.emb(index, per_sample_weights=torch.ones(index.shape) if shares is None else shares).sum(1)
+
+        def beside(index):
+            shares = torch.ones(index.shape, requires_grad=True)
+            torch.autograd.grad(self.model(index, shares).sum(), shares)
+
+        for sparse in (False, True):
+            for last in (False, True):       # the pass that is none, before or after those of the step
+                with self.run_of(sparse, model=Bags(sparse)) as scope:
+                    index = torch.arange(SIZE).reshape(8, 2)
+                    for _ in range(30):
+                        self.optimizer.zero_grad()
+                        if not last:
+                            beside(index)
+                        for _ in range(2):
+                            self.model(index).square().sum().mul(0.01).backward()
+                        if last:
+                            beside(index)
+                        self.optimizer.step()
+                        scope.step()
+                    record = self.same_as_torch(scope, 30)
+                    self.assertEqual(record["batch"], 16, (sparse, last))
+                    for band in self.bands():        # two occurrences of each of these rows in 16 samples
+                        self.assertAlmostEqual(band["p"], 2 / 16, 6, (sparse, last))
+
     # -- padding, bags, scaled gradients -----------------------------------------------------------------
 
     def test_batches_of_padding_alone(self):

@@ -53,15 +53,13 @@ class Lookups:
         self.credited, self.bags, self.recording = [], 0, True       # bags: samples, where modules are EmbeddingBags
         self._adds_up = False
         self.others = 0                      # more hooks on the parameter that are ours and set no row to 0
-        self._pass_open, self._before = False, None          # .grad and its version before the last pass
+        self._before = None                  # .grad and its version before the last pass
+        self._reached, self._reached_bags = [], 0            # by the present backward pass, not yet at the parameter
         self._end = None
         if self.modules:
-            def end(_grad):
-                if not self.recording:       # a pass of the probe: the step's look-ups stay
-                    return
-                if not self._pass_open:      # a pass that reached the weight by no look-up
-                    self._begin_pass()
-                self._pass_open = False
+            def end(grad):
+                if self.recording:           # not in a pass of the probe: the step's look-ups stay
+                    self._add_pass(grad)
             end.__torch_unserializable__ = True              # copies and pickles of the parameter go without it
             self._end = parameter.register_hook(end)
         for module in self.modules:
@@ -99,20 +97,27 @@ class Lookups:
 
     def credit(self, index, bags):
         """Called in backward, before the gradient is added to .grad. None: a sparse gradient will say it."""
-        if not self._pass_open:
-            self._begin_pass()
-        self.bags += bags
-        if index is not None:
-            self.credited.append(index)
+        if not self._reached:                # torch.autograd.grad of an output ends before it reaches the parameter
+            torch.autograd.Variable._execution_engine.queue_callback(self._forget_pass)
+        self._reached.append(index)
+        self._reached_bags += bags
 
-    def _begin_pass(self):
-        self._pass_open = True
+    def _forget_pass(self):
+        self._reached, self._reached_bags = [], 0
+
+    def _add_pass(self, more):
+        """The pass is at the parameter, and more, its gradient, is not added yet."""
         grad = self.parameter.grad
         if not self._goes_on(grad):
             self.credited, self.bags = [], 0
         elif grad.is_sparse and not self.credited:
             self.credited = [grad._indices()[0].clone()]
+            if more.is_sparse:
+                self.credited.append(more._indices()[0].clone())
             self._adds_up = True             # this trainer adds passes up: from here on look-ups are kept
+        self.credited += [index for index in self._reached if index is not None]
+        self.bags += self._reached_bags
+        self._forget_pass()
         self._before = (grad, grad._version if grad is not None else -1)
 
     def _goes_on(self, grad):
@@ -129,7 +134,7 @@ class Lookups:
 
     def resume(self, own):
         self.credited, self.bags, self._before, self.recording = own
-        self._pass_open = False
+        self._forget_pass()
 
     def joined(self):
         """The look-ups, flat; None: there were none."""
