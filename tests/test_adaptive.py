@@ -293,6 +293,42 @@ class Adaptive(unittest.TestCase):
                     scope.step()
                 self.expect(scope, optimizer, net, 21)
 
+    def test_samples_and_p_are_those_of_c_whoever_reads(self):
+        """A dense table without look-ups has one sample a step; padding and masked rows are occurrences in a sample."""
+        class Whole(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.emb = torch.nn.Linear(DIM, ROWS, bias=False)
+
+            def forward(self, index):
+                return self.emb.weight[index].sum(1)
+
+        def dead(index):                     # the gradient of row 0 is 0: it is looked up and does not move
+            return torch.where(index % 3 == 0, torch.zeros_like(index), index)
+
+        for make in (Whole, lambda: Net(False)):
+            seen = []
+            for strided in (False, True):
+                torch.manual_seed(0)
+                net = make()
+                optimizer = torch.optim.Adam(net.parameters(), lr=0.02)
+                train(net, optimizer, steps=1)
+                if strided:
+                    state = optimizer.state[net.emb.weight]
+                    for key in ("exp_avg", "exp_avg_sq"):
+                        state[key] = state[key].t().contiguous().t()
+                scope = self.attach(net, optimizer, tables=["emb.weight"])
+                for i in range(20):
+                    optimizer.zero_grad()
+                    index = dead(torch.randint(0, ROWS, (BATCH,), generator=torch.Generator().manual_seed(i)))
+                    (net(index) * (index > 0)).square().mean().backward()
+                    optimizer.step()
+                    scope.step()
+                table, bands = self.records(scope, 21)
+                seen.append([table["batch"]] + [(r["band"], r["rows"], round(r["p"], 6)) for r in bands])
+            self.assertEqual(seen[0], seen[1])
+            self.assertEqual(seen[0][0], 1 if make is Whole else BATCH)
+
     def test_coupled_decay_is_told_and_never_exact(self):
         net, optimizer = self.setting("Adam", False, {"weight_decay": 0.1})
         with self.assertWarnsRegex(RuntimeWarning, "weight decay of Adam enters"):

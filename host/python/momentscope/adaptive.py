@@ -183,18 +183,19 @@ def _rms(x):
 
 
 def _measure_before(table, grad, lookups, found):
-    """(rows, counts, |g|, cos, theta)"""
+    """(rows, counts, |g|, cos, theta, samples where attach was told none: look-ups, or 1, as C counts them)"""
     if grad.is_sparse:
-        rows, values, counts, _ = table.entries(grad, lookups)
+        rows, values, counts, occurrences = table.entries(grad, lookups)
         if counts is None:
             rows, inverse, counts = torch.unique(rows, return_inverse=True, return_counts=True)
             values = torch.zeros((rows.numel(), table.dim), dtype=torch.float64).index_add_(0, inverse, values.double())
     else:
         if lookups is None:
-            rows = grad.reshape(table.rows, table.dim).ne(0).any(1).nonzero().reshape(-1)
+            rows, occurrences = grad.reshape(table.rows, table.dim).ne(0).any(1).nonzero().reshape(-1), 1
             counts = torch.ones_like(rows)
         else:
             rows, counts = torch.unique(lookups, return_counts=True)
+            occurrences = lookups.numel()
         values = grad.reshape(table.rows, table.dim).index_select(0, rows)
         if lookups is not None:
             keep = values.ne(0).any(1)
@@ -202,7 +203,6 @@ def _measure_before(table, grad, lookups, found):
     values, m = values.double(), _at(table, found.momentum, rows)
     size = _norm(values)
     cosine = (values * m).sum(1) / (size * _norm(m)).clamp(min=torch.finfo(torch.float64).tiny)
-    occurrences = table.rows if lookups is None and not grad.is_sparse else int(counts.sum())
     return rows, counts, size, cosine.clamp(-1, 1), _at(table, table.parameter, rows), occurrences
 
 
