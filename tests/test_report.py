@@ -93,6 +93,21 @@ class Report(Case):
             word = data(self.out)[1]["state"]["sources"][0]["tables"][0]
             self.assertEqual("the daemon's rows are not the trainer's" in json.dumps(word), inexact, (over, word))
 
+    def test_a_second_run_of_a_name_is_shown_without_the_first(self):
+        d = self.daemon("--interval-steps", "4")
+        train(self, d)
+        first = [json.loads(line) for line in self.records(d).splitlines()]
+        table = [r for r in first if r["topic"] == "table/words"][-1]
+        band = [r for r in first if r["topic"].startswith("band/words/")][-1]
+        self.assertGreater(len(table["bands"]), 1)
+        second = [dict(band, step=2), dict(table, step=2, bands=[band["band"]])]
+        r = report("-", "-o", self.out, stdin="".join(json.dumps(r) + "\n" for r in first + second))
+        self.assertEqual(r.returncode, 0, r.stderr)
+        shown = data(self.out)[1]["tables"][0]["table"]
+        self.assertEqual([b["record"]["band"] for b in shown["bands"]], [band["band"]])
+        steps = {b: series["step"] for b, series in shown["series"]["band"].items()}
+        self.assertLessEqual(max(max(x, default=0) for x in steps.values()), 2, steps)
+
     def test_pictures(self):
         d = self.daemon()
         train(self, d)

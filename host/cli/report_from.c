@@ -54,7 +54,7 @@ static double begun(FILE *in, const char *file)
     size_t room = 0;
     ssize_t len;
 
-    if (stat(file, &st) != 0 || !S_ISREG(st.st_mode))
+    if (in == stdin || stat(file, &st) != 0 || !S_ISREG(st.st_mode))
         return NAN;
     while ((len = getline(&line, &room, in)) > 0) {
         const char *at = strncmp(line, "{\"topic\":\"daemon\"", 17) == 0 ? strstr(line, "\"uptime\":") : NULL;

@@ -49,16 +49,21 @@ void mscope_series_thin(mscope_series *s)
     s->stride *= 2;
 }
 
+void mscope_series_cut(mscope_series *s, double step)
+{
+    while (s->points > 0 && s->step[s->points - 1] >= step) {
+        s->points--;
+        s->loose = 0;
+    }
+}
+
 int mscope_series_add(mscope_series *s, double step, double at, const double *value, size_t columns)
 {
     if (s->columns == 0) {
         s->columns = columns;
         s->stride = 1;
     }
-    while (s->points > 0 && s->step[s->points - 1] >= step) {
-        s->points--;
-        s->loose = 0;
-    }
+    mscope_series_cut(s, step);
     if (s->loose && s->points > 0)
         s->points--;
     if (s->points == MSCOPE_SERIES_MOST) {

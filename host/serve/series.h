@@ -30,6 +30,9 @@ MSCOPE_MUST_CHECK int mscope_series_add(mscope_series *s, double step, double at
 /* mscope_series_after - index of the first point whose step is above `step` */
 size_t mscope_series_after(const mscope_series *s, double step);
 
+/* mscope_series_cut - forget the points of this step and above: a run went back */
+void mscope_series_cut(mscope_series *s, double step);
+
 /* mscope_series_thin - give up every second point, but never the newest */
 void mscope_series_thin(mscope_series *s);
 

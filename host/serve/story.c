@@ -80,7 +80,11 @@ static int add_table(mscope_story *s, const mscope_rec_table *r, double at)
         i++;
     if (i == s->tables)
         return 0;
+    const mscope_series *whole = &s->table[i].whole;
     weigh_word(s, i, at);
+    if (whole->points > 0 && whole->step[whole->points - 1] > (double)r->step)
+        for (int b = 0; b < MSCOPE_BANDS; b++)   /* another run of this name: some bands have no row in it */
+            mscope_series_cut(&s->table[i].band[b], (double)r->step + 1);
     const mscope_margin *m = mscope_judged_margin(&s->judged, i);
     const double value[] = { r->eta, r->eps, r->R, r->V, r->climb, m != NULL ? m->H : NAN, m != NULL ? m->H_se : NAN,
                              (double)s->table[i].word.level };
