@@ -97,37 +97,50 @@ void mscope_sockets_look(mscope_sockets *s, uint64_t now_ns)
             atomic_store_explicit(&s->lost[i], 1, memory_order_release);
 }
 
+static int is_there(const mscope_bound *b)
+{
+    struct stat st;
+
+    return lstat(b->path, &st) == 0 && st.st_dev == b->dev && st.st_ino == b->ino;
+}
+
 /* The old listening socket stays, without a name: libzmq would remove the new one's file when it closes it. */
+static int bind_again(mscope_sockets *s, enum mscope_door door, mscope_bound *old, char *why)
+{
+    void *const sockets[] = { s->ingest, s->telemetry, s->replay };
+    mscope_bound fresh = { .locked = old->locked, .lock = old->lock };
+    char endpoint[256];
+    int err;
+
+    (void)snprintf(endpoint, sizeof endpoint, "ipc://%s", old->path);
+    err = mscope_bind_check(mscope_doors_name(door), endpoint, &fresh, why);
+    if (!err)
+        err = bind_one(sockets[door - MSCOPE_DOOR_INGEST], s->options, door, endpoint, &fresh, why);
+    old->lock = fresh.lock;
+    old->locked = fresh.locked != NULL ? old->path : NULL;
+    if (err)
+        return err;
+    old->dev = fresh.dev;                    /* `path` stays: the other thread may be looking at it */
+    old->ino = fresh.ino;
+    return 0;
+}
+
 int mscope_sockets_again(mscope_sockets *s, enum mscope_door door)
 {
     const int i = (int)door - MSCOPE_DOOR_INGEST;
-    mscope_bound fresh = { 0 }, *old = &s->bound[i];
-    char why[MSCOPE_BIND_WHY], endpoint[256];
+    mscope_bound *old = &s->bound[i];
+    char why[MSCOPE_BIND_WHY];
     int err;
 
     if (!atomic_load_explicit(&s->lost[i], memory_order_acquire))
         return 0;
-    (void)snprintf(endpoint, sizeof endpoint, "ipc://%s", old->path);
-    err = mscope_bind_check(mscope_doors_name(door), endpoint, &fresh, why);
-    if (!err) {
-        void *const sockets[] = { s->ingest, s->telemetry, s->replay };
-        err = bind_one(sockets[i], s->options, door, endpoint, &fresh, why);
-    }
+    err = is_there(old) ? 0 : bind_again(s, door, old, why);     /* its directory may have come back */
     if (!err || !s->told[i])                 /* not every second */
         mscope_log(err ? MSCOPE_LOG_ERROR : MSCOPE_LOG_WARN, "main", "the socket file %s is gone%s%s", old->path,
                    err ? ", and nobody can connect: " : "; it was made again", err ? why : "");
     s->told[i] = err != 0;
-    if (err) {
-        mscope_bind_remove(&fresh);
-        return 1;
-    }
-    if (old->locked != NULL)
-        (void)close(old->lock);              /* its name is the new lock's */
-    old->dev = fresh.dev;                    /* `path` stays: the other thread may be looking at it */
-    old->ino = fresh.ino;
-    old->lock = fresh.lock;
-    old->locked = fresh.locked != NULL ? old->path : NULL;
-    atomic_store_explicit(&s->lost[i], 0, memory_order_release);
+    if (!err)
+        atomic_store_explicit(&s->lost[i], 0, memory_order_release);
     return 1;
 }
 

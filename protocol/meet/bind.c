@@ -124,10 +124,12 @@ static const char *path_of(const char *endpoint)
 /* Where no lock can be made for want of permission, no socket can be bound either, and that is said better. */
 static int lock(const char *endpoint, const char *path, mscope_bound *bound, char *why)
 {
-    const int status = mscope_flock_take(path, &bound->lock);
+    int status;
 
-    if (status == 0)
-        bound->locked = path;
+    if (bound->locked != NULL)               /* bound before: the file may be gone, and would keep us out if it is not */
+        (void)close(bound->lock);
+    status = mscope_flock_take(path, &bound->lock);
+    bound->locked = status == 0 ? path : NULL;
     if (status != EWOULDBLOCK)
         return 0;
     (void)snprintf(why, MSCOPE_BIND_WHY, "another momentscoped is listening on %s, or about to (it holds %s.lock)",

@@ -25,8 +25,8 @@ const char *mscope_bind_range(const char *endpoint, int allow_remote);
 
 /* mscope_bind_check - can this endpoint be bound? what: the option's name; why[MSCOPE_BIND_WHY]: the reason if not
  *
- * PATH.lock is held in *bound from here on, so that of two processes that start at once one finds the other. Call
- * mscope_bind_remove also after an error.
+ * PATH.lock is held in *bound from here on, so that of two processes that start at once one finds the other; a lock
+ * that *bound has already is taken anew. Call mscope_bind_remove also after an error.
  * Errors   MSCOPE_EBUSY another process listens there, or is about to;  MSCOPE_EINVAL something other than a socket is
  *          there;  MSCOPE_EIO anything else                                                               */
 MSCOPE_MUST_CHECK int mscope_bind_check(const char *what, const char *endpoint, mscope_bound *bound, char *why);
