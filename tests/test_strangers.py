@@ -134,6 +134,20 @@ class Strangers(unittest.TestCase):
         self.trainer(path, uid=NOBODY)
         self.assertIn(f"of user {NOBODY} at ingest: a process of another user", d.said("turned-away"))
 
+    @unittest.skipIf(subprocess.run(["unshare", "--pid", "--fork", "true"], stderr=subprocess.DEVNULL).returncode,
+                     "needs the right to make a PID namespace")
+    def test_another_user_is_one_also_outside_the_daemons_container(self):
+        """There it has no pid (SO_PEERCRED says 0), and is no peer of another machine for that."""
+        path = self.directory("mine", 0, 0o755)
+        d = raw.Daemon("--interval", "0.1", keep=path, under=["unshare", "--pid", "--fork", "--kill-child"])
+        self.addCleanup(d.close)
+        self.addCleanup(d.process.kill)      # unshare hears no SIGTERM
+        d.said("is ready")
+        os.chmod(f"{path}/ingest.ipc", 0o777)
+        self.trainer(path, uid=NOBODY)
+        self.assertIn(f"pid 0 of user {NOBODY} at ingest: a process of another user", d.said("turned-away"))
+        self.assertIn("connected None", self.trainer(path)[0])
+
     def test_the_default_directory_is_made_before_others_can(self):
         uid = 4242
         path = f"/tmp/momentscope-{uid}"

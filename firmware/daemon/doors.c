@@ -264,7 +264,8 @@ void mscope_doors_taken(int fd, size_t parts, size_t bytes, int welcomed)
 
 /* -- who comes in ------------------------------------------------------------------------------- */
 
-/* Names the peer, and returns a number that is the same for all connections of one peer. */
+/* Names the peer, and returns a number that is the same for all connections of one peer. A process of another PID
+ * namespace, such as a container's, has a user and no pid here: all such of a user are one peer. */
 static uint64_t who_is(int fd, char who[64], uid_t *uid)
 {
     struct sockaddr_storage a = { 0 };
@@ -274,10 +275,10 @@ static uint64_t who_is(int fd, char who[64], uid_t *uid)
     uint64_t h = 0xcbf29ce484222325u;
 
     *uid = geteuid();
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 && cred.pid > 0) {
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 && cred.uid != (uid_t)-1) {    /* -1: not local */
         *uid = cred.uid;
         (void)snprintf(who, 64, "pid %ld of user %lu", (long)cred.pid, (unsigned long)cred.uid);
-        return (uint64_t)cred.pid << 1 | 1;
+        return cred.pid > 0 ? (uint64_t)cred.pid << 1 | 1 : (uint64_t)cred.uid << 33 | 1;
     }
     len = sizeof a;
     if (getpeername(fd, (struct sockaddr *)&a, &len) == 0)
