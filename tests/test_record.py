@@ -411,6 +411,7 @@ class Record(Case):
             (["record"], 2, "missing FILE"), (["record", dir + "/x", "--ingest", "udp://1"], 2, "udp://1"),
             (["record", dir + "/x", "--ingest", "tcp://0.0.0.0:5555"], 2, "--allow-remote"),
             (["record", dir + "/x", "--ingest", ipc, "--forward", ipc], 2, "another endpoint"),
+            (["record", dir + "/x", "--ingest", ipc, "--forward", "tcp://192.0.2.1:5555"], 1, "set MOMENTSCOPE_KEYS"),
             (["record", dir + "/x", "--steps", "0"], 2, "'0'"), (["record", dir + "/x", "--max-bytes", "1Q"], 2, "'1Q'"),
             *((["record", dir + "/x", "--tables", names], 2, f"--tables is '{names}', expected names of tables") for names in
               ("", "a,", ",a", "a,,b", "a, b", "a/b", "x" * 64)),
@@ -423,6 +424,16 @@ class Record(Case):
             self.assertIn(said, got.stderr, args)
         self.assertEqual(read(taken), b"a text of mine")
         self.assertEqual(os.listdir(dir), ["taken"])
+
+    def test_beside_a_daemon_it_says_how(self):
+        d = self.daemon()
+        long = os.path.join(d.dir, "a-directory-with-a-long-name")
+        os.mkdir(long)
+        os.rename(d.endpoint("ingest")[6:], f"{long}/in")
+        got = scope("record", d.dir + "/x", "--ingest", f"ipc://{long}/in")
+        self.assertEqual(got.returncode, 1)
+        self.assertIn(f"ingest is 'ipc://{long}/in', expected", got.stderr)          # all of it
+        self.assertIn("with --forward ENDPOINT", got.stderr)
 
     def test_the_trainer_does_not_notice(self):
         """Weights after 300 steps: alone, recorded, and with the recorder stopped, killed and replaced on the way."""

@@ -194,6 +194,19 @@ static int report(const mscope_relay_config *cfg, mscope_relay_result *r)
     return nothing ? MSCOPE_EXIT_FAILED : whole && !absent ? MSCOPE_EXIT_OK : EXIT_INCOMPLETE;
 }
 
+/* A refusal holds the beginning of an address; here is all of it. */
+static int say_why(const struct options *o, int code, const mscope_refusal *why)
+{
+    const char *const value = strcmp(why->field, "ingest") == 0 ? o->cfg.ingest
+                              : strcmp(why->field, "forward") == 0 ? o->cfg.forward : why->value;
+
+    fprintf(stderr, COMMAND ": %s is '%s', expected %s: %s\n", why->field, value, why->range, why->text);
+    if (code == MSCOPE_EBUSY && o->cfg.forward == NULL)
+        fprintf(stderr, COMMAND ": to record beside a daemon, start it with another --ingest ENDPOINT, and this "
+                        "program with --forward ENDPOINT\n");
+    return MSCOPE_EXIT_FAILED;
+}
+
 int mscope_cmd_record(int argc, char **argv)
 {
     struct options o = { .cfg = { .buffer_bytes = BUFFER_BYTES } };
@@ -210,8 +223,5 @@ int mscope_cmd_record(int argc, char **argv)
     }
     code = mscope_relay_run(&o.cfg, fd, &result, &why);
     (void)close(fd);
-    if (code == 0)
-        return report(&o.cfg, &result);
-    fprintf(stderr, COMMAND ": %s is '%s', expected %s: %s\n", why.field, why.value, why.range, why.text);
-    return MSCOPE_EXIT_FAILED;
+    return code == 0 ? report(&o.cfg, &result) : say_why(&o, code, &why);
 }

@@ -278,17 +278,33 @@ static void raise_limit(void)
 
 /* -- the loop ------------------------------------------------------------------------------------------------ */
 
+/* Where nothing but keys says who is there, keys there must be; on this machine the owner of the socket says it. */
+static int check_forward(const relay *r, mscope_refusal *why)
+{
+    const char *keys = getenv("MOMENTSCOPE_KEYS"), *const to = r->cfg->forward;
+    char text[MSCOPE_OWNER_WHY];
+    int rc;
+
+    if (to == NULL || (keys != NULL && keys[0] != '\0'))
+        return 0;
+    if (strncmp(to, "tcp://", 6) == 0 && !mscope_bind_local(to))
+        return mscope_relay_refuse(why, MSCOPE_EINVAL, "forward", "an address of this machine, or MOMENTSCOPE_KEYS",
+                                   "without keys anybody on the way could read the weights, or take the daemon's "
+                                   "place: set MOMENTSCOPE_KEYS (momentscope keys new), or use a tunnel", to);
+    rc = mscope_owner_connect(to, text);
+    return rc == 0 ? 0 : mscope_relay_refuse(why, rc, "forward", "a daemon of this user or of root", text, to);
+}
+
 static int open_front(relay *r, mscope_refusal *why)
 {
     const int one = 1, none = 0, linger = 200;
     const int64_t largest = INT64_C(1) << 32;
     char text[MSCOPE_BIND_WHY];
-    int rc = mscope_bind_check("ingest", r->cfg->ingest, &r->bound, text);
+    int rc = check_forward(r, why);
 
-    const char *keys = getenv("MOMENTSCOPE_KEYS");
-    if (rc == 0 && r->cfg->forward != NULL && (keys == NULL || keys[0] == '\0') &&
-        (rc = mscope_owner_connect(r->cfg->forward, text)) != 0)
-        return mscope_relay_refuse(why, rc, "forward", "a daemon of this user or of root", text, r->cfg->forward);
+    if (rc != 0)
+        return rc;
+    rc = mscope_bind_check("ingest", r->cfg->ingest, &r->bound, text);
     raise_limit();
     (void)umask(077);                /* a recording holds gradients and weights, and so does the socket */
     if (rc == 0) {
@@ -392,7 +408,8 @@ int mscope_relay_run(const mscope_relay_config *cfg, int signal_fd, mscope_relay
     mscope_answerer_init(&r->answer);
     rc = open_front(r, why);
     if (rc == 0 && cfg->forward != NULL && open_line(r, &r->at[0]) != 0)
-        rc = mscope_relay_refuse(why, MSCOPE_EINVAL, "forward", "ipc://PATH or tcp://HOST:PORT", zmq_strerror(errno),
+        rc = mscope_relay_refuse(why, MSCOPE_EINVAL, "forward", "ipc://PATH or tcp://HOST:PORT, and keys that fit",
+                                 r->at[0].guard.why[0] != '\0' ? r->at[0].guard.why : zmq_strerror(errno),
                                  cfg->forward);
     if (rc == 0)
         rc = mscope_relay_tape_open(&r->tape, cfg, why);

@@ -27,16 +27,15 @@ int mscope_guard_open(mscope_guard *g, void *context, void *socket, const char *
     g->keyed = mscope_keys_use(socket, g->why);
     if (g->keyed < 0)
         return g->keyed;
-    g->mon = zmq_socket(context, ZMQ_PAIR);
-    (void)snprintf(g->why, sizeof g->why, "ZeroMQ: %s", zmq_strerror(errno));
-    if (g->mon == NULL)
-        return MSCOPE_EIO;
-    /* no high-water mark: an unread monitor must never hold up the I/O thread */
-    (void)zmq_setsockopt(g->mon, ZMQ_RCVHWM, &none, sizeof none);
-    (void)zmq_setsockopt(g->mon, ZMQ_LINGER, &none, sizeof none);
     (void)snprintf(name, sizeof name, "inproc://momentscope-guard-%p", socket);
-    if (zmq_socket_monitor(socket, name, EVENTS) == 0 && zmq_connect(g->mon, name) == 0)
-        return 0;
+    g->mon = zmq_socket(context, ZMQ_PAIR);
+    if (g->mon != NULL) {
+        /* no high-water mark: an unread monitor must never hold up the I/O thread */
+        (void)zmq_setsockopt(g->mon, ZMQ_RCVHWM, &none, sizeof none);
+        (void)zmq_setsockopt(g->mon, ZMQ_LINGER, &none, sizeof none);
+        if (zmq_socket_monitor(socket, name, EVENTS) == 0 && zmq_connect(g->mon, name) == 0)
+            return 0;
+    }
     (void)snprintf(g->why, sizeof g->why, "ZeroMQ: %s", zmq_strerror(errno));
     return MSCOPE_EIO;
 }
