@@ -126,7 +126,7 @@ static int lock(const char *endpoint, const char *path, mscope_bound *bound, cha
 {
     int status;
 
-    if (bound->locked != NULL)               /* bound before: the file may be gone, and would keep us out if it is not */
+    if (bound->locked != NULL)               /* from before: it would keep us out where its file is still there */
         (void)close(bound->lock);
     status = mscope_flock_take(path, &bound->lock);
     bound->locked = status == 0 ? path : NULL;
