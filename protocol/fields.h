@@ -41,7 +41,9 @@ MSCOPE_MUST_CHECK int mscope_fields_encode(const mscope_field *f, size_t n, cons
 MSCOPE_MUST_CHECK int mscope_fields_decode(const mscope_field *f, size_t n, const uint8_t *in, size_t len,
                                            void *into, mscope_refusal *why);
 
-/* mscope_utf8_ok - are these n bytes UTF-8 without control characters of ASCII? */
+/* mscope_utf8_ok - are these n bytes UTF-8 without what a terminal or a page obeys: controls (U+0000 to U+001F, U+007F
+ * to U+009F), marks that join or turn the direction of writing (U+200B to U+200F, U+2028 to U+202E, U+2060 to U+206F,
+ * U+FEFF)? */
 int mscope_utf8_ok(const unsigned char *s, size_t n);
 
 /* mscope_refusal_set - fill *why (may be NULL) and return code

@@ -5,20 +5,6 @@
 #include "fields.h"
 #include "mscope/wire.h"
 
-/* Marks that make a terminal show what follows in another order: U+202A to U+202E, U+2066 to U+2069; and the control
- * characters U+0080 to U+009F. In UTF-8 each has one encoding. */
-static int turns_or_controls(const unsigned char *s, size_t n)
-{
-    for (size_t i = 0; i + 1 < n; i++) {
-        if (s[i] == 0xc2 && s[i + 1] < 0xa0)
-            return 1;
-        if (i + 2 < n && s[i] == 0xe2 && ((s[i + 1] == 0x80 && s[i + 2] >= 0xaa && s[i + 2] <= 0xae) ||
-                                          (s[i + 1] == 0x81 && s[i + 2] >= 0xa6 && s[i + 2] <= 0xa9)))
-            return 1;
-    }
-    return 0;
-}
-
 int mscope_labels_check(const char *text, size_t len, size_t n, mscope_refusal *why)
 {
     size_t at = 0, k = 0;
@@ -36,8 +22,7 @@ int mscope_labels_check(const char *text, size_t len, size_t n, mscope_refusal *
         if (bytes > MSCOPE_LABEL_MAX)
             return mscope_refusal_set(why, MSCOPE_EINVAL, "labels", "at most 63 bytes", "a label is a few words",
                                       "%zu bytes at entry %zu", bytes, k);
-        if (!mscope_utf8_ok((const unsigned char *)text + at, bytes) ||
-            turns_or_controls((const unsigned char *)text + at, bytes))
+        if (!mscope_utf8_ok((const unsigned char *)text + at, bytes))
             return mscope_refusal_set(why, MSCOPE_EINVAL, "labels", "UTF-8 without control characters",
                                       "a label is printed on terminals: escape it", "%.40s at entry %zu", text + at, k);
         at += bytes + 1;

@@ -7,7 +7,7 @@ import unittest
 
 import numpy as np
 
-from daemon_support import EINDEX, EINVAL, EPROTO, ESTATE, Case as DaemonCase, raw
+from daemon_support import EINDEX, EINVAL, ENOMEM, EPROTO, ESTATE, Case as DaemonCase, raw
 try:
     import attach_support
     from attach_support import DIM, ROWS, SIZE
@@ -36,6 +36,7 @@ class Wire(DaemonCase):
         bad = [(EINVAL, "labels", dict(texts=[b"x" * 64])), (EINVAL, "labels", dict(texts=[b"a\n"])),
                (EINVAL, "labels", dict(texts=[b"\x1b[2J"])), (EINVAL, "labels", dict(texts=[b"\xff"])),
                (EINVAL, "labels", dict(texts=["\u0085".encode()])), (EINVAL, "labels", dict(texts=["a\u202eb".encode()])),
+               (EINVAL, "labels", dict(texts=["a\u200bb".encode()])),
                (EPROTO, "labels", dict(texts=[b"a"], count=2)), (EPROTO, "labels", dict(texts=[b"a", b"b"], count=1)),
                (EPROTO, "labels", dict(texts=[b"a"], part=b"a")), (EPROTO, "labels", dict(texts=[b"a"], part=b"")),
                (EPROTO, "labels", dict(texts=[b"a"], part=b"a\0" * (1 << 20))),
@@ -58,6 +59,18 @@ class Wire(DaemonCase):
         sub.table("t", 2)
         self.assertEqual({r["top_label"] for topic, _, r, _ in sub.records if topic.startswith("band/") and r["top"]},
                          {"three", "two"} & {r["top_label"] for topic, _, r, _ in sub.records if "top_label" in r})
+
+    def test_labels_of_single_rows_have_a_bound(self):
+        t = self.trainer(self.daemon())
+        t.hello("t", 5000, 2)
+        for row in range(4096):
+            self.labels(t, row, [b"a"])
+            if row % 32 == 31:
+                t.acked()
+        self.labels(t, 4096, [b"a"])
+        self.refused(t, ENOMEM, "labels")
+        self.labels(t, 0, [b"b"])            # in the place of an older one
+        t.acked()
 
     def test_labels_are_replaced_and_end_with_their_owner(self):
         d = self.daemon("--interval-steps", "1")

@@ -8,6 +8,7 @@
 #include "protocol/fields.h"
 
 #define LABELS_MAX (UINT64_C(64) << 20)      /* bytes of a table's labels */
+#define CHUNKS_MAX 4096                      /* each is looked at for a row, and costs memory beside its bytes */
 
 struct mscope_labels {
     mscope_labels *next;             /* an older chunk */
@@ -16,11 +17,12 @@ struct mscope_labels {
     char text[];                     /* n texts, each ended by a NUL */
 };
 
-static mscope_labels **same_rows(mscope_shadow *s, const mscope_header *h)
+/* *chunks: how many there are before it. */
+static mscope_labels **same_rows(mscope_shadow *s, const mscope_header *h, uint32_t *chunks)
 {
     mscope_labels **at = &s->labels;
 
-    while (*at != NULL && !((*at)->first == h->extra && (*at)->n == h->count))
+    for (*chunks = 0; *at != NULL && !((*at)->first == h->extra && (*at)->n == h->count); ++*chunks)
         at = &(*at)->next;
     return at;
 }
@@ -28,7 +30,8 @@ static mscope_labels **same_rows(mscope_shadow *s, const mscope_header *h)
 int mscope_labels_apply(mscope_shadow *s, const mscope_header *h, const mscope_part *f, size_t n, mscope_refusal *why)
 {
     const uint64_t end = (uint64_t)h->extra + h->count;
-    mscope_labels **old = same_rows(s, h), *made;
+    uint32_t chunks;
+    mscope_labels **old = same_rows(s, h, &chunks), *made;
     char range[64];
     int err;
 
@@ -41,6 +44,9 @@ int mscope_labels_apply(mscope_shadow *s, const mscope_header *h, const mscope_p
     err = mscope_labels_check((const char *)f[0].at, f[0].len, h->count, why);
     if (err)
         return err;
+    if (chunks >= CHUNKS_MAX)
+        return mscope_refusal_set(why, MSCOPE_ENOMEM, "labels", "at most 4096 messages for a table",
+                                  "give labels of many rows in one; those of earlier rows stay", "one more");
     const size_t had = *old != NULL ? (*old)->bytes : 0;
     made = s->label_bytes - had + f[0].len <= LABELS_MAX ? malloc(sizeof *made + f[0].len) : NULL;
     if (made == NULL)

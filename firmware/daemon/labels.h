@@ -8,12 +8,13 @@
 #include "entries.h"
 
 /* mscope_labels_apply - judge one LABELS message and keep its part; one of the same rows takes the older one's place
- * Errors   MSCOPE_EPROTO, MSCOPE_EINVAL, MSCOPE_EINDEX;  MSCOPE_ENOMEM above 64 MiB of a table; nothing is changed
- * Cost     O(bytes)                                                                                          */
+ * Errors   MSCOPE_EPROTO, MSCOPE_EINVAL, MSCOPE_EINDEX;  MSCOPE_ENOMEM above 64 MiB or 4096 messages of a
+ *          table; nothing is changed
+ * Cost     O(bytes + messages)                                                                               */
 MSCOPE_MUST_CHECK int mscope_labels_apply(mscope_shadow *s, const mscope_header *h, const mscope_part *f, size_t n,
                                           mscope_refusal *why);
 
-/* mscope_label_of - the label of a row, "" without one.  Cost O(rows of its chunk) */
+/* mscope_label_of - the label of a row, "" without one.  Cost O(messages + rows of its chunk) */
 const char *mscope_label_of(const mscope_shadow *s, uint32_t row);
 /* mscope_label_quoted - ` "label"` for sentences, or "".  Returns out */
 const char *mscope_label_quoted(const mscope_shadow *s, uint32_t row, char out[MSCOPE_LABEL_MAX + 4]);
