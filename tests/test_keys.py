@@ -146,6 +146,11 @@ class Keys(unittest.TestCase):
         self.assertIn("is allowed already", keys("allow", self.d, self.public, "me") and keys("allow", self.d, self.public, "me"))
         self.assertIn("64 hexadecimal digits", keys("allow", self.d, "abc", "me", code=1))
         self.assertIn("letters, digits", keys("allow", self.d, 64 * "0", "my name", code=1))
+        with open(f"{self.d}/allowed", "rb+") as f:          # as some editors leave it
+            f.truncate(os.path.getsize(f.name) - 1)
+        keys("allow", self.d, 64 * "1", "more")
+        with open(f"{self.d}/allowed", encoding="ascii") as f:
+            self.assertEqual(f.read().splitlines()[-2:], [self.public + " me", 64 * "1" + " more"])
         self.assertIn("momentscope keys new makes one", keys("show", self.dir, code=1))
         self.assertEqual(os.stat(f"{self.d}/secret").st_mode & 0o777, 0o600)
 

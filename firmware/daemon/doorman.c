@@ -11,6 +11,7 @@
 
 #include <zmq.h>
 
+#include "clock.h"
 #include "doors.h"
 #include "log.h"
 
@@ -96,7 +97,11 @@ static void judge(mscope_doorman *d, const request *q)
         answer(d->zap, q, "200", "OK", peer->name);
         return;
     }
-    mscope_log(MSCOPE_LOG_WARN, "main", "a peer of public key %s is not in %s/allowed and was refused", key, d->dir);
+    if (mscope_clock_ns() - d->told_ns > 1000000000u) {      /* whoever reaches the port could fill the disk */
+        d->told_ns = mscope_clock_ns();
+        mscope_log(MSCOPE_LOG_WARN, "main", "a peer of public key %s is not in %s/allowed and was refused", key,
+                   d->dir);
+    }
     (void)snprintf(who, sizeof who, "key %.16s...", key);
     mscope_doors_refused(MSCOPE_DOOR_NONE, who, "its public key is not in the file `allowed` (momentscope keys allow)");
     answer(d->zap, q, "400", "the daemon does not know this key", "");

@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <time.h>
 
 #include "protocol/meet/keys.h"
@@ -16,6 +17,7 @@ typedef struct mscope_doorman {
     mscope_keys own;
     mscope_allowed *allowed;             /* MSCOPE_KEYS_MOST                                                    */
     int n;                               /* of them; < 0: the file cannot be read, and nobody is let in         */
+    uint64_t told_ns;                    /* when the log last had a line about a key that is not listed         */
     struct timespec read_at;             /* the file's time when it was read                                    */
     long long size;
     void *context, *zap, *watch[3];      /* of ingest, telemetry, replay                                        */

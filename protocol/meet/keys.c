@@ -193,7 +193,7 @@ int mscope_keys_list(const char *dir, mscope_allowed *out, size_t n, char *why)
 int mscope_keys_allow(const char *dir, const char *key, const char *name, char *why)
 {
     mscope_allowed *all = calloc(MSCOPE_KEYS_MOST, sizeof *all);
-    char path[1200], line[MSCOPE_KEY_LEN + MSCOPE_KEY_NAME + 3];
+    char path[1200], line[MSCOPE_KEY_LEN + MSCOPE_KEY_NAME + 4];
     uint8_t bytes[BYTES];
     int fd, n = all != NULL ? mscope_keys_list(dir, all, MSCOPE_KEYS_MOST, why) : MSCOPE_ENOMEM, same = 0;
 
@@ -209,10 +209,13 @@ int mscope_keys_allow(const char *dir, const char *key, const char *name, char *
         return fail(why, MSCOPE_EINVAL, "not added to", dir, "allowed",
                     "expected a name of 1 to 63 letters, digits, _ . -");
     (void)snprintf(path, sizeof path, "%s/allowed", dir);
-    fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+    fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return fail(why, MSCOPE_EIO, "cannot write", dir, "allowed", strerror(errno));
-    const int len = snprintf(line, sizeof line, "%s %s\n", key, name);
+    /* a file that an editor left without a last line feed gets it first */
+    const off_t end = lseek(fd, 0, SEEK_END);
+    const int open_line = end > 0 && pread(fd, line, 1, end - 1) == 1 && line[0] != '\n';
+    const int len = snprintf(line, sizeof line, "%s%s %s\n", open_line ? "\n" : "", key, name);
     const int bad = write(fd, line, (size_t)len) != len || fsync(fd) != 0;
     (void)close(fd);
     return bad ? fail(why, MSCOPE_EIO, "cannot write", dir, "allowed", strerror(errno)) : 0;
