@@ -165,6 +165,7 @@ class Helper(unittest.TestCase):
         other = json.dumps(advice({3: -1.0}, table="b")).encode()
         self.assertEqual(self.read(other + b"\n" + good), 0)
         self.assertEqual(self.read(good, None), 0)
+        self.assertEqual(self.read(good + b"\n" + other, None), _lib.EINVAL)         # which of the two?
         turned = json.dumps(dict(reversed(advice({3: 1.0}, table="a").items()))).encode()
         self.assertEqual(self.read(turned), 0)
 

@@ -187,6 +187,8 @@ int mscope_row_plan_read(const char *advice, const char *table, mscope_row_plan 
     if (p == NULL || past_value(p) == NULL)
         return refuse("advice", "lines of momentscope advise --json", p == NULL ? "there is no object of this table"
                                                                                 : "the object does not end", NULL);
+    if (table == NULL && *blank(past_value(p)) == '{')
+        return refuse("table", "the name of a table", "there is advice for several tables", NULL);
     if (member(p, "possible") == NULL || strncmp(member(p, "possible"), "true", 4) != 0)
         return refuse("possible", "true", "there is no advice; advise says why", member(p, "why"));
     if ((rc = number(p, "eta", 0, LARGEST, "above 0, finite", &r.eta)) != 0 ||
