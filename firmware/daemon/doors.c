@@ -453,18 +453,6 @@ int mscope_doors_open(const mscope_doors_limits *limits)
     return 0;
 }
 
-void mscope_doors_close(void)
-{
-    const size_t n = all.n;
-
-    all.n = 0;
-    if (all.at != NULL)
-        (void)munmap(all.at, n * sizeof(place));
-    all.at = NULL;
-    if (all.spare >= 0)
-        (void)syscall(SYS_close, all.spare);
-}
-
 void mscope_doors_listen(enum mscope_door door)
 {
     listening = door;

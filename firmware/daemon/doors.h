@@ -35,7 +35,6 @@ typedef struct mscope_turned {           /* a connection that was refused or end
 /* mscope_doors_open - raise the limit of descriptors to what the system allows, and count from now on
  * Errors   MSCOPE_ENOMEM                                                                                      */
 MSCOPE_MUST_CHECK int mscope_doors_open(const mscope_doors_limits *limits);
-void mscope_doors_close(void);
 
 /* mscope_doors_listen - the sockets on which this thread listens from now on belong to this door */
 void mscope_doors_listen(enum mscope_door door);
