@@ -89,7 +89,7 @@ static void test_retention_of_bursty_rows(void **state)
 }
 
 /* By hand: gaps of 1 and 3 steps under a moving eps. The gap before the first update does not count. One over a seek is
- * as long as the steps that were seen, and does not count where the maps of these are forgotten. */
+ * as long as the steps that were seen. */
 static void test_fade_of_a_schedule(void **state)
 {
     const uint32_t row = 0;
@@ -112,12 +112,12 @@ static void test_fade_of_a_schedule(void **state)
     step(b.t, 0.3, NULL, 0);
     assert_int_equal(mscope_table_seek(b.t, 100), MSCOPE_OK);
     step(b.t, 0.3, &row, 1);
-    assert_true(fade_of(b.t).gaps == 2);
+    assert_true(fade_of(b.t).gaps == 3);
     assert_int_equal(mscope_table_seek(b.t, 200), MSCOPE_OK);
     step(b.t, 0.3, &row, 1);
     f = fade_of(b.t);
-    assert_true(f.gaps == 3);
-    CHECK(fabs(f.first - one - three - 0.3) < 1e-15, "%g", f.first);
+    assert_true(f.gaps == 4);
+    CHECK(fabs(f.first - one - three - (1 - 0.7 * 0.7) - 0.3) < 1e-15, "%g", f.first);
     free(b.mem);
 }
 
@@ -219,10 +219,41 @@ static void test_unseen_steps_are_no_silence(void **state)
     free(b.mem);
 }
 
+/* Most rows were seen once or never: the sums of P and p over the rows are still what the steps had. */
+static void test_rates_of_rows_seen_once_add_up(void **state)
+{
+    enum { ROWS = 8192, EACH = 8 };
+    static const int steps[] = { 100, 400, 3000 };
+
+    (void)state;
+    rng_seed(5);
+    for (size_t i = 0; i < LEN(steps); i++) {
+        bench b = table_of(ROWS);
+        double P = 0;
+
+        for (int k = 0; k < steps[i]; k++) {
+            uint32_t rows[EACH];
+            for (int r = 0; r < EACH; r++)
+                rows[r] = (uint32_t)(ROWS / EACH * r) + (uint32_t)(rng_u64() % (ROWS / EACH));
+            step(b.t, 0.1, rows, EACH);
+        }
+        assert_int_equal(mscope_table_resum(b.t), MSCOPE_OK);
+        for (unsigned k = 0; k < MSCOPE_BANDS; k++) {
+            mscope_band got;
+            assert_int_equal(mscope_table_band(b.t, k, &got), MSCOPE_OK);
+            P += got.rows * got.P;
+        }
+        printf("# note sum of P over %d rows after %d steps: %.3f of %d\n", ROWS, steps[i], P, EACH);
+        CHECK(fabs(P / EACH - 1) < 0.04, "%d steps: %g of %d", steps[i], P, EACH);
+        free(b.mem);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_unseen_steps_are_no_silence),
+        cmocka_unit_test(test_rates_of_rows_seen_once_add_up),
         cmocka_unit_test(test_fade_of_a_schedule),
         cmocka_unit_test(test_retention_of_bursty_rows),
         cmocka_unit_test(test_rates_follow_rows_that_appear_warm_and_cool),

@@ -54,6 +54,43 @@ static void test_row_silent_for_a_million_steps(void **state)
     }
 }
 
+/* A table that jumps over steps, while other rows are silent, is the same table to the bit, but for its steps. */
+static void test_seek_moves_nothing_but_the_step(void **state)
+{
+    enum { ROWS = 40, DIM = 3 };
+    const mscope_table_config c = { .rows = ROWS, .dim = DIM, .state = MSCOPE_STATE_F64, .capacity = 4, .history = 64 };
+    table x = make(c), twin = make(c);
+    uint64_t jumped = 0;
+
+    (void)state;
+    rng_seed(12);
+    for (int k = 0; k < 600; k++) {
+        const uint32_t row = (uint32_t)(rng_u64() % ROWS);
+        const double g[DIM] = { rng_uniform(), 1.0, -rng_uniform() };
+
+        step(x.t, 0.1, 0.02, &row, g, 1);
+        step(twin.t, 0.1, 0.02, &row, g, 1);
+        if (k % 97 == 50) {
+            const uint64_t far = (uint64_t)1 << (k % 50);
+            assert_int_equal(mscope_table_seek(x.t, mscope_table_steps(x.t) + far), MSCOPE_OK);
+            jumped += far;
+        }
+    }
+    assert_true(mscope_table_steps(x.t) == mscope_table_steps(twin.t) + jumped);
+    for (unsigned b = 0; b < MSCOPE_BANDS; b++) {
+        mscope_band a, o;
+        assert_int_equal(mscope_table_band(x.t, b, &a), MSCOPE_OK);
+        assert_int_equal(mscope_table_band(twin.t, b, &o), MSCOPE_OK);
+        assert_true(a.rows == o.rows && a.R == o.R && a.V == o.V && a.C == o.C);
+    }
+    assert_int_equal(mscope_table_settle(x.t), MSCOPE_OK);
+    assert_int_equal(mscope_table_settle(twin.t), MSCOPE_OK);
+    assert_memory_equal(mscope_table_theta(x.t), mscope_table_theta(twin.t), ROWS * DIM * sizeof(double));
+    assert_memory_equal(mscope_table_momentum(x.t), mscope_table_momentum(twin.t), ROWS * DIM * sizeof(double));
+    free(x.mem);
+    free(twin.mem);
+}
+
 static void test_beta_zero_is_plain_sgd(void **state)
 {
     const uint32_t row = 0;
@@ -704,6 +741,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_row_silent_for_a_million_steps),
+        cmocka_unit_test(test_seek_moves_nothing_but_the_step),
         cmocka_unit_test(test_beta_zero_is_plain_sgd),
         cmocka_unit_test(test_eta_zero_leaves_theta),
         cmocka_unit_test(test_eps_zero_never_forgets),

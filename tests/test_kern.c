@@ -294,6 +294,29 @@ static void test_squared_norms(void **state)
             }
 }
 
+static void test_products_with_the_reference(void **state)
+{
+    static unsigned char x[3][200 * 8 + 64];
+    static const size_t size[3][2] = { { 4, 4 }, { 4, 8 }, { 8, 8 } };       /* of theta and ref, and of m */
+    double want[MSCOPE_PRODUCTS], got[MSCOPE_PRODUCTS];
+
+    (void)state;
+    rng_seed(25);
+    for (size_t k = 0; mscope_kern_at(k); k++)
+        for (size_t d = 1; d < 200 && mscope_kern_at(k)->usable(); d += d < 70 ? 1 : 31)
+            for (int s = 0; s < 3; s++) {
+                for (int v = 0; v < 3; v++)
+                    fill(x[v], sizeof x[v], size[s][v == 1], d % 5 == 0);
+                const size_t off = (size_t)(rng_u64() % 4) * 8;
+                mscope_kern_ref.products[s](x[0] + off, x[1] + off, x[2] + off, d, want);
+                mscope_kern_at(k)->products[s](x[0] + off, x[1] + off, x[2] + off, d, got);
+                CHECK(same(want, got, sizeof got, 8), "%s state %d d %zu", mscope_kern_at(k)->name, s, d);
+            }
+    const double th[3] = { 3, 1, 2 }, m[3] = { 1, 2, 3 }, ref[3] = { 1, -1, 2 };
+    mscope_kern_ref.products[MSCOPE_STATE_F64](th, m, ref, 3, got);
+    CHECK(got[0] == 0 && got[1] == 5 && got[2] == 6, "%g %g %g", got[0], got[1], got[2]);
+}
+
 static void test_pick_by_name(void **state)
 {
     (void)state;
@@ -309,7 +332,7 @@ int main(void)
         cmocka_unit_test(test_twins_equal_reference_beyond_finite),
         cmocka_unit_test(test_place_in_job_does_not_matter),
         cmocka_unit_test(test_float_statistics_are_near),
-        cmocka_unit_test(test_squared_norms),
+        cmocka_unit_test(test_squared_norms), cmocka_unit_test(test_products_with_the_reference),
         cmocka_unit_test(test_pick_by_name),
     };
 

@@ -9,11 +9,11 @@
 
 #include "mscope/core.h"
 
+/* Steps behind the rates over activations in them: n / (n gap + open_gap), where the clock stops at any step, has no
+ * bias. Without the open gap it would have one of n/(n - 1), for the clock would stop at an activation. */
 static double gap_now(const mscope_activity *a, uint16_t remembered, double open_gap)
 {
-    double gap = (double)a->gap;
-
-    return open_gap > gap ? gap + (open_gap - gap) / mscope_activity_next(remembered) : gap;
+    return (double)a->gap + open_gap * MSCOPE_ACTIVITY_UNIT / (double)remembered;
 }
 
 float mscope_activity_gap(const mscope_activity *a, uint16_t remembered, double open_gap)

@@ -50,7 +50,7 @@ typedef struct mscope_rates {
     double p, P;                     /* occurrences per sample, active steps per step; 0 for a row never active */
 } mscope_rates;
 
-/* Rates as of now, open_gap steps after the last activation; a silence longer than the mean gap lowers them. */
+/* Rates as of now, open_gap steps after the last activation. */
 mscope_rates mscope_activity_rates(const mscope_activity *a, uint16_t remembered, double open_gap, uint64_t active);
 
 /* A band must subtract exactly what it once added, so the contribution of a row is stored and not recomputed from the

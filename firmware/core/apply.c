@@ -204,15 +204,15 @@ static carry carried(const mscope_table *t, uint64_t idle)
     return c;
 }
 
-/* What the gap which this update ends adds; nothing: it has no fade, because the row was never active or the maps from
- * before a seek are forgotten. Unseen steps within the gap do not count: the row may have been active in them. */
+/* What the gap which this update ends adds; nothing where the row was never active. Unseen steps within the gap do not
+ * count, nor steps that were jumped over: the row may have been active in them. */
 static mscope_fade gap_fade(const mscope_table *t, const mscope_core_row *x)
 {
     uint64_t idle = mscope_core_row_open_gap(t, x);
     double fade, theta2 = 0.0;
     carry left;
 
-    if (x->active == 0 || t->schedule.now - idle < t->schedule.first)
+    if (x->active == 0)
         return (mscope_fade){ 0 };
     left = carried(t, idle);
     fade = (1.0 - left.m) + left.m * t->step.eps;
@@ -323,7 +323,7 @@ static void finish_job(const apply_args *a, mscope_chunk *c, const mscope_job *j
     }
     for (size_t i = 0; i < job->n; i++) {
         if (mscope_counts(t)) {
-            unsigned to = active[i].to;
+            unsigned to = active[i].to;      // NOLINT(clang-analyzer-core.uninitialized.Assign): the loop above set it
 
             change_band(t, c, row[i], &active[i]);
             note_fade(&c->fade[to], &active[i].gap);

@@ -1,7 +1,7 @@
 /* fault.c - refuse a call: return its code, and keep field, value and range for mscope_table_fault */
 #include "table.h"
 
-int mscope_refuse(mscope_table *t, int code, const char *field, size_t at, double value, double low, double high)
+int (mscope_refuse)(mscope_table *t, int code, const char *field, size_t at, double value, double low, double high)
 {
     t->fault = (mscope_fault){ field, at, value, low, high };
     return code;

@@ -74,11 +74,17 @@ typedef void mscope_rows_fn(const mscope_job *job);
 /* out[i] = |x_i|^2 of n rows of d elements each, in float64 lanes */
 typedef void mscope_sumsq_fn(const void *x, size_t d, size_t n, double *out);
 
+/* out = <theta - ref, ref>, <m, ref>, |ref|^2 of one row, in float64 lanes; types of the state */
+enum { MSCOPE_PRODUCTS = 3 };
+typedef void mscope_products_fn(const void *theta, const void *m, const void *ref, size_t d,
+                                double out[MSCOPE_PRODUCTS]);
+
 typedef struct mscope_kern {
     const char *name;
     int (*usable)(void);             /* by this processor */
     mscope_rows_fn *rows[3][3];      /* by enum mscope_state and enum mscope_statistics */
     mscope_sumsq_fn *sumsq[2];       /* 0: float32, 1: float64 */
+    mscope_products_fn *products[3]; /* by enum mscope_state */
 } mscope_kern;
 
 extern const mscope_kern mscope_kern_ref, mscope_kern_v128, mscope_kern_v256, mscope_kern_v512;
@@ -99,5 +105,14 @@ void mscope_part_f32_none(float *theta, float *m, const float *ref, const float 
 mscope_rows_fn mscope_rows_f32_ref, mscope_rows_f32_float_ref, mscope_rows_f32_none_ref;
 mscope_rows_fn mscope_rows_mixed_ref, mscope_rows_mixed_none_ref, mscope_rows_f64_ref, mscope_rows_f64_none_ref;
 mscope_sumsq_fn mscope_sumsq_f32_ref, mscope_sumsq_f64_ref;
+mscope_products_fn mscope_products_f32_ref, mscope_products_mixed_ref, mscope_products_f64_ref;
+
+typedef struct mscope_lanes_products {
+    double q[MSCOPE_LANES], h[MSCOPE_LANES], ss[MSCOPE_LANES];
+} mscope_lanes_products;
+
+/* Coordinates i .. d-1 of a row. */
+void mscope_part_products_f32(const float *theta, const float *m, const float *ref, size_t i, size_t d,
+                              mscope_lanes_products *sum);
 
 #endif

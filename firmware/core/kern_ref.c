@@ -176,6 +176,59 @@ void mscope_sumsq_f64_ref(const void *x, size_t d, size_t n, double *out)
     }
 }
 
+/* -- products with the reference ---------------------------------------------------------- */
+
+static void fold_products(const mscope_lanes_products *sum, double out[MSCOPE_PRODUCTS])
+{
+    out[0] = mscope_lanes_fold(sum->q);
+    out[1] = mscope_lanes_fold(sum->h);
+    out[2] = mscope_lanes_fold(sum->ss);
+}
+
+static inline void add_products(mscope_lanes_products *sum, size_t l, double theta, double m, double ref)
+{
+    sum->q[l] += (theta - ref) * ref;
+    sum->h[l] += m * ref;
+    sum->ss[l] += ref * ref;
+}
+
+void mscope_part_products_f32(const float *theta, const float *m, const float *ref, size_t i, size_t d,
+                              mscope_lanes_products *sum)
+{
+    for (; i < d; i++)
+        add_products(sum, i % MSCOPE_LANES, (double)theta[i], (double)m[i], (double)ref[i]);
+}
+
+void mscope_products_f32_ref(const void *theta, const void *m, const void *ref, size_t d, double out[MSCOPE_PRODUCTS])
+{
+    mscope_lanes_products sum = { { 0 }, { 0 }, { 0 } };
+
+    mscope_part_products_f32(theta, m, ref, 0, d, &sum);
+    fold_products(&sum, out);
+}
+
+void mscope_products_mixed_ref(const void *theta, const void *m, const void *ref, size_t d,
+                               double out[MSCOPE_PRODUCTS])
+{
+    const float *th = theta, *s = ref;
+    const double *mo = m;
+    mscope_lanes_products sum = { { 0 }, { 0 }, { 0 } };
+
+    for (size_t i = 0; i < d; i++)
+        add_products(&sum, i % MSCOPE_LANES, (double)th[i], mo[i], (double)s[i]);
+    fold_products(&sum, out);
+}
+
+void mscope_products_f64_ref(const void *theta, const void *m, const void *ref, size_t d, double out[MSCOPE_PRODUCTS])
+{
+    const double *th = theta, *mo = m, *s = ref;
+    mscope_lanes_products sum = { { 0 }, { 0 }, { 0 } };
+
+    for (size_t i = 0; i < d; i++)
+        add_products(&sum, i % MSCOPE_LANES, th[i], mo[i], s[i]);
+    fold_products(&sum, out);
+}
+
 static int always(void)
 {
     return 1;
@@ -186,5 +239,6 @@ const mscope_kern mscope_kern_ref = {
     { { mscope_rows_f32_ref, mscope_rows_f32_float_ref, mscope_rows_f32_none_ref },
       { mscope_rows_mixed_ref, mscope_rows_mixed_ref, mscope_rows_mixed_none_ref },
       { mscope_rows_f64_ref, mscope_rows_f64_ref, mscope_rows_f64_none_ref } },
-    { mscope_sumsq_f32_ref, mscope_sumsq_f64_ref }
+    { mscope_sumsq_f32_ref, mscope_sumsq_f64_ref },
+    { mscope_products_f32_ref, mscope_products_mixed_ref, mscope_products_f64_ref }
 };

@@ -416,6 +416,34 @@ static void sumsq_f32(const void *x, size_t d, size_t n, double *out)
     }
 }
 
+static void products_f32(const void *theta, const void *m, const void *ref, size_t d, double out[MSCOPE_PRODUCTS])
+{
+    const float *th = theta, *mo = m, *s = ref;
+    mscope_lanes_products sum;
+    vd q[PARTS], h[PARTS], ss[PARTS];
+    size_t i;
+
+    for (int k = 0; k < PARTS; k++)
+        q[k] = h[k] = ss[k] = VD(setzero)();
+    for (i = 0; i + BLOCK <= d; i += BLOCK)
+        for (int k = 0; k < 2 * PARTS; k++) {
+            const size_t at = i + (size_t)(k / 2) * KERN_LANES;
+            const vf a = VF(loadu)(th + at), b = VF(loadu)(mo + at), c = VF(loadu)(s + at);
+            const vd r = k % 2 ? high_d(c) : low_d(c);
+
+            q[k % PARTS] = ADD_D(q[k % PARTS], MUL_D(SUB_D(k % 2 ? high_d(a) : low_d(a), r), r));
+            h[k % PARTS] = ADD_D(h[k % PARTS], MUL_D(k % 2 ? high_d(b) : low_d(b), r));
+            ss[k % PARTS] = ADD_D(ss[k % PARTS], MUL_D(r, r));
+        }
+    memcpy(sum.q, q, sizeof sum.q);
+    memcpy(sum.h, h, sizeof sum.h);
+    memcpy(sum.ss, ss, sizeof sum.ss);
+    mscope_part_products_f32(th, mo, s, i, d, &sum);
+    out[0] = mscope_lanes_fold(sum.q);
+    out[1] = mscope_lanes_fold(sum.h);
+    out[2] = mscope_lanes_fold(sum.ss);
+}
+
 static int usable(void)
 {
     return KERN_USABLE;
@@ -426,5 +454,6 @@ const mscope_kern KERN = {
     { { rows_f32, rows_f32_float, rows_f32_none },
       { mscope_rows_mixed_ref, mscope_rows_mixed_ref, mscope_rows_mixed_none_ref },
       { mscope_rows_f64_ref, mscope_rows_f64_ref, mscope_rows_f64_none_ref } },
-    { sumsq_f32, mscope_sumsq_f64_ref }
+    { sumsq_f32, mscope_sumsq_f64_ref },
+    { products_f32, mscope_products_mixed_ref, mscope_products_f64_ref }
 };

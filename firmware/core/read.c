@@ -11,7 +11,7 @@ const char *mscope_table_kernel(const mscope_table *t)
 
 uint64_t mscope_table_steps(const mscope_table *t)
 {
-    return t->schedule.now;
+    return t->schedule.now + t->jumped;
 }
 
 const mscope_table_config *mscope_table_cfg(const mscope_table *t)
@@ -44,7 +44,7 @@ int mscope_table_band(mscope_table *t, unsigned b, mscope_band *out)
     a = &s->live;
     mscope_account_bring(t, a);
     memset(out, 0, sizeof *out);
-    out->step = t->schedule.now;
+    out->step = mscope_table_steps(t);
     out->updates = a->updates;
     out->rows = a->rows;
     if (a->rows) {
@@ -97,11 +97,11 @@ int mscope_table_row(const mscope_table *t, uint32_t row, mscope_table_row_info 
     rates = mscope_activity_rates(&x->rate, x->remembered, (double)mscope_core_row_open_gap(t, x), x->active);
     out->active = x->active;
     out->occurrences = x->occurrences;
-    out->last_active = x->active ? t->schedule.now - mscope_core_row_open_gap(t, x) : 0;
+    out->last_active = x->active ? mscope_table_steps(t) - mscope_core_row_open_gap(t, x) : 0;
     out->r = x->r;
     out->v = x->v;
     out->c = x->c;
-    out->clock = t->schedule.now - mscope_core_row_age(t, x);
+    out->clock = mscope_table_steps(t) - mscope_core_row_age(t, x);
     out->p = rates.p;
     out->P = rates.P;
     out->band = mscope_core_row_band(x);

@@ -75,7 +75,7 @@ static void pass(mscope_table *t, uint32_t row)
     count(a, r, rates, 1);
     if (r->active && (double)mscope_core_row_open_gap(t, r) > IDLE_GAPS * (double)r->rate.gap)
         a->idle++;
-    if (r->r != 0.0 || r->v != 0.0 || t->decays)
+    if (r->r != 0.0 || r->v != 0.0 || t->decay)
         sum_row(t, row);
 }
 

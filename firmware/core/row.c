@@ -58,17 +58,11 @@ mscope_moments mscope_core_row_moments_exact(const mscope_table *t, uint32_t row
 
 void mscope_core_row_store_decay(mscope_table *t, uint32_t row)
 {
-    size_t base = (size_t)row * t->cfg.dim;
-    mscope_decay_moments o = { 0.0, 0.0, 0.0 };
+    double sums[MSCOPE_PRODUCTS];
 
-    for (size_t i = base; i < base + t->cfg.dim; i++) {
-        double th = element(t->theta, i, t->theta_size), s = element(t->ref, i, t->theta_size);
-
-        o.q += (th - s) * s;
-        o.h += element(t->m, i, t->m_size) * s;
-        o.ss += s * s;
-    }
-    t->decay[row] = o;
+    t->kern->products[t->cfg.state](mscope_at(t->theta, row, t, t->theta_size), mscope_at(t->m, row, t, t->m_size),
+                                    mscope_at(t->ref, row, t, t->theta_size), t->cfg.dim, sums);
+    t->decay[row] = (mscope_decay_moments){ sums[0], sums[1], sums[2] };
 }
 
 /* -- the kernel on one row ------------------------------------------------------------------ */

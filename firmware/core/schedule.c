@@ -199,14 +199,8 @@ void mscope_schedule_init(mscope_schedule *s, uint32_t history, mscope_map *node
     memset(memo, 0, history * sizeof *memo);         /* there are no spans at now = 0, so no entry is valid */
     mscope_schedule_place(s, history, nodes, memo);
     memset(s->node[0], 0, mscope_schedule_nodes(history) * sizeof *nodes);
-    mscope_schedule_seek(s, 0);
-}
-
-void mscope_schedule_seek(mscope_schedule *s, uint64_t now)
-{
     for (uint32_t l = 0; l < MSCOPE_LEVELS; l++)
         s->left[l] = (mscope_map_dd){ dd(1.0), dd(0.0), dd(0.0), dd(1.0) };
-    s->now = s->first = now;
 }
 
 void mscope_schedule_push(mscope_schedule *s, const mscope_map_dd *idle)

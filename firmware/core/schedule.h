@@ -44,7 +44,6 @@ typedef struct mscope_memo {          /* a span computed before, valid while now
 typedef struct mscope_schedule {
     uint32_t history, levels;         /* history = 2^levels */
     uint64_t now;                     /* completed steps */
-    uint64_t first;                   /* steps before it were jumped over: no span begins there */
     mscope_map *node[MSCOPE_LEVELS];  /* node[l][(k >> l) mod (history >> l)]: steps k .. k + 2^l - 1 (0-based) */
     mscope_memo *memo;                /* history entries, by from mod history */
     mscope_map_dd left[MSCOPE_LEVELS];/* at each level the block that waits for its right neighbour */
@@ -54,7 +53,6 @@ size_t mscope_schedule_nodes(uint32_t history);                 /* maps needed b
 /* place: set the pointers alone, into memory that is in use already */
 void mscope_schedule_place(mscope_schedule *s, uint32_t history, mscope_map *nodes, mscope_memo *memo);
 void mscope_schedule_init(mscope_schedule *s, uint32_t history, mscope_map *nodes, mscope_memo *memo);
-void mscope_schedule_seek(mscope_schedule *s, uint64_t now);    /* no span from before now may be asked for again */
 
 /* The idle map of one step, and what an active step does. made: the buffer exists already (MSCOPE_FORM_TORCH). */
 mscope_map_dd mscope_step_idle(const mscope_step *p, enum mscope_form form, int nesterov, int made);

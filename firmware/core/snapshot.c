@@ -11,13 +11,18 @@
 
 #include "table.h"
 
-#define SNAPSHOT_VERSION 9
+#define SNAPSHOT_VERSION 11
+#ifdef MSCOPE_ONLY_REF               /* a small processor has little stack */
+#define SLICES 1
+#else
+#define SLICES 8                     /* bytes that the checksum takes at once */
+#endif
 
 typedef struct snapshot {
     mscope_sink sink;                /* writing; else NULL */
     mscope_source source;            /* reading; else NULL */
     void *ctx;
-    uint32_t crc, crc_table[256];
+    uint32_t crc, crc_table[SLICES][256];     /* [k][b]: what byte b does to the checksum k bytes later */
     int err;
 } snapshot;
 
@@ -28,8 +33,11 @@ static void crc_init(snapshot *s)
 
         for (int k = 0; k < 8; k++)
             c = c & 1 ? 0xedb88320u ^ (c >> 1) : c >> 1;
-        s->crc_table[i] = c;
+        s->crc_table[0][i] = c;
     }
+    for (int k = 1; k < SLICES; k++)
+        for (uint32_t i = 0; i < 256; i++)
+            s->crc_table[k][i] = s->crc_table[0][s->crc_table[k - 1][i] & 255] ^ (s->crc_table[k - 1][i] >> 8);
     s->crc = 0xffffffffu;
 }
 
@@ -37,8 +45,17 @@ static void crc_add(snapshot *s, const unsigned char *p, size_t n)
 {
     uint32_t c = s->crc;
 
-    for (size_t i = 0; i < n; i++)
-        c = s->crc_table[(c ^ p[i]) & 255] ^ (c >> 8);
+#if SLICES == 8
+    for (; n >= 8; n -= 8, p += 8) {
+        const uint32_t a = c ^ (p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24);
+
+        c = s->crc_table[7][a & 255] ^ s->crc_table[6][a >> 8 & 255] ^ s->crc_table[5][a >> 16 & 255] ^
+            s->crc_table[4][a >> 24] ^ s->crc_table[3][p[4]] ^ s->crc_table[2][p[5]] ^ s->crc_table[1][p[6]] ^
+            s->crc_table[0][p[7]];
+    }
+#endif
+    for (; n > 0; n--)
+        c = s->crc_table[0][(c ^ *p++) & 255] ^ (c >> 8);
     s->crc = c;
 }
 
@@ -158,11 +175,9 @@ static void state(snapshot *s, mscope_table *t)
     size_t cells = (size_t)t->cfg.rows * t->cfg.dim;
 
     words(s, &t->schedule.now, 1, 8);
-    words(s, &t->schedule.first, 1, 8);
-    words(s, &t->base, 1, 8);
+    words(s, &t->jumped, 1, 8);
     words(s, &t->unseen, 1, 8);
     flag(s, &t->made);
-    flag(s, &t->decays);
     words(s, &t->step, sizeof t->step / 8, 8);
     u32(s, &t->sweep);
     u32(s, &t->passed);
@@ -217,7 +232,7 @@ static int head(snapshot *s, mscope_table *t)
 
 int mscope_table_snapshot_write(mscope_table *t, mscope_sink sink, void *ctx)
 {
-    snapshot s = { sink, NULL, ctx, 0, { 0 }, 0 };
+    snapshot s = { .sink = sink, .ctx = ctx };
     int err = mscope_refuse_open(t, "snapshot inside a step");
     uint32_t crc;
 
@@ -250,12 +265,13 @@ static int sound(const mscope_table *t)
     for (unsigned b = 0; b < MSCOPE_TOTALS; b++)
         if (!mscope_probe_rows_sound(&t->band[b].probed.rows, t->cfg.rows))
             return 0;
-    return t->sweep < t->cfg.rows && t->passed < t->cfg.rows && t->base <= t->schedule.now;
+    return t->sweep < t->cfg.rows && t->passed < t->cfg.rows && t->unseen <= t->schedule.now &&
+           t->schedule.now <= MSCOPE_STEPS_MOST && t->jumped <= MSCOPE_STEPS_MOST - t->schedule.now;
 }
 
 int mscope_table_snapshot_read(mscope_table *t, mscope_source source, void *ctx)
 {
-    snapshot s = { NULL, source, ctx, 0, { 0 }, 0 };
+    snapshot s = { .source = source, .ctx = ctx };
     int err = mscope_refuse_open(t, "snapshot inside a step");
     uint32_t crc, have = 0;
 

@@ -109,6 +109,8 @@ typedef struct mscope_chunk {
     double *sum;                     /* one of them in double */
 } mscope_chunk;
 
+#define MSCOPE_STEPS_MOST (((uint64_t)1 << 53) - 1)  /* a double counts so far exactly */
+
 struct mscope_table {
     /* fixed by config */
     mscope_table_config cfg;
@@ -128,13 +130,12 @@ struct mscope_table {
     /* cleared at init */
     mscope_fault fault;
     mscope_parallel parallel;
-    uint64_t base;                   /* step the table began at; clocks count from here */
-    uint64_t unseen;                 /* steps since base of which nobody knows which rows were active */
+    uint64_t jumped;                 /* steps that a seek left out: they move nothing, and no clock counts them */
+    uint64_t unseen;                 /* steps taken of which nobody knows which rows were active */
     int open, applied;               /* a step is open; apply was called in it */
     size_t were_late;                /* rows that stood behind now when the last apply came to them */
     uint64_t checks;                 /* checks of entries so far; the norms of the last are in scratch */
     int made;                        /* torch form: the momentum buffer exists */
-    int decays;                      /* weight decay was seen, so decay moments are kept */
     mscope_step step;                /* the open or last step */
     mscope_map_dd idle;
     mscope_kick kick;
@@ -168,9 +169,10 @@ static inline void mscope_core_rows_reach(const mscope_table *t, const uint32_t 
         (void)*(const volatile uint8_t *)&t->row[rows[i]].flags;
 }
 
+/* Steps taken, which clocks count: the number of the step without those that were jumped over. */
 static inline uint32_t mscope_now(const mscope_table *t)
 {
-    return (uint32_t)(t->schedule.now - t->base);
+    return (uint32_t)t->schedule.now;
 }
 
 static inline uint64_t mscope_core_row_age(const mscope_table *t, const mscope_core_row *row)
@@ -181,7 +183,7 @@ static inline uint64_t mscope_core_row_age(const mscope_table *t, const mscope_c
 /* Steps whose activity is known. Rates are means over these alone: a step that was lost is no silence of its rows. */
 static inline uint32_t mscope_seen(const mscope_table *t)
 {
-    return (uint32_t)(t->schedule.now - t->base - t->unseen);
+    return (uint32_t)(t->schedule.now - t->unseen);
 }
 
 static inline uint64_t mscope_core_row_open_gap(const mscope_table *t, const mscope_core_row *row)
@@ -220,7 +222,7 @@ static inline mscope_moments mscope_core_row_moments(const mscope_table *t, uint
     const mscope_core_row *x = &t->row[row];
     mscope_moments o = { x->r, x->v, x->c, 0.0, 0.0, 0.0 };
 
-    if (t->decays && t->decay) {
+    if (t->decay) {
         o.q = t->decay[row].q;
         o.h = t->decay[row].h;
         o.ss = t->decay[row].ss;
@@ -239,14 +241,15 @@ mscope_moments mscope_core_row_moments_exact(const mscope_table *t, uint32_t row
 /* The sums over a row's vectors as they are stored. */
 void mscope_core_row_run(mscope_table *t, uint32_t row, mscope_sums *sums);
 
-/* Store the kernel's sums as the row's moments, and its decay moments if they are kept. */
+/* Store the kernel's sums as the row's moments, and its products with the reference if there is one: weight decay may
+ * begin with any step, and its first one must not wait for all rows. */
 void mscope_core_row_store_decay(mscope_table *t, uint32_t row);
 static inline void mscope_core_row_store(mscope_table *t, uint32_t row, const mscope_sums *sums)
 {
     t->row[row].r = sums->r;
     t->row[row].v = sums->v;
     t->row[row].c = sums->c;
-    if (t->decays && t->decay)
+    if (t->decay)
         mscope_core_row_store_decay(t, row);
 }
 
@@ -275,6 +278,16 @@ void mscope_catch_up(mscope_table *t, const uint32_t *rows, uint32_t first, size
 
 /* Keep the refused value for mscope_table_fault; returns code. */
 int mscope_refuse(mscope_table *t, int code, const char *field, size_t at, double value, double low, double high);
+/* clang-tidy looks at one file at a time; this tells it that no refusal is 0. */
+#ifdef __clang_analyzer__
+static inline int mscope_refuse_is(int code)
+{
+    if (code == 0)
+        __builtin_unreachable();
+    return code;
+}
+#define mscope_refuse(...) mscope_refuse_is((mscope_refuse)(__VA_ARGS__))
+#endif
 /* MSCOPE_ESTATE inside a step, with `what` as the field. */
 int mscope_refuse_open(mscope_table *t, const char *what);
 
@@ -289,7 +302,7 @@ void mscope_parallel_run(mscope_table *t, void (*work)(void *arg, size_t i), voi
 void mscope_account_bring(const mscope_table *t, mscope_account *a);
 void mscope_accounts_bring(mscope_table *t);
 void mscope_accounts_join(mscope_table *t);
-void mscope_accounts_stamp(mscope_table *t);         /* now was moved: totals belong to it as they are */
+void mscope_accounts_stamp(mscope_table *t);         /* totals that were read back belong to now */
 
 /* The moments of a row leave (sign -1) or enter (+1) one account, or all accounts that the row is in. */
 void mscope_account_change(const mscope_table *t, mscope_account *a, double sign, const mscope_moments *x,

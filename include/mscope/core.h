@@ -145,7 +145,8 @@ typedef struct mscope_pulse {
 
 /* How much of a row's momentum is gone at its next active update, K steps after the one before: 1 - beta^K at a
  * constant beta, else 1 less the product over the gap. With f1 = first/gaps retention is 1/f1 active updates, whatever
- * the law of the gaps (firmware/README.md). The gap before a row's first update, and gaps over a seek, are left out. */
+ * the law of the gaps (firmware/README.md). The gap before a row's first update is left out. Steps that were unseen, or
+ * that a seek left out, are in no gap. */
 typedef struct mscope_fade {
     double gaps;
     double first, second;         /* sums over gaps of that share and of its square                 */
@@ -234,9 +235,9 @@ MSCOPE_API void mscope_table_parallel(mscope_table *t, const mscope_parallel *p)
 
 /* mscope_table_seek - declare that `steps` steps are already done (joining a run under way, or leaving out lost steps)
  *
- * Rows keep their values as of now. In torch form the undamped first step is over when steps > 0.
+ * Rows keep their values. In torch form the undamped first step is over when steps > 0.
  * Errors   MSCOPE_ESTATE inside a step;  MSCOPE_EINVAL steps below those done, or above 2^53 - 1
- * Cost     O(1) before the first step; later O(rows dim): settles every row first                  */
+ * Cost     O(1)                                                                                    */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_table_seek(mscope_table *t, uint64_t steps);
 
 /* mscope_table_unseen - nothing is known of which rows were active in the last `steps` steps
@@ -422,7 +423,7 @@ typedef struct mscope_table_row_info {
     uint64_t active, occurrences; /* active steps and occurrences over the row's life                */
     uint64_t last_active;         /* step number of the last activation, later by the unseen steps after it; 0: never */
     double r, v, c;               /* as of the row's clock                                           */
-    uint64_t clock;               /* step the row's values belong to                                 */
+    uint64_t clock;               /* step the row's values belong to, later by the steps jumped over since */
     double p, P;
     unsigned band;
 } mscope_table_row_info;
