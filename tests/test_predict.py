@@ -7,6 +7,7 @@ import glob
 import itertools
 import json
 import os
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -165,6 +166,32 @@ class Vectors(unittest.TestCase):
 
 
 GOOD = {"d": 64, "p": 0.1, "B": 16, "beta": 0.9, "eps": 0.1, "eta": 0.1}
+
+
+class Bounded(unittest.TestCase):
+    """Whatever is allowed is answered or refused within 5e7 terms: some seconds of processor time."""
+    LR = {"d": 64, "p": 0.0625, "B": 776, "eps": 0.0078125, "eta": 0.0375, "r": 0.5, "x0": [0.3, 0, 0.3, 0, 0]}
+
+    def ask(self, kind, seconds, **inputs):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        r = subprocess.run([PROGRAM, "predict", "--jsonl"], input=json.dumps({"kind": kind, "in": inputs}) + "\n",
+                           capture_output=True, text=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        self.assertLess(after.ru_utime - before.ru_utime, seconds, inputs)
+        return json.loads(r.stdout)
+
+    def test_a_solution_that_explodes_is_refused_at_once(self):
+        for eta in (1e3, 5e4, 1e8, 1e300):
+            self.assertEqual(self.ask("lr_ode", 2, **{**self.LR, "eta": eta})["error"]["field"], "x0")
+
+    def test_extreme_values_that_are_allowed(self):
+        took = self.ask("lr_ode", 10, **self.LR, times=[10**6] * 100)
+        self.assertIn("too long", took["error"]["message"])
+        self.ask("lr_ode", 10, **{**self.LR, "eta": 0, "r": 40, "x0": [0, -15, 0, 1e-4, 0.5]}, times=[10**6])
+        self.ask("lr_ode", 10, **{**self.LR, "x0": [99, 1, 1e3, 0, 0]}, times=list(range(10000)))
+        self.assertIsNone(self.ask("lr_coeffs", 10, **{**self.LR, "r": 20, "s": 0, "R": 400})["out"]["KL_pop"])
+        self.ask("lr_coeffs", 1, **{**self.LR, "s": 99, "R": 1e4})
+        self.ask("lr_floors", 5, op="fixed_point", **{**self.LR, "eta": 1e6, "r": 50})
 
 
 class BadInput(unittest.TestCase):

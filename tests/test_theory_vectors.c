@@ -274,7 +274,7 @@ static mscope_lr lr_of(const cJSON *c)
     return (mscope_lr){ num(in, "d"),    num(in, "p"),
                         num(in, "B"),    get(in, "eps") ? num(in, "eps") : 1.0,
                         num(in, "beta"), num(in, "eta"),
-                        num(in, "r") };
+                        num(in, "r"),    NULL };
 }
 
 static void test_lr_coeffs(void **state)

@@ -198,13 +198,15 @@ static int run_measured(const options *o, mscope_points *p)
 
 static int run_lr(const options *o, mscope_points *p)
 {
+    double terms = MSCOPE_ASK_TERMS;
     mscope_lr lr = { .d = o->d,
                      .p = o->p,
                      .batch = o->batch,
                      .eps = o->eps,
                      .beta = o->beta,
                      .eta = o->eta,
-                     .r = o->r };
+                     .r = o->r,
+                     .terms = &terms };
     mscope_bad why;
 
     if (isnan(o->d + o->p + o->batch + o->eta + o->r))

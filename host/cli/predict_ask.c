@@ -84,7 +84,7 @@ int mscope_ask_grid(mscope_ask *ask, const char *field, double **x)
         mscope_ask_refuse(ask, field, range, "wrong shape");
         return -1;
     }
-    *x = malloc((size_t)n * sizeof **x);
+    *x = calloc((size_t)n, sizeof **x);
     if (*x == NULL) {
         mscope_ask_refuse(ask, field, range, mscope_strerror(MSCOPE_ENOMEM));
         return -1;

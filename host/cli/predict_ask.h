@@ -8,12 +8,17 @@
 
 #include "mscope/theory.h"
 
+/* What one answer about logistic regression may cost (mscope_lr.terms): some seconds. */
+#define MSCOPE_ASK_TERMS 5e7
+#define MSCOPE_ASK_TERMS_TEXT "5e7"
+
 /* One request on its way to an answer. The first refusal wins and later ones are not recorded.  */
 typedef struct mscope_ask {
     const cJSON *line; /* the whole request, borrowed                         */
     const cJSON *in;   /* its inputs                                          */
     const char *op;    /* NULL where the line has none                        */
     cJSON *out;        /* fields of the answer                                */
+    double terms;      /* of MSCOPE_ASK_TERMS, left                           */
     bool bad;
     const char *field; /* what was refused, its JSON (NULL: missing) and why  */
     const cJSON *value;

@@ -4,7 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/types.h>
+
+#include "common/line.h"
 
 static const struct kind {
     const char *name;
@@ -49,7 +50,7 @@ static cJSON *answer_line(const cJSON *line, bool *bad)
 {
     const cJSON *op = cJSON_GetObjectItemCaseSensitive(line, "op");
     const struct kind *kind = kind_of(line);
-    mscope_ask ask = { .line = line, .in = line, .out = cJSON_CreateObject() };
+    mscope_ask ask = { .line = line, .in = line, .out = cJSON_CreateObject(), .terms = MSCOPE_ASK_TERMS };
     cJSON *answer;
 
     if (!cJSON_IsObject(line)) {
@@ -78,6 +79,7 @@ static cJSON *answer_line(const cJSON *line, bool *bad)
     if (cJSON_GetObjectItemCaseSensitive(line, "id") != NULL)
         cJSON_AddItemToObject(answer, "id",
                               cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(line, "id"), 1));
+    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): without a kind the answer is a refusal
     cJSON_AddStringToObject(answer, "kind", kind->name);
     cJSON_AddItemToObject(answer, "out", ask.out);
     return answer;
@@ -87,13 +89,14 @@ int mscope_predict_lines(FILE *in, FILE *out)
 {
     char *text = NULL, *reply;
     size_t cap = 0;
-    ssize_t len;
+    long len, number = 0;
     int refused = 0;
 
-    while ((len = getline(&text, &cap, in)) >= 0) {
+    while ((len = mscope_line_next(&text, &cap, in)) > 0) {
         cJSON *line, *answer;
         bool bad;
 
+        number++;
         if (strspn(text, " \t\r\n") == (size_t)len)
             continue;
         /* a NUL inside the line would hide what follows it */
@@ -109,6 +112,8 @@ int mscope_predict_lines(FILE *in, FILE *out)
         if (reply == NULL || fflush(out) != 0 || ferror(out))
             break;
     }
+    if (len < 0)
+        fprintf(stderr, "momentscope predict: line %ld: %s\n", number + 1, mscope_line_why());
     free(text);
     return ferror(in) || ferror(out) || !feof(in) ? MSCOPE_EIO : refused;
 }

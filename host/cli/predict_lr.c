@@ -14,7 +14,8 @@ static bool read_lr(mscope_ask *ask, mscope_lr *lr, bool dynamics)
                        .p = mscope_ask_number(ask, "p"),
                        .batch = mscope_ask_number(ask, "B"),
                        .r = mscope_ask_number(ask, "r"),
-                       .eps = 1.0 };
+                       .eps = 1.0,
+                       .terms = &ask->terms };
     if (dynamics)
         lr->eta = mscope_ask_number(ask, "eta");
     if (ask->bad || (dynamics && !mscope_ask_momentum(ask, &lr->eps, &lr->beta)))
@@ -84,6 +85,14 @@ static void push_state(cJSON *rows, double t, const double x[5])
     cJSON_AddItemToArray(rows, mscope_cjson_numbers(row, 6));
 }
 
+/* False; with the reason where it is the time that the answer would take. */
+static bool too_long(mscope_ask *ask, int rc)
+{
+    return rc == MSCOPE_EAGAIN &&
+           mscope_ask_refuse(ask, "times", "an answer of at most " MSCOPE_ASK_TERMS_TEXT " terms",
+                             "it would take too long: ask for fewer steps, or a smaller eta");
+}
+
 static bool flow_rows(mscope_ask *ask, const mscope_lr *lr, enum mscope_lr_law law, const double *t,
                       int n, const double x0[5])
 {
@@ -94,8 +103,9 @@ static bool flow_rows(mscope_ask *ask, const mscope_lr *lr, enum mscope_lr_law l
     memcpy(x, x0, sizeof x);
     for (int i = 0; i < n; i++) {
         double kl[2] = { t[i], NAN };
-        if (mscope_lr_flow(lr, law, t[i] - at, x) != MSCOPE_OK)
-            return false;
+        const int rc = mscope_lr_flow(lr, law, t[i] - at, x);
+        if (rc != MSCOPE_OK)
+            return too_long(ask, rc);
         at = t[i];
         push_state(rows, at, x);
         if (kls == NULL)
@@ -115,8 +125,9 @@ static bool map_rows(mscope_ask *ask, const mscope_lr *lr, const double *t, int 
 
     memcpy(x, x0, sizeof x);
     for (int i = 0; i < n; i++) {
-        if (mscope_lr_iterate(lr, MSCOPE_LR_EXACT, t[i] - at, x) != MSCOPE_OK)
-            return false;
+        const int rc = mscope_lr_iterate(lr, MSCOPE_LR_EXACT, t[i] - at, x);
+        if (rc != MSCOPE_OK)
+            return too_long(ask, rc);
         at = t[i];
         push_state(rows, at, x);
     }

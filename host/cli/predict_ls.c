@@ -72,7 +72,7 @@ static void put_batch(cJSON *out, const mscope_batch *b)
 bool mscope_answer_ls_matrix(mscope_ask *ask)
 {
     mscope_ls ls;
-    mscope_row row;
+    mscope_row row = { .eta = 0 };
     mscope_batch b;
     mscope_feedback fb;
     double A[9], G[9], c[3], root[3][2];

@@ -56,10 +56,19 @@ typedef struct averages {
     double slope, err, err2, curve;
 } averages;
 
+/* Nodes on either side of 0. A term is largest at most 2 root away, where the square of exp(root x) meets the weight,
+ * and not beyond |mean|/root, where the sigmoid is at its end. */
+static long nodes(double mean, double root)
+{
+    const double peak = root > 0.0 ? fmin(2.0 * root, fabs(mean) / root) : 0.0;
+
+    return (long)ceil((9.0 + peak) / fmin(0.125, 0.28 / root));
+}
+
 static averages average(double mean, double q, int rare)
 {
-    double root = sqrt(q), h = fmin(0.125, 0.28 / root), reach = 9.0 + 2.0 * root;
-    long n = (long)ceil(reach / h);
+    double root = sqrt(q), h = fmin(0.125, 0.28 / root);
+    long n = nodes(mean, root);
     averages sum = { 0 };
 
     for (long i = -n; i <= n; i++) {
@@ -77,6 +86,23 @@ static averages average(double mean, double q, int rare)
     sum.err2 *= h;
     sum.curve *= h;
     return sum;
+}
+
+int mscope_lr_affords(const mscope_lr *lr, double terms)
+{
+    if (lr->terms == NULL)
+        return 1;
+    if (*lr->terms < terms)
+        return 0;
+    *lr->terms -= terms;
+    return 1;
+}
+
+static double terms_of(const mscope_lr *lr, const mscope_lr_coeffs *k)
+{
+    const double root = sqrt(k->q);
+
+    return 2.0 * (double)(nodes(k->b_star, root) + nodes(k->theta_par * lr->r + k->b_star, root)) + 2.0;
 }
 
 static void exact_averages(const mscope_lr *lr, mscope_lr_coeffs *k)
@@ -105,6 +131,8 @@ int mscope_lr_coefficients(const mscope_lr *lr, enum mscope_lr_law law, double s
     k.theta_par = s + lr->r;
     k.q = k.theta_par * k.theta_par + R;
     cross = (lr->batch - 1.0) / lr->batch;
+    if (!mscope_lr_affords(lr, law == MSCOPE_LR_EXACT ? terms_of(lr, &k) : 1.0))
+        return MSCOPE_EAGAIN;
     if (law == MSCOPE_LR_EXACT) {
         exact_averages(lr, &k);
         k.N = ((lr->d - 1.0) * k.D0 + R * k.Dtheta) / lr->batch + cross * k.A * k.A * R;

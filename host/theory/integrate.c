@@ -17,9 +17,9 @@ static int call_field(double t, const double x[], double dx[], void *params)
     problem *p = params;
 
     (void)t;
-    /* a trial stage outside the field's range calls for a shorter step, not for the end of the run
-     */
-    return p->field(p->model, x, dx) == MSCOPE_OK ? GSL_SUCCESS : GSL_FAILURE;
+    /* a trial stage outside the field's range calls for a shorter step; only a field that is out of its time ends it */
+    const int rc = p->field(p->model, x, dx);
+    return rc == MSCOPE_OK ? GSL_SUCCESS : rc == MSCOPE_EAGAIN ? GSL_EBADFUNC : GSL_FAILURE;
 }
 
 static int drive(gsl_odeiv2_system *sys, size_t n, const double *scale, double t, double *y)
@@ -60,8 +60,8 @@ int mscope_theory_integrate(mscope_ode field, const void *model, size_t n, const
     old = gsl_set_error_handler_off();
     rc = drive(&sys, n, scale, t, y);
     gsl_set_error_handler(old);
-    if (rc == GSL_ENOMEM)
-        return MSCOPE_ENOMEM;
+    if (rc == GSL_ENOMEM || rc == GSL_EBADFUNC)
+        return rc == GSL_ENOMEM ? MSCOPE_ENOMEM : MSCOPE_EAGAIN;
     for (size_t i = 0; i < n; i++)
         if (!isfinite(y[i]))
             rc = GSL_EFAILED;

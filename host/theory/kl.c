@@ -71,6 +71,9 @@ int mscope_lr_kl(const mscope_lr *lr, double s, double R, double *kl)
     root = sqrt(R);
     k = rule_for(fmax(lr->r, fabs(s + lr->r)));
     n = (long)ceil(k.reach / k.h);
+    const double plane = 2.0 * ceil(rule_for(root).reach / rule_for(root).h) + 1.0;
+    if (!mscope_lr_affords(lr, 2.0 * (2.0 * (double)n + 1.0) * plane))
+        return MSCOPE_EAGAIN;
     for (long i = -n; i <= n; i++) {
         double x = k.h * (double)i, y = x + lr->r;
         sum += exp(-0.5 * x * x) * ((1.0 - lr->p) * inner(lr->r * x + b, s * x, root) +

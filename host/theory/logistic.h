@@ -11,4 +11,7 @@ double mscope_lr_offset(double p, double r);
 MSCOPE_MUST_CHECK int mscope_lr_state_check(const mscope_lr *lr, double s, double R,
                                             mscope_bad *why);
 
+/* mscope_lr_affords - 1: lr->terms has so many left; they are taken from it */
+int mscope_lr_affords(const mscope_lr *lr, double terms);
+
 #endif

@@ -356,6 +356,8 @@ typedef struct mscope_lr {
     double batch; /* B, real, > 0                          */
     double eps, beta, eta; /* as in mscope_ls              */
     double r;     /* class separation, >= 0                */
+    double *terms; /* most terms of sums that calls may still compute (some 40 ns each), counted down; a call that
+                      needs more returns MSCOPE_EAGAIN. NULL: no limit */
 } mscope_lr;
 
 typedef struct mscope_lr_coeffs {
@@ -377,7 +379,7 @@ MSCOPE_MUST_CHECK int mscope_lr_check(const mscope_lr *lr, mscope_bad *why);
 /* mscope_lr_coefficients - A, B, D0, Dtheta, f, N at (s, R); 1e-14 relative while q <= 18
  *
  * Shape    eps, beta and eta of lr are not read; the sparse law has no D0, Dtheta: NaN
- * Cost     exact: some hundred exponentials                                                 */
+ * Cost     exact: some hundred exponentials while q is about 1, at most 3e4                  */
 MSCOPE_MUST_CHECK int mscope_lr_coefficients(const mscope_lr *lr, enum mscope_lr_law law, double s,
                                              double R, mscope_lr_coeffs *out);
 

@@ -29,6 +29,7 @@ struct job {
     double spent[CLAIMS];                          /* seconds                                            */
     int known[CLAIMS], missing[CLAIMS];            /* the result is here; ours could not be computed     */
     size_t shown;
+    int unheard;                                   /* standard output failed: nobody reads the rest   */
 };
 
 static const char *const verdicts[] = { "PASS", "FAIL", "CORRECTED" };
@@ -115,7 +116,7 @@ static void done(size_t i, const char *text, void *ctx)
     j->sum->count[verdict]++;
     for (; j->shown < j->sum->n && j->known[j->shown]; j->shown++)
         (j->ask->json ? row_json : row)(j, j->shown);
-    fflush(stdout);
+    j->unheard = fflush(stdout) != 0 || ferror(stdout);
 }
 
 /* Whole words only: 'Figure 1' is in 'Figure 1(b)', not in 'Figure 10'. */
@@ -161,7 +162,8 @@ int mscope_reproduce_run(const mscope_reproduce *ask, mscope_reproduced *out)
     if (out->n == 0)
         return MSCOPE_POOL_DONE;
     const mscope_pool pool = {
-        .n = out->n, .meaning = meaning(&j), .jobs = ask->jobs, .ctx = &j, .work = work, .done = done
+        .n = out->n, .meaning = meaning(&j), .jobs = ask->jobs, .stop = &j.unheard, .ctx = &j,
+        .work = work, .done = done
     };
     return mscope_pool_run(&pool);
 }
