@@ -1,9 +1,10 @@
-/* bytes.h - little-endian numbers, CRC-32 and a hash, for wire and files (private: protocol, daemon, client, tape) */
+/* bytes.h - numbers as bytes, CRC-32 and a hash, for wire and files (private: protocol, daemon, client, tape) */
 #ifndef MSCOPE_PROTOCOL_BYTES_H
 #define MSCOPE_PROTOCOL_BYTES_H
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 static inline void mscope_put_le(uint8_t *p, uint64_t v, int bytes)
 {
@@ -36,6 +37,31 @@ static inline uint64_t mscope_get64(const uint8_t *p)
 {
     return (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24 | (uint64_t)p[4] << 32 |
            (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 | (uint64_t)p[7] << 56;
+}
+
+/* Floats and the integers of the same bits, as wire and files have them. */
+static inline uint64_t mscope_f64_bits(double x)
+{
+    uint64_t u;
+
+    memcpy(&u, &x, sizeof u);
+    return u;
+}
+
+static inline double mscope_bits_f64(uint64_t u)
+{
+    double x;
+
+    memcpy(&x, &u, sizeof x);
+    return x;
+}
+
+static inline float mscope_bits_f32(uint32_t u)
+{
+    float x;
+
+    memcpy(&x, &u, sizeof x);
+    return x;
 }
 
 /* mscope_crc32 - IEEE 802.3 (reflected 0xedb88320), continued from crc (0 at the start)

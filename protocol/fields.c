@@ -5,33 +5,11 @@
 #include "fields.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <msgpack.h>
 #include <msgpack/unpack_define.h>
-
-int mscope_refusal_set(mscope_refusal *why, int code, const char *field, const char *range, const char *text,
-                  const char *value, ...)
-{
-    va_list ap;
-
-    if (why == NULL)
-        return code;
-    memset(why, 0, sizeof *why);
-    why->code = code;
-    (void)snprintf(why->field, sizeof why->field, "%s", field);
-    (void)snprintf(why->range, sizeof why->range, "%s", range);
-    (void)snprintf(why->text, sizeof why->text, "%s", text);
-    va_start(ap, value);
-    (void)vsnprintf(why->value, sizeof why->value, value, ap);
-    va_end(ap);
-    for (char *p = why->value; *p != '\0'; p++)
-        if (*p < 0x20 || *p > 0x7e)
-            *p = '?';
-    return code;
-}
 
 /* -- writing ---------------------------------------------------------------------------------- */
 

@@ -1,4 +1,4 @@
-/* fields.h - MessagePack maps driven by a table of fields, and refusals in words (private to protocol and daemon)
+/* fields.h - MessagePack maps driven by a table of fields (private to protocol and daemon)
  *
  * One table describes one struct. Encode and decode follow it, so names on the wire, C struct and checks cannot differ.
  * The bytes are msgpack-c's, through its packer and its parser template: neither direction allocates.         */
@@ -6,6 +6,7 @@
 #define MSCOPE_PROTOCOL_FIELDS_H
 
 #include "mscope/wire.h"
+#include "refusal.h"
 
 enum mscope_field_type {
     MSCOPE_FIELD_u64,
@@ -45,11 +46,5 @@ MSCOPE_MUST_CHECK int mscope_fields_decode(const mscope_field *f, size_t n, cons
  * to U+009F), marks that join or turn the direction of writing (U+200B to U+200F, U+2028 to U+202E, U+2060 to U+206F,
  * U+FEFF)? */
 int mscope_utf8_ok(const unsigned char *s, size_t n);
-
-/* mscope_refusal_set - fill *why (may be NULL) and return code
- * value is a printf format; bytes of the result outside printable ASCII become '?', so that a refusal can quote
- * hostile input.                                                                                            */
-int mscope_refusal_set(mscope_refusal *why, int code, const char *field, const char *range, const char *text,
-                  const char *value, ...) __attribute__((format(printf, 6, 7)));
 
 #endif

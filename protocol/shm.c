@@ -1,11 +1,11 @@
-/* shm.c - see shm.h; byte by byte, little-endian, as in ingest.c */
+/* shm.c - see shm.h; byte by byte, little-endian, as in header.c */
 #include "shm.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "bytes.h"
-#include "fields.h"
+#include "refusal.h"
 
 static const uint8_t magic[4] = { 'M', 'S', 'H', 'M' };
 

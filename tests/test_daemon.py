@@ -355,6 +355,41 @@ class Order(Case):
         for code in ("inexact", "exact"):
             self.assertEqual(sum(r["code"] == code for topic, _, r, _ in sub.records if topic == "alert"), 1)
 
+    def test_a_probe_of_other_momentum_measures_nothing(self):
+        """Rows 0 and 1 have curvature 3. A loss leaves the daemon with other momentum, from which H1 would be 3.3 or 30."""
+        d = self.daemon("--interval-steps", "1")
+        sub, t = self.subscriber(d), self.trainer(d)
+        sub.until(lambda topic, r: topic == "daemon")
+        t.hello("t", 2, 2, acf_rows=0)
+        truth, at = Shadow(2, 2), {}
+
+        def step(k, lost=False, eps=0.2):
+            g = np.full((2, 2), 1.0 + k)
+            if k > 1 and not lost:
+                t.send(PROBE, np.array([0, 1], "<u4").tobytes(), (3 * truth.m).astype("<f8").tobytes(), step=k, a=1e-3,
+                       count=2, index_type=4, value_type=4)
+            truth.step([0, 1], g, 0.1, eps, 4)
+            if not lost:
+                t.step(k, [0, 1], g, 0.1, eps, 4)
+                at[k] = sub.until(lambda topic, r: topic.startswith("band/t/") and r["step"] == k)
+            return at.get(k)
+        self.assertTrue(step(1)["h_source"].startswith("none: no probe was sent"))
+        self.assertAlmostEqual(step(2)["H1"], 3)
+        for k in range(3, 6):
+            step(k, lost=True)
+        for k in range(6, 9):                        # the probe of step 6 names a step that was not the next
+            record = step(k)
+            self.assertAlmostEqual(record["H1"], 3)
+            self.assertEqual((round(record["h_samples"], 6), record["exact"]), (2, False))
+        t.rows(SYNC, 8, 0, truth.theta, truth.m, last=True)
+        self.assertAlmostEqual(step(9)["h_samples"], 4, places=6)
+        step(10, lost=True)
+        for k in range(11, 80):                      # never healed: after 12/eps = 60 steps the momenta agree
+            record = step(k)
+        self.assertGreater(record["h_samples"], 4)
+        self.assertAlmostEqual(record["H1"], 3, places=4)
+        self.assertFalse(record["exact"])
+
     def test_acks_say_inexact_and_a_huge_gap_is_jumped(self):
         d = self.daemon("--interval-steps", "1")
         t = self.trainer(d)
@@ -599,6 +634,33 @@ class Trainers(Case):
         t.step(1, [1], [[1.0]])
         self.refused(t, ESTATE, "session", done=False)
         self.assertEqual(t.hello("t0", 2, 1, fresh=False)[1]["exact"], True)     # its rows were kept
+
+    def test_a_trainer_that_was_killed_is_told_and_one_that_is_quiet_is_not(self):
+        d = self.daemon("--interval-steps", "1", "--takeover", "3600")
+        sub, killed, cut, quiet, late = self.subscriber(d), *(self.trainer(d, k) for k in (1, 2, 3, 4))
+        sub.until(lambda topic, r: topic == "daemon")
+        for t, name in ((killed, "killed"), (cut, "cut"), (quiet, "quiet")):
+            t.hello(name, 4, 2)
+            t.step(1, [1], [[1.0, 2.0]])
+            t.acked()
+        killed.close()
+        cut.close()
+        gone = {sub.alert("gone")["table"] for _ in range(2)}
+        self.assertEqual(gone, {"killed", "cut"})
+        told = set()
+        sub.until(lambda topic, r: topic.startswith("table/") and not r["attached"] and (told.add(topic) or len(told) == 2))
+        kind, said = late.hello("killed", 4, 2)      # at once, not after the takeover time
+        self.assertEqual(kind, WELCOME, said)
+        sub.alert("takeover", "killed")
+        cut.connect()                                # the same session over another connection
+        cut.step(2, [1], [[1.0, 2.0]])
+        sub.alert("back", "cut")
+        self.assertTrue(sub.table("cut", 2)["attached"])
+        time.sleep(3.5)
+        quiet.step(2, [1], [[1.0, 2.0]])
+        self.assertTrue(sub.table("quiet", 2)["attached"])
+        self.assertEqual([r["code"] for topic, _, r, _ in sub.records if topic == "alert" and r["table"] == "quiet"],
+                         ["attached"])
 
     def test_a_stopped_daemon_blames_nobody_for_the_silence(self):
         for interval in ("0.05", "3600"):

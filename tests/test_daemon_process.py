@@ -1,4 +1,5 @@
 """momentscoped as a process: restarts and state files, mapped tables, options, endpoints, its log."""
+import fcntl
 import os
 import resource
 import shutil
@@ -126,6 +127,21 @@ class Restarts(Case):
         with open(path + ".bad", "rb") as f:
             self.assertEqual(f.read(), bad)
 
+    def test_a_lock_that_a_dead_daemon_left_is_waited_for(self):
+        """kill -9 between the fork of a save and the child's first instruction: the child still has the lock."""
+        d = self.daemon()
+        d.stop()
+        path = os.path.join(d.dir, "state")
+        with open(path + ".lock", "w") as left:
+            fcntl.flock(left, fcntl.LOCK_EX)
+            d.flags += ["--state", path]
+            d.start()
+            time.sleep(0.3)
+            self.assertIsNone(d.process.poll())
+            self.assertFalse(os.path.exists(d.endpoint("telemetry")[6:]))
+        self.subscriber(d).until(lambda topic, r: topic == "daemon")
+        self.assertEqual(d.stop(), 0)
+
     def test_state_must_be_a_file_of_its_own(self):
         d = self.daemon()
         d.stop()
@@ -149,6 +165,27 @@ class Restarts(Case):
         self.subscriber(d).until(lambda topic, r: topic == "daemon")
         self.assertEqual(d.stop(), 0)
         self.assertEqual(sorted(n for n in os.listdir(d.dir) if n.startswith("state")), ["state"])
+
+    def test_a_link_stays_one_and_a_pipe_is_no_state(self):
+        d = self.daemon()
+        d.stop()
+        path, link, pipe = (os.path.join(d.dir, n) for n in ("state", "link", "pipe"))
+        d.flags += ["--state", path]
+        d.start()
+        self.subscriber(d).until(lambda topic, r: topic == "daemon")
+        self.assertEqual(d.stop(), 0)
+        os.symlink(path, link)
+        before = os.stat(path).st_mtime_ns
+        d.flags[-1] = link
+        d.start()
+        self.subscriber(d).until(lambda topic, r: topic == "daemon")
+        self.assertEqual(d.stop(), 0)
+        self.assertEqual(os.readlink(link), path)
+        self.assertGreater(os.stat(path).st_mtime_ns, before)
+        os.mkfifo(pipe, 0o600)
+        r = subprocess.run([d.command()[0], "--verify", pipe], capture_output=True, text=True, timeout=20)
+        self.assertEqual(r.returncode, 3)
+        self.assertIn("expected a regular file", r.stderr)
 
     def test_saved_by_itself_and_the_one_before_is_kept(self):
         d = self.daemon(*self.FLAGS)
@@ -572,7 +609,9 @@ class Program(Case):
                            *(f"--{n}=ipc://{d}/{n}.ipc" for n in ("ingest", "telemetry", "replay")),
                            *(["--state", f"{d}/state"] if state else [])]
                     both = [subprocess.Popen(own, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-                    lost = next((p for p in both if self.ends(p)), None)
+                    for p in both:
+                        self.addCleanup(p.kill)
+                    lost = self.first_to_end(both)
                     self.assertIsNotNone(lost, "both live")
                     stays = both[1 - both.index(lost)]
                     self.assertIn(lost.returncode, (3, 4), trial)
@@ -591,12 +630,14 @@ class Program(Case):
                         p.stderr.close()
 
     @staticmethod
-    def ends(p, within=1.0):
-        try:
-            p.wait(within)
-            return True
-        except subprocess.TimeoutExpired:
-            return False
+    def first_to_end(processes):
+        until = time.monotonic() + raw.PATIENCE
+        while time.monotonic() < until:
+            for p in processes:
+                if p.poll() is not None:
+                    return p
+            time.sleep(0.02)
+        return None
 
     def test_only_a_socket_is_replaced(self):
         with tempfile.TemporaryDirectory() as d:

@@ -5,19 +5,10 @@ import re
 import subprocess
 import unittest
 
-try:
-    import client_support
-    import jsonschema
-    from momentscope import Client, _lib
-    from test_watch import pack
-    missing = None
-except ImportError as e:
-    missing = str(e)
-
-
-def setUpModule():
-    if missing:
-        raise unittest.SkipTest(missing)
+import client_support
+import jsonschema
+from momentscope import Client, _lib
+from test_watch import pack
 
 
 class Output(unittest.TestCase):

@@ -16,23 +16,14 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "e2e"))
-try:
-    import client_support as support
-    import numpy as np
-    from momentscope import _lib
-    from momentscope._client import Client
-    missing = None
-except ImportError as e:
-    missing = str(e)
+import client_support as support
+import numpy as np
+from momentscope import _lib
+from momentscope._client import Client
 
 ROWS, DIM, CAPACITY = 500, 16, 64
 SEALS = 1033 + 1, 1033                       # F_GET_SEALS, F_ADD_SEALS
 F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW = 1, 2, 4
-
-
-def setUpModule():
-    if missing:
-        raise unittest.SkipTest(missing)
 
 
 def batches(seed, steps, most=CAPACITY):
@@ -373,6 +364,45 @@ class Deaths(unittest.TestCase):
                     files_before = files(d.process.pid)
             until(lambda: files(d.process.pid) <= files_before, "files leak")
             self.assertIsNone(d.process.poll())
+            listener.close()
+
+    def test_trainer_killed_while_its_worker_lives(self):
+        """A forked worker (DataLoader) has nothing of the ring: it goes with the trainer, not with the worker."""
+        with support.Daemon("--takeover", "60") as d:
+            listener = support.Listener(d)
+            out, into = os.pipe()
+            trainer = os.fork()
+            if trainer == 0:
+                try:
+                    clients = [Client(d.ingest, quiet=True) for _ in range(2)]
+                    clients[0].close()                        # one that is closed is none of the child's business
+                    client = clients[1]
+                    table = client.attach("t", ROWS, DIM, CAPACITY, form=_lib.FORM_EMA, fresh=True)
+                    until(lambda: client.stats()["transport"] == "shm", "no shm", poll=lambda: client.poll(0.01))
+                    for i, b in enumerate(batches(5, 1000000)):
+                        push(client, table, b)
+                        if i == 20:
+                            worker = os.fork()
+                            if worker == 0:
+                                time.sleep(60)
+                                os._exit(0)
+                        if i == 40:
+                            assert client.flush(10) and client.stats()["reconnects"] == 0
+                            os.write(into, struct.pack("<Q", worker))
+                finally:
+                    os._exit(1)
+            os.close(into)
+            worker = struct.unpack("<Q", os.read(out, 8))[0]
+            self.addCleanup(os.kill, worker, signal.SIGKILL)
+            self.assertEqual([at for fd in os.listdir(f"/proc/{worker}/fd")
+                              if "memfd" in (at := os.readlink(f"/proc/{worker}/fd/{fd}"))], [])
+            self.assertEqual(maps(d.process.pid), 1)
+            os.kill(trainer, signal.SIGKILL)
+            os.waitpid(trainer, 0)
+            until(lambda: maps(d.process.pid) == 0, "the ring stays mapped while the worker lives")
+            os.kill(worker, 0)
+            self.assertTrue(listener.until(lambda r: any(a["code"] == "gone" for a in listener.alerts), 10))
+            os.close(out)
             listener.close()
 
     def test_a_thousand_attachments_leave_nothing(self):

@@ -1,11 +1,14 @@
 """A trainer's weights go to its own user's daemon or to nobody's, and attaching never ends the trainer."""
+import contextlib
 import os
 import pwd
 import resource
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -90,6 +93,30 @@ class Strangers(unittest.TestCase):
         self.assertEqual(r.stdout, "")
         out, _ = self.trainer(path, MOMENTSCOPE_DAEMON_USER=str(NOBODY))
         self.assertIn("connected None", out)
+
+    def test_what_ends_every_handshake_is_tried_once_a_second(self):
+        """A daemon that has no place for one more does so, and so does one with keys, now and then."""
+        path, times = self.directory("full", 0, 0o700), 0
+        with socket.socket(socket.AF_UNIX) as s:
+            s.bind(f"{path}/ingest.ipc")
+            s.listen()
+
+            def turn_away():
+                nonlocal times
+                with contextlib.suppress(OSError):
+                    while True:
+                        s.accept()[0].close()
+                        times += 1
+
+            thread = threading.Thread(target=turn_away)
+            thread.start()
+            out, err = self.trainer(path, 6)
+            s.shutdown(socket.SHUT_RDWR)
+            thread.join()
+        self.assertIn("alone", out)
+        self.assertEqual(err.count("it ends every handshake"), 1, err)
+        self.assertGreaterEqual(times, 8)
+        self.assertLessEqual(times, 5 + 7)                   # five at once, then one a second for 6 s; 30 to 40 otherwise
 
     def test_a_directory_that_others_write(self):
         path = self.directory("open", 0, 0o777)

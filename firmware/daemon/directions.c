@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "protocol/bytes.h"
-#include "protocol/fields.h"
+#include "protocol/refusal.h"
 #include "entries.h"
 #include "shadow.h"
 

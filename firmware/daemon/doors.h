@@ -42,6 +42,9 @@ void mscope_doors_listen(enum mscope_door door);
 /* mscope_doors_taken - a message of this connection (ZMQ_SRCFD) was taken out of libzmq
  * welcomed: its peer may from now on have as much under way as a trainer needs; before, 1 MiB                  */
 void mscope_doors_taken(int fd, size_t parts, size_t bytes, int welcomed);
+/* mscope_doors_heard - the publisher has seen n subscriptions; none_waits: all there were. libzmq queues them without a
+ * limit */
+void mscope_doors_heard(uint64_t n, int none_waits);
 
 /* mscope_doors_refused - a connection that another thread, the doorman, has refused: to be told like all others */
 void mscope_doors_refused(enum mscope_door door, const char *who, const char *why);

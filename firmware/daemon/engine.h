@@ -45,6 +45,7 @@ typedef struct mscope_session {
     uint64_t next;                   /* first sequence number not consumed                       */
     uint64_t heard_ns;
     int left;                        /* said BYE                                                 */
+    int gone;                        /* its connection has closed, and it was not heard since    */
 } mscope_session;
 
 typedef struct mscope_meter {        /* refusals since the last alert about them                 */
@@ -92,16 +93,23 @@ typedef struct mscope_shadow {       /* the daemon's copy of one trainer's table
     void *values, *momenta;          /* chunk rows of theta or g, and chunk rows of m            */
     uint32_t chunk;
     /* truth */
+    int away;                        /* the session that holds it is gone                        */
     int exact;                       /* no SYNC is needed; published as exact unless hello.narrow */
+    int other_m;                     /* momenta may be other than the trainer's, until SYNC       */
+    uint64_t doubted;                /* step at which they last became so                        */
     uint32_t healed;                 /* rows 0 .. healed-1 were synced since the last loss       */
     uint32_t referenced;             /* rows 0 .. referenced-1 have their reference              */
     mscope_step last;                /* schedule of the last STEP                                */
     int stepped, probed;             /* a STEP, a PROBE was applied                              */
+    int unprobed;                    /* the last PROBE was passed over: the momentum was not the trainer's */
     int shm;                         /* how the last STEP or PROBE came: 0 none yet, 1 ZeroMQ, 2 shared memory */
+    uint64_t refused_step;           /* the last STEP that was refused: above the table's steps, the trainer is ahead */
+    int not_finite;                  /* it was refused because its numbers are not finite        */
     uint64_t lost, refused, syncs;
     /* publication */
     char before[MSCOPE_NAME_MAX + 1];   /* table dropped from this place, unless the publisher knows; else "" */
     uint64_t published;              /* step of the last regular record                          */
+    int window_over;                 /* what the next step adds belongs to a new window          */
     int changed;                     /* exact or attached changed since the last record          */
     /* readings */
     mscope_growth growth[MSCOPE_BANDS], top_growth[MSCOPE_BANDS];
@@ -119,6 +127,7 @@ typedef struct mscope_shadow {       /* the daemon's copy of one trainer's table
     mscope_labels *labels;           /* newest chunk first; NULL: rows have none                 */
     uint64_t label_bytes;
     int passing;                     /* a resum in slices is under way                           */
+    uint64_t passed;                 /* steps at the end of the last resum                       */
     double fisher[MSCOPE_BANDS], fisher_updates[MSCOPE_BANDS];
     uint32_t notes;                  /* since the last publication                               */
     mscope_meter meter;

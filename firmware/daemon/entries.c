@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "protocol/fields.h"
+#include "protocol/refusal.h"
 
 #define MAGNITUDE 1e145              /* 65536 squares of it still sum below the core's 1e300   */
 #define LITTLE (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)

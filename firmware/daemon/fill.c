@@ -6,6 +6,7 @@
 
 #include "labels.h"
 #include "reads.h"
+#include "shadow.h"
 
 mscope_ema mscope_ema_of(const mscope_shadow *s)
 {
@@ -142,7 +143,8 @@ static void set_curvature(mscope_rec_band *r, const mscope_shadow *s, const msco
         return;
     }
     (void)snprintf(r->h_source, sizeof r->h_source, "none: %s, and %s",
-                   s->probed ? "no probe has reached this band yet" : "no probe was sent",
+                   s->unprobed ? "probes wait until the daemon has the trainer's momentum"
+                   : s->probed ? "no probe has reached this band yet" : "no probe was sent",
                    mscope_reads(s) ? "an optimizer that is read has no other source"
                    : s->hello.nll ? "no gradient of a single sample was seen"
                                 : "the loss is not declared a mean negative log likelihood");
@@ -317,6 +319,6 @@ void mscope_fill_band(const mscope_engine *e, const mscope_shadow *s, unsigned b
     set_shares(e, s, r);
     set_second(r, s, b);
     r->idle_share = b->idle_share;
-    r->exact = s->exact && !s->hello.narrow;
+    r->exact = mscope_shadow_exact(s);
     r->lost_steps = s->lost;
 }

@@ -195,9 +195,10 @@ int mscope_image_put(const mscope_shadow *s, mscope_writer *w)
     uint8_t hello[MSCOPE_HELLO_MAX];
     const double last[] = { s->last.eta, s->last.eps, s->last.dampening, s->last.weight_decay, s->last.decoupled_decay,
                             s->last.batch };
-    const uint64_t flags = (uint64_t)s->stepped | (uint64_t)s->probed << 1;
+    const uint64_t flags = (uint64_t)s->stepped | (uint64_t)s->probed << 1 | (uint64_t)s->window_over << 2 |
+                           (uint64_t)s->other_m << 3;
     const uint64_t words[] = { s->session, s->handle, (uint64_t)s->attached, (uint64_t)s->exact, s->healed,
-                               s->referenced, flags, s->lost, s->refused, s->syncs, s->published };
+                               s->referenced, flags, s->lost, s->refused, s->syncs, s->published, s->doubted };
     int n = mscope_hello_encode(&s->hello, hello, sizeof hello);
 
     if (n < 0)
@@ -235,9 +236,9 @@ int mscope_image_get_hello(mscope_reader *src, mscope_hello *hello, uint32_t *hi
 
 void mscope_image_get(mscope_reader *src, mscope_shadow *s, uint64_t now_ns)
 {
-    uint64_t words[11];
+    uint64_t words[12];
 
-    for (unsigned i = 0; i < 11; i++)
+    for (unsigned i = 0; i < 12; i++)
         words[i] = mscope_read_u(src, 8);
     s->session = words[0];
     s->handle = (uint32_t)words[1];
@@ -247,10 +248,13 @@ void mscope_image_get(mscope_reader *src, mscope_shadow *s, uint64_t now_ns)
     s->referenced = (uint32_t)words[5];
     s->stepped = (int)(words[6] & 1);
     s->probed = (int)(words[6] >> 1 & 1);
+    s->window_over = (int)(words[6] >> 2 & 1);
+    s->other_m = (int)(words[6] >> 3 & 1);
     s->lost = words[7];
     s->refused = words[8];
     s->syncs = words[9];
     s->published = words[10];
+    s->doubted = words[11];
     s->last.eta = mscope_read_f64(src);
     s->last.eps = mscope_read_f64(src);
     s->last.dampening = mscope_read_f64(src);

@@ -1,6 +1,7 @@
 /* inbox.c - see inbox.h; the rules of messages are messages.c's */
 #include "inbox.h"
 
+#include <errno.h>
 #include <malloc.h>
 #include <string.h>
 
@@ -12,7 +13,8 @@
 enum {
     HOLD_MESSAGES = 16,              /* most messages that held ACKs stand for, ..                */
     HOLD_BYTES = 1 << 20,            /* .. and bytes, so that a trainer does not run out of credit */
-    HOLD_NS = 1000000                /* longest time an ACK is held                               */
+    HOLD_NS = 1000000,               /* longest time an ACK is held                               */
+    LOOK_NS = 1000000000             /* between two looks at silent trainers; twice that is silence */
 };
 
 /* Messages may be megabytes long and are freed on the engine's thread. Their memory is kept for the next messages
@@ -35,24 +37,25 @@ void mscope_inbox_init(mscope_inbox *in, mscope_engine *engine, void *router)
 
 /* -- answers ---------------------------------------------------------------------------------- */
 
-/* An answer that cannot be sent is dropped: a peer that left, or does not read, learns the same by its next HELLO. */
-static void send_reply(const mscope_inbox *in, const mscope_peer *to, const mscope_header *h, const uint8_t *body,
-                       size_t len)
+/* An answer that cannot be sent is dropped: a peer that left, or does not read, learns the same by its next HELLO.
+ * Returns whether there is such a connection. */
+static int send_reply(const mscope_inbox *in, const mscope_peer *to, const mscope_header *h, const uint8_t *body,
+                      size_t len)
 {
     uint8_t header[MSCOPE_HEADER_LEN];
 
     mscope_header_encode(h, header);
-    if (zmq_send(in->router, to->id, to->len, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0 ||
-        zmq_send(in->router, header, sizeof header, (len ? ZMQ_SNDMORE : 0) | ZMQ_DONTWAIT) < 0)
-        return;
-    if (len)
+    if (zmq_send(in->router, to->id, to->len, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
+        return errno != EHOSTUNREACH;
+    if (zmq_send(in->router, header, sizeof header, (len ? ZMQ_SNDMORE : 0) | ZMQ_DONTWAIT) >= 0 && len)
         (void)zmq_send(in->router, body, len, ZMQ_DONTWAIT);
+    return 1;
 }
 
 void mscope_inbox_release(mscope_inbox *in)
 {
     for (unsigned i = 0; i < in->holds; i++)
-        send_reply(in, &in->held[i].to, &in->held[i].ack, NULL, 0);
+        (void)send_reply(in, &in->held[i].to, &in->held[i].ack, NULL, 0);
     in->holds = 0;
     in->held_messages = in->held_bytes = 0;
 }
@@ -91,7 +94,41 @@ static void reply(mscope_inbox *in, const mscope_peer *to, const mscope_answer *
     }
     mscope_inbox_release(in);
     for (unsigned i = 0; i < a->n; i++)
-        send_reply(in, to, &a->at[i].header, a->at[i].body, a->at[i].body_len);
+        (void)send_reply(in, to, &a->at[i].header, a->at[i].body, a->at[i].body_len);
+}
+
+/* -- who is still there ------------------------------------------------------------------------- */
+
+/* Over which connection a session was last heard. */
+static void remember(mscope_inbox *in, uint64_t session, const mscope_peer *from)
+{
+    unsigned i = 0;
+
+    while (i < MSCOPE_SESSIONS && in->engine->sessions[i].id != session)
+        i++;
+    if (session == 0 || i == MSCOPE_SESSIONS ||
+        (in->peer[i].session == session && in->peer[i].at.len == from->len &&
+         memcmp(in->peer[i].at.id, from->id, from->len) == 0))
+        return;
+    in->peer[i].session = session;
+    in->peer[i].at.len = from->len;
+    memcpy(in->peer[i].at.id, from->id, from->len);
+}
+
+void mscope_inbox_look(mscope_inbox *in, uint64_t now_ns)
+{
+    mscope_header ack;
+
+    if (now_ns - in->looked_ns < LOOK_NS)
+        return;
+    in->looked_ns = now_ns;
+    for (unsigned i = 0; i < MSCOPE_SESSIONS; i++) {
+        const int known = in->peer[i].session == in->engine->sessions[i].id;
+        const uint64_t quiet = known ? 2 * (uint64_t)LOOK_NS : in->engine->cfg.takeover_ns;
+        if (mscope_engine_beat(in->engine, i, now_ns, quiet, &ack) &&
+            (!known || !send_reply(in, &in->peer[i].at, &ack, NULL, 0)))
+            mscope_engine_gone(in->engine, i);
+    }
 }
 
 /* -- messages --------------------------------------------------------------------------------- */
@@ -125,6 +162,7 @@ int mscope_inbox_one(mscope_inbox *in, uint64_t now_ns)
     }
     mscope_engine_message(in->engine, parts, n, now_ns, &answer);
     mscope_doors_taken(fd, n, held, answer.n > 0 && answer.at[0].header.kind == MSCOPE_WELCOME);
+    remember(in, answer.n > 0 ? answer.at[0].header.session : 0, &from);
     reply(in, &from, &answer, in->engine->count.bytes_in - bytes);
     for (size_t i = 0; i < n && i < MSCOPE_MESSAGE_PARTS; i++)
         (void)zmq_msg_close(&msg[i]);

@@ -22,6 +22,11 @@ typedef struct mscope_inbox {
         mscope_header ack;
     } held[MSCOPE_INBOX_HELD];       /* ACKs not sent yet, oldest first                           */
     unsigned holds;
+    struct {
+        uint64_t session;            /* the connection is of the engine's session at this place   */
+        mscope_peer at;
+    } peer[MSCOPE_SESSIONS];
+    uint64_t looked_ns;
     uint64_t held_messages, held_bytes, held_ns;   /* what the held ACKs stand for, and since when  */
 } mscope_inbox;
 
@@ -31,5 +36,11 @@ void mscope_inbox_init(mscope_inbox *in, mscope_engine *engine, void *router);
  * mscope_inbox_release - send the ACKs that are held; to be called before waiting                               */
 int mscope_inbox_one(mscope_inbox *in, uint64_t now_ns);
 void mscope_inbox_release(mscope_inbox *in);
+
+/* mscope_inbox_look - once a second: are trainers that have said nothing for 2 s still connected?
+ *
+ * A session of a state file that was not heard of since is gone after the takeover time.
+ * Cost     a look at each session, one small message to each silent one                                         */
+void mscope_inbox_look(mscope_inbox *in, uint64_t now_ns);
 
 #endif

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "protocol/fields.h"
+#include "protocol/refusal.h"
 
 #define LABELS_MAX (UINT64_C(64) << 20)      /* bytes of a table's labels */
 #define CHUNKS_MAX 4096                      /* each is looked at for a row, and costs memory beside its bytes */

@@ -5,9 +5,26 @@
 #include <string.h>
 
 #include <sys/stat.h>
+#include <time.h>
 
 #include "protocol/meet/flock.h"
 #include "log.h"
+
+enum { WAIT_MS = 2000, LOOK_MS = 10 };
+
+/* A daemon that was killed during a save leaves a child, which has the lock until it runs once and ends: on a busy
+ * machine a new daemon is faster. The child's copies of the listening sockets end with it. */
+static int take(const char *path, int *lock)
+{
+    const struct timespec look = { 0, LOOK_MS * 1000000L };
+    int status = mscope_flock_take(path, lock);
+
+    for (int ms = 0; status == EWOULDBLOCK && ms < WAIT_MS; ms += LOOK_MS) {
+        (void)nanosleep(&look, NULL);
+        status = mscope_flock_take(path, lock);
+    }
+    return status;
+}
 
 int mscope_lock_take(const char *option, const char *value, const char *path, int *lock)
 {
@@ -19,7 +36,7 @@ int mscope_lock_take(const char *option, const char *value, const char *path, in
                    option, value, S_ISDIR(is.st_mode) ? "a directory" : "a device, a pipe or a socket");
         return MSCOPE_EINVAL;
     }
-    status = mscope_flock_take(path, lock);
+    status = take(path, lock);
     if (status == 0)
         return 0;
     if (status != EWOULDBLOCK) {

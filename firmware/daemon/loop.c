@@ -280,6 +280,7 @@ void mscope_loop_run(mscope_loop *in)
         if ((items[1].revents & ZMQ_POLLIN) && on_signal(in))
             break;
         (void)drain(in, &now, deadline);
+        mscope_inbox_look(in->inbox, now);
         if (items[3].revents & ZMQ_POLLIN)   /* after the messages: the last ones of a leaving trainer need its ring */
             mscope_shm_server_serve(in->shm, now);
         looked = mscope_clock_ns();

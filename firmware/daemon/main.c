@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -31,6 +32,7 @@
 #include "sockets.h"
 #include "store.h"
 #include "verify.h"
+#include "protocol/standard.h"
 
 enum { EXIT_FAILED = 1, EXIT_OPTION = 2, EXIT_STATE = 3, EXIT_ENDPOINT = 4 };
 
@@ -157,6 +159,7 @@ static int set_up(daemon_memory *d, const mscope_options *o)
                        (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec, mscope_clock_ns());
     d->publisher.ring = &d->ring;
     d->publisher.outside = &d->outside;
+    d->publisher.spread_ns = o->interval > 0 ? (uint64_t)(o->interval * 0.5e9) : 100000000u;
     mscope_answers_init(&d->publisher.answers, topics, answers);
     mscope_replay_init(&d->publisher.replay, replay, replay_bytes, NULL);
     d->publisher.wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -190,7 +193,9 @@ static int restore(daemon_memory *d, const mscope_options *o)
         return 0;
     err = mscope_restore_state(e, o->state, mscope_clock_ns());
     if (err == 1) {
-        mscope_log(MSCOPE_LOG_INFO, "store", "there is no state file %s yet; it will be written at exit", o->state);
+        mscope_log(MSCOPE_LOG_INFO, "store", "there is no state file %s yet; %s", o->state,
+                   o->state_every > 0 ? "it will be written every --state-every seconds and at exit"
+                                      : "it will be written at exit");
         return 0;
     }
     if (err == 0) {
@@ -292,15 +297,27 @@ static int run(daemon_memory *d, const mscope_options *o, mscope_sockets *socket
     return save_last(d);
 }
 
+/* A save puts a new file in the old one's place, which would end a link; so what it leads to is the file. */
+static void follow_link(mscope_options *o)
+{
+    char *file = o->state[0] != '\0' ? realpath(o->state, NULL) : NULL;
+
+    if (file != NULL && strlen(file) < sizeof o->state)
+        memcpy(o->state, file, strlen(file) + 1);
+    free(file);
+}
+
 int main(int argc, char **argv)
 {
     static daemon_memory d;
     static mscope_options o;
     mscope_sockets sockets = { .shm = -1 };
-    int signal_fd, status = mscope_options_parse(&o, argc, argv);
+    int signal_fd, status;
 
+    mscope_standard_open();
+    status = mscope_options_parse(&o, argc, argv);
     if (status != MSCOPE_OPTIONS_RUN)
-        return status;
+        return mscope_standard_arrived("momentscoped", status, EXIT_FAILED);
     if (check_kernel(o.kernel[0] != '\0' ? o.kernel : NULL))
         return EXIT_OPTION;
     (void)umask(077);
@@ -310,6 +327,7 @@ int main(int argc, char **argv)
         return mscope_verify_options(&o) != 0 ? EXIT_OPTION : 0;
     if (o.verify[0] != '\0')
         return verify(&d, &o);
+    follow_link(&o);
     if (!(o.interval > 0) && o.interval_steps == 0)
         mscope_log(MSCOPE_LOG_WARN, "main",
                    "--interval and --interval-steps are 0: no regular records; a table is published "

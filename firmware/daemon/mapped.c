@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "protocol/fields.h"
+#include "protocol/refusal.h"
 #include "image.h"
 #include "lock.h"
 #include "log.h"
@@ -148,19 +148,12 @@ int mscope_mapped_leave(mscope_engine *e, mscope_shadow *s)
 
 /* -- an earlier daemon's file ------------------------------------------------------------------ */
 
-int mscope_mapped_read_head(mscope_map_file *f, mscope_reader *src, uint8_t head[HEAD], const char **why)
+int mscope_mapped_take_head(const uint8_t head[HEAD], uint64_t size, mscope_map_file *f, mscope_reader *src,
+                            const char **why)
 {
-    struct stat st;
     uint64_t version, clean, len, layout;
     uint8_t found[sizeof magic];
 
-    *why = "it is not a table of momentscoped";
-    if (fstat(f->fd, &st) != 0 || pread(f->fd, head, HEAD, 0) != HEAD || memcmp(head, magic, sizeof magic) != 0)
-        return MSCOPE_EPROTO;
-    *src = (mscope_reader){ head + HEAD - 4, 4, 0 };
-    *why = "its head is damaged";
-    if (mscope_read_u(src, 4) != mscope_crc32(0, head, HEAD - 4))
-        return MSCOPE_EPROTO;
     *src = (mscope_reader){ head, HEAD - 4, 0 };
     (void)mscope_read_bytes(src, found, sizeof found);
     version = mscope_read_u(src, 4);
@@ -174,7 +167,21 @@ int mscope_mapped_read_head(mscope_map_file *f, mscope_reader *src, uint8_t head
         return MSCOPE_EVERSION;
     *why = "its size is not what its head says";
     f->len = HEAD + (size_t)len;
-    return (uint64_t)st.st_size == HEAD + len ? 0 : MSCOPE_EPROTO;
+    return size == HEAD + len ? 0 : MSCOPE_EPROTO;
+}
+
+int mscope_mapped_read_head(mscope_map_file *f, mscope_reader *src, uint8_t head[HEAD], const char **why)
+{
+    struct stat st;
+
+    *why = "it is not a table of momentscoped";
+    if (fstat(f->fd, &st) != 0 || pread(f->fd, head, HEAD, 0) != HEAD || memcmp(head, magic, sizeof magic) != 0)
+        return MSCOPE_EPROTO;
+    *src = (mscope_reader){ head + HEAD - 4, 4, 0 };
+    *why = "its head is damaged";
+    if (mscope_read_u(src, 4) != mscope_crc32(0, head, HEAD - 4))
+        return MSCOPE_EPROTO;
+    return mscope_mapped_take_head(head, (uint64_t)st.st_size, f, src, why);
 }
 
 int mscope_mapped_mark_dirty(const mscope_map_file *f)

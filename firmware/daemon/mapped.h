@@ -33,6 +33,9 @@ MSCOPE_MUST_CHECK int mscope_mapped_leave(mscope_engine *e, mscope_shadow *s);
  * Returns  0;  1: dirty;  MSCOPE_EPROTO, MSCOPE_EVERSION with *why a text                                      */
 MSCOPE_MUST_CHECK int mscope_mapped_read_head(mscope_map_file *f, mscope_reader *src, uint8_t head[MSCOPE_MAPPED_HEAD],
                                               const char **why);
+/* mscope_mapped_take_head - the same of a head that was read, its checksum right, from a file of `size` bytes */
+MSCOPE_MUST_CHECK int mscope_mapped_take_head(const uint8_t head[MSCOPE_MAPPED_HEAD], uint64_t size,
+                                              mscope_map_file *f, mscope_reader *src, const char **why);
 MSCOPE_MUST_CHECK int mscope_mapped_map(mscope_map_file *f);                     /* fills f->base; MSCOPE_ENOMEM */
 MSCOPE_MUST_CHECK int mscope_mapped_mark_dirty(const mscope_map_file *f);        /* MSCOPE_EIO                  */
 

@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-#include "protocol/fields.h"
+#include "protocol/refusal.h"
 #include "protocol/header.h"
 #include "protocol/shm.h"
 #include "directions.h"
@@ -22,15 +22,20 @@
 
 /* -- answers ---------------------------------------------------------------------------------- */
 
+static mscope_header ack_of(const mscope_engine *e, const mscope_session *ses, const mscope_shadow *s, uint32_t handle)
+{
+    return (mscope_header){ .kind = MSCOPE_ACK, .session = ses->id, .seq = ses->next - 1, .table = handle,
+                            .step = s != NULL ? mscope_table_steps(s->core) : 0,
+                            .count = (uint32_t)e->cfg.credit_messages,
+                            .flags = s != NULL && !s->exact ? MSCOPE_FLAG_INEXACT : 0 };
+}
+
 static void answer_ack(const mscope_engine *e, const mscope_session *ses, const mscope_shadow *s,
                        const mscope_header *h, mscope_answer *out)
 {
     mscope_reply *r = &out->at[out->n++];
 
-    r->header = (mscope_header){ .kind = MSCOPE_ACK, .session = ses->id, .seq = ses->next - 1, .table = h->table,
-                                 .step = s != NULL ? mscope_table_steps(s->core) : 0,
-                                 .count = (uint32_t)e->cfg.credit_messages,
-                                 .flags = s != NULL && !s->exact ? MSCOPE_FLAG_INEXACT : 0 };
+    r->header = ack_of(e, ses, s, h->table);
     r->body_len = 0;
 }
 
@@ -83,6 +88,53 @@ static void detach_all(mscope_engine *e, uint64_t session)
             mscope_shadow_detach(e, &e->shadows[i]);
 }
 
+/* -- trainers that go and come back ------------------------------------------------------------ */
+
+int mscope_engine_beat(const mscope_engine *e, unsigned i, uint64_t now_ns, uint64_t quiet_ns, mscope_header *out)
+{
+    const mscope_session *ses = &e->sessions[i];
+
+    if (ses->id == 0 || ses->left || ses->gone || now_ns - ses->heard_ns < quiet_ns)
+        return 0;
+    for (uint32_t k = 0; k < e->cfg.max_tables; k++) {
+        const mscope_shadow *s = &e->shadows[k];
+        if (s->used && s->attached && s->session == ses->id) {
+            *out = ack_of(e, ses, s, s->handle);
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static void set_gone(mscope_engine *e, mscope_session *ses, int gone)
+{
+    ses->gone = gone;
+    for (uint32_t k = 0; k < e->cfg.max_tables; k++) {
+        mscope_shadow *s = &e->shadows[k];
+        if (!s->used || !s->attached || s->session != ses->id)
+            continue;
+        s->away = gone;
+        s->changed = 1;
+        mscope_engine_alert(e, s, gone ? "gone" : "back",
+                            gone ? "'%.60s' closed its connection after step %llu without a word: table %s is nobody's "
+                                   "until it is heard again"
+                                 : "'%.60s' is heard again after step %llu: table %s is its own",
+                            s->hello.client, (unsigned long long)mscope_table_steps(s->core), s->hello.table);
+    }
+}
+
+void mscope_engine_gone(mscope_engine *e, unsigned i)
+{
+    set_gone(e, &e->sessions[i], 1);
+}
+
+static void hear(mscope_engine *e, mscope_session *ses, uint64_t now_ns)
+{
+    ses->heard_ns = now_ns;
+    if (ses->gone)
+        set_gone(e, ses, 0);
+}
+
 static int on_hello(mscope_engine *e, const mscope_header *h, const mscope_part *f, size_t n, uint64_t now_ns,
                     mscope_refusal *why, mscope_answer *out)
 {
@@ -95,10 +147,11 @@ static int on_hello(mscope_engine *e, const mscope_header *h, const mscope_part 
         return mscope_refusal_set(why, MSCOPE_EPROTO, "parts", "1 after the header", "HELLO is a header and a map",
                                   "%zu", n);
     err = mscope_hello_decode(f[0].at, f[0].len, &hello, why);
-    if (!err && ses == NULL && (ses = mscope_session_new(e, now_ns, why)) == NULL)
-        err = why->code;
-    if (!err)
-        err = mscope_hello_apply(e, h, &hello, now_ns, &s, why);
+    if (err)
+        return err;
+    if (ses == NULL && (ses = mscope_session_new(e, now_ns, why)) == NULL)
+        return why->code;
+    err = mscope_hello_apply(e, h, &hello, now_ns, &s, why);
     if (err)
         return err;
     if (ses->id != h->session) {
@@ -107,7 +160,7 @@ static int on_hello(mscope_engine *e, const mscope_header *h, const mscope_part 
     }
     if (h->seq > ses->next)                  /* the state file is older than the client's last ACK */
         ses->next = h->seq;
-    ses->heard_ns = now_ns;
+    hear(e, ses, now_ns);
     ses->left = 0;
     answer_welcome(e, ses, s, h, out);
     return 0;
@@ -259,7 +312,7 @@ static void on_sequenced(mscope_engine *e, const mscope_header *h, int bad, cons
     int err = check_session(h, ses, why);
 
     if (ses != NULL)
-        ses->heard_ns = now_ns;
+        hear(e, ses, now_ns);
     if (!err && shm && h->seq == ses->next) {
         bad = n == 1 ? mscope_shm_descriptor_decode(f[0].at, f[0].len, &where, why)
                      : mscope_refusal_set(why, MSCOPE_EPROTO, "parts", "1 after the header",
@@ -281,6 +334,8 @@ static void on_sequenced(mscope_engine *e, const mscope_header *h, int bad, cons
     if (shm && !bad)
         bad = from_shm(e, from, &where, bodies, why);
     err = bad ? bad : dispatch(e, ses, s, h, shm ? bodies : f, shm ? where.parts : n, why);
+    if (s != NULL && h->kind == MSCOPE_STEP)
+        mscope_shadow_stepped(s, h->step, err);
     if (s != NULL && !err && h->count > 0 && (h->kind == MSCOPE_STEP || h->kind == MSCOPE_PROBE))
         s->shm = shm ? 2 : 1;
     ses->next++;

@@ -24,4 +24,12 @@ typedef struct mscope_answer {
 void mscope_engine_message(mscope_engine *e, const mscope_part *parts, size_t n, uint64_t now_ns,
                            mscope_answer *out);
 
+/* mscope_engine_beat - an ACK that repeats the last one, for a trainer that says nothing: can it still be sent to? 0:
+ *                      nobody asks, because session[i] is free or said BYE, or is known to be gone, or was heard within
+ *                      the last quiet_ns
+ * mscope_engine_gone - session[i] has closed its connection without BYE: its tables are not attached until it is heard
+ *                      again, each with an alert                                                              */
+int mscope_engine_beat(const mscope_engine *e, unsigned i, uint64_t now_ns, uint64_t quiet_ns, mscope_header *out);
+void mscope_engine_gone(mscope_engine *e, unsigned i);
+
 #endif

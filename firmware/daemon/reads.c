@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "protocol/fields.h"
+#include "protocol/refusal.h"
 
 enum { COLUMN_M, COLUMN_V, COLUMN_G, COLUMN_COS, COLUMN_U };
 
@@ -23,7 +23,7 @@ static const struct column {
     { "|u|", "0..1e145, or -1", "norm of a row's update; -1: not measured", 0.0, LARGE },
 };
 
-static int check_columns(const double *x, size_t n, mscope_refusal *why)
+static int check_columns(const double *x, const uint32_t *rows, size_t n, mscope_refusal *why)
 {
     for (size_t i = 0; i < n; i++)
         for (int k = 0; k < MSCOPE_READ_COLUMNS; k++, x++) {
@@ -33,7 +33,7 @@ static int check_columns(const double *x, size_t n, mscope_refusal *why)
                 ((k == COLUMN_V || k == COLUMN_U) && *x == MSCOPE_READ_NOT))
                 continue;
             return mscope_refusal_set(why, isfinite(*x) ? MSCOPE_EINVAL : MSCOPE_ENONFINITE, c->field, c->range,
-                                      c->text, "%g at entry %zu", *x, i);
+                                      c->text, "%g in row %u", *x, rows[i]);
         }
     return 0;
 }
@@ -78,7 +78,7 @@ int mscope_reads_in(mscope_shadow *s, const mscope_header *h, mscope_cursor *c, 
     if (err)
         return err;
     mscope_values_decode(val, h->value_type, n * MSCOPE_READ_COLUMNS, x, 1);
-    err = check_columns(x, n, c->why);
+    err = check_columns(x, out->rows, n, c->why);
     if (err)
         return err;
     err = mscope_table_touch(s->core, out->rows, n);         /* changes no number but their rounding */

@@ -11,6 +11,7 @@
 #include "labels.h"
 #include "log.h"
 #include "reads.h"
+#include "shadow.h"
 
 void mscope_shadow_dropped(mscope_engine *e, const mscope_shadow *s, mscope_shadow *fresh)
 {
@@ -137,8 +138,9 @@ static void table_record(mscope_engine *e, const mscope_shadow *s, const totals 
     r->climbing = s->climb.climbing;
     r->climb_band = s->climb.band;
     r->bands = t->bands;
-    r->attached = s->attached;
-    r->exact = s->exact && !s->hello.narrow;
+    r->attached = s->attached && !s->away;
+    r->exact = mscope_shadow_exact(s);
+    r->overflowed = s->not_finite || !isfinite(t->V);
     r->lost_steps = s->lost;
     r->refused_messages = s->refused;
     r->syncs = s->syncs;
@@ -237,8 +239,16 @@ void mscope_shadow_publish(mscope_engine *e, mscope_shadow *s, int regular)
         return;
     s->published = mscope_table_steps(s->core);
     s->notes = 0;
+    s->window_over = 1;
+}
+
+void mscope_shadow_window(mscope_shadow *s)
+{
+    if (!s->window_over)
+        return;
     mscope_table_window_reset(s->core);
     memset(s->moved, 0, sizeof s->moved);
+    s->window_over = 0;
 }
 
 int mscope_shadow_moved(const mscope_shadow *s)

@@ -21,6 +21,9 @@ void mscope_engine_alert(mscope_engine *e, const mscope_shadow *s, const char *c
 
 /* mscope_shadow_publish - the records of one table, of its totals as they stand; regular: its window closes too */
 void mscope_shadow_publish(mscope_engine *e, mscope_shadow *s, int regular);
+/* mscope_shadow_window - begin a new window, if the last one was published; before a step. So a record that is repeated
+ * without a step says the same window again */
+void mscope_shadow_window(mscope_shadow *s);
 /* mscope_shadow_moved - were there steps since the last regular record? */
 int mscope_shadow_moved(const mscope_shadow *s);
 /* mscope_shadow_publish_last - resum and publish what is unpublished, before the table goes or starts over */

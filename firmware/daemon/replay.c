@@ -1,7 +1,9 @@
 /* replay.c - see replay.h
  *
- * Block: [u32 length of body][u32 topic slot][u64 seq][body, padded to 8] ...; a record never wraps: when the rest
- * of the block is too short it is filled by a record of topic slot PAD. Offsets are absolute and only grow.    */
+ * Block: [u32 length of body][u32 topic slot][u64 seq][u64 place before][u64 place after][body, padded to 32] ...; a
+ * record never wraps: when the rest of the block is too short it is filled by a record of topic slot PAD. Offsets are
+ * absolute and only grow. A place is an offset + 1, or 0: none. A place below the block's first record is as good as
+ * none.                                                                                                           */
 #include "replay.h"
 
 #include <errno.h>
@@ -16,19 +18,20 @@
 
 #define PAD UINT32_MAX
 #define HEAD sizeof(entry)
-#define BURST 256                        /* records that one call looks at for one job */
+#define BURST 64                         /* records that one call sends for one job */
+#define REQUESTS 256                     /* that one call takes                     */
 #define DONE UINT64_MAX
 
 typedef struct entry {
     uint32_t len, topic;
-    uint64_t seq;
+    uint64_t seq, before, after;         /* places of the topic's records around it */
 } entry;
 
 void mscope_replay_init(mscope_replay *r, uint8_t *mem, size_t cap, void *socket)
 {
     memset(r, 0, sizeof *r);
     r->mem = mem;
-    r->cap = cap & ~(size_t)15;
+    r->cap = cap & ~(size_t)31;
     r->socket = socket;
 }
 
@@ -42,7 +45,7 @@ static entry entry_at(const mscope_replay *r, uint64_t at)
 
 static uint64_t size_of(uint32_t len)
 {
-    return HEAD + ((uint64_t)len + 15) / 16 * 16;
+    return HEAD + ((uint64_t)len + 31) / 32 * 32;
 }
 
 static void append(mscope_replay *r, entry e, const uint8_t *body)
@@ -55,13 +58,37 @@ static void append(mscope_replay *r, entry e, const uint8_t *body)
     r->end += size_of(e.len);
 }
 
-void mscope_replay_store(mscope_replay *r, uint32_t topic_slot, uint64_t seq, const uint8_t *body, size_t len)
+void mscope_replay_store(mscope_replay *r, const mscope_topics *topics, mscope_topic *t, const uint8_t *body,
+                         size_t len)
 {
-    size_t rest = r->cap - (size_t)(r->end % r->cap);
+    const size_t rest = r->cap - (size_t)(r->end % r->cap);
+    const uint64_t before = t->newest;
 
     if (rest < size_of((uint32_t)len))
-        append(r, (entry){ (uint32_t)(rest - HEAD), PAD, 0 }, NULL);
-    append(r, (entry){ (uint32_t)len, topic_slot, seq }, body);
+        append(r, (entry){ .len = (uint32_t)(rest - HEAD), .topic = PAD }, NULL);
+    t->newest = r->end + 1;
+    append(r, (entry){ .len = (uint32_t)len, .topic = (uint32_t)(t - topics->at), .seq = t->next, .before = before },
+           body);
+    if (before > r->first) {
+        entry e = entry_at(r, before - 1);
+        e.after = t->newest;
+        memcpy(r->mem + (before - 1) % r->cap, &e, sizeof e);
+    }
+}
+
+/* The place of the oldest record of a topic from number `next` on, or 0: there is none. */
+static uint64_t find_from(const mscope_replay *r, const mscope_topic *t, uint64_t next)
+{
+    uint64_t found = 0;
+
+    for (uint64_t at = t->newest; at > r->first;) {
+        const entry e = entry_at(r, at - 1);
+        if (e.seq < next)
+            break;
+        found = at;
+        at = e.before;
+    }
+    return found;
 }
 
 int mscope_replay_busy(const mscope_replay *r)
@@ -94,22 +121,25 @@ static int answer(mscope_replay *r, const mscope_replay_job *j, uint64_t seq, co
  * numbers below the new topic's first, where jobs on the new one begin (parse). */
 static void serve_job(mscope_replay *r, const mscope_topics *topics, mscope_replay_job *j)
 {
-    const int there = topics->at[j->slot].generation == j->generation;
+    const mscope_topic *t = &topics->at[j->slot];
+    const int there = t->generation == j->generation;
     int status = 0;
 
-    if (j->at < r->first)
-        j->at = r->first;
-    for (unsigned i = 0; i < BURST && j->at < r->end && status == 0; i++) {
-        entry e = entry_at(r, j->at);
-        if (there && e.topic == j->slot && e.seq >= j->next) {
-            status = answer(r, j, e.seq, r->mem + j->at % r->cap + HEAD, e.len);
-            if (status > 0)
-                return;
-            j->next = e.seq + 1;
-        }
-        j->at += size_of(e.len);
+    if (!there)
+        j->at = 0;
+    for (unsigned i = 0; i < BURST && status == 0; i++) {
+        if (there && j->at <= r->first)
+            j->at = find_from(r, t, j->next);
+        if (j->at == 0)
+            break;
+        const entry e = entry_at(r, j->at - 1);
+        status = answer(r, j, e.seq, r->mem + (j->at - 1) % r->cap + HEAD, e.len);
+        if (status > 0)
+            return;
+        j->next = e.seq + 1;
+        j->at = e.after;
     }
-    if (status == 0 && j->at == r->end)
+    if (status == 0 && j->at == 0 && (!there || find_from(r, t, j->next) == 0))
         status = answer(r, j, DONE, (const uint8_t *)"", 0) > 0 ? 1 : -1;
     j->busy = status >= 0;
 }
@@ -215,20 +245,36 @@ static int parse(mscope_replay_job *j, const request *q, const mscope_topics *to
     return 0;
 }
 
+static void serve_jobs(mscope_replay *r, const mscope_topics *topics)
+{
+    for (unsigned i = 0; i < MSCOPE_REPLAY_JOBS; i++)
+        if (r->jobs[i].busy)
+            serve_job(r, topics, &r->jobs[i]);
+}
+
+/* A place for one more job, or NULL. Most jobs are done at once, so places are free again after a turn. */
+static mscope_replay_job *free_place(mscope_replay *r, const mscope_topics *topics)
+{
+    for (int turn = 0; turn < 2; turn++) {
+        for (unsigned i = 0; i < MSCOPE_REPLAY_JOBS; i++)
+            if (!r->jobs[i].busy)
+                return &r->jobs[i];
+        serve_jobs(r, topics);
+    }
+    return NULL;
+}
+
 void mscope_replay_serve(mscope_replay *r, const mscope_topics *topics, mscope_outside *outside)
 {
     mscope_replay_job asked;
     mscope_refusal why;
     request q;
 
-    while (receive(r, &asked, &q)) {
-        mscope_replay_job *slot = NULL;
-        for (unsigned i = 0; i < MSCOPE_REPLAY_JOBS; i++)
-            if (!r->jobs[i].busy)
-                slot = &r->jobs[i];
+    for (unsigned i = 0; i < REQUESTS && receive(r, &asked, &q); i++) {
+        mscope_replay_job *slot = free_place(r, topics);
         if (parse(&asked, &q, topics, &why) == 0 && slot != NULL) {
             asked.busy = 1;
-            asked.at = r->first;
+            asked.at = 0;
             *slot = asked;
             atomic_fetch_add_explicit(&outside->replay_requests, 1, memory_order_relaxed);
             continue;
@@ -239,7 +285,5 @@ void mscope_replay_serve(mscope_replay *r, const mscope_topics *topics, mscope_o
         atomic_fetch_add_explicit(&outside->replay_refused, 1, memory_order_relaxed);
         refuse(r, &asked, &why);
     }
-    for (unsigned i = 0; i < MSCOPE_REPLAY_JOBS; i++)
-        if (r->jobs[i].busy)
-            serve_job(r, topics, &r->jobs[i]);
+    serve_jobs(r, topics);
 }

@@ -19,6 +19,8 @@
 #include "shadow.h"
 #include "store.h"
 
+enum { LEAST = 24 };                         /* bytes of a state file: magic, version, two counts, checksum */
+
 /* -- the state file --------------------------------------------------------------------------- */
 
 static int get_table(mscope_engine *e, mscope_shadow *at, mscope_reader *src, uint64_t now_ns)
@@ -82,11 +84,30 @@ static int get_state(mscope_engine *e, mscope_reader *src, uint64_t now_ns)
     return err ? err : src->cut || src->left != 0 ? MSCOPE_EPROTO : 0;
 }
 
+int mscope_restore_bytes(mscope_engine *e, const uint8_t *p, size_t len, const char *path, uint64_t now_ns)
+{
+    if (len < LEAST || memcmp(p, mscope_store_magic, sizeof mscope_store_magic) != 0) {
+        mscope_log(MSCOPE_LOG_ERROR, "store", "%s is not a state file of momentscoped (%zu bytes)", path, len);
+        return MSCOPE_EPROTO;
+    }
+    const uint32_t said = mscope_get32(p + len - 4), found = mscope_crc32(0, p, len - 4);
+    if (found != said) {
+        mscope_log(MSCOPE_LOG_ERROR, "store", "state file %s is damaged: checksum 0x%08x, expected 0x%08x", path, said,
+                   found);
+        return MSCOPE_EPROTO;
+    }
+    mscope_reader src = { p, len - 4, 0 };
+    const int err = get_state(e, &src, now_ns);
+    if (err)
+        mscope_log(MSCOPE_LOG_ERROR, "store", "cannot load state file %s: %s", path, mscope_strerror(err));
+    return err;
+}
+
 int mscope_restore_state(mscope_engine *e, const char *path, uint64_t now_ns)
 {
     struct stat st;
     uint8_t *p = MAP_FAILED;
-    int err, fd = open(path, O_RDONLY | O_CLOEXEC);
+    int err, fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);        /* a pipe would wait for its writer */
 
     if (fd < 0 && errno == ENOENT)
         return 1;
@@ -98,23 +119,10 @@ int mscope_restore_state(mscope_engine *e, const char *path, uint64_t now_ns)
             (void)close(fd);
         return MSCOPE_EIO;
     }
-    if (st.st_size >= 24)
+    if (st.st_size >= LEAST)
         p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
     (void)close(fd);
-    if (p == MAP_FAILED || memcmp(p, mscope_store_magic, sizeof mscope_store_magic) != 0) {
-        mscope_log(MSCOPE_LOG_ERROR, "store", "%s is not a state file of momentscoped (%lld bytes)", path,
-                   (long long)st.st_size);
-        err = MSCOPE_EPROTO;
-    } else if (mscope_crc32(0, p, (size_t)st.st_size - 4) != mscope_get32(p + st.st_size - 4)) {
-        mscope_log(MSCOPE_LOG_ERROR, "store", "state file %s is damaged: checksum 0x%08x, expected 0x%08x", path,
-                   mscope_get32(p + st.st_size - 4), mscope_crc32(0, p, (size_t)st.st_size - 4));
-        err = MSCOPE_EPROTO;
-    } else {
-        mscope_reader src = { p, (size_t)st.st_size - 4, 0 };
-        err = get_state(e, &src, now_ns);
-        if (err)
-            mscope_log(MSCOPE_LOG_ERROR, "store", "cannot load state file %s: %s", path, mscope_strerror(err));
-    }
+    err = mscope_restore_bytes(e, p, p != MAP_FAILED || st.st_size < LEAST ? (size_t)st.st_size : 0, path, now_ns);
     if (p != MAP_FAILED)
         (void)munmap(p, (size_t)st.st_size);
     return err;

@@ -8,6 +8,9 @@
  * Errors   MSCOPE_EIO, MSCOPE_EPROTO, MSCOPE_EVERSION, MSCOPE_ENOMEM ..., logged with the reason; the engine must
  *          then be set up again                                                                                */
 MSCOPE_MUST_CHECK int mscope_restore_state(mscope_engine *e, const char *path, uint64_t now_ns);
+/* mscope_restore_bytes - the same of a state file that lies in memory; path only names it in the log           */
+MSCOPE_MUST_CHECK int mscope_restore_bytes(mscope_engine *e, const uint8_t *p, size_t len, const char *path,
+                                           uint64_t now_ns);
 
 /* mscope_restore_tables - take over every table of --map-dir that was left clean, and the sessions that hold them.
  * Those that were not left clean are removed, after an alert: their trainers send them again, as after a lost state

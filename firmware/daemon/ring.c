@@ -49,3 +49,8 @@ void mscope_ring_release(mscope_ring *r)
 
     atomic_store_explicit(&r->tail, tail + 1, memory_order_release);
 }
+
+size_t mscope_ring_fill(const mscope_ring *r)
+{
+    return atomic_load_explicit(&r->head, memory_order_acquire) - atomic_load_explicit(&r->tail, memory_order_relaxed);
+}

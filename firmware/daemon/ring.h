@@ -30,5 +30,6 @@ void mscope_ring_commit(mscope_ring *r);
 /* Consumer: the oldest item, or NULL; then release. */
 const void *mscope_ring_peek(mscope_ring *r);
 void mscope_ring_release(mscope_ring *r);
+size_t mscope_ring_fill(const mscope_ring *r);       /* items that wait */
 
 #endif

@@ -13,6 +13,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "pages.h"
+
+#define LARGE ((size_t)8 << 20)      /* bytes of a table; below, a fork is short anyway */
+
 int mscope_saver_init(mscope_saver *s, const char *path)
 {
     s->path = path;
@@ -40,6 +44,18 @@ static void leave_daemon(pid_t daemon)
         (void)syscall(SYS_close, fd);
 }
 
+static void note_tables(mscope_saver_large *l, const mscope_engine *e)
+{
+    l->n = 0;
+    for (uint32_t i = 0; i < e->cfg.max_tables && l->n < sizeof l->table / sizeof l->table[0]; i++) {
+        const mscope_shadow *t = &e->shadows[i];
+        if (!t->used || t->map.fd > 0 || t->mem_len < LARGE)
+            continue;
+        l->table[l->n].at = t->mem;
+        l->table[l->n++].len = t->mem_len;
+    }
+}
+
 int mscope_saver_fork(mscope_saver *s, mscope_engine *e)
 {
     const pid_t daemon = getpid();
@@ -55,6 +71,7 @@ int mscope_saver_fork(mscope_saver *s, mscope_engine *e)
     if (child < 0)
         return MSCOPE_EIO;
     s->child = child;
+    note_tables(&s->large, e);
     atomic_store_explicit(&s->state, MSCOPE_SAVER_WORK, memory_order_release);
     if (write(s->work_fd, &one, sizeof one) < 0)
         mscope_log(MSCOPE_LOG_WARN, "store", "cannot wake the saver: %s", strerror(errno));
@@ -72,15 +89,19 @@ void mscope_saver_end(mscope_saver *s)
 static void wait_for_child(mscope_saver *s)
 {
     const uint64_t one = 1;
+    mscope_saver_large large;
 
     while (waitpid(s->child, NULL, 0) < 0 && errno == EINTR) {
         /* a signal ended the wait */
     }
     if (s->saved->done || !atomic_load_explicit(&s->ended, memory_order_acquire))
         mscope_store_tell(s->path, s->saved);
+    large = s->large;                        /* the engine may fork again as soon as it is told */
     atomic_store_explicit(&s->state, s->saved->done ? MSCOPE_SAVER_DONE : MSCOPE_SAVER_FAILED, memory_order_release);
     if (write(s->done_fd, &one, sizeof one) < 0)
         mscope_log(MSCOPE_LOG_WARN, "store", "cannot wake the engine: %s", strerror(errno));
+    for (unsigned i = 0; i < large.n; i++)
+        mscope_pages_join(large.table[i].at, large.table[i].len, &s->ended);
 }
 
 void *mscope_saver_run(void *saver)

@@ -17,11 +17,20 @@
 
 enum mscope_saver_state { MSCOPE_SAVER_IDLE, MSCOPE_SAVER_WORK, MSCOPE_SAVER_DONE, MSCOPE_SAVER_FAILED };
 
+typedef struct mscope_saver_large {      /* memory of large tables at the fork, of which the child has a copy */
+    struct {
+        void *at;
+        size_t len;
+    } table[64];
+    unsigned n;
+} mscope_saver_large;
+
 typedef struct mscope_saver {
     const char *path;                    /* NULL: no state file                                  */
     mscope_saved *saved;                 /* memory shared with the child                         */
     pid_t child;
-    _Atomic int state;                   /* owner of both: the saver while WORK, else the engine */
+    mscope_saver_large large;
+    _Atomic int state;                   /* owner of all: the saver while WORK, else the engine  */
     int work_fd, done_fd;                /* eventfds, non-blocking                               */
     mscope_log_queue *log;               /* the engine's lines, written here; NULL: none         */
     _Atomic int stop, ended;             /* ended: the save under way is not wanted any more      */

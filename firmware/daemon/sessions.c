@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "protocol/fields.h"
+#include "protocol/refusal.h"
 
 mscope_session *mscope_session_find(mscope_engine *e, uint64_t id)
 {
@@ -15,7 +15,7 @@ mscope_session *mscope_session_find(mscope_engine *e, uint64_t id)
 
 int mscope_session_silent(const mscope_engine *e, const mscope_session *ses, uint64_t now_ns)
 {
-    return ses == NULL || ses->left || now_ns - ses->heard_ns >= e->cfg.takeover_ns;
+    return ses == NULL || ses->left || ses->gone || now_ns - ses->heard_ns >= e->cfg.takeover_ns;
 }
 
 static int holds_table(const mscope_engine *e, const mscope_session *ses)

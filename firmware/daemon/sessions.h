@@ -7,7 +7,7 @@
 /* mscope_session_find - the session of this number, or NULL; id 0: a free place */
 mscope_session *mscope_session_find(mscope_engine *e, uint64_t id);
 
-/* mscope_session_silent - has it said BYE, or not been heard for the takeover time? ses NULL: yes */
+/* mscope_session_silent - has it said BYE or gone, or not been heard for the takeover time? ses NULL: yes */
 int mscope_session_silent(const mscope_engine *e, const mscope_session *ses, uint64_t now_ns);
 
 /* mscope_session_new - a place for one more session. When all are taken it is the place of the session heard longest

@@ -6,9 +6,10 @@
 
 #include <sys/mman.h>
 
-#include "protocol/fields.h"
+#include "protocol/refusal.h"
 #include "labels.h"
 #include "mapped.h"
+#include "pages.h"
 #include "records.h"
 
 mscope_shadow *mscope_shadow_find(mscope_engine *e, uint64_t session, uint32_t handle)
@@ -111,7 +112,7 @@ static void *map_table(const mscope_engine *e, const mscope_hello *hello, size_t
                                  "%u rows, %zu bytes", hello->rows, len);
         return NULL;
     }
-    (void)madvise(mem, len, MADV_HUGEPAGE);          /* rows are visited at random: fewer page walks               */
+    mscope_pages_large(mem, len);
     return mem;
 }
 
@@ -186,7 +187,8 @@ int mscope_shadow_open(mscope_engine *e, mscope_shadow *s, const mscope_hello *h
     s->map = file;
     set_parts(e, s, mem, &l);
     s->exact = hello->fresh;
-    s->published = hello->step;
+    s->other_m = !hello->fresh && hello->step > 0;       /* at step 0 nobody has momentum */
+    s->published = s->doubted = hello->step;
     e->bytes += l.len;
     return 0;
 }
@@ -221,10 +223,25 @@ void mscope_shadow_inexact(mscope_engine *e, mscope_shadow *s, uint64_t lost)
     s->lost += lost;
     e->count.lost_steps += lost;
     s->healed = 0;
+    s->other_m = 1;
+    s->doubted = mscope_table_steps(s->core);
     if (!s->exact)
         return;
     s->exact = 0;
     s->changed = 1;
     mscope_engine_alert(e, s, "inexact", "%llu steps of table %s never arrived: inexact until SYNC",
                         (unsigned long long)lost, s->hello.table);
+}
+
+void mscope_shadow_stepped(mscope_shadow *s, uint64_t step, int err)
+{
+    const uint64_t done = mscope_table_steps(s->core);
+    const int exact = mscope_shadow_exact(s), not_finite = s->not_finite;
+
+    if (err && (step <= done || step - done > MSCOPE_GAP_MAX))
+        return;                              /* no step of a trainer that goes on from here */
+    s->not_finite = err == MSCOPE_ENONFINITE;
+    if (err)
+        s->refused_step = step;
+    s->changed |= mscope_shadow_exact(s) != exact || s->not_finite != not_finite;
 }

@@ -24,6 +24,16 @@ mscope_shadow *mscope_shadow_find(mscope_engine *e, uint64_t session, uint32_t h
 
 /* mscope_shadow_detach - its trainer left: alert, and no owner until the next HELLO */
 void mscope_shadow_detach(mscope_engine *e, mscope_shadow *s);
+/* mscope_shadow_exact - do the daemon's rows equal the trainer's, as far as it knows?
+ *
+ * A trainer whose last steps were refused has made them all the same: the copy is behind until a later step or SYNC is
+ * accepted. */
+static inline int mscope_shadow_exact(const mscope_shadow *s)
+{
+    return s->exact && !s->hello.narrow && s->refused_step <= mscope_table_steps(s->core);
+}
+/* mscope_shadow_stepped - note whether a STEP was refused; err: 0, or why */
+void mscope_shadow_stepped(mscope_shadow *s, uint64_t step, int err);
 /* mscope_shadow_inexact - count lost steps (0: none, its owner changed); inexact until SYNC has covered every row */
 void mscope_shadow_inexact(mscope_engine *e, mscope_shadow *s, uint64_t lost);
 

@@ -16,7 +16,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "protocol/fields.h"
+#include "protocol/refusal.h"
 #include "protocol/shm.h"
 #include "log.h"
 #include "sessions.h"
@@ -64,7 +64,7 @@ void mscope_shm_server_sweep(mscope_shm_server *l)
     for (unsigned i = 0; i < MSCOPE_SHM_PLACES; i++) {
         mscope_shm_map *x = &l->engine->shm[i];
         const mscope_session *ses = x->at != NULL ? mscope_session_find(l->engine, x->session) : NULL;
-        if (x->at != NULL && (ses == NULL || ses->left))
+        if (x->at != NULL && (ses == NULL || ses->left || ses->gone))
             let_go(x);
     }
 }

@@ -19,7 +19,8 @@ typedef struct mscope_shm_server {
 MSCOPE_MUST_CHECK int mscope_shm_server_init(mscope_shm_server *l, mscope_engine *engine, int listener);
 /* mscope_shm_server_serve - accept connections and offers, notice departures; it never waits */
 void mscope_shm_server_serve(mscope_shm_server *l, uint64_t now_ns);
-/* mscope_shm_server_sweep - unmap rings whose session has left: a forked child may still hold the connection open */
+/* mscope_shm_server_sweep - unmap rings whose session has left or is gone: a forked child may still hold the connection
+ * of the ring open */
 void mscope_shm_server_sweep(mscope_shm_server *l);
 /* mscope_shm_server_fini - unmap all and close the connections */
 void mscope_shm_server_fini(mscope_shm_server *l);

@@ -3,9 +3,10 @@
  * The records of one table are one piece, because they describe one step. The daemon's own record closes a publication.
  *
  * Records are cheap; a pass over the rows is not. Totals stream with a bound on their error. A resum reduces that
- * bound, moves rows that fell silent to rarer bands and computes their rates again. A table of few rows is
- * resummed just before its records. A larger one is published as its totals stand, and a pass over its rows
- * continues in slices after each publication. So the cost of a publication does not depend on the number of rows. */
+ * bound, moves rows that fell silent to rarer bands and computes their rates again. A table of few rows is resummed
+ * just before its records, and so is one of some more rows whenever its steps have grown by a fourth. A larger one
+ * is published as its totals stand, and a pass over its rows continues in slices after each publication. So the
+ * cost of a publication does not depend on the number of rows. */
 #include "slices.h"
 
 #include <stdio.h>
@@ -15,9 +16,11 @@
 
 /* -- resums in slices ------------------------------------------------------------------------- */
 
+/* The rates of a young table change as fast as its steps grow. */
 static int at_once(const mscope_shadow *s)
 {
-    return s->hello.rows <= MSCOPE_AT_ONCE;
+    return s->hello.rows <= MSCOPE_AT_ONCE ||
+           (s->hello.rows <= MSCOPE_AT_ONCE_YOUNG && 4 * mscope_table_steps(s->core) >= 5 * s->passed);
 }
 
 int mscope_resum_wanted(const mscope_engine *e)
@@ -34,6 +37,8 @@ void mscope_resum_slice(mscope_engine *e)
         if (!s->used || !s->passing)
             continue;
         s->passing = mscope_table_resum_slice(s->core, e->slice_rows) == 0;
+        if (!s->passing)
+            s->passed = mscope_table_steps(s->core);
         e->slice_full = s->passing;
         return;
     }
@@ -65,6 +70,8 @@ void mscope_publish_table(mscope_engine *e, mscope_shadow *s, int regular)
     if (at_once(s)) {
         if (mscope_table_resum(s->core) != 0)
             return;
+        s->passing = 0;
+        s->passed = mscope_table_steps(s->core);
     } else if (regular) {
         s->passing = 1;
         e->resum_ns = MSCOPE_RESUM_NS;

@@ -5,6 +5,7 @@
 #include "engine.h"
 
 #define MSCOPE_AT_ONCE 2048          /* a table of at most so many rows is resummed in one go    */
+#define MSCOPE_AT_ONCE_YOUNG 65536   /* .. of so many when its steps have grown by a fourth: 2 ms */
 #define MSCOPE_SLICE_NS 60000        /* work between two looks at the sockets                    */
 #define MSCOPE_RESUM_NS 4000000      /* time for slices of resums after each publication         */
 

@@ -15,6 +15,8 @@
 #include <zmq.h>
 
 #include "protocol/meet/endpoint.h"
+#include "protocol/meet/monitor.h"
+#include "clock.h"
 #include "doors.h"
 #include "log.h"
 
@@ -66,10 +68,51 @@ static void set_limits(const mscope_sockets *s, const mscope_options *o)
     const int64_t largest = (int64_t)o->max_part, small = 4096;
 
     (void)zmq_setsockopt(s->ingest, ZMQ_MAXMSGSIZE, &largest, sizeof largest);
+    (void)zmq_setsockopt(s->ingest, ZMQ_ROUTER_MANDATORY, &one, sizeof one);    /* says who is gone: inbox.c */
     (void)zmq_setsockopt(s->telemetry, ZMQ_MAXMSGSIZE, &small, sizeof small);
     (void)zmq_setsockopt(s->telemetry, ZMQ_XPUB_VERBOSE, &one, sizeof one);
     (void)zmq_setsockopt(s->replay, ZMQ_MAXMSGSIZE, &small, sizeof small);
     (void)zmq_setsockopt(s->replay, ZMQ_ROUTER_MANDATORY, &one, sizeof one);
+}
+
+/* On the doorman's thread. Peers that end their handshake are doors.c's to tell: it knows who they are. */
+static void tell_keys(void *context, enum mscope_doorman_news what, int at, const char *who, const char *why)
+{
+    mscope_sockets *s = context;
+    char key[32];
+
+    if (what == MSCOPE_DOORMAN_LIST)
+        mscope_log(MSCOPE_LOG_INFO, "main", "%s", why);
+    else if (what == MSCOPE_DOORMAN_NOBODY)
+        mscope_log(MSCOPE_LOG_ERROR, "main", "nobody is let in: %s", why);
+    else if (what == MSCOPE_DOORMAN_REFUSED)
+        mscope_doors_refused((enum mscope_door)(MSCOPE_DOOR_INGEST + at), who, why);
+    if (what != MSCOPE_DOORMAN_UNLISTED)
+        return;
+    if (mscope_clock_ns() - s->unlisted_ns > 1000000000u) {    /* whoever reaches the port could fill the disk */
+        s->unlisted_ns = mscope_clock_ns();
+        mscope_log(MSCOPE_LOG_WARN, "main", "a peer of public key %s is not in %s/allowed and was refused", who,
+                   s->options->keys);
+    }
+    (void)snprintf(key, sizeof key, "key %.16s...", who);
+    mscope_doors_refused(MSCOPE_DOOR_NONE, key, why);
+}
+
+static int open_keys(mscope_sockets *s)
+{
+    void *const sockets[] = { s->ingest, s->telemetry, s->replay };
+    char why[MSCOPE_KEYS_WHY];
+    int err = mscope_doorman_open(&s->doorman, s->context, s->options->keys, tell_keys, s, why);
+
+    for (int i = 0; i < 3 && !err; i++)
+        err = mscope_doorman_watch(&s->doorman, sockets[i], i, why);
+    if (!err)
+        err = mscope_doorman_run(&s->doorman, why);
+    if (err)
+        mscope_log(MSCOPE_LOG_ERROR, "main", "--keys: %s", why);
+    else
+        mscope_log(MSCOPE_LOG_INFO, "main", "encrypted; this daemon's public key is %s", s->doorman.own.public_key);
+    return err;
 }
 
 static int bind_one(void *socket, const mscope_options *o, enum mscope_door door, const char *endpoint,
@@ -167,18 +210,13 @@ int mscope_sockets_open(mscope_sockets *s, const mscope_options *o)
         s->telemetry = make(s->context, ZMQ_XPUB, 500);
         s->replay = make(s->context, ZMQ_ROUTER, 200);
     }
-    if (s->context != NULL && o->keys[0] != '\0')
-        err = mscope_doorman_open(&s->doorman, s->context, o->keys);
     if (s->ingest == NULL || s->telemetry == NULL || s->replay == NULL) {
         mscope_log(MSCOPE_LOG_ERROR, "main", "cannot make ZeroMQ sockets: %s", zmq_strerror(zmq_errno()));
         err = MSCOPE_EIO;
     } else {
         void *const sockets[] = { s->ingest, s->telemetry, s->replay };
         set_limits(s, o);
-        for (int i = 0; i < 3 && !err && s->doorman.dir != NULL; i++)
-            err = mscope_doorman_watch(&s->doorman, sockets[i], MSCOPE_DOOR_INGEST + i);
-        if (!err && s->doorman.dir != NULL)
-            err = mscope_doorman_run(&s->doorman);
+        err = o->keys[0] != '\0' ? open_keys(s) : 0;
         for (int i = 0; i < 3 && !err; i++) {
             err = bind_one(sockets[i], o, (enum mscope_door)(MSCOPE_DOOR_INGEST + i), endpoints[i], &s->bound[i], why);
             mscope_log(err ? MSCOPE_LOG_ERROR : MSCOPE_LOG_INFO, "main", "%s", why);
@@ -198,12 +236,9 @@ void mscope_sockets_close(mscope_sockets *s)
         mscope_bind_remove(&s->bound[i]);
     if (s->shm >= 0)
         (void)close(s->shm);
-    if (s->ingest != NULL)
-        (void)zmq_close(s->ingest);
-    if (s->telemetry != NULL)
-        (void)zmq_close(s->telemetry);
-    if (s->replay != NULL)
-        (void)zmq_close(s->replay);
+    mscope_monitored_close(s->ingest);
+    mscope_monitored_close(s->telemetry);
+    mscope_monitored_close(s->replay);
     mscope_doorman_close(&s->doorman);
     if (s->context != NULL)
         (void)zmq_ctx_term(s->context);

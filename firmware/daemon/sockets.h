@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 #include "protocol/meet/bind.h"
+#include "protocol/meet/doorman.h"
 #include "mscope/err.h"
-#include "doorman.h"
 #include "doors.h"
 #include "options.h"
 
@@ -21,6 +21,7 @@ typedef struct mscope_sockets {
     const mscope_options *options;
     _Atomic int lost[3];               /* the socket file of ingest, telemetry, replay is gone                 */
     mscope_doorman doorman;            /* with --keys                                                          */
+    uint64_t unlisted_ns;              /* when the log last had a line about a key that is not listed          */
 } mscope_sockets;
 
 /* mscope_sockets_open - bind ingest (ROUTER), telemetry (XPUB), replay (ROUTER) and the socket for shared memory

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "protocol/fields.h"
+#include "protocol/refusal.h"
 #include "entries.h"
 #include "readings.h"
 #include "reads.h"
@@ -79,6 +79,7 @@ int mscope_step_apply(mscope_engine *e, mscope_shadow *s, const mscope_header *h
         err = check_gap(h, done, why);
     if (err)
         return err;
+    mscope_shadow_window(s);
     if (h->step > done + 1) {
         err = run_silent(s, &step, h->step - done - 1, why);
         if (err)
@@ -102,6 +103,15 @@ int mscope_step_apply(mscope_engine *e, mscope_shadow *s, const mscope_header *h
     return err;
 }
 
+/* H m is of the trainer's m. Where the daemon has another one, <m, H m> over its own |m|^2 is no curvature, and nothing
+ * bounds it. A difference fades as momentum does: after 12/eps steps e^-12 of it is left. */
+static int same_momentum(const mscope_shadow *s)
+{
+    const double faded = (double)(mscope_table_steps(s->core) - s->doubted) * s->last.eps;
+
+    return !s->other_m || mscope_reads(s) || (s->stepped && faded >= 12.0);
+}
+
 int mscope_probe_apply(mscope_shadow *s, const mscope_header *h, const mscope_part *f, size_t n, mscope_refusal *why)
 {
     uint64_t done = mscope_table_steps(s->core);
@@ -115,10 +125,15 @@ int mscope_probe_apply(mscope_shadow *s, const mscope_header *h, const mscope_pa
         err = step_refusal(why, h->step, done + 1, "a probe belongs to the next step");
     if (err)
         return err;
+    if (!same_momentum(s)) {
+        s->unprobed = 1;
+        return 0;
+    }
     err = mscope_table_probe(s->core, in.rows, in.values, h->count);
     if (err < 0)
         return mscope_core_refusal(s, err, why);
     s->probed = 1;
+    s->unprobed = 0;
     return 0;
 }
 
@@ -218,6 +233,8 @@ static void tell_changed(mscope_engine *e, mscope_shadow *s, const mscope_header
     s->told_changed = s->published + 1;
     if (h->count < s->hello.rows) {
         s->exact = 0;
+        s->other_m = 1;
+        s->doubted = h->step;
         s->changed = 1;
     }
 }
@@ -246,6 +263,7 @@ int mscope_sync_apply(mscope_engine *e, mscope_shadow *s, const mscope_header *h
     if (err)
         return err;
     if (h->step > done) {                    /* the steps between were lost */
+        mscope_shadow_window(s);
         err = s->stepped ? run_silent(s, &s->last, h->step - done, why) : mscope_table_seek(s->core, h->step);
         if (err)
             return s->stepped ? err : mscope_core_refusal(s, err, why);
@@ -260,8 +278,10 @@ int mscope_sync_apply(mscope_engine *e, mscope_shadow *s, const mscope_header *h
     if (s->healed < s->hello.rows)
         return 0;
     s->healed = 0;
+    s->other_m = 0;
     s->syncs++;
-    s->changed |= !s->exact;
+    s->changed |= !s->exact || s->not_finite;
+    s->not_finite = 0;
     if (!s->exact) {
         s->exact = 1;
         mscope_engine_alert(e, s, s->hello.narrow ? "inexact" : "exact", "table %s is %s at step %llu", s->hello.table,

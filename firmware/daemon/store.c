@@ -161,6 +161,20 @@ static int write_state(mscope_engine *e, out *o)
     return err ? err : flush(o);
 }
 
+/* FILE becomes FILE.previous as well. From the second save on there is one at every moment, whenever the daemon is
+ * killed. There is no FILE at the first save, and there are no links on some file systems. */
+static void keep_previous(const char *path, const char *previous)
+{
+    char link_to_be[4096];
+
+    if ((size_t)snprintf(link_to_be, sizeof link_to_be, "%s.new", previous) >= sizeof link_to_be)
+        return;
+    (void)unlink(link_to_be);
+    if (link(path, link_to_be) == 0)
+        (void)rename(link_to_be, previous);
+    (void)unlink(link_to_be);                /* left by a rename onto itself, after a save that ended just here */
+}
+
 int mscope_store_save(mscope_engine *e, const char *path, mscope_saved *r)
 {
     char temp[4096], previous[4096];
@@ -181,8 +195,7 @@ int mscope_store_save(mscope_engine *e, const char *path, mscope_saved *r)
         r->err = errno;
     }
     if (!bad) {
-        (void)unlink(previous);
-        (void)link(path, previous);          /* there is none at the first save, and no links on some file systems */
+        keep_previous(path, previous);
         r->did = MSCOPE_SAVE_RENAME;
         bad = rename(temp, path) != 0;
         r->err = bad ? errno : 0;

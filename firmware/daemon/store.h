@@ -8,7 +8,7 @@
 
 #include "engine.h"
 
-#define MSCOPE_STORE_VERSION 7
+#define MSCOPE_STORE_VERSION 8
 static const char mscope_store_magic[8] = { 'M', 'S', 'C', 'P', 'S', 'T', 'A', 'T' };
 
 /* mscope_store_image - the whole state in freshly mapped memory

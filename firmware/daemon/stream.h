@@ -63,19 +63,12 @@ static inline uint64_t mscope_read_u(mscope_reader *s, int bytes)
 
 static inline void mscope_write_f64(mscope_writer *w, double x)
 {
-    uint64_t u;
-
-    memcpy(&u, &x, sizeof u);
-    mscope_write_u(w, u, 8);
+    mscope_write_u(w, mscope_f64_bits(x), 8);
 }
 
 static inline double mscope_read_f64(mscope_reader *s)
 {
-    uint64_t u = mscope_read_u(s, 8);
-    double x;
-
-    memcpy(&x, &u, sizeof x);
-    return x;
+    return mscope_bits_f64(mscope_read_u(s, 8));
 }
 
 #endif

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "protocol/fields.h"
+#include "protocol/refusal.h"
 #include "directions.h"
 #include "fill.h"
 #include "labels.h"
@@ -98,9 +98,6 @@ static int make(mscope_engine *e, mscope_shadow *at, const mscope_hello *hello, 
         return err;
     if (at->used && strcmp(at->hello.table, hello->table) == 0) {
         mscope_shadow_publish_last(e, at);
-        fresh.lost = at->lost;               /* the counters of a name last as long as the daemon */
-        fresh.refused = at->refused;
-        fresh.syncs = at->syncs;
         mscope_shadow_dropped(e, at, &fresh);
         mscope_log(MSCOPE_LOG_WARN, "engine", "table %s starts over: its shape changed, or its trainer began again",
                    hello->table);
@@ -124,6 +121,8 @@ static int change_owner(mscope_engine *e, mscope_shadow *s, const mscope_hello *
                                   (unsigned long long)hello->step);
     if (strcmp(s->hello.reference, hello->reference) != 0)
         s->referenced = 0;
+    s->refused_step = 0;
+    s->not_finite = 0;
     mscope_direction_forget(s);
     mscope_labels_forget(s);
     mscope_shadow_inexact(e, s, gap);
@@ -172,6 +171,7 @@ int mscope_hello_apply(mscope_engine *e, const mscope_header *h, const mscope_he
     s->session = h->session;
     s->handle = h->table;
     s->attached = 1;
+    s->away = 0;
     s->heard_ns = now_ns;
     if (!own) {
         s->changed = 1;

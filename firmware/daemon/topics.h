@@ -14,6 +14,7 @@ typedef struct mscope_topic {
     char name[MSCOPE_TOPIC_MAX];         /* "": free                                             */
     uint64_t first, next;                /* sequence numbers of its first (of this run) and next record */
     uint64_t generation;                 /* different for every topic that ever had this slot    */
+    uint64_t newest;                     /* place of its last record in the replay block, as in replay.c; 0: none */
     uint64_t gone;                       /* ordinal of the drop of its table; 0: not dropped     */
     int left;                            /* free, but a search for another topic must go past it */
     uint16_t len;                        /* bytes of the latest record; 0: none of this run      */

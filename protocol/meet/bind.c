@@ -193,15 +193,16 @@ static int bind_failed(const char *what, const char *endpoint, int status, char 
 
 int mscope_bind_socket(void *socket, const char *what, const char *endpoint, mscope_bound *bound, char *why)
 {
+    const char *path = path_of(endpoint);
     struct stat st;
 
     if (zmq_bind(socket, endpoint) != 0)
         return bind_failed(what, endpoint, zmq_errno(), why);
-    if (path_of(endpoint) != NULL && lstat(path_of(endpoint), &st) == 0) {
-        bound->path = path_of(endpoint);
+    if (path != NULL && lstat(path, &st) == 0) {
+        bound->path = path;
         bound->dev = st.st_dev;
         bound->ino = st.st_ino;
-        (void)chmod(bound->path, 0600);
+        (void)chmod(path, 0600);
     }
     (void)snprintf(why, MSCOPE_BIND_WHY, "%s on %s", what, endpoint);
     return 0;

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <zmq.h>
 
@@ -18,12 +19,23 @@ enum {
                                             a daemon that stops ends them as well */
 };
 
+#define AWAY_NS 30000000000u             /* a refusal holds until somebody changes keys or files */
+#define SLOW_NS 1000000000u              /* a daemon that ends each handshake may have a place soon */
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
 int mscope_guard_open(mscope_guard *g, void *context, void *socket, const char *endpoint)
 {
     const int none = 0;
     char name[64];
 
-    *g = (mscope_guard){ .sock = socket, .endpoint = endpoint };
+    *g = (mscope_guard){ .sock = socket, .endpoint = endpoint, .fd = -1 };
     g->keyed = mscope_keys_use(socket, g->why);
     if (g->keyed < 0)
         return g->keyed;
@@ -47,6 +59,14 @@ void mscope_guard_close(mscope_guard *g)
     g->mon = NULL;
 }
 
+/* ZeroMQ begins again with its shortest interval after each handshake, so the pause is made here. */
+static void go_away(mscope_guard *g, uint64_t ns)
+{
+    (void)zmq_disconnect(g->sock, g->endpoint);
+    g->again_ns = now_ns() + ns;
+    g->failed = 0;
+}
+
 /* CONNECTED comes with the descriptor. If that is gone again, so is the connection, and a later event says so. */
 static enum mscope_guard_event connected(mscope_guard *g, int fd)
 {
@@ -56,28 +76,47 @@ static enum mscope_guard_event connected(mscope_guard *g, int fd)
     g->known = peer == 0;
     if (peer >= 0)
         return MSCOPE_GUARD_NONE;
-    (void)zmq_disconnect(g->sock, g->endpoint);
+    go_away(g, AWAY_NS);
     return MSCOPE_GUARD_STRANGER;
 }
 
 static enum mscope_guard_event refused(mscope_guard *g, const char *why)
 {
     (void)snprintf(g->why, sizeof g->why, "%s", why);
-    (void)zmq_disconnect(g->sock, g->endpoint);
-    g->failed = 0;
+    go_away(g, AWAY_NS);
     return MSCOPE_GUARD_KEY;
+}
+
+/* A handshake ended without a word. */
+static enum mscope_guard_event ended(mscope_guard *g)
+{
+    const int told = g->failed == SILENT;
+
+    if (!told && ++g->failed < SILENT)
+        return MSCOPE_GUARD_NONE;
+    if (g->keyed)
+        return refused(g, "the daemon has no keys, or another public key than MOMENTSCOPE_KEYS has of it");
+    go_away(g, SLOW_NS);
+    g->failed = SILENT;
+    if (told)
+        return MSCOPE_GUARD_NONE;
+    (void)snprintf(g->why, sizeof g->why, "it ends every handshake: the daemon wants keys (MOMENTSCOPE_KEYS), or "
+                   "has no place for one more, or does not let this user in; its log says which");
+    return MSCOPE_GUARD_SILENT;
 }
 
 static enum mscope_guard_event judge(mscope_guard *g, uint16_t what, uint32_t value)
 {
     switch (what) {
     case ZMQ_EVENT_CONNECTED:
+        g->fd = (int)value;
         return connected(g, (int)value);
     case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
         g->failed = 0;
         return g->known ? MSCOPE_GUARD_UP : MSCOPE_GUARD_NONE;
     case ZMQ_EVENT_DISCONNECTED:
         g->known = 0;
+        g->fd = -1;
         return MSCOPE_GUARD_DOWN;
     case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
         return refused(g, "the daemon does not know this public key: momentscope keys allow, on its side");
@@ -85,13 +124,7 @@ static enum mscope_guard_event judge(mscope_guard *g, uint16_t what, uint32_t va
         return refused(g, g->keyed ? "the daemon has no keys, or it is none: start it with --keys"
                                    : "the daemon wants keys: set MOMENTSCOPE_KEYS (momentscope keys new)");
     default:
-        if (++g->failed != SILENT)
-            return MSCOPE_GUARD_NONE;
-        if (g->keyed)
-            return refused(g, "the daemon has no keys, or another public key than MOMENTSCOPE_KEYS has of it");
-        (void)snprintf(g->why, sizeof g->why, "it ends every handshake: the daemon wants keys (MOMENTSCOPE_KEYS), or "
-                       "has no place for one more, or does not let this user in; its log says which");
-        return MSCOPE_GUARD_SILENT;
+        return ended(g);
     }
 }
 
@@ -107,6 +140,10 @@ enum mscope_guard_event mscope_guard_take(mscope_guard *g)
         memcpy(&value, event + 2, sizeof value);
         (void)zmq_recv(g->mon, address, sizeof address, ZMQ_DONTWAIT);
         e = judge(g, what, value);
+    }
+    if (e == MSCOPE_GUARD_NONE && g->again_ns != 0 && now_ns() >= g->again_ns) {
+        g->again_ns = 0;
+        (void)zmq_connect(g->sock, g->endpoint);
     }
     return e;
 }

@@ -37,13 +37,13 @@ void mscope_key_hex(const void *bytes, char out[MSCOPE_KEY_LEN + 1])
 
 static int bytes_of(const char *hex, uint8_t out[BYTES])
 {
-    unsigned byte;
+    char byte[3] = "";
 
     if (strlen(hex) != MSCOPE_KEY_LEN || strspn(hex, "0123456789abcdef") != MSCOPE_KEY_LEN)
         return -1;
     for (size_t i = 0; i < BYTES; i++) {
-        (void)sscanf(hex + 2 * i, "%2x", &byte);
-        out[i] = (uint8_t)byte;
+        memcpy(byte, hex + 2 * i, 2);
+        out[i] = (uint8_t)strtoul(byte, NULL, 16);
     }
     return 0;
 }
@@ -158,11 +158,32 @@ static int name_ok(const char *name)
     return n >= 1 && n <= MSCOPE_KEY_NAME && strspn(name, NAME_CHARACTERS) == n;
 }
 
+int mscope_keys_lines(FILE *f, mscope_allowed *out, size_t n, unsigned *at)
+{
+    char line[256], key[80], name[80], more[8];
+    uint8_t bytes[BYTES];
+    int have = 0;
+
+    for (*at = 1; fgets(line, sizeof line, f) != NULL; ++*at) {
+        const int fields = line[0] == '#' ? 0 : sscanf(line, "%79s %79s %7s", key, name, more);
+        if (fields <= 0)
+            continue;
+        if (fields != 2 || bytes_of(key, bytes) != 0 || !name_ok(name) || have == MSCOPE_KEYS_MOST)
+            return MSCOPE_EINVAL;
+        if ((size_t)have < n) {
+            memcpy(out[have].key, key, sizeof out[have].key);
+            (void)snprintf(out[have].name, sizeof out[have].name, "%.63s", name);
+        }
+        have++;
+    }
+    return have;
+}
+
 int mscope_keys_list(const char *dir, mscope_allowed *out, size_t n, char *why)
 {
-    char line[256], key[80], name[80], more[8], text[96];
-    uint8_t bytes[BYTES];
-    int missing, have = 0, fd = open_own(dir, "allowed", 0, &missing, why);
+    char text[96];
+    unsigned at;
+    int missing, have, fd = open_own(dir, "allowed", 0, &missing, why);
     FILE *f;
 
     if (fd < 0)
@@ -171,23 +192,12 @@ int mscope_keys_list(const char *dir, mscope_allowed *out, size_t n, char *why)
         (void)close(fd);
         return fail(why, MSCOPE_EIO, "cannot read", dir, "allowed", strerror(errno));
     }
-    for (unsigned i = 1; fgets(line, sizeof line, f) != NULL; i++) {
-        const int fields = line[0] == '#' ? 0 : sscanf(line, "%79s %79s %7s", key, name, more);
-        if (fields <= 0)
-            continue;
-        if (fields != 2 || bytes_of(key, bytes) != 0 || !name_ok(name) || have == MSCOPE_KEYS_MOST) {
-            (void)fclose(f);
-            (void)snprintf(text, sizeof text, "line %u: expected a public key of 64 hexadecimal digits and a name", i);
-            return fail(why, MSCOPE_EINVAL, "not used:", dir, "allowed", text);
-        }
-        if ((size_t)have < n) {
-            memcpy(out[have].key, key, sizeof out[have].key);
-            (void)snprintf(out[have].name, sizeof out[have].name, "%.63s", name);
-        }
-        have++;
-    }
+    have = mscope_keys_lines(f, out, n, &at);
     (void)fclose(f);
-    return have;
+    if (have >= 0)
+        return have;
+    (void)snprintf(text, sizeof text, "line %u: expected a public key of 64 hexadecimal digits and a name", at);
+    return fail(why, MSCOPE_EINVAL, "not used:", dir, "allowed", text);
 }
 
 int mscope_keys_allow(const char *dir, const char *key, const char *name, char *why)
@@ -221,6 +231,13 @@ int mscope_keys_allow(const char *dir, const char *key, const char *name, char *
     return bad ? fail(why, MSCOPE_EIO, "cannot write", dir, "allowed", strerror(errno)) : 0;
 }
 
+const char *mscope_keys_folder(void)
+{
+    const char *dir = getenv("MOMENTSCOPE_KEYS");
+
+    return dir != NULL && dir[0] != '\0' ? dir : NULL;
+}
+
 /* -- sockets -------------------------------------------------------------------------------------- */
 
 int mscope_keys_serve(void *socket, const mscope_keys *keys, char *why)
@@ -247,13 +264,13 @@ static int daemon_of(const char *dir, const mscope_allowed *all, int n, const ms
 
 int mscope_keys_use(void *socket, char *why)
 {
-    const char *dir = getenv("MOMENTSCOPE_KEYS");
+    const char *dir = mscope_keys_folder();
     const mscope_allowed *peer = NULL;
     mscope_allowed *all;
     mscope_keys own;
     int rc, n;
 
-    if (dir == NULL || dir[0] == '\0')
+    if (dir == NULL)
         return 0;
     if ((rc = mscope_keys_read(dir, &own, why)) != 0)
         return rc;

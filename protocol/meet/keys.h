@@ -9,6 +9,7 @@
 #define MSCOPE_PROTOCOL_MEET_KEYS_H
 
 #include <stddef.h>
+#include <stdio.h>
 
 #include "mscope/err.h"
 
@@ -33,10 +34,16 @@ typedef struct mscope_allowed {
 MSCOPE_MUST_CHECK int mscope_keys_new(const char *dir, mscope_keys *out, char *why);
 MSCOPE_MUST_CHECK int mscope_keys_read(const char *dir, mscope_keys *out, char *why);
 MSCOPE_MUST_CHECK int mscope_keys_list(const char *dir, mscope_allowed *out, size_t n, char *why);
+/* mscope_keys_lines - the same of the lines of such a file; MSCOPE_EINVAL, and *at says in which line */
+MSCOPE_MUST_CHECK int mscope_keys_lines(FILE *f, mscope_allowed *out, size_t n, unsigned *at);
 MSCOPE_MUST_CHECK int mscope_keys_allow(const char *dir, const char *key, const char *name, char *why);
 
 /* mscope_key_hex - 32 bytes as digits */
 void mscope_key_hex(const void *bytes, char out[MSCOPE_KEY_LEN + 1]);
+
+/* mscope_keys_folder - the folder of MOMENTSCOPE_KEYS, which is this process's; NULL: the variable is not set, or
+ * empty */
+const char *mscope_keys_folder(void);
 
 /* mscope_keys_serve - a socket that will bind speaks CURVE, and asks its context's ZAP handler
  * mscope_keys_use - a socket that will connect uses the folder of MOMENTSCOPE_KEYS

@@ -105,8 +105,8 @@ int mscope_owner_place(const char *endpoint, char *why)
 
 int mscope_owner_peer(int fd, const char *endpoint, char *why)
 {
-    struct sockaddr_un self;
-    struct ucred cred;
+    struct sockaddr_un self = { .sun_family = AF_UNSPEC };
+    struct ucred cred = { .uid = (uid_t)-1 };
     socklen_t len = sizeof cred, self_len = sizeof self;
 
     if (strncmp(endpoint, "ipc://", 6) != 0)

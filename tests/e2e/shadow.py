@@ -94,8 +94,7 @@ class Shadow:
 
     def rates(self, r):
         open_, gap = self.k - self.last[r], float(self.gap[r])
-        if open_ > gap:
-            gap += (open_ - gap) / self.following(r)
+        gap += open_ * 128 / float(self.remembered[r])
         gap = float(np.float32(gap))                # a record of 64 bytes keeps it so
         return float(self.share[r]) / gap, 1 / gap
 

@@ -13,12 +13,14 @@ def frame(body, more=False, command=False):
 
 
 class Peer:
-    """Connected to ipc://PATH; `kind` is the socket type that it claims to be, None: it says nothing."""
+    """Connected to ipc://PATH or tcp://HOST:PORT; `kind`: the socket type that it claims to be; None: says nothing."""
 
     def __init__(self, endpoint, kind="DEALER", patience=10):
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        tcp = endpoint.startswith("tcp://")
+        self.socket = socket.socket(socket.AF_INET if tcp else socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.settimeout(patience)
-        self.socket.connect(endpoint.removeprefix("ipc://"))
+        host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
+        self.socket.connect((host, int(port)) if tcp else endpoint.removeprefix("ipc://"))
         if kind is None:
             return
         ready = b"\x05READY\x0bSocket-Type" + struct.pack(">I", len(kind)) + kind.encode()

@@ -2,7 +2,6 @@
 #include "doorman.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,10 +9,6 @@
 #include <sys/stat.h>
 
 #include <zmq.h>
-
-#include "clock.h"
-#include "doors.h"
-#include "log.h"
 
 enum { FRAMES = 7, FRAME_BYTES = 256, KEY_BYTES = 32, LOOK_MS = 250 };
 
@@ -26,7 +21,7 @@ typedef struct request {                 /* version, id, domain, address, routin
 
 static void read_list(mscope_doorman *d)
 {
-    char path[1200], why[MSCOPE_KEYS_WHY];
+    char path[1100], why[MSCOPE_KEYS_WHY], text[1200];
     struct stat st = { 0 };
 
     (void)snprintf(path, sizeof path, "%s/allowed", d->dir);
@@ -36,10 +31,9 @@ static void read_list(mscope_doorman *d)
     d->size = st.st_size;
     d->read_at = st.st_mtim;
     d->n = mscope_keys_list(d->dir, d->allowed, MSCOPE_KEYS_MOST, why);
-    if (d->n < 0)
-        mscope_log(MSCOPE_LOG_ERROR, "main", "nobody is let in: %s", why);
-    else
-        mscope_log(MSCOPE_LOG_INFO, "main", "%d peers of %s may connect", d->n, path);
+    if (d->n >= 0)
+        (void)snprintf(text, sizeof text, "%d peers of %s may connect", d->n, path);
+    d->tell(d->to, d->n < 0 ? MSCOPE_DOORMAN_NOBODY : MSCOPE_DOORMAN_LIST, 0, path, d->n < 0 ? why : text);
 }
 
 static const mscope_allowed *find(const mscope_doorman *d, const char *key)
@@ -85,7 +79,7 @@ static void answer(void *zap, const request *q, const char *status, const char *
 
 static void judge(mscope_doorman *d, const request *q)
 {
-    char key[MSCOPE_KEY_LEN + 1] = "", who[96];
+    char key[MSCOPE_KEY_LEN + 1] = "";
     const mscope_allowed *peer = NULL;
 
     if (q->n == FRAMES && q->len[5] == 5 && memcmp(q->at[5], "CURVE", 5) == 0 && q->len[6] == KEY_BYTES) {
@@ -97,115 +91,144 @@ static void judge(mscope_doorman *d, const request *q)
         answer(d->zap, q, "200", "OK", peer->name);
         return;
     }
-    if (mscope_clock_ns() - d->told_ns > 1000000000u) {      /* whoever reaches the port could fill the disk */
-        d->told_ns = mscope_clock_ns();
-        mscope_log(MSCOPE_LOG_WARN, "main", "a peer of public key %s is not in %s/allowed and was refused", key,
-                   d->dir);
-    }
-    (void)snprintf(who, sizeof who, "key %.16s...", key);
-    mscope_doors_refused(MSCOPE_DOOR_NONE, who, "its public key is not in the file `allowed` (momentscope keys allow)");
+    d->tell(d->to, MSCOPE_DOORMAN_UNLISTED, 0, key,
+            "its public key is not in the file `allowed` (momentscope keys allow)");
     answer(d->zap, q, "400", "the daemon does not know this key", "");
 }
 
 /* Refusals of a key were told above. */
-static void hear(void *watch, enum mscope_door door)
+static void hear(const mscope_doorman *d, int at)
 {
     uint8_t event[6], address[256];
 
-    while (zmq_recv(watch, event, sizeof event, ZMQ_DONTWAIT) == (int)sizeof event) {
+    while (zmq_recv(d->watch[at], event, sizeof event, ZMQ_DONTWAIT) == (int)sizeof event) {
         uint16_t what;
         uint32_t value;
-        memcpy(&what, event, sizeof what);
+        memcpy(&what, event, sizeof what);   /* the monitor speaks host order */
         memcpy(&value, event + 2, sizeof value);
-        (void)zmq_recv(watch, address, sizeof address, ZMQ_DONTWAIT);
+        (void)zmq_recv(d->watch[at], address, sizeof address, ZMQ_DONTWAIT);
         if (what == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL)
-            mscope_doors_refused(door, "a peer", value == ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH
-                                 ? "it has no keys (MOMENTSCOPE_KEYS)" : "it has another daemon's public key");
+            d->tell(d->to, MSCOPE_DOORMAN_REFUSED, at, "a peer",
+                    value == ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH ? "it has no keys (MOMENTSCOPE_KEYS)"
+                                                                        : "it has another daemon's public key");
+        else if (what == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL)
+            d->tell(d->to, MSCOPE_DOORMAN_LEFT, at, "a peer",
+                    "it ended its handshake: it has no keys (MOMENTSCOPE_KEYS), or took too long");
     }
+}
+
+void mscope_doorman_answer(mscope_doorman *d)
+{
+    request q;
+
+    while (receive(d->zap, &q))
+        judge(d, &q);
 }
 
 static void *run(void *doorman)
 {
     mscope_doorman *d = doorman;
-    zmq_pollitem_t items[4] = { { .socket = d->zap, .events = ZMQ_POLLIN } };
-    request q;
+    zmq_pollitem_t items[1 + MSCOPE_DOORMAN_SOCKETS] = { { .socket = d->zap, .events = ZMQ_POLLIN } };
+    int at[1 + MSCOPE_DOORMAN_SOCKETS], n = 1;
 
-    for (int i = 0; i < 3; i++)
-        items[i + 1] = (zmq_pollitem_t){ .socket = d->watch[i], .events = ZMQ_POLLIN };
+    for (int i = 0; i < MSCOPE_DOORMAN_SOCKETS; i++)
+        if (d->watch[i] != NULL) {
+            at[n] = i;
+            items[n++] = (zmq_pollitem_t){ .socket = d->watch[i], .events = ZMQ_POLLIN };
+        }
     while (!atomic_load_explicit(&d->stop, memory_order_acquire)) {
-        (void)zmq_poll(items, 4, LOOK_MS);
-        while (receive(d->zap, &q))
-            judge(d, &q);
-        for (int i = 0; i < 3; i++)
-            hear(d->watch[i], (enum mscope_door)(MSCOPE_DOOR_INGEST + i));
+        (void)zmq_poll(items, n, LOOK_MS);
+        mscope_doorman_answer(d);
+        for (int i = 1; i < n; i++)
+            hear(d, at[i]);
     }
     return NULL;
 }
 
-/* -- for sockets.c -------------------------------------------------------------------------------- */
+/* -- for whoever binds ------------------------------------------------------------------------------ */
 
-int mscope_doorman_open(mscope_doorman *d, void *context, const char *dir)
+static int failed(char *why, const char *what)
+{
+    (void)snprintf(why, MSCOPE_KEYS_WHY, "%s: %s", what, zmq_strerror(errno));
+    return MSCOPE_EIO;
+}
+
+int mscope_doorman_open(mscope_doorman *d, void *context, const char *dir, mscope_doorman_tell *tell, void *to,
+                        char *why)
 {
     const int none = 0;
-    char why[MSCOPE_KEYS_WHY];
     int rc;
 
-    *d = (mscope_doorman){ .context = context, .size = -1 };
+    *d = (mscope_doorman){ .context = context, .size = -1, .tell = tell, .to = to };
     rc = mscope_keys_read(dir, &d->own, why);
-    if (rc != 0) {
-        mscope_log(MSCOPE_LOG_ERROR, "main", "--keys: %s", why);
+    if (rc != 0)
         return rc;
-    }
     d->dir = dir;
     d->allowed = calloc(MSCOPE_KEYS_MOST, sizeof *d->allowed);
     d->zap = zmq_socket(context, ZMQ_REP);
     if (d->allowed == NULL || d->zap == NULL || zmq_setsockopt(d->zap, ZMQ_LINGER, &none, sizeof none) != 0 ||
         zmq_bind(d->zap, "inproc://zeromq.zap.01") != 0) {
-        mscope_log(MSCOPE_LOG_ERROR, "main", "--keys: cannot answer ZeroMQ: %s", strerror(errno));
+        rc = failed(why, "cannot answer ZeroMQ");
         mscope_doorman_close(d);
-        return MSCOPE_EIO;
-    }
-    read_list(d);
-    mscope_log(MSCOPE_LOG_INFO, "main", "encrypted; this daemon's public key is %s", d->own.public_key);
-    return d->n < 0 ? MSCOPE_EINVAL : 0;
-}
-
-int mscope_doorman_watch(mscope_doorman *d, void *socket, int door)
-{
-    void **watch = &d->watch[door - MSCOPE_DOOR_INGEST];
-    char name[64], why[MSCOPE_KEYS_WHY];
-    const int none = 0;
-    int rc = mscope_keys_serve(socket, &d->own, why);
-
-    if (rc != 0) {
-        mscope_log(MSCOPE_LOG_ERROR, "main", "--keys: %s", why);
         return rc;
     }
-    (void)snprintf(name, sizeof name, "inproc://doorman-%d", door);
-    *watch = zmq_socket(d->context, ZMQ_PAIR);
-    if (*watch != NULL && zmq_setsockopt(*watch, ZMQ_LINGER, &none, sizeof none) == 0 &&
-        zmq_socket_monitor(socket, name, ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL) == 0 && zmq_connect(*watch, name) == 0)
+    read_list(d);
+    if (d->n >= 0)
         return 0;
-    mscope_log(MSCOPE_LOG_ERROR, "main", "--keys: cannot watch handshakes: %s", strerror(errno));
-    return MSCOPE_EIO;
+    rc = d->n;
+    mscope_doorman_close(d);
+    (void)snprintf(why, MSCOPE_KEYS_WHY, "the file `allowed` of %s cannot be used", dir);
+    return rc;
 }
 
-int mscope_doorman_run(mscope_doorman *d)
+int mscope_doorman_watch(mscope_doorman *d, void *socket, int at, char *why)
 {
-    return pthread_create(&d->thread, NULL, run, d) == 0 ? 0 : MSCOPE_EIO;
+    const int none = 0, events = ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL;
+    void **watch = &d->watch[at];
+    char name[64];
+    int rc = mscope_keys_serve(socket, &d->own, why);
+
+    if (rc != 0)
+        return rc;
+    (void)snprintf(name, sizeof name, "inproc://doorman-%d", at);
+    *watch = zmq_socket(d->context, ZMQ_PAIR);
+    if (*watch != NULL && zmq_setsockopt(*watch, ZMQ_LINGER, &none, sizeof none) == 0 &&
+        zmq_socket_monitor(socket, name, events) == 0 && zmq_connect(*watch, name) == 0)
+        return 0;
+    return failed(why, "cannot watch handshakes");
+}
+
+int mscope_doorman_run(mscope_doorman *d, char *why)
+{
+    d->running = pthread_create(&d->thread, NULL, run, d) == 0;
+    if (!d->running)
+        (void)snprintf(why, MSCOPE_KEYS_WHY, "no thread could be started to look at keys");
+    return d->running ? 0 : MSCOPE_EIO;
 }
 
 void mscope_doorman_close(mscope_doorman *d)
 {
-    if (d->thread != 0) {
+    if (d->running) {
         atomic_store_explicit(&d->stop, 1, memory_order_release);
         (void)pthread_join(d->thread, NULL);
     }
     if (d->zap != NULL)
         (void)zmq_close(d->zap);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < MSCOPE_DOORMAN_SOCKETS; i++)
         if (d->watch[i] != NULL)
             (void)zmq_close(d->watch[i]);
     free(d->allowed);
     *d = (mscope_doorman){ .dir = NULL };
+}
+
+int mscope_doorman_serve(mscope_doorman *d, void *context, void *socket, const char *dir, mscope_doorman_tell *tell,
+                         void *to, char *why)
+{
+    int rc = mscope_doorman_open(d, context, dir, tell, to, why);
+
+    if (rc == 0)
+        rc = mscope_doorman_watch(d, socket, 0, why);
+    if (rc == 0)
+        rc = mscope_doorman_run(d, why);
+    return rc;
 }
