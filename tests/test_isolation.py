@@ -1,6 +1,7 @@
 """Trainer isolation: whatever happens to the daemon, the weights are bit for bit those of a run alone and no call
 waits; and when a daemon is there again, its copy gets the trainer's own numbers.
 """
+import contextlib
 import random
 import resource
 import signal
@@ -8,13 +9,9 @@ import struct
 import time
 import unittest
 
-try:
-    import client_support
-    import momentscope
-    from momentscope import _lib
-    missing = None
-except ImportError as e:
-    missing = str(e)
+import client_support
+import momentscope
+from momentscope import _lib
 try:
     import torch
 except ImportError as e:
@@ -32,8 +29,6 @@ def waits():
 
 
 def setUpModule():
-    if missing:
-        raise unittest.SkipTest(missing)
     if torch:
         torch.set_num_threads(1)
 
@@ -315,6 +310,54 @@ class PlainIsolation(unittest.TestCase):
             self.assertLess(abs(record["R"] / sum(x * x for x in trainer.theta) - 1), 1e-9)
             client.close()
             ear.close()
+
+
+class HealingTime(unittest.TestCase):
+    """Unless the trainer says how many bytes of healing go with a push, rows that are slow to read come in small pieces:
+    a piece of 1 MiB would take 80 ms here, one of 64 KiB 5 ms."""
+    ROWS, DIM, LEAST, MOST = 65536, 16, 65536, 1 << 20
+
+    def pieces(self, ns_a_row, **options):
+        """Rows of each read with a push, until all were sent."""
+        n_read, zeros = [], bytes(self.ROWS * self.DIM * 4)
+
+        def read(_first, n, theta, m):
+            n_read.append(n)
+            _lib.C.memmove(theta, zeros, n * self.DIM * 4)
+            _lib.C.memmove(m, zeros, n * self.DIM * 4)
+            end = time.perf_counter() + 1e-9 * n * ns_a_row
+            while time.perf_counter() < end:
+                pass
+
+        with client_support.Daemon() as daemon, \
+                contextlib.closing(momentscope.Client(daemon.ingest, **options)) as client:
+            table = client.attach("slow", self.ROWS, self.DIM, 1, form=_lib.FORM_EMA, read=read)
+            row, grad = (_lib.C.c_int64 * 1)(3), (_lib.C.c_float * self.DIM)()
+            end = time.monotonic() + 60
+            while sum(n_read) < self.ROWS and time.monotonic() < end:
+                client.push(table, _lib.Step(0.1, 0.1, 0, 0, 0, 8), _lib.C.addressof(row), _lib.C.addressof(grad),
+                            _lib.F32, 1)
+                time.sleep(0.0005)
+            self.assertTrue(client.flush(20), client.stats())
+        self.assertGreaterEqual(sum(n_read), self.ROWS)      # more where a step was dropped: then all are sent again
+        return [2 * self.DIM * 4 * n for n in n_read]
+
+    def test_slow_rows_come_in_small_pieces(self):
+        self.assertLessEqual(max(self.pieces(10000)), self.LEAST)
+
+    def test_fast_rows_come_in_larger_ones(self):
+        pieces = self.pieces(0)
+        self.assertEqual(pieces[0], self.LEAST)      # nothing is known yet
+        self.assertGreater(max(pieces), self.LEAST)
+        self.assertLessEqual(max(pieces), self.MOST)
+
+    def test_the_trainer_may_decide(self):
+        self.assertEqual(self.pieces(1000, sync_bytes=self.MOST)[0], self.MOST)
+
+    def test_pieces_fit_a_small_buffer(self):
+        for options in ({}, {"sync_bytes": 1 << 20}):
+            with self.subTest(options=options):
+                self.assertLess(max(self.pieces(0, buffer_bytes=4096, **options)), 2048)
 
 
 if __name__ == "__main__":

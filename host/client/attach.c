@@ -12,10 +12,11 @@
 
 #include "check.h"
 #include "clock.h"
+#include "fork.h"
 #include "gather.h"
 #include "heal.h"
 #include "link.h"
-#include "protocol/fields.h"
+#include "protocol/refusal.h"
 #include "reading.h"
 #include "state.h"
 
@@ -60,6 +61,9 @@ int mscope_client_open(mscope_client **out, const mscope_client_options *opt)
     c->queue.session = draw_session();
     c->queue.limit = opt->buffer_bytes ? opt->buffer_bytes : BUFFER_BYTES;
     c->sync_bytes = opt->sync_bytes ? opt->sync_bytes : SYNC_BYTES;
+    if (c->sync_bytes > mscope_queue_half(&c->queue))
+        c->sync_bytes = mscope_queue_half(&c->queue);
+    c->sync_timed = opt->sync_bytes == 0;
     c->block_ms = opt->block_ms;
     c->quiet = opt->quiet;
     c->pid = getpid();
@@ -72,6 +76,7 @@ int mscope_client_open(mscope_client **out, const mscope_client_options *opt)
         free(c);
         return rc;
     }
+    mscope_fork_watch(c);
     *out = c;
     return 0;
 }
@@ -191,6 +196,9 @@ int mscope_client_labels(mscope_client *c, int table, uint32_t first, uint32_t n
         return mscope_why_row(t, (int64_t)first + n - 1);
     if ((rc = mscope_labels_check(text, len, n, mscope_why())) != 0)
         return rc == MSCOPE_EPROTO ? MSCOPE_EINVAL : rc;
+    if (len > mscope_queue_half(&c->queue))
+        return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "text", "bytes that fit half of the buffer",
+                                  "give fewer labels at a time, or a larger buffer_bytes", "%zu bytes", len);
     if (mscope_heal_keep(t, MSCOPE_LABELS, first, n, text, len, 0) != 0)
         return mscope_why_memory("labels");
     mscope_link_pump(c);
@@ -288,7 +296,10 @@ static void tell_left(const mscope_client *c)
         steps += mscope_queue_at(&c->queue, i)->kind == MSCOPE_STEP;
     if (steps == 0 || c->quiet)
         return;
-    if (c->stats.epoch == 0 && c->stats.errors == 0)
+    if (c->stats.epoch == 0 && c->guard.why[0] != '\0')
+        fprintf(stderr, "momentscope: nothing was sent to the daemon at %s, as told above; the last %zu steps are "
+                "lost\n", c->endpoint.address, steps);
+    else if (c->stats.epoch == 0 && c->stats.errors == 0)
         fprintf(stderr, "momentscope: no daemon has answered at %s; the last %zu steps are lost. Start momentscoped "
                 "before the trainer ends, or set MOMENTSCOPE_INGEST or endpoint to its address\n", c->endpoint.address,
                 steps);
@@ -315,6 +326,7 @@ void mscope_client_close(mscope_client *c, int wait_ms)
             mscope_link_wait(c, 5);
             mscope_link_pump(c);
         }
+    mscope_fork_forget(c);
     mscope_link_close(c);
     tell_left(c);
     mscope_message_free(c->slot);

@@ -13,8 +13,9 @@
 
 #include <unistd.h>
 
-#include "protocol/fields.h"
+#include "protocol/refusal.h"
 #include "protocol/meet/bind.h"
+#include "protocol/meet/keys.h"
 #include "protocol/meet/owner.h"
 
 static _Thread_local mscope_refusal fault;
@@ -111,9 +112,7 @@ int mscope_why_keys(const mscope_endpoint *e, int code, const char *why)
 int mscope_endpoint_connect(const mscope_endpoint *e, void *socket)
 {
     char text[MSCOPE_TEXT_MAX + 1], why[MSCOPE_OWNER_WHY];
-
-    const char *keys = getenv("MOMENTSCOPE_KEYS");
-    const int keyed = keys != NULL && keys[0] != '\0';
+    const int keyed = mscope_keys_folder() != NULL;
 
     if (!keyed && strncmp(e->address, "tcp://", 6) == 0 && !mscope_bind_local(e->address))
         return mscope_refusal_set(&fault, MSCOPE_EINVAL, e->field, "an address of this machine, or MOMENTSCOPE_KEYS",
@@ -212,10 +211,11 @@ int mscope_check_info(const mscope_client *c, const mscope_attach_info *in)
     if (in->step > MSCOPE_STEP_MAX)
         return mscope_refusal_set(&fault, MSCOPE_EINVAL, "step", "0 to 9007199254740991", "completed steps at attach",
                                   "%llu", (unsigned long long)in->step);
-    uint64_t least = MSCOPE_BUFFER_MIN + (uint64_t)in->dim * (in->state == MSCOPE_STATE_F64 ? 8 : 4);
-    if (in->dim > 256 && c->queue.limit < least) {
-        snprintf(range, sizeof range, "at least %llu for rows of %u values", (unsigned long long)least, in->dim);
-        return outside("buffer_bytes", (double)c->queue.limit, range, "a step of one row would not fit");
+    const uint64_t row = 2 * (uint64_t)in->dim * (in->state == MSCOPE_STATE_F64 ? 8 : 4);
+    if (row > mscope_queue_half(&c->queue)) {
+        const unsigned long long least = 2 * (row + MSCOPE_MESSAGE_BYTES);
+        snprintf(range, sizeof range, "at least %llu for rows of %u values", least, in->dim);
+        return outside("buffer_bytes", (double)c->queue.limit, range, "theta and m of one row must fit half of it");
     }
     for (size_t i = 0; i < c->tables; i++)
         if (strcmp(c->table[i].name, in->table) == 0)

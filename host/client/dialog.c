@@ -9,9 +9,10 @@
 #include "check.h"
 #include "clock.h"
 #include "heal.h"
-#include "protocol/fields.h"
+#include "protocol/refusal.h"
 
-enum { HELLO_FIRST_MS = 100, HELLO_LAST_MS = 2000, REFUSED_MS = 1000, REFUSED_LAST_MS = 30000, SHM_LOST_MS = 1000 };
+enum { HELLO_FIRST_MS = 100, HELLO_LAST_MS = 2000, REFUSED_MS = 1000, REFUSED_LAST_MS = 30000, SHM_LOST_MS = 1000,
+       ASKED_MOST = 4 };
 
 /* -- HELLO ------------------------------------------------------------------------------------------ */
 
@@ -84,7 +85,7 @@ void mscope_dialog_hello(mscope_client *c, uint64_t now)
 
 /* -- answers ---------------------------------------------------------------------------------------- */
 
-static int some_welcomed(const mscope_client *c)
+int mscope_dialog_some_welcomed(const mscope_client *c)
 {
     for (size_t i = 0; i < c->tables; i++)
         if (c->table[i].welcomed)
@@ -92,8 +93,13 @@ static int some_welcomed(const mscope_client *c)
     return 0;
 }
 
-/* Messages sent while every table was refused were refused as well: the daemon did not know the session. They go
- * again. A table refused only for a while must not rewind the others. */
+int mscope_dialog_turned_away(const mscope_client *c, const mscope_client_table *t)
+{
+    return t->refused && !t->welcomed && mscope_dialog_some_welcomed(c);
+}
+
+/* Messages sent before the connection was established go again. A table refused only for a while must not rewind the
+ * others. */
 static void resume(mscope_client *c, uint64_t next_seq, int others)
 {
     const uint64_t sent_to = c->queue.next_seq - c->queue.len + c->queue.sent;
@@ -110,7 +116,7 @@ static void resume(mscope_client *c, uint64_t next_seq, int others)
 static void take_welcome(mscope_client *c, uint32_t handle, const mscope_welcome *w)
 {
     mscope_client_table *t = &c->table[handle];
-    const int others = some_welcomed(c);
+    const int others = mscope_dialog_some_welcomed(c);
     int fresh_daemon = c->stats.epoch != w->epoch;
 
     if (t->welcomed || !t->hello_sent)
@@ -132,6 +138,7 @@ static void take_welcome(mscope_client *c, uint32_t handle, const mscope_welcome
     if (t->asking && !c->quiet)
         fprintf(stderr, "momentscope: the daemon has taken table %s now\n", t->name);
     t->asking = 0;
+    t->refused_wait = 0;
     t->inexact = !w->exact;
     int pending = t->syncing || mscope_queue_find(&c->queue, t->sync_last) != NULL;
     int differs = w->step != continues_from(c, handle);
@@ -177,18 +184,58 @@ static void put_off_sync(mscope_client *c, mscope_client_table *t, uint64_t now)
     t->sync_wait = t->sync_wait < most / 2 ? 2 * t->sync_wait : most;
 }
 
-/* Refused because of what other trainers hold: that may pass without anybody's help, so say that it is waited for. */
-static void tell_asking(const mscope_client *c, mscope_client_table *t, const mscope_refusal *why)
+/* What other trainers hold may become free without anybody's help. */
+static int may_pass(const mscope_refusal *why)
 {
-    if (t->asking || (why->code != MSCOPE_EBUSY && why->code != MSCOPE_ENOMEM))
+    return why->code == MSCOPE_EBUSY || why->code == MSCOPE_ENOMEM || why->code == MSCOPE_ESTATE;
+}
+
+static void tell_asking(mscope_client *c, mscope_client_table *t, const mscope_refusal *why)
+{
+    char fate[96] = "are not sent";
+
+    if (t->asking || !may_pass(why))
         return;
     t->asking = 1;
-    if (!c->quiet)
-        fprintf(stderr, "momentscope: table %s is offered to the daemon again every %.3g s, and training goes on; its "
-                "steps wait in the buffer (%llu bytes) until then%s\n", t->name, REFUSED_MS / 1e3,
-                (unsigned long long)c->queue.limit,
-                why->code == MSCOPE_EBUSY ? ". The name of a trainer that was killed becomes free by itself, after the "
-                                            "daemon's --takeover time" : "");
+    if (c->quiet || ++c->asked > ASKED_MOST)
+        return;
+    if (!mscope_dialog_some_welcomed(c))
+        (void)snprintf(fate, sizeof fate, "wait in the buffer (%llu bytes)", (unsigned long long)c->queue.limit);
+    fprintf(stderr, "momentscope: table %s is offered to the daemon again every %.3g s, and training goes on; its "
+            "steps %s until then%s%s\n", t->name, REFUSED_MS / 1e3, fate,
+            why->code == MSCOPE_EBUSY ? ". The name of a trainer that was killed becomes free by itself, after the "
+                                        "daemon's --takeover time" : "",
+            c->asked == ASKED_MOST ? ". Further tables like it are not named" : "");
+}
+
+static void take_refused_hello(mscope_client *c, mscope_client_table *t, const mscope_refusal *why, uint64_t now)
+{
+    const uint64_t first = REFUSED_MS * MSCOPE_CLIENT_MS, last = REFUSED_LAST_MS * MSCOPE_CLIENT_MS;
+
+    t->refused_wait = may_pass(why) || t->refused_wait == 0 ? first
+                      : t->refused_wait < last / 2 ? 2 * t->refused_wait : last;
+    t->refused = 1;
+    t->hello_at = now + t->refused_wait;
+    mscope_refusal_note(c, "daemon refused", why);
+    tell_asking(c, t, why);
+}
+
+/* The daemon has given the place of a table to another. It is offered again at once; what was on its way is refused
+ * too, for a reason that says less than the first one. Returns 1: there is no more to do. */
+static int lose_table(mscope_client *c, mscope_client_table *t, const mscope_refusal *why, uint64_t now)
+{
+    if (why->code != MSCOPE_ESTATE || strcmp(why->field, "table (handle)") != 0)
+        return 0;
+    if (t->welcomed) {
+        mscope_refusal_note(c, "daemon refused", why);
+        t->welcomed = 0;
+        t->refused = 1;
+        t->hello_at = now;
+    } else {
+        c->stats.errors++;
+    }
+    mscope_heal_start(t);
+    return 1;
 }
 
 static void take_error(mscope_client *c, const mscope_header *h, const mscope_refusal *why, uint64_t now)
@@ -206,16 +253,14 @@ static void take_error(mscope_client *c, const mscope_header *h, const mscope_re
             mscope_dialog_doubt(c);
         return;
     }
-    mscope_refusal_note(c, "daemon refused", why);
-    if (t == NULL)
-        return;
-    if (!t->welcomed && t->hello_sent && h->seq == t->hello_seq && h->step == t->hello_step) {
-        t->refused = 1;
-        t->hello_at = now + REFUSED_MS * MSCOPE_CLIENT_MS;
-        tell_asking(c, t, why);
+    if (t != NULL && !t->welcomed && t->hello_sent && h->seq == t->hello_seq && h->step == t->hello_step) {
+        take_refused_hello(c, t, why, now);
         return;
     }
-    if (f == NULL || f->table != h->table)
+    if (t != NULL && lose_table(c, t, why, now))
+        return;
+    mscope_refusal_note(c, "daemon refused", why);
+    if (t == NULL || f == NULL || f->table != h->table)
         return;
     if (f->kind == MSCOPE_SYNC) {
         put_off_sync(c, t, now);

@@ -6,7 +6,7 @@
 
 #include "check.h"
 #include "link.h"
-#include "protocol/fields.h"
+#include "protocol/refusal.h"
 #include "state.h"
 
 enum { MAP_MAX = 512 };

@@ -7,7 +7,7 @@
 #include "check.h"
 #include "clock.h"
 #include "link.h"
-#include "protocol/fields.h"
+#include "protocol/refusal.h"
 #include "state.h"
 
 static int check(const mscope_header *h, size_t n)

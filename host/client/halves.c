@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "protocol/fields.h"
+#include "protocol/refusal.h"
 
 #define COSINE 0.99
 #define SCALE 0.02                   /* |norm of z/norm of the halves' mean - 1| */

@@ -12,6 +12,9 @@
 
 #include "clock.h"
 
+/* With a push, healing takes PUSH_NS, or where steps are long the PUSHES-th part of a step; but LEAST_BYTES always. */
+enum { PUSH_NS = 250000, PUSHES = 200, LEAST_BYTES = 65536 };
+
 static size_t element(const mscope_client_table *t)
 {
     return t->info.state == MSCOPE_STATE_F64 ? sizeof(double) : sizeof(float);
@@ -68,10 +71,10 @@ static int copy_rows(mscope_client_table *t, uint32_t first, uint32_t n, void *t
     return 0;
 }
 
-/* Rows of the next chunk: its two bodies fit sync_bytes and the daemon's credit, but one row always goes. */
-static uint32_t chunk_rows(const mscope_client *c, const mscope_client_table *t)
+/* Rows of the next chunk: its two bodies fit `most` bytes and the daemon's credit, but one row always goes. */
+static uint32_t chunk_rows(const mscope_client *c, const mscope_client_table *t, uint64_t most)
 {
-    uint64_t row = 2ull * t->info.dim * element(t), most = c->sync_bytes;
+    uint64_t row = 2ull * t->info.dim * element(t);
 
     if (c->credit_bytes > 2 * MSCOPE_HEADER_LEN && most > c->credit_bytes - MSCOPE_HEADER_LEN)
         most = c->credit_bytes - MSCOPE_HEADER_LEN;
@@ -84,10 +87,19 @@ static uint32_t chunk_rows(const mscope_client *c, const mscope_client_table *t)
     return (uint32_t)(n < left ? n : left);
 }
 
-static int queue_chunk(mscope_client *c, uint32_t handle)
+/* One chunk that took long says little: another process may have had the processor. */
+static void note_pace(mscope_client *c, uint64_t ns, size_t bytes)
+{
+    const double pace = (double)ns / (double)bytes, was = c->sync_pace;
+
+    c->sync_pace = was > 0 ? ((pace < 4 * was ? pace : 4 * was) + was) / 2 : pace;
+}
+
+static int queue_chunk(mscope_client *c, uint32_t handle, uint64_t most)
 {
     mscope_client_table *t = &c->table[handle];
-    uint32_t n = chunk_rows(c, t);
+    const uint64_t begin = mscope_client_now_ns();
+    uint32_t n = chunk_rows(c, t, most);
     size_t len = (size_t)n * t->info.dim * element(t);
     mscope_message *f = mscope_message_new(MSCOPE_SYNC);
     void *theta = f != NULL ? mscope_message_body(f, len) : NULL;
@@ -103,6 +115,7 @@ static int queue_chunk(mscope_client *c, uint32_t handle)
                         .value_type = t->info.state == MSCOPE_STATE_F64 ? MSCOPE_F64 : MSCOPE_F32 };
     if (mscope_queue_offer(&c->queue, f, &h) != 0)
         return 1;
+    note_pace(c, mscope_client_now_ns() - begin, 2 * len);
     t->queued = t->step;                     /* a SYNC of a later step moves the daemon's clock there */
     t->sync_row += n;
     if (last) {
@@ -179,14 +192,15 @@ static int queue_reference(mscope_client *c, uint32_t handle)
 
 /* At most sync_bytes of healing wait unsent, so that the next step finds the queue short. Healing can wait and steps
  * cannot: it leaves half of the buffer to them, where the daemon falls behind. */
-void mscope_heal_some(mscope_client *c, uint32_t handle, int may_seek)
+static void heal(mscope_client *c, uint32_t handle, int may_seek, uint64_t most)
 {
     mscope_client_table *t = &c->table[handle];
     uint64_t queued = 0, before;
 
+    most = most < c->sync_bytes ? most : c->sync_bytes;
     if (!c->established || !t->welcomed)
         return;
-    while (queued < c->sync_bytes) {
+    while (queued < most) {
         if (c->queue.wire - c->queue.sent_bytes >= c->sync_bytes || c->queue.bytes > c->queue.limit / 2)
             return;
         before = c->queue.bytes;
@@ -194,11 +208,30 @@ void mscope_heal_some(mscope_client *c, uint32_t handle, int may_seek)
             if (queue_reference(c, handle) != 0)
                 return;
         } else if (t->syncing && (t->queued == t->step || may_seek) && mscope_client_now_ns() >= t->sync_after) {
-            if (queue_chunk(c, handle) != 0)
+            if (queue_chunk(c, handle, most) != 0)
                 return;
         } else {
             return;
         }
         queued += c->queue.bytes - before;
     }
+}
+
+void mscope_heal_some(mscope_client *c, uint32_t handle, int may_seek)
+{
+    heal(c, handle, may_seek, c->sync_bytes);
+}
+
+/* How long it takes to read rows is the trainer's affair: memory that it copies, or a call of its own. */
+void mscope_heal_with_push(mscope_client *c, uint32_t handle)
+{
+    const uint64_t now = mscope_client_now_ns(), since = now - c->healed_at;
+    const double ns = (double)(since / PUSHES > PUSH_NS ? since / PUSHES : PUSH_NS);
+    const double bytes = c->sync_pace > 0 ? ns / c->sync_pace : 0;
+    uint64_t most = c->sync_bytes;
+
+    if (c->sync_timed && bytes < (double)most)
+        most = bytes > LEAST_BYTES ? (uint64_t)bytes : LEAST_BYTES;
+    c->healed_at = now;
+    heal(c, handle, 0, most);
 }

@@ -13,6 +13,9 @@ void mscope_heal_forgive(mscope_client_table *t);
 /* mscope_heal_some - queue references, and SYNC chunks of at most sync_bytes, when their step is the daemon's
  * may_seek: a SYNC may name a step later than the daemon's, which declares those between lost */
 void mscope_heal_some(mscope_client *c, uint32_t handle, int may_seek);
+/* mscope_heal_with_push - the same, without may_seek, in so little time that the step is not felt to be longer; if the
+ * trainer has given sync_bytes, it has decided */
+void mscope_heal_with_push(mscope_client *c, uint32_t handle);
 /* mscope_heal_exact - the daemon's copy is exact, as far as this side knows */
 int mscope_heal_exact(const mscope_client *c, const mscope_client_table *t);
 

@@ -15,11 +15,12 @@
 #include "check.h"
 #include "clock.h"
 #include "dialog.h"
-#include "protocol/fields.h"
+#include "protocol/refusal.h"
+#include "protocol/meet/monitor.h"
 #include "room.h"
 #include "send.h"
 
-enum { ALONE_MS = 10000, LOOK_MESSAGES = 4, LOOK_MS = 1000, ANSWER_MAX = 65536, AWAY_MS = 30000 };
+enum { ALONE_MS = 10000, LOOK_MESSAGES = 4, LOOK_MS = 1000, ANSWER_MAX = 65536 };
 
 /* -- opening and closing ---------------------------------------------------------------------------- */
 
@@ -75,8 +76,7 @@ io:
 
 void mscope_link_close(mscope_client *c)
 {
-    if (c->sock != NULL)
-        zmq_close(c->sock);
+    mscope_monitored_close(c->sock);
     mscope_guard_close(&c->guard);
     if (c->ctx != NULL)
         zmq_ctx_term(c->ctx);
@@ -85,8 +85,7 @@ void mscope_link_close(mscope_client *c)
 
 /* -- taking in and sending ------------------------------------------------------------------------- */
 
-/* Nobody is sent anything whom the guard has not let pass. Another daemon may come, or the key be allowed: it is tried
- * again, and not often, because neither happens by itself. */
+/* Nobody is sent anything whom the guard has not let pass. */
 static void turn_away(mscope_client *c, enum mscope_guard_event what)
 {
     mscope_refusal *why = mscope_why();
@@ -96,8 +95,6 @@ static void turn_away(mscope_client *c, enum mscope_guard_event what)
     else
         (void)mscope_why_keys(&c->endpoint, MSCOPE_EIO, c->guard.why);
     mscope_refusal_note(c, "nothing is sent to this daemon:", why);
-    if (what != MSCOPE_GUARD_SILENT)
-        c->away_until = mscope_client_now_ns() + AWAY_MS * MSCOPE_CLIENT_MS;
 }
 
 static void watch_connection(mscope_client *c)
@@ -113,10 +110,6 @@ static void watch_connection(mscope_client *c)
             turn_away(c, what);
         if (c->up && ++c->connections > 1)
             c->stats.reconnects++;
-    }
-    if (c->away_until != 0 && mscope_client_now_ns() >= c->away_until) {
-        c->away_until = 0;
-        (void)zmq_connect(c->sock, c->endpoint.address);
     }
 }
 
@@ -174,7 +167,8 @@ void mscope_link_take(mscope_client *c)
 
 void mscope_link_send(mscope_client *c)
 {
-    if (c->up && c->established)
+    c->more_to_send = 0;
+    if (c->up && c->established && mscope_dialog_some_welcomed(c))      /* else the session is not known there */
         mscope_send_queue(c);
 }
 
@@ -189,6 +183,8 @@ void mscope_link_wait(mscope_client *c, int wait_ms)
     zmq_pollitem_t item[3] = { { c->sock, 0, ZMQ_POLLIN, 0 }, { c->guard.mon, 0, ZMQ_POLLIN, 0 },
                                { NULL, c->shm.socket, ZMQ_POLLIN, 0 } };
 
+    if (c->more_to_send)
+        wait_ms = 0;
     if (wait_ms > 10 && c->up && !c->established)
         wait_ms = 10;                        /* a HELLO may be due, or its pipe may not exist yet */
     (void)zmq_poll(item, c->shm.state == MSCOPE_SHM_ASKED ? 3 : 2, wait_ms);

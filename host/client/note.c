@@ -3,8 +3,9 @@
 #include <string.h>
 
 #include "check.h"
+#include "dialog.h"
 #include "link.h"
-#include "protocol/fields.h"
+#include "protocol/refusal.h"
 
 enum { MAP_MAX = MSCOPE_TEXT_MAX + 16 };
 
@@ -26,7 +27,7 @@ int mscope_client_note(mscope_client *c, int table, const char *text)
         return len;
     if ((rc = mscope_note_decode(map, (size_t)len, &judged, mscope_why())) != 0)
         return rc;
-    mscope_message *f = mscope_message_new(MSCOPE_NOTE);
+    mscope_message *f = mscope_dialog_turned_away(c, &c->table[table]) ? NULL : mscope_message_new(MSCOPE_NOTE);
     if (f == NULL || (body = mscope_message_body(f, (size_t)len)) == NULL) {
         mscope_message_free(f);
         return 1;

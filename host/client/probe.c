@@ -8,7 +8,7 @@
 #include "check.h"
 #include "directions.h"
 #include "halves.h"
-#include "protocol/fields.h"
+#include "protocol/refusal.h"
 
 #define MOST_VALUES 4000000u
 #define DIM_MAX 0x7fffffffu

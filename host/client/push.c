@@ -9,10 +9,11 @@
 
 #include "check.h"
 #include "clock.h"
+#include "dialog.h"
 #include "gather.h"
 #include "heal.h"
 #include "link.h"
-#include "protocol/fields.h"
+#include "protocol/refusal.h"
 #include "state.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
@@ -167,20 +168,22 @@ static int finish_step(mscope_client *c, int table, mscope_message *f, mscope_he
     c->stats.steps_shm += (uint64_t)shm;
     mscope_link_send(c);
     if (t->syncing || t->ref_next < t->nrefs) {
-        mscope_heal_some(c, (uint32_t)table, 0);
+        mscope_heal_with_push(c, (uint32_t)table);
         mscope_link_send(c);
     }
     return 0;
 }
 
 /* Room for a step of n entries, waited for where block_ms allows it. Returns 0, or 1: none. */
-static int find_room(mscope_client *c, size_t n, size_t row_bytes, int counts)
+static int find_room(mscope_client *c, const mscope_client_table *t, size_t n, size_t row_bytes, int counts)
 {
     const uint64_t bytes = sizeof(mscope_message) + MSCOPE_HEADER_LEN + SCHEDULE_BYTES +
                            n * (2 * sizeof(uint32_t) + row_bytes);
     const uint64_t in_ring = ring_bytes(n, row_bytes, counts);
 
     mscope_link_take(c);
+    if (mscope_dialog_turned_away(c, t))
+        return 1;
     if (!fits(c, bytes, in_ring))
         mscope_link_pump(c);                         /* answers may have made room */
     if (c->block_ms > 0)
@@ -208,7 +211,7 @@ static int push(mscope_client *c, int table, const mscope_step *step, mscope_gra
         return drop_step(c, t, rc);
 
     g->row_bytes = step_row_bytes(t, g->value_type);
-    if (find_room(c, g->n, g->row_bytes, has_counts(g)) != 0)
+    if (find_room(c, t, g->n, g->row_bytes, has_counts(g)) != 0)
         return drop_step(c, t, 1);
     mscope_message *f = gradient_message(c, t, MSCOPE_STEP, g, &rc);
     if (rc != 0)
@@ -304,7 +307,7 @@ int mscope_client_reserve(mscope_client *c, int table, size_t n, enum mscope_val
         return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "n", "1 or more",
                                   "use push for a step without entries", "%d", 0);
     const size_t row_bytes = step_row_bytes(t, value_type);
-    if (find_room(c, n, row_bytes, counts) != 0)
+    if (find_room(c, t, n, row_bytes, counts) != 0)
         return 1;
     mscope_message *f = empty_message(c, MSCOPE_STEP, n, row_bytes, counts);
     *out = (mscope_slot){ .n = n };

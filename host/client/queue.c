@@ -123,6 +123,11 @@ int mscope_queue_offer(mscope_queue *q, mscope_message *f, mscope_header *h)
     return 1;
 }
 
+uint64_t mscope_queue_half(const mscope_queue *q)
+{
+    return q->limit / 2 - MSCOPE_MESSAGE_BYTES;
+}
+
 mscope_message *mscope_queue_at(const mscope_queue *q, size_t i)
 {
     return q->ring[(q->head + i) & (q->cap - 1)];

@@ -22,6 +22,8 @@ typedef struct mscope_message {
     mscope_shm_extent body[MSCOPE_BODIES];
 } mscope_message;
 
+enum { MSCOPE_MESSAGE_BYTES = sizeof(mscope_message) + MSCOPE_HEADER_LEN };      /* held for one without bodies */
+
 /* Message i of the queue has sequence number next_seq - len + i; the first `sent` are on the wire, unacknowledged. */
 typedef struct mscope_queue {
     uint64_t session, limit;             /* of every header; most bytes that mscope_queue_offer fills  */
@@ -50,6 +52,8 @@ uint64_t mscope_message_held(const mscope_message *f);            /* bytes of me
 MSCOPE_MUST_CHECK int mscope_queue_push(mscope_queue *q, mscope_message *f, mscope_header *h);
 /* mscope_queue_offer - push if limit allows. Returns 0, or 1: no room, and the message is freed */
 MSCOPE_MUST_CHECK int mscope_queue_offer(mscope_queue *q, mscope_message *f, mscope_header *h);
+/* mscope_queue_half - most bytes of bodies of a message that is no step: half of the buffer is left to steps */
+uint64_t mscope_queue_half(const mscope_queue *q);
 mscope_message *mscope_queue_at(const mscope_queue *q, size_t i);
 mscope_message *mscope_queue_find(const mscope_queue *q, uint64_t seq);      /* NULL: not held        */
 void mscope_queue_sent(mscope_queue *q);                          /* the next unsent message was sent    */

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "check.h"
-#include "protocol/fields.h"
+#include "protocol/refusal.h"
 
 enum { DEEPEST = 16 };
 
@@ -137,7 +137,7 @@ static const char *object_of(const char *p, const char *table)
 static int read_band(const char *p, mscope_row_plan *r)
 {
     const uint32_t i = r->bands;
-    double band, eps;
+    double band = 0, eps = 0;
     int rc = number(p, "band", -1, MSCOPE_BANDS - 1, "0 to 31", &band);
 
     if (rc == 0)

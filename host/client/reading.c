@@ -12,7 +12,7 @@
 #include "check.h"
 #include "gather.h"
 #include "norms.h"
-#include "protocol/fields.h"
+#include "protocol/refusal.h"
 
 #define ALL_BELOW 64                 /* rows of a step whose updates are all measured              */
 #define SAMPLED 8
@@ -23,6 +23,7 @@ enum { COLUMN_M, COLUMN_V, COLUMN_G, COLUMN_COS, COLUMN_U };
 
 struct mscope_reading {
     int ready, counted, all;             /* _before was called; rows have counts; all updates are measured */
+    int type, moves;                     /* of _before: enum mscope_value; rows of theta were kept     */
     size_t n, room;                      /* active rows, and room for them                             */
     size_t lookups;
     uint32_t *rows, *counts;
@@ -134,7 +135,7 @@ static int chain(mscope_client_table *t, const int64_t *lookups, size_t n, const
     if (r->place == NULL)
         r->place = malloc(t->info.rows * sizeof *r->place);
     if (r->sum == NULL)
-        r->sum = malloc(from->width * sizeof(double));
+        r->sum = malloc(from->width * sizeof(double));    // NOLINT(clang-analyzer-unix.MallocSizeof): of either type
     uint32_t *head = with_room(r->head, &r->head_room, r->n, sizeof *head);
     r->head = head != NULL ? head : r->head;
     uint32_t *next = with_room(r->next, &r->next_room, n, sizeof *next);
@@ -296,6 +297,8 @@ int mscope_client_read_before(mscope_client *c, int table, const int64_t *lookup
     if (rc != 0)
         return rc == MSCOPE_ENOMEM ? mscope_why_memory("reading") : rc;
     measure_before(t, &from);
+    r->type = (int)of->type;
+    r->moves = of->theta != NULL;
     r->ready = 1;
     return 0;
 }
@@ -345,6 +348,10 @@ int mscope_client_read_after(mscope_client *c, int table, const mscope_step *ste
     const source from = { of, NULL, t->info.width, size, t->info.width * size, 0 };
     if (r == NULL || !r->ready)
         return mscope_client_skip(c, table);
+    if ((int)of->type != r->type || (of->theta != NULL) != r->moves)   /* the kept rows are of that type, or missing */
+        return mscope_refusal_set(mscope_why(), MSCOPE_EINVAL, "of", "type and theta as in mscope_client_read_before",
+                                  "updates are what lies between the two", "%s",
+                                  (int)of->type != r->type ? "another type" : r->moves ? "no theta" : "a theta");
     mscope_step told = step != NULL ? *step : (mscope_step){ .eta = NAN };
     if (!(told.batch > 0.0) && step != NULL)
         told.batch = r->lookups > 0 ? (double)r->lookups : 1.0;

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "protocol/fields.h"
+#include "protocol/refusal.h"
 
 enum {
     CONTEXT = 8,                         /* descriptors of a context: mailboxes and epolls of two threads, and spares */

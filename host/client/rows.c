@@ -80,6 +80,7 @@ static const mscope_spot *place_of(mscope_rows *r, size_t span, uint32_t row)
             *index = LEFT_OUT;
             r->left_out++;
         } else {
+            // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): mscope_rows_open gives no object without it
             r->place[r->places++] = (mscope_spot){ (uint32_t)span, row, (uint32_t)r->values };
             r->values += dim;
             *index = (uint32_t)r->places;

@@ -3,7 +3,10 @@
 
 #include <string.h>
 
+#include "clock.h"
 #include "protocol/shm.h"
+
+enum { SEND_NS = 200000 };           /* what waited for a connection goes in portions: a trainer waits */
 
 /* The bodies lie in the ring: only the header and their places go through the socket. */
 static int send_where(mscope_client *c, mscope_message *f)
@@ -70,9 +73,14 @@ static int within_credit(const mscope_client *c, const mscope_message *f)
 void mscope_send_queue(mscope_client *c)
 {
     mscope_queue *q = &c->queue;
+    const uint64_t begin = q->len - q->sent > 1 ? mscope_client_now_ns() : 0;
 
-    while (q->sent < q->len) {
+    for (size_t n = 0; q->sent < q->len; n++) {
         mscope_message *f = mscope_queue_at(q, q->sent);
+        if (n > 0 && mscope_client_now_ns() - begin > SEND_NS) {
+            c->more_to_send = 1;
+            return;
+        }
         if (!within_credit(c, f) || !send_message(c, f))
             return;
         if (f->seq < c->resent_below)

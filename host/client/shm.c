@@ -15,7 +15,7 @@
 
 #include "check.h"
 #include "clock.h"
-#include "protocol/fields.h"
+#include "protocol/refusal.h"
 #include "protocol/meet/endpoint.h"
 #include "protocol/shm.h"
 #include "state.h"

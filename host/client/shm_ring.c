@@ -6,7 +6,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define WARM ((uint64_t)4 << 20)     /* bytes of the ring whose pages are present from the start */
+#define WARM ((uint64_t)1 << 20)     /* bytes of the ring whose pages are present from the start: 0.25 ms of the push
+                                      * that connects; an empty ring begins at its start again */
 
 void mscope_shm_ring_init(mscope_shm_ring *r)
 {

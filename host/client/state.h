@@ -27,6 +27,7 @@ typedef struct mscope_client_table {
     int welcomed, refused, hello_sent;
     int asking;                          /* a refusal that may pass was told, and its end was not      */
     uint64_t hello_seq, hello_step, hello_at, hello_wait;      /* hello_at: ns, not again before; hello_wait: ns */
+    uint64_t refused_wait;               /* ns, since the last refusal; 0: none                        */
     /* healing (heal.c) */
     int syncing, inexact;                /* rows of a SYNC are still to be queued; the daemon's copy is not exact */
     uint32_t sync_row;                   /* next row of that SYNC                                      */
@@ -46,8 +47,12 @@ typedef struct mscope_endpoint {
 } mscope_endpoint;
 
 struct mscope_client {
+    mscope_client *next;                 /* the next open client of this process (fork.c)              */
     char name[MSCOPE_TEXT_MAX + 1];
-    uint64_t sync_bytes;
+    uint64_t sync_bytes;                 /* most bytes of healing at a time                            */
+    int sync_timed;                      /* with a push also no more than a short time allows          */
+    double sync_pace;                    /* ns that a byte of the trainer's rows took lately; 0: unknown */
+    uint64_t healed_at;                  /* ns: last healing with a push                               */
     int block_ms, quiet;
     pid_t pid;                           /* a forked child must not touch the socket                   */
     mscope_endpoint endpoint;
@@ -55,11 +60,11 @@ struct mscope_client {
     uint64_t opened_at;                  /* ns; 0: a daemon has answered, or its absence was reported  */
     void *ctx, *sock;
     mscope_guard guard;                  /* watches sock                                               */
-    uint64_t away_until;                 /* ns: the guard let nobody pass, no connection before; 0: none */
     int up, connections;                 /* the connection's handshake is done; how many there were    */
     int established;                     /* every table is welcomed or refused                         */
     uint64_t hello_until;                /* ns: no HELLO from then on; 0: no such time                 */
     uint64_t credit_messages, credit_bytes;
+    int more_to_send;                    /* the queue was sent in part, for the time it takes          */
     uint64_t resent_below;               /* messages below this sequence number were sent before       */
     mscope_queue queue;                  /* its limit is the option buffer_bytes                       */
     mscope_shm_link shm;
@@ -69,6 +74,7 @@ struct mscope_client {
     unsigned slot_type;
     mscope_client_table *table;
     size_t tables;
+    unsigned asked;                      /* tables whose waiting was told                              */
     char warned[8][32];                  /* fields already reported on stderr                          */
     unsigned nwarned;
     mscope_client_stats stats;

@@ -53,7 +53,8 @@ typedef struct mscope_client_options {
     const char *endpoint;      /* NULL: $MOMENTSCOPE_INGEST, else the daemon's default ipc endpoint    */
     const char *name;          /* of this trainer, for the daemon's log; NULL: program name and pid    */
     uint64_t buffer_bytes;     /* most bytes held unacknowledged, 4096 or more; 0: 64 MiB              */
-    uint64_t sync_bytes;       /* most bytes of healing sent with a push; 0: 1 MiB                     */
+    uint64_t sync_bytes;       /* most bytes of healing sent with a push, and no more than half of the buffer holds;
+                                * 0: what 0.25 ms or 1/200 of a step allow, 64 KiB to 1 MiB            */
     int block_ms;              /* 0: never wait, drop instead; > 0: a push waits at most this long for room */
     int quiet;                 /* 0: one line on stderr for the first error of each field, for a daemon that has not
                                 * answered for 10 s, and for steps that no daemon took before close    */
@@ -95,7 +96,7 @@ typedef struct mscope_attach_info {
 
 typedef struct mscope_client_stats {
     uint64_t steps_sent;       /* sent, or buffered to be sent                                         */
-    uint64_t steps_dropped;    /* refused, skipped, or without room                                    */
+    uint64_t steps_dropped;    /* refused, skipped, without room, or of a table that the daemon refuses */
     uint64_t messages_resent, messages_unacked, bytes_unacked;
     uint64_t syncs;            /* times that every row of a table was queued for healing               */
     uint64_t errors, reconnects;
@@ -222,7 +223,8 @@ MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_reference(mscope_client *c, int t
  *
  * A copy is kept, for a daemon that restarts. Labels of the same rows given again replace the older ones.
  * Shape    text: n labels of at most 63 bytes, each ended by a NUL, len bytes in all, at most 1 MiB; "": no label
- * Errors   MSCOPE_EINVAL handle, n, text (mscope_labels_check in wire.h);  MSCOPE_EINDEX a row;  MSCOPE_ENOMEM
+ * Errors   MSCOPE_EINVAL handle, n, text (mscope_labels_check in wire.h; at most half of buffer_bytes);
+ *          MSCOPE_EINDEX a row;  MSCOPE_ENOMEM
  * Cost     one copy; sent with the steps to come, as healing is                                       */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_labels(mscope_client *c, int table, uint32_t first, uint32_t n,
                                                       const char *text, size_t len);

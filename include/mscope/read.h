@@ -52,7 +52,8 @@ MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_read_before(mscope_client *c, int
  *          eps = 1 - beta1, 1 without momentum; decoupled_decay = 1 - beta2, 0 where nothing is forgotten; batch
  * batch 0  samples: the look-ups
  * The update of one row in eight is measured where a step has more than 64.
- * Returns  as mscope_client_push;  Errors  as it, and MSCOPE_ESTATE without mscope_client_read_before
+ * of       type and theta (an address or NULL) as in mscope_client_read_before
+ * Returns  as mscope_client_push;  Errors  as it, and MSCOPE_EINVAL of
  * Cost     O(active rows x width)                                                                          */
 MSCOPE_API MSCOPE_MUST_CHECK int mscope_client_read_after(mscope_client *c, int table, const mscope_step *step,
                                                           const mscope_read *of);
