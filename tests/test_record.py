@@ -241,6 +241,39 @@ class Record(Case):
         self.assertIn("2 steps (1 to 4), 2 lost", said)
         self.assertIn("INCOMPLETE", said)
 
+    def test_what_a_daemon_would_refuse_is_not_recorded(self):
+        """Refused in words, acknowledged, named as lost in the file; the bench and play meet none of it."""
+        one = np.ones((1, DIM))
+        bad = [("counts", lambda t: t.step(3, [1], one, counts=[0])),
+               ("counts", lambda t: t.step(3, [1], one, counts=[2**32 - 1])),
+               ("indices", lambda t: t.step(3, [ROWS], one)),
+               ("values", lambda t: t.step(3, [1], one * np.nan)),
+               ("dampening", lambda t: t.step(3, [1], one, schedule=(0, 0, 0.5))),
+               ("eta * decoupled_decay", lambda t: t.step(3, [1], one, schedule=(0, 20, 0))),
+               ("count", lambda t: t.step(3, [1] * 65, np.ones((65, DIM))))]
+        r = self.recorder()
+        t = self.trainer(r, 8)
+        t.hello("t", ROWS, DIM, capacity=64)
+        for k in (1, 2):
+            t.step(k, [1], one)
+            t.ack()
+        for field, send in bad:
+            send(t)
+            self.assertEqual(t.error()["field"], field)
+        t.step(3, [2], one)                                   # refused messages have not moved the clock
+        self.assertEqual((t.ack()["step"], t.seq), (3, 3 + len(bad)))
+        self.leave(t)
+        code, said = r.ended()
+        self.assertEqual(code, 3, said)
+        self.assertIn("is refused and not recorded: counts is 'another at entry 0', expected 1..4294967294", said)
+        self.assertIn(f"{len(bad)} messages that a daemon refuses", said)
+        entries = tape(r.file)[0]
+        self.assertEqual([e[1] for e in entries if e[0] == 2], [(8, 3, 2 + len(bad))])
+        self.assertEqual([e[0] for e in entries], [1, 1, 1, 2, 1, 1, 3])
+        got = scope("play", r.file, "--ingest", self.daemon().endpoint("ingest"))
+        self.assertIn("3 steps played", got.stdout)
+        self.assertIn("0 messages refused", got.stdout)
+
     def test_limits_and_tables(self):
         r = self.recorder("--steps", "7")
         t = self.trainer(r, 1)
@@ -304,6 +337,35 @@ class Record(Case):
         self.leave(t)
         self.assertEqual(r.ended()[0], 0)
         self.assertEqual(len(tape(r.file)[0]), 5)             # HELLO, two steps, BYE, END
+
+    def test_trainers_that_have_left_cost_no_descriptors(self):
+        """More sessions than the recorder has places for; then as many that crash, and one that comes 10 s later."""
+        d = self.daemon()
+        r = self.recorder("--forward", d.endpoint("ingest"), "--stay", "--quiet")
+        held = f"/proc/{r.process.pid}/fd"
+
+        def come(session, leave):
+            t = raw.Trainer(r, session)
+            self.assertEqual(t.hello("t", ROWS, DIM)[0], WELCOME)
+            if leave:
+                self.leave(t)
+            t.close()
+
+        come(1, True)
+        before = len(os.listdir(held))
+        for session in range(2, 300):
+            come(session, True)
+        self.assertLess(len(os.listdir(held)), before + 16)
+        for session in range(300, 560):
+            t = raw.Trainer(r, session)
+            t.send(raw.HELLO, b"\x80", seq=1)
+            t.close()
+        time.sleep(10.5)
+        come(600, True)
+        r.process.send_signal(signal.SIGTERM)
+        self.assertEqual(r.ended()[0], 0)
+        sessions = {e[1][0][8:16] for e in tape(r.file)[0] if e[0] == 1}
+        self.assertEqual(len(sessions), 300)
 
     def test_a_new_recorder_asks_for_the_rows_it_has_not_seen(self):
         d = self.daemon()
@@ -384,6 +446,9 @@ class Record(Case):
         t = self.trainer(r, 2)
         self.begin(t)
         self.drive(t, 60)
+        until = time.monotonic() + 10
+        while len(tape(r.file)[0]) < 67 and time.monotonic() < until:    # a thread of its own writes them
+            time.sleep(0.01)
         r.process.kill()
         r.process.communicate()
         with open(r.file, "ab") as f:                         # the beginning of one more entry
@@ -411,7 +476,7 @@ class Record(Case):
             (["record"], 2, "missing FILE"), (["record", dir + "/x", "--ingest", "udp://1"], 2, "udp://1"),
             (["record", dir + "/x", "--ingest", "tcp://0.0.0.0:5555"], 2, "--allow-remote"),
             (["record", dir + "/x", "--ingest", ipc, "--forward", ipc], 2, "another endpoint"),
-            (["record", dir + "/x", "--ingest", ipc, "--forward", "tcp://192.0.2.1:5555"], 1, "set MOMENTSCOPE_KEYS"),
+            (["record", dir + "/x", "--ingest", ipc, "--forward", "tcp://192.0.2.1:5555"], 1, "give --keys"),
             (["record", dir + "/x", "--steps", "0"], 2, "'0'"), (["record", dir + "/x", "--max-bytes", "1Q"], 2, "'1Q'"),
             *((["record", dir + "/x", "--tables", names], 2, f"--tables is '{names}', expected names of tables") for names in
               ("", "a,", ",a", "a,,b", "a, b", "a/b", "x" * 64)),
@@ -422,6 +487,7 @@ class Record(Case):
             got = scope(*args)
             self.assertEqual(got.returncode, code, (args, got.stderr))
             self.assertIn(said, got.stderr, args)
+            self.assertNotIn("beside a daemon", got.stderr, args)
         self.assertEqual(read(taken), b"a text of mine")
         self.assertEqual(os.listdir(dir), ["taken"])
 

@@ -467,7 +467,7 @@ static void test_without_a_probe_it_is_open_loop_and_says_so(void **state)
 /* What the daemon would refuse is left out, counted, and disturbs nothing behind it. */
 static void test_bad_messages_are_left_out(void **state)
 {
-    enum { KINDS = 6 };
+    enum { KINDS = 10 };
     double end_of[KINDS + 1];
 
     (void)state;
@@ -478,14 +478,18 @@ static void test_bad_messages_are_left_out(void **state)
         const uint32_t n = bad == 4 ? CAPACITY + 1 : 3;
         mscope_header h = { .kind = MSCOPE_STEP, .step = 31, .a = 0.5, .b = 0.1, .count = n, .extra = BATCH,
                             .index_type = MSCOPE_U32, .value_type = MSCOPE_F64 };
-        const void *body[2] = { row, g };
-        const size_t len[2] = { n * sizeof *row - (bad == 5), n * DIM * sizeof *g };
+        const uint32_t counts[3] = { 1, bad == 7 ? 0 : 2, bad == 8 ? UINT32_MAX : 1 };
+        const double schedule[3] = { 0, bad == 9 ? NAN : 0, bad == 10 ? 0.5 : 0 };      /* dampening: torch form */
+        const void *body[4] = { row, g, counts, schedule };
+        const size_t len[4] = { n * sizeof *row - (bad == 5), n * DIM * sizeof *g, sizeof counts, sizeof schedule };
 
+        if (bad >= 7)
+            h.flags = MSCOPE_FLAG_COUNTS | MSCOPE_FLAG_SCHEDULE;
         begin(&x, MSCOPE_FORM_EMA, MSCOPE_STATE_F64, 0);
         for (uint64_t k = 0; k < 60; k++) {
             const mscope_step s = { .eta = 0.5, .eps = 0.1, .batch = BATCH };
             if (k == 30 && bad > 0)
-                send(&x, &h, body, len, bad == 6 ? 1 : 2);
+                send(&x, &h, body, len, bad == 6 ? 1 : bad < 7 ? 2 : 4);
             train_step(&x, &s, 0);
         }
         end(&x);

@@ -7,6 +7,7 @@
 
 #include "bench/report/compare.h"
 #include "common/exit.h"
+#include "common/line.h"
 #include "common/options.h"
 
 static struct {
@@ -48,7 +49,8 @@ static int read_all(mscope_results *all, char **path, int n)
     for (int i = 0; i < n; i++) {
         const long runs = mscope_results_read(all, path[i]);
         if (runs < 0)
-            fprintf(stderr, "momentscope bench compare: cannot read %s: %s\n", path[i], strerror(errno));
+            fprintf(stderr, "momentscope bench compare: cannot read %s: %s\n", path[i],
+                    errno == EMSGSIZE ? mscope_line_why() : strerror(errno));
         else if (runs == 0)
             fprintf(stderr, "momentscope bench compare: %s holds no run, expected lines of momentscope bench run\n",
                     path[i]);

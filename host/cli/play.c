@@ -11,6 +11,7 @@
 #include "cli.h"
 #include "common/clock.h"
 #include "common/options.h"
+#include "keys_option.h"
 #include "mscope/client.h"
 #include "protocol/bytes.h"
 #include "tape/contents.h"
@@ -340,6 +341,8 @@ static void list(const player *p, const char *file)
            (unsigned long long)c->lost,
            mscope_contents_whole(c) ? c->cut ? "whole up to where it is cut off" : "whole"
                                     : c->cut ? "INCOMPLETE, and cut off" : "INCOMPLETE");
+    if (c->tables == 0)
+        printf("  no table is in it\n");
     mscope_contents_print(c, stdout);
 }
 
@@ -354,8 +357,13 @@ static int run(player *p, const char *file, int only_list)
         rc = complain(&why, file);
     else if (only_list || !p->quiet)
         list(p, file);
-    if (rc == 0 && !only_list)
+    if (rc == 0 && !only_list && p->contents.tables == 0) {
+        fprintf(stderr, COMMAND ": %s: no table is in this recording: it ended, or was cut off, before the first one\n",
+                file);
+        rc = MSCOPE_EXIT_FAILED;
+    } else if (rc == 0 && !only_list) {
         rc = play(p, file);
+    }
     mscope_contents_free(&p->contents);
     mscope_tape_close(&p->tape);
     return rc;
@@ -375,6 +383,7 @@ int mscope_cmd_play(int argc, char **argv)
           "times the speed of the recording: 1 as it was, 10 ten times as fast; 0, the default: as fast as the daemon"
           " takes it",
           .real = &p.speed, .low = 0, .high = 1e6 },
+        MSCOPE_KEYS_OPTION,
         { "quiet", NULL, "print only errors", .flag = &p.quiet },
         { .name = NULL }
     };
@@ -390,7 +399,7 @@ int mscope_cmd_play(int argc, char **argv)
         .example = "momentscoped & " COMMAND " run.tape --speed 10 & momentscope watch",
         .exits = "0 FILE was sent, and the daemon took or refused every message (the last line counts them), or FILE "
                  "was listed\n"
-                 "1 FILE cannot be read, or the daemon took nothing for 10 s\n"
+                 "1 FILE cannot be read, has no table in it, or the daemon took nothing for 10 s\n"
                  "2 wrong usage",
         .least = 1,
         .most = 1,

@@ -9,6 +9,8 @@
 
 #include "cli.h"
 #include "common/options.h"
+#include "keys_option.h"
+#include "protocol/meet/keys.h"
 #include "protocol/meet/bind.h"
 #include "tape/relay.h"
 
@@ -55,6 +57,9 @@ static int check_endpoints(const mscope_command *c, struct options *o)
 {
     const char *range;
 
+    if (mscope_keys_remote(c, o->remote) != MSCOPE_OPTIONS_GO_ON)
+        return MSCOPE_EXIT_USAGE;
+    o->cfg.keys = mscope_keys_folder();
     if (o->cfg.ingest == NULL && mscope_default_endpoint("ingest", o->ingest, sizeof o->ingest) != 0)
         return mscope_options_refuse(c, "ingest", "", "an endpoint: the default one is too long");
     if (o->cfg.ingest == NULL)
@@ -93,7 +98,8 @@ static int read_options(int argc, char **argv, struct options *o)
           "write nothing more once FILE would be larger (K, M, G allowed); messages go on likewise",
           .bytes = &o->cfg.max_bytes, .low = 4096, .high = 1e15 },
         { "stay", NULL, "go on when every trainer has left, until a signal", .flag = &o->cfg.stay },
-        { "allow-remote", NULL, "bind an ENDPOINT that other machines can reach (no encryption)", .flag = &o->remote },
+        MSCOPE_KEYS_OPTION_SERVE("a trainer is let in"),
+        { "allow-remote", NULL, "bind an ENDPOINT that other machines can reach; needs --keys", .flag = &o->remote },
         { "quiet", NULL, "print only errors", .flag = &o->cfg.quiet },
         { .name = NULL }
     };
@@ -136,6 +142,7 @@ static int signals(void)
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGINT);
     (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGHUP);           /* of a terminal that is closed; under nohup it does not come */
     (void)sigprocmask(SIG_BLOCK, &set, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGXFSZ, SIG_IGN);          /* a file at its limit (ulimit -f) is reported like a full disk */
@@ -172,6 +179,8 @@ static int say_absent(const mscope_relay_config *cfg, const mscope_contents *see
 
 static int report(const mscope_relay_config *cfg, mscope_relay_result *r)
 {
+    const mscope_keys_told *told = cfg->told;
+    const uint64_t refused = atomic_load_explicit(&told->refused, memory_order_relaxed);
     const int absent = say_absent(cfg, &r->seen);
     const int whole = mscope_contents_whole(&r->contents) && !r->failed;
     const int nothing = r->contents.messages == 0;
@@ -180,6 +189,8 @@ static int report(const mscope_relay_config *cfg, mscope_relay_result *r)
 
     if (!cfg->quiet) {
         printf("ended: %s\n", r->ended);
+        if (refused > 0)
+            printf("turned away: %llu times a peer whose keys did not fit\n", (unsigned long long)refused);
         mscope_contents_print(&r->contents, stdout);
         printf("%s: %llu messages, %llu lost, %llu bytes%s\n", cfg->file, (unsigned long long)r->contents.messages,
                (unsigned long long)r->contents.lost, (unsigned long long)r->bytes,
@@ -198,10 +209,11 @@ static int report(const mscope_relay_config *cfg, mscope_relay_result *r)
 static int say_why(const struct options *o, int code, const mscope_refusal *why)
 {
     const char *const value = strcmp(why->field, "ingest") == 0 ? o->cfg.ingest
-                              : strcmp(why->field, "forward") == 0 ? o->cfg.forward : why->value;
+                              : strcmp(why->field, "forward") == 0 ? o->cfg.forward
+                              : strcmp(why->field, "keys") == 0 ? o->cfg.keys : why->value;
 
     fprintf(stderr, COMMAND ": %s is '%s', expected %s: %s\n", why->field, value, why->range, why->text);
-    if (code == MSCOPE_EBUSY && o->cfg.forward == NULL)
+    if (code == MSCOPE_EBUSY && o->cfg.forward == NULL && strcmp(why->field, "ingest") == 0)
         fprintf(stderr, COMMAND ": to record beside a daemon, start it with another --ingest ENDPOINT, and this "
                         "program with --forward ENDPOINT\n");
     return MSCOPE_EXIT_FAILED;
@@ -209,7 +221,8 @@ static int say_why(const struct options *o, int code, const mscope_refusal *why)
 
 int mscope_cmd_record(int argc, char **argv)
 {
-    struct options o = { .cfg = { .buffer_bytes = BUFFER_BYTES } };
+    mscope_keys_told told = { .command = COMMAND };
+    struct options o = { .cfg = { .buffer_bytes = BUFFER_BYTES, .tell = mscope_keys_tell, .told = &told } };
     mscope_relay_result result;
     mscope_refusal why;
     int fd, code = read_options(argc, argv, &o);
@@ -221,6 +234,7 @@ int mscope_cmd_record(int argc, char **argv)
         fprintf(stderr, COMMAND ": cannot receive signals: %s\n", strerror(errno));
         return MSCOPE_EXIT_FAILED;
     }
+    told.quiet = o.cfg.quiet;
     code = mscope_relay_run(&o.cfg, fd, &result, &why);
     (void)close(fd);
     return code == 0 ? report(&o.cfg, &result) : say_why(&o, code, &why);

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "protocol/fields.h"
+#include "protocol/refusal.h"
 
 enum { CREDIT_MESSAGES = 64 };
 #define CREDIT_BYTES (64ull << 20)
@@ -27,6 +27,11 @@ static void error(uint64_t session, const mscope_header *of, const mscope_refusa
 
     mscope_header_encode(&h, out->header);
     out->len = len > 0 ? (size_t)len : 0;
+}
+
+void mscope_answer_refused(const mscope_header *h, const mscope_refusal *why, mscope_reply_message *out)
+{
+    error(h->session, h, why, out);
 }
 
 int mscope_answer_stray(const mscope_refusal *why, mscope_reply_message *out)

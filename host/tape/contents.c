@@ -4,6 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "judge.h"
+#include "protocol/fields.h"
+
+enum { TABLES = 16384 };             /* every message is looked up among them */
+
 mscope_recorded_table *mscope_contents_find(const mscope_contents *c, uint64_t session, uint32_t handle)
 {
     for (size_t i = 0; i < c->tables; i++)
@@ -20,6 +25,9 @@ static int take_hello(mscope_contents *c, const mscope_header *h, const uint8_t 
 
     if (rc != 0 || t != NULL)                /* a HELLO after a reconnect: the steps tell where it is */
         return rc;
+    if (c->tables == TABLES)
+        return mscope_refusal_set(why, MSCOPE_EPROTO, "tables", "at most 16384", "record fewer runs into a file",
+                                  "one more");
     mscope_recorded_table *more = realloc(c->table, (c->tables + 1) * sizeof *more);
     if (more == NULL)
         return MSCOPE_ENOMEM;
@@ -57,6 +65,23 @@ static void take_sync(mscope_recorded_table *t, const mscope_header *h)
     }
 }
 
+int mscope_contents_judge(const mscope_contents *c, const mscope_header *h, const uint8_t *const *part,
+                          const size_t *len, unsigned n, mscope_refusal *why)
+{
+    const mscope_recorded_table *t = mscope_contents_find(c, h->session, h->table);
+
+    return t == NULL || h->kind == MSCOPE_HELLO ? 0 : mscope_judge(&t->hello, h, part, len, n, why);
+}
+
+void mscope_contents_refuse(mscope_contents *c, const mscope_header *h)
+{
+    mscope_recorded_table *t = mscope_contents_find(c, h->session, h->table);
+
+    c->messages++;
+    if (t != NULL)
+        t->refused++;
+}
+
 int mscope_contents_take(mscope_contents *c, const mscope_header *h, const uint8_t *const *part, const size_t *len,
                          unsigned n, mscope_refusal *why)
 {
@@ -83,6 +108,22 @@ int mscope_contents_take(mscope_contents *c, const mscope_header *h, const uint8
     return 0;
 }
 
+static int take_entry(mscope_contents *c, const mscope_entry *e, mscope_refusal *why)
+{
+    mscope_refusal no;
+
+    if (mscope_contents_judge(c, &e->header, e->part, e->len, e->parts, &no) == 0)
+        return mscope_contents_take(c, &e->header, e->part, e->len, e->parts, why);
+    mscope_contents_refuse(c, &e->header);
+    return 0;
+}
+
+/* As much as can be counted: a file can claim anything. */
+static void lose(mscope_contents *c, uint64_t n)
+{
+    c->lost = n > UINT64_MAX - c->lost ? UINT64_MAX : c->lost + n;
+}
+
 int mscope_contents_read(mscope_contents *c, mscope_tape *t, mscope_refusal *why)
 {
     mscope_entry e;
@@ -92,11 +133,11 @@ int mscope_contents_read(mscope_contents *c, mscope_tape *t, mscope_refusal *why
     mscope_tape_rewind(t);
     while ((rc = mscope_tape_next(t, &e, why)) > 0) {
         if (e.kind == MSCOPE_ENTRY_LOST)
-            c->lost += e.lost_last - e.lost_first + 1;
+            lose(c, e.lost_last - e.lost_first + 1);
         else if (e.kind == MSCOPE_ENTRY_END && e.end_lost > c->lost)
             c->lost = e.end_lost;            /* more than could be named */
         else if (e.kind == MSCOPE_ENTRY_MESSAGE)
-            rc = mscope_contents_take(c, &e.header, e.part, e.len, e.parts, why);
+            rc = take_entry(c, &e, why);
         if (rc < 0)
             break;
     }
@@ -110,7 +151,7 @@ int mscope_contents_read(mscope_contents *c, mscope_tape *t, mscope_refusal *why
 int mscope_contents_whole(const mscope_contents *c)
 {
     for (size_t i = 0; i < c->tables; i++)
-        if (c->table[i].lost > 0 || (c->table[i].steps > 0 && !c->table[i].known))
+        if (c->table[i].lost > 0 || c->table[i].refused > 0 || (c->table[i].steps > 0 && !c->table[i].known))
             return 0;
     return c->lost == 0;
 }
@@ -134,6 +175,8 @@ void mscope_contents_print(const mscope_contents *c, FILE *to)
             (unsigned long long)t->step, (unsigned long long)t->lost,
             t->steps > 0 ? (double)t->entries / (double)t->steps : 0.0, (unsigned long long)t->probes,
             (unsigned long long)t->references, (unsigned long long)t->syncs);
+        if (t->refused > 0)
+            fprintf(to, "; %llu messages that a daemon refuses", (unsigned long long)t->refused);
         if (!t->known)
             fprintf(to, "; its rows are not known: steps are missing after the rows were last sent");
         else if (t->known_at > h->step + t->before)

@@ -10,15 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/clock.h"
 #include "protocol/meet/bind.h"
 #include "protocol/meet/guard.h"
+#include "protocol/meet/monitor.h"
 #include "answer.h"
+#include "front.h"
 #include "relay_tape.h"
 
 enum { PARTS = 32, SESSIONS = 256, BATCH = 256 };
@@ -38,14 +38,15 @@ typedef struct line {                /* one connection to the daemon            
 
 typedef struct relay {
     const mscope_relay_config *cfg;
-    void *ctx, *front;
-    mscope_bound bound;
+    mscope_front front;
     mscope_relay_tape tape;
     mscope_answerer answer;
     line at[1 + SESSIONS];           /* at[0]: strays                                              */
     unsigned lines;
     uint64_t strays;
-    int told_full;
+    int some_left;                   /* a trainer said BYE whose line is another's now             */
+    int told_full, told_refused;
+    char told[MSCOPE_OWNER_WHY];     /* why nothing goes on to the daemon, as it was said last     */
 } relay;
 
 typedef struct message {
@@ -118,19 +119,18 @@ static void pass(void *sock, message *m, const uint8_t *peer, size_t peer_len)
 
 static void reply(relay *r, const line *to, const mscope_reply_message *a)
 {
-    if (zmq_send(r->front, to->peer, to->peer_len, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0 ||
-        zmq_send(r->front, a->header, sizeof a->header, (a->len > 0 ? ZMQ_SNDMORE : 0) | ZMQ_DONTWAIT) < 0)
+    if (zmq_send(r->front.sock, to->peer, to->peer_len, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0 ||
+        zmq_send(r->front.sock, a->header, sizeof a->header, (a->len > 0 ? ZMQ_SNDMORE : 0) | ZMQ_DONTWAIT) < 0)
         return;                      /* the trainer has gone; it will say HELLO again */
     if (a->len > 0)
-        (void)zmq_send(r->front, a->body, a->len, ZMQ_DONTWAIT);
+        (void)zmq_send(r->front.sock, a->body, a->len, ZMQ_DONTWAIT);
 }
 
 /* -- lines to the daemon ---------------------------------------------------------------------------------- */
 
 static void close_line(line *l)
 {
-    if (l->sock != NULL)
-        (void)zmq_close(l->sock);
+    mscope_monitored_close(l->sock);
     mscope_guard_close(&l->guard);
     l->sock = NULL;
 }
@@ -141,7 +141,7 @@ static int open_line(relay *r, line *l)
 {
     const int one = 1, none = 0, linger = 200, retry = 50, retry_max = 500;
 
-    l->sock = zmq_socket(r->ctx, ZMQ_DEALER);
+    l->sock = zmq_socket(r->front.ctx, ZMQ_DEALER);
     if (l->sock == NULL)
         return -1;
     (void)zmq_setsockopt(l->sock, ZMQ_IPV6, &one, sizeof one);
@@ -150,7 +150,7 @@ static int open_line(relay *r, line *l)
     (void)zmq_setsockopt(l->sock, ZMQ_RCVHWM, &none, sizeof none);
     (void)zmq_setsockopt(l->sock, ZMQ_RECONNECT_IVL, &retry, sizeof retry);
     (void)zmq_setsockopt(l->sock, ZMQ_RECONNECT_IVL_MAX, &retry_max, sizeof retry_max);
-    return mscope_guard_open(&l->guard, r->ctx, l->sock, r->cfg->forward) != 0 ||
+    return mscope_guard_open(&l->guard, r->front.ctx, l->sock, r->cfg->forward) != 0 ||
                    zmq_connect(l->sock, r->cfg->forward) != 0
                ? -1 : 0;
 }
@@ -163,11 +163,15 @@ static void watch_line(relay *r, line *l)
 
     while ((what = mscope_guard_take(&l->guard)) != MSCOPE_GUARD_NONE) {
         const int up = what == MSCOPE_GUARD_UP;
-        if (what >= MSCOPE_GUARD_STRANGER)
+        if (what >= MSCOPE_GUARD_STRANGER && strcmp(r->told, l->guard.why) != 0) {
             say(r, "nothing goes on to the daemon: ", l->guard.why);
+            (void)snprintf(r->told, sizeof r->told, "%s", l->guard.why);
+        }
         if (l->session == 0 && up != l->up)
             say(r, up ? "the daemon is up: " : "the daemon is gone; trainers wait for it at ", r->cfg->forward);
         l->up = up;
+        if (up)
+            r->told[0] = '\0';
         if (up && ++l->ups > 1 && l->session != 0) {
             mscope_reply_message a;
             mscope_answer_unknown(l->session, &a);
@@ -176,28 +180,58 @@ static void watch_line(relay *r, line *l)
     }
 }
 
-static line *line_of(relay *r, uint64_t session)
+/* A place for one more session: one that was left, a new one, or that of a trainer that is silent as after a crash, the
+ * longest of them. NULL: all are in use. */
+static line *spare_line(relay *r)
 {
-    line *spare = NULL;
+    const uint64_t now = mscope_monotonic_ns();
+    line *silent = NULL;
 
     for (unsigned i = 1; i < r->lines; i++) {
+        line *l = &r->at[i];
+        if (l->left)
+            return l;
+        if (now - l->heard_ns >= SILENT_NS && (silent == NULL || l->heard_ns < silent->heard_ns))
+            silent = l;
+    }
+    return r->lines < 1 + SESSIONS ? &r->at[r->lines++] : silent;
+}
+
+/* The line of a session, connected to the daemon unless that failed. NULL: there is no place. */
+static line *line_of(relay *r, uint64_t session)
+{
+    line *l = NULL;
+
+    for (unsigned i = 1; i < r->lines && l == NULL; i++)
         if (r->at[i].session == session)
-            return &r->at[i];
-        if (r->at[i].left && spare == NULL)
-            spare = &r->at[i];
+            l = &r->at[i];
+    if (l == NULL && (l = spare_line(r)) != NULL) {
+        close_line(l);
+        r->some_left |= l->left;
+        memset(l, 0, sizeof *l);
+        l->session = session;
     }
-    if (r->lines < 1 + SESSIONS)
-        spare = &r->at[r->lines++];
-    if (spare == NULL)
-        return NULL;
-    close_line(spare);
-    memset(spare, 0, sizeof *spare);
-    spare->session = session;
-    if (r->cfg->forward != NULL && open_line(r, spare) != 0) {
+    if (l != NULL && l->sock == NULL && r->cfg->forward != NULL && open_line(r, l) != 0) {
         say(r, "no connection for one more trainer: ", zmq_strerror(errno));
-        close_line(spare);
+        close_line(l);
     }
-    return spare;
+    return l;
+}
+
+/* What a daemon would refuse is not recorded: no reader of the file should meet it. */
+static void tell_refused(relay *r, const line *l, const mscope_header *h, const mscope_refusal *why)
+{
+    mscope_reply_message a;
+
+    if (!r->told_refused)
+        fprintf(stderr, "momentscope record: message %llu of a trainer is refused and not recorded: %s is '%s', "
+                "expected %s: %s; more of them are only counted\n", (unsigned long long)h->seq, why->field, why->value,
+                why->range, why->text);
+    r->told_refused = 1;
+    if (r->cfg->forward != NULL)             /* the daemon tells the trainer */
+        return;
+    mscope_answer_refused(h, why, &a);
+    reply(r, l, &a);
 }
 
 /* -- in both directions -------------------------------------------------------------------------------------- */
@@ -221,7 +255,8 @@ static void from_trainer(relay *r, message *m)
         l->left = 0;
         if (h.kind == MSCOPE_BYE)
             l->bye = h.seq;
-        mscope_relay_tape_take(&r->tape, &h, m->part, m->n);
+        if (mscope_relay_tape_take(&r->tape, &h, m->part, m->n, &why) != 0)
+            tell_refused(r, l, &h, &why);
     }
     if (r->cfg->forward != NULL) {
         pass(l->sock, m, NULL, 0);
@@ -245,7 +280,7 @@ static void from_daemon(relay *r, line *l, message *m)
         l->left |= h.kind == MSCOPE_ACK && l->bye != 0 && h.seq >= l->bye;
     }
     if (l->peer_len > 0)
-        pass(r->front, m, l->peer, l->peer_len);
+        pass(r->front.sock, m, l->peer, l->peer_len);
     drop(m);
 }
 
@@ -253,7 +288,7 @@ static void from_daemon(relay *r, line *l, message *m)
 static int everybody_left(const relay *r)
 {
     const uint64_t now = mscope_monotonic_ns();
-    int some = 0;
+    int some = r->some_left;
 
     for (unsigned i = 1; i < r->lines; i++) {
         const line *l = &r->at[i];
@@ -265,60 +300,23 @@ static int everybody_left(const relay *r)
     return some;
 }
 
-/* A trainer costs some five descriptors, of which many systems give 1024 unless asked. */
-static void raise_limit(void)
-{
-    struct rlimit l;
-
-    if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
-        l.rlim_cur = l.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &l);
-    }
-}
-
 /* -- the loop ------------------------------------------------------------------------------------------------ */
 
 /* Where nothing but keys says who is there, keys there must be; on this machine the owner of the socket says it. */
 static int check_forward(const relay *r, mscope_refusal *why)
 {
-    const char *keys = getenv("MOMENTSCOPE_KEYS"), *const to = r->cfg->forward;
+    const char *const to = r->cfg->forward;
     char text[MSCOPE_OWNER_WHY];
     int rc;
 
-    if (to == NULL || (keys != NULL && keys[0] != '\0'))
+    if (to == NULL || r->cfg->keys != NULL)
         return 0;
     if (strncmp(to, "tcp://", 6) == 0 && !mscope_bind_local(to))
-        return mscope_relay_refuse(why, MSCOPE_EINVAL, "forward", "an address of this machine, or MOMENTSCOPE_KEYS",
+        return mscope_relay_refuse(why, MSCOPE_EINVAL, "forward", "an address of this machine, or --keys",
                                    "without keys anybody on the way could read the weights, or take the daemon's "
-                                   "place: set MOMENTSCOPE_KEYS (momentscope keys new), or use a tunnel", to);
+                                   "place: give --keys (momentscope keys new), or use a tunnel", to);
     rc = mscope_owner_connect(to, text);
     return rc == 0 ? 0 : mscope_relay_refuse(why, rc, "forward", "a daemon of this user or of root", text, to);
-}
-
-static int open_front(relay *r, mscope_refusal *why)
-{
-    const int one = 1, none = 0, linger = 200;
-    const int64_t largest = INT64_C(1) << 32;
-    char text[MSCOPE_BIND_WHY];
-    int rc = check_forward(r, why);
-
-    if (rc != 0)
-        return rc;
-    rc = mscope_bind_check("ingest", r->cfg->ingest, &r->bound, text);
-    raise_limit();
-    (void)umask(077);                /* a recording holds gradients and weights, and so does the socket */
-    if (rc == 0) {
-        r->ctx = zmq_ctx_new();
-        r->front = r->ctx != NULL ? zmq_socket(r->ctx, ZMQ_ROUTER) : NULL;
-        if (r->front == NULL)
-            return mscope_relay_refuse(why, MSCOPE_EIO, "ZeroMQ", "a socket", zmq_strerror(errno), "none");
-        (void)zmq_setsockopt(r->front, ZMQ_LINGER, &linger, sizeof linger);
-        (void)zmq_setsockopt(r->front, ZMQ_IPV6, &one, sizeof one);
-        (void)zmq_setsockopt(r->front, ZMQ_SNDHWM, &none, sizeof none);
-        (void)zmq_setsockopt(r->front, ZMQ_MAXMSGSIZE, &largest, sizeof largest);
-        rc = mscope_bind_socket(r->front, "ingest", r->cfg->ingest, &r->bound, text);
-    }
-    return rc == 0 ? 0 : mscope_relay_refuse(why, rc, "ingest", "an endpoint that is free", text, r->cfg->ingest);
 }
 
 static int stop_asked(int fd)
@@ -333,7 +331,7 @@ static void serve(relay *r, const zmq_pollitem_t *items, unsigned lines)
     message m;
 
     if (items[1].revents & ZMQ_POLLIN)
-        for (int i = 0; i < BATCH && receive(r->front, 1, &m); i++)
+        for (int i = 0; i < BATCH && receive(r->front.sock, 1, &m); i++)
             from_trainer(r, &m);
     for (unsigned i = 0; i < lines; i++) {
         if (r->at[i].sock == NULL)
@@ -341,6 +339,8 @@ static void serve(relay *r, const zmq_pollitem_t *items, unsigned lines)
         watch_line(r, &r->at[i]);
         for (int k = 0; k < BATCH && receive(r->at[i].sock, 0, &m); k++)
             from_daemon(r, &r->at[i], &m);
+        if (r->at[i].left)
+            close_line(&r->at[i]);           /* to it every trainer that ever came would cost four descriptors */
     }
 }
 
@@ -354,7 +354,7 @@ static const char *loop(relay *r, int signal_fd)
         const int listen = r->cfg->forward != NULL || mscope_relay_tape_room(&r->tape);
         int n = 2;
         items[0] = (zmq_pollitem_t){ NULL, signal_fd, ZMQ_POLLIN, 0 };
-        items[1] = (zmq_pollitem_t){ r->front, 0, listen ? ZMQ_POLLIN : 0, 0 };
+        items[1] = (zmq_pollitem_t){ r->front.sock, 0, listen ? ZMQ_POLLIN : 0, 0 };
         const unsigned lines = r->cfg->forward != NULL ? r->lines : 0;
         for (unsigned i = 0; i < lines; i++)
             if (r->at[i].sock != NULL) {
@@ -388,11 +388,7 @@ static void close_all(relay *r)
 {
     for (unsigned i = 0; i < r->lines; i++)
         close_line(&r->at[i]);
-    if (r->front != NULL)
-        (void)zmq_close(r->front);
-    mscope_bind_remove(&r->bound);
-    if (r->ctx != NULL)
-        (void)zmq_ctx_term(r->ctx);
+    mscope_front_close(&r->front);
 }
 
 int mscope_relay_run(const mscope_relay_config *cfg, int signal_fd, mscope_relay_result *out, mscope_refusal *why)
@@ -406,7 +402,9 @@ int mscope_relay_run(const mscope_relay_config *cfg, int signal_fd, mscope_relay
     r->cfg = cfg;
     r->lines = 1;
     mscope_answerer_init(&r->answer);
-    rc = open_front(r, why);
+    rc = check_forward(r, why);
+    if (rc == 0)
+        rc = mscope_front_open(&r->front, cfg, why);
     if (rc == 0 && cfg->forward != NULL && open_line(r, &r->at[0]) != 0)
         rc = mscope_relay_refuse(why, MSCOPE_EINVAL, "forward", "ipc://PATH or tcp://HOST:PORT, and keys that fit",
                                  r->at[0].guard.why[0] != '\0' ? r->at[0].guard.why : zmq_strerror(errno),

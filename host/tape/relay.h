@@ -15,10 +15,14 @@
 #define MSCOPE_TAPE_RELAY_H
 
 #include "contents.h"
+#include "protocol/meet/doorman.h"
 
 typedef struct mscope_relay_config {
     const char *ingest;              /* endpoint that trainers connect to                          */
     const char *forward;             /* the daemon's ingest endpoint, or NULL                      */
+    const char *keys;                /* folder of keys, which is that of MOMENTSCOPE_KEYS too, or NULL: no keys */
+    mscope_doorman_tell *tell;       /* hears who is turned away, on a thread of its own           */
+    void *told;                      /* what it is given                                           */
     const char *file;
     const char *tables;              /* names to record, separated by commas; NULL: all            */
     uint64_t steps, max_bytes;       /* stop recording there; 0: no limit                          */

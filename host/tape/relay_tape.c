@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "protocol/fields.h"
+#include "protocol/refusal.h"
 
 int mscope_relay_refuse(mscope_refusal *why, int code, const char *field, const char *range, const char *text,
                         const char *value)
@@ -147,10 +147,6 @@ static void keep(mscope_relay_tape *t, const mscope_header *h, zmq_msg_t *held, 
         return;
     }
     note_hole(t);
-    if (h->flags & MSCOPE_FLAG_SHM) {       /* its gradients are in memory of another process */
-        hole(t, h->session, h->seq, h->seq);
-        return;
-    }
     const int rc = t->hole_first != 0 ? MSCOPE_EAGAIN : mscope_tape_append(t->writer, held, n);
     if (rc == MSCOPE_EIO) {                  /* the writer counts it; its table's other messages are missing too */
         t->limit = "the file can no longer be written";
@@ -165,22 +161,34 @@ static void keep(mscope_relay_tape *t, const mscope_header *h, zmq_msg_t *held, 
     }
 }
 
-void mscope_relay_tape_take(mscope_relay_tape *t, const mscope_header *h, zmq_msg_t *held, unsigned n)
+int mscope_relay_tape_take(mscope_relay_tape *t, const mscope_header *h, zmq_msg_t *held, unsigned n,
+                           mscope_refusal *why)
 {
     const uint8_t *part[MSCOPE_TAPE_PARTS];
     size_t len[MSCOPE_TAPE_PARTS];
-    mscope_refusal why;
+    mscope_refusal no;
+    int err;
 
     if (!is_new(t, h))
-        return;
+        return 0;
     for (unsigned i = 0; i < n; i++) {
         part[i] = zmq_msg_data(&held[i]);
         len[i] = zmq_msg_size(&held[i]);
     }
-    if (mscope_contents_take(&t->seen, h, part, len, n, &why) != 0)
-        return;                              /* a HELLO that cannot be read: the daemon refuses it */
-    if (t->writer != NULL && (t->limit == NULL || t->failed) && wanted(t, h, part, len, n))
+    const int on_tape = t->writer != NULL && (t->limit == NULL || t->failed);
+    if ((err = mscope_contents_judge(&t->seen, h, part, len, n, why)) != 0) {
+        mscope_contents_refuse(&t->seen, h);
+        if (on_tape && wanted(t, h, part, len, n)) {
+            hole(t, h->session, h->seq, h->seq);
+            mscope_contents_refuse(&t->kept, h);
+        }
+        return err;
+    }
+    if (mscope_contents_take(&t->seen, h, part, len, n, &no) != 0)
+        return 0;                            /* a HELLO that cannot be read: mscope_answer says so */
+    if (on_tape && wanted(t, h, part, len, n))
         keep(t, h, held, part, len, n);
+    return 0;
 }
 
 /* -- the end --------------------------------------------------------------------------------------------------- */

@@ -25,8 +25,12 @@ typedef struct mscope_relay_tape {
 } mscope_relay_tape;
 
 MSCOPE_MUST_CHECK int mscope_relay_tape_open(mscope_relay_tape *t, const mscope_relay_config *cfg, mscope_refusal *why);
-/* mscope_relay_tape_take - a message of a trainer, header checked; parts stay the caller's */
-void mscope_relay_tape_take(mscope_relay_tape *t, const mscope_header *h, zmq_msg_t *part, unsigned n);
+/* mscope_relay_tape_take - a message of a trainer, header checked; parts stay the caller's
+ *
+ * Returns  0, or the code of a refusal, with *why: a daemon would refuse what the message holds (judge.h). Then it is
+ *          not on the tape, and counts as lost                                                               */
+int mscope_relay_tape_take(mscope_relay_tape *t, const mscope_header *h, zmq_msg_t *part, unsigned n,
+                           mscope_refusal *why);
 mscope_taped_session *mscope_relay_tape_session(const mscope_relay_tape *t, uint64_t id);
 int mscope_relay_tape_room(const mscope_relay_tape *t);
 const char *mscope_relay_tape_limit(const mscope_relay_tape *t);       /* static text, or NULL */

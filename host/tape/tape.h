@@ -1,8 +1,8 @@
 /* tape.h - a recorded training run in a file: every message of its trainers once, in the order they came
  *
  * protocol/README.md section 3 has the bytes. A thread of its own writes the tape, so that the recorder never waits for
- * a disk. A tape is read through a mapping of the file. Killing the recorder cuts off at most the last entry;
- * everything else that is wrong is damage. */
+ * a disk. A tape is read through a mapping of the file. A recorder that is killed loses what waited for that thread,
+ * and the file ends within an entry at worst; everything else that is wrong is damage. */
 #ifndef MSCOPE_TAPE_TAPE_H
 #define MSCOPE_TAPE_TAPE_H
 
@@ -47,6 +47,8 @@ typedef struct mscope_tape {
  * Errors   MSCOPE_EIO the file cannot be read;  MSCOPE_EPROTO not a recording, or damaged;  MSCOPE_EVERSION. All fill
  *          *why                                                                                              */
 MSCOPE_MUST_CHECK int mscope_tape_open(mscope_tape *t, const char *path, mscope_refusal *why);
+/* mscope_tape_over - the same over a recording that lies in memory, which stays the caller's: nothing to close */
+MSCOPE_MUST_CHECK int mscope_tape_over(mscope_tape *t, const uint8_t *bytes, size_t size, mscope_refusal *why);
 
 /* mscope_tape_next - the next entry; its parts lie in the mapping until close
  *

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "protocol/bytes.h"
-#include "protocol/fields.h"
+#include "protocol/refusal.h"
 
 /* -- the file ----------------------------------------------------------------------------------------- */
 
@@ -64,11 +64,17 @@ int mscope_tape_open(mscope_tape *t, const char *path, mscope_refusal *why)
         return mscope_refusal_set(why, MSCOPE_EPROTO, "magic", "MSCPTAPE and a header of 64 bytes", "not a recording",
                                   "an empty file");
     }
-    t->map = map;
-    const int rc = check_header(t, why);
+    const int rc = mscope_tape_over(t, map, t->size, why);
     if (rc != 0)
         mscope_tape_close(t);
-    else
+    return rc;
+}
+
+int mscope_tape_over(mscope_tape *t, const uint8_t *bytes, size_t size, mscope_refusal *why)
+{
+    *t = (mscope_tape){ .map = bytes, .size = size };
+    const int rc = check_header(t, why);
+    if (rc == 0)
         mscope_tape_rewind(t);
     return rc;
 }

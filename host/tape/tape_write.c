@@ -23,7 +23,7 @@
 
 #include "common/clock.h"
 #include "protocol/bytes.h"
-#include "protocol/fields.h"
+#include "protocol/refusal.h"
 
 typedef struct item {
     struct item *next;
@@ -226,7 +226,7 @@ static int write_header(mscope_tape_writer *w)
 
     if (getrandom(&id, sizeof id, GRND_NONBLOCK) != (ssize_t)sizeof id)
         id = mscope_monotonic_ns() * 0x9E3779B97F4A7C15ull;
-    memcpy(h, MSCOPE_TAPE_MAGIC, 8);
+    memcpy(h, MSCOPE_TAPE_MAGIC, 8);         // NOLINT(bugprone-not-null-terminated-result): a file has no 0 there
     mscope_put_le(h + 8, MSCOPE_TAPE_VERSION, 2);
     mscope_put_le(h + 10, MSCOPE_WIRE_VERSION, 2);
     mscope_put_le(h + 16, id, 8);

@@ -10,6 +10,7 @@
 #include <cjson/cJSON.h>
 
 #include "bench/statistics.h"
+#include "common/line.h"
 
 static double num(const cJSON *o, const char *name, double otherwise)
 {
@@ -112,7 +113,7 @@ static int grow(mscope_result *g)
     return 0;
 }
 
-/* Returns -1 when the line is not a run, 1 when its run is there already. */
+/* Returns -1 when it is not a run, 1 when its run is there already. */
 static int take(mscope_results *r, const cJSON *o)
 {
     const char *key = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "key"));
@@ -145,6 +146,18 @@ static int take(mscope_results *r, const cJSON *o)
     return 0;
 }
 
+int mscope_results_line(mscope_results *r, const char *line)
+{
+    cJSON *o = cJSON_Parse(line);
+    const int rc = o == NULL ? -1 : take(r, o);
+
+    r->lines++;
+    r->bad += rc < 0;
+    r->repeated += rc > 0;
+    cJSON_Delete(o);
+    return rc >= 0;
+}
+
 long mscope_results_read(mscope_results *r, const char *path)
 {
     long runs = 0;
@@ -153,16 +166,10 @@ long mscope_results_read(mscope_results *r, const char *path)
     size_t cap = 0;
     if (f == NULL)
         return -1;
-    while (getline(&line, &cap, f) > 0) {
-        cJSON *o = cJSON_Parse(line);
-        r->lines++;
-        const int rc = o == NULL ? -1 : take(r, o);
-        r->bad += rc < 0;
-        r->repeated += rc > 0;
-        runs += rc >= 0;
-        cJSON_Delete(o);
-    }
-    const int failed = ferror(f) ? errno : 0;
+    long len;
+    while ((len = mscope_line_next(&line, &cap, f)) > 0)
+        runs += mscope_results_line(r, line);
+    const int failed = len < 0 || ferror(f) ? errno : 0;
     free(line);
     fclose(f);
     errno = failed;

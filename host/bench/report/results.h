@@ -35,6 +35,8 @@ typedef struct mscope_results {
 /* mscope_results_read - adds the runs of a file; of several lines with one key the first counts
  * Returns  how many of its lines are runs, repeated ones included; -1 with errno when it cannot be read */
 long mscope_results_read(mscope_results *r, const char *path);
+/* mscope_results_line - one line of such a file.  Returns 1: it is a run, repeated or not; 0: it is none */
+int mscope_results_line(mscope_results *r, const char *line);
 void mscope_results_free(mscope_results *r);
 
 /* mscope_result_steps - mean steps to target of a band and its 95 % interval (Student), over the seeds

@@ -18,6 +18,7 @@
 
 #include "common/clock.h"
 #include "common/fnv1a.h"
+#include "common/line.h"
 #include "execute.h"
 #include "pool.h"
 #include "ranks.h"
@@ -48,13 +49,13 @@ static long keys_of(int fd, char ***keys)
     FILE *f = fdopen(dup(fd), "r");
     char *line = NULL;
     size_t cap = 0, n = 0, room = 0;
-    ssize_t len;
+    long len;
     off_t whole = 0;
     *keys = NULL;
     if (f == NULL)
         return -1;
     rewind(f);
-    while ((len = getline(&line, &cap, f)) > 0 && line[len - 1] == '\n') {
+    while ((len = mscope_line_next(&line, &cap, f)) > 0 && line[len - 1] == '\n') {
         cJSON *o = cJSON_Parse(line);
         const char *key = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "key"));
         whole += len;
@@ -73,7 +74,7 @@ static long keys_of(int fd, char ***keys)
     if (n > 0)
         qsort(*keys, n, sizeof **keys, by_text);
     struct stat now;
-    if (fstat(fd, &now) < 0 || (S_ISREG(now.st_mode) && now.st_size > whole && ftruncate(fd, whole) < 0))
+    if (len < 0 || fstat(fd, &now) < 0 || (S_ISREG(now.st_mode) && now.st_size > whole && ftruncate(fd, whole) < 0))
         return -1;
     return (long)n;
 }
@@ -223,7 +224,9 @@ static int judge(const struct sweep *s, int rc, const char *path)
         return MSCOPE_SWEEP_DONE;
     if (rc == MSCOPE_POOL_INTERRUPTED && !s->quiet && isatty(2))
         fprintf(stderr, "\n");                     /* ends the line of progress */
-    if (s->broken)
+    if (s->broken && path == NULL && s->cause == EPIPE)
+        s->why[0] = '\0';                          /* a reader that left (head) has read what it wanted */
+    else if (s->broken)
         snprintf(s->why, WHY,
                  "cannot write %s: %s; stopped after %zu of %zu runs, the same command goes on once there is room",
                  path != NULL ? path : "standard output", strerror(s->cause), s->ended, s->n_todo);

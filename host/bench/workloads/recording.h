@@ -60,7 +60,7 @@ typedef struct mscope_recording {
     size_t messages;
     mscope_recording_at *at;                  /* steps + 1: the last for what came after the last step */
     uint32_t *order;                      /* positions of a step's entries by ascending row, stable */
-    uint32_t *rank;                       /* by row of the table: its number here; UINT32_MAX: never active */
+    uint32_t *rank;                       /* by row of the table: its number here + 1; 0: never active */
     uint32_t *id;                         /* by rank: the row of the table                         */
     mscope_bench_rates *rates;            /* of each step                                          */
     double batch, occurrences;            /* mean samples a step; occurrences in all                */
@@ -72,6 +72,12 @@ typedef struct mscope_recording {
     /* the recorded run's risk; end: mean of its last tenth */
     double start[MSCOPE_BENCH_BANDS + 1], end[MSCOPE_BENCH_BANDS + 1];
 } mscope_recording;
+
+/* mscope_recording_rank - the number of a row of the table here; UINT32_MAX: it was never active */
+static inline uint32_t mscope_recording_rank(const mscope_recording *t, uint32_t row)
+{
+    return t->rank[row] - 1;
+}
 
 /* mscope_recording_open - table NULL: the only one. Returns 0, or -1 with the offending value in why */
 int mscope_recording_open(mscope_recording **out, const char *file, const char *table, char why[512]);

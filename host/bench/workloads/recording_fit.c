@@ -70,8 +70,9 @@ static int take_probe(fit *x, const mscope_recording_message *m)
         uint32_t row = 0;
         (void)mscope_indices_decode(m->part[0] + (size_t)i * m->header.index_type, m->header.index_type, 1, UINT32_MAX,
                                     &row);
-        if (t->rank[row] != UINT32_MAX)
-            x->entry[n++] = (struct entry){ t->rank[row], i };
+        const uint32_t rank = mscope_recording_rank(t, row);
+        if (rank != UINT32_MAX)
+            x->entry[n++] = (struct entry){ rank, i };
     }
     qsort(x->entry, n, sizeof *x->entry, by_rank);
     for (uint32_t i = 0, k; i < n; i += k) {

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tape/judge.h"
+
 /* ---- which table ------------------------------------------------------------------------------------------------- */
 
 enum { LOST_MOST = 65536 };               /* the daemon runs as many silent steps in one gap at most */
@@ -44,55 +46,6 @@ static const mscope_recorded_table *choose(const mscope_contents *c, const char 
 
 /* ---- messages ----------------------------------------------------------------------------------- */
 
-static int parts_fit(const mscope_recording *t, const mscope_header *h, const mscope_entry *e)
-{
-    const size_t row = t->dim * mscope_value_size(h->value_type), n = h->count;
-    const int rows = h->kind == MSCOPE_SYNC;
-    size_t want[4];
-    unsigned parts = 0;
-    if (rows) {
-        want[parts++] = n * row;
-        want[parts++] = n * row;
-    } else {
-        if (n > 0) {
-            want[parts++] = n * h->index_type;
-            want[parts++] = n * row;
-        }
-        if (h->flags & MSCOPE_FLAG_COUNTS)
-            want[parts++] = 4 * n;
-        if (h->flags & MSCOPE_FLAG_SCHEDULE)
-            want[parts++] = 24;
-    }
-    if (h->flags & MSCOPE_FLAG_SHM || e->parts != parts + 1 || (rows && (uint64_t)h->extra + n > t->hello.rows) ||
-        (!rows && n > t->hello.capacity))
-        return 0;
-    for (unsigned i = 0; i < parts; i++)
-        if (e->len[1 + i] != want[i])
-            return 0;
-    return h->value_type != MSCOPE_F64 || t->hello.state == MSCOPE_STATE_F64;
-}
-
-/* All finite, and every index within the table. */
-static int contents_fit(const mscope_recording *t, const mscope_header *h, const mscope_entry *e, double *scratch)
-{
-    const unsigned first = h->kind == MSCOPE_SYNC ? 1 : 2, last = 2;      /* parts with values */
-    uint32_t row;
-    if (h->count == 0)
-        return 1;
-    for (size_t i = 0; first == 2 && i < h->count; i++)
-        if (mscope_indices_decode(e->part[1] + i * h->index_type, h->index_type, 1, t->hello.rows, &row) < 1)
-            return 0;
-    for (unsigned f = first; f <= last; f++)
-        for (size_t i = 0; i < h->count; i++) {
-            mscope_values_decode(e->part[f] + i * t->dim * mscope_value_size(h->value_type), h->value_type, t->dim,
-                                 scratch, 1);
-            for (size_t j = 0; j < t->dim; j++)
-                if (!(fabs(scratch[j]) <= 1e145))
-                    return 0;
-        }
-    return 1;
-}
-
 static int keep(mscope_recording *t, const mscope_entry *e, size_t *room)
 {
     if (t->messages == *room) {
@@ -112,22 +65,20 @@ static int keep(mscope_recording *t, const mscope_entry *e, size_t *room)
 /* STEP, PROBE and SYNC of the table, in their order, without those that the daemon would refuse. */
 static int collect(mscope_recording *t, const mscope_recorded_table *of)
 {
-    double *scratch = malloc(t->dim * sizeof *scratch);
     mscope_refusal why;
     mscope_entry e;
     size_t room = 0;
-    int rc = scratch == NULL ? -1 : 0;
+    int rc = 0;
     while (rc == 0 && mscope_tape_next(&t->tape, &e, &why) > 0) {
         const mscope_header *h = &e.header;
         if (e.kind != MSCOPE_ENTRY_MESSAGE || h->session != of->session || h->table != of->handle ||
             (h->kind != MSCOPE_STEP && h->kind != MSCOPE_PROBE && h->kind != MSCOPE_SYNC))
             continue;
-        if (parts_fit(t, h, &e) && contents_fit(t, h, &e, scratch))
+        if (mscope_judge(&t->hello, h, e.part, e.len, e.parts, &why) == 0)
             rc = keep(t, &e, &room);
         else
             t->refused++;
     }
-    free(scratch);
     return rc;
 }
 
@@ -234,13 +185,30 @@ static unsigned octave(double p)
     return (unsigned)fmin(31, fmax(0, floor(-log2(p))));
 }
 
-/* The occurrences of every row, by its id; sets the mean batch. Returns the samples of all recorded steps. */
-static double count_rows(mscope_recording *t, struct ranked *all)
+/* One occurrence count for each row that was active, in the order of their first step. A table may claim 2^31 rows:
+ * only those that are active cost memory. */
+static int count_row(mscope_recording *t, uint32_t id, uint32_t count, struct ranked **all, size_t *room)
+{
+    if (t->rank[id] == 0) {
+        if (t->rows == *room) {
+            struct ranked *more = realloc(*all, (*room = 2 * *room + 256) * sizeof *more);
+            if (more == NULL)
+                return -1;
+            *all = more;
+        }
+        (*all)[t->rows++] = (struct ranked){ 0, id };
+        t->rank[id] = t->rows;
+    }
+    (*all)[t->rank[id] - 1].count += count;
+    return 0;
+}
+
+/* Sets the mean batch. Returns the samples of all recorded steps, -1 without memory. */
+static double count_rows(mscope_recording *t, struct ranked **all)
 {
     double samples = 0;
     uint64_t told = 0;
-    for (uint32_t i = 0; i < t->hello.rows; i++)
-        all[i].id = i;
+    size_t room = 0;
     for (uint64_t k = 0; k < t->steps; k++) {
         if (t->at[k].message == 0)
             continue;
@@ -248,7 +216,8 @@ static double count_rows(mscope_recording *t, struct ranked *all)
         samples += m->header.extra;
         told++;
         for (size_t i = 0; i < m->header.count; i++)
-            all[index_of(m, i)].count += count_of(m, i);
+            if (count_row(t, index_of(m, i), count_of(m, i), all, &room) < 0)
+                return -1;
     }
     t->batch = told > 0 ? samples / (double)told : 1;
     return samples;
@@ -256,23 +225,20 @@ static double count_rows(mscope_recording *t, struct ranked *all)
 
 static int rank_rows(mscope_recording *t)
 {
-    struct ranked *all = calloc(t->hello.rows, sizeof *all);
-    t->rank = malloc(t->hello.rows * sizeof *t->rank);
-    if (all == NULL || t->rank == NULL) {
-        free(all);
-        return -1;
-    }
-    const double samples = count_rows(t, all);
-    qsort(all, t->hello.rows, sizeof *all, by_count);
-    while (t->rows < t->hello.rows && all[t->rows].count > 0)
-        t->rows++;
+    struct ranked *all = NULL;
+    t->rank = calloc(t->hello.rows, sizeof *t->rank);
+    const double samples = t->rank != NULL ? count_rows(t, &all) : -1;
     t->id = malloc((t->rows + 1) * sizeof *t->id);
     t->p = malloc((t->rows + 1) * sizeof *t->p);
     t->count = malloc((t->rows + 1) * sizeof *t->count);
-    for (uint32_t i = 0; i < t->hello.rows && t->id && t->p && t->count; i++) {
-        t->rank[all[i].id] = i < t->rows ? i : UINT32_MAX;
-        if (i >= t->rows)
-            continue;
+    if (samples < 0 || t->id == NULL || t->p == NULL || t->count == NULL) {
+        free(all);
+        return -1;
+    }
+    if (t->rows > 0)
+        qsort(all, t->rows, sizeof *all, by_count);
+    for (uint32_t i = 0; i < t->rows; i++) {
+        t->rank[all[i].id] = i + 1;
         t->id[i] = all[i].id;
         t->count[i] = all[i].count;
         t->p[i] = all[i].count / samples;
@@ -282,7 +248,7 @@ static int rank_rows(mscope_recording *t)
     }
     t->first[++t->bands] = t->rows;
     free(all);
-    return t->id && t->p && t->count ? 0 : -1;
+    return 0;
 }
 
 struct place {
@@ -309,7 +275,7 @@ static int order_entries(mscope_recording *t)
             continue;
         const mscope_recording_message *m = &t->message[t->at[k].message - 1];
         for (uint32_t i = 0; i < m->header.count; i++)
-            p[i] = (struct place){ t->rank[index_of(m, i)], i };
+            p[i] = (struct place){ mscope_recording_rank(t, index_of(m, i)), i };
         qsort(p, m->header.count, sizeof *p, by_rank);
         for (uint32_t i = 0; i < m->header.count; i++)
             t->order[t->at[k].order + i] = p[i].at;

@@ -29,7 +29,7 @@ static uint32_t rank_of(const mscope_recording *t, const mscope_recording_messag
     uint32_t row = 0;
     (void)mscope_indices_decode(m->part[0] + (size_t)entry * m->header.index_type, m->header.index_type, 1, UINT32_MAX,
                                 &row);
-    return t->rank[row];
+    return mscope_recording_rank(t, row);
 }
 
 void mscope_recording_feed_step(mscope_recording_feed *f, const mscope_recording *t, uint64_t step)
@@ -104,7 +104,7 @@ int mscope_recording_rows_given(mscope_bench_rows *recorded, mscope_bench_rows *
             rc = -1;
         const size_t bytes = t->dim * mscope_value_size(m->header.value_type);
         for (uint32_t k = 0; k < m->header.count && rc == 0; k++) {
-            const uint32_t row = t->rank[m->header.extra + k];
+            const uint32_t row = mscope_recording_rank(t, m->header.extra + k);
             if (row == UINT32_MAX)
                 continue;
             mscope_values_decode(m->part[0] + k * bytes, m->header.value_type, t->dim, v, 1);
