@@ -138,7 +138,14 @@ static void test_quiet_momentum_contradicts_unstable(void **state)
     b.growing = 1;
     mscope_margin_of(&r, bands, 1, NULL, &m);
     assert_int_equal(m.standing, MSCOPE_STANDING_UNSTABLE);
-    b.growing = 0;
+    strcpy(b.form, "read");
+    mscope_margin_of(&r, bands, 1, NULL, &m);
+    assert_int_equal(m.standing, MSCOPE_STANDING_UNSTABLE);
+    b.growing = 0;                           /* Adam holds H near 1 and is not ruined by it */
+    mscope_margin_of(&r, bands, 1, NULL, &m);
+    assert_true(m.held && !m.doubted && m.standing == MSCOPE_STANDING_NEAR && m.rate == 0 && m.confidence > 0.99);
+    assert_true(strstr(m.why, "may hold it there") != NULL);
+    strcpy(b.form, "torch");
     b.growth = NAN;                          /* too short to tell */
     mscope_margin_of(&r, bands, 1, NULL, &m);
     assert_int_equal(m.standing, MSCOPE_STANDING_UNSTABLE);

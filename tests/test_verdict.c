@@ -108,6 +108,10 @@ static void test_verdict_unknown_is_a_verdict(void **state)
     assert_int_equal(v.regime, MSCOPE_REGIME_UNKNOWN);
     assert_string_equal(v.why, "stability unknown: no probe");
     assert_true(isnan(v.H) && isnan(v.zeta) && v.confidence == 0);
+    b = band(0, 1, 0.1, 0.2, 0.1);
+    b.rows = 0;                              /* they went to other bands */
+    mscope_verdict_band(&b, &v);
+    assert_string_equal(v.why, "stability unknown: no row is in this band now");
     b = band(0.5, 1, 0.1, 0.2, NAN);         /* Fisher: damping, and no word on stability */
     snprintf(b.h_source, sizeof b.h_source, "fisher");
     mscope_verdict_band(&b, &v);
@@ -210,6 +214,13 @@ static void test_verdict_confidence_is_the_errors_carried_through(void **state)
     assert_true(unsure.confidence < sure.confidence);
     assert_int_equal(unsure.regime, MSCOPE_REGIME_NEAR);     /* more than a quarter likely */
     assert_true(unsure.confidence > 0.3 && unsure.confidence < 0.6);
+    b = band(1, 3, 0.1, 1, 20);              /* two samples: H 16 with an error of more than that */
+    b.h_samples = 2;
+    b.H1_se = 0.5, b.H2_se = 30;
+    mscope_verdict_band(&b, &unsure);
+    CHECK(unsure.H > 1 && unsure.H_se > unsure.H, "H %g +- %g", unsure.H, unsure.H_se);
+    assert_true(unsure.regime != MSCOPE_REGIME_NEAR && unsure.regime != MSCOPE_REGIME_UNSTABLE);
+    assert_true(unsure.confidence < 0.5);
     double last = 0;
     for (double n = 2; n < 4096; n *= 2) {   /* zeta 0.62: more samples, more confidence */
         b = band(1, 0.04, 0.1, 1, 1.5);

@@ -11,9 +11,7 @@ static void steps_words(double n, char *to, size_t cap)
 {
     if (!(n < INFINITY))
         snprintf(to, cap, "never");
-    else if (n < 100)
-        snprintf(to, cap, "%.3g steps", n);
-    else if (n < 1e6)
+    else if (n >= 100 && n < 1e6)
         snprintf(to, cap, "%.0f steps", n < 1e4 ? n : 10 * round(n / 10));
     else
         snprintf(to, cap, "%.3g steps", n);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "mscope/theory.h"
+#include "reads.h"
 
 #define NEAR 0.8
 #define NEAR_ODDS 0.5                /* runs at half of their limit are common, and many are good */
@@ -110,6 +111,16 @@ static int quiet(const mscope_margin *x, const mscope_rec_band *const *band, siz
     return any;
 }
 
+/* Every band is of an optimizer that is read, and no momentum grows: the preconditioner follows the error and holds H
+ * near 1, which ruins nothing. */
+static int held(const mscope_rec_band *const *band, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!mscope_reads_band(band[i]) || band[i]->growing || band[i]->top_growing)
+            return 0;
+    return n > 0;
+}
+
 static void stand(mscope_margin *x, enum mscope_standing before)
 {
     const int was_unstable = before == MSCOPE_STANDING_UNSTABLE;
@@ -122,7 +133,7 @@ static void stand(mscope_margin *x, enum mscope_standing before)
         x->confidence = x->over;
     } else if (x->close > (was_near ? NEAR_STAYS : NEAR_ODDS)) {
         x->standing = MSCOPE_STANDING_NEAR;
-        x->confidence = x->close - x->over;
+        x->confidence = x->close;
     } else {
         x->standing = MSCOPE_STANDING_STABLE;
         x->confidence = 1 - x->close;
@@ -137,7 +148,10 @@ static void say(mscope_margin *x)
     const size_t cap = sizeof x->why;
     int at;
 
-    if (x->standing == MSCOPE_STANDING_UNSTABLE)
+    if (x->held)
+        at = snprintf(x->why, cap, "near instability, H %.3g under the preconditioner as it is now, which may hold it "
+                      "there: no |m|^2 grows", x->H);
+    else if (x->standing == MSCOPE_STANDING_UNSTABLE)
         at = snprintf(x->why, cap, "unstable, eta %.3g is above its limit %.3g", x->eta, x->eta_max);
     else if (x->standing == MSCOPE_STANDING_NEAR)
         at = snprintf(x->why, cap, "near instability, eta %.3g of at most about %.3g", x->eta, x->eta_max);
@@ -182,7 +196,12 @@ void mscope_margin_of(const mscope_rec_stability *r, const mscope_rec_band *cons
     /* Plain SGD along v: the mean square changes by -2 eta <v,Hv> (1 - H) a step, no faster than momentum lets it. */
     out->rate = out->H > 1 ? fmin(2 * r->eta * r->curvature * (out->H - 1), 2 * r->eps) : 0;
     stand(out, was);
-    if (out->standing == MSCOPE_STANDING_UNSTABLE && quiet(out, band, n)) {
+    if (out->standing == MSCOPE_STANDING_UNSTABLE && held(band, n)) {
+        out->held = 1;
+        out->rate = 0;
+        out->standing = MSCOPE_STANDING_NEAR;
+        out->confidence = fmin(fmax(out->close, 0.01), 0.995);
+    } else if (out->standing == MSCOPE_STANDING_UNSTABLE && quiet(out, band, n)) {
         out->doubted = 1;
         out->standing = MSCOPE_STANDING_STABLE;
         out->confidence = 0.5;

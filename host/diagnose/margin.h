@@ -27,9 +27,10 @@ typedef struct mscope_margin {
     double burst;                    /* factor on it by bursts, 1: none seen                                   */
     double over, close;              /* probabilities of H > 1 and of H > .8                                   */
     double rate;                     /* growth of the error a step where H > 1, else 0                         */
-    double confidence;               /* probability that the standing is right, 0 when unknown                 */
+    double confidence;               /* probability that the standing is right, near: that H > .8; 0 when unknown */
     double blame_from;               /* bands of this weight or more hold it (mscope_margin_weight)             */
     int doubted;                     /* H says unstable, but momentum does not grow                            */
+    int held;                        /* the same of optimizers that are read: near, for they may hold H there  */
     char why[MSCOPE_TEXT_MAX + 1];   /* the arithmetic in words                                                */
 } mscope_margin;
 

@@ -29,7 +29,7 @@ static const char *missing(const mscope_rec_band *b)
         return "curvature without its square: no probe, only the gradient's own";
     if (!(b->H1 > 0))
         return "curvature along the momentum is not positive";
-    return "the band does not move";
+    return b->rows == 0 ? "no row is in the band now" : "the band does not move";
 }
 
 /* What a record says of the error of its rows. */
@@ -192,6 +192,7 @@ static void fill(mscope_measured *m, size_t i, const mscope_rec_band *b, const m
     mscope_risk_band *to = &m->band[i];
     const double part = m->h1[i] * m->excess[i], all = isnan(m->noise_all[i]) ? 0 : m->noise_all[i],
                  low = m->R_low[i], high = m->R_high[i];
+    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): every band that is taken has its record
     const int octave = b->band < MSCOPE_BANDS - 1;
     mscope_risk_band uneven;
 
@@ -245,8 +246,8 @@ int mscope_measured_take(const mscope_rec_band *const *rec, size_t n, const msco
                          mscope_measured *out)
 {
     double all = 0, with = 0, risk = 0;
-    guess error[MSCOPE_SEARCH_BANDS];
-    const mscope_rec_band *from[MSCOPE_SEARCH_BANDS];
+    guess error[MSCOPE_SEARCH_BANDS] = { { .known = 0 } };
+    const mscope_rec_band *from[MSCOPE_SEARCH_BANDS] = { NULL };
 
     memset(out, 0, sizeof *out);
     out->silent = 1;

@@ -409,9 +409,7 @@ static double run(chase *c, double limit)
         n = ldexp(1, k - 1);
         for (int j = k - 2; j >= 0; j--) {
             double there = try_leap(c, j, 0);
-            if (there <= c->target) {
-                after = there;
-            } else {
+            if (!(there <= c->target)) {
                 before = there;
                 n += ldexp(1, j);
                 memcpy(c->x, c->y, c->bands * sizeof *c->x);

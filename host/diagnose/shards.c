@@ -348,6 +348,7 @@ void mscope_shards_table(const mscope_rec_table *const *part, size_t n, int whol
         out->syncs += t->syncs;
         out->attached &= t->attached;
         out->climbing |= t->climbing;
+        out->overflowed |= t->overflowed;
         if (isnan(out->climb) || t->climb > out->climb) {    /* of the part that climbs most */
             out->climb = t->climb;
             out->climb_band = t->climb_band;

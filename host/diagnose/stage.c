@@ -46,6 +46,7 @@ static double share_of(const double *share, const mscope_setting *s, const mscop
 /* The record as it would be there. */
 static mscope_rec_stability record_at(const mscope_measured *m, const mscope_margin *margin, const mscope_setting *s)
 {
+    // NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): a set of bands has one at least
     const double eps = m->now.eps, g = s[0].eps / (2 - s[0].eps) / (eps / (2 - eps));
     const double noise = margin->H * margin->noise_part * share_of(m->noise_share, s, m),
                  curved = margin->H * (1 - margin->noise_part) * g * share_of(m->curvature_share, s, m);

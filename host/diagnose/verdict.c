@@ -96,7 +96,7 @@ static enum mscope_regime judge(const mscope_verdict *v, enum mscope_regime befo
             *confidence = over;
             return MSCOPE_REGIME_UNSTABLE;
         }
-        if (close > (was_near ? NEAR_STAYS : NEAR_ODDS)) {
+        if (close > (was_near ? NEAR_STAYS : NEAR_ODDS) && v->H_se < v->H) {     /* else H says nothing yet */
             *confidence = close - over;
             return MSCOPE_REGIME_NEAR;
         }
@@ -179,6 +179,10 @@ static int judgeable(const mscope_rec_band *b, mscope_verdict *out)
     if (isnan(b->H1)) {
         int none = strncmp(b->h_source, "none: ", 6) == 0;
         unknown(out, none ? b->h_source + 6 : "no probe");
+        return 0;
+    }
+    if (b->rows == 0 && b->P == 0) {
+        unknown(out, "no row is in this band now");
         return 0;
     }
     if (!(b->P > 0) || !(b->eps > 0) || !(b->eta > 0)) {

@@ -11,6 +11,7 @@ struct mscope_feed {
     mscope_feed_options o;
     mscope_subscriber *one;          /* exactly one of the two is not NULL */
     mscope_sharded *many;
+    char trouble[MSCOPE_WHY_MAX];
 };
 
 /* The refusal of the client library; its field is the name of an option or of an environment variable. */
@@ -65,7 +66,23 @@ void mscope_feed_close(mscope_feed *f)
 
 int mscope_feed_next(mscope_feed *f, mscope_telemetry *out, int wait_ms)
 {
-    return f->one != NULL ? mscope_subscriber_next(f->one, out, wait_ms) : mscope_sharded_next(f->many, out, wait_ms);
+    int rc = f->one != NULL ? mscope_subscriber_next(f->one, out, wait_ms) : mscope_sharded_next(f->many, out, wait_ms);
+    mscope_refusal r;
+
+    if (rc == 0)
+        f->trouble[0] = '\0';
+    if (rc != MSCOPE_EIO)
+        return rc;
+    mscope_client_fault(&r);
+    if (strcmp(f->trouble, r.text) == 0)
+        return MSCOPE_EAGAIN;                /* it was told, and is so still */
+    (void)snprintf(f->trouble, sizeof f->trouble, "%s", r.text);
+    return rc;
+}
+
+const char *mscope_feed_trouble(const mscope_feed *f)
+{
+    return f->trouble;
 }
 
 void mscope_feed_stats(const mscope_feed *f, mscope_subscriber_stats *out)

@@ -30,8 +30,11 @@ typedef struct mscope_coverage {
 MSCOPE_MUST_CHECK int mscope_feed_open(mscope_feed **out, const mscope_feed_options *o, char *why, size_t cap);
 void mscope_feed_close(mscope_feed *f);
 
-/* mscope_feed_next - the next record; as mscope_subscriber_next, and MSCOPE_ENOMEM */
+/* mscope_feed_next - the next record; as mscope_subscriber_next, and MSCOPE_ENOMEM. MSCOPE_EIO: the feed has a new
+ * trouble; it goes on, and tries again
+ * mscope_feed_trouble - why nothing comes from the daemon or a shard, such as keys that do not fit; "": not known  */
 MSCOPE_MUST_CHECK int mscope_feed_next(mscope_feed *f, mscope_telemetry *out, int wait_ms);
+const char *mscope_feed_trouble(const mscope_feed *f);
 
 void mscope_feed_stats(const mscope_feed *f, mscope_subscriber_stats *out);
 

@@ -8,7 +8,7 @@
 
 #define QUIET_S 0.3                  /* the latest records of all topics follow one another at once */
 
-static int wants(const mscope_listen *l, const mscope_telemetry *m)
+int mscope_listen_wants(const char *table, const mscope_telemetry *m)
 {
     const char *name = NULL;
 
@@ -20,18 +20,27 @@ static int wants(const mscope_listen *l, const mscope_telemetry *m)
     case MSCOPE_REC_ALERT: name = m->record.u.alert.table; break;
     case MSCOPE_REC_DAEMON: break;
     }
-    return l->table == NULL || name == NULL || strcmp(name, l->table) == 0 ||
+    return table == NULL || name == NULL || strcmp(name, table) == 0 ||
            (m->record.kind == MSCOPE_REC_ALERT && name[0] == '\0');
+}
+
+static int next(const mscope_listen *l, mscope_telemetry *out, int wait_ms)
+{
+    int rc = mscope_feed_next(l->feed, out, wait_ms);
+
+    if (rc == 0 && mscope_listen_wants(l->table, out))
+        return 0;
+    /* The subscriber counts malformed records; they are passed over here. */
+    return rc == MSCOPE_ENOMEM || rc == MSCOPE_EIO ? rc : MSCOPE_EAGAIN;
 }
 
 int mscope_listen_next(const mscope_listen *l, mscope_telemetry *out, int wait_ms)
 {
-    int rc = mscope_feed_next(l->feed, out, wait_ms);
+    int rc = next(l, out, wait_ms);
 
-    if (rc == 0 && wants(l, out))
-        return 0;
-    /* The subscriber counts malformed records; they are passed over here. */
-    return rc == MSCOPE_ENOMEM || rc == MSCOPE_EIO ? rc : MSCOPE_EAGAIN;
+    if (rc == MSCOPE_EIO && l->command != NULL)
+        fprintf(stderr, "%s: nothing is heard: %s\n", l->command, mscope_feed_trouble(l->feed));
+    return rc == MSCOPE_EIO ? MSCOPE_EAGAIN : rc;
 }
 
 void mscope_listen_lacking(const mscope_listen *l, const mscope_judged *j, double waited, char *why, size_t cap)
@@ -52,6 +61,8 @@ void mscope_listen_lacking(const mscope_listen *l, const mscope_judged *j, doubl
     else if (j->latest.have_daemon)
         (void)snprintf(why, cap, "the daemon at %s has no table%s%s within %.3g s", where, l->table != NULL ? " " : "",
                        l->table != NULL ? l->table : "", waited);
+    else if (mscope_feed_trouble(l->feed)[0] != '\0')
+        (void)snprintf(why, cap, "nothing came from %s within %.3g s: %s", where, waited, mscope_feed_trouble(l->feed));
     else
         (void)snprintf(why, cap, "nothing came from %s within %.3g s: is momentscoped running?", where, waited);
 }
@@ -75,13 +86,11 @@ int mscope_listen_full(const mscope_listen *l, double wait_s, mscope_judged *j, 
 
     why[0] = '\0';
     while (l->stop == NULL || !*l->stop) {
-        int rc = mscope_listen_next(l, &m, 50);
+        int rc = next(l, &m, 50);
         if (rc == 0)
             rc = mscope_judged_take(j, &m, NULL, NULL);
         if (rc != 0 && rc != MSCOPE_EAGAIN) {
-            mscope_refusal r = { .text = "" };
-            mscope_client_fault(&r);
-            (void)snprintf(why, cap, "%s", rc == MSCOPE_EIO && r.code == rc ? r.text : mscope_strerror(rc));
+            (void)snprintf(why, cap, "%s", rc == MSCOPE_EIO ? mscope_feed_trouble(l->feed) : mscope_strerror(rc));
             return rc;
         }
         const double now = mscope_monotonic_s();

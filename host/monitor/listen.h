@@ -13,7 +13,11 @@ typedef struct mscope_listen {
     mscope_feed *feed;
     const char *table;                       /* only this table's records; NULL: all                         */
     const volatile sig_atomic_t *stop;       /* give up when it becomes nonzero; NULL: never                 */
+    const char *command;                     /* tells on stderr why nothing comes, once; NULL: nobody does   */
 } mscope_listen;
+
+/* mscope_listen_wants - is the record about this table (NULL: any), about the daemon, or about what moves together? */
+int mscope_listen_wants(const char *table, const mscope_telemetry *m);
 
 /* mscope_listen_next - the next record that is wanted: of the table, or of the daemon itself
  *

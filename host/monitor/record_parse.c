@@ -7,6 +7,8 @@
 
 #include <cjson/cJSON.h>
 
+#include "mscope/core.h"
+
 /* What is being read, and the first field that could not be. */
 typedef struct reading {
     const cJSON *object;
@@ -29,9 +31,10 @@ static const cJSON *field(reading *r, const char *name, const char *expected, in
     return NULL;
 }
 
+/* JSON knows no infinity, but 1e999 reads as one. */
 static int is_number(const cJSON *x)
 {
-    return cJSON_IsNumber(x) || cJSON_IsNull(x);
+    return cJSON_IsNull(x) || (cJSON_IsNumber(x) && isfinite(x->valuedouble));
 }
 
 static int is_count(const cJSON *x)
@@ -56,12 +59,19 @@ static int is_bool(const cJSON *x)
 
 static int is_list(const cJSON *x)
 {
-    return cJSON_IsArray(x);
+    const cJSON *one;
+
+    if (!cJSON_IsArray(x))
+        return 0;
+    cJSON_ArrayForEach(one, x)
+        if (!is_number(one))
+            return 0;
+    return 1;
 }
 
 static void get_f64(reading *r, const char *name, double *to)
 {
-    const cJSON *x = field(r, name, "a number or null", is_number);
+    const cJSON *x = field(r, name, "a finite number or null", is_number);
 
     *to = x != NULL && cJSON_IsNumber(x) ? x->valuedouble : NAN;
 }
@@ -89,14 +99,14 @@ static void get_string(reading *r, const char *name, char *to, size_t cap, int r
 
 static void get_list(reading *r, const char *name, mscope_list *to)
 {
-    const cJSON *x = field(r, name, "a list of numbers", is_list), *one;
+    const cJSON *x = field(r, name, "a list of finite numbers and nulls", is_list), *one;
 
     to->n = 0;
     if (x == NULL)
         return;
     cJSON_ArrayForEach(one, x)
-        if (cJSON_IsNumber(one) && to->n < sizeof to->at / sizeof *to->at)
-            to->at[to->n++] = one->valuedouble;
+        if (to->n < sizeof to->at / sizeof *to->at)
+            to->at[to->n++] = cJSON_IsNumber(one) ? one->valuedouble : NAN;
 }
 
 #define GET_u64(name) get_u64(r, #name, &to->name)
@@ -143,6 +153,16 @@ static void get_alert(reading *r, mscope_rec_alert *to)
 #include "mscope/metrics.def"
 }
 
+static void check_band(reading *r, uint64_t band)
+{
+    if (r->bad == NULL && band >= MSCOPE_BANDS) {
+        r->bad = "band";
+        r->expected = "a band from 0 to 31";
+    }
+}
+
+_Static_assert(MSCOPE_BANDS == 32, "the range that check_band tells");
+
 /* The kind follows from the topic. Returns 0, or MSCOPE_EAGAIN: no topic of a record. */
 static int get_record(reading *r, const char *topic, mscope_record *to)
 {
@@ -150,12 +170,14 @@ static int get_record(reading *r, const char *topic, mscope_record *to)
     if (strncmp(topic, "band/", 5) == 0) {
         to->kind = MSCOPE_REC_BAND;
         get_band(r, &to->u.band);
+        check_band(r, to->u.band.band);
     } else if (strncmp(topic, "table/", 6) == 0) {
         to->kind = MSCOPE_REC_TABLE;
         get_table(r, &to->u.table);
     } else if (strncmp(topic, "acf/", 4) == 0) {
         to->kind = MSCOPE_REC_ACF;
         get_acf(r, &to->u.acf);
+        check_band(r, to->u.acf.band);
     } else if (strncmp(topic, "stability/", 10) == 0) {
         to->kind = MSCOPE_REC_STABILITY;
         get_stability(r, &to->u.stability);

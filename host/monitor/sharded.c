@@ -17,6 +17,7 @@ typedef struct shard {
     mscope_subscriber *sub;
     mscope_latest latest;            /* its own records */
     double heard_s;                  /* 0: never */
+    char trouble[200];               /* why it is not heard; "": not known */
 } shard;
 
 struct mscope_sharded {
@@ -108,8 +109,9 @@ static int lack(const mscope_sharded *s, const char *table, size_t i, char *why,
     const shard *h = &s->shard[i];
 
     if (silent(h))
-        (void)snprintf(why, cap, h->heard_s == 0 ? "shard %zu, %s, was not heard" : "shard %zu, %s, fell silent", i + 1,
-                       s->address->at[i]);
+        (void)snprintf(why, cap, "shard %zu, %s, %s%s%s", i + 1, s->address->at[i],
+                       h->heard_s == 0 ? "was not heard" : "fell silent", h->trouble[0] != '\0' ? ": " : "",
+                       h->trouble);
     else if (table != NULL && mscope_latest_find(&h->latest, table) == NULL)
         (void)snprintf(why, cap, "shard %zu, %s, has no table %s", i + 1, s->address->at[i], table);
     else
@@ -120,7 +122,7 @@ static int lack(const mscope_sharded *s, const char *table, size_t i, char *why,
 static int lacks_table(const mscope_sharded *s, const char *table, char *why, size_t cap)
 {
     size_t missing = 0;
-    char one[320], first[320] = "";
+    char one[512], first[512] = "";
 
     for (size_t i = 0; i < s->address->n; i++)
         if (lack(s, table, i, one, sizeof one) && missing++ == 0)
@@ -327,6 +329,7 @@ static int take(mscope_sharded *s, size_t i, const mscope_telemetry *m)
     mscope_news news;
 
     s->last_s = s->shard[i].heard_s = mscope_monotonic_s();
+    s->shard[i].trouble[0] = '\0';
     if (m->record.kind == MSCOPE_REC_ALERT) {
         if ((alert = make(s, MSCOPE_REC_ALERT)) == NULL)
             return MSCOPE_ENOMEM;
@@ -340,23 +343,38 @@ static int take(mscope_sharded *s, size_t i, const mscope_telemetry *m)
     return mscope_latest_take(&s->shard[i].latest, m, &news);
 }
 
+/* Returns 1, 0 or MSCOPE_ENOMEM. A shard that lets nobody in is missing, with the reason; the others are heard. */
+static int poll_one(mscope_sharded *s, size_t i, int wait_ms)
+{
+    mscope_telemetry m;
+    mscope_refusal r;
+    int rc = mscope_subscriber_next(s->shard[i].sub, &m, wait_ms);
+
+    if (rc == MSCOPE_EIO) {
+        mscope_client_fault(&r);
+        (void)snprintf(s->shard[i].trouble, sizeof s->shard[i].trouble, "%s", r.text);
+    }
+    if (rc != 0)
+        return 0;
+    return take(s, i, &m) == 0 ? 1 : MSCOPE_ENOMEM;
+}
+
 int mscope_sharded_next(mscope_sharded *s, mscope_telemetry *out, int wait_ms)
 {
     double until = mscope_monotonic_s() + 1e-3 * wait_ms;
-    mscope_telemetry m;
 
     for (;;) {
         double now;
-        int got = 0;
+        int got = 0, rc;
         if (s->given < s->made) {
             *out = s->out[s->given++];
             return 0;
         }
         for (size_t i = 0; i < s->address->n; i++)
-            if (mscope_subscriber_next(s->shard[i].sub, &m, 0) == 0) {
+            if ((rc = poll_one(s, i, 0)) != 0) {
+                if (rc < 0)
+                    return rc;
                 got = 1;
-                if (take(s, i, &m) != 0)
-                    return MSCOPE_ENOMEM;
             }
         now = mscope_monotonic_s();
         if (s->dirty_s != 0 && ((!got && now - s->last_s > QUIET_S) || now - s->dirty_s > LONGEST_S))
@@ -364,9 +382,9 @@ int mscope_sharded_next(mscope_sharded *s, mscope_telemetry *out, int wait_ms)
         else if (!got && now >= until)
             return MSCOPE_EAGAIN;
         else if (!got) {
-            s->turn = (s->turn + 1) % s->address->n;
-            if (mscope_subscriber_next(s->shard[s->turn].sub, &m, 2) == 0 && take(s, s->turn, &m) != 0)
-                return MSCOPE_ENOMEM;
+            s->turn = (s->turn + 1) % s->address->n;    // NOLINT(clang-analyzer-core.DivideZero): there is a shard
+            if ((rc = poll_one(s, s->turn, 2)) < 0)
+                return rc;
         }
     }
 }

@@ -1,6 +1,7 @@
 /* worst.c - the worst verdict of a judged set */
 #include "worst.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -71,6 +72,20 @@ static void judge_margin(mscope_worst *w, const mscope_margin *m, size_t i, cons
         take(w, counts, i, -1, s == MSCOPE_STANDING_UNSTABLE ? MSCOPE_REGIME_UNSTABLE : MSCOPE_REGIME_NEAR);
 }
 
+/* What bands say of a table whose numbers are not finite is of before. */
+static void judge_overflow(mscope_worst *w, const mscope_judged *j, size_t i, const int *counts)
+{
+    const mscope_latest_table *t = &j->latest.table[i];
+
+    if (w->overflowed || !t->have_table || !t->table.record.u.table.overflowed ||
+        (counts != NULL && !counts[MSCOPE_REGIME_UNSTABLE]))
+        return;
+    w->table = i;
+    w->band = -1;
+    w->regime = MSCOPE_REGIME_UNSTABLE;
+    w->found = w->overflowed = 1;
+}
+
 void mscope_worst_of(const mscope_judged *j, const int counts[MSCOPE_REGIMES], mscope_worst *w)
 {
     *w = (mscope_worst){ .regime = MSCOPE_REGIME_UNKNOWN };
@@ -78,6 +93,8 @@ void mscope_worst_of(const mscope_judged *j, const int counts[MSCOPE_REGIMES], m
         judge_table(w, j, i, counts);
     for (size_t i = 0; i < j->latest.tables; i++)
         judge_margin(w, own_margin(j, i), i, counts);
+    for (size_t i = 0; i < j->latest.tables; i++)
+        judge_overflow(w, j, i, counts);
 }
 
 void mscope_worst_of_table(const mscope_judged *j, size_t i, mscope_worst *w)
@@ -85,6 +102,7 @@ void mscope_worst_of_table(const mscope_judged *j, size_t i, mscope_worst *w)
     *w = (mscope_worst){ .regime = MSCOPE_REGIME_UNKNOWN };
     judge_table(w, j, i, NULL);
     judge_margin(w, mscope_judged_margin(j, i), i, NULL);
+    judge_overflow(w, j, i, NULL);
 }
 
 /* "heavy-ball in 2 bands, resonant in 6 bands" */
@@ -121,16 +139,23 @@ static void say_unknown(const mscope_judged *j, const mscope_worst *w, const cha
         snprintf(words, MSCOPE_WORST_TEXT, "no band is known to be near instability; %s. Unknown: %s", counted, why);
 }
 
-/* Is H known of a band, or of all that moves together? */
+int mscope_limit_known(const mscope_judged *j, size_t i)
+{
+    const mscope_margin *m = mscope_judged_margin(j, i);
+
+    if (m != NULL && !isnan(m->H))
+        return 1;
+    for (int b = 0; b < MSCOPE_BANDS; b++)
+        if (j->latest.table[i].have[b] && !isnan(j->verdict[i][b].H))
+            return 1;
+    return 0;
+}
+
 static int any_limit(const mscope_judged *j)
 {
-    for (size_t i = 0; i < j->latest.tables; i++) {
-        if (own_margin(j, i) != NULL && !isnan(j->margin[i].H))
+    for (size_t i = 0; i < j->latest.tables; i++)
+        if (mscope_limit_known(j, i))
             return 1;
-        for (int b = 0; b < MSCOPE_BANDS; b++)
-            if (j->latest.table[i].have[b] && !isnan(j->verdict[i][b].H))
-                return 1;
-    }
     return 0;
 }
 
@@ -143,12 +168,23 @@ static const mscope_margin *doubtful(const mscope_judged *j)
     return NULL;
 }
 
+void mscope_overflow_say(const mscope_latest_table *t, char *words, size_t cap)
+{
+    snprintf(words, cap, "rows of table %s, or the gradients that came after its step %" PRIu64 ", are not finite: the "
+             "run has diverged, and all else said of the table is of before", t->name, t->table.record.u.table.step);
+}
+
 void mscope_worst_say(const mscope_judged *j, const mscope_worst *w, char words[MSCOPE_WORST_TEXT])
 {
     const char *const table = w->found ? j->latest.table[w->table].name : "";
     const mscope_margin *m;
     char counted[128] = "";
 
+    if (w->overflowed) {
+        const int n = snprintf(words, MSCOPE_WORST_TEXT, "unstable: ");
+        mscope_overflow_say(&j->latest.table[w->table], words + n, MSCOPE_WORST_TEXT - (size_t)n);
+        return;
+    }
     if (w->found && (w->regime == MSCOPE_REGIME_NEAR || w->regime == MSCOPE_REGIME_UNSTABLE)) {
         const char *const regime = mscope_regime_name(w->regime);
         if (w->band >= 0)
@@ -167,8 +203,7 @@ void mscope_worst_say(const mscope_judged *j, const mscope_worst *w, char words[
     if (w->found && w->regime == MSCOPE_REGIME_UNKNOWN)
         say_unknown(j, w, counted, words);
     else if (!any_limit(j))
-        snprintf(words, MSCOPE_WORST_TEXT, "how near instability is, is not known yet, for no curvature was measured; "
-                 "%s", counted);
+        snprintf(words, MSCOPE_WORST_TEXT, MSCOPE_LIMIT_UNKNOWN "; %s", counted);
     else if ((m = doubtful(j)) != NULL)
         snprintf(words, MSCOPE_WORST_TEXT, "no band is near instability by itself: %s. All that moves together: %s",
                  counted, m->why);

@@ -70,12 +70,14 @@ function lostSentence() {
             `${plural(x.malformed, "record")} from ${x.where} did not fit: daemon and page are of different versions.`,
         ];
     if (x.state === "waiting")
-        return ["unknown", "No daemon has been heard yet.", `Waiting for momentscoped at ${x.where}.`];
+        return ["unknown", "No daemon has been heard yet.", `Waiting for momentscoped at ${x.where}. ${x.trouble}`];
     if (x.state === "silent")
         return [
             "silent",
             `The daemon has not been heard for ${span(x.age)}.`,
-            `It was stopped, or is stuck: ${x.where}. What follows is its last word.`,
+            x.trouble !== ""
+                ? `${x.where}: ${x.trouble}. What follows is its last word.`
+                : `It was stopped, or is stuck: ${x.where}. What follows is its last word.`,
         ];
     if (x.tables.length === 0)
         return ["unknown", "The daemon runs, and no trainer has attached a table yet.", `Listening at ${x.where}.`];
