@@ -7,12 +7,8 @@ import subprocess
 import time
 import unittest
 
-try:
-    import client_support
-    from momentscope import Client, _lib
-    missing = None
-except ImportError as e:
-    missing = str(e)
+import client_support
+from momentscope import Client, _lib
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), ".."))
 PROGRAM = os.path.join(os.path.abspath(os.path.join(ROOT, os.environ.get("BUILD", "build"))), "momentscope")
@@ -164,7 +160,6 @@ def pack(kind, values):
     return raw, _lib.C.cast(_lib.C.c_char_p(raw), _lib.C.c_void_p).value
 
 
-@unittest.skipIf(missing, missing)
 class FromDaemon(unittest.TestCase):
     """Two rows with a known curvature, probed; the trainer's curvature H m = 0.05 m."""
     ROWS, DIM = 2, 2
@@ -212,6 +207,7 @@ class FromDaemon(unittest.TestCase):
             time.sleep(0.1)
         self.assertEqual((r.returncode, r.stderr), (0, ""), r.stdout)
         self.assertIn("one beta for all bands costs C* = ", r.stdout)
+        self.assertRegex(r.stdout, r"speed at this eta.*\.\n  This is (a|no) conflict: .* than with the best single setting")
         once = self.ask("watch", "--once")
         self.assertEqual(once.returncode, 0)
         self.assertIn("one beta for all bands costs C* = ", once.stdout)

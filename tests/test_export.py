@@ -12,20 +12,11 @@ import unittest
 import urllib.parse
 import urllib.request
 
-try:
-    import client_support
-    from momentscope import Client, _lib
-    from test_watch import pack
-    missing = None
-except ImportError as e:
-    missing = str(e)
+import client_support
+from momentscope import Client, _lib
+from test_watch import pack
 
 HAVE_PROMETHEUS = shutil.which("prometheus") and shutil.which("promtool")
-
-
-def setUpModule():
-    if missing:
-        raise unittest.SkipTest(missing)
 
 
 def program(*arguments, **kw):
@@ -100,6 +91,9 @@ class Export(Run):
                                 (["rules", "--to", "x"], "--to is for metrics; redirect what rules prints")):
             r = program("export", *arguments)
             self.assertEqual((r.returncode, r.stdout, r.stderr), (2, "", f"momentscope export: {said}\n"))
+        r = program("export")
+        self.assertEqual(r.returncode, 2)
+        self.assertIn("missing what to export: rules, dashboard or metrics;", r.stderr)
         r = program("export", "metrics", "--to", "/nowhere/x.prom", "--for", "5", *self.feed)
         self.assertEqual(r.returncode, 1)
         self.assertIn("cannot write /nowhere/x.prom: No such file or directory", r.stderr)

@@ -1,5 +1,5 @@
 """momentscope report: the numbers of watch --once, in one file that loads nothing; recordings, JSON lines, a daemon."""
-import json, os, re, subprocess, sys, tempfile, unittest
+import glob, json, os, re, signal, subprocess, sys, tempfile, time, unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "e2e"))
 import raw
@@ -15,6 +15,14 @@ def data(path):
     with open(path, encoding="utf-8") as f:
         page = f.read()
     return page, json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S).group(1))
+
+
+def command(pid):
+    try:
+        with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as f:
+            return f.read()
+    except OSError:
+        return ""
 
 
 class Report(Case):
@@ -118,20 +126,59 @@ class Report(Case):
             with open(f"{self.folder}/run.{ending}", "rb") as f:
                 self.assertEqual(f.read(len(magic)), magic)
 
-    def test_a_recording_is_played_to_its_last_step(self):
+    def recorded(self, steps):
         endpoint, tape = f"ipc://{self.folder}/ingest", f"{self.folder}/run.tape"
         recorder = subprocess.Popen([PROGRAM, "record", tape, "--ingest", endpoint, "--quiet"])
-        demo = subprocess.run([os.path.join(raw.BUILD, "demo_trainer"), "--steps", "150", "--endpoint", endpoint, "--quiet"],
-                              capture_output=True, text=True, timeout=120, check=False)
+        demo = subprocess.run([os.path.join(raw.BUILD, "demo_trainer"), "--steps", str(steps), "--endpoint", endpoint,
+                               "--quiet"], capture_output=True, text=True, timeout=120, check=False)
         recorder.wait(30)
         if demo.returncode != 0:
             self.skipTest(f"the demo does not run here: {demo.stderr}")
+        return tape
+
+    def test_a_recording_is_played_to_its_last_step(self):
+        tape = self.recorded(150)
         r = report(tape, "-o", self.out, "--every", "10")
         self.assertEqual(r.returncode, 0, r.stderr)
         _, got = data(self.out)
         table = got["tables"][0]["table"]
         self.assertEqual(table["record"]["step"], 150)
         self.assertEqual(table["series"]["whole"]["step"][:3], [10, 20, 30])
+
+    def test_a_recording_cut_before_its_first_step_is_refused_and_not_waited_for(self):
+        tape, cut = self.recorded(20), f"{self.folder}/cut.tape"
+        with open(tape, "rb") as f:
+            whole = f.read()
+        for length in (64, 70, 200):
+            with open(cut, "wb") as f:
+                f.write(whole[:length])
+            begun = time.monotonic()
+            r = report(cut, "-o", self.out)
+            self.assertEqual(r.returncode, 1, r.stderr)
+            self.assertIn("no training step is in this recording", r.stderr)
+            self.assertFalse(os.path.exists(self.out))
+            self.assertLess(time.monotonic() - begun, 10)
+        with open(cut, "wb") as f:
+            f.write(whole[:64])
+        play = subprocess.run([PROGRAM, "play", cut, "--ingest", f"ipc://{self.folder}/none"], capture_output=True,
+                              text=True, timeout=60, check=False)
+        self.assertEqual(play.returncode, 1)
+        self.assertIn("no table is in this recording", play.stderr)
+
+    def test_a_signal_leaves_no_daemon_and_no_folder(self):
+        tape = self.recorded(150)
+        for number in signal.SIGTERM, signal.SIGINT:
+            p = subprocess.Popen([PROGRAM, "report", tape, "-o", self.out], env={**os.environ, "TMPDIR": self.folder})
+            until = time.monotonic() + 30
+            while not glob.glob(f"{self.folder}/momentscope-*/replay") and time.monotonic() < until:
+                time.sleep(0.005)
+            self.assertIsNone(p.poll())
+            stage, = glob.glob(f"{self.folder}/momentscope-*")
+            p.send_signal(number)
+            self.assertEqual(p.wait(30), -number)
+            self.assertFalse(os.path.exists(stage))
+            self.assertFalse(os.path.exists(self.out))
+            self.assertEqual([pid for pid in filter(str.isdigit, os.listdir("/proc")) if stage in command(pid)], [])
 
     def test_a_name_cannot_end_the_script(self):
         d = self.daemon()
@@ -145,11 +192,19 @@ class Report(Case):
 
     def test_what_cannot_be_read_is_said(self):
         for text, word in (("{}\n", "line 1"), ('{"topic":"band/a/1"}\n', "line 1: field table"), ("", "no record"),
+                           ('{"topic":"band/a/40","table":"a","band":40,"step":5}\n', "field band"),
                            ('{"topic":"table/a","seq":0,"table":"a","step":"x"}\n', "field step"), ("\x00\xff\n", "line 1")):
             r = report("-", "-o", self.out, stdin=text)
             self.assertEqual(r.returncode, 1, text)
             self.assertIn(word, r.stderr)
             self.assertFalse(os.path.exists(self.out))
+        good = '{"topic":"table/words","seq":0,"table":"words","step":5}\n'
+        r = report("-", "-o", self.out, "--table", "nope", stdin=good)
+        self.assertEqual(r.returncode, 1)
+        self.assertIn("there is no record of table nope", r.stderr)
+        self.assertFalse(os.path.exists(self.out))
+        self.assertEqual(report("-", "-o", self.out, "--table", "words", stdin=good).returncode, 0)
+        self.assertIn("missing --out FILE", report("-").stderr)
         self.assertEqual(report("-").returncode, 2)
         self.assertEqual(report("-", "-o", "run.txt").returncode, 2)
 

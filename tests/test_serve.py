@@ -156,6 +156,14 @@ class Several(Case):
         self.assertEqual(r.returncode, 2)
         self.assertIn("'a' is given twice", r.stderr)
 
+    def test_a_daemon_needs_an_address(self):
+        for given, said in (("a=", "with an address"), ("", "with an address"), (",", "with an address"),
+                            ("=ipc:///tmp/x", "with a name before =")):
+            r = subprocess.run([PROGRAM, "serve", "--port", "0", "--daemon", given], stderr=subprocess.PIPE, text=True,
+                               timeout=PATIENCE, check=False)
+            self.assertEqual(r.returncode, 2, given)
+            self.assertIn(f"--daemon is '{given}', expected [NAME=]ADDRESS[,ADDRESS..] {said}", r.stderr)
+
 
 class Guard(Case):
     def test_other_hosts_are_refused(self):

@@ -108,7 +108,7 @@ class Shards(unittest.TestCase):
         for topic in bands:
             g, w = got[topic], want[topic]
             # A shard whose rows entered a band, were probed and left it between two records never told of the sample.
-            self.assertLessEqual(w["h_weight"] - g["h_weight"], 2, topic)
+            self.assertLessEqual(w["h_weight"] - g["h_weight"], 4, topic)
             untold = abs(w["h_weight"] - g["h_weight"]) > 1e-9 * w["h_weight"]
             # A part that took a change of its few samples for real forgets others than the whole does.
             untold |= g["h_memory"] != w["h_memory"]

@@ -1,23 +1,21 @@
 """momentscope watch on real terminals of several sizes and abilities, seen through tmux."""
 import os
+import pty
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
 import unittest
 
-try:
-    import client_support
-    from momentscope import Client, _lib
-    from test_watch import pack
-    missing = None if shutil.which("tmux") else "tmux is not installed"
-except ImportError as e:
-    missing = str(e)
+import client_support
+from momentscope import Client, _lib
+from test_watch import pack
 
 
 def setUpModule():
-    if missing:
-        raise unittest.SkipTest(missing)
+    if not shutil.which("tmux"):
+        raise unittest.SkipTest("tmux is not installed")
 
 
 class Terminal:
@@ -202,6 +200,133 @@ class Picture(unittest.TestCase):
             self.assertLess(time.monotonic(), end, t.screen())
             time.sleep(0.1)
         self.assertTrue(t.screen()[13].startswith("q quit"))
+
+    def test_a_window_that_changes_its_size_while_paused(self):
+        t = self.open(120, 30)
+        t.wait("q quit", "learning")
+        t.press("Space")
+        t.wait("PAUSED")
+        subprocess.run([*t.tmux, "resize-window", "-x", "50", "-y", "14"], check=True, timeout=20)
+        end = time.monotonic() + 10
+        while "learning" in "".join(t.screen()) or not any(line.startswith("q quit") for line in t.screen()):
+            self.assertLess(time.monotonic(), end, t.screen())
+            time.sleep(0.1)
+
+    def shell(self, columns, rows, **env):
+        """A terminal whose program is a shell with job control, where watch has begun to draw."""
+        t = Terminal(["bash", "--norc", "--noprofile"], columns, rows, PS1="ready-", **env)
+        self.addCleanup(t.close)
+        t.wait("ready-")
+        t.press(f"stty -a | grep -v columns >{t.dir}/before", "Enter")
+        t.press(" ".join([os.path.join(client_support.BUILD, "momentscope"), "watch", "--telemetry",
+                          self.daemon.telemetry, "--replay", self.daemon.replay]), "Enter")
+        return t
+
+    def state(self, t):
+        """(second screen, cursor shown)"""
+        out = subprocess.run([*t.tmux, "display", "-p", "#{alternate_on} #{cursor_flag}"], capture_output=True, text=True,
+                             timeout=20)
+        return tuple(int(x) for x in out.stdout.split())
+
+    def restored(self, t):
+        t.press("Enter")
+        self.assertEqual(self.state(t), (0, 1))
+        t.press("clear", "Enter", f"stty -a | grep -v columns | diff - {t.dir}/before && echo same modes", "Enter")
+        t.wait("same modes", "ready-")
+
+    def test_stopped_and_continued(self):
+        t = self.shell(120, 24)
+        t.wait("q quit", "learning")
+        self.assertEqual(self.state(t), (1, 0))
+        t.press("C-z")
+        t.wait("Stopped")
+        self.restored(t)
+        subprocess.run([*t.tmux, "resize-window", "-x", "50", "-y", "14"], check=True, timeout=20)
+        t.press("fg", "Enter")
+        lines = t.wait("q quit", "regime")
+        self.assertEqual(self.state(t), (1, 0))
+        self.assertNotIn("learning", "".join(lines))
+        self.assertTrue(lines[13].startswith("q quit"), lines)
+        t.press("Space")                                      # a picture that stands still is drawn anew, too
+        t.wait("PAUSED")
+        t.press("C-z")
+        t.wait("Stopped")
+        t.press("fg", "Enter")
+        t.wait("PAUSED", "regime")
+        t.press("q")
+        self.restored(t)
+
+    def test_stopped_by_a_signal_that_cannot_be_caught(self):
+        t = self.shell(120, 24)
+        t.wait("q quit", "learning")
+        t.press("Space")
+        t.wait("PAUSED")
+        pid = subprocess.run(["pgrep", "-f", f"momentscope watch .*{self.daemon.replay}"], capture_output=True, text=True)
+        os.kill(int(pid.stdout.split()[0]), signal.SIGSTOP)
+        t.wait("Stopped")
+        t.press("fg", "Enter")
+        lines = t.wait("PAUSED", "regime", "q quit")
+        end = time.monotonic() + 10
+        while "Stopped" in "".join(lines) or "fg" in "".join(lines):
+            self.assertLess(time.monotonic(), end, lines)
+            lines = t.screen()
+            time.sleep(0.1)
+        t.press("C-\\")                                     # a quit gives the terminal back as well
+        t.wait("Quit")
+        self.restored(t)
+
+    def watching(self, term="xterm", **more):
+        """A watch whose terminal is ours: (process, the terminal's other end, what it has drawn)."""
+        ours, its = pty.openpty()
+        env = {**os.environ, "TERM": term}
+        if term is None:
+            del env["TERM"]
+        p = subprocess.Popen([os.path.join(client_support.BUILD, "momentscope"), "watch", "--telemetry",
+                              self.daemon.telemetry, "--replay", self.daemon.replay], stdin=its, stdout=its, stderr=its,
+                             start_new_session=True, env=env, **more)
+        os.close(its)
+        seen = b""
+        while b"regime" not in seen:
+            seen += os.read(ours, 65536)
+        return p, ours, seen
+
+    def test_no_escapes_where_the_terminal_knows_none(self):
+        for term in ("dumb", "", None):
+            with self.subTest(term):
+                p, ours, seen = self.watching(term)
+                p.terminate()
+                self.assertEqual(p.wait(10), 0)
+                try:
+                    seen += os.read(ours, 1 << 20)
+                except OSError:              # it wrote nothing more before it left
+                    pass
+                os.close(ours)
+                self.assertNotIn(b"\033", seen)
+                self.assertIn(b"band", seen)
+
+    def test_a_terminal_that_is_closed_ends_it(self):
+        for how in ("hangup", "signal", "closed and nohup"):
+            with self.subTest(how):
+                ignore = None if "nohup" not in how else lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
+                p, ours, _ = self.watching(preexec_fn=ignore)
+                if how == "signal":
+                    p.send_signal(signal.SIGHUP)
+                    time.sleep(0.3)
+                    self.assertIn(b"\033[?1049l", os.read(ours, 1 << 20))       # the first screen again
+                os.close(ours)
+                self.assertIsNotNone(p.wait(10))
+
+    def test_nohup_keeps_what_writes_elsewhere(self):
+        p = subprocess.Popen([os.path.join(client_support.BUILD, "momentscope"), "watch", "--json", "--telemetry",
+                              self.daemon.telemetry, "--replay", self.daemon.replay], stdout=subprocess.PIPE,
+                             preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+        p.stdout.readline()
+        p.send_signal(signal.SIGHUP)
+        time.sleep(0.5)
+        self.assertIsNone(p.poll())
+        p.terminate()
+        p.stdout.close()
+        self.assertEqual(p.wait(10), 0)
 
 
 class Usage(unittest.TestCase):

@@ -12,17 +12,8 @@ import time
 import unittest
 import xml.etree.ElementTree
 
-try:
-    import client_support
-    from momentscope import Client, Error, _lib
-    missing = None
-except ImportError as e:
-    missing = str(e)
-
-
-def setUpModule():
-    if missing:
-        raise unittest.SkipTest(missing)
+import client_support
+from momentscope import Client, Error, _lib
 
 
 def pack(kind, values):

@@ -11,6 +11,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "common/line.h"
 #include "diagnose/counsel.h"
 #include "listening.h"
 #include "watch_view.h"
@@ -182,8 +183,9 @@ static int read_lines(const struct options *o, mscope_judged *j)
     char *line = NULL;
     size_t cap = 0;
     int number_of = 0, code = MSCOPE_EXIT_OK;
+    long len = 0;
 
-    while (code == MSCOPE_EXIT_OK && getline(&line, &cap, stdin) >= 0) {
+    while (code == MSCOPE_EXIT_OK && (len = mscope_line_next(&line, &cap, stdin)) > 0) {
         number_of++;
         if (line[strspn(line, " \t\r\n")] == '\0')
             continue;
@@ -192,6 +194,10 @@ static int read_lines(const struct options *o, mscope_judged *j)
             fprintf(stderr, "momentscope advise: line %d: %s\n", number_of, wrong);
             code = MSCOPE_EXIT_FAILED;
         }
+    }
+    if (len < 0) {
+        fprintf(stderr, "momentscope advise: line %d: %s\n", number_of + 1, mscope_line_why());
+        code = MSCOPE_EXIT_FAILED;
     }
     free(line);
     if (code == MSCOPE_EXIT_OK && j->latest.tables == 0) {
@@ -212,6 +218,8 @@ static int read_daemon(const struct options *o, mscope_judged *j)
     if (code != MSCOPE_OPTIONS_GO_ON)
         return code;
     code = mscope_listening_full(&o->listening, COMMAND, &l, j);
+    if (code == MSCOPE_EXIT_OK)
+        mscope_listening_left(COMMAND, j);
     if (code == MSCOPE_EXIT_OK) {            /* now: while a search runs nobody listens, and every shard falls silent */
         coverage = mscope_feed_coverages(l.feed, &j->latest);
         mscope_view_shards(&j->latest, coverage, o->json, stdout);

@@ -8,17 +8,32 @@
 
 #include <zmq.h>
 
-int mscope_alerts_open(mscope_alerts *a, const char *where, const char **why)
+#include "protocol/meet/monitor.h"
+
+static int open_socket(mscope_alerts *a, const char *where)
 {
+    const char *keys = mscope_keys_folder();
     const int none = 0;
+
+    a->context = zmq_ctx_new();
+    a->socket = a->context != NULL ? zmq_socket(a->context, ZMQ_PUB) : NULL;
+    if (a->socket != NULL && keys != NULL &&
+        mscope_doorman_serve(&a->doorman, a->context, a->socket, keys, mscope_keys_tell, &a->told, a->why) != 0)
+        return -1;
+    if (a->socket != NULL && zmq_setsockopt(a->socket, ZMQ_LINGER, &none, sizeof none) == 0 &&
+        zmq_bind(a->socket, where) == 0)
+        return 0;
+    (void)snprintf(a->why, sizeof a->why, "%s", zmq_strerror(zmq_errno()));
+    return -1;
+}
+
+int mscope_alerts_open(mscope_alerts *a, const char *where, const char *command)
+{
     struct timespec t;
 
     memset(a, 0, sizeof *a);
-    a->context = zmq_ctx_new();
-    a->socket = a->context != NULL ? zmq_socket(a->context, ZMQ_PUB) : NULL;
-    if (a->socket == NULL || zmq_setsockopt(a->socket, ZMQ_LINGER, &none, sizeof none) != 0 ||
-        zmq_bind(a->socket, where) != 0) {
-        *why = zmq_strerror(zmq_errno());
+    a->told.command = command;
+    if (open_socket(a, where) != 0) {
         mscope_alerts_close(a);
         return -1;
     }
@@ -29,11 +44,11 @@ int mscope_alerts_open(mscope_alerts *a, const char *where, const char **why)
 
 void mscope_alerts_close(mscope_alerts *a)
 {
-    if (a->socket != NULL)
-        zmq_close(a->socket);
+    mscope_monitored_close(a->socket);
+    mscope_doorman_close(&a->doorman);
     if (a->context != NULL)
         zmq_ctx_term(a->context);
-    memset(a, 0, sizeof *a);
+    a->socket = a->context = NULL;
 }
 
 int mscope_alerts_send(mscope_alerts *a, const mscope_rec_band *b, enum mscope_regime before, const mscope_verdict *v,

@@ -103,9 +103,10 @@ static int read_options(int argc, char **argv, struct options *o)
         { "publish", "ADDRESS",
           "with --follow: bind ADDRESS and publish each change there too, as a record on topic alert",
           .text = &o->publish },
-        { "allow-remote", NULL, "with --publish: allow an ADDRESS that other machines can reach (no encryption)",
+        { "allow-remote", NULL, "with --publish: allow an ADDRESS that other machines can reach; needs --keys",
           .flag = &o->remote },
-        MSCOPE_LISTENING_OPTIONS(&o->listening),
+        MSCOPE_LISTENING_PLACES(&o->listening),
+        MSCOPE_KEYS_OPTION_SERVE("a subscriber of --publish is let in"),
         { .name = NULL }
     };
     const mscope_command check = {
@@ -135,6 +136,8 @@ static int read_options(int argc, char **argv, struct options *o)
         code = check_follow(o);
     if (code != MSCOPE_OPTIONS_GO_ON || o->publish == NULL)
         return code;
+    if (mscope_keys_remote(&check, o->remote) != MSCOPE_OPTIONS_GO_ON)
+        return MSCOPE_EXIT_USAGE;
     range = mscope_bind_range(o->publish, o->remote);
     return range != NULL ? mscope_options_refuse(&check, "publish", o->publish, range) : MSCOPE_OPTIONS_GO_ON;
 }
@@ -231,7 +234,7 @@ static int conclude(const mscope_listen *l, const mscope_judged *j, const struct
 
     mscope_worst_of(j, NULL, &w);
     mscope_worst_of(j, o->fails, &failing);
-    if (w.bands == 0)
+    if (w.bands == 0 && !w.overflowed)
         return MSCOPE_EXIT_FAILED;
     const int code = failing.found ? mscope_regime_code(failing.regime) : MSCOPE_EXIT_OK;
     const char *name = j->latest.table[w.table].name, *regime = mscope_regime_name(w.regime);
@@ -243,8 +246,8 @@ static int conclude(const mscope_listen *l, const mscope_judged *j, const struct
         printf("{\"worst\":");
         mscope_json_string(stdout, regime);
         text("table", name);
-        printf(",\"band\":%d,\"bands\":%d,\"unknown_passed_over\":%d,\"exit\":%d", w.band, w.bands, w.passed_over,
-               code);
+        printf(",\"band\":%d,\"overflowed\":%s,\"bands\":%d,\"unknown_passed_over\":%d,\"exit\":%d", w.band,
+               w.overflowed ? "true" : "false", w.bands, w.passed_over, code);
         if (d != NULL) {
             field("late_worst", d->late_worst);
             field("pause_worst", d->pause_worst);
@@ -255,7 +258,9 @@ static int conclude(const mscope_listen *l, const mscope_judged *j, const struct
         if (d != NULL)
             mscope_view_timing(d, stdout);
         printf("worst of %d bands: %s (%s ", w.bands, regime, name);
-        if (w.band >= 0)
+        if (w.overflowed)
+            printf("rows or gradients are not finite)");
+        else if (w.band >= 0)
             printf("band %d)", w.band);
         else
             printf("stability: parameters outside the watched tables)");
@@ -275,6 +280,7 @@ static int check_once(const struct options *o, const mscope_listen *l, mscope_ju
 
     if (code != MSCOPE_EXIT_OK)
         return code;
+    mscope_listening_left(COMMAND, j);
     for (size_t i = 0; i < j->latest.tables; i++)
         for (int b = 0; b < MSCOPE_BANDS; b++)
             if (j->latest.table[i].have[b])
@@ -306,7 +312,7 @@ static int follow(const struct options *o, const mscope_listen *l, mscope_judged
     mscope_telemetry m;
     mscope_news news;
 
-    while (!*l->stop && !ferror(stdout) && (o->for_s == 0 || mscope_monotonic_s() - start < o->for_s)) {
+    while (!*l->stop && mscope_listening_heard() && (o->for_s == 0 || mscope_monotonic_s() - start < o->for_s)) {
         if (mscope_listen_next(l, &m, 50) != 0)
             continue;
         if (mscope_judged_take(j, &m, &news, &before) != 0)
@@ -314,6 +320,8 @@ static int follow(const struct options *o, const mscope_listen *l, mscope_judged
         if (news.band >= 0 && before != j->verdict[news.table][news.band].regime)
             say_change(o, j, &news, before, a);
     }
+    if (j->latest.tables == 0 && !mscope_listening_heard())
+        return MSCOPE_EXIT_OK;
     return j->latest.tables == 0 ? mscope_listening_nothing(COMMAND, l, j, mscope_monotonic_s() - start)
                                  : conclude(l, j, o);
 }
@@ -324,13 +332,12 @@ int mscope_cmd_check(int argc, char **argv)
     mscope_alerts a = { .socket = NULL };
     mscope_judged j = { .rooms = 0 };
     mscope_listen l;
-    const char *why;
     int code = read_options(argc, argv, &o);
 
     if (code != MSCOPE_OPTIONS_GO_ON)
         return code;
-    if (o.publish != NULL && mscope_alerts_open(&a, o.publish, &why) != 0) {
-        fprintf(stderr, COMMAND ": cannot publish at %s: %s\n", o.publish, why);
+    if (o.publish != NULL && mscope_alerts_open(&a, o.publish, COMMAND) != 0) {
+        fprintf(stderr, COMMAND ": cannot publish at %s: %s\n", o.publish, a.why);
         return MSCOPE_EXIT_FAILED;
     }
     code = mscope_listening_open(&o.listening, COMMAND, &l);

@@ -45,6 +45,7 @@ static int read_options(int argc, char **argv, struct options *o, int *args)
         .example = COMMAND " rules > momentscope.rules.yml && promtool check rules momentscope.rules.yml",
         .exits = "0 success, or stopped by a signal\n1 no records came, or FILE could not be written\n2 wrong usage",
         .least = 1, .most = 1,
+        .argument = "what to export: rules, dashboard or metrics",
     };
     const int code = mscope_options_read(&command, argc, argv, args);
 

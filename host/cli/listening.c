@@ -1,10 +1,12 @@
 /* listening.c - see listening.h */
 #include "listening.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/exit.h"
+#include "protocol/standard.h"
 
 static volatile sig_atomic_t stop;
 
@@ -15,11 +17,11 @@ static void on_signal(int sig)
 
 int mscope_listening_open(const mscope_listening *l, const char *command, mscope_listen *out)
 {
-    struct sigaction act;
+    struct sigaction act, was;
     char why[MSCOPE_WHY_MAX];
     int rc;
 
-    *out = (mscope_listen){ .table = l->table, .stop = &stop };
+    *out = (mscope_listen){ .table = l->table, .stop = &stop, .command = command };
     rc = mscope_feed_open(&out->feed, &l->from, why, sizeof why);
     if (rc != 0) {
         fprintf(stderr, "%s: %s\n", command, why);
@@ -30,9 +32,21 @@ int mscope_listening_open(const mscope_listening *l, const char *command, mscope
     act.sa_flags = SA_RESTART;               /* a signal ends the loop, not a write to a slow terminal; poll returns */
     sigaction(SIGINT, &act, NULL);
     sigaction(SIGTERM, &act, NULL);
-    sigaction(SIGHUP, &act, NULL);
+    sigaction(SIGHUP, NULL, &was);
+    if (was.sa_handler != SIG_IGN)           /* nohup */
+        sigaction(SIGHUP, &act, NULL);
     signal(SIGPIPE, SIG_IGN);                /* a closed pipe shows as ferror */
     return MSCOPE_OPTIONS_GO_ON;
+}
+
+void mscope_listening_left(const char *command, const mscope_judged *j)
+{
+    for (size_t i = 0; i < j->latest.tables; i++) {
+        const mscope_rec_table *t = &j->latest.table[i].table.record.u.table;
+        if (j->latest.table[i].have_table && !t->attached)
+            fprintf(stderr, "%s: no trainer holds table %s now: it is judged as of step %" PRIu64 "\n", command,
+                    t->table, t->step);
+    }
 }
 
 int mscope_listening_full(const mscope_listening *l, const char *command, const mscope_listen *from, mscope_judged *j)
@@ -44,6 +58,11 @@ int mscope_listening_full(const mscope_listening *l, const char *command, const 
     if (why[0] != '\0')
         fprintf(stderr, "%s: %s\n", command, why);
     return MSCOPE_EXIT_FAILED;
+}
+
+int mscope_listening_heard(void)
+{
+    return !ferror(stdout) && !mscope_standard_reader_left();
 }
 
 int mscope_listening_nothing(const char *command, const mscope_listen *from, const mscope_judged *j, double waited)

@@ -3,6 +3,7 @@
 #define MSCOPE_CLI_LISTENING_H
 
 #include "common/options.h"
+#include "keys_option.h"
 #include "monitor/monitor.h"
 
 typedef struct mscope_listening {
@@ -11,8 +12,10 @@ typedef struct mscope_listening {
     double wait_s;
 } mscope_listening;
 
-/* Rows of an option table for the fields of l. */
-#define MSCOPE_LISTENING_OPTIONS(l)                                                                            \
+/* Rows of an option table for the fields of l; of a command that also binds without MSCOPE_KEYS_OPTION. */
+#define MSCOPE_LISTENING_OPTIONS(l) MSCOPE_LISTENING_PLACES(l), MSCOPE_KEYS_OPTION
+
+#define MSCOPE_LISTENING_PLACES(l)                                                                             \
     { "table", "NAME", "only this table", .text = &(l)->table },                                               \
     { "telemetry", "ADDRESS",                                                                                  \
       "where the daemon publishes (default: $MOMENTSCOPE_TELEMETRY, else its usual place)",                    \
@@ -32,6 +35,12 @@ MSCOPE_MUST_CHECK int mscope_listening_open(const mscope_listening *l, const cha
 /* mscope_listening_full - one full set into j; MSCOPE_EXIT_OK, or an exit code after a line on stderr */
 MSCOPE_MUST_CHECK int mscope_listening_full(const mscope_listening *l, const char *command, const mscope_listen *from,
                                             mscope_judged *j);
+
+/* mscope_listening_left - a line on stderr for each table whose trainer has gone: its records are not of now */
+void mscope_listening_left(const char *command, const mscope_judged *j);
+
+/* mscope_listening_heard - 1: standard output can be written, and somebody may read it */
+int mscope_listening_heard(void);
 
 /* mscope_listening_nothing - say on stderr what is missing after waited seconds; MSCOPE_EXIT_FAILED */
 int mscope_listening_nothing(const char *command, const mscope_listen *from, const mscope_judged *j, double waited);

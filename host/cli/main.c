@@ -1,15 +1,12 @@
 /* main.c - momentscope COMMAND ...: the table of commands and nothing else */
 #include "cli.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <poll.h>
-#include <unistd.h>
-
 #include "choices.h"
 #include "mscope/wire.h"
+#include "protocol/standard.h"
 
 static const mscope_choice commands[] = {
     { "watch", "show what momentum does to each activity band, live", mscope_cmd_watch },
@@ -37,30 +34,18 @@ static const mscope_choices program = {
     .exits = "0 success\n1 the command failed\n2 wrong usage; a command may define more",
 };
 
-/* errno of an earlier write is lost by now; the pipe itself still knows. */
-static int reader_left(void)
-{
-    struct pollfd out = { .fd = STDOUT_FILENO };
-
-    return poll(&out, 1, 0) == 1 && (out.revents & POLLERR) != 0;
-}
-
-/* A verdict or table cut short by a full disk is no success. A reader that left early (head) is none of our errors. */
-static int arrived(const char *command, int code)
-{
-    errno = 0;
-    if ((fflush(stdout) == 0 && !ferror(stdout)) || errno == EPIPE || reader_left())
-        return code;
-    fprintf(stderr, "momentscope %s: cannot write standard output: %s\n", command,
-            errno != 0 ? strerror(errno) : "a write failed");
-    return code == MSCOPE_EXIT_OK ? MSCOPE_EXIT_FAILED : code;
-}
-
 int main(int argc, char **argv)
 {
+    char name[80] = "momentscope";
+    int code = MSCOPE_EXIT_OK;
+
+    mscope_standard_open();
     if (argc >= 2 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)) {
         printf("momentscope %s (wire %d)\n", MSCOPE_VERSION, MSCOPE_WIRE_VERSION);
-        return MSCOPE_EXIT_OK;
+    } else {
+        code = mscope_choices_run(&program, argc, argv);
+        if (argc >= 2)
+            (void)snprintf(name, sizeof name, "momentscope %.60s", argv[1]);
     }
-    return arrived(argc < 2 ? "" : argv[1], mscope_choices_run(&program, argc, argv));
+    return mscope_standard_arrived(name, code, MSCOPE_EXIT_FAILED);
 }

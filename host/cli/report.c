@@ -62,7 +62,7 @@ static int read_options(int argc, char **argv, struct options *o)
         return code;
     o->from.file = args > 0 ? argv[1] : NULL;
     if (o->out == NULL) {
-        fprintf(stderr, COMMAND ": --out has no value, expected --out FILE; " COMMAND " --help lists the options\n");
+        fprintf(stderr, COMMAND ": missing --out FILE; " COMMAND " --help lists the options\n");
         return MSCOPE_EXIT_USAGE;
     }
     if (!mscope_paper_knows(o->out) && (strlen(o->out) < 6 || strcmp(o->out + strlen(o->out) - 5, ".html") != 0))

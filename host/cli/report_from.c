@@ -17,6 +17,7 @@
 
 #include "common/clock.h"
 #include "common/exit.h"
+#include "common/line.h"
 #include "monitor/record_parse.h"
 #include "serve/hub.h"
 #include "serve/past.h"
@@ -29,6 +30,14 @@ static const double QUIET_S = 0.3, MISSING_S = 5;    /* at the end of a recordin
 
 extern char **environ;
 
+/* A signal ends the wait, so that no daemon and no folder of a report is left behind. */
+static volatile sig_atomic_t stop;
+
+static void on_signal(int sig)
+{
+    stop = sig;
+}
+
 static int complain(const char *command, const char *file, const char *why)
 {
     fprintf(stderr, "%s: %s: %s\n", command, file, why);
@@ -40,7 +49,10 @@ static int any(const char *command, const mscope_report_from *f, const mscope_st
     for (size_t i = 0; i < s->tables; i++)
         if (s->judged.latest.table[i].have_table)
             return MSCOPE_EXIT_OK;
-    return complain(command, f->file != NULL ? f->file : "the daemon", "there is no record of a table");
+    char why[MSCOPE_NAME_MAX + 64];
+    (void)snprintf(why, sizeof why, "there is no record of %s%.63s", s->only != NULL ? "table " : "a table",
+                   s->only != NULL ? s->only : "");
+    return complain(command, f->file != NULL ? f->file : "the daemon", why);
 }
 
 /* -- JSON lines ----------------------------------------------------------------------------------------------- */
@@ -52,11 +64,10 @@ static double begun(FILE *in, const char *file)
     struct stat st;
     char *line = NULL;
     size_t room = 0;
-    ssize_t len;
 
     if (in == stdin || stat(file, &st) != 0 || !S_ISREG(st.st_mode))
         return NAN;
-    while ((len = getline(&line, &room, in)) > 0) {
+    while (mscope_line_next(&line, &room, in) > 0) {
         const char *at = strncmp(line, "{\"topic\":\"daemon\"", 17) == 0 ? strstr(line, "\"uptime\":") : NULL;
         if (at != NULL)
             last = up = strtod(at + 9, NULL);
@@ -74,10 +85,10 @@ static int read_lines(mscope_report_from *f, const char *command, FILE *in, msco
     double at = 0;
     size_t room = 0;
     mscope_telemetry m;
-    ssize_t len;
+    long len = 0;
     int rc = 0;
 
-    while (rc == 0 && (len = getline(&line, &room, in)) > 0) {
+    while (rc == 0 && (len = mscope_line_next(&line, &room, in)) > 0) {
         number++;
         rc = mscope_record_parse(line, (size_t)len, &m, why, sizeof why);
         if (rc == MSCOPE_EAGAIN || (rc != 0 && len == 1)) {
@@ -94,6 +105,10 @@ static int read_lines(mscope_report_from *f, const char *command, FILE *in, msco
         if ((rc = mscope_story_take(s, &m, at)) != 0)
             (void)snprintf(what, sizeof what, "%s", mscope_strerror(rc));
         taken++;
+    }
+    if (len < 0) {
+        rc = MSCOPE_EINVAL;
+        (void)snprintf(what, sizeof what, "line %llu: %s", number + 1, mscope_line_why());
     }
     free(line);
     s->past = 0;
@@ -169,7 +184,7 @@ static int wait_for(const char *path, double seconds)
     const struct timespec pause = { .tv_nsec = 20000000 };
 
     for (const double until = mscope_monotonic_s() + seconds; access(path, F_OK) != 0;) {
-        if (mscope_monotonic_s() > until)
+        if (mscope_monotonic_s() > until || stop)
             return -1;
         (void)nanosleep(&pause, NULL);
     }
@@ -183,9 +198,10 @@ static const char *set_stage(stage *g, const char *file, uint64_t every)
     char *daemon[] = { g->daemon, "--ingest", g->ingest, "--telemetry", g->telemetry, "--replay", g->replay,
                        "--interval", "0", "--interval-steps", g->every, "--max-bytes", "16G", NULL };
     char *player[] = { g->player, "play", (char *)(uintptr_t)file, "--ingest", g->ingest, "--quiet", NULL };
+    const char *tmp = getenv("TMPDIR");
 
     (void)snprintf(g->folder, sizeof g->folder, "%.40s/momentscope-XXXXXX",
-                   getenv("TMPDIR") != NULL && strlen(getenv("TMPDIR")) < 40 ? getenv("TMPDIR") : "/tmp");
+                   tmp != NULL && strlen(tmp) < 40 ? tmp : "/tmp");
     if (find_programs(g) != 0)
         return "momentscoped is not beside this program";
     if (mkdtemp(g->folder) == NULL)
@@ -233,7 +249,8 @@ static int heard(const mscope_story *s, uint64_t steps)
     return 0;
 }
 
-/* Take records until the player has ended and nothing more comes. Returns the player's exit code, -1: out of memory. */
+/* Take records until the player has ended and no more comes of a table: what the daemon says of itself never ends.
+ * Returns the player's exit code, -1: out of memory, or a signal came. */
 static int listen_to(stage *g, mscope_feed *feed, uint64_t steps, mscope_story *s)
 {
     double last = mscope_monotonic_s();
@@ -242,8 +259,10 @@ static int listen_to(stage *g, mscope_feed *feed, uint64_t steps, mscope_story *
 
     while (!ended || mscope_monotonic_s() - last < (heard(s, steps) ? QUIET_S : MISSING_S)) {
         const int rc = mscope_feed_next(feed, &m, PLAY_MS);
+        if (stop)
+            return -1;
         if (rc == 0) {
-            last = mscope_monotonic_s();
+            last = m.record.kind == MSCOPE_REC_DAEMON ? last : mscope_monotonic_s();
             s->past = m.record.kind != MSCOPE_REC_ALERT;
             if (mscope_story_take(s, &m, mscope_hub_now()) != 0)
                 return -1;
@@ -258,19 +277,63 @@ static int listen_to(stage *g, mscope_feed *feed, uint64_t steps, mscope_story *
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
-static int read_tape(mscope_report_from *f, const char *command, mscope_story *s)
+/* Signals that are ignored stay so (nohup). was[i] is what to put back. */
+static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+enum { SIGNALS = sizeof signals / sizeof *signals };
+
+static void catch_signals(struct sigaction was[SIGNALS])
+{
+    struct sigaction act = { .sa_handler = on_signal };
+
+    (void)sigemptyset(&act.sa_mask);
+    for (int i = 0; i < SIGNALS; i++)
+        if (sigaction(signals[i], NULL, &was[i]) == 0 && was[i].sa_handler != SIG_IGN)
+            (void)sigaction(signals[i], &act, NULL);
+}
+
+static void release_signals(const struct sigaction was[SIGNALS])
+{
+    for (int i = 0; i < SIGNALS; i++)
+        (void)sigaction(signals[i], &was[i], NULL);
+    if (stop)
+        (void)raise(stop);
+}
+
+/* Play it through a stage. Returns NULL, or why that failed. */
+static const char *perform(const char *file, uint64_t every, uint64_t steps, mscope_story *s)
 {
     static stage g;
+    static char more[MSCOPE_WHY_MAX];
+    struct sigaction was[SIGNALS];
+    mscope_feed_options from = { .telemetry = g.telemetry, .replay = g.replay, .past = 1 };
+    mscope_feed *feed = NULL;
+
+    catch_signals(was);
+    const char *why = set_stage(&g, file, every);
+    if (why == NULL && mscope_feed_open(&feed, &from, more, sizeof more) != 0)
+        why = more;
+    if (why == NULL && listen_to(&g, feed, steps, s) != 0)
+        why = "the recording could not be played to its end; momentscope play says why";
+    mscope_feed_close(feed);
+    clear_stage(&g);
+    release_signals(was);
+    return why;
+}
+
+static int read_tape(mscope_report_from *f, const char *command, mscope_story *s)
+{
     mscope_tape tape;
     mscope_contents contents = { .table = NULL };
     mscope_refusal bad;
-    uint64_t steps = 0;
+    uint64_t steps = 0, recorded = 0;
     int rc = mscope_tape_open(&tape, f->file, &bad);
 
     if (rc == 0) {
         rc = mscope_contents_read(&contents, &tape, &bad);
-        for (size_t i = 0; i < contents.tables; i++)
+        for (size_t i = 0; i < contents.tables; i++) {
             steps = contents.table[i].step > steps ? contents.table[i].step : steps;
+            recorded += contents.table[i].steps;
+        }
         mscope_contents_free(&contents);
         mscope_tape_close(&tape);
     }
@@ -279,17 +342,11 @@ static int read_tape(mscope_report_from *f, const char *command, mscope_story *s
                 bad.text);
         return MSCOPE_EXIT_FAILED;
     }
+    if (recorded == 0)
+        return complain(command, f->file, "no training step is in this recording: it ended, or was cut off, before the "
+                                          "first one");
     const uint64_t every = f->every > 0 ? f->every : steps / RECORDS + 1;
-    const char *why = set_stage(&g, f->file, every);
-    char more[MSCOPE_WHY_MAX];
-    mscope_feed_options from = { .telemetry = g.telemetry, .replay = g.replay, .past = 1 };
-    mscope_feed *feed = NULL;
-    if (why == NULL && mscope_feed_open(&feed, &from, more, sizeof more) != 0)
-        why = more;
-    if (why == NULL && listen_to(&g, feed, steps, s) != 0)
-        why = "the recording could not be played to its end; momentscope play says why";
-    mscope_feed_close(feed);
-    clear_stage(&g);
+    const char *why = perform(f->file, every, steps, s);
     (void)snprintf(f->how, sizeof f->how,
                    "from the recording %.60s, played through momentscoped, a record every %llu steps", f->name,
                    (unsigned long long)every);
@@ -305,6 +362,7 @@ int mscope_report_read(mscope_report_from *f, const char *command, mscope_story 
     FILE *in;
     int code;
 
+    s->only = f->listening.table;
     if (f->file == NULL)
         return read_daemon(f, command, s);
     slash = strrchr(f->file, '/');

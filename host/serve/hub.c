@@ -71,6 +71,19 @@ static void take_coverage(mscope_heard *s)
     s->covered = s->story.judged.latest.tables;
 }
 
+/* What keeps records away, such as keys that do not fit, for the page and once for stderr; under the lock. */
+static void take_trouble(mscope_heard *s)
+{
+    const char *now = mscope_feed_trouble(s->feed);
+
+    if (strcmp(now, s->trouble) == 0)
+        return;
+    snprintf(s->trouble, sizeof s->trouble, "%s", now);
+    if (now[0] != '\0')
+        fprintf(stderr, "momentscope serve: nothing is heard of %s at %s: %s\n", s->name, s->where, now);
+    atomic_fetch_add(&s->hub->version, 1);
+}
+
 /* What has come by now, at most AT_ONCE records, so that readers get their turn. Returns how many. */
 static int take_some(mscope_heard *s)
 {
@@ -122,6 +135,7 @@ static void *follow(void *context)
         mscope_story_clock(&s->story, mscope_hub_now());
         mscope_feed_stats(s->feed, &s->stats);
         take_coverage(s);
+        take_trouble(s);
         (void)pthread_mutex_unlock(&s->hub->lock);
     }
     return NULL;

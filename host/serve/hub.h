@@ -28,6 +28,7 @@ typedef struct mscope_heard {
     uint64_t unkept;                         /* records for which there was no memory                           */
     mscope_coverage *coverage;               /* of story.tables tables; NULL with one daemon                    */
     size_t covered;
+    char trouble[MSCOPE_WHY_MAX];            /* why nothing comes; "": not known                                */
 } mscope_heard;
 
 typedef struct mscope_hub {

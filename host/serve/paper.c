@@ -123,7 +123,7 @@ static void page_one(sheet *s)
     s->y = top + (left || right ? 290 : 0);
     mscope_paper_key(&s->canvas, t, MARGIN, s->y);
     s->y += 40;
-    if (s->y + mscope_paper_timeline_height(t) < TALL - MARGIN / 2)
+    if (s->y + mscope_paper_timeline_height(t) < TALL - 0.5 * MARGIN)
         (void)mscope_paper_timeline(&s->canvas, t, MARGIN, s->y, WIDE - 2 * MARGIN);
     else
         s->later = 1;

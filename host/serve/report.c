@@ -47,7 +47,7 @@ static void put_data(const mscope_report *r, FILE *to)
     mscope_json_string(to, r->how);
     fprintf(to, ",\"state\":{\"program\":\"" MSCOPE_VERSION "\",\"now\":%.3f,\"alerts\":%lld,\"sources\":[", now,
             mscope_ledger_last(r->ledger));
-    mscope_story_json_brief(to, r->story, r->name, r->name, now, &none, NULL);
+    mscope_story_json_brief(to, r->story, r->name, r->name, "", now, &none, NULL);
     fputs("]},\"alerts\":", to);
     mscope_happenings_json(to, r->ledger, &newest);
     fputc(',', to);

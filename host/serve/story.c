@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "monitor/listen.h"
+
 static const double SILENT_S = 2, SILENT_INTERVALS = 3, REST_MOST_S = 5;
 
 static void tell(const mscope_story *s, const mscope_happening *h)
@@ -99,7 +101,8 @@ static enum mscope_concern level_of_code(const char *code)
         enum mscope_concern level;
     } known[] = { { "growing", MSCOPE_LEVEL_GROWING }, { "climbing", MSCOPE_LEVEL_GROWING },
                   { "overflow", MSCOPE_LEVEL_UNSTABLE }, { "inexact", MSCOPE_LEVEL_INEXACT },
-                  { "refused", MSCOPE_LEVEL_INEXACT }, { "save-failed", MSCOPE_LEVEL_INEXACT },
+                  { "refused", MSCOPE_LEVEL_INEXACT }, { "gone", MSCOPE_LEVEL_INEXACT },
+                  { "save-failed", MSCOPE_LEVEL_INEXACT },
                   { "near-instability", MSCOPE_LEVEL_NEAR }, { "unstable", MSCOPE_LEVEL_UNSTABLE } };
 
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
@@ -251,6 +254,8 @@ int mscope_story_take(mscope_story *s, const mscope_telemetry *m, double at)
 {
     int rc;
 
+    if (!mscope_listen_wants(s->only, m))
+        return 0;
     /* the daemon's own record decides: shards have an epoch each, and of a table the sum of those that hold it */
     hear(s, m->record.kind == MSCOPE_REC_DAEMON ? m->record.u.daemon.epoch : s->epoch, at);
     return hold(s, m, at, &rc) ? rc : take_now(s, m, at);

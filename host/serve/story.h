@@ -47,6 +47,7 @@ typedef struct mscope_story {
     mscope_judged judged;
     mscope_told *table;                      /* one for each table of the judged set                              */
     size_t tables;
+    const char *only;                        /* records of other tables are passed over; NULL: all are taken          */
     double heard_at, epoch_at;               /* the last record; the first of this daemon. 0: none                */
     uint64_t epoch, records;
     double band_s;                           /* time for each band of the set between two judgements; 0: judge all */

@@ -67,14 +67,16 @@ static void brief_table(FILE *to, const mscope_story *s, size_t i, const mscope_
     fputc('}', to);
 }
 
-void mscope_story_json_brief(FILE *to, const mscope_story *s, const char *name, const char *where, double now,
-                             const mscope_subscriber_stats *stats, const mscope_coverage *coverage)
+void mscope_story_json_brief(FILE *to, const mscope_story *s, const char *name, const char *where,
+                             const char *trouble, double now, const mscope_subscriber_stats *stats,
+                             const mscope_coverage *coverage)
 {
     const mscope_latest *l = &s->judged.latest;
 
     fputs("{\"name\":", to);
     mscope_json_string(to, name);
     text(to, "where", where);
+    text(to, "trouble", trouble);
     fprintf(to, ",\"state\":\"%s\"", s->records == 0 ? "waiting" : s->silent ? "silent" : "live");
     number(to, "age", s->records > 0 ? now - s->heard_at : NAN);
     number(to, "since", s->records > 0 ? s->epoch_at : NAN);

@@ -12,9 +12,11 @@
 
 /* mscope_story_json_brief - what the page needs to know at every moment: the daemon, and the word on each table
  *
- * Shape    name: of the source; where: its addresses in words; now: Unix time; coverage: one for each table, or NULL */
-void mscope_story_json_brief(FILE *to, const mscope_story *s, const char *name, const char *where, double now,
-                             const mscope_subscriber_stats *stats, const mscope_coverage *coverage);
+ * Shape    name: of the source; where: its addresses in words; trouble: why nothing comes from there, ""
+ *          not known; now: Unix time; coverage: one for each table, or NULL */
+void mscope_story_json_brief(FILE *to, const mscope_story *s, const char *name, const char *where,
+                             const char *trouble, double now, const mscope_subscriber_stats *stats,
+                             const mscope_coverage *coverage);
 
 /* mscope_story_json_table - table i: its record, stability, bands with verdicts, borders of the plane, and the points
  * of its series whose step is above `after`  (negative: all) */

@@ -101,6 +101,12 @@ static int heard_limit(const mscope_judged *j, size_t i, const mscope_worst *wor
     const int bad = worst->regime == MSCOPE_REGIME_UNSTABLE;
     const char *const what = bad ? "unstable" : "near instability";
 
+    if (worst->overflowed) {
+        w->level = MSCOPE_LEVEL_UNSTABLE;
+        mscope_overflow_say(&j->latest.table[i], w->sentence, sizeof w->sentence);
+        snprintf(w->why, sizeof w->why, "go back to a checkpoint from before, with a lower learning rate");
+        return 1;
+    }
     if (!worst->found || (!bad && worst->regime != MSCOPE_REGIME_NEAR))
         return 0;
     w->level = bad ? MSCOPE_LEVEL_UNSTABLE : MSCOPE_LEVEL_NEAR;
@@ -166,6 +172,12 @@ static int not_known(const mscope_judged *j, size_t i, const mscope_worst *worst
         snprintf(w->why, sizeof w->why, "%s", m->why);
         return 1;
     }
+    if (!mscope_limit_known(j, i)) {
+        w->level = MSCOPE_LEVEL_UNKNOWN;
+        snprintf(w->sentence, sizeof w->sentence, MSCOPE_LIMIT_UNKNOWN);
+        snprintf(w->why, sizeof w->why, "give attach a probe (probe_every=, closure=), or see host/README.md");
+        return 1;
+    }
     if (!worst->found || worst->regime != MSCOPE_REGIME_UNKNOWN)
         return 0;
     w->bands = in_regime(j, i, MSCOPE_REGIME_UNKNOWN);
@@ -190,7 +202,17 @@ static void fine(const mscope_judged *j, size_t i, mscope_word *w)
     snprintf(w->why, sizeof w->why, "%s", m != NULL ? m->why : "");
 }
 
-void mscope_word_of(const mscope_judged *j, size_t i, mscope_word *out)
+/* The trainer ended, or was killed: what is said is of its last step. */
+static void add_left(const mscope_rec_table *r, mscope_word *out)
+{
+    const size_t at = strlen(out->sentence);
+
+    if (!r->attached)
+        (void)snprintf(out->sentence + at, sizeof out->sentence - at, "; no trainer is there since step %" PRIu64,
+                       r->step);
+}
+
+static void judge(const mscope_judged *j, size_t i, mscope_word *out)
 {
     mscope_worst worst;
 
@@ -202,6 +224,13 @@ void mscope_word_of(const mscope_judged *j, size_t i, mscope_word *out)
         not_exact(&j->latest.table[i], out) || not_known(j, i, &worst, out))
         return;
     fine(j, i, out);
+}
+
+void mscope_word_of(const mscope_judged *j, size_t i, mscope_word *out)
+{
+    judge(j, i, out);
+    if (j->latest.table[i].have_table)
+        add_left(&j->latest.table[i].table.record.u.table, out);
 }
 
 const char *mscope_concern_name(enum mscope_concern level)

@@ -4,12 +4,15 @@
 #include <langinfo.h>
 #include <locale.h>
 #include <ncurses.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 static SCREEN *screen;
+static int drawn_rows, drawn_columns;
+static volatile sig_atomic_t went_on;
 
 /* Numbers keep their point: only the characters follow the environment. */
 int mscope_screen_utf8(void)
@@ -48,6 +51,29 @@ static int able(void)
     return place != NULL && place != (char *)-1 && clears != NULL && clears != (char *)-1;
 }
 
+/* SIGTSTP is ncurses' own; a program stopped by SIGSTOP learns of it only now, and something else has been drawn. */
+static void on_continue(int sig)
+{
+    went_on = sig;
+}
+
+static void on_quit(int sig)
+{
+    endwin();
+    (void)signal(sig, SIG_DFL);
+    (void)raise(sig);
+}
+
+static void catch(int sig, void (*handler)(int))
+{
+    struct sigaction act;
+
+    memset(&act, 0, sizeof act);
+    act.sa_handler = handler;
+    act.sa_flags = SA_RESTART;
+    (void)sigaction(sig, &act, NULL);
+}
+
 int mscope_screen_open(void)
 {
     const char *const plain = getenv("NO_COLOR");
@@ -66,6 +92,8 @@ int mscope_screen_open(void)
     keypad(stdscr, TRUE);
     set_escdelay(25);
     curs_set(0);
+    catch(SIGCONT, on_continue);
+    catch(SIGQUIT, on_quit);
     if ((plain == NULL || *plain == '\0') && has_colors())
         colours();
     return MSCOPE_OK;
@@ -74,6 +102,24 @@ int mscope_screen_open(void)
 void mscope_screen_size(int *rows, int *columns)
 {
     getmaxyx(stdscr, *rows, *columns);
+}
+
+int mscope_screen_spoilt(void)
+{
+    struct winsize w = { 0 };
+    int rows, columns;
+
+    if (went_on) {
+        went_on = 0;
+        drawn_rows = 0;
+        reset_prog_mode();
+        clearok(curscr, TRUE);
+    }
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_row > 0 && w.ws_col > 0 &&
+        is_term_resized(w.ws_row, w.ws_col))
+        resizeterm(w.ws_row, w.ws_col);
+    mscope_screen_size(&rows, &columns);
+    return rows != drawn_rows || columns != drawn_columns;
 }
 
 static attr_t looks_of(const mscope_cell *c, short *pair)
@@ -94,6 +140,8 @@ void mscope_screen_draw(const mscope_paper *p)
     int rows, columns;
 
     mscope_screen_size(&rows, &columns);
+    drawn_rows = rows;
+    drawn_columns = columns;
     erase();
     for (size_t i = 0; i < p->lines && i < (size_t)rows; i++) {
         size_t n;
@@ -130,6 +178,8 @@ void mscope_screen_close(void)
 {
     if (screen == NULL)
         return;
+    catch(SIGCONT, SIG_DFL);
+    catch(SIGQUIT, SIG_DFL);
     endwin();
     delscreen(screen);
     screen = NULL;

@@ -22,9 +22,14 @@ int mscope_screen_width(int otherwise);
 
 /* mscope_screen_open - take the terminal
  *
+ * Ctrl-Z and SIGQUIT give it back; when the program goes on, it is taken again
  * Errors   MSCOPE_ENOTSUP: standard output is no terminal, or one that cannot place its cursor (TERM=dumb)      */
 MSCOPE_MUST_CHECK int mscope_screen_open(void);
 void mscope_screen_size(int *rows, int *columns);
+
+/* mscope_screen_spoilt - 1, once: since it was drawn its size has changed, or the program was stopped, and it is to be
+ * drawn anew whatever is on it */
+int mscope_screen_spoilt(void);
 void mscope_screen_draw(const mscope_paper *p);
 
 /* mscope_screen_key - a key that was pressed, or MSCOPE_KEY_NONE; never waits. A resize counts as none */
