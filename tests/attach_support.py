@@ -1,4 +1,6 @@
-"""For tests of attach: a small model, a daemon for a class, and torch's own numbers to compare the daemon's with."""
+"""For tests of attach: a small model, a daemon for a class, and torch's own numbers to compare the daemon's with.
+
+In double precision, in one thread, where a test imports setUpModule and tearDownModule."""
 import contextlib
 import unittest
 import warnings
@@ -8,6 +10,15 @@ import torch
 import momentscope
 
 ROWS, DIM, SIZE = 50, 8, 16
+
+
+def setUpModule():
+    torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float64)
+
+
+def tearDownModule():
+    torch.set_default_dtype(torch.float32)
 
 
 class Net(torch.nn.Module):

@@ -5,11 +5,8 @@ import math
 
 import client_support      # noqa: F401  (the path of the package, and its library)
 
-try:
-    import torch
-    from momentscope import optim
-except ImportError:
-    torch = None
+import torch
+from momentscope import optim
 
 ROWS, DIM, BATCH = 96, 3, 24
 

@@ -6,14 +6,11 @@ import unittest
 import warnings
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "accuracy"))
-try:
-    import client_support
-    import torch
-    import momentscope
-    import adaptive as accuracy
-    missing = None
-except ImportError as e:
-    missing = str(e)
+import client_support
+from attach_support import setUpModule, tearDownModule      # noqa: F401
+import torch
+import momentscope
+import adaptive as accuracy
 
 ROWS, DIM, BATCH, STEPS = 60, 6, 24, 120
 #        name, sparse gradients, options
@@ -25,19 +22,7 @@ MOMENTUM = {"Adagrad": None, "RMSprop": "momentum_buffer"}
 SECOND = {"Adagrad": "sum", "RMSprop": "square_avg"}
 
 
-def setUpModule():
-    if missing:
-        raise unittest.SkipTest(missing)
-    torch.set_num_threads(1)
-    torch.set_default_dtype(torch.float64)
-
-
-def tearDownModule():
-    if not missing:
-        torch.set_default_dtype(torch.float32)
-
-
-class Net(torch.nn.Module if not missing else object):
+class Net(torch.nn.Module):
     def __init__(self, sparse):
         super().__init__()
         self.emb = torch.nn.Embedding(ROWS, DIM, sparse=sparse)
@@ -266,6 +251,27 @@ class Adaptive(unittest.TestCase):
         self.assertTrue(scope.flush(20), scope.stats())
         scope.close()
         self.close(ear.table("emb.weight", 60)["V"], float((optimizer.state[net.emb.weight]["exp_avg"] ** 2).sum()))
+
+    def test_rows_sent_anew_without_momentum_have_the_last_gradient(self):
+        for kind, sparse in (("Adagrad", False), ("Adagrad", True), ("RMSprop", False)):
+            with self.subTest(kind=kind, sparse=sparse):
+                daemon = client_support.Daemon().start()
+                self.addCleanup(daemon.stop)
+                net, optimizer = self.setting(kind, sparse, {})
+                scope = momentscope.attach(net, optimizer, endpoint=daemon.ingest)
+                train(net, optimizer, scope, steps=20)
+                self.assertTrue(scope.flush(20), scope.stats())
+                daemon.kill()
+                train(net, optimizer, scope, steps=20, seed=2)
+                daemon.start()
+                ear = client_support.Listener(daemon)
+                self.addCleanup(ear.close)
+                self.assertTrue(scope.flush(20), scope.stats())      # all steps were made when it came
+                scope.close()
+                self.assertGreater(scope.stats()["syncs"], 0)
+                want = float((net.emb.weight.grad.to_dense().double() ** 2).sum())
+                self.assertGreater(want, 0)
+                self.close(ear.table("emb.weight", 40)["V"], want)
 
     def test_what_c_cannot_read_goes_through_torch(self):
         """Masked sparse gradients, micro-batches of sparse gradients, tensors of another layout."""

@@ -39,32 +39,21 @@ Where each kind of report is tested (here, where no file is named):
 """
 import copy
 import io
+import os
 import pickle
+import re
+import tempfile
 import unittest
+import unittest.mock
 
-try:
-    import attach_support
-    from attach_support import DIM, ROWS, SIZE, Net
-    import torch
-    import momentscope
-    missing = None
-except ImportError as e:
-    missing = str(e)
+import attach_support
+from attach_support import DIM, ROWS, SIZE, Net, setUpModule, tearDownModule      # noqa: F401
+import client_support
+import torch
+import momentscope
 
 
-def setUpModule():
-    if missing:
-        raise unittest.SkipTest(missing)
-    torch.set_num_threads(1)
-    torch.set_default_dtype(torch.float64)
-
-
-def tearDownModule():
-    if not missing:
-        torch.set_default_dtype(torch.float32)
-
-
-class Attach(attach_support.Case if not missing else unittest.TestCase):
+class Attach(attach_support.Case):
     # -- never hurts ----------------------------------------------------------------------------------
 
     def test_a_model_copies_pickles_and_scripts_as_before(self):
@@ -92,6 +81,50 @@ class Attach(attach_support.Case if not missing else unittest.TestCase):
                 record = self.same_as_torch(scope, 6)
                 self.assertEqual(record["batch"], SIZE)
             self.assertEqual(self.said, "")
+
+    def test_what_is_no_model_and_a_closure_that_is_never_called_are_told(self):
+        with self.run_of(closure=lambda: None) as scope:
+            for copied in (copy.copy, copy.deepcopy, pickle.dumps):
+                with self.assertRaisesRegex(TypeError, "neither copied nor pickled"):
+                    copied(scope)
+            with self.assertRaisesRegex(TypeError, "model = None .a torch.nn.Module"):
+                momentscope.attach(None, self.optimizer, self.daemon.ingest)
+        self.assertIn("closure is not called, because probe_every is 0", self.said)
+        with self.run_of(closure=lambda: None, probe_every=5):
+            pass
+        self.assertNotIn("closure is not called", self.said)
+
+    def test_a_bad_environment_ends_no_training(self):
+        model, index = Net(), torch.arange(SIZE)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        with tempfile.TemporaryDirectory() as empty:
+            for name, value in (("MOMENTSCOPE_INGEST", "foo"), ("MOMENTSCOPE_KEYS", empty + "/none"),
+                                ("MOMENTSCOPE_TRANSPORT", "smoke"), ("XDG_RUNTIME_DIR", "/dev/null")):
+                with unittest.mock.patch.dict(os.environ, {name: value, "MOMENTSCOPE_STRICT": ""}):
+                    if name in ("MOMENTSCOPE_KEYS", "XDG_RUNTIME_DIR"):
+                        os.environ.pop("MOMENTSCOPE_INGEST", None)
+                    with self.assertWarnsRegex(RuntimeWarning, "nothing is attached: .*" + re.escape(value)):
+                        scope = momentscope.attach(model, optimizer)
+                    for _ in range(2):
+                        optimizer.zero_grad()
+                        self.model = model
+                        self.loss(index).backward()
+                        optimizer.step()
+                        self.assertEqual(scope.step(), 0)
+                    self.assertEqual((scope.metrics(), scope.flush(1), scope.stats()["connected"]), ({}, True, False))
+                    self.assertFalse(model.emb._forward_hooks)
+                    scope.close()
+                with unittest.mock.patch.dict(os.environ, {name: value}), self.assertRaises(momentscope.Error):
+                    momentscope.attach(model, optimizer)         # strict, as all tests are
+            with self.assertRaisesRegex(ValueError, "endpoint = foo"):
+                momentscope.attach(model, optimizer, "foo")
+
+    def test_a_scope_that_a_later_one_replaced_says_so(self):
+        with self.run_of() as scope:
+            twin = momentscope.attach(self.model, self.optimizer, self.daemon.ingest, prefix=self.prefix)
+            self.assertEqual(scope.step(), 0)
+            twin.close()
+        self.assertIn("this scope has ended, because a later attach watches tables of the same names", self.said)
 
     def test_close_leaves_everything_as_it_was(self):
         hooks = torch.nn.modules.module._global_forward_hooks
@@ -353,19 +386,21 @@ class Attach(attach_support.Case if not missing else unittest.TestCase):
         self.assertEqual(self.said, "")
 
     def fisher(self, model, sparse, steps=300):
-        """H1 by band with nll=True, weighed by updates, and the batch."""
+        """H1 by band with nll=True, weighed by updates, and the batch: of one window, which is the whole run."""
         optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
-        name = f"nll{int(sparse)}{type(model.emb).__name__}."
-        with momentscope.attach(model, optimizer, self.daemon.ingest, prefix=name, nll=True) as scope:
-            for i in range(steps):
-                optimizer.zero_grad()
-                model.nll(self.batch(i)).backward()
-                optimizer.step()
-                scope.step()
-            self.assertTrue(scope.flush(10))
-            record = self.ear.table(name + "emb.weight", steps)
-        self.ear.until(lambda r: r[f"table/{name}emb.weight"]["attached"] is False)
-        bands = [r for t, r in self.ear.latest.items() if t.startswith(f"band/{name}") and r["H1"] and r["rows"]]
+        with client_support.Daemon("--interval", "3600") as daemon:
+            ear = client_support.Listener(daemon)
+            with momentscope.attach(model, optimizer, daemon.ingest, nll=True) as scope:
+                for i in range(steps):
+                    optimizer.zero_grad()
+                    model.nll(self.batch(i)).backward()
+                    optimizer.step()
+                    scope.step()
+                self.assertTrue(scope.flush(10))
+            record = ear.table("emb.weight", steps)
+            self.assertTrue(ear.until(lambda r: r["table/emb.weight"]["attached"] is False))
+            bands = [r for t, r in ear.latest.items() if t.startswith("band/emb.weight") and r["H1"] and r["rows"]]
+            ear.close()
         self.assertTrue(bands and all(b["h_source"] == "fisher" for b in bands), bands)
         return sum(b["H1"] * b["updates"] for b in bands) / sum(b["updates"] for b in bands), record["batch"]
 

@@ -2,30 +2,15 @@
 import unittest
 import warnings
 
-try:
-    import attach_support
-    import torch
-    import momentscope
-    missing = None
-except ImportError as e:
-    missing = str(e)
+import attach_support
+from attach_support import setUpModule, tearDownModule      # noqa: F401
+import torch
+import momentscope
 
 ROWS, DIM, SIZE, STEPS = 24, 4, 32, 420
 
 
-def setUpModule():
-    if missing:
-        raise unittest.SkipTest(missing)
-    torch.set_num_threads(1)
-    torch.set_default_dtype(torch.float64)
-
-
-def tearDownModule():
-    if not missing:
-        torch.set_default_dtype(torch.float32)
-
-
-class Clip(attach_support.Case if not missing else unittest.TestCase):
+class Clip(attach_support.Case):
     """A quadratic loss, so that its curvature is the same wherever clipping takes the weights."""
 
     def run_once(self, sparse, clip, scale=1.0, drift=1.0):
@@ -91,8 +76,8 @@ class Clip(attach_support.Case if not missing else unittest.TestCase):
                           f"{factor:.3f}: H1", f"{h1 / H1:.3f}" if H1 else "unknown, momentum is 0")
                     self.assertTrue(0.1 < factor < 0.8, factor)
                     self.assertAlmostEqual(got["H"] / whole["H"] / lately, 1, delta=0.15)
-                    if H1:
-                        self.assertAlmostEqual(h1 / H1 / factor, 1, delta=0.15)
+                    if H1:                   # of rows that change their band, and that remember probes of other times
+                        self.assertAlmostEqual(h1 / H1 / factor, 1, delta=0.25)
                     self.assertTrue(0.1 < stats["clip"] < 0.9, stats["clip"])
 
     def test_torchs_own_clipping(self):

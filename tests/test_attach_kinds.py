@@ -6,32 +6,16 @@ import unittest
 
 import numpy as np
 
-try:
-    import attach_support
-    from attach_support import DIM, ROWS, SIZE, Net
-    import client_support
-    import torch
-    import torch.nn.functional as F
-    import momentscope
-    from momentscope import _lib
-    missing = None
-except ImportError as e:
-    missing = str(e)
+import attach_support
+from attach_support import DIM, ROWS, SIZE, Net, setUpModule, tearDownModule      # noqa: F401
+import client_support
+import torch
+import torch.nn.functional as F
+import momentscope
+from momentscope import _lib
 
 
-def setUpModule():
-    if missing:
-        raise unittest.SkipTest(missing)
-    torch.set_num_threads(1)
-    torch.set_default_dtype(torch.float64)
-
-
-def tearDownModule():
-    if not missing:
-        torch.set_default_dtype(torch.float32)
-
-
-class Kinds(attach_support.Case if not missing else unittest.TestCase):
+class Kinds(attach_support.Case):
     def one_row(self, gradients, **sgd):
         """V and the row after these gradients (None: absent) of one of two rows, with attach; theta begins at 0."""
         for sparse in (False, True):

@@ -2,30 +2,14 @@
 import unittest
 import warnings
 
-try:
-    import attach_support
-    from attach_support import ROWS
-    import client_support
-    import torch
-    import momentscope
-    missing = None
-except ImportError as e:
-    missing = str(e)
+import attach_support
+from attach_support import ROWS, setUpModule, tearDownModule      # noqa: F401
+import client_support
+import torch
+import momentscope
 
 
-def setUpModule():
-    if missing:
-        raise unittest.SkipTest(missing)
-    torch.set_num_threads(1)
-    torch.set_default_dtype(torch.float64)
-
-
-def tearDownModule():
-    if not missing:
-        torch.set_default_dtype(torch.float32)
-
-
-class Lost(attach_support.Case if not missing else unittest.TestCase):
+class Lost(attach_support.Case):
     def rates(self, sparse, lose):
         """Steps lost, and [p, P, fade] summed over rows, of 1500 steps."""
         weights = 1 / torch.arange(1.0, ROWS + 1)
@@ -68,7 +52,7 @@ class Lost(attach_support.Case if not missing else unittest.TestCase):
                     self.assertAlmostEqual(a / b, 1, delta=0.04)
 
 
-class Overflow(attach_support.Case if not missing else unittest.TestCase):
+class Overflow(attach_support.Case):
     def overflows(self):
         """Texts of the alerts overflow of the present table."""
         return [a["text"] for a in self.ear.alerts if a["code"] == "overflow" and a["table"] == self.name + "weight"]
@@ -116,7 +100,7 @@ class Overflow(attach_support.Case if not missing else unittest.TestCase):
                     self.overflow(row)
 
 
-class Large(attach_support.Case if not missing else unittest.TestCase):
+class Large(attach_support.Case):
     def test_a_large_table_with_defaults_loses_no_step(self):
         """2 M x 64: its rows, 1 GB with their momentum, travel beside the steps."""
         rows, steps = 2_000_000, 300

@@ -11,15 +11,11 @@ import unittest
 import unittest.mock
 import warnings
 
-try:
-    import attach_support
-    from attach_support import ROWS, SIZE, Net
-    import client_support
-    import torch
-    import momentscope
-    missing = None
-except ImportError as e:
-    missing = str(e)
+import attach_support
+import client_support
+from attach_support import ROWS, SIZE, Net
+import torch
+import momentscope
 
 RANK = r"""
 import hashlib, json, sys, time, warnings
@@ -69,8 +65,6 @@ print(json.dumps(dict(bits=bits, V=V, flushed=flushed, said=[str(w.message) for 
 
 
 def setUpModule():
-    if missing:
-        raise unittest.SkipTest(missing)
     if not torch.distributed.is_available():
         raise unittest.SkipTest("torch without torch.distributed")
 

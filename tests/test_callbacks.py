@@ -8,28 +8,12 @@ import types
 import unittest
 import unittest.mock
 
-try:
-    import attach_support
-    from attach_support import Net
-    import torch
-    from momentscope import callbacks
-    missing = None
-except ImportError as e:
-    missing = str(e)
+import attach_support
+from attach_support import Net, setUpModule, tearDownModule      # noqa: F401
+import torch
+from momentscope import callbacks
 
 STEPS = 80
-
-
-def setUpModule():
-    if missing:
-        raise unittest.SkipTest(missing)
-    torch.set_num_threads(1)
-    torch.set_default_dtype(torch.float64)
-
-
-def tearDownModule():
-    if not missing:
-        torch.set_default_dtype(torch.float32)
 
 
 class Wrapped:
@@ -42,7 +26,7 @@ class Wrapped:
         return self.optimizer.step(closure)
 
 
-class Loops(attach_support.Case if not missing else unittest.TestCase):
+class Loops(attach_support.Case):
     def begin(self):
         torch.manual_seed(1)
         attach_support.Case.names += 1

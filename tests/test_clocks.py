@@ -8,22 +8,13 @@ import glob
 import re
 import unittest
 
-try:
-    import client_support
-    import numpy as np
-    import momentscope
-    from momentscope import _lib
-    missing = None
-except ImportError as e:
-    missing = str(e)
+import client_support
+import numpy as np
+import momentscope
+from momentscope import _lib
 
 WORDS, BATCH, EPS, STEPS = 2000, 16, 0.05, 6000
 HALF = max(4096, 32 / EPS)
-
-
-def setUpModule():
-    if missing:
-        raise unittest.SkipTest(missing)
 
 
 def text():

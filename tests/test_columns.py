@@ -6,18 +6,9 @@ import subprocess
 import tempfile
 import unittest
 
-try:
-    import client_support
-    from momentscope import Client, _lib, columns
-    from test_watch import pack
-    missing = None
-except ImportError as e:
-    missing = str(e)
-
-
-def setUpModule():
-    if missing:
-        raise unittest.SkipTest(missing)
+import client_support
+from momentscope import Client, _lib, columns
+from test_watch import pack
 
 
 class Writer:

@@ -6,21 +6,15 @@ import math
 import types
 import unittest
 
-try:
-    import client_support
-    import torch
-    import momentscope
-    from momentscope import follow
-    missing = None
-except ImportError as e:
-    missing = str(e)
+import client_support
+import torch
+import momentscope
+from momentscope import follow
 
 ROWS, DIM, SIZE, BETA = 300, 8, 32, 0.9
 
 
 def setUpModule():
-    if missing:
-        raise unittest.SkipTest(missing)
     torch.set_num_threads(1)
     logging.getLogger("momentscope").setLevel(logging.CRITICAL)
 

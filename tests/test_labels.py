@@ -8,16 +8,12 @@ import unittest
 import numpy as np
 
 from daemon_support import EINDEX, EINVAL, ENOMEM, EPROTO, ESTATE, Case as DaemonCase, raw
-try:
-    import attach_support
-    from attach_support import DIM, ROWS, SIZE
-    import client_support
-    import torch
-    import momentscope
-    from momentscope import labels, worst
-    missing = None
-except ImportError as e:
-    missing = str(e)
+import attach_support
+from attach_support import DIM, ROWS, SIZE, setUpModule, tearDownModule      # noqa: F401
+import client_support
+import torch
+import momentscope
+from momentscope import labels, worst
 
 LABELS = 10
 
@@ -99,8 +95,7 @@ class Wire(DaemonCase):
         self.assertIn("", named(other, 1))   # another trainer's rows have other names, or none
 
 
-@unittest.skipIf(missing, missing)
-class FromPython(attach_support.Case if not missing else unittest.TestCase):
+class FromPython(attach_support.Case):
     def test_sources(self):
         tokens = ["<pad>", "the", "Ġcat"]
         slow = types.SimpleNamespace(convert_ids_to_tokens=lambda row: tokens[row])
@@ -112,6 +107,12 @@ class FromPython(attach_support.Case if not missing else unittest.TestCase):
         self.assertEqual(list(labels.Labels({}, 5).chunks()), [])
         with self.assertRaisesRegex(TypeError, "labels = int"):
             labels.Labels(3, 5)
+
+    def test_labels_of_another_table_are_refused(self):
+        for source, why in ((["a"] * 6, "number of labels = 6 .*at most 5"), (("a",) * 7, "= 7"),
+                            ({5: "a"}, "a row of labels = 5 .*0 to 4"), ({-1: "a"}, "= -1"), ({True: "a"}, "= True")):
+            with self.assertRaisesRegex(ValueError, why):
+                labels.Labels(source, 5)
 
     def test_what_a_terminal_would_act_upon_is_escaped(self):
         self.assertEqual(labels.printable("a\n\x1b[2J\u202eb\u0085"), r"a\n\x1b[2J\u202eb\x85")
@@ -247,17 +248,6 @@ class FromPython(attach_support.Case if not missing else unittest.TestCase):
                     for wrong in (dict(by="x"), dict(k=0), dict(band=32), dict(table="other")):
                         with self.assertRaises(ValueError):
                             scope.rows(**wrong)
-
-
-def setUpModule():
-    if not missing:
-        torch.set_num_threads(1)
-        torch.set_default_dtype(torch.float64)
-
-
-def tearDownModule():
-    if not missing:
-        torch.set_default_dtype(torch.float32)
 
 
 if __name__ == "__main__":

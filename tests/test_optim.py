@@ -6,7 +6,6 @@ import optim_support
 from optim_support import torch
 
 
-@unittest.skipIf(torch is None, "python3-torch is not installed")
 class Exact(unittest.TestCase):
     """Each configuration: a schedule, scheduled momentum, a checkpoint loaded in the middle. Over 10,000 steps:
     tests/accuracy/optim.py."""
@@ -27,7 +26,6 @@ class Exact(unittest.TestCase):
                 self.assertLessEqual(ours, max(2.0 * own, 1e-6))
 
 
-@unittest.skipIf(torch is None, "python3-torch is not installed")
 class HandOver(unittest.TestCase):
     """State goes to torch's optimizer and back, and whoever reads a weight whole sees it as of now."""
     ROWS, DIM = 400, 6

@@ -6,16 +6,14 @@ import unittest.mock
 import warnings
 
 import test_python
-from test_python import missing, setUpModule      # noqa: F401
-
-if not missing:
-    import momentscope
-    import torch
-    from momentscope import optim
-    from momentscope.watched import WatchedParameter
+from test_python import setUpModule      # noqa: F401
+import momentscope
+import torch
+from momentscope import optim
+from momentscope.watched import WatchedParameter
 
 
-class WithOurs(test_python.Case if not missing else unittest.TestCase):
+class WithOurs(test_python.Case):
     def setUp(self):
         super().setUp()
         patch = unittest.mock.patch.object(torch.optim, "SGD", optim.SGD)

@@ -12,10 +12,9 @@ import warnings
 import optim_support
 from optim_support import torch
 
-if torch is not None:
-    import torch.nn.functional as F
-    from momentscope import optim
-    from momentscope.watched import WatchedParameter
+import torch.nn.functional as F
+from momentscope import optim
+from momentscope.watched import WatchedParameter
 
 ROWS, DIM = 300, 4
 OPTIONS = {"lr": 0.05, "momentum": 0.9, "weight_decay": 1e-3}
@@ -67,7 +66,6 @@ class Run:
         return self.optimizer.state[self.weight]["momentum_buffer"]
 
 
-@unittest.skipIf(torch is None, "python3-torch is not installed")
 class Case(unittest.TestCase):
     def both(self, script, dtype=None, bound=1e-12, kinds=(True, False), core=True, **options):
         """Run script with torch's optimizer and with ours, and compare all that it saw and the final state."""

@@ -11,20 +11,14 @@ import unittest
 import unittest.mock
 import warnings
 
-try:
-    import client_support
-    import torch
-    import momentscope
-    missing = None
-except ImportError as e:
-    missing = str(e)
+import client_support
+import torch
+import momentscope
 
 TOLERANCE = 1e-9
 
 
 def setUpModule():
-    if missing:
-        raise unittest.SkipTest(missing)
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float64)
 
@@ -339,6 +333,10 @@ class Case(unittest.TestCase):
             momentscope.attach(model, torch.optim.SGD(model.parameters(), lr=0.1, maximize=True))
         with self.assertRaisesRegex(ValueError, "no parameter 'nothing'"):
             momentscope.attach(model, sgd, tables=["nothing"])
+        with self.assertRaisesRegex(ValueError, "this optimizer steps none of the model's embeddings .words.weight"):
+            momentscope.attach(model, torch.optim.SGD(model["out"].parameters(), lr=0.1))
+        with self.assertRaisesRegex(ValueError, "no embedding to watch; name some"):
+            momentscope.attach(model, sgd, tables=[])
         with self.assertRaisesRegex(ValueError, "closure"):
             momentscope.attach(model, sgd, probe_every=3)
         with self.assertRaisesRegex(ValueError, "max_norm"):
@@ -482,8 +480,9 @@ class Case(unittest.TestCase):
     def test_the_readme_does_what_it_says(self):
         model = skip_gram(True)
         optimizer = torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.9)
-        given = {"momentscope": momentscope, "model": model, "optimizer": optimizer, "loss_of": loss_of,
-                 "batches": batches(1200)}
+        given = {"momentscope": momentscope, "model": model, "optimizer": optimizer,
+                 "loss_of": lambda model, words, near: loss_of(model, torch.stack([words, near], 1)),
+                 "batches": [(batch[:, 0], batch[:, 1]) for batch in batches(1200)]}
         watch = [os.path.join(client_support.BUILD, "momentscope"), "watch", "--once", "--json",
                  "--table", "words.weight", "--telemetry", self.daemon.telemetry, "--replay", self.daemon.replay]
         with unittest.mock.patch.dict(os.environ, MOMENTSCOPE_INGEST=self.daemon.ingest):

@@ -8,27 +8,12 @@ transformer with tied weights, a mixture of experts.
 import unittest
 import warnings
 
-try:
-    import attach_support
-    import torch
-    import torch.nn.functional as F
-    from torch import nn
-    import momentscope
-    missing = None
-except ImportError as e:
-    missing = str(e)
-
-
-def setUpModule():
-    if missing:
-        raise unittest.SkipTest(missing)
-    torch.set_num_threads(1)
-    torch.set_default_dtype(torch.float64)
-
-
-def tearDownModule():
-    if not missing:
-        torch.set_default_dtype(torch.float32)
+import attach_support
+from attach_support import setUpModule, tearDownModule      # noqa: F401
+import torch
+import torch.nn.functional as F
+from torch import nn
+import momentscope
 
 
 def zipf(n, size, generator, power=1.0):
@@ -233,7 +218,7 @@ class Experts(Script):
 SCRIPTS = (Recommender, WordModel, Word2vec, Factors, Tied, Experts)
 
 
-class Scripts(attach_support.Case if not missing else unittest.TestCase):
+class Scripts(attach_support.Case):
     def run_script(self, kind):
         alone = kind()
         for _ in range(kind.steps):
@@ -291,9 +276,8 @@ def _test(kind):
     return lambda self: self.run_script(kind)
 
 
-if not missing:
-    for kind in SCRIPTS:
-        setattr(Scripts, f"test_{kind.__name__.lower()}", _test(kind))
+for kind in SCRIPTS:
+    setattr(Scripts, f"test_{kind.__name__.lower()}", _test(kind))
 
 
 if __name__ == "__main__":

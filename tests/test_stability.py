@@ -4,21 +4,16 @@ import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "accuracy", "stability"))
-try:
-    import numpy as np
-    import torch
-    from exact import bag_limit, gated_limit
-    from problems import Bag, Gated, spectrum
-    from product import Product
-    missing = None
-except ImportError as e:
-    missing = str(e)
+import numpy as np
+import torch
+from exact import bag_limit, gated_limit
+from problems import Bag, Gated, spectrum
+from product import Product
 
 PROBES = 160
 LOW, HIGH = 0.7, 1.15                        # of 1/H over the true eta_max
 
 
-@unittest.skipIf(missing, missing)
 class Stability(unittest.TestCase):
     def judge(self, name, problem, eta, size, eps):
         with self.subTest(name):

@@ -8,10 +8,7 @@ import numpy as np
 
 import core_support
 
-try:
-    import torch
-except ImportError:
-    torch = None
+import torch
 
 ROWS, DIM, STEPS = 24, 3, 3000
 
@@ -30,7 +27,6 @@ def schedule_momentum_off(k):
     return 0.03, 0.0 if k < 40 or 1000 <= k < 1100 or k % 97 == 0 else 0.9
 
 
-@unittest.skipIf(torch is None, "python3-torch is not installed")
 class TorchExact(unittest.TestCase):
     @classmethod
     def setUpClass(cls):

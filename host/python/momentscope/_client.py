@@ -56,7 +56,7 @@ class Client:
     endpoint      of the daemon; None: $MOMENTSCOPE_INGEST, or this user's default
     name          of this trainer in the daemon's log; None: program name and process number
     buffer_bytes  most bytes held until the daemon has acknowledged them, 4096 or more; 0: 64 MiB
-    sync_bytes    most bytes of healing sent with a step; 0: 1 MiB
+    sync_bytes    most bytes of healing sent with a step; 0: what 0.25 ms or 1/200 of a step allow, 64 KiB to 1 MiB
     block_ms      0: never wait, drop the step instead; otherwise a push waits at most this many milliseconds for room
     transport     how gradients travel: "zmq", "shm" (shared memory), or "auto": $MOMENTSCOPE_TRANSPORT, else shared
                   memory when the daemon offers it. stats()["transport"] is the one in use
@@ -187,7 +187,8 @@ class Client:
 
     def stats(self) -> Dict[str, Any]:
         """The fields of mscope_client_stats as a dict; in place of shm it has transport, "shm" or "zmq": how gradients
-        travel now. last_error is a dict, or None. After close: the last ones.
+        travel now. last_error is a dict, or None. steps_sent: sent, or held until a daemon is there; a step of two
+        tables is two. After close: the last ones.
         """
         if not self._c:
             return dict(self._last)

@@ -154,14 +154,29 @@ class ReadTable(Table):
             return -1
         found = self.look(optimizer)
         arrays = self._arrays(found)
+        theta, m = (writable(at, 2 * n, torch.float64).reshape(n, 2) for at in (to_theta, to_m))
         if arrays is not None:
             _lib.lib().mscope_read_rows(ctypes.byref(arrays), self.dim, first, n, to_theta, to_m)
-            return 0
-        theta, m = (writable(at, 2 * n, torch.float64).reshape(n, 2) for at in (to_theta, to_m))
-        rows = torch.arange(first, first + n, device=self.parameter.device)
-        theta.zero_()[:, 0] = _rms(_at(self, found.second, rows))
-        m.zero_()[:, 0] = _norm(_at(self, found.momentum, rows))
+        else:
+            rows = torch.arange(first, first + n, device=self.parameter.device)
+            theta.zero_()[:, 0] = _rms(_at(self, found.second, rows))
+            m.zero_()[:, 0] = _norm(_at(self, found.momentum, rows))
+        if found.momentum is None:
+            m[:, 0] = self._last_gradient(first, n)
         return 0
+
+    def _last_gradient(self, first, n):
+        """|g| of rows in the step that was just made, which stands for the momentum where there is none."""
+        grad, out = self.parameter.grad, torch.zeros(n, dtype=torch.float64)
+        if grad is None:
+            return out
+        if not grad.is_sparse:
+            return _norm(grad.detach().reshape(self.rows, self.dim)[first:first + n].to("cpu", torch.float64))
+        grad = grad.coalesce()
+        rows = grad.indices()[0].to("cpu") - first
+        here = (rows >= 0) & (rows < n)
+        out[rows[here]] = _norm(grad.values().to("cpu", torch.float64)[here])
+        return out
 
 
 # -- the same by torch -----------------------------------------------------------------------------------

@@ -73,6 +73,10 @@ def find_tables(model, optimizer, wanted, prefix, capacity, rule=None):
     elif isinstance(wanted, str):
         wanted = [wanted]
     wanted, tables = list(wanted), []
+    if not wanted and embeddings and not any(p in groups for p in embeddings):
+        raise ValueError("momentscope: this optimizer steps none of the model's embeddings ("
+                         + ", ".join(n for n, p in named.items() if p in embeddings)
+                         + "): pass the optimizer that does")
     if not wanted:
         raise ValueError("momentscope: no embedding to watch; name some of these parameters in tables=[...]: "
                          + ", ".join(named))

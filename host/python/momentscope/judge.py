@@ -9,6 +9,7 @@ not comparable   y is no multiple of x, but the closure is repeatable and comput
 another batch    repeatable, y is no multiple of x, and no table has this step's rows in their places
 wrong scale      a sum for a mean, one of several micro-batches, a loss scale left in the closure, or clipping in it
 not repeatable   two passes at one theta and random state differ: a new batch, or private noise, at each call
+not finite       y or x has NaN or infinity, and nothing can be compared: the loss itself is gone
 
 The step moves by f x, f = c a, and not by x: `shrunk` keeps f of each table, below 1 where the trainer clips. Curvature
 is multiplied by it, because that is the curvature of the step really made.
@@ -39,6 +40,7 @@ RECHECK = 16
 
 SAME, UNCOMPARED = "same", "not comparable"
 BATCH, WRONG, NOISE, NONE = "another batch", "wrong scale", "not repeatable", "no gradient"
+GONE = "not finite"
 
 
 def entries(table, grad, lookups):
@@ -148,6 +150,7 @@ class Compared:
         if float((self.z - self.x).norm()) <= EXACT[table.parameter.dtype] * float(self.z.norm()):
             self.y = self.z
         nx, ny = float(self.x.norm()), float(self.y.norm())
+        self.finite = math.isfinite(nx) and math.isfinite(ny)
         self.empty = nx == 0 and ny == 0
         dot = float((self.x * self.y).sum())
         self.cosine = dot / (nx * ny) if nx and ny else 0.0
@@ -253,6 +256,10 @@ class Judge:
         """(one of the words above, the reason). drawn: the closure moved a global generator. repeat(): x once more, as
         Compared.sum of each table gives it."""
         compared = [c for c in compared if not c.empty]
+        gone = [c.name for c in compared if not c.finite]
+        if gone:
+            self.shrunk, self.seen = {}, []
+            return GONE, f"gradients of {', '.join(gone)} are NaN or infinite, in the step or in the closure"
         self.shrunk = {c.table: c.shrunk() for c in compared}
         self.seen = [(c.name, c.cosine, c.a) for c in compared]
         if not all(c.match for c in compared):

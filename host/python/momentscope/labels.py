@@ -1,5 +1,8 @@
 """What rows are called: a tokenizer's tokens, a list, a dict or a function, as texts that any program may print."""
+import numbers
 from typing import Any, Callable, Iterator, Tuple
+
+from . import _check
 
 ROWS, BYTES, LABEL = 1 << 21, 48 << 20, 63   # most rows, bytes and bytes of one label that are sent
 CHUNK = 4096                                 # rows in one message
@@ -32,11 +35,26 @@ def reader(source: Any) -> Callable[[int], Any]:
                     "function of a row's number)")
 
 
+def check(source: Any, rows: int) -> None:
+    """Refuse a list longer than the table, and a dict that names rows which are not there. A shorter list is taken:
+    tables are often padded beyond their vocabulary."""
+    if hasattr(source, "convert_ids_to_tokens") or hasattr(source, "id_to_token") or callable(source):
+        return
+    if hasattr(source, "keys"):
+        for row in source.keys():
+            if isinstance(row, bool) or not isinstance(row, numbers.Integral) or not 0 <= int(row) < rows:
+                raise _check.refuse(ValueError, "a row of labels", row, f"a number from 0 to {rows - 1}")
+    elif hasattr(source, "__len__") and not hasattr(source, "get_itos") and len(source) > rows:
+        raise _check.refuse(ValueError, "the number of labels", len(source), f"at most {rows}, one for each row",
+                            "give {parameter name: labels} where tables differ")
+
+
 class Labels:
     """Of one table."""
 
     def __init__(self, source: Any, rows: int) -> None:
         self.of, self.rows = reader(source), rows
+        check(source, rows)
 
     def __call__(self, row: int) -> str:
         """The label, or "" without one. A tokenizer smaller than its table has none for the rows beyond."""

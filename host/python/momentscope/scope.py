@@ -6,8 +6,10 @@ import warnings
 import weakref
 from typing import Any, Callable, Dict, Optional
 
+import torch
+
 from . import _check, _lib, plan
-from ._client import Client, default_endpoint
+from ._client import Client, Error, default_endpoint
 from .follow import Follower
 from .finding import check_optimizer, find_tables, labels_of, references
 from .probing import Probing
@@ -20,6 +22,10 @@ from .wrapping import Wrapped
 
 PREFIX = "at most 40 letters, digits, _ . -"
 _live = weakref.WeakValueDictionary()        # (endpoint, table name) -> the scope of this process that watches it
+
+
+def _strict():
+    return bool(os.environ.get("MOMENTSCOPE_STRICT"))
 
 
 class Scope:
@@ -89,13 +95,17 @@ class Scope:
     optimizer.step is wrapped until close: the wrapper reads the schedule of each step before a scheduler changes it,
     and runs the probe when the gradients are there and the weights have not moved. Nothing is hung on the model: it
     copies, pickles and scripts as before. A second attach in one process to the same tables ends the first.
-    Errors of momentscope become warnings, each given once; MOMENTSCOPE_STRICT=1 raises them instead.
+    Errors of momentscope become warnings, each given once; MOMENTSCOPE_STRICT=1 raises them instead. A bad argument is
+    raised by attach. What is wrong with the environment (MOMENTSCOPE_*, the socket's directory, keys, no descriptor or
+    thread left) is a warning: then nothing is attached, and every call of the scope does nothing.
     """
 
     def __init__(self, model, optimizer, endpoint=None, tables=None, probe_every=0, closure=None, second=None,
                  probe=None, nll=False, reference=None, batch=None, steps=None, prefix="", capacity=0, name=None,
                  buffer_bytes=0, sync_bytes=0, block_ms=0, acf_rows=8, row_rates=False, telemetry=None, read=None,
                  frozen=False, every_rank=False, labels=None):
+        if not isinstance(model, torch.nn.Module):
+            raise _check.refuse(TypeError, "model", model, "a torch.nn.Module")
         rule = check_optimizer(optimizer, read, frozen)
         self.model, self.optimizer = model, optimizer
         self.probing = Probing(probe_every, closure, second, probe)
@@ -109,9 +119,10 @@ class Scope:
             raise _check.refuse(ValueError, "prefix", prefix, PREFIX)
         _check.text("telemetry", telemetry, "ipc:///PATH, tcp://HOST:PORT or None", optional=True)
         self.steps, self._warned, self._closed, self._client, self.follower = 0, set(), False, None, None
+        self._replaced = False
         ranks, every_rank = Ranks(), _check.flag("every_rank", every_rank)
         if ranks.rank and not every_rank:
-            self._stay_away(ranks)
+            self._stay_away(ranks.absent())
             return
         self.tables = find_tables(model, optimizer, tables, prefix, capacity, rule)
         try:
@@ -123,17 +134,20 @@ class Scope:
                 nll = self._share(ranks, nll)
             self.probing.start(model, optimizer, self.tables, self._warn)
             stars = references(self.tables, reference)
-            self._take_over(endpoint)
             largest = max(t.rows * t.dim * (8 if t.wide else 4) for t in self.tables)
             self._client = Client(endpoint, name, buffer_bytes or max(1 << 26, largest // 2), sync_bytes, block_ms)
+            self._take_over(endpoint)
             for t, star in zip(self.tables, stars):
                 self._attach(t, nll, star, steps, acf_rows)
-        except BaseException:
+        except BaseException as e:
             for t in self.tables:
                 t.lookups.stop()
             if self._client:
                 self._client.close(0)
-            raise
+            if not self._may_go_on(e, endpoint):
+                raise
+            self._stay_away(f"nothing is attached: {e}")
+            return
         self._reader = Reader([t.name for t in self.tables], endpoint, telemetry)
         for t in self.tables:
             for first, n, text in t.labels.chunks() if t.labels is not None else ():
@@ -141,6 +155,9 @@ class Scope:
             _live[self._endpoint, t.name] = self
             t.disturbed(optimizer)           # from here on
         self._warn_narrow()
+        if closure is not None and not probe_every:
+            self._warn("closure is not called, because probe_every is 0: give attach(.., probe_every=100) to measure "
+                       "curvature, or leave the closure out")
         self._wrapped = Wrapped(optimizer, lambda: self._guard(self._before), lambda: self._guard(self._after),
                                 lambda: self._warn("optimizer.step is traced by torch.compile: it is not followed. "
                                                    "Leave it out of what is compiled"))
@@ -148,11 +165,17 @@ class Scope:
 
     # -- setting up ----------------------------------------------------------------------------------
 
-    def _stay_away(self, ranks):
+    def _may_go_on(self, error, endpoint):
+        """Is it the machine's state or environment, and no argument, that keeps the client from opening? A run that costs
+        money does not end for that."""
+        field = (isinstance(error, Error) and not self._client and error.field) or ""
+        return (field.startswith("MOMENTSCOPE_") or (field == "endpoint" and endpoint is None)) and not _strict()
+
+    def _stay_away(self, why):
         """A scope that does nothing."""
         self.tables, self._client, self._closed = [], Nobody(), True
         self._reader = Reader([], None, None)
-        self._warn(ranks.absent())
+        self._warn(why)
 
     def _share(self, ranks, nll):
         """Gradients are means over ranks. Returns nll."""
@@ -167,6 +190,7 @@ class Scope:
         self._endpoint = endpoint or default_endpoint()
         for old in {id(s): s for s in (_live.get((self._endpoint, t.name)) for t in self.tables) if s}.values():
             old.close()
+            old._replaced = True
 
     def _warn_narrow(self):
         narrow = [f"{t.name} ({str(t.parameter.dtype).replace('torch.', '')})" for t in self.tables if t.narrow]
@@ -214,7 +238,7 @@ class Scope:
         try:
             return work(*args)
         except Exception as e:
-            if os.environ.get("MOMENTSCOPE_STRICT"):
+            if _strict():
                 raise
             self._warn(f"{type(e).__name__}: {e}")
 
@@ -283,6 +307,9 @@ class Scope:
         """
         if batch is not None:                # a bad one gives a warning, and this step has the default
             batch = self._guard(_check.integer, "batch", batch, 1, _check.U32, "samples in a step")
+        if self._replaced:
+            self._warn("this scope has ended, because a later attach watches tables of the same names: give attach(.., "
+                       "prefix=) to watch both models")
         dropped = self._guard(self._tell, batch) or 0
         if self.follower is not None and not self._closed:
             self._guard(self._follow, loss)
@@ -375,7 +402,8 @@ class Scope:
 
     def metrics(self, prefix: str = "momentscope/", words: bool = True, full: bool = False,
                 wait: float = 0.0) -> Dict[str, Any]:
-        """The last judged records of this run's tables, as one flat dict for a logger; it is empty until some came.
+        """The last judged records of this run's tables, as one flat dict for a logger. The first call only begins to
+        listen: it returns {}, as later ones do until the daemon's next set (after its --interval-steps); wait= waits.
 
             wandb.log({"loss": loss, **scope.metrics()})                 # trackio.log takes the same
             mlflow.log_metrics(scope.metrics(words=False), step=i)
@@ -444,6 +472,10 @@ class Scope:
         self._wrapped.restore()
         self._reader.close()
         self._client.close(seconds)
+
+    def __reduce__(self):
+        raise TypeError("momentscope: a Scope is a connection of this process and can be neither copied nor pickled: "
+                        "copy the model and the optimizer, and attach to the copies")
 
     def __enter__(self) -> "Scope":
         return self

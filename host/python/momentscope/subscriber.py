@@ -45,7 +45,7 @@ class Subscriber:
         if code in (_lib.EAGAIN, _lib.EPROTO):     # a malformed record is counted, and passed over
             return None
         if code < 0:
-            raise Error("mscope_subscriber_next", code)
+            raise Error("mscope_subscriber_next", code, fault())
         size = self._lib.mscope_record_encode(C.byref(self._room, _BEHIND), self._bytes, _RECORD_MAX)
         if size < 0:
             raise Error("mscope_record_encode", size)
