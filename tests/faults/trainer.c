@@ -1,87 +1,157 @@
-/* trainer.c - a trainer whose weights do not know the daemon, for tests/faults/rig.py
+/* trainer.c - a trainer whose weights do not know the daemon, for tests/faults/rig.py and kills.py
  *
- *     fault_trainer STEPS SEED [ENDPOINT [FORK_AT]]
+ *     trainer --steps N --seed S --table ROWSxDIM [--table ..] [--dense] [--reference] [--endpoint E]
+ *             [--fork-at K] [--log FILE]
  *
- * Sparse least squares: a step draws rows, their gradients depend on the weights, momentum moves every row (dense heavy
- * ball, float32). Without ENDPOINT nothing is pushed. At step FORK_AT a child leaves by exit, another one trains on by
- * itself for a while and is killed. Prints one JSON object: a digest of all weights and momenta, what the client says,
- * and how long pushes took.                                                                                         */
+ * The tables of table.h, a step of each in turn. Without --endpoint nothing is pushed. With --steps 0 it trains until a
+ * line comes on stdin, as fast as the daemon takes the steps, and at its own speed while there is none. After step K of
+ * the first table a child leaves by exit, another one trains on by itself for a while and is killed. --log: the sums
+ * after each of the last steps, for whoever maps the file. Prints one JSON object at the end: a digest of all weights
+ * and momenta, what the client says, how long steps and pushes took. Then it waits for the end of stdin. */
 #include <inttypes.h>
-#include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <fcntl.h>
+#include <getopt.h>
 #include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "mscope/client.h"
+#include "table.h"
+#include "times.h"
 
-enum { ROWS = 512, DIM = 4, ACTIVE = 12 };
+#define BUFFER (8u << 20)
+enum { TABLES = 8, LOGGED = 1 << 22 };
 
-static float theta[ROWS][DIM], m[ROWS][DIM];
-static const float ETA = 0.3f, EPS = 0.1f;
+typedef struct logged {                      /* of one step, at step % LOGGED                              */
+    _Atomic uint64_t step;                   /* 0 while it is being written                                */
+    faults_sums sums;
+} logged;
 
-static uint64_t rnd(uint64_t *state)         /* splitmix64 */
+typedef struct trainer {
+    uint64_t steps, seed, fork_at;
+    const char *endpoint, *log;
+    int dense, reference, tables;
+    uint32_t shape[TABLES][2];
+    faults_table table[TABLES];
+    int handle[TABLES];
+    logged *at[TABLES];
+    mscope_client *client;
+    uint64_t refused;
+    faults_times step, own, push;            /* own: the part of a step without the client */
+} trainer;
+
+static int fail(const char *what)
 {
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
+    fprintf(stderr, "trainer: %s; see the first lines of trainer.c for its options\n", what);
+    return 2;
 }
 
-static double now_s(void)
+static int add_table(trainer *t, const char *shape)
 {
-    struct timespec t;
+    uint32_t rows, dim;
+    int n;
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+    if (t->tables == TABLES || sscanf(shape, "%" SCNu32 "x%" SCNu32 "%n", &rows, &dim, &n) != 2 || shape[n] != '\0' ||
+        rows < 2 * ROWS_A_STEP || dim == 0)
+        return -1;
+    t->shape[t->tables][0] = rows;
+    t->shape[t->tables++][1] = dim;
+    return 0;
 }
 
-static uint64_t digest(void)
+static int options(trainer *t, int argc, char **argv)
 {
-    uint64_t h = 0xcbf29ce484222325u;
+    static const struct option known[] = {
+        { "steps", 1, NULL, 'n' }, { "seed", 1, NULL, 's' }, { "table", 1, NULL, 't' }, { "reference", 0, NULL, 'r' },
+        { "dense", 0, NULL, 'd' },
+        { "endpoint", 1, NULL, 'e' }, { "fork-at", 1, NULL, 'f' }, { "log", 1, NULL, 'l' }, { NULL, 0, NULL, 0 } };
+    int o;
 
-    for (size_t i = 0; i < sizeof theta; i++)
-        h = (h ^ ((const uint8_t *)theta)[i]) * 0x100000001b3u;
-    for (size_t i = 0; i < sizeof m; i++)
-        h = (h ^ ((const uint8_t *)m)[i]) * 0x100000001b3u;
-    return h;
-}
-
-/* One step of training; rows and gradients are left for the push. */
-static void train(uint64_t *state, uint32_t rows[ACTIVE], float grads[ACTIVE][DIM])
-{
-    static float G[ROWS][DIM];
-
-    memset(G, 0, sizeof G);
-    for (int i = 0; i < ACTIVE; i++) {
-        const double u = (double)(rnd(state) >> 11) * 0x1p-53;
-        rows[i] = (uint32_t)(ROWS * u * u * u);
-        for (int k = 0; k < DIM; k++) {
-            const float noise = (float)((double)(rnd(state) >> 11) * 0x1p-53 - 0.5);
-            grads[i][k] = theta[rows[i]][k] - (float)(rows[i] % 7) + noise;
+    while ((o = getopt_long(argc, argv, "", known, NULL)) != -1)
+        switch (o) {
+        case 'n': t->steps = strtoull(optarg, NULL, 10); break;
+        case 's': t->seed = strtoull(optarg, NULL, 10); break;
+        case 'f': t->fork_at = strtoull(optarg, NULL, 10); break;
+        case 'e': t->endpoint = optarg; break;
+        case 'l': t->log = optarg; break;
+        case 'd': t->dense = 1; break;
+        case 'r': t->reference = 1; break;
+        case 't':
+            if (add_table(t, optarg) != 0)
+                return fail("--table wants ROWSxDIM, up to eight times");
+            break;
+        default: return fail("an option that it does not know");
         }
+    return t->tables == 0 ? fail("--table is missing") : 0;
+}
+
+static int open_log(trainer *t)
+{
+    const size_t each = LOGGED * sizeof(logged), len = each * (size_t)t->tables;
+    const int fd = open(t->log, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    char *base = MAP_FAILED;
+
+    if (fd >= 0 && ftruncate(fd, (off_t)len) == 0)
+        base = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (fd >= 0)
+        (void)close(fd);
+    for (int i = 0; base != MAP_FAILED && i < t->tables; i++)
+        t->at[i] = (logged *)(void *)(base + each * (size_t)i);
+    return base == MAP_FAILED ? -1 : 0;
+}
+
+static int attach(trainer *t, int i)
+{
+    faults_table *x = &t->table[i];
+    char name[16];
+    mscope_attach_info info = { .table = name, .rows = x->rows, .dim = x->dim, .capacity = ENTRIES, .fresh = 1,
+                                .reference = x->ref != NULL ? "random numbers" : NULL };
+
+    (void)snprintf(name, sizeof name, "faults%d", i);
+    if (x->clock != NULL) {
+        info.read = faults_table_read;
+        info.read_ctx = x;
+    } else {
+        info.theta = x->theta;
+        info.m = x->m;
     }
-    for (int i = 0; i < ACTIVE; i++)
-        for (int k = 0; k < DIM; k++)
-            G[rows[i]][k] += grads[i][k] / ACTIVE;
-    for (int i = 0; i < ACTIVE; i++)
-        for (int k = 0; k < DIM; k++)
-            grads[i][k] /= ACTIVE;
-    for (int r = 0; r < ROWS; r++)
-        for (int k = 0; k < DIM; k++) {
-            m[r][k] = (1 - EPS) * m[r][k] + EPS * G[r][k];
-            theta[r][k] -= ETA * m[r][k];
-        }
+    t->handle[i] = mscope_client_attach(t->client, &info);
+    if (t->handle[i] < 0)
+        return -1;
+    return x->ref != NULL ? mscope_client_reference(t->client, t->handle[i], 0, x->rows, x->ref, MSCOPE_F32) : 0;
+}
+
+static int set_up(trainer *t)
+{
+    const mscope_client_options opt = { .endpoint = t->endpoint, .name = "faults", .quiet = 1, .buffer_bytes = BUFFER };
+
+    for (int i = 0; i < t->tables; i++)
+        if (faults_table_make(&t->table[i], t->shape[i][0], t->shape[i][1], t->seed + (uint64_t)i, t->dense,
+                              t->reference) != 0)
+            return -1;
+    if (t->log != NULL && open_log(t) != 0)
+        return -1;
+    if (t->endpoint == NULL)
+        return 0;
+    if (mscope_client_open(&t->client, &opt) != 0)
+        return -1;
+    for (int i = 0; i < t->tables; i++)
+        if (attach(t, i) != 0)
+            return -1;
+    return 0;
 }
 
 /* Two children, as a data loader and a careless script have them. Neither may harm the parent's client. */
-static void fork_children(mscope_client *c, int table)
+static void fork_children(trainer *t)
 {
+    const faults_table *x = &t->table[0];
     pid_t child = fork();
 
     if (child == 0)
@@ -90,10 +160,9 @@ static void fork_children(mscope_client *c, int table)
     child = fork();
     if (child == 0) {
         const mscope_step step = { .eta = 1, .eps = 1, .batch = 1 };
-        const uint32_t row = 0;
-        const float g[DIM] = { 1, 1, 1, 1 };
         for (int i = 0; i < 100; i++)
-            if (mscope_client_push(c, table, &step, &row, g, MSCOPE_F32, NULL, 1) != MSCOPE_EINVAL)
+            if (mscope_client_push(t->client, t->handle[0], &step, x->row, x->grad, MSCOPE_F32, NULL, 1) !=
+                MSCOPE_EINVAL)
                 abort();
         for (;;)
             (void)pause();
@@ -103,78 +172,141 @@ static void fork_children(mscope_client *c, int table)
     (void)waitpid(child, NULL, 0);
 }
 
-static void print(const mscope_client *c, const double *took, uint64_t steps, uint64_t refused,
-                  int flushed)
+/* What the client was about in a push that took long by its own doing. */
+static void tell_long(const trainer *t, faults_moment from, faults_moment to)
+{
+    mscope_client_stats s;
+
+    mscope_client_stats_get(t->client, &s);
+    fprintf(stderr, "trainer: a push took %.2f ms, %.2f on a processor, %.2f of them in the kernel, %ld page faults, "
+            "%ld waits: daemon %" PRIu64 ", connected %d, "
+            "shm %d, exact %d, %" PRIu64 " syncs, %" PRIu64 " resent, %" PRIu64 " bytes unacknowledged\n",
+            1e3 * (to.wall - from.wall), 1e3 * (to.cpu - from.cpu), 1e3 * (to.kernel - from.kernel),
+            to.faulted - from.faulted, to.gave_up - from.gave_up, s.reconnects,
+            s.connected, s.shm, s.exact, s.syncs, s.messages_resent, s.bytes_unacked);
+}
+
+static void one_step(trainer *t, int i)
+{
+    static const mscope_step step = { .eta = FAULTS_ETA, .eps = FAULTS_EPS, .batch = ENTRIES };
+    faults_table *x = &t->table[i];
+    const faults_moment begin = faults_now();
+
+    faults_table_train(x);
+    if (t->at[i] != NULL) {                  /* before the push: the daemon may publish at once */
+        logged *l = &t->at[i][x->step % LOGGED];
+        atomic_store(&l->step, 0);
+        l->sums = faults_table_sums(x);
+        atomic_store(&l->step, x->step);
+    }
+    if (t->client != NULL) {
+        const faults_moment before = faults_now();
+        (void)faults_times_note(&t->own, begin, before);
+        if (mscope_client_push(t->client, t->handle[i], &step, x->row, x->grad, MSCOPE_F32, NULL, ENTRIES) < 0)
+            t->refused++;
+        const faults_moment after = faults_now();
+        if (faults_times_note(&t->push, before, after))
+            tell_long(t, before, after);
+    }
+    (void)faults_times_note(&t->step, begin, faults_now());
+}
+
+static int stdin_has(void)
+{
+    struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
+
+    return poll(&in, 1, 0) != 0;
+}
+
+/* Without an end: not faster than a daemon that is there takes it, since steps that are dropped test nothing. */
+static void pace(trainer *t, uint64_t done)
+{
+    mscope_client_stats s;
+
+    if (t->steps > 0 || t->client == NULL) {
+        if (done % 8 == 0)
+            (void)usleep(1000);
+        return;
+    }
+    for (int i = 0; i < 100; i++) {
+        mscope_client_stats_get(t->client, &s);
+        if (!s.connected || s.bytes_unacked < BUFFER / 4)
+            return;
+        (void)mscope_client_poll(t->client, 1);
+    }
+}
+
+static void train(trainer *t)
+{
+    for (uint64_t n = 1; t->steps > 0 ? n <= t->steps : n % 256 != 0 || !stdin_has(); n++) {
+        for (int i = 0; i < t->tables; i++)
+            one_step(t, i);
+        if (n == t->fork_at && t->client != NULL)
+            fork_children(t);
+        pace(t, n);
+    }
+}
+
+static int flushed(trainer *t)
 {
     mscope_client_stats s = { 0 };
-    double most = 0, sum = 0, V = 0;
-    uint64_t above = 0;
 
-    if (c != NULL)
-        mscope_client_stats_get(c, &s);
-    for (uint64_t i = 0; i < steps; i++) {
-        most = fmax(most, took[i]);
-        sum += took[i];
-        above += took[i] > 1e-3;
+    for (int i = 0; t->client != NULL && i < 300; i++) {
+        const int arrived = mscope_client_flush(t->client, 100) == 0;
+        mscope_client_stats_get(t->client, &s);
+        if (arrived && s.exact)
+            return 1;
     }
-    for (int r = 0; r < ROWS; r++)
-        for (int k = 0; k < DIM; k++)
-            V += (double)m[r][k] * m[r][k];
-    printf("{\"digest\":\"%016" PRIx64 "\",\"V\":%.17g,\"steps\":%" PRIu64 ",\"sent\":%" PRIu64, digest(), V, steps,
-           s.steps_sent);
-    printf(",\"dropped\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"exact\":%d,\"flushed\":%d", s.steps_dropped, refused,
-           s.exact, flushed);
-    printf(",\"push_most\":%.9g,\"push_mean\":%.9g,\"push_above_1ms\":%" PRIu64 "}\n", most,
-           sum / (double)steps, above);
+    return 0;
+}
+
+static void print(const trainer *t, int flush_done)
+{
+    mscope_client_stats s = { 0 };
+    uint64_t h = 0xcbf29ce484222325u;
+
+    if (t->client != NULL)
+        mscope_client_stats_get(t->client, &s);
+    for (int i = 0; i < t->tables; i++)
+        h = faults_table_digest(&t->table[i], h);
+    printf("{\"digest\":\"%016" PRIx64 "\",\"tables\":[", h);
+    for (int i = 0; i < t->tables; i++) {
+        const faults_sums u = faults_table_sums(&t->table[i]);
+        printf("%s{\"step\":%" PRIu64 ",\"R\":%.17g,\"V\":%.17g,\"C\":%.17g}", i > 0 ? "," : "", t->table[i].step, u.R,
+               u.V, u.C);
+    }
+    printf("],\"sent\":%" PRIu64 ",\"dropped\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"resent\":%" PRIu64, s.steps_sent,
+           s.steps_dropped, t->refused, s.messages_resent);
+    printf(",\"syncs\":%" PRIu64 ",\"reconnects\":%" PRIu64 ",\"exact\":%d,\"flushed\":%d,", s.syncs, s.reconnects,
+           s.exact, flush_done);
+    faults_times_print(&t->step, "step");
+    printf(",");
+    faults_times_print(&t->own, "own");
+    printf(",");
+    faults_times_print(&t->push, "push");
+    printf("}\n");
     fflush(stdout);
 }
 
 int main(int argc, char **argv)
 {
-    const uint64_t steps = argc > 1 ? strtoull(argv[1], NULL, 10) : 0;
-    uint64_t state = argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
-    const uint64_t fork_at = argc > 4 ? strtoull(argv[4], NULL, 10) : 0;
-    const mscope_client_options opt = { .endpoint = argc > 3 ? argv[3] : NULL, .name = "faults", .quiet = 1,
-                                        .buffer_bytes = 1 << 20 };
-    const mscope_attach_info info = { .table = "faults", .rows = ROWS, .dim = DIM, .capacity = ACTIVE,
-                                      .theta = theta, .m = m, .fresh = 1 };
-    const mscope_step step = { .eta = (double)ETA, .eps = (double)EPS, .batch = ACTIVE };
-    double *const took = calloc(steps + 1, sizeof *took);
-    mscope_client *c = NULL;
-    int table = -1, flushed = 0;
-    uint64_t refused = 0;
+    static trainer t;
+    int status = options(&t, argc, argv);
+    char line[64];
 
-    if (steps == 0 || took == NULL || (argc > 3 && (mscope_client_open(&c, &opt) != 0 ||
-                                                    (table = mscope_client_attach(c, &info)) < 0))) {
-        fprintf(stderr, "usage: fault_trainer STEPS SEED [ENDPOINT [FORK_AT]]\n");
-        return 2;
-    }
-    for (uint64_t i = 0; i < steps; i++) {
-        uint32_t rows[ACTIVE];
-        float grads[ACTIVE][DIM];
-
-        train(&state, rows, grads);
-        if (c == NULL)
-            continue;
-        const double before = now_s();
-        if (mscope_client_push(c, table, &step, rows, grads, MSCOPE_F32, NULL, ACTIVE) < 0)
-            refused++;                       /* no room: counted by the client too */
-        took[i] = now_s() - before;
-        if (i + 1 == fork_at)
-            fork_children(c, table);
-        if (i % 8 == 7)
-            (void)usleep(1000);
-    }
-    for (int i = 0; c != NULL && i < 300 && !flushed; i++) {
-        mscope_client_stats s;
-        const int arrived = mscope_client_flush(c, 100) == 0;
-        mscope_client_stats_get(c, &s);
-        flushed = arrived && s.exact;
-    }
-    print(c, took, steps, refused, flushed);
-    for (struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN }; c != NULL && poll(&in, 1, 0) == 0;)
-        (void)mscope_client_poll(c, 20);     /* until the rig has read the daemon; a new one is healed meanwhile */
-    mscope_client_close(c, 1000);
-    free(took);
+    if (status != 0)
+        return status;
+    faults_times_skip_stops();
+    if (set_up(&t) != 0)
+        return fail("no memory, no log file, or no client");
+    train(&t);
+    if (t.steps == 0 && read(STDIN_FILENO, line, sizeof line) < 0)
+        return fail("no stdin");
+    print(&t, flushed(&t));
+    while (t.client != NULL && !stdin_has())
+        (void)mscope_client_poll(t.client, 20);      /* until it was read; a new daemon is healed meanwhile */
+    mscope_client_close(t.client, 1000);
+    for (int i = 0; i < t.tables; i++)
+        faults_table_free(&t.table[i]);
     return 0;
 }
