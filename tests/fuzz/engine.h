@@ -30,8 +30,14 @@ static inline void fuzz_engine_open(fuzz_engine *f)
                                        .max_part = 1 << 20, .credit_messages = 64, .credit_bytes = 1 << 20,
                                        .takeover_ns = 1000000000, .interval_steps = 10, .interval = 0.1,
                                        .can_save = 1 };
-    memset(f, 0, sizeof *f);
-    (void)mscope_log_open("/dev/null", MSCOPE_LOG_ERROR);
+    static int logs;
+
+    if (logs++ == 0)
+        (void)mscope_log_open("/dev/null", MSCOPE_LOG_ERROR);
+    memset(&f->engine, 0, sizeof f->engine);
+    memset(f->shadows, 0, sizeof f->shadows);
+    memset(&f->outside, 0, sizeof f->outside);
+    f->now_ns = 0;
     FUZZ_HOLDS(mscope_ring_init(&f->ring, f->slots, sizeof f->slots[0], FUZZ_SLOTS) == 0);
     mscope_engine_init(&f->engine, &cfg, f->shadows, &f->ring, &f->outside, 1, 0);
 }

@@ -4,6 +4,8 @@
  * rows are compared, and V of the active rows. Equations: protocol/README.md 1.4, written here a second time.        */
 #include <math.h>
 
+#include <sys/mman.h>
+
 #include "engine.h"
 
 /* Momentum that has decayed by more than 1e-140 is flushed to 0 (core/schedule.c): nothing is said of such squares. */
@@ -156,13 +158,10 @@ static void restart(void)
     fuzz_engine *const next = now == &one ? &other : &one;
     uint8_t *image;
     size_t len;
-    char path[64];
 
     FUZZ_HOLDS(mscope_store_image(&now->engine, &image, &len) == 0);
     fuzz_engine_open(next);
-    const int fd = fuzz_file(image, len, path);
-    FUZZ_HOLDS(mscope_restore_state(&next->engine, path, now->now_ns) == 0);
-    (void)close(fd);
+    FUZZ_HOLDS(mscope_restore_bytes(&next->engine, image, len, "FILE", now->now_ns) == 0);
     (void)munmap(image, len);
     fuzz_engine_close(now);
     now = next;
@@ -204,14 +203,14 @@ static void compare(void)
     }
     const int holds = fabs(found - V) <= 1e-9 * V + bound + FLUSHED;
     if (!holds)
-        fprintf(stderr, "step %llu: V %.17g, of the bands %.17g with bound %.3g\n", (unsigned long long)dense.step, V,
-                found, bound);
+        dprintf(fuzz_errors, "step %llu: V %.17g, of the bands %.17g with bound %.3g\n",
+                (unsigned long long)dense.step, V, found, bound);
     FUZZ_HOLDS(holds);
 }
 
 static void tell(void)
 {
-    fprintf(stderr, "model: %llu steps compared with dense heavy ball\n", (unsigned long long)compared);
+    dprintf(fuzz_errors, "model: %llu steps compared with dense heavy ball\n", (unsigned long long)compared);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)

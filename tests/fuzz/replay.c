@@ -21,8 +21,8 @@ static void open_once(void)
     mscope_replay_init(&replay, mem, sizeof mem, router);
     mscope_topic *const t = mscope_topic_make(&all, "band/words/3");
     FUZZ_HOLDS(t != NULL);
-    for (uint64_t seq = 0; seq < 20; seq++)
-        mscope_replay_store(&replay, (uint32_t)(t - topics), t->next++, (const uint8_t *)"record", 6);
+    for (; t->next < 20; t->next++)
+        mscope_replay_store(&replay, &all, t, (const uint8_t *)"record", 6);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
