@@ -45,6 +45,13 @@ def run(*command, **options):
     return r.stdout
 
 
+def build_packages():
+    """The .deb of each package, by its name."""
+    inherited = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    run("make", f"BUILD={BUILD}", "deb", cwd=ROOT, env=inherited)
+    return {os.path.basename(d).split("_")[0]: d for d in glob.glob(f"{BUILD}/deb/*.deb") if "dbgsym" not in d}
+
+
 class System:
     """A fresh Debian in a folder, with a name space of its own for processes and mounts."""
 
@@ -83,9 +90,7 @@ class System:
 class Packages(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        inherited = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
-        run("make", f"BUILD={BUILD}", "deb", cwd=ROOT, env=inherited)
-        cls.debs = {os.path.basename(d).split("_")[0]: d for d in glob.glob(f"{BUILD}/deb/*.deb") if "dbgsym" not in d}
+        cls.debs = build_packages()
         cls.at = tempfile.mkdtemp(prefix="momentscope-test-")
         cls.addClassCleanup(shutil.rmtree, cls.at, ignore_errors=True)
 

@@ -15,7 +15,7 @@ TMPFILES   ?= $(PREFIX)/lib/tmpfiles.d
 SYSCONFDIR ?= /etc
 INSTALL_PY  = $(wildcard host/install/*.py)
 
-.PHONY: man completion deb check-deb $(addprefix install-,man completion units demo doc python)
+.PHONY: man completion deb check-deb check-boot $(addprefix install-,man completion units demo doc python)
 
 man: $(BUILD)/man/made
 completion: $(BUILD)/completion/made
@@ -101,3 +101,7 @@ DEB_PACKAGES = debhelper dh-python lintian mmdebstrap scdoc
 check-deb: all
 	@$(MAKE) deps PACKAGES="$(DEB_PACKAGES)" COMMANDS= || echo "going on without some of: $(DEB_PACKAGES)"
 	@MOMENTSCOPE_CHECK_DEB=1 BUILD=$(BUILD) PYTHON=$(PYTHON) tests/run test_install_debian
+
+check-boot: all ## the packages on a machine that boots, emulated: units, watchdog, state, users, purge (needs root)
+	@$(MAKE) deps PACKAGES="$(DEB_PACKAGES) qemu-system-x86 e2fsprogs" COMMANDS= || echo "going on without some of them"
+	@MOMENTSCOPE_CHECK_BOOT=1 BUILD=$(BUILD) PYTHON=$(PYTHON) tests/run test_install_boot
