@@ -57,8 +57,7 @@ class Trainer:
         return torch.nn.functional.cross_entropy(self.body(self.words(self.batch[0])), self.batch[1])
 
     def attach(self, daemon, **options):
-        self.scope = momentscope.attach(self.model, self.optimizer, endpoint=daemon.ingest, closure=self.loss,
-                                        reference="initial", **options)
+        self.scope = momentscope.attach(self.model, self.optimizer, endpoint=daemon.ingest, reference="initial", **options)
         self.scope.flush(20)                 # reference and first rows, 1 MiB a step otherwise, are not a step's cost
         guard = self.scope._guard            # everything momentscope does in a step goes through it, but the hook that
                                              # notes dense look-ups
@@ -143,7 +142,7 @@ def bench_probe():
     with client_support.Daemon() as daemon:
         lone, ours = Trainer(hidden, classes, sparse), Trainer(hidden, classes, sparse)
         initial, ear = ours.words.weight.detach().clone(), client_support.Listener(daemon)
-        ours.attach(daemon, probe_every=2)
+        ours.attach(daemon, probe_every=2, closure=ours.loss)
         generator, probes, passes, ratio = torch.Generator().manual_seed(2), [], [], []
         for i in range(1, 41):
             batch = (torch.randint(VOCABULARY, (n,), generator=generator), torch.randint(classes, (n,), generator=generator))
