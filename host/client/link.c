@@ -183,7 +183,7 @@ void mscope_link_wait(mscope_client *c, int wait_ms)
     zmq_pollitem_t item[3] = { { c->sock, 0, ZMQ_POLLIN, 0 }, { c->guard.mon, 0, ZMQ_POLLIN, 0 },
                                { NULL, c->shm.socket, ZMQ_POLLIN, 0 } };
 
-    if (c->more_to_send)
+    if (c->more_to_send || (c->established && c->shm.warming))
         wait_ms = 0;
     if (wait_ms > 10 && c->up && !c->established)
         wait_ms = 10;                        /* a HELLO may be due, or its pipe may not exist yet */

@@ -20,7 +20,7 @@
 #include "protocol/shm.h"
 #include "state.h"
 
-enum { STEPS = 8, RETRY_MS = 1000, REFUSED_MS = 30000, TRIES = 3 };
+enum { STEPS = 8, RETRY_MS = 1000, REFUSED_MS = 30000, TRIES = 3, WARM_NS = 150000 };
 #define RING_MIN ((uint64_t)1 << 20)
 #define RING_MAX ((uint64_t)64 << 20)
 
@@ -216,11 +216,21 @@ static void ask(mscope_client *c, mscope_shm_link *l, uint64_t now)
         mscope_shm_down(l, l->retry_at);
 }
 
+/* All pages at once would be a third of a millisecond to a whole one, of one step. */
+static int warmed(mscope_shm_ring *r, uint64_t since)
+{
+    while (!mscope_shm_ring_warm(r))
+        if (mscope_client_now_ns() - since > WARM_NS)
+            return 0;
+    return 1;
+}
+
 void mscope_shm_pump(mscope_client *c)
 {
     mscope_shm_link *l = &c->shm;
     uint64_t now;
 
+    l->warming = 0;
     if (l->state == MSCOPE_SHM_UP && l->fitted == c->tables)
         return;
     if (l->mode == MSCOPE_TRANSPORT_ZMQ || !c->established)
@@ -238,7 +248,9 @@ void mscope_shm_pump(mscope_client *c)
         mscope_shm_fit(c);
         l->fitted = wanted(c) <= l->ring.len ? c->tables : 0;
     }
-    if (l->state == MSCOPE_SHM_DOWN && now >= l->retry_at)
+    const int due = l->state == MSCOPE_SHM_DOWN && now >= l->retry_at;
+    l->warming = due && !warmed(&l->ring, now);
+    if (due && !l->warming)
         ask(c, l, now);
     if (l->state == MSCOPE_SHM_ASKED)
         take_answer(c, l, now);

@@ -15,6 +15,7 @@ typedef struct mscope_shm_link {
     int offered;                         /* the WELCOME offers shared memory: 1, not: -1; no WELCOME yet: 0 */
     int socket;                          /* the connection over which the ring was offered, or -1      */
     uint64_t id, retry_at;               /* number of the latest offer; ns: no offer before            */
+    int warming;                         /* an offer is due once all pages of the ring are there       */
     size_t fitted;                       /* the tables for which the ring is large enough              */
     int told, tries;                     /* on this connection: its absence was reported; failed offers */
 } mscope_shm_link;

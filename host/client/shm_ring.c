@@ -6,8 +6,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define WARM ((uint64_t)1 << 20)     /* bytes of the ring whose pages are present from the start: 0.25 ms of the push
-                                      * that connects; an empty ring begins at its start again */
+#define WARM ((uint64_t)1 << 20)     /* bytes of the ring whose pages are brought in before it is offered; an empty
+                                      * ring begins at its start again */
+#define SLICE ((uint64_t)1 << 16)    /* of them at a time */
 
 void mscope_shm_ring_init(mscope_shm_ring *r)
 {
@@ -39,12 +40,24 @@ void mscope_shm_ring_make(mscope_shm_ring *r, uint64_t bytes)
     (void)fcntl(r->memory, F_ADD_SEALS, F_SEAL_FUTURE_WRITE);    /* nobody else can map it for writing; Linux 5.1 */
 #endif
     (void)madvise(at, bytes, MADV_DONTFORK);
-#ifdef MADV_POPULATE_WRITE
-    /* the first steps need not fault their pages in one by one; Linux 5.14 */
-    (void)madvise(at, bytes < WARM ? bytes : WARM, MADV_POPULATE_WRITE);
-#endif
     r->at = at;
     r->len = bytes;
+}
+
+int mscope_shm_ring_warm(mscope_shm_ring *r)
+{
+    const uint64_t most = r->len < WARM ? r->len : WARM;
+
+#ifdef MADV_POPULATE_WRITE
+    /* the first steps need not fault their pages in one by one; Linux 5.14 */
+    if (r->warm < most)
+        (void)madvise(r->at + r->warm, most - r->warm < SLICE ? most - r->warm : SLICE, MADV_POPULATE_WRITE);
+    r->warm += SLICE;
+    return r->warm >= most;
+#else
+    r->warm = most;
+    return 1;
+#endif
 }
 
 /* Bodies of one message lie in one piece: a piece that would cross the end begins at the start instead. */

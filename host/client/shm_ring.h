@@ -20,12 +20,16 @@ typedef struct mscope_shm_ring {
     int memory;                          /* the memfd, or -1                                           */
     uint8_t *at;                         /* NULL: there is no ring                                     */
     uint64_t len, head, tail;            /* head: next free byte; tail: oldest byte in use             */
+    uint64_t warm;                       /* bytes from the start on whose pages are present            */
 } mscope_shm_ring;
 
 void mscope_shm_ring_init(mscope_shm_ring *r);
 /* mscope_shm_ring_make - a ring of so many bytes, a multiple of the page size; at stays NULL without memory */
 void mscope_shm_ring_make(mscope_shm_ring *r, uint64_t bytes);
 void mscope_shm_ring_fini(mscope_shm_ring *r);
+/* mscope_shm_ring_warm - bring in the next few pages of the first MiB; 1: they are all there
+ * Cost     16 pages, some 20 to 60 us                                                                          */
+MSCOPE_MUST_CHECK int mscope_shm_ring_warm(mscope_shm_ring *r);
 
 /* mscope_shm_ring_reserve - one contiguous piece between positions begin and end; it lies at the end of them
  * Returns  0, or 1: no room now */
