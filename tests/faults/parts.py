@@ -244,6 +244,10 @@ class Times:
         for b, n in said["buckets"].items():
             self.bucket[int(b)] = self.bucket.get(int(b), 0) + n
 
+    def long(self):
+        """Those above 1 ms that did not just stand behind another process."""
+        return self.waited + self.worked
+
     def quantile(self, q):
         below = 0
         for b in sorted(self.bucket):
