@@ -157,6 +157,8 @@ typedef struct mscope_outside {      /* counted by other threads, read for the d
     _Atomic uint64_t records_out, replay_requests, replay_refused, unsent;
 } mscope_outside;
 
+enum mscope_save_wish { MSCOPE_SAVE_NOT, MSCOPE_SAVE_TIMED, MSCOPE_SAVE_ASKED };
+
 typedef struct mscope_engine {
     mscope_engine_config cfg;
     mscope_ring *ring;
@@ -176,7 +178,7 @@ typedef struct mscope_engine {
     uint32_t slice_rows;             /* rows of a slice, chosen so that it takes MSCOPE_SLICE_NS */
     uint32_t turn;                   /* table of the last slice                                  */
     int slice_full;                  /* the last slice did not end at its table's last row       */
-    int save_wanted;
+    enum mscope_save_wish save_wanted;
 } mscope_engine;
 
 typedef struct mscope_part {

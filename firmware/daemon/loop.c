@@ -99,7 +99,8 @@ static void start_save(mscope_loop *in)
 
     if (!in->engine->save_wanted || atomic_load_explicit(&s->state, memory_order_acquire) != MSCOPE_SAVER_IDLE)
         return;
-    in->engine->save_wanted = 0;
+    s->quiet = in->engine->save_wanted == MSCOPE_SAVE_TIMED && s->done_before;
+    in->engine->save_wanted = MSCOPE_SAVE_NOT;
     if (mscope_saver_fork(s, in->engine) != 0)
         mscope_engine_alert(in->engine, NULL, "save-failed", "cannot start a process that saves the state: %s",
                             strerror(errno));
@@ -116,7 +117,8 @@ static void want_save(mscope_loop *in, uint64_t now)
     if (in->engine->count.messages_in == in->saved_in)
         return;
     in->saved_in = in->engine->count.messages_in;
-    in->engine->save_wanted = 1;
+    if (in->engine->save_wanted == MSCOPE_SAVE_NOT)
+        in->engine->save_wanted = MSCOPE_SAVE_TIMED;
 }
 
 static void end_save(mscope_loop *in)
@@ -131,10 +133,11 @@ static void end_save(mscope_loop *in)
         /* `state` has said it already */
     }
     in->engine->count.state_saves += state == MSCOPE_SAVER_DONE;
-    if (state == MSCOPE_SAVER_DONE)
+    s->done_before = state == MSCOPE_SAVER_DONE;
+    if (s->done_before && !s->quiet)
         mscope_engine_alert(in->engine, NULL, "saved", "state saved to %.120s, %llu bytes", s->path,
                             (unsigned long long)s->saved->len);
-    else
+    else if (!s->done_before)
         mscope_engine_alert(in->engine, NULL, "save-failed", "state not saved to %.120s; the log has the reason",
                             s->path);
     atomic_store_explicit(&s->state, MSCOPE_SAVER_IDLE, memory_order_release);
@@ -158,7 +161,7 @@ static int on_signal(mscope_loop *in)
             mscope_publish_begin(in->engine, mscope_clock_ns(), 0, MSCOPE_PUBLISH_ALL);
             break;
         case SIGUSR1:
-            in->engine->save_wanted = in->saver->path != NULL;
+            in->engine->save_wanted = in->saver->path != NULL ? MSCOPE_SAVE_ASKED : MSCOPE_SAVE_NOT;
             if (in->saver->path == NULL)
                 mscope_log(MSCOPE_LOG_WARN, "main", "SIGUSR1: there is no state file; start with --state FILE");
             break;

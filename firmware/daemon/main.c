@@ -235,7 +235,7 @@ static int save_last(daemon_memory *d)
     if (d->saver.path == NULL)
         return 0;
     err = mscope_store_save(&d->engine, d->saver.path, &saved);
-    mscope_store_tell(d->saver.path, &saved);
+    mscope_store_tell(d->saver.path, &saved, 0);
     return err ? EXIT_STATE : 0;
 }
 
@@ -297,14 +297,21 @@ static int run(daemon_memory *d, const mscope_options *o, mscope_sockets *socket
     return save_last(d);
 }
 
-/* A save puts a new file in the old one's place, which would end a link; so what it leads to is the file. */
+/* A save puts a new file in the old one's place, which would end a link; so what it leads to is the file, also where
+ * there is none yet. */
 static void follow_link(mscope_options *o)
 {
-    char *file = o->state[0] != '\0' ? realpath(o->state, NULL) : NULL;
+    char to[sizeof o->state], whole[2 * sizeof to];
+    ssize_t n;
 
-    if (file != NULL && strlen(file) < sizeof o->state)
-        memcpy(o->state, file, strlen(file) + 1);
-    free(file);
+    for (int links = 0; links < 8 && (n = readlink(o->state, to, sizeof to - 1)) > 0; links++) {
+        const char *slash = to[0] == '/' ? NULL : strrchr(o->state, '/');
+        const int folder = slash != NULL ? (int)(slash - o->state) + 1 : 0;
+        to[n] = '\0';
+        if ((size_t)snprintf(whole, sizeof whole, "%.*s%s", folder, o->state, to) >= sizeof o->state)
+            return;
+        memcpy(o->state, whole, strlen(whole) + 1);
+    }
 }
 
 int main(int argc, char **argv)

@@ -183,7 +183,7 @@ static int on_save(mscope_engine *e, mscope_refusal *why)
     if (!e->cfg.can_save)
         return mscope_refusal_set(why, MSCOPE_ENOTSUP, "state", "a daemon started with --state FILE",
                                   "this daemon was started without a state file", "no state file");
-    e->save_wanted = 1;
+    e->save_wanted = MSCOPE_SAVE_ASKED;
     return 0;
 }
 

@@ -95,7 +95,7 @@ static void wait_for_child(mscope_saver *s)
         /* a signal ended the wait */
     }
     if (s->saved->done || !atomic_load_explicit(&s->ended, memory_order_acquire))
-        mscope_store_tell(s->path, s->saved);
+        mscope_store_tell(s->path, s->saved, s->quiet);
     large = s->large;                        /* the engine may fork again as soon as it is told */
     atomic_store_explicit(&s->state, s->saved->done ? MSCOPE_SAVER_DONE : MSCOPE_SAVER_FAILED, memory_order_release);
     if (write(s->done_fd, &one, sizeof one) < 0)

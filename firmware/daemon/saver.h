@@ -30,6 +30,8 @@ typedef struct mscope_saver {
     mscope_saved *saved;                 /* memory shared with the child                         */
     pid_t child;
     mscope_saver_large large;
+    int done_before;                     /* the last save was done                               */
+    int quiet;                           /* this one is no news if it is done                    */
     _Atomic int state;                   /* owner of all: the saver while WORK, else the engine  */
     int work_fd, done_fd;                /* eventfds, non-blocking                               */
     mscope_log_queue *log;               /* the engine's lines, written here; NULL: none         */

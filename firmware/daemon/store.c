@@ -209,12 +209,13 @@ int mscope_store_save(mscope_engine *e, const char *path, mscope_saved *r)
     return bad ? r->err != 0 ? r->err : EIO : 0;
 }
 
-void mscope_store_tell(const char *path, const mscope_saved *r)
+void mscope_store_tell(const char *path, const mscope_saved *r, int quiet)
 {
     static const char *const did[] = { "open", "write", "sync", "rename" };
 
     if (r->done)
-        mscope_log(MSCOPE_LOG_INFO, "store", "state saved: %s, %llu bytes", path, (unsigned long long)r->len);
+        mscope_log(quiet ? MSCOPE_LOG_DEBUG : MSCOPE_LOG_INFO, "store", "state saved: %s, %llu bytes", path,
+                   (unsigned long long)r->len);
     else
         mscope_log(MSCOPE_LOG_ERROR, "store", "state not saved: cannot %s %s.new: %s", did[r->did], path,
                    r->err != 0 ? strerror(r->err) : "the process that wrote it ended early");

@@ -29,9 +29,9 @@ typedef struct mscope_saved {            /* what became of a save               
  * Threads  none beside it may change the engine. It logs, locks and allocates nothing, so a child that was forked can
  *          call it (saver.h)
  * Returns  0 or an errno, as in *r
- * mscope_store_tell - log what became of it                                                                   */
+ * mscope_store_tell - log what became of it; quiet: success at level debug                                 */
 MSCOPE_MUST_CHECK int mscope_store_save(mscope_engine *e, const char *path, mscope_saved *r);
-void mscope_store_tell(const char *path, const mscope_saved *r);
+void mscope_store_tell(const char *path, const mscope_saved *r, int quiet);
 
 /* mscope_store_check - can path, which is locked, be written when the time comes? 0 or MSCOPE_EIO, logged      */
 MSCOPE_MUST_CHECK int mscope_store_check(const char *path);
