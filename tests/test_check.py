@@ -166,15 +166,19 @@ class Check(unittest.TestCase):
         sub = context.socket(zmq.SUB)
         sub.subscribe(b"alert")
         sub.connect(where)
-        p = subprocess.Popen(self.command("--follow", "--json", "--publish", where), stdout=subprocess.PIPE, text=True)
+        p = subprocess.Popen(self.command("--follow", "--json", "--publish", where), stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, text=True)
         time.sleep(0.5)
         t.steps(10, 1.0)
         time.sleep(0.2)
         for eta in (1.0, 35, 35.5, 39):
             t.steps(4, eta, probe=True)
             time.sleep(0.3)
+        t.client.close()
+        self.assertIn("no trainer holds table words now: it is judged as of step 26", p.stderr.readline())
         p.terminate()
-        out = p.communicate(timeout=10)[0]
+        out, said = p.communicate(timeout=10)
+        self.assertEqual(said, "")
         self.assertEqual(p.returncode, 8, out)
         lines = [json.loads(line) for line in out.splitlines()]
         self.assertEqual([(x["before"], x["regime"]) for x in lines[:-1]],

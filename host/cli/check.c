@@ -315,6 +315,7 @@ static int follow(const struct options *o, const mscope_listen *l, mscope_judged
     while (!*l->stop && mscope_listening_heard() && (o->for_s == 0 || mscope_monotonic_s() - start < o->for_s)) {
         if (mscope_listen_next(l, &m, 50) != 0)
             continue;
+        mscope_listening_leaves(COMMAND, j, &m);
         if (mscope_judged_take(j, &m, &news, &before) != 0)
             return MSCOPE_EXIT_FAILED;
         if (news.band >= 0 && before != j->verdict[news.table][news.band].regime)

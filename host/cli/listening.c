@@ -39,14 +39,29 @@ int mscope_listening_open(const mscope_listening *l, const char *command, mscope
     return MSCOPE_OPTIONS_GO_ON;
 }
 
+static void say_left(const char *command, const mscope_rec_table *t)
+{
+    fprintf(stderr, "%s: no trainer holds table %s now: it is judged as of step %" PRIu64 "\n", command, t->table,
+            t->step);
+}
+
 void mscope_listening_left(const char *command, const mscope_judged *j)
 {
-    for (size_t i = 0; i < j->latest.tables; i++) {
-        const mscope_rec_table *t = &j->latest.table[i].table.record.u.table;
-        if (j->latest.table[i].have_table && !t->attached)
-            fprintf(stderr, "%s: no trainer holds table %s now: it is judged as of step %" PRIu64 "\n", command,
-                    t->table, t->step);
-    }
+    for (size_t i = 0; i < j->latest.tables; i++)
+        if (j->latest.table[i].have_table && !j->latest.table[i].table.record.u.table.attached)
+            say_left(command, &j->latest.table[i].table.record.u.table);
+}
+
+void mscope_listening_leaves(const char *command, const mscope_judged *j, const mscope_telemetry *next)
+{
+    const mscope_rec_table *t = &next->record.u.table;
+    const mscope_latest_table *before;
+
+    if (next->record.kind != MSCOPE_REC_TABLE || t->attached)
+        return;
+    before = mscope_latest_find(&j->latest, t->table);
+    if (before != NULL && before->have_table && before->table.record.u.table.attached)
+        say_left(command, t);
 }
 
 int mscope_listening_full(const mscope_listening *l, const char *command, const mscope_listen *from, mscope_judged *j)

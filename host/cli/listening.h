@@ -39,6 +39,9 @@ MSCOPE_MUST_CHECK int mscope_listening_full(const mscope_listening *l, const cha
 /* mscope_listening_left - a line on stderr for each table whose trainer has gone: its records are not of now */
 void mscope_listening_left(const char *command, const mscope_judged *j);
 
+/* mscope_listening_leaves - the same line where the next record, which j has not taken yet, says that one has gone */
+void mscope_listening_leaves(const char *command, const mscope_judged *j, const mscope_telemetry *next);
+
 /* mscope_listening_heard - 1: standard output can be written, and somebody may read it */
 int mscope_listening_heard(void);
 
