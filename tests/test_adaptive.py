@@ -301,6 +301,11 @@ class Adaptive(unittest.TestCase):
 
     def test_samples_and_p_are_those_of_c_whoever_reads(self):
         """A dense table without look-ups has one sample a step; padding and masked rows are occurrences in a sample."""
+        own = client_support.Daemon("--interval", "3600").start()        # a publication moves rows that are silent then
+        self.addCleanup(own.stop)
+        self.daemon, self.ear = own, client_support.Listener(own)
+        self.addCleanup(self.ear.close)
+
         class Whole(torch.nn.Module):
             def __init__(self):
                 super().__init__()
