@@ -310,7 +310,8 @@ class Telemetry(Case):
             if topic == b"table/t":
                 got.append((struct.unpack(">Q", seq)[0], body))
         seqs = [s for s, _ in got]
-        self.assertEqual(seqs, sorted(set(seqs)))
+        self.assertEqual(seqs, sorted(seqs))              # one may come twice: who joins is told the latest again
+        self.assertLessEqual(len(seqs), len(set(seqs)) + 1)
         self.assertLess(len(seqs), steps)                 # it did lose some, and knows which
         repaired = dict(raw.replay(d, "table/t", 0)[0])
         repaired.update(got)

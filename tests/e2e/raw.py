@@ -23,7 +23,8 @@ END = 2**64 - 1
 ENVIRONMENT = dict(os.environ)
 ENVIRONMENT.setdefault("TSAN_OPTIONS", "suppressions=" + os.path.join(schema.ROOT, "tests/tsan.supp"))
 VALUE = {"f4": 1, "f2": 2, "bf": 3, "f8": 4}
-PATIENCE = 10.0          # seconds until a test gives up on an answer; never reached when all is well
+# seconds until a test gives up on an answer; never reached when all is well
+PATIENCE = 40.0 if "MOMENTSCOPE_SANITIZED" in os.environ else 10.0
 
 
 class Daemon:
