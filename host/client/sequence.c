@@ -98,7 +98,7 @@ static mscope_heard_topic *topic_get(mscope_sequence *s, const char *name, int m
     return s->slot[i];
 }
 
-static uint64_t epoch_of(const mscope_record *r)
+uint64_t mscope_record_epoch(const mscope_record *r)
 {
     switch (r->kind) {
     case MSCOPE_REC_BAND: return r->u.band.epoch;
@@ -194,7 +194,7 @@ static int wait_for_replay(mscope_sequence *s, mscope_heard_topic *t)
 
 static void take_live(mscope_sequence *s, mscope_heard_topic *t, mscope_node *n)
 {
-    uint64_t seq = n->msg.seq, epoch = epoch_of(&n->msg.record);
+    uint64_t seq = n->msg.seq, epoch = mscope_record_epoch(&n->msg.record);
 
     if (t->epoch != epoch) {                         /* the first of its topic, or the daemon has restarted */
         release(s, t);
@@ -219,7 +219,7 @@ static void take_replayed(mscope_sequence *s, mscope_heard_topic *t, mscope_node
 {
     uint64_t seq = n->msg.seq;
 
-    if (t->hole == WHOLE || epoch_of(&n->msg.record) != t->epoch) {
+    if (t->hole == WHOLE || mscope_record_epoch(&n->msg.record) != t->epoch) {
         free(n);                                     /* too late */
         return;
     }

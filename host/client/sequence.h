@@ -40,6 +40,7 @@ typedef struct mscope_sequence {
     uint64_t epoch;                      /* the last one seen                                   */
 } mscope_sequence;
 
+uint64_t mscope_record_epoch(const mscope_record *r);    /* of the daemon that published it */
 /* mscope_sequence_put - one record, as it was published or as replay sends it again
  * Owns     n is the sequence's, whatever it returns.  Errors  MSCOPE_ENOMEM no room for a topic          */
 MSCOPE_MUST_CHECK int mscope_sequence_put(mscope_sequence *s, mscope_node *n, int replayed);

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/sequence.h"
 #include "common/clock.h"
 #include "mscope/client.h"
 #include "times.h"
@@ -63,22 +64,10 @@ static topic *find(const char *name, uint64_t epoch)
     }
 }
 
-static uint64_t epoch_of(const mscope_record *r)
-{
-    switch (r->kind) {
-    case MSCOPE_REC_BAND: return r->u.band.epoch;
-    case MSCOPE_REC_TABLE: return r->u.table.epoch;
-    case MSCOPE_REC_ACF: return r->u.acf.epoch;
-    case MSCOPE_REC_STABILITY: return r->u.stability.epoch;
-    case MSCOPE_REC_DAEMON: return r->u.daemon.epoch;
-    default: return r->u.alert.epoch;
-    }
-}
-
 static void take(const mscope_telemetry *t)
 {
     const double now = mscope_monotonic_s();
-    topic *const p = find(t->topic, epoch_of(&t->record));
+    topic *const p = find(t->topic, mscope_record_epoch(&t->record));
     const double since = p->at > 0 ? now - p->at : 0;
 
     p->first = t->seq < p->first ? t->seq : p->first;
